@@ -1,0 +1,40 @@
+# What each target does: make help
+
+GO       ?= go
+FUZZTIME ?= 30s
+LINT      = $(GO) tool -modfile=tools/go.mod golangci-lint
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test race lint fuzz bench check
+
+help: ## Show this help
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+build: ## Build bin/notifier, static; VERSION=v1.2.3 names a release
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w $(if $(VERSION),-X main.release=$(VERSION))" -o bin/notifier ./cmd/notifier
+
+demo: ## See everything at work in one process
+	$(GO) run ./cmd/notifier demo --duration 30s
+
+test: ## Run the tests without the race detector and without end to end: quick
+	$(GO) test -short ./...
+
+race: ## Run all tests, end to end included, with the race detector
+	$(GO) test -race ./...
+
+lint: ## Vet, check the format and lint
+	@test -z "$$(gofmt -l .)" || { echo "gofmt would change:"; gofmt -l .; exit 1; }
+	$(GO) vet ./...
+	$(LINT) run
+
+fuzz: ## Fuzz whatever reads foreign input, FUZZTIME each
+	@set -e; for package in $$(grep -rlE '^func Fuzz' --include='*_test.go' . | xargs -n1 dirname | sort -u); do \
+		for target in $$(grep -hoE '^func Fuzz[A-Za-z]+' $$package/*_test.go | awk '{print $$2}'); do \
+			echo "$$package $$target"; $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \
+		done; \
+	done
+
+bench: ## Run the benchmarks
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+check: lint race ## Everything that CI checks
