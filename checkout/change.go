@@ -1,0 +1,199 @@
+package checkout
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+)
+
+// Change is one top-level field that differs between two looks. From and To
+// are JSON values, null where the field was absent.
+type Change struct {
+	Field    string
+	From, To json.RawMessage
+}
+
+var null = json.RawMessage("null")
+
+// Changes lists the top-level fields in which two objects made by Parse differ,
+// in the order of the published schema, unknown fields last by name. Missing,
+// null and "" are equal at every depth, times that differ by a rounding of
+// their unit are equal, and a rotating url is not a change.
+func Changes(from, to json.RawMessage) ([]Change, error) {
+	before, err := decodeObject(from)
+	if err != nil {
+		return nil, fmt.Errorf("reading the earlier look: %w", err)
+	}
+	after, err := decodeObject(to)
+	if err != nil {
+		return nil, fmt.Errorf("reading the later look: %w", err)
+	}
+	var changes []Change
+	compare := func(name string, k kind) {
+		if equal(before[name], after[name]) || (k == kindTime && equalTimes(before[name], after[name])) {
+			return
+		}
+		changes = append(changes, Change{Field: name, From: encode(before[name]), To: encode(after[name])})
+	}
+	unknown := make(map[string]bool)
+	for name := range before {
+		unknown[name] = true
+	}
+	for name := range after {
+		unknown[name] = true
+	}
+	for _, f := range sessionShape.fields {
+		delete(unknown, f.name)
+		if f.name != FieldURL {
+			compare(f.name, f.shape.kind)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(unknown)) {
+		compare(name, kindAny)
+	}
+	return changes, nil
+}
+
+// PreviousAttributes is what the changed fields were before: of an object only
+// the members that changed, an array whole. No change gives {}.
+func PreviousAttributes(changes []Change) (json.RawMessage, error) {
+	previous := make(map[string]any, len(changes))
+	for _, c := range changes {
+		from, err := decode(c.From)
+		if err != nil {
+			return nil, fmt.Errorf("reading the earlier %s: %w", c.Field, err)
+		}
+		to, err := decode(c.To)
+		if err != nil {
+			return nil, fmt.Errorf("reading the later %s: %w", c.Field, err)
+		}
+		previous[c.Field] = changedMembers(from, to)
+	}
+	return encode(previous), nil
+}
+
+func changedMembers(from, to any) any {
+	before, ok := from.(map[string]any)
+	if !ok {
+		return from
+	}
+	after, ok := to.(map[string]any)
+	if !ok {
+		return from
+	}
+	changed := make(map[string]any)
+	for name, value := range before {
+		if !equal(value, after[name]) {
+			changed[name] = changedMembers(value, after[name])
+		}
+	}
+	for name, value := range after {
+		if _, had := before[name]; !had && !equal(nil, value) {
+			changed[name] = nil
+		}
+	}
+	return changed
+}
+
+// Previous undoes PreviousAttributes: the earlier object, from the later one
+// and what the changed fields were before.
+func Previous(object, previousAttributes json.RawMessage) (json.RawMessage, error) {
+	members, err := decodeObject(object)
+	if err != nil {
+		return nil, fmt.Errorf("reading the session: %w", err)
+	}
+	attributes, err := decodeObject(previousAttributes)
+	if err != nil {
+		return nil, fmt.Errorf("reading previous_attributes: %w", err)
+	}
+	for name, value := range attributes {
+		members[name] = restore(members[name], value)
+	}
+	var b bytes.Buffer
+	writeObject(&b, members, sessionShape.fields)
+	return b.Bytes(), nil
+}
+
+func restore(present, previous any) any {
+	now, ok := present.(map[string]any)
+	if !ok {
+		return previous
+	}
+	was, ok := previous.(map[string]any)
+	if !ok {
+		return previous
+	}
+	for name, value := range was {
+		now[name] = restore(now[name], value)
+	}
+	return now
+}
+
+// Omit returns the object without some of its top-level fields.
+func Omit(object json.RawMessage, fields []string) (json.RawMessage, error) {
+	if len(fields) == 0 {
+		return object, nil
+	}
+	members, err := decodeObject(object)
+	if err != nil {
+		return nil, fmt.Errorf("reading the session: %w", err)
+	}
+	for _, name := range fields {
+		delete(members, name)
+	}
+	var b bytes.Buffer
+	writeObject(&b, members, presentFields(members))
+	return b.Bytes(), nil
+}
+
+func presentFields(members map[string]any) []field {
+	var present []field
+	for _, f := range sessionShape.fields {
+		if _, ok := members[f.name]; ok {
+			present = append(present, f)
+		}
+	}
+	return present
+}
+
+// Fields lists the documented top-level fields in the order of the schema.
+func Fields() []string {
+	names := make([]string, len(sessionShape.fields))
+	for i, f := range sessionShape.fields {
+		names[i] = f.name
+	}
+	return names
+}
+
+// ContentHash identifies a field's value: equal for values that are no change
+// from one another.
+func ContentHash(value json.RawMessage) (uint64, error) {
+	v, err := decode(value)
+	if err != nil {
+		return 0, fmt.Errorf("reading a value: %w", err)
+	}
+	var b bytes.Buffer
+	writeCanonical(&b, v)
+	return hash(b.Bytes()), nil
+}
+
+func equal(a, b any) bool {
+	var x, y bytes.Buffer
+	writeCanonical(&x, a)
+	writeCanonical(&y, b)
+	return bytes.Equal(x.Bytes(), y.Bytes())
+}
+
+// equalTimes allows for the API's two roundings of a time that it once sends
+// in milliseconds and once in seconds.
+func equalTimes(a, b any) bool {
+	from, ok := readTime(a)
+	if !ok {
+		return false
+	}
+	to, ok := readTime(b)
+	return ok && from.Sub(to).Abs() <= time.Second
+}

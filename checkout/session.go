@@ -1,0 +1,178 @@
+// Package checkout is a checkout session as the API says it, read once.
+//
+// Parse turns one raw list item, with all that was observed of the API (times
+// in milliseconds or seconds, numbers as strings, null for missing for ""),
+// into the published schema: documented fields in their documented types and
+// units, all of them present, null where the API sent nothing; fields that this
+// version does not know ride along untouched, numbers exact.
+//
+// The package does no I/O, keeps no state and reads no clock.
+package checkout
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+)
+
+// The documented values of status and payment_status. Both are open sets: any
+// other value is carried along and never settles a session.
+const (
+	StatusOpen     = "open"
+	StatusComplete = "complete"
+	StatusExpired  = "expired"
+
+	PaymentPaid        = "paid"
+	PaymentUnpaid      = "unpaid"
+	PaymentNotRequired = "no_payment_required"
+
+	// ModeSetup is a session that saves a payment method and takes no money: it
+	// has no payment_status and is settled once complete.
+	ModeSetup = "setup"
+)
+
+// Fields that are named in more than one place.
+const (
+	FieldStatus        = "status"
+	FieldPaymentStatus = "payment_status"
+	FieldURL           = "url"
+)
+
+// Session is one look at one session.
+type Session struct {
+	ID            string
+	Created       time.Time // whole seconds, as the API rounds it
+	ExpiresAt     time.Time // with the API's milliseconds; zero when it sent none
+	Status        string    // "" when the API sent none
+	PaymentStatus string    // "" when the API sent none
+	Mode          string
+
+	// Object is the session in the published schema.
+	Object json.RawMessage
+	// Hash covers all that counts as a change. Equal hashes mean equal content
+	// but for collisions; Status and PaymentStatus are to be compared besides.
+	Hash uint64
+	// Unreadable names the documented fields whose value made no sense; they
+	// are null in Object and say nothing about the session.
+	Unreadable []string
+}
+
+// Errors of Parse. Each concerns one item: its session is left as it was.
+var (
+	ErrNotASession = errors.New("item is not a session object")
+	ErrNoID        = errors.New("session has no id")
+	ErrNoCreated   = errors.New("session has no readable creation time")
+	ErrBadStatus   = errors.New("session has an unreadable status or payment_status")
+)
+
+// Parse reads one item of a list answer, or the answer to a look-up by id.
+// The result shares no memory with raw.
+func Parse(raw []byte) (Session, error) {
+	item, err := decode(raw)
+	if err != nil {
+		return Session{}, fmt.Errorf("%w: %w", ErrNotASession, err)
+	}
+	members, ok := item.(map[string]any)
+	if !ok {
+		return Session{}, ErrNotASession
+	}
+	s := Session{}
+	expiresAt := members["expires_at"]
+	for _, f := range sessionShape.fields {
+		value, ok := read(f.shape, members[f.name], true)
+		if !ok {
+			s.Unreadable = append(s.Unreadable, f.name)
+		}
+		members[f.name] = value
+	}
+	s.ID, _ = members["id"].(string)
+	s.Status, _ = members[FieldStatus].(string)
+	s.PaymentStatus, _ = members[FieldPaymentStatus].(string)
+	s.Mode, _ = members["mode"].(string)
+	if s.ID == "" {
+		return Session{}, ErrNoID
+	}
+	for _, name := range []string{FieldStatus, FieldPaymentStatus} {
+		if slices.Contains(s.Unreadable, name) {
+			return Session{}, fmt.Errorf("%s: %w", s.ID, ErrBadStatus)
+		}
+	}
+	if s.ExpiresAt, ok = readTime(expiresAt); !ok {
+		s.ExpiresAt = time.Time{}
+	}
+	if s.Created, ok = readTime(members["created"]); !ok {
+		// The time inside the id is undocumented, and all that is left.
+		if s.Created, ok = IDTime(s.ID); !ok {
+			return Session{}, fmt.Errorf("%s: %w", s.ID, ErrNoCreated)
+		}
+		s.Created = s.Created.Round(time.Second)
+	}
+	s.seal(members)
+	return s, nil
+}
+
+// Adopt replaces the fields of s that made no sense by those of a stored
+// object, so that they cannot look like a change.
+func (s *Session) Adopt(stored json.RawMessage) error {
+	if len(s.Unreadable) == 0 {
+		return nil
+	}
+	mine, err := decodeObject(s.Object)
+	if err != nil {
+		return fmt.Errorf("reading session %s: %w", s.ID, err)
+	}
+	theirs, err := decodeObject(stored)
+	if err != nil {
+		return fmt.Errorf("reading the stored session %s: %w", s.ID, err)
+	}
+	for _, name := range s.Unreadable {
+		mine[name] = theirs[name]
+		if name == "expires_at" {
+			s.ExpiresAt, _ = readTime(theirs[name])
+		}
+	}
+	s.seal(mine)
+	return nil
+}
+
+// seal fills in Object and Hash from the normalised members and consumes them.
+func (s *Session) seal(members map[string]any) {
+	var object bytes.Buffer
+	writeObject(&object, members, sessionShape.fields)
+	s.Object = object.Bytes()
+
+	members[FieldURL] = nil // rotates: written above, left out of the content
+	var content bytes.Buffer
+	writeCanonical(&content, members)
+	s.Hash = hash(content.Bytes())
+}
+
+// decode reads one JSON value, numbers exact, and nothing behind it.
+func decode(raw []byte) (any, error) {
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.UseNumber()
+	var v any
+	if err := d.Decode(&v); err != nil {
+		return nil, err
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("more than one JSON value")
+	}
+	return v, nil
+}
+
+func decodeObject(raw []byte) (map[string]any, error) {
+	v, err := decode(raw)
+	if err != nil {
+		return nil, err
+	}
+	members, ok := v.(map[string]any)
+	if !ok {
+		return nil, ErrNotASession
+	}
+	return members, nil
+}
