@@ -1,0 +1,197 @@
+// Package event is what we know and say of a checkout session: the snapshot of
+// its last look, the event that a change becomes, the delivery of an event to
+// one destination, and the attempts of a delivery.
+//
+// Ids are derived from content, never from chance or a clock, so that work that
+// is done again after a crash names the same things. The package does no I/O
+// and reads no clock.
+package event
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"time"
+)
+
+// TypePrefix begins the type of every event about a session.
+const TypePrefix = "checkout.session."
+
+// The types of events about a session, in the order in which one look yields them.
+const (
+	Created           = TypePrefix + "created"
+	Completed         = TypePrefix + "completed"
+	Expired           = TypePrefix + "expired"
+	NoPaymentRequired = TypePrefix + "no_payment_required"
+	Paid              = TypePrefix + "paid"
+	Fulfillable       = TypePrefix + "fulfillable"
+	Regressed         = TypePrefix + "regressed"
+	Updated           = TypePrefix + "updated"
+	Unresolved        = TypePrefix + "unresolved"
+)
+
+// Types lists the types of events about a session in the order in which one
+// look yields them.
+func Types() []string {
+	return []string{Created, Completed, Expired, NoPaymentRequired, Paid, Fulfillable, Regressed, Updated, Unresolved}
+}
+
+// IsType says whether a type, short ("paid") or whole, is one of Types.
+func IsType(name string) bool {
+	return slices.Contains(Types(), Qualify(name))
+}
+
+// Qualify returns the whole name of a type that may be given without its prefix.
+func Qualify(name string) string {
+	if strings.Contains(name, ".") {
+		return name
+	}
+	return TypePrefix + name
+}
+
+// Short returns the last word of a type: what `change` means in subjects.
+func Short(eventType string) string {
+	return eventType[strings.LastIndexByte(eventType, '.')+1:]
+}
+
+// Reasons of an expiry.
+const (
+	ReasonManual  = "manual"
+	ReasonTimer   = "timer"
+	ReasonUnknown = "unknown"
+)
+
+// Change is the field that an event is about.
+type Change struct {
+	Field string          `json:"field"`
+	From  json.RawMessage `json:"from"`
+	To    json.RawMessage `json:"to"`
+}
+
+// Event is one transition of one session, fixed when it is committed.
+type Event struct {
+	ID       string    `json:"id"`
+	Type     string    `json:"type"`
+	Account  string    `json:"account"`
+	Session  string    `json:"session"`
+	Livemode bool      `json:"livemode"`
+	Time     time.Time `json:"time"`     // of the look
+	Revision int       `json:"revision"` // of the snapshot
+	Position int       `json:"position"` // from 1, within the revision
+
+	Object             json.RawMessage `json:"object"`              // the session at the look
+	PreviousAttributes json.RawMessage `json:"previous_attributes"` // {} at first sight
+	Change             *Change         `json:"change"`              // nil: several fields
+
+	Inferred       bool      `json:"inferred,omitempty"`
+	Unexpected     bool      `json:"unexpected,omitempty"`
+	Async          bool      `json:"async,omitempty"`
+	Reason         string    `json:"reason,omitempty"`
+	OccurredAfter  time.Time `json:"occurred_after,omitzero"` // zero at first sight
+	OccurredBefore time.Time `json:"occurred_before"`
+
+	// RuleSet identifies the rules that were in force; RuleErrors says which of
+	// them failed on this event and therefore did not match.
+	RuleSet    string      `json:"rule_set,omitempty"`
+	RuleErrors []RuleError `json:"rule_errors,omitempty"`
+}
+
+// RuleError is a rule that failed on an event.
+type RuleError struct {
+	Rule  string `json:"rule"`
+	Error string `json:"error"`
+}
+
+// FirstSight says whether the event comes from the first look at its session.
+func (e *Event) FirstSight() bool { return e.Revision == 1 }
+
+// Delivery is one event on its way to one destination.
+type Delivery struct {
+	ID          string            `json:"id"`
+	EventID     string            `json:"event_id"`
+	EventType   string            `json:"event_type"`
+	Account     string            `json:"account"`
+	Session     string            `json:"session"`
+	Destination string            `json:"destination"`
+	Rules       []string          `json:"rules"`  // all that matched, in file order
+	Labels      map[string]string `json:"labels"` // of all of them, the first wins
+	// OwnRule names the rule whose own template, format or subject renders this
+	// delivery; "" for the delivery that all other rules share.
+	OwnRule string    `json:"own_rule,omitempty"`
+	Ordered bool      `json:"ordered"` // waits for earlier events of its session
+	Created time.Time `json:"created"`
+
+	Status   Status    `json:"status"`
+	Due      time.Time `json:"due,omitzero"` // zero while parked behind an earlier event
+	Attempts int       `json:"attempts"`     // recorded, whatever came of them
+	Slots    int       `json:"slots"`        // attempts that used up a slot of the schedule
+	// HeldAt is the destination's up-clock (time during which it could be
+	// reached) at the first refusal: order_hold is measured from it.
+	HeldAt   *time.Duration `json:"held_at,omitempty"`
+	Overtook []string       `json:"overtook,omitempty"` // event ids, fixed at the first attempt
+	Finished time.Time      `json:"finished,omitzero"`
+	Reason   string         `json:"reason,omitempty"` // why it was buried
+}
+
+// Status of a delivery.
+type Status string
+
+// A delivery is pending until it is accepted or dead, and neither pending nor
+// dead ones are ever pruned.
+const (
+	StatusPending  Status = "pending"
+	StatusAccepted Status = "accepted"
+	StatusDead     Status = "dead"
+)
+
+// Outcome of an attempt.
+type Outcome string
+
+// The outcomes. Unknown is the outcome of an attempt that was begun and has no
+// result: the process died in between, and the receiver may have seen it.
+const (
+	OutcomeUnknown     Outcome = "unknown"
+	OutcomeAccepted    Outcome = "accepted"
+	OutcomeRefused     Outcome = "refused"     // uses a slot
+	OutcomeUnavailable Outcome = "unavailable" // the destination waits; uses no slot
+)
+
+// Attempt is one request of a delivery. It is written before it is sent.
+type Attempt struct {
+	DeliveryID string        `json:"delivery_id"`
+	N          int           `json:"n"` // from 1
+	Started    time.Time     `json:"started"`
+	Duration   time.Duration `json:"duration_ns,omitempty"`
+	Outcome    Outcome       `json:"outcome"`
+	StatusCode int           `json:"status_code,omitempty"`
+	Class      string        `json:"class,omitempty"`  // dns, connect, tls, timeout, refused_address, status, body, render, nats
+	Error      string        `json:"error,omitempty"`  // redacted
+	Answer     []byte        `json:"answer,omitempty"` // at most 4 KiB
+	Note       string        `json:"note,omitempty"`   // such as "duplicate" from a stream
+}
+
+// Job is a due delivery with all that an attempt needs.
+type Job struct {
+	Delivery Delivery
+	Event    Event
+	// Earlier are the pending deliveries of events that come before this one, of
+	// the same session to the same destination, oldest first; empty when the
+	// delivery is not ordered.
+	Earlier []Delivery
+}
+
+// Verdict is what becomes of a delivery after an attempt, or after it was found
+// that it must wait. Exactly one of Accepted, Dead and Retry applies: Retry is
+// the time at which it is due again.
+type Verdict struct {
+	Delivery Delivery // with Attempts, Slots, HeldAt and Overtook brought up to date
+	Attempt  *Attempt // nil when nothing was sent
+	Accepted bool
+	Dead     string // the reason, when it is buried
+	Retry    time.Time
+	At       time.Time     // now
+	UpClock  time.Duration // of the destination, to be kept
+	// Release, when not zero, is when the next parked event of the same session
+	// may be looked at although this one is still pending.
+	Release time.Time
+}

@@ -1,0 +1,140 @@
+package event
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Watch says why a session is, or is no longer, looked at on its own account.
+type Watch string
+
+// A session is watched until it is settled, given up (unresolved), or no longer
+// shown by the list (vanished). Any later look at it is compared all the same.
+const (
+	Watched    Watch = "watched"
+	Settled    Watch = "settled"
+	GivenUp    Watch = "unresolved"
+	Vanished   Watch = "vanished"
+	watchedOld Watch = "" // reads as Watched
+)
+
+// Is compares, reading the zero value as Watched.
+func (w Watch) Is(other Watch) bool {
+	if w == watchedOld {
+		w = Watched
+	}
+	return w == other
+}
+
+// Snapshot is a session as the last believed look showed it, with the memory
+// that ids and confirmations need.
+type Snapshot struct {
+	Account       string          `json:"account"`
+	ID            string          `json:"id"`
+	Created       time.Time       `json:"created"` // at first sight: part of the store's key, never changed
+	ExpiresAt     time.Time       `json:"expires_at,omitzero"`
+	Status        string          `json:"status"`
+	PaymentStatus string          `json:"payment_status"`
+	Mode          string          `json:"mode"`
+	Object        json.RawMessage `json:"object"`
+	Hash          uint64          `json:"hash"`
+
+	Revision int            `json:"revision"`
+	Counts   map[string]int `json:"counts"` // events of each type in the session's life, silent ones included
+	Watch    Watch          `json:"watch"`
+	// Regressed is set by the first confirmed step back: transitions announced
+	// after it are unexpected.
+	Regressed bool `json:"regressed,omitempty"`
+
+	LookedAt   time.Time `json:"looked_at"`            // the last look that was committed
+	CompleteAt time.Time `json:"complete_at,omitzero"` // the look that showed it complete
+	Left       []Left    `json:"left,omitempty"`       // values left within confirm_after
+	Held       Held      `json:"held,omitempty"`       // a step back that awaits confirmation
+}
+
+// Left is a value that a field had and left.
+type Left struct {
+	Field string    `json:"field"`
+	Hash  uint64    `json:"hash"`
+	At    time.Time `json:"at"`
+}
+
+// Held is a step back that is not believed yet: each field that returned, by name.
+type Held map[string]HeldValue
+
+// HeldValue is a value that every look since the first one of the row has shown.
+type HeldValue struct {
+	Hash  uint64    `json:"hash"`
+	Since time.Time `json:"since"` // the first look of the unbroken row
+	Pass  time.Time `json:"pass"`  // the pass of that look
+}
+
+// Tracked is a snapshot's row in the poller's index: what is needed to decide
+// when the session must be looked at and whether a look shows anything new.
+type Tracked struct {
+	ID            string
+	Created       time.Time
+	ExpiresAt     time.Time
+	CompleteAt    time.Time
+	LookedAt      time.Time
+	Hash          uint64
+	Status        string
+	PaymentStatus string
+	Watch         Watch
+	Held          bool // every look counts, changed or not
+}
+
+// Track returns the index row of a snapshot.
+func (s *Snapshot) Track() Tracked {
+	return Tracked{
+		ID: s.ID, Created: s.Created, ExpiresAt: s.ExpiresAt, CompleteAt: s.CompleteAt, LookedAt: s.LookedAt,
+		Hash: s.Hash, Status: s.Status, PaymentStatus: s.PaymentStatus, Watch: s.Watch, Held: len(s.Held) > 0,
+	}
+}
+
+// defaultLifetime is how long a session stays open when the API does not say.
+const defaultLifetime = 24 * time.Hour
+
+// Expiry returns when an open session expires, by the API's default if it did
+// not say.
+func (t *Tracked) Expiry() time.Time {
+	if t.ExpiresAt.IsZero() {
+		return t.Created.Add(defaultLifetime)
+	}
+	return t.ExpiresAt
+}
+
+// GiveUpAt returns when a session that shows no further change is no longer
+// watched: unpaidFor after the look that showed it complete, or after it should
+// have expired.
+func (t *Tracked) GiveUpAt(unpaidFor time.Duration) time.Time {
+	if !t.CompleteAt.IsZero() {
+		return t.CompleteAt.Add(unpaidFor)
+	}
+	return t.Expiry().Add(unpaidFor)
+}
+
+// Account is what is remembered of an account.
+type Account struct {
+	Name string `json:"name"`
+	Host string `json:"host"`
+	Mode string `json:"mode"` // test or live
+	// KeyHash tells when the key was changed; the key itself is never stored.
+	KeyHash string `json:"key_hash"`
+	// Start is the border between what is recorded silently (created before) and
+	// what is announced; zero for `all`, fixed at the first successful answer.
+	Start      time.Time `json:"start,omitzero"`
+	StartFixed bool      `json:"start_fixed"`
+	// Restart asks that the start is fixed anew at the next answer, whatever the
+	// configuration says: an operator accepted other sessions.
+	Restart bool `json:"restart,omitempty"`
+	// Low is the server's time at the first page of the last complete chain: a
+	// session visible by then has been seen.
+	Low time.Time `json:"low,omitzero"`
+	// ForgottenBefore is the border below which sessions were pruned: an unknown
+	// one created before it is recorded silently.
+	ForgottenBefore time.Time `json:"forgotten_before,omitzero"`
+	// Foreign says why the account stopped: its key shows other sessions than
+	// the ones that were stored under its name.
+	Foreign string `json:"foreign,omitempty"`
+}
