@@ -1,0 +1,217 @@
+// Package diff compares a look at a session with what was seen of it before and
+// names the transitions.
+//
+// It is pure: no I/O, no clock, no memory but the snapshot it is handed and
+// hands back. A look that is contradictory, or that shows an unconfirmed step
+// back, changes nothing.
+package diff
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"checkout-notifier/checkout"
+	"checkout-notifier/event"
+)
+
+// Policy is how long an account's sessions are doubted and waited for.
+type Policy struct {
+	ConfirmAfter time.Duration // how long a step back must be seen before it is believed
+	UnpaidFor    time.Duration // how long an unsettled session is watched
+	WarmEvery    time.Duration // how often open sessions are looked at: the precision of an expiry
+}
+
+// Look says when a session was looked at.
+type Look struct {
+	At   time.Time // the server's time
+	Pass time.Time // when the pass began that the look belongs to
+}
+
+// Transition is one thing that happened to a session.
+type Transition struct {
+	Type       string // one of event.Types
+	Change     *event.Change
+	Inferred   bool // not seen happening: the session was first seen in this state
+	Unexpected bool
+	Async      bool
+	Reason     string
+}
+
+// Outcome is what a look comes to.
+type Outcome struct {
+	Snapshot    event.Snapshot // the new snapshot; Revision and Counts are the caller's to raise
+	Transitions []Transition   // in the order of event.Types; empty when nothing happened
+	Changes     []checkout.Change
+	Store       bool      // the snapshot differs from the stored one
+	Held        bool      // the look shows a step back that is not believed yet
+	Since       time.Time // the last look that still showed the state before; zero at first sight
+}
+
+// ErrContradictory is a look without a status, or without the payment_status
+// that the session is known to have.
+var ErrContradictory = errors.New("the answer lacks a status that the session must have")
+
+// First is the outcome of the first look at a session. A session always has a
+// status: a look without one is contradictory in itself.
+func First(account string, s *checkout.Session, look Look, p Policy) (Outcome, error) {
+	if s.Status == "" {
+		return Outcome{}, fmt.Errorf("session %s: %w", s.ID, ErrContradictory)
+	}
+	next := event.Snapshot{Account: account, ID: s.ID, Created: s.Created, LookedAt: look.At, Watch: event.Watched}
+	take(&next, s)
+	if s.Status == checkout.StatusComplete {
+		next.CompleteAt = look.At
+	}
+	o := Outcome{Snapshot: next, Store: true}
+	o.Transitions = append(o.Transitions, Transition{Type: event.Created, Change: change(checkout.FieldStatus, "", s.Status)})
+	o.Transitions = append(o.Transitions, reached(nil, s, look, p)...)
+	o.settle(nil, look, p)
+	for i := range o.Transitions[1:] {
+		o.Transitions[i+1].Inferred = true
+	}
+	return o, nil
+}
+
+// Next is the outcome of a later look. prev.LookedAt must be the last look that
+// still showed prev.
+func Next(prev *event.Snapshot, s *checkout.Session, look Look, p Policy) (Outcome, error) {
+	if (prev.Status != "" && s.Status == "") || (prev.PaymentStatus != "" && s.PaymentStatus == "") {
+		return Outcome{}, fmt.Errorf("session %s: %w", s.ID, ErrContradictory)
+	}
+	if err := s.Adopt(prev.Object); err != nil {
+		return Outcome{}, err
+	}
+	changes, err := checkout.Changes(prev.Object, s.Object)
+	if err != nil {
+		return Outcome{}, err
+	}
+	held, err := hold(prev, changes, look, p)
+	if err != nil {
+		return Outcome{}, err
+	}
+	if !held.believed(look, p) {
+		next := *prev
+		next.Held = event.Held(held)
+		return Outcome{Snapshot: next, Store: !held.same(prev.Held), Held: true}, nil
+	}
+	return believe(prev, s, changes, look, p)
+}
+
+// believe makes the look the session's new state.
+func believe(prev *event.Snapshot, s *checkout.Session, changes []checkout.Change, look Look, p Policy) (Outcome, error) {
+	next := *prev
+	next.Held = nil
+	next.LookedAt = look.At
+	o := Outcome{Changes: changes, Since: prev.LookedAt, Store: len(prev.Held) > 0 || prev.Watch.Is(event.Vanished)}
+	if prev.Watch.Is(event.Vanished) {
+		next.Watch = event.Watched
+	}
+	if len(changes) > 0 {
+		left, err := leave(prev, changes, look, p)
+		if err != nil {
+			return Outcome{}, err
+		}
+		next.Left = left
+		fell := regressed(prev, s)
+		next.Regressed = prev.Regressed || fell != nil
+		take(&next, s)
+		completed := prev.Status != s.Status && s.Status == checkout.StatusComplete
+		if completed || fell != nil || !prev.Watch.Is(event.Watched) {
+			next.CompleteAt = look.At
+		}
+		next.Watch = event.Watched
+		o.Store = true
+		o.Transitions = reached(prev, s, look, p)
+		if fell != nil {
+			o.Transitions = append(o.Transitions, *fell)
+		}
+		if len(o.Transitions) == 0 {
+			o.Transitions = append(o.Transitions, updated(changes))
+		}
+		if prev.Regressed {
+			for i := range o.Transitions {
+				if o.Transitions[i].Type != event.Updated {
+					o.Transitions[i].Unexpected = true
+				}
+			}
+		}
+	}
+	o.Snapshot = next
+	o.settle(prev, look, p)
+	return o, nil
+}
+
+// take copies the looked-at state into a snapshot.
+func take(next *event.Snapshot, s *checkout.Session) {
+	next.Status, next.PaymentStatus, next.Mode = s.Status, s.PaymentStatus, s.Mode
+	next.ExpiresAt = s.ExpiresAt
+	next.Object, next.Hash = s.Object, s.Hash
+}
+
+// settle decides whether the session is still watched, and says so when it is
+// given up.
+func (o *Outcome) settle(prev *event.Snapshot, look Look, p Policy) {
+	next := &o.Snapshot
+	switch {
+	case settled(next):
+		o.Store = o.Store || !next.Watch.Is(event.Settled)
+		next.Watch = event.Settled
+	case next.Watch.Is(event.Watched):
+		row := next.Track()
+		if look.At.Before(row.GiveUpAt(p.UnpaidFor)) {
+			return
+		}
+		next.Watch = event.GivenUp
+		o.Store = true
+		field, value := checkout.FieldStatus, next.Status
+		if next.Status == checkout.StatusComplete {
+			field, value = checkout.FieldPaymentStatus, next.PaymentStatus
+		}
+		o.Transitions = append(o.Transitions, Transition{
+			Type: event.Unresolved, Change: change(field, value, value), Unexpected: prev != nil && prev.Regressed,
+		})
+	}
+}
+
+// settled says whether nothing more is expected of a session.
+func settled(s *event.Snapshot) bool {
+	switch s.Status {
+	case checkout.StatusExpired:
+		return true
+	case checkout.StatusComplete:
+		return s.Mode == checkout.ModeSetup || paid(s.PaymentStatus)
+	}
+	return false
+}
+
+// paid says whether a payment_status settles what is owed.
+func paid(status string) bool {
+	return status == checkout.PaymentPaid || status == checkout.PaymentNotRequired
+}
+
+// change is a change of a field that holds a string; "" is null.
+func change(field, from, to string) *event.Change {
+	return &event.Change{Field: field, From: text(from), To: text(to)}
+}
+
+func text(s string) json.RawMessage {
+	if s == "" {
+		return json.RawMessage("null")
+	}
+	quoted, err := json.Marshal(s)
+	if err != nil { // a string always marshals
+		return json.RawMessage("null")
+	}
+	return quoted
+}
+
+// unquote is the text of a JSON string, "" for anything else.
+func unquote(value json.RawMessage) string {
+	var s string
+	if err := json.Unmarshal(value, &s); err != nil {
+		return ""
+	}
+	return s
+}
