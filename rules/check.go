@@ -1,0 +1,320 @@
+package rules
+
+import (
+	"fmt"
+	"maps"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"checkout-notifier/event"
+
+	"github.com/expr-lang/expr/conf"
+)
+
+// Known is what rules may name.
+type Known struct {
+	Destinations []string
+	Accounts     []string
+}
+
+// Problem is something wrong with a rule, or, as a Warning, probably not meant.
+type Problem struct {
+	Rule         int    // index into the list given to Compile
+	Key          string // of the configuration: name, to, when …
+	Index        int    // element of a list, -1 otherwise
+	Line, Column int    // inside the text of `when`, from 1; 0 for other keys
+	Message      string // one line; quotes rules, never sessions
+	Suggestion   string // what was probably meant, or ""
+	Snippet      string // of `when`: the line, and below it a caret under the column
+	Warning      bool
+	Code         string // one of the Code constants, for tests and filters
+}
+
+// Codes of problems. The last three are always warnings.
+const (
+	CodeName               = "name"
+	CodeDuplicate          = "duplicate"
+	CodeNoDestination      = "no-destination"
+	CodeUnknownDestination = "unknown-destination"
+	CodeUnknownAccount     = "unknown-account"
+	CodeUnknownEvent       = "unknown-event"
+	CodeExpression         = "expression"
+	CodeNotBoolean         = "not-boolean"
+	CodeBudget             = "budget"
+	CodeRendering          = "rendering"
+	CodeMatchesEverything  = "matches-everything"
+	CodeNeverMatches       = "never-matches"
+	CodeNoEffect           = "no-effect"
+)
+
+// Compile checks and compiles rules and returns all problems at once, in the
+// order of the rules. The Set is nil only if a problem is no warning. Rules that
+// are not enabled are checked like the others and never match.
+func Compile(rules []Rule, known Known) (*Set, []Problem) {
+	c := checkers{known: known, config: newConfig(), first: map[string]int{}}
+	set := &Set{}
+	hash := newIdentity()
+	for i, rule := range rules {
+		c.at = i
+		r := c.compile(rule)
+		hash.add(r)
+		if rule.Enabled {
+			set.rules = append(set.rules, r)
+		}
+	}
+	if slices.ContainsFunc(c.problems, func(p Problem) bool { return !p.Warning }) {
+		return nil, c.problems
+	}
+	set.index = newIndex(set.rules)
+	set.id = hash.sum()
+	return set, c.problems
+}
+
+// checkers collects the problems of all rules.
+type checkers struct {
+	known    Known
+	config   *conf.Config
+	first    map[string]int // by name
+	at       int
+	problems []Problem
+}
+
+func (c *checkers) add(p Problem) {
+	p.Rule = c.at
+	c.problems = append(c.problems, p)
+}
+
+func (c *checkers) compile(rule Rule) *compiled {
+	rule.Labels = maps.Clone(rule.Labels)
+	r := &compiled{rule: rule, to: slices.Clone(rule.To)}
+	c.name(rule)
+	r.accounts = c.accounts(rule)
+	r.types = c.events(rule)
+	matchesAll := len(r.types) == len(allTypes)
+	c.destinations(rule)
+	slices.Sort(r.to)
+	r.to = slices.Compact(r.to)
+	c.rendering(rule)
+	if strings.TrimSpace(rule.When) != "" {
+		r.expression = c.when(rule.When)
+	}
+	if r.expression == nil && strings.TrimSpace(rule.When) == "" && matchesAll {
+		c.add(Problem{Key: "name", Index: -1, Warning: true, Code: CodeMatchesEverything,
+			Message: fmt.Sprintf("rule %q has neither events nor when: it matches every event", rule.Name)})
+	}
+	c.narrow(r)
+	return r
+}
+
+var namePattern = regexp.MustCompile(`^[a-z0-9-]{1,64}$`)
+
+func (c *checkers) name(rule Rule) {
+	if !namePattern.MatchString(rule.Name) {
+		c.add(Problem{Key: "name", Index: -1, Code: CodeName, Suggestion: properName(rule.Name),
+			Message: fmt.Sprintf("%q is no name: use 1 to 64 of a-z, 0-9 and -", rule.Name)})
+		return
+	}
+	if first, taken := c.first[rule.Name]; taken {
+		c.add(Problem{Key: "name", Index: -1, Code: CodeDuplicate,
+			Message: fmt.Sprintf("the name %q is taken by rules[%d]", rule.Name, first)})
+		return
+	}
+	c.first[rule.Name] = c.at
+}
+
+// properName is the nearest proper name, or "".
+func properName(name string) string {
+	name = regexp.MustCompile(`[^a-z0-9]+`).ReplaceAllString(strings.ToLower(name), "-")
+	name = strings.Trim(name, "-")
+	return name[:min(len(name), 64)]
+}
+
+func (c *checkers) accounts(rule Rule) []string {
+	for i, name := range rule.Accounts {
+		if !slices.Contains(c.known.Accounts, name) {
+			c.add(Problem{Key: "accounts", Index: i, Code: CodeUnknownAccount, Suggestion: closest(name, c.known.Accounts),
+				Message: fmt.Sprintf("there is no account %q", name)})
+		}
+	}
+	if len(rule.Accounts) == 0 {
+		return []string{""}
+	}
+	list := slices.Clone(rule.Accounts)
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+func (c *checkers) destinations(rule Rule) {
+	if len(rule.To) == 0 {
+		c.add(Problem{Key: "to", Index: -1, Code: CodeNoDestination,
+			Message: fmt.Sprintf("rule %q names no destination", rule.Name)})
+	}
+	for i, name := range rule.To {
+		if !slices.Contains(c.known.Destinations, name) {
+			c.add(Problem{Key: "to", Index: i, Code: CodeUnknownDestination, Suggestion: closest(name, c.known.Destinations),
+				Message: fmt.Sprintf("there is no destination %q", name)})
+		}
+	}
+}
+
+// allTypes are the types of events, and "" for those of a later version.
+var (
+	allTypes   = append(event.Types(), "")
+	knownTypes = func() map[string]bool {
+		known := map[string]bool{}
+		for _, t := range event.Types() {
+			known[t] = true
+		}
+		return known
+	}()
+)
+
+// events resolves the globs of a rule. A list that takes in every type is the
+// same as none.
+func (c *checkers) events(rule Rule) []string {
+	if len(rule.Events) == 0 {
+		return allTypes
+	}
+	chosen := map[string]bool{}
+	for i, glob := range rule.Events {
+		matched := 0
+		for _, t := range event.Types() {
+			short, err := path.Match(glob, event.Short(t))
+			whole, _ := path.Match(glob, t)
+			if err == nil && (short || whole) {
+				chosen[t] = true
+				matched++
+			}
+		}
+		if matched == 0 {
+			c.add(Problem{Key: "events", Index: i, Code: CodeUnknownEvent, Suggestion: suggestType(glob),
+				Message: fmt.Sprintf("no event type matches %q", glob)})
+		}
+	}
+	if len(chosen) == len(event.Types()) {
+		return allTypes
+	}
+	var types []string
+	for _, t := range event.Types() {
+		if chosen[t] {
+			types = append(types, t)
+		}
+	}
+	return types
+}
+
+func suggestType(glob string) string {
+	var short []string
+	for _, t := range event.Types() {
+		short = append(short, event.Short(t))
+	}
+	if rest, ok := strings.CutPrefix(glob, event.TypePrefix); ok {
+		if near := closest(rest, short); near != "" {
+			return event.TypePrefix + near
+		}
+		return ""
+	}
+	return closest(glob[strings.LastIndexByte(glob, '.')+1:], short)
+}
+
+var formats = []string{"cloudevents", "stripe", "slack", "pagerduty", "template"}
+
+func (c *checkers) rendering(rule Rule) {
+	add := func(key, message string) {
+		c.add(Problem{Key: key, Index: -1, Code: CodeRendering, Message: message})
+	}
+	switch {
+	case rule.Format != "" && !slices.Contains(formats, rule.Format):
+		c.add(Problem{Key: "format", Index: -1, Code: CodeRendering, Suggestion: closest(rule.Format, formats),
+			Message: fmt.Sprintf("there is no format %q", rule.Format)})
+	case rule.Template != "" && rule.Format != "" && rule.Format != "template":
+		add("format", fmt.Sprintf("format %q does not use the template", rule.Format))
+	case rule.Format == "template" && rule.Template == "":
+		add("format", "format template needs a template")
+	}
+	if rule.ContentType != "" && rule.Template == "" {
+		c.add(Problem{Key: "content_type", Index: -1, Code: CodeNoEffect, Warning: true,
+			Message: "content_type has no effect without a template"})
+	}
+}
+
+func (c *checkers) when(text string) *expression {
+	x, faults := compileExpression(c.config, text)
+	for _, f := range faults {
+		p := Problem{Key: "when", Index: -1, Message: f.message, Suggestion: f.suggestion, Warning: f.warning, Code: f.code}
+		p.Line, p.Column, p.Snippet = locate(text, f.at)
+		c.add(p)
+	}
+	return x
+}
+
+// locate turns an offset in runes into a place, and shows it.
+func locate(text string, at int) (line, column int, snippet string) {
+	runes := []rune(text)
+	at = min(at, len(runes))
+	start := at
+	for start > 0 && runes[start-1] != '\n' {
+		start--
+	}
+	end := at
+	for end < len(runes) && runes[end] != '\n' {
+		end++
+	}
+	caret := []rune(strings.Repeat(" ", at-start))
+	for i, r := range runes[start:at] {
+		if r == '\t' {
+			caret[i] = '\t'
+		}
+	}
+	line = 1 + strings.Count(string(runes[:start]), "\n")
+	return line, at - start + 1, strings.TrimSuffix(string(runes[start:end]), "\r") + "\n" + string(caret) + "^"
+}
+
+// narrow applies what the expression itself says of type and account, and warns
+// if nothing is left.
+func (c *checkers) narrow(r *compiled) {
+	if r.expression == nil {
+		return
+	}
+	for _, cond := range r.expression.conjuncts {
+		switch cond.path {
+		case pathType:
+			left := slices.DeleteFunc(slices.Clone(r.types), func(t string) bool { return t != "" && !slices.Contains(cond.values, t) })
+			if len(left) == 0 {
+				c.never(r.rule.When, cond.at, "the events of the rule and this condition exclude each other", "")
+			}
+			r.types = left
+		case pathAccount:
+			r.accounts = c.narrowAccounts(r, cond)
+		}
+	}
+}
+
+func (c *checkers) narrowAccounts(r *compiled, cond conjunct) []string {
+	for _, name := range cond.values {
+		if !slices.Contains(c.known.Accounts, name) {
+			c.never(r.rule.When, cond.at, fmt.Sprintf("event.account is never %q", name), closest(name, c.known.Accounts))
+		}
+	}
+	if slices.Equal(r.accounts, []string{""}) {
+		return cond.values
+	}
+	left := slices.DeleteFunc(slices.Clone(r.accounts), func(name string) bool { return !slices.Contains(cond.values, name) })
+	if len(left) == 0 && len(r.accounts) > 0 {
+		c.never(r.rule.When, cond.at, "the accounts of the rule and this condition exclude each other", "")
+	}
+	return left
+}
+
+func (c *checkers) never(when string, at int, message, suggestion string) {
+	p := Problem{Key: "when", Index: -1, Warning: true, Code: CodeNeverMatches, Message: message, Suggestion: suggestion}
+	p.Line, p.Column, p.Snippet = locate(when, at)
+	said := func(q Problem) bool {
+		return q.Rule == c.at && q.Code == p.Code && q.Line == p.Line && q.Column == p.Column
+	}
+	if !slices.ContainsFunc(c.problems, said) {
+		c.add(p)
+	}
+}

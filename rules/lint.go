@@ -1,0 +1,96 @@
+package rules
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"checkout-notifier/checkout"
+	"checkout-notifier/event"
+
+	"github.com/expr-lang/expr/ast"
+)
+
+// documentedWords are all values that a field can have. Status and
+// payment_status are open sets to the rest of the program; a rule that waits
+// for another word is almost certainly misspelt.
+var documentedWords = map[string][]string{
+	"session.status":         {checkout.StatusOpen, checkout.StatusComplete, checkout.StatusExpired},
+	"session.payment_status": {checkout.PaymentPaid, checkout.PaymentUnpaid, checkout.PaymentNotRequired},
+	"session.mode":           {"payment", checkout.ModeSetup, "subscription"},
+	"event.type":             event.Types(),
+	"event.reason":           {event.ReasonManual, event.ReasonTimer, event.ReasonUnknown},
+	"event.change.field":     checkout.Fields(),
+}
+
+// lint warns of comparisons that are never true.
+func lint(n ast.Node) []fault {
+	var faults []fault
+	if b, ok := n.(*ast.BinaryNode); ok && (b.Operator == "==" || b.Operator == "!=" || b.Operator == "in") {
+		for _, side := range [][2]ast.Node{{b.Left, b.Right}, {b.Right, b.Left}} {
+			if path := pathOf(side[0]); len(path) > 1 {
+				faults = append(faults, lintWords(strings.Join(path, "."), side[1])...)
+			}
+		}
+	}
+	if call, ok := n.(*ast.CallNode); ok {
+		if callee, ok := call.Callee.(*ast.IdentifierNode); ok && callee.Value == "changed" {
+			if arg, ok := call.Arguments[0].(*ast.StringNode); ok && arg.Value == checkout.FieldURL {
+				faults = append(faults, fault{at: arg.Location().From, code: CodeNeverMatches, warning: true,
+					message: `changed("url") is always false: a rotating url is not a change`})
+			}
+		}
+	}
+	for _, child := range children(n) {
+		for _, f := range lint(*child) {
+			if !slices.Contains(faults, f) {
+				faults = append(faults, f)
+			}
+		}
+	}
+	return faults
+}
+
+func lintWords(path string, n ast.Node) []fault {
+	words := []ast.Node{n}
+	if array, ok := n.(*ast.ArrayNode); ok {
+		words = array.Nodes
+	}
+	var faults []fault
+	for _, node := range words {
+		if word, ok := node.(*ast.StringNode); ok {
+			if f, bad := lintWord(path, word.Value); bad {
+				f.at = node.Location().From
+				faults = append(faults, f)
+			}
+		}
+	}
+	return faults
+}
+
+func lintWord(path, word string) (fault, bool) {
+	f := fault{code: CodeNeverMatches, warning: true}
+	key := strings.Replace(path, "previous.", "session.", 1)
+	if key == "session.currency" && word != strings.ToUpper(word) {
+		f.message = fmt.Sprintf("%s is never %q: currencies are in upper case", path, word)
+		f.suggestion = strings.ToUpper(word)
+		return f, true
+	}
+	documented, ok := documentedWords[key]
+	if !ok || word == "" || slices.Contains(documented, word) {
+		return f, false
+	}
+	f.message = fmt.Sprintf("%s is never %q; documented: %s", path, word, strings.Join(documented, ", "))
+	f.suggestion = closest(word, documented)
+	switch {
+	case key == "event.type" && event.IsType(word):
+		f.message = fmt.Sprintf("event.type is never %q: it is the whole type", word)
+		f.suggestion = event.Qualify(word)
+	case key == "event.change.field":
+		if f.suggestion == "" {
+			return f, false // an undocumented field can change too
+		}
+		f.message = fmt.Sprintf("the session has no documented field %q", word)
+	}
+	return f, true
+}

@@ -1,0 +1,299 @@
+package rules
+
+import (
+	"fmt"
+	"reflect"
+	"regexp"
+	"regexp/syntax"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/expr-lang/expr/ast"
+	"github.com/expr-lang/expr/builtin"
+)
+
+// maxPattern bounds the instructions of a regular expression.
+const maxPattern = 4096
+
+// refuse finds what no expression may do, before types are checked.
+func refuse(root ast.Node) []fault {
+	if visits(root, map[ast.Node]int{}) > maxVisits {
+		return []fault{{at: root.Location().From, code: CodeBudget, message: "calls and comparisons are nested too deeply"}}
+	}
+	var faults []fault
+	var walk func(n ast.Node)
+	walk = func(n ast.Node) {
+		if f, bad := refuseNode(n); bad {
+			f.at = max(f.at, n.Location().From) // an argument is behind its function
+			if f.code == "" {
+				f.code = CodeExpression
+			}
+			if !slices.Contains(faults, f) { // `a < b < c` has b twice
+				faults = append(faults, f)
+			}
+		}
+		for _, child := range children(n) {
+			walk(*child)
+		}
+	}
+	walk(root)
+	return faults
+}
+
+// visits estimates how often expr's checker looks at the nodes below n: it
+// tries the signatures of an overloaded function one after the other, with all
+// arguments each time, and reads the middle of `a < b < c` twice. Nested, both
+// grow without bounds.
+func visits(n ast.Node, known map[ast.Node]int) int {
+	if v, ok := known[n]; ok {
+		return v
+	}
+	factor := 1
+	if b, ok := n.(*ast.BuiltinNode); ok {
+		if i, ok := builtin.Index[b.Name]; ok {
+			factor = max(1, len(builtin.Builtins[i].Types))
+		}
+	}
+	sum := 0
+	for _, child := range children(n) {
+		sum = min(sum+visits(*child, known), maxVisits+1)
+	}
+	known[n] = min(1+factor*sum, maxVisits+1)
+	return known[n]
+}
+
+func refuseNode(n ast.Node) (f fault, bad bool) {
+	switch n := n.(type) {
+	case *ast.IdentifierNode:
+		return refuseName(n.Value)
+	case *ast.VariableDeclaratorNode:
+		return refuseName(n.Name)
+	case *ast.BytesNode:
+		return fault{message: "byte strings are not supported"}, true
+	case *ast.BinaryNode:
+		if n.Operator == "matches" {
+			return refusePattern(n.Right)
+		}
+	case *ast.BuiltinNode:
+		return refuseBuiltin(n)
+	case *ast.CallNode:
+		return refuseCall(n)
+	}
+	return f, false
+}
+
+func refuseName(name string) (fault, bool) {
+	if name == "$env" {
+		return fault{message: "$env is not available"}, true
+	}
+	if strings.HasPrefix(name, reserved) {
+		return fault{message: "unknown name " + name}, true
+	}
+	return fault{}, false
+}
+
+func refusePattern(n ast.Node) (fault, bool) {
+	text, ok := n.(*ast.StringNode)
+	if !ok {
+		return fault{at: n.Location().From, message: "the pattern of matches must be a constant text"}, true
+	}
+	parsed, err := syntax.Parse(text.Value, syntax.Perl)
+	if err != nil {
+		return fault{at: n.Location().From, message: err.Error()}, true
+	}
+	if instructions(parsed) > maxPattern {
+		return fault{at: n.Location().From, code: CodeBudget, message: "the pattern is too large"}, true
+	}
+	return fault{}, false
+}
+
+// instructions estimates the size of a compiled pattern, in which repetitions
+// are written out.
+func instructions(re *syntax.Regexp) int {
+	n := 1 + len(re.Rune)
+	for _, sub := range re.Sub {
+		n = min(n+instructions(sub), maxPattern+1)
+	}
+	if re.Op == syntax.OpRepeat {
+		n *= max(1, re.Min, re.Max)
+	}
+	return min(n, maxPattern+1)
+}
+
+func compilePattern(text string) *pattern {
+	parsed, err := syntax.Parse(text, syntax.Perl)
+	if err != nil {
+		return nil
+	}
+	re, err := regexp.Compile(text)
+	if err != nil {
+		return nil
+	}
+	return &pattern{re: re, size: 1 + instructions(parsed)}
+}
+
+func refuseBuiltin(n *ast.BuiltinNode) (fault, bool) {
+	var zone ast.Node
+	switch {
+	case n.Name == "timezone" && len(n.Arguments) == 1:
+		zone = n.Arguments[0]
+	case n.Name == "date" && len(n.Arguments) == 3:
+		// date(zone, text, layout) has a time zone already.
+		if b, ok := n.Arguments[0].(*ast.BuiltinNode); ok && b.Name == "timezone" {
+			return fault{}, false
+		}
+		zone = n.Arguments[2]
+	default:
+		return fault{}, false
+	}
+	name, ok := zone.(*ast.StringNode)
+	if !ok {
+		return fault{at: zone.Location().From, message: "the time zone must be a constant text"}, true
+	}
+	if _, err := loadZone(name.Value); err != nil {
+		return fault{at: zone.Location().From, message: fmt.Sprintf("unknown time zone %q", name.Value)}, true
+	}
+	return fault{}, false
+}
+
+// loadZone knows no "Local": a rule means the same wherever it runs.
+func loadZone(name string) (*time.Location, error) {
+	if name == "" || name == "Local" {
+		return nil, fmt.Errorf("unknown time zone %q", name)
+	}
+	return time.LoadLocation(name)
+}
+
+func refuseCall(n *ast.CallNode) (fault, bool) {
+	callee, ok := n.Callee.(*ast.IdentifierNode)
+	if !ok {
+		return fault{}, false // methods: refuseTyped
+	}
+	if !slices.Contains([]string{"has", "changed", "raw", "duration"}, callee.Value) || len(n.Arguments) != 1 {
+		return fault{}, false // unknown names and counts: the checker
+	}
+	at := n.Arguments[0].Location().From
+	arg, ok := n.Arguments[0].(*ast.StringNode)
+	if !ok {
+		return fault{at: at, message: "the argument of " + callee.Value + " must be a constant text"}, true
+	}
+	switch callee.Value {
+	case "duration":
+		if _, err := parseDuration(arg.Value); err != nil {
+			return fault{at: at, message: fmt.Sprintf("%q is no duration: use units such as 30m, 1h30m or 7d", arg.Value)}, true
+		}
+	case "raw":
+		if slices.Contains(strings.Split(arg.Value, "."), "") {
+			return fault{at: at, message: fmt.Sprintf("%q is no path: use names separated by dots", arg.Value)}, true
+		}
+	default:
+		return refusePath(at, callee.Value, arg.Value)
+	}
+	return fault{}, false
+}
+
+func refusePath(at int, function, path string) (fault, bool) {
+	if documentedPath(path) {
+		return fault{}, false
+	}
+	f := fault{at: at, message: fmt.Sprintf("the session has no documented field %q", path)}
+	t, prefix := sessionType, ""
+	for name := range strings.SplitSeq(path, ".") {
+		field, ok := fieldByName(t, name)
+		if !ok {
+			if near := suggestField(t, name); near != "" {
+				f.suggestion = prefix + near
+				if rest := strings.TrimPrefix(path, prefix+name); documentedPath(f.suggestion + rest) {
+					f.suggestion += rest
+				}
+			}
+			break
+		}
+		if field.Type.Kind() != reflect.Struct || field.Type == timeType {
+			break
+		}
+		t, prefix = field.Type, prefix+name+"."
+	}
+	if f.suggestion == "" && function == "has" {
+		f.message += fmt.Sprintf(`; use raw("%s") != nil for an undocumented one`, path)
+	}
+	return f, true
+}
+
+// methods are what can be called on a value: all are pure, constant in cost and
+// independent of the machine's time zone.
+var methods = map[reflect.Type][]string{
+	timeType: {"Year", "Month", "Day", "Hour", "Minute", "Second", "Weekday", "YearDay", "Unix", "UnixMilli",
+		"Before", "After", "Equal", "Compare", "Sub", "Add", "AddDate", "UTC", "In", "Format", "Truncate", "Round", "IsZero"},
+	reflect.TypeFor[time.Duration](): {"Hours", "Minutes", "Seconds", "Milliseconds", "Abs", "Round", "Truncate", "String"},
+	reflect.TypeFor[time.Month]():    {"String"},
+	reflect.TypeFor[time.Weekday]():  {"String"},
+}
+
+// refuseTyped finds what no expression may do and only types tell.
+func refuseTyped(root ast.Node) []fault {
+	var faults []fault
+	var walk func(n ast.Node)
+	walk = func(n ast.Node) {
+		if message := typedProblem(n); message != "" {
+			faults = append(faults, fault{at: n.Location().From, code: CodeExpression, message: message})
+		}
+		if call, ok := n.(*ast.CallNode); ok { // a callee is judged with its call
+			if member, ok := call.Callee.(*ast.MemberNode); ok {
+				walk(member.Node)
+			}
+			for _, arg := range call.Arguments {
+				walk(arg)
+			}
+			return
+		}
+		for _, child := range children(n) {
+			walk(*child)
+		}
+	}
+	walk(root)
+	return faults
+}
+
+func typedProblem(n ast.Node) string {
+	switch n := n.(type) {
+	case *ast.CallNode:
+		return callProblem(n)
+	case *ast.MemberNode:
+		if n.Type().Kind() == reflect.Func {
+			return "a method must be called"
+		}
+	case *ast.BinaryNode:
+		t := n.Right.Type()
+		if t.Kind() == reflect.Pointer {
+			t = t.Elem()
+		}
+		if n.Operator == "in" && t.Kind() == reflect.Struct {
+			return `in looks into lists and maps; use has("field") for fields`
+		}
+	}
+	return ""
+}
+
+func callProblem(n *ast.CallNode) string {
+	switch callee := n.Callee.(type) {
+	case *ast.IdentifierNode:
+		if !slices.Contains([]string{"has", "changed", "raw", "duration", "now"}, callee.Value) {
+			return callee.Value + " is not a function"
+		}
+		return ""
+	case *ast.MemberNode:
+		name, ok := callee.Property.(*ast.StringNode)
+		if !ok || !slices.Contains(methods[callee.Node.Type()], name.Value) {
+			return "this method cannot be called"
+		}
+		if name.Value == "Format" {
+			if _, ok := n.Arguments[0].(*ast.StringNode); !ok {
+				return "the layout of Format must be a constant text"
+			}
+		}
+		return ""
+	}
+	return "only functions can be called"
+}
