@@ -1,0 +1,226 @@
+package state
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+
+	"checkout-notifier/event"
+)
+
+// batch is one write transaction, shared by the operations of a group. It keeps
+// what many of them change, so that it is written once.
+type batch struct {
+	tx           *bolt.Tx
+	destinations map[string]*event.DestinationState
+	counts       map[string]int // by countKey
+}
+
+func newBatch(tx *bolt.Tx) *batch {
+	return &batch{tx: tx, destinations: make(map[string]*event.DestinationState), counts: make(map[string]int)}
+}
+
+func (b *batch) put(bucket, key, value []byte) error { return b.tx.Bucket(bucket).Put(key, value) }
+
+func (b *batch) get(bucket, key []byte) []byte { return b.tx.Bucket(bucket).Get(key) }
+
+func (b *batch) remove(bucket, key []byte) error { return b.tx.Bucket(bucket).Delete(key) }
+
+// add appends a row under the next sequence of a bucket.
+func (b *batch) add(bucket []byte, fill float64, value func(sequence uint64) ([]byte, error)) error {
+	rows := b.tx.Bucket(bucket)
+	rows.FillPercent = fill
+	sequence, err := rows.NextSequence()
+	if err != nil {
+		return err
+	}
+	row, err := value(sequence)
+	if err != nil {
+		return err
+	}
+	return rows.Put(sequenceKey(sequence), row)
+}
+
+// destination returns the state of a destination, to be changed in place.
+func (b *batch) destination(name string) (*event.DestinationState, error) {
+	if state, ok := b.destinations[name]; ok {
+		return state, nil
+	}
+	state := &event.DestinationState{Name: name}
+	if row := b.get(bucketDestinations, []byte(name)); row != nil {
+		if err := json.Unmarshal(row, state); err != nil {
+			return nil, inconsistent(b.tx.DB().Path(), "state of destination %s: %v", name, err)
+		}
+	}
+	b.destinations[name] = state
+	return state, nil
+}
+
+// count changes the number of an account's sessions in a watch state.
+func (b *batch) count(account string, watch event.Watch, by int) {
+	if watch.Is(event.Watched) {
+		watch = event.Watched
+	}
+	b.counts[string(countKey(account, watch))] += by
+}
+
+// flush writes what was kept back. It comes last.
+func (b *batch) flush() error {
+	for name, state := range b.destinations {
+		row, err := marshal(state)
+		if err != nil {
+			return fmt.Errorf("encoding the state of destination %s: %w", name, err)
+		}
+		if err := b.put(bucketDestinations, []byte(name), row); err != nil {
+			return err
+		}
+	}
+	for key, by := range b.counts {
+		if by == 0 {
+			continue
+		}
+		n := readCount(b.get(bucketCounts, []byte(key))) + by
+		if err := b.put(bucketCounts, []byte(key), binary.BigEndian.AppendUint64(nil, uint64(n))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func readCount(row []byte) int {
+	if len(row) != 8 {
+		return 0
+	}
+	return int(binary.BigEndian.Uint64(row))
+}
+
+// record is a stored delivery with its places.
+type record struct {
+	event.Delivery
+	sequence uint64
+	event    uint64 // sequence of its event
+}
+
+var errShortRow = errors.New("row is too short")
+
+func readRecord(tx *bolt.Tx, sequence uint64) (record, error) {
+	row := tx.Bucket(bucketDeliveries).Get(sequenceKey(sequence))
+	r, err := decodeRecord(sequence, row)
+	if err != nil {
+		return record{}, inconsistent(tx.DB().Path(), "delivery %d: %v", sequence, err)
+	}
+	return r, nil
+}
+
+func decodeRecord(sequence uint64, row []byte) (record, error) {
+	if len(row) < sequenceSize {
+		return record{}, errShortRow
+	}
+	r := record{sequence: sequence, event: binary.BigEndian.Uint64(row)}
+	if err := json.Unmarshal(row[sequenceSize:], &r.Delivery); err != nil {
+		return record{}, err
+	}
+	return r, nil
+}
+
+func encodeRecord(r *record) ([]byte, error) {
+	row, err := marshal(&r.Delivery)
+	if err != nil {
+		return nil, invalid("delivery %s: %v", r.ID, err)
+	}
+	return append(sequenceKey(r.event), row...), nil
+}
+
+// findRecord looks a delivery up by its id.
+func findRecord(tx *bolt.Tx, id string) (r record, found bool, err error) {
+	sequence := tx.Bucket(bucketDeliveryIDs).Get([]byte(id))
+	if sequence == nil {
+		return record{}, false, nil
+	}
+	r, err = readRecord(tx, lastSequence(sequence))
+	return r, err == nil, err
+}
+
+// pending looks up a delivery that may still be worked on.
+func (b *batch) pending(id string) (record, error) {
+	r, found, err := findRecord(b.tx, id)
+	switch {
+	case err != nil:
+		return record{}, err
+	case !found:
+		return record{}, fmt.Errorf("%w: %s", ErrNoDelivery, id)
+	case r.Status != event.StatusPending:
+		return record{}, fmt.Errorf("%w: %s is %s", ErrFinished, id, r.Status)
+	}
+	return r, nil
+}
+
+func (b *batch) save(r *record) error {
+	row, err := encodeRecord(r)
+	if err != nil {
+		return err
+	}
+	rows := b.tx.Bucket(bucketDeliveries)
+	rows.FillPercent = appendAndGrow
+	return rows.Put(sequenceKey(r.sequence), row)
+}
+
+// setDue moves a delivery in the due index; the zero time parks it. The record
+// is to be saved afterwards.
+func (b *batch) setDue(r *record, due time.Time) error {
+	if !r.Due.IsZero() {
+		if err := b.remove(bucketDue, dueKey(r.Destination, r.Due, r.sequence)); err != nil {
+			return err
+		}
+	}
+	r.Due = due
+	if due.IsZero() {
+		return nil
+	}
+	return b.put(bucketDue, dueKey(r.Destination, due, r.sequence), []byte(r.ID))
+}
+
+// head returns the first pending delivery of the session and destination of
+// one that is ordered.
+func head(tx *bolt.Tx, d *event.Delivery) (sequence uint64, found bool) {
+	prefix := orderPrefix(d)
+	key, _ := tx.Bucket(bucketOrder).Cursor().Seek(prefix)
+	if len(key) != len(prefix)+sequenceSize || string(key[:len(prefix)]) != string(prefix) {
+		return 0, false
+	}
+	return lastSequence(key), true
+}
+
+// wake makes the first delivery of the same session and destination behind a
+// sequence that waits for earlier ones due at a time.
+func (b *batch) wake(d *event.Delivery, behind uint64, at time.Time) error {
+	var waiting *record
+	err := eachKey(b.tx.Bucket(bucketOrder), orderPrefix(d), func(key, _ []byte) (bool, error) {
+		if lastSequence(key) <= behind {
+			return true, nil
+		}
+		r, err := readRecord(b.tx, lastSequence(key))
+		if err == nil && waitsForEarlier(&r.Delivery, at) {
+			waiting = &r
+		}
+		return waiting == nil, err
+	})
+	if err != nil || waiting == nil {
+		return err
+	}
+	if err := b.setDue(waiting, at); err != nil {
+		return err
+	}
+	return b.save(waiting)
+}
+
+// waitsForEarlier says whether an ordered delivery has nothing else to wait for:
+// it is parked, or it was never tried and looks again when a hold may have run
+// out, later than at.
+func waitsForEarlier(d *event.Delivery, at time.Time) bool {
+	return d.Due.IsZero() || (d.Attempts == 0 && d.HeldAt == nil && d.Due.After(at))
+}

@@ -1,0 +1,233 @@
+package state
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"checkout-notifier/event"
+)
+
+// Commit stores what a page of looks changed, whole or not at all; nil means
+// that it is on the disk. An empty one costs nothing.
+//
+// An event whose id is in the store already is not stored again, and its
+// deliveries are left out: that is how an event that was computed twice stays
+// exactly once. Such events are logged and counted (see Skipped). The same
+// goes for a delivery whose id exists. A delivery may also belong to an event
+// that was committed earlier.
+//
+// A new delivery is due at its Due, unless it is ordered and an earlier one of
+// its session and destination is pending and was never refused: then it is
+// parked until that one is accepted, dead, or releases it.
+//
+// Errors: ErrInvalid, ErrDiskFull and the other named errors of the store.
+func (s *Store) Commit(ctx context.Context, tx *event.Tx) error {
+	if tx.Empty() {
+		return nil
+	}
+	c, err := prepare(tx)
+	if err != nil {
+		return fmt.Errorf("committing a page of account %s: %w", tx.Account, err)
+	}
+	if err := s.write(ctx, "committing a page of account "+tx.Account, c.apply); err != nil {
+		return err
+	}
+	if len(c.knownEvents) > 0 || c.knownDeliveries > 0 {
+		s.skippedEvents.Add(uint64(len(c.knownEvents)))
+		s.skippedDeliveries.Add(uint64(c.knownDeliveries))
+		s.log.Warn("left out what is in the store already", "account", tx.Account,
+			"events", c.knownEvents, "deliveries", c.knownDeliveries)
+	}
+	return nil
+}
+
+// Skipped returns how many events and deliveries Commit has left out, since
+// Open, because their ids were in the store already.
+func (s *Store) Skipped() (events, deliveries uint64) {
+	return s.skippedEvents.Load(), s.skippedDeliveries.Load()
+}
+
+// commit is a Tx on its way, encoded before the transaction begins.
+type commit struct {
+	tx        *event.Tx
+	snapshots [][]byte
+	events    [][]byte
+
+	// What one run of apply finds.
+	known           map[string]bool // ids of this Tx's events that were in the store
+	knownEvents     []string
+	knownDeliveries int
+}
+
+func prepare(tx *event.Tx) (*commit, error) {
+	c := &commit{tx: tx}
+	for i := range tx.Snapshots {
+		snapshot := &tx.Snapshots[i]
+		if snapshot.Account != tx.Account {
+			return nil, invalid("session %q belongs to account %q", snapshot.ID, snapshot.Account)
+		}
+		if err := checkTexts("session", snapshot.ID, snapshot.Account); err != nil {
+			return nil, err
+		}
+		row, err := marshal(snapshot)
+		if err != nil {
+			return nil, invalid("session %s: %v", snapshot.ID, err)
+		}
+		c.snapshots = append(c.snapshots, row)
+	}
+	for i := range tx.Events {
+		if err := checkTexts("event", tx.Events[i].ID); err != nil {
+			return nil, err
+		}
+		row, err := marshal(&tx.Events[i])
+		if err != nil {
+			return nil, invalid("event %s: %v", tx.Events[i].ID, err)
+		}
+		c.events = append(c.events, row)
+	}
+	for i := range tx.Deliveries {
+		if err := checkDelivery(&tx.Deliveries[i]); err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+func checkDelivery(d *event.Delivery) error {
+	if err := checkTexts("delivery", d.ID, d.EventID, d.Destination); err != nil {
+		return err
+	}
+	switch {
+	case len(d.Account) > maxText || len(d.Session) > maxText:
+		return invalid("delivery %s: account or session is too long", d.ID)
+	case d.Status != "" && d.Status != event.StatusPending:
+		return invalid("delivery %s is new and cannot be %s", d.ID, d.Status)
+	case d.Due.IsZero():
+		return invalid("delivery %s is due at no time", d.ID)
+	}
+	return nil
+}
+
+// checkTexts refuses what cannot be part of a key.
+func checkTexts(what string, texts ...string) error {
+	for _, text := range texts {
+		if text == "" || len(text) > maxText {
+			return invalid("%s %.64q: a name or id is empty or longer than %d bytes", what, texts[0], maxText)
+		}
+	}
+	return nil
+}
+
+func (c *commit) apply(b *batch) error {
+	c.known, c.knownEvents, c.knownDeliveries = make(map[string]bool), nil, 0
+	added := make(map[string]bool)
+	for i := range c.tx.Snapshots {
+		if err := putSnapshot(b, &c.tx.Snapshots[i], c.snapshots[i]); err != nil {
+			return err
+		}
+	}
+	for i := range c.tx.Events {
+		id := c.tx.Events[i].ID
+		if b.get(bucketEventIDs, []byte(id)) != nil {
+			// One that this Tx names twice is new all the same: its deliveries stay.
+			c.known[id] = !added[id]
+			c.knownEvents = append(c.knownEvents, id)
+			continue
+		}
+		added[id] = true
+		err := b.add(bucketEvents, appendOnly, func(sequence uint64) ([]byte, error) {
+			return c.events[i], b.put(bucketEventIDs, []byte(id), sequenceKey(sequence))
+		})
+		if err != nil {
+			return err
+		}
+	}
+	for i := range c.tx.Deliveries {
+		d := &c.tx.Deliveries[i]
+		if c.known[d.EventID] || b.get(bucketDeliveryIDs, []byte(d.ID)) != nil {
+			c.knownDeliveries++
+			continue
+		}
+		if err := addDelivery(b, *d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// putSnapshot writes a snapshot and its index row.
+func putSnapshot(b *batch, snapshot *event.Snapshot, row []byte) error {
+	index := indexKey(snapshot.Account, snapshot.ID)
+	if old := b.get(bucketIndex, index); old != nil {
+		t, err := decodeTracked(snapshot.ID, old)
+		if err != nil {
+			return inconsistent(b.tx.DB().Path(), "index row of session %s: %v", snapshot.ID, err)
+		}
+		b.count(snapshot.Account, t.Watch, -1)
+		if !t.Created.Equal(snapshot.Created) {
+			if err := b.remove(bucketSessions, sessionKey(snapshot.Account, t.Created, snapshot.ID)); err != nil {
+				return err
+			}
+		}
+	}
+	b.count(snapshot.Account, snapshot.Watch, 1)
+	if err := b.put(bucketIndex, index, encodeTracked(snapshot.Track())); err != nil {
+		return err
+	}
+	return b.put(bucketSessions, sessionKey(snapshot.Account, snapshot.Created, snapshot.ID), row)
+}
+
+// addDelivery appends a new delivery and enters it into the indexes of pending ones.
+func addDelivery(b *batch, d event.Delivery) error {
+	owner := b.get(bucketEventIDs, []byte(d.EventID))
+	if owner == nil {
+		return invalid("delivery %s is of event %s, which is not in the store", d.ID, d.EventID)
+	}
+	r := record{Delivery: d, event: lastSequence(owner)}
+	r.Status, r.Due, r.Finished, r.Reason = event.StatusPending, time.Time{}, time.Time{}, ""
+	state, err := b.destination(d.Destination)
+	if err != nil {
+		return err
+	}
+	state.Pending++
+	return b.add(bucketDeliveries, appendAndGrow, func(sequence uint64) ([]byte, error) {
+		r.sequence = sequence
+		if err := enqueue(b, &r, d.Due); err != nil {
+			return nil, err
+		}
+		return encodeRecord(&r)
+	})
+}
+
+// enqueue enters a new delivery into the indexes and makes it due, or parks it.
+func enqueue(b *batch, r *record, due time.Time) error {
+	if err := b.put(bucketDeliveryIDs, []byte(r.ID), sequenceKey(r.sequence)); err != nil {
+		return err
+	}
+	if err := b.put(bucketFanOut, appendSequence(sequenceKey(r.event), r.sequence), nil); err != nil {
+		return err
+	}
+	if err := b.put(bucketPending, destinationKey(r.Destination, r.sequence), appendTime(nil, r.Created)); err != nil {
+		return err
+	}
+	if !r.Ordered {
+		return b.setDue(r, due)
+	}
+	first, waits := head(b.tx, &r.Delivery)
+	if err := b.put(bucketOrder, orderKey(&r.Delivery, r.sequence), nil); err != nil {
+		return err
+	}
+	if waits {
+		earlier, err := readRecord(b.tx, first)
+		if err != nil {
+			return err
+		}
+		// Behind a head that was refused it is due all the same: the release
+		// that followed the refusal came before this delivery and found nobody.
+		if earlier.HeldAt == nil {
+			return nil
+		}
+	}
+	return b.setDue(r, due)
+}

@@ -1,0 +1,112 @@
+package state
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+
+	"checkout-notifier/event"
+)
+
+// Due returns the deliveries of a destination that are due at now, the longest
+// due first, at most limit, without those that skip (which may be nil) names;
+// and when the next one becomes due, zero if none waits for a time. Parked
+// deliveries are not due. What is not due yet costs nothing.
+//
+// A job's delivery has in Attempts the highest number of an attempt begun, with
+// or without a result.
+func (s *Store) Due(ctx context.Context, destination string, now time.Time, limit int, skip func(deliveryID string) bool) (jobs []event.Job, next time.Time, err error) {
+	err = s.view(ctx, "reading what is due for "+destination, func(tx *bolt.Tx) error {
+		prefix := appendText(nil, destination)
+		err := eachKey(tx.Bucket(bucketDue), prefix, func(key, id []byte) (bool, error) {
+			due, ok := readTime(key[len(prefix):])
+			if !ok {
+				return false, inconsistent(s.path, "an entry of what is due for %s is unreadable", destination)
+			}
+			if due.After(now) || len(jobs) >= limit {
+				return false, nil
+			}
+			if skip != nil && skip(string(id)) {
+				return true, nil
+			}
+			job, err := readJob(tx, lastSequence(key))
+			if err == nil {
+				jobs = append(jobs, job)
+			}
+			return true, err
+		})
+		if err != nil {
+			return err
+		}
+		next = firstDueAfter(tx, prefix, now)
+		return nil
+	})
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	return jobs, next, nil
+}
+
+// firstDueAfter returns the due time of the first entry that is due after now.
+func firstDueAfter(tx *bolt.Tx, prefix []byte, now time.Time) time.Time {
+	from := appendTime(bytes.Clone(prefix), now.Add(time.Nanosecond))
+	key, _ := tx.Bucket(bucketDue).Cursor().Seek(from)
+	if !bytes.HasPrefix(key, prefix) {
+		return time.Time{}
+	}
+	due, _ := readTime(key[len(prefix):])
+	return due
+}
+
+func readJob(tx *bolt.Tx, sequence uint64) (event.Job, error) {
+	r, err := readRecord(tx, sequence)
+	if err != nil {
+		return event.Job{}, err
+	}
+	job := event.Job{Delivery: withAttempts(tx, r)}
+	if job.Event, err = readEvent(tx, r.event); err != nil || !r.Ordered {
+		return job, err
+	}
+	err = eachKey(tx.Bucket(bucketOrder), orderPrefix(&r.Delivery), func(key, _ []byte) (bool, error) {
+		if lastSequence(key) >= sequence {
+			return false, nil
+		}
+		earlier, err := readRecord(tx, lastSequence(key))
+		if err == nil {
+			job.Earlier = append(job.Earlier, withAttempts(tx, earlier))
+		}
+		return true, err
+	})
+	return job, err
+}
+
+func readEvent(tx *bolt.Tx, sequence uint64) (event.Event, error) {
+	var e event.Event
+	row := tx.Bucket(bucketEvents).Get(sequenceKey(sequence))
+	if row == nil {
+		return e, inconsistent(tx.DB().Path(), "event %d is missing", sequence)
+	}
+	if err := json.Unmarshal(row, &e); err != nil {
+		return e, inconsistent(tx.DB().Path(), "event %d: %v", sequence, err)
+	}
+	return e, nil
+}
+
+// withAttempts counts an attempt that was begun and whose result is not known.
+func withAttempts(tx *bolt.Tx, r record) event.Delivery {
+	prefix := sequenceKey(r.sequence)
+	c := tx.Bucket(bucketAttempts).Cursor()
+	key, _ := c.Seek(sequenceKey(r.sequence + 1))
+	if key == nil {
+		key, _ = c.Last()
+	} else {
+		key, _ = c.Prev()
+	}
+	if bytes.HasPrefix(key, prefix) {
+		r.Attempts = max(r.Attempts, attemptNumber(key))
+	}
+	return r.Delivery
+}

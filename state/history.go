@@ -1,0 +1,127 @@
+package state
+
+import (
+	"context"
+	"encoding/json"
+
+	bolt "go.etcd.io/bbolt"
+
+	"checkout-notifier/event"
+)
+
+// Sequenced is an event with its place in the order of commits.
+type Sequenced struct {
+	Sequence uint64 // from 1, with gaps where events were pruned
+	Event    event.Event
+}
+
+// DeadLetter is a dead delivery with its place in the order of commits.
+type DeadLetter struct {
+	Sequence uint64
+	Delivery event.Delivery
+}
+
+// Event returns an event by its id, and whether it is in the store.
+func (s *Store) Event(ctx context.Context, id string) (e event.Event, found bool, err error) {
+	err = s.view(ctx, "reading event "+id, func(tx *bolt.Tx) error {
+		sequence := tx.Bucket(bucketEventIDs).Get([]byte(id))
+		if sequence == nil {
+			return nil
+		}
+		e, err = readEvent(tx, lastSequence(sequence))
+		found = err == nil
+		return err
+	})
+	return e, found, err
+}
+
+// Events returns at most limit events in the order of commits, beginning behind
+// the sequence after; 0 begins with the oldest.
+func (s *Store) Events(ctx context.Context, after uint64, limit int) (events []Sequenced, err error) {
+	err = s.view(ctx, "reading events", func(tx *bolt.Tx) error {
+		c := tx.Bucket(bucketEvents).Cursor()
+		for key, row := c.Seek(sequenceKey(after + 1)); key != nil && len(events) < limit; key, row = c.Next() {
+			item := Sequenced{Sequence: lastSequence(key)}
+			if err := json.Unmarshal(row, &item.Event); err != nil {
+				return inconsistent(s.path, "event %d: %v", item.Sequence, err)
+			}
+			events = append(events, item)
+		}
+		return nil
+	})
+	return events, err
+}
+
+// Delivery returns a delivery by its id, and whether it is in the store.
+func (s *Store) Delivery(ctx context.Context, id string) (d event.Delivery, found bool, err error) {
+	err = s.view(ctx, "reading delivery "+id, func(tx *bolt.Tx) error {
+		var r record
+		if r, found, err = findRecord(tx, id); found {
+			d = withAttempts(tx, r)
+		}
+		return err
+	})
+	return d, found, err
+}
+
+// EventDeliveries returns the deliveries of an event in the order of commits.
+func (s *Store) EventDeliveries(ctx context.Context, eventID string) (deliveries []event.Delivery, err error) {
+	err = s.view(ctx, "reading the deliveries of event "+eventID, func(tx *bolt.Tx) error {
+		sequence := tx.Bucket(bucketEventIDs).Get([]byte(eventID))
+		if sequence == nil {
+			return nil
+		}
+		return eachKey(tx.Bucket(bucketFanOut), sequence, func(key, _ []byte) (bool, error) {
+			r, err := readRecord(tx, lastSequence(key))
+			if err == nil {
+				deliveries = append(deliveries, withAttempts(tx, r))
+			}
+			return true, err
+		})
+	})
+	return deliveries, err
+}
+
+// Attempts returns the attempts of a delivery by number. One whose outcome is
+// unknown is under way, or was when the process ended.
+func (s *Store) Attempts(ctx context.Context, deliveryID string) (attempts []event.Attempt, err error) {
+	err = s.view(ctx, "reading the attempts of delivery "+deliveryID, func(tx *bolt.Tx) error {
+		sequence := tx.Bucket(bucketDeliveryIDs).Get([]byte(deliveryID))
+		if sequence == nil {
+			return nil
+		}
+		return eachKey(tx.Bucket(bucketAttempts), sequence, func(_, row []byte) (bool, error) {
+			var a event.Attempt
+			if err := json.Unmarshal(row, &a); err != nil {
+				return false, inconsistent(s.path, "attempt of delivery %s: %v", deliveryID, err)
+			}
+			attempts = append(attempts, a)
+			return true, nil
+		})
+	})
+	return attempts, err
+}
+
+// DeadLetters returns at most limit dead deliveries of a destination in the
+// order of commits, beginning behind the sequence after; 0 begins with the
+// oldest.
+func (s *Store) DeadLetters(ctx context.Context, destination string, after uint64, limit int) (letters []DeadLetter, err error) {
+	err = s.view(ctx, "reading the dead letters of "+destination, func(tx *bolt.Tx) error {
+		prefix := appendText(nil, destination)
+		c := tx.Bucket(bucketDead).Cursor()
+		for key, _ := c.Seek(appendSequence(prefix, after+1)); len(letters) < limit && hasDestination(key, destination); key, _ = c.Next() {
+			r, err := readRecord(tx, lastSequence(key))
+			if err != nil {
+				return err
+			}
+			letters = append(letters, DeadLetter{Sequence: r.sequence, Delivery: withAttempts(tx, r)})
+		}
+		return nil
+	})
+	return letters, err
+}
+
+func hasDestination(key []byte, destination string) bool {
+	name, _, ok := cutText(key)
+	return ok && name == destination
+}

@@ -1,0 +1,188 @@
+package state
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+
+	"checkout-notifier/event"
+)
+
+// schema is the version of the layout below. A file of a higher one is refused.
+const schema = 1
+
+// The buckets. Texts in keys carry their length in front, so that no key is the
+// beginning of another's text; numbers and times are big endian, so that keys
+// sort as what they mean.
+var (
+	bucketMeta     = []byte("meta")     // "schema" → number
+	bucketAccounts = []byte("accounts") // account → JSON event.Account
+
+	bucketSessions = []byte("sessions")       // account, created, id → JSON event.Snapshot: pages of the list are contiguous
+	bucketIndex    = []byte("session_index")  // account, id → binary event.Tracked
+	bucketCounts   = []byte("session_counts") // account, watch → number
+
+	bucketEvents   = []byte("events")    // sequence → JSON event.Event
+	bucketEventIDs = []byte("event_ids") // id → sequence
+
+	bucketDeliveries  = []byte("deliveries")       // sequence → sequence of the event, JSON event.Delivery
+	bucketDeliveryIDs = []byte("delivery_ids")     // id → sequence
+	bucketFanOut      = []byte("event_deliveries") // sequence of the event, sequence of the delivery
+	bucketAttempts    = []byte("attempts")         // sequence of the delivery, n → JSON event.Attempt
+
+	bucketPending  = []byte("pending")  // destination, sequence → created
+	bucketDue      = []byte("due")      // destination, due, sequence → id
+	bucketOrder    = []byte("order")    // destination, account, session, sequence: pending and ordered
+	bucketAccepted = []byte("accepted") // finished, sequence
+	bucketDead     = []byte("dead")     // destination, sequence → reason
+
+	bucketDestinations = []byte("destinations") // destination → JSON event.DestinationState
+)
+
+func buckets() [][]byte {
+	return [][]byte{
+		bucketMeta, bucketAccounts, bucketSessions, bucketIndex, bucketCounts, bucketEvents, bucketEventIDs,
+		bucketDeliveries, bucketDeliveryIDs, bucketFanOut, bucketAttempts, bucketPending, bucketDue, bucketOrder,
+		bucketAccepted, bucketDead, bucketDestinations,
+	}
+}
+
+var keySchema = []byte("schema")
+
+// Sizes of the parts of keys.
+const (
+	sequenceSize = 8
+	timeSize     = 12
+	maxText      = 2048 // three texts and a time stay far below bbolt's limit for keys
+)
+
+// Fill percentages of buckets that grow at their end: near 1, with some room
+// where rows grow later.
+const (
+	appendOnly    = 1.0
+	appendAndGrow = 0.9
+)
+
+// appendText adds a text of at most maxText bytes to a key.
+func appendText(key []byte, text string) []byte {
+	key = binary.BigEndian.AppendUint16(key, uint16(len(text)))
+	return append(key, text...)
+}
+
+// cutText takes the first text off a key.
+func cutText(key []byte) (text string, rest []byte, ok bool) {
+	if len(key) < 2 {
+		return "", nil, false
+	}
+	n := int(binary.BigEndian.Uint16(key))
+	if len(key) < 2+n {
+		return "", nil, false
+	}
+	return string(key[2 : 2+n]), key[2+n:], true
+}
+
+func appendSequence(key []byte, n uint64) []byte { return binary.BigEndian.AppendUint64(key, n) }
+
+func sequenceKey(n uint64) []byte { return appendSequence(nil, n) }
+
+// lastSequence returns the sequence at the end of a key; 0, which is never
+// given out, if the key is too short.
+func lastSequence(key []byte) uint64 {
+	if len(key) < sequenceSize {
+		return 0
+	}
+	return binary.BigEndian.Uint64(key[len(key)-sequenceSize:])
+}
+
+// appendTime adds a time, to the nanosecond, whatever its year.
+func appendTime(key []byte, t time.Time) []byte {
+	key = binary.BigEndian.AppendUint64(key, uint64(t.Unix())^1<<63)
+	return binary.BigEndian.AppendUint32(key, uint32(t.Nanosecond()))
+}
+
+// readTime reads the first timeSize bytes of a key.
+func readTime(key []byte) (time.Time, bool) {
+	if len(key) < timeSize {
+		return time.Time{}, false
+	}
+	seconds := int64(binary.BigEndian.Uint64(key) ^ 1<<63)
+	nanoseconds := binary.BigEndian.Uint32(key[8:])
+	if nanoseconds >= 1e9 {
+		return time.Time{}, false
+	}
+	return time.Unix(seconds, int64(nanoseconds)).UTC(), true
+}
+
+// sessionKey orders the sessions of an account as the list does, to the
+// millisecond, which is the API's precision.
+func sessionKey(account string, created time.Time, id string) []byte {
+	key := appendText(nil, account)
+	key = binary.BigEndian.AppendUint64(key, uint64(created.UnixMilli())^1<<63)
+	return append(key, id...)
+}
+
+// cutSessionKey takes a key of sessions apart, behind the account.
+func cutSessionKey(rest []byte) (created time.Time, id string, ok bool) {
+	if len(rest) < 8 {
+		return time.Time{}, "", false
+	}
+	return time.UnixMilli(int64(binary.BigEndian.Uint64(rest) ^ 1<<63)).UTC(), string(rest[8:]), true
+}
+
+func indexKey(account, id string) []byte { return append(appendText(nil, account), id...) }
+
+func countKey(account string, watch event.Watch) []byte {
+	return append(appendText(nil, account), watch...)
+}
+
+func attemptKey(sequence uint64, n int) []byte {
+	return binary.BigEndian.AppendUint32(sequenceKey(sequence), uint32(n))
+}
+
+func destinationKey(destination string, sequence uint64) []byte {
+	return appendSequence(appendText(nil, destination), sequence)
+}
+
+func dueKey(destination string, due time.Time, sequence uint64) []byte {
+	return appendSequence(appendTime(appendText(nil, destination), due), sequence)
+}
+
+func orderPrefix(d *event.Delivery) []byte {
+	return appendText(appendText(appendText(nil, d.Destination), d.Account), d.Session)
+}
+
+func orderKey(d *event.Delivery, sequence uint64) []byte {
+	return appendSequence(orderPrefix(d), sequence)
+}
+
+func acceptedKey(finished time.Time, sequence uint64) []byte {
+	return appendSequence(appendTime(nil, finished), sequence)
+}
+
+// eachKey calls fn with the rows of a bucket whose key has a prefix, in order,
+// until it returns false.
+func eachKey(b *bolt.Bucket, prefix []byte, fn func(key, value []byte) (bool, error)) error {
+	c := b.Cursor()
+	for key, value := c.Seek(prefix); key != nil && bytes.HasPrefix(key, prefix); key, value = c.Next() {
+		more, err := fn(key, value)
+		if err != nil || !more {
+			return err
+		}
+	}
+	return nil
+}
+
+// marshal writes a record. Raw JSON inside it keeps its bytes, which the
+// default escaping of HTML would change.
+func marshal(v any) ([]byte, error) {
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(v); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}

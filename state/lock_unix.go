@@ -1,0 +1,94 @@
+//go:build unix && !solaris && !aix
+
+package state
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// ownLock says that lock keeps others out; bbolt's lock, on the same open file,
+// is then the same lock.
+const ownLock = true
+
+// lockEvery is the pause between two attempts to take the lock.
+const lockEvery = 50 * time.Millisecond
+
+const errReadOnlySystem = syscall.EROFS
+
+// lock takes the file's lock, shared or exclusive, at the latest at the
+// deadline; then the error is ErrHeld. Closing the file releases the lock.
+func lock(ctx context.Context, file *os.File, shared bool, deadline time.Time) error {
+	how := syscall.LOCK_EX | syscall.LOCK_NB
+	if shared {
+		how = syscall.LOCK_SH | syscall.LOCK_NB
+	}
+	for {
+		err := syscall.Flock(int(file.Fd()), how)
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, syscall.EINTR):
+			continue
+		case !errors.Is(err, syscall.EWOULDBLOCK):
+			return err
+		case !time.Now().Before(deadline):
+			return ErrHeld
+		}
+		timer := time.NewTimer(lockEvery)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return ctx.Err()
+		case <-timer.C:
+		}
+	}
+}
+
+// holderByKernel asks /proc/locks for the process that has the file locked; 0
+// when it cannot be known.
+func holderByKernel(file *os.File) (pid int) {
+	info, err := file.Stat()
+	if err != nil {
+		return 0
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return 0
+	}
+	locks, err := os.Open("/proc/locks")
+	if err != nil {
+		return 0
+	}
+	defer locks.Close() // only read
+	inode := fmt.Sprintf(":%d", stat.Ino)
+	for lines := bufio.NewScanner(locks); lines.Scan(); {
+		fields := strings.Fields(lines.Text())
+		if len(fields) < 6 || fields[1] != "FLOCK" || !strings.HasSuffix(fields[5], inode) {
+			continue
+		}
+		if _, err := fmt.Sscan(fields[4], &pid); err == nil && pid > 0 {
+			return pid
+		}
+	}
+	return 0
+}
+
+// syncDirectory makes a renaming in it durable.
+func syncDirectory(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	err = d.Sync()
+	if errors.Is(err, syscall.EINVAL) { // a file system that knows no such thing
+		err = nil
+	}
+	return errors.Join(err, d.Close())
+}

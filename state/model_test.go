@@ -1,0 +1,279 @@
+package state_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"checkout-notifier/event"
+	"checkout-notifier/state"
+)
+
+// world is a state file and what it should hold, told in the plainest way: a
+// list of deliveries in the order of commits.
+type world struct {
+	s          *state.Store
+	cfg        state.Config
+	now        time.Time
+	n          int
+	events     []event.Event
+	deliveries []event.Delivery
+	attempts   map[string]int
+	clocks     map[string]time.Duration
+}
+
+func same(a, b *event.Delivery) bool {
+	return a.Ordered && b.Ordered && a.Destination == b.Destination && a.Account == b.Account && a.Session == b.Session
+}
+
+// waiting returns the places of the pending deliveries of d's session.
+func (w *world) waiting(d *event.Delivery) (places []int) {
+	for i := range w.deliveries {
+		if w.deliveries[i].Status == event.StatusPending && same(&w.deliveries[i], d) {
+			places = append(places, i)
+		}
+	}
+	return places
+}
+
+func (w *world) wake(d *event.Delivery, behind int, at time.Time) {
+	for _, i := range w.waiting(d) {
+		if f := w.deliveries[i]; i > behind && (f.Due.IsZero() || f.Attempts == 0 && f.HeldAt == nil && f.Due.After(at)) {
+			w.deliveries[i].Due = at
+			return
+		}
+	}
+}
+
+func (w *world) commit(t *rapid.T) {
+	tx := &event.Tx{Account: "main"}
+	before := w.events
+	for range rapid.IntRange(1, 3).Draw(t, "events") {
+		if len(before) > 0 && rapid.IntRange(0, 4).Draw(t, "known") == 0 {
+			e := rapid.SampledFrom(before).Draw(t, "event")
+			tx.Events = append(tx.Events, e)
+			tx.Deliveries = append(tx.Deliveries, newDelivery(e, "shop", true, w.now), newDelivery(e, "new", true, w.now))
+			continue
+		}
+		w.n++
+		e := newEvent(fmt.Sprint("evt_", w.n), rapid.SampledFrom([]string{"cs_1", "cs_2"}).Draw(t, "session"))
+		tx.Events, w.events = append(tx.Events, e), append(w.events, e)
+		for _, destination := range []string{"shop", "bus"} {
+			d := newDelivery(e, destination, destination == "shop" || rapid.Bool().Draw(t, "ordered"), w.now)
+			tx.Deliveries = append(tx.Deliveries, d)
+			if earlier := w.waiting(&d); len(earlier) > 0 && w.deliveries[earlier[0]].HeldAt == nil {
+				d.Due = time.Time{}
+			}
+			w.deliveries = append(w.deliveries, d)
+		}
+	}
+	if err := w.s.Commit(context.Background(), tx); err != nil {
+		t.Fatalf("Commit: %v", err)
+	}
+}
+
+func (w *world) due(t *rapid.T) {
+	destination := rapid.SampledFrom([]string{"shop", "bus", "new"}).Draw(t, "destination")
+	limit := rapid.IntRange(1, 5).Draw(t, "limit")
+	skipped := func(id string) bool { return id[len(id)-1] < 'd' }
+	var want []event.Job
+	var next time.Time
+	for i := range w.deliveries {
+		d := w.deliveries[i]
+		switch {
+		case d.Destination != destination || d.Status != event.StatusPending || d.Due.IsZero() || skipped(d.ID) && !d.Due.After(w.now):
+		case d.Due.After(w.now):
+			if next.IsZero() || d.Due.Before(next) {
+				next = d.Due
+			}
+		default:
+			job := event.Job{Delivery: w.counted(i)}
+			for _, j := range w.waiting(&d) {
+				if j < i {
+					job.Earlier = append(job.Earlier, w.counted(j))
+				}
+			}
+			job.Event = w.events[slices.IndexFunc(w.events, func(e event.Event) bool { return e.ID == d.EventID })]
+			want = append(want, job)
+		}
+	}
+	slices.SortStableFunc(want, func(a, b event.Job) int { return a.Delivery.Due.Compare(b.Delivery.Due) })
+	want = want[:min(limit, len(want))]
+	got, gotNext, err := w.s.Due(context.Background(), destination, w.now, limit, skipped)
+	if err != nil || !gotNext.Equal(next) || len(got) != len(want) {
+		t.Fatalf("Due: %d jobs, next %v, %v; want %d and %v", len(got), gotNext, err, len(want), next)
+	}
+	for i := range want {
+		if diff := cmp.Diff(want[i], got[i]); diff != "" {
+			t.Fatalf("job %d (-want +got):\n%s", i, diff)
+		}
+	}
+}
+
+func (w *world) counted(i int) event.Delivery {
+	d := w.deliveries[i]
+	d.Attempts = max(d.Attempts, w.attempts[d.ID])
+	return d
+}
+
+func (w *world) pick(t *rapid.T) int {
+	if len(w.deliveries) == 0 {
+		t.Skip("nothing to deliver")
+	}
+	return rapid.IntRange(0, len(w.deliveries)-1).Draw(t, "delivery")
+}
+
+func (w *world) begin(t *rapid.T) {
+	d := w.deliveries[w.pick(t)]
+	n := rapid.IntRange(1, 4).Draw(t, "n")
+	err := w.s.Begin(context.Background(), event.Attempt{DeliveryID: d.ID, N: n, Started: w.now})
+	if finished := d.Status != event.StatusPending; finished != errors.Is(err, state.ErrFinished) || !finished && err != nil {
+		t.Fatalf("Begin of a delivery that is %s: %v", d.Status, err)
+	} else if !finished {
+		w.attempts[d.ID] = max(w.attempts[d.ID], n)
+	}
+}
+
+func (w *world) resolve(t *rapid.T) {
+	i := w.pick(t)
+	d := &w.deliveries[i]
+	v := event.Verdict{Delivery: *d, At: w.now, UpClock: time.Duration(rapid.IntRange(0, 100).Draw(t, "clock"))}
+	v.Delivery.Slots++
+	if rapid.Bool().Draw(t, "refused") {
+		v.Delivery.HeldAt = &v.UpClock
+	}
+	later := func(what string) time.Time {
+		return w.now.Add(time.Duration(rapid.IntRange(-2, 5).Draw(t, what)) * time.Second)
+	}
+	switch rapid.IntRange(0, 4).Draw(t, "verdict") {
+	case 0, 1:
+		v.Accepted = true
+	case 2:
+		v.Dead = "refused"
+	case 3:
+		v.Retry = later("retry")
+	}
+	if rapid.Bool().Draw(t, "release") {
+		v.Release = later("release")
+	}
+	err := w.s.Resolve(context.Background(), v)
+	if d.Status != event.StatusPending {
+		if !errors.Is(err, state.ErrFinished) {
+			t.Fatalf("Resolve of a delivery that is %s: %v", d.Status, err)
+		}
+		return
+	}
+	if err != nil {
+		t.Fatalf("Resolve: %v", err)
+	}
+	d.Slots, d.HeldAt = v.Delivery.Slots, v.Delivery.HeldAt
+	w.clocks[d.Destination] = max(w.clocks[d.Destination], v.UpClock)
+	w.settle(i, &v)
+}
+
+func (w *world) settle(i int, v *event.Verdict) {
+	d := &w.deliveries[i]
+	if v.Accepted || v.Dead != "" {
+		d.Status, d.Reason, d.Finished, d.Due = event.StatusAccepted, v.Dead, v.At, time.Time{}
+		if v.Dead != "" {
+			d.Status = event.StatusDead
+		}
+		w.wake(d, -1, v.At)
+		return
+	}
+	d.Due = v.Retry
+	if earlier := w.waiting(d); d.Due.IsZero() && (len(earlier) == 0 || earlier[0] == i) {
+		d.Due = v.At
+	}
+	if !v.Release.IsZero() {
+		w.wake(d, i, v.Release)
+	}
+}
+
+func (w *world) look(t *rapid.T) {
+	want := make(map[string]*event.DestinationState)
+	for i := range w.deliveries {
+		d := &w.deliveries[i]
+		if want[d.Destination] == nil {
+			want[d.Destination] = &event.DestinationState{Name: d.Destination, UpClock: w.clocks[d.Destination]}
+		}
+		switch d.Status {
+		case event.StatusPending:
+			if want[d.Destination].Pending++; want[d.Destination].Pending == 1 {
+				want[d.Destination].OldestPending = d.Created
+			}
+		case event.StatusDead:
+			want[d.Destination].Dead++
+		}
+		got, found, err := w.s.Delivery(context.Background(), d.ID)
+		if diff := cmp.Diff(w.counted(i), got); diff != "" || !found || err != nil {
+			t.Fatalf("delivery %s: %v (-want +got):\n%s", d.ID, err, diff)
+		}
+	}
+	states, err := w.s.Destinations(context.Background())
+	if err != nil || len(states) != len(want) {
+		t.Fatalf("destinations %v, %v; want %v", states, err, want)
+	}
+	for _, got := range states {
+		if diff := cmp.Diff(*want[got.Name], got); diff != "" {
+			t.Fatalf("destination %s (-want +got):\n%s", got.Name, diff)
+		}
+	}
+	events, err := w.s.Events(context.Background(), 0, 1000)
+	if err != nil || len(events) != len(w.events) {
+		t.Fatalf("%d events, %v; want %d", len(events), err, len(w.events))
+	}
+}
+
+func (w *world) open(t *rapid.T) {
+	var err error
+	if w.s, err = state.Open(context.Background(), w.cfg, slog.New(slog.DiscardHandler)); err != nil {
+		t.Fatalf("Open: %v", err)
+	}
+}
+
+func (w *world) reopen(t *rapid.T) {
+	if err := w.s.Close(); err != nil {
+		t.Fatalf("Close: %v", err)
+	}
+	w.open(t)
+}
+
+// TestAgainstTheModel does what a pipeline and a relay may do, in any order,
+// and compares every answer with the model's.
+func TestAgainstTheModel(t *testing.T) {
+	dir := t.TempDir()
+	rapid.Check(t, func(t *rapid.T) {
+		cfg := state.DefaultConfig()
+		temporary, err := os.MkdirTemp(dir, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer os.RemoveAll(temporary)
+		cfg.Path = filepath.Join(temporary, "notifier.db")
+		w := &world{cfg: cfg, now: start, attempts: make(map[string]int), clocks: make(map[string]time.Duration)}
+		w.open(t)
+		defer func() { w.s.Close() }()
+		t.Repeat(map[string]func(*rapid.T){
+			"commit":  w.commit,
+			"begin":   w.begin,
+			"resolve": w.resolve,
+			"due":     w.due,
+			"wait":    func(*rapid.T) { w.now = w.now.Add(time.Second) },
+			"look":    w.look,
+			"reopen":  w.reopen,
+		})
+		if err := w.s.Verify(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+	})
+}

@@ -1,0 +1,257 @@
+package state
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// How long the file's lock is waited for. Commands that only look hold it for a
+// moment; a daemon that starts outwaits them.
+const (
+	waitToWrite = 10 * time.Second
+	waitToRead  = 2 * time.Second
+)
+
+// Open opens the state file for reading and writing and makes it, and its
+// directory, if they are missing. It waits up to 10 seconds for another process
+// to let go of the file. Errors: ErrHeld, ErrNewer, ErrForeign, ErrDirectory,
+// ErrDamaged, ErrReadOnly, ErrDiskFull, or that of ctx.
+func Open(ctx context.Context, cfg Config, log *slog.Logger) (*Store, error) {
+	if cfg.Path == "" {
+		return nil, invalid("state.path is empty")
+	}
+	dir := filepath.Dir(cfg.Path)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, directory(dir, err)
+	}
+	return open(ctx, cfg.Path, false, waitToWrite, log)
+}
+
+// OpenReadOnly opens the state file to look at it while no daemon runs. It
+// waits up to 2 seconds for a writer to let go of the file and keeps writers
+// out until Close, so it is to be held for a moment only. Errors: ErrMissing
+// and those of Open.
+func OpenReadOnly(ctx context.Context, cfg Config) (*Store, error) {
+	if cfg.Path == "" {
+		return nil, invalid("state.path is empty")
+	}
+	return open(ctx, cfg.Path, true, waitToRead, slog.New(slog.DiscardHandler))
+}
+
+func open(ctx context.Context, path string, toRead bool, wait time.Duration, log *slog.Logger) (*Store, error) {
+	s := &Store{path: path, log: log, commit: (*bolt.Tx).Commit}
+	deadline := time.Now().Add(wait)
+	for s.file == nil {
+		file, err := openLocked(ctx, path, toRead, deadline)
+		if err != nil {
+			return nil, err
+		}
+		sound, err := s.inspect(file, toRead)
+		if err == nil && sound {
+			s.file = file
+			break
+		}
+		_ = file.Close() // nothing was written to it
+		if err != nil {
+			return nil, err
+		}
+	}
+	// From here on the file belongs to bbolt, which closes it when opening fails.
+	var err error
+	if s.db, err = openBolt(path, s.file, toRead); err != nil {
+		_ = s.file.Close() // closed already unless bbolt panicked
+		return nil, s.openError(err)
+	}
+	if err := s.checkSchema(ctx); err != nil {
+		_ = s.db.Close() // the first error counts
+		return nil, err
+	}
+	if !toRead {
+		s.note = writeNote(path)
+	}
+	return s, nil
+}
+
+// openLocked opens the file and takes its lock. A file that was replaced while
+// we waited is let go for its successor.
+func openLocked(ctx context.Context, path string, toRead bool, deadline time.Time) (*os.File, error) {
+	flags := os.O_RDWR | os.O_CREATE
+	if toRead {
+		flags = os.O_RDONLY
+	}
+	for {
+		file, err := os.OpenFile(path, flags, 0o600)
+		if err != nil {
+			return nil, fileError(path, toRead, err)
+		}
+		if err := lock(ctx, file, toRead, deadline); err != nil {
+			holder := holderOf(file, path)
+			_ = file.Close() // nothing was written
+			if errors.Is(err, ErrHeld) {
+				return nil, &fault{kind: ErrHeld, message: fmt.Sprintf(
+					"another notifier%s holds %s: stop it or choose another state.path", holder, path)}
+			}
+			return nil, fmt.Errorf("locking state file %s: %w", path, err)
+		}
+		same, err := isAt(file, path)
+		if err == nil && same {
+			return file, nil
+		}
+		_ = file.Close() // nothing was written
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, fileError(path, toRead, err)
+		}
+	}
+}
+
+// isAt says whether the path still leads to the open file.
+func isAt(file *os.File, path string) (bool, error) {
+	held, err := file.Stat()
+	if err != nil {
+		return false, err
+	}
+	present, err := os.Stat(path)
+	if err != nil {
+		return false, err
+	}
+	return os.SameFile(held, present), nil
+}
+
+func fileError(path string, toRead bool, err error) error {
+	switch {
+	case toRead && errors.Is(err, fs.ErrNotExist):
+		return &fault{kind: ErrMissing, cause: err, message: fmt.Sprintf(
+			"there is no state file %s yet: start notifier first, or check state.path", path)}
+	case errors.Is(err, fs.ErrPermission) && toRead:
+		return fmt.Errorf("opening state file: %w", err)
+	case errors.Is(err, fs.ErrPermission) || isErrno(err, errReadOnlySystem):
+		return readOnly(path, err)
+	}
+	if info, statErr := os.Stat(path); statErr == nil && info.IsDir() {
+		return directory(path, errors.New("it is a directory, and a file is expected"))
+	}
+	return fmt.Errorf("opening state file: %w", classify(path, err))
+}
+
+func directory(dir string, err error) error {
+	return &fault{kind: ErrDirectory, cause: err, message: fmt.Sprintf(
+		"state directory %s cannot be used (%v): create it for this user, or choose another state.path", dir, reason(err))}
+}
+
+// inspect looks at a locked file before bbolt does, because a damaged one can
+// end the process there. An empty one, which Open has just made or which was
+// left by a process that died then, is replaced by a new store: sound is false
+// and the file is to be opened again.
+func (s *Store) inspect(file *os.File, toRead bool) (sound bool, err error) {
+	info, err := file.Stat()
+	switch {
+	case err != nil:
+		return false, s.openError(err)
+	case !info.Mode().IsRegular():
+		return false, directory(s.path, errors.New("it is not a regular file"))
+	case info.Size() == 0 && toRead:
+		return false, fileError(s.path, true, fs.ErrNotExist)
+	case info.Size() == 0:
+		target, err := filepath.EvalSymlinks(s.path)
+		if err == nil {
+			err = create(target)
+		}
+		if err != nil {
+			return false, s.openError(err)
+		}
+		return false, nil
+	case ownLock: // otherwise a writer may be at work: bbolt takes the lock later
+		if err := checkFile(file); err != nil {
+			return false, damaged(s.path, err)
+		}
+	}
+	return true, nil
+}
+
+func (s *Store) openError(err error) error {
+	return fmt.Errorf("opening state file: %w", s.classify(err))
+}
+
+// create makes a complete new store beside path and puts it there, so that a
+// process that dies in between leaves nothing half made. The caller holds the
+// lock of the empty file at path.
+func create(path string) error {
+	temporary := path + ".new"
+	if err := os.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	db, err := openBolt(temporary, nil, false)
+	if err != nil {
+		return err
+	}
+	err = db.Update(func(tx *bolt.Tx) error {
+		for _, name := range buckets() {
+			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
+				return err
+			}
+		}
+		return tx.Bucket(bucketMeta).Put(keySchema, binary.BigEndian.AppendUint64(nil, schema))
+	})
+	if err := errors.Join(err, db.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(temporary, path); err != nil {
+		return err
+	}
+	return syncDirectory(filepath.Dir(path))
+}
+
+// openBolt opens a bbolt file, by an open file of ours if there is one, whose
+// lock bbolt then shares.
+func openBolt(path string, file *os.File, toRead bool) (db *bolt.DB, err error) {
+	options := &bolt.Options{
+		Timeout:        time.Second,
+		ReadOnly:       toRead,
+		FreelistType:   bolt.FreelistMapType,
+		NoFreelistSync: true,
+	}
+	if file != nil {
+		options.OpenFile = func(string, int, os.FileMode) (*os.File, error) { return file, nil }
+	}
+	err = guard(func() error {
+		db, err = bolt.Open(path, 0o600, options)
+		return err
+	})
+	return db, err
+}
+
+// checkSchema makes sure that the file is ours and that we can read it.
+func (s *Store) checkSchema(ctx context.Context) error {
+	missing := false
+	err := s.view(ctx, "opening state file", func(tx *bolt.Tx) error {
+		meta := tx.Bucket(bucketMeta)
+		if meta == nil || len(meta.Get(keySchema)) != 8 {
+			return &fault{kind: ErrForeign, message: fmt.Sprintf(
+				"%s is a bbolt file of another program: choose another state.path", s.path)}
+		}
+		switch found := binary.BigEndian.Uint64(meta.Get(keySchema)); {
+		case found > schema:
+			return &fault{kind: ErrNewer, message: fmt.Sprintf(
+				"state file %s was written by a newer notifier (schema %d, this one reads %d): upgrade", s.path, found, schema)}
+		case found < schema:
+			return inconsistent(s.path, "schema %d never existed", found)
+		}
+		for _, name := range buckets() {
+			missing = missing || tx.Bucket(name) == nil
+		}
+		return nil
+	})
+	if err == nil && missing {
+		err = inconsistent(s.path, "a part of it is missing")
+	}
+	return err
+}

@@ -1,0 +1,117 @@
+package state
+
+import (
+	"bytes"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+
+	"checkout-notifier/event"
+)
+
+// sessionPruner walks the sessions of each account from the oldest on.
+type sessionPruner struct{ created, looked time.Time }
+
+// find leaves an account at the first session that is too young.
+func (p *sessionPruner) find(tx *bolt.Tx, from []byte) (keys [][]byte, next []byte, err error) {
+	var past []byte // prefix of an account of which only young sessions are left
+	keys, next, err = scan(tx.Bucket(bucketSessions), from, func(key, _ []byte) (bool, bool, error) {
+		take, young, err := p.old(tx, key)
+		if young {
+			name, _, _ := cutText(key)
+			past = appendText(nil, name)
+		}
+		return take, !young, err
+	})
+	if past != nil && err == nil {
+		next = behind(past)
+	}
+	return keys, next, err
+}
+
+// behind returns the first key that does not begin with a prefix and sorts
+// after those that do.
+func behind(prefix []byte) []byte {
+	next := bytes.Clone(prefix)
+	for i := len(next) - 1; i >= 0; i-- {
+		if next[i]++; next[i] != 0 {
+			return next[:i+1]
+		}
+	}
+	return nil
+}
+
+// old says whether a session may go, and whether it is so young that all behind
+// it in its account are too.
+func (p *sessionPruner) old(tx *bolt.Tx, key []byte) (old, young bool, err error) {
+	account, rest, ok := cutText(key)
+	created, id, ok2 := cutSessionKey(rest)
+	if !ok || !ok2 {
+		return false, false, inconsistent(tx.DB().Path(), "a key of sessions is unreadable")
+	}
+	if !created.Before(p.created) {
+		return false, true, nil
+	}
+	if tx.Bucket(bucketAccounts).Get([]byte(account)) == nil {
+		return false, false, nil
+	}
+	t, err := decodeTracked(id, tx.Bucket(bucketIndex).Get(indexKey(account, id)))
+	if err != nil {
+		return false, false, inconsistent(tx.DB().Path(), "index row of session %s: %v", id, err)
+	}
+	done := t.Watch.Is(event.Settled) || t.Watch.Is(event.GivenUp) || t.Watch.Is(event.Vanished)
+	return done && !t.Held && t.Created.Before(p.created) && t.LookedAt.Before(p.looked), false, nil
+}
+
+func (p *sessionPruner) remove(b *batch, keys [][]byte, pruned *Pruned) error {
+	newest := make(map[string]time.Time) // created, by account
+	for _, key := range keys {
+		if b.get(bucketSessions, key) == nil {
+			continue
+		}
+		old, _, err := p.old(b.tx, key)
+		if err != nil {
+			return err
+		}
+		if !old {
+			continue // looked at again since it was found
+		}
+		account, rest, _ := cutText(key)
+		_, id, _ := cutSessionKey(rest)
+		t, err := decodeTracked(id, b.get(bucketIndex, indexKey(account, id)))
+		if err != nil {
+			return inconsistent(b.tx.DB().Path(), "index row of session %s: %v", id, err)
+		}
+		b.count(account, t.Watch, -1)
+		if err := b.remove(bucketIndex, indexKey(account, id)); err != nil {
+			return err
+		}
+		if err := b.remove(bucketSessions, key); err != nil {
+			return err
+		}
+		if t.Created.After(newest[account]) {
+			newest[account] = t.Created
+		}
+		pruned.Sessions++
+	}
+	return forget(b, newest)
+}
+
+// forget raises the border below which an account's sessions are not known.
+func forget(b *batch, newest map[string]time.Time) error {
+	for name, created := range newest {
+		account, _, err := readAccount(b.tx, name)
+		if err != nil {
+			return err
+		}
+		border := created.Add(time.Millisecond)
+		if !border.After(account.ForgottenBefore) {
+			continue
+		}
+		account.ForgottenBefore = border
+		if err := putAccount(b, &account); err != nil {
+			return err
+		}
+	}
+	return nil
+}

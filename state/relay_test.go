@@ -1,0 +1,249 @@
+package state_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"checkout-notifier/event"
+	"checkout-notifier/state"
+)
+
+func TestDueGivesTheLongestDueFirst(t *testing.T) {
+	s := newStore(t)
+	for i, after := range []time.Duration{3, 1, 2, 10, 7} {
+		e := newEvent(fmt.Sprint("evt_", i), fmt.Sprint("cs_", i))
+		d := newDelivery(e, "shop", true, start.Add(after*time.Nanosecond))
+		commit(t, s, &event.Tx{Account: "main", Events: []event.Event{e}, Deliveries: []event.Delivery{d}})
+	}
+	queue(t, s, "other", "cs_other", "shop2")
+
+	jobs, next, err := s.Due(t.Context(), "shop", start.Add(3), 2, nil)
+	if err != nil || len(jobs) != 2 || jobs[0].Event.ID != "evt_1" || jobs[1].Event.ID != "evt_2" {
+		t.Fatalf("jobs %v, %v", jobs, err)
+	}
+	if !next.Equal(start.Add(7)) {
+		t.Errorf("next = %v", next)
+	}
+	skip := func(id string) bool { return id == jobs[0].Delivery.ID }
+	jobs, _, err = s.Due(t.Context(), "shop", start.Add(3), 2, skip)
+	if err != nil || len(jobs) != 2 || jobs[0].Event.ID != "evt_2" || jobs[1].Event.ID != "evt_0" {
+		t.Errorf("without the first: %v, %v", jobs, err)
+	}
+	jobs, next, err = s.Due(t.Context(), "shop", start.Add(time.Second), 100, nil)
+	if err != nil || len(jobs) != 5 || !next.IsZero() {
+		t.Errorf("all: %d jobs, next %v, %v", len(jobs), next, err)
+	}
+	if jobs, next, err := s.Due(t.Context(), "nobody", start, 100, nil); err != nil || jobs != nil || !next.IsZero() {
+		t.Errorf("nobody: %v, %v, %v", jobs, next, err)
+	}
+}
+
+func TestAnAttemptIsThereBeforeItsResult(t *testing.T) {
+	ctx := t.Context()
+	cfg := config(t)
+	s := openStore(t, cfg)
+	d := queue(t, s, "1", "cs_1", "shop")
+	begun := event.Attempt{DeliveryID: d.ID, N: 1, Started: start, Outcome: event.OutcomeAccepted, Note: "not yet"}
+	if err := s.Begin(ctx, begun); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = openStore(t, cfg)
+	begun.Outcome = event.OutcomeUnknown
+	attempts, err := s.Attempts(ctx, d.ID)
+	if diff := cmp.Diff([]event.Attempt{begun}, attempts); diff != "" || err != nil {
+		t.Fatalf("(-want +got):\n%s%v", diff, err)
+	}
+	jobs := due(t, s, "shop", start)
+	if len(jobs) != 1 || jobs[0].Delivery.Attempts != 1 {
+		t.Fatalf("jobs = %+v", jobs)
+	}
+	second := event.Attempt{DeliveryID: d.ID, N: 2, Started: start.Add(time.Second)}
+	if err := s.Begin(ctx, second); err != nil {
+		t.Fatal(err)
+	}
+	second.Outcome, second.StatusCode, second.Answer, second.Duration = event.OutcomeAccepted, 204, []byte("ok\x00"), time.Millisecond
+	v := event.Verdict{Delivery: jobs[0].Delivery, Attempt: &second, Accepted: true, At: start.Add(2 * time.Second), UpClock: time.Minute}
+	resolve(t, s, v)
+
+	attempts, err = s.Attempts(ctx, d.ID)
+	if diff := cmp.Diff([]event.Attempt{begun, second}, attempts); diff != "" || err != nil {
+		t.Errorf("(-want +got):\n%s%v", diff, err)
+	}
+	got := delivery(t, s, d.ID)
+	if got.Status != event.StatusAccepted || !got.Finished.Equal(v.At) || got.Attempts != 2 || !got.Due.IsZero() {
+		t.Errorf("delivery = %+v", got)
+	}
+	for _, err := range []error{s.Resolve(ctx, v), s.Begin(ctx, second)} {
+		if !errors.Is(err, state.ErrFinished) {
+			t.Errorf("after the end: %v", err)
+		}
+	}
+	if after, _ := s.Attempts(ctx, d.ID); len(after) != 2 {
+		t.Errorf("%d attempts after the end", len(after))
+	}
+}
+
+func TestOrderedDeliveriesWaitForTheirSession(t *testing.T) {
+	s := newStore(t)
+	first := queue(t, s, "1", "cs_1", "shop")
+	queue(t, s, "2", "cs_1", "shop")
+	third := queue(t, s, "3", "cs_1", "shop")
+	queue(t, s, "4", "cs_2", "shop")
+	queue(t, s, "5", "cs_1", "bus")
+	if got := dueIDs(t, s, "shop", start); !cmp.Equal(got, []string{"evt_1", "evt_4"}) {
+		t.Fatalf("due %v", got)
+	}
+	if parked := delivery(t, s, third.ID); !parked.Due.IsZero() || parked.Status != event.StatusPending {
+		t.Errorf("parked = %+v", parked)
+	}
+	resolve(t, s, event.Verdict{Delivery: first, Accepted: true, At: start.Add(time.Second)})
+	if got := dueIDs(t, s, "shop", start); !cmp.Equal(got, []string{"evt_4"}) {
+		t.Errorf("too early: %v", got)
+	}
+	if got := dueIDs(t, s, "shop", start.Add(time.Second)); !cmp.Equal(got, []string{"evt_4", "evt_2"}) {
+		t.Errorf("due %v", got)
+	}
+	if got := dueIDs(t, s, "bus", start); !cmp.Equal(got, []string{"evt_5"}) {
+		t.Errorf("bus is due %v", got)
+	}
+}
+
+func TestARefusedDeliveryReleasesTheNext(t *testing.T) {
+	s := newStore(t)
+	first := queue(t, s, "1", "cs_1", "shop")
+	second := queue(t, s, "2", "cs_1", "shop")
+	up := 5 * time.Second
+	first.HeldAt, first.Slots = &up, 1
+	retry, release := start.Add(time.Hour), start.Add(time.Minute)
+	resolve(t, s, event.Verdict{Delivery: first, Retry: retry, Release: release, UpClock: up})
+	jobs, next, err := s.Due(t.Context(), "shop", start, 10, nil)
+	if err != nil || len(jobs) != 0 || !next.Equal(release) {
+		t.Fatalf("jobs %v, next %v, %v", jobs, next, err)
+	}
+	// One that is committed after the release finds a refused head and is judged
+	// by the relay at once.
+	queue(t, s, "3", "cs_1", "shop")
+	jobs = due(t, s, "shop", start)
+	if len(jobs) != 1 || jobs[0].Event.ID != "evt_3" || len(jobs[0].Earlier) != 2 ||
+		jobs[0].Earlier[0].ID != first.ID || *jobs[0].Earlier[0].HeldAt != up || jobs[0].Earlier[1].ID != second.ID {
+		t.Fatalf("jobs = %+v", jobs)
+	}
+	// It is parked again, and so is the second; each end then wakes one.
+	resolve(t, s, event.Verdict{Delivery: jobs[0].Delivery})
+	jobs = due(t, s, "shop", release)
+	if len(jobs) != 1 || jobs[0].Event.ID != "evt_2" {
+		t.Fatalf("jobs = %+v", jobs)
+	}
+	overtaking := jobs[0].Delivery
+	overtaking.Overtook = []string{"evt_1"}
+	resolve(t, s, event.Verdict{Delivery: overtaking, Accepted: true, At: release})
+	if got := dueIDs(t, s, "shop", release); !cmp.Equal(got, []string{"evt_3"}) {
+		t.Errorf("due %v", got)
+	}
+	if got := delivery(t, s, second.ID); !cmp.Equal(got.Overtook, []string{"evt_1"}) {
+		t.Errorf("overtook %v", got.Overtook)
+	}
+}
+
+func TestParkingBehindNobodyIsDue(t *testing.T) {
+	s := newStore(t)
+	first := queue(t, s, "1", "cs_1", "shop")
+	second := queue(t, s, "2", "cs_1", "shop")
+	resolve(t, s, event.Verdict{Delivery: first, Accepted: true})
+	now := start.Add(time.Second)
+	resolve(t, s, event.Verdict{Delivery: second, At: now})
+	if got := delivery(t, s, second.ID); !got.Due.Equal(now) {
+		t.Errorf("due %v", got.Due)
+	}
+}
+
+func TestResolveTrustsOnlyTheStore(t *testing.T) {
+	s := newStore(t)
+	d := queue(t, s, "1", "cs_1", "shop")
+	waiting := queue(t, s, "2", "cs_1", "shop")
+	forged := d
+	forged.Destination, forged.Account, forged.Session, forged.EventID = "bus", "other", "cs_2", "evt_2"
+	forged.Ordered, forged.Due, forged.Status, forged.Rules = false, start.Add(time.Hour), event.StatusDead, nil
+	resolve(t, s, event.Verdict{Delivery: forged, Accepted: true})
+	got := delivery(t, s, d.ID)
+	want := d
+	want.Status, want.Finished, want.Due = event.StatusAccepted, start, time.Time{}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if got := dueIDs(t, s, "shop", start); !cmp.Equal(got, []string{waiting.EventID}) {
+		t.Errorf("due %v", got)
+	}
+}
+
+func TestDeadLettersAreKeptAndCounted(t *testing.T) {
+	ctx := t.Context()
+	s := newStore(t)
+	for i := range 3 {
+		d := queue(t, s, fmt.Sprint(i), fmt.Sprint("cs_", i), "shop")
+		if i != 1 {
+			resolve(t, s, event.Verdict{Delivery: d, Dead: "410 Gone", UpClock: time.Duration(10 - i)})
+		}
+	}
+	states, err := s.Destinations(ctx)
+	want := []event.DestinationState{{Name: "shop", UpClock: 10, Pending: 1, Dead: 2, OldestPending: start}}
+	if diff := cmp.Diff(want, states); diff != "" || err != nil {
+		t.Errorf("(-want +got):\n%s%v", diff, err)
+	}
+	letters, err := s.DeadLetters(ctx, "shop", 0, 10)
+	if err != nil || len(letters) != 2 || letters[1].Delivery.EventID != "evt_2" || letters[1].Delivery.Reason != "410 Gone" {
+		t.Errorf("dead letters %+v, %v", letters, err)
+	}
+	letters, err = s.DeadLetters(ctx, "shop", letters[0].Sequence, 10)
+	if err != nil || len(letters) != 1 || letters[0].Delivery.EventID != "evt_2" {
+		t.Errorf("dead letters behind the first %+v, %v", letters, err)
+	}
+	if letters, err = s.DeadLetters(ctx, "sho", 0, 10); err != nil || len(letters) != 0 {
+		t.Errorf("another destination has %+v, %v", letters, err)
+	}
+}
+
+func TestRelayErrors(t *testing.T) {
+	ctx := t.Context()
+	s := newStore(t)
+	d := queue(t, s, "1", "cs_1", "shop")
+	unknown := event.Delivery{ID: "dlv_none"}
+	for name, c := range map[string]struct{ got, want error }{
+		"begin unknown":     {s.Begin(ctx, event.Attempt{DeliveryID: "dlv_none", N: 1}), state.ErrNoDelivery},
+		"begin attempt 0":   {s.Begin(ctx, event.Attempt{DeliveryID: d.ID}), state.ErrInvalid},
+		"resolve unknown":   {s.Resolve(ctx, event.Verdict{Delivery: unknown, Accepted: true, At: start}), state.ErrNoDelivery},
+		"two ends":          {s.Resolve(ctx, event.Verdict{Delivery: d, Accepted: true, Dead: "x", At: start}), state.ErrInvalid},
+		"end and retry":     {s.Resolve(ctx, event.Verdict{Delivery: d, Dead: "x", Retry: start, At: start}), state.ErrInvalid},
+		"no time":           {s.Resolve(ctx, event.Verdict{Delivery: d, Accepted: true}), state.ErrInvalid},
+		"foreign attempt":   {s.Resolve(ctx, event.Verdict{Delivery: d, Attempt: &event.Attempt{DeliveryID: "dlv_x", N: 1}, Accepted: true, At: start}), state.ErrInvalid},
+		"retry in no year":  {s.Resolve(ctx, event.Verdict{Delivery: d, Retry: time.Unix(1<<50, 0), At: start}), state.ErrInvalid},
+		"attempt in no day": {s.Begin(ctx, event.Attempt{DeliveryID: d.ID, N: 1, Started: time.Unix(1<<50, 0)}), state.ErrInvalid},
+	} {
+		if !errors.Is(c.got, c.want) {
+			t.Errorf("%s: %v", name, c.got)
+		}
+	}
+	if got := dueIDs(t, s, "shop", start); !cmp.Equal(got, []string{"evt_1"}) {
+		t.Errorf("due %v", got)
+	}
+}
+
+// A follower that a refusal released for later does not sleep through the
+// acceptance of what it waits for.
+func TestAcceptanceWakesAReleasedFollower(t *testing.T) {
+	s := newStore(t)
+	first, second := queue(t, s, "1", "cs_1", "shop"), queue(t, s, "2", "cs_1", "shop")
+	resolve(t, s, event.Verdict{Delivery: first, At: start, Retry: start.Add(50 * time.Millisecond), Release: start.Add(2 * time.Minute)})
+	resolve(t, s, event.Verdict{Delivery: first, At: start.Add(50 * time.Millisecond), Accepted: true})
+	got := dueIDs(t, s, "shop", start.Add(time.Second))
+	if len(got) != 1 || got[0] != second.EventID && got[0] != second.ID {
+		t.Errorf("a second after the first was accepted, due is %v, want the second", got)
+	}
+}

@@ -1,0 +1,70 @@
+package state
+
+import (
+	"encoding/binary"
+	"errors"
+	"time"
+
+	"checkout-notifier/event"
+)
+
+// trackedFormat is the first byte of an index row.
+const trackedFormat = 1
+
+const flagHeld = 1
+
+var errTracked = errors.New("unreadable index row")
+
+// encodeTracked writes the index row of a session, without the id, which is in
+// the key.
+func encodeTracked(t event.Tracked) []byte {
+	row := make([]byte, 0, 64)
+	var flags byte
+	if t.Held {
+		flags |= flagHeld
+	}
+	row = append(row, trackedFormat, flags)
+	row = binary.BigEndian.AppendUint64(row, t.Hash)
+	for _, at := range []time.Time{t.Created, t.ExpiresAt, t.CompleteAt, t.LookedAt} {
+		row = binary.AppendVarint(row, at.Unix())
+		row = binary.AppendUvarint(row, uint64(at.Nanosecond()))
+	}
+	for _, text := range []string{t.Status, t.PaymentStatus, string(t.Watch)} {
+		row = binary.AppendUvarint(row, uint64(len(text)))
+		row = append(row, text...)
+	}
+	return row
+}
+
+// decodeTracked reads an index row. It shares no memory with it.
+func decodeTracked(id string, row []byte) (event.Tracked, error) {
+	if len(row) < 10 || row[0] != trackedFormat {
+		return event.Tracked{}, errTracked
+	}
+	t := event.Tracked{ID: id, Held: row[1]&flagHeld != 0, Hash: binary.BigEndian.Uint64(row[2:])}
+	rest := row[10:]
+	for _, at := range []*time.Time{&t.Created, &t.ExpiresAt, &t.CompleteAt, &t.LookedAt} {
+		seconds, n := binary.Varint(rest)
+		if n <= 0 {
+			return event.Tracked{}, errTracked
+		}
+		nanoseconds, m := binary.Uvarint(rest[n:])
+		if m <= 0 || nanoseconds >= 1e9 {
+			return event.Tracked{}, errTracked
+		}
+		rest = rest[n+m:]
+		*at = time.Unix(seconds, int64(nanoseconds)).UTC()
+	}
+	for _, text := range []*string{&t.Status, &t.PaymentStatus, (*string)(&t.Watch)} {
+		size, n := binary.Uvarint(rest)
+		if n <= 0 || size > uint64(len(rest)-n) {
+			return event.Tracked{}, errTracked
+		}
+		*text = string(rest[n : n+int(size)])
+		rest = rest[n+int(size):]
+	}
+	if len(rest) > 0 {
+		return event.Tracked{}, errTracked
+	}
+	return t, nil
+}
