@@ -1,0 +1,83 @@
+package pipeline
+
+import (
+	"fmt"
+	"maps"
+	"time"
+
+	"checkout-notifier/checkout"
+	"checkout-notifier/diff"
+	"checkout-notifier/event"
+	"checkout-notifier/poller"
+)
+
+// name turns transitions into events with their ids, raising the snapshot's
+// revision and counts. It does so for silent looks too: what is recorded
+// silently counts as announced.
+func (p *Pipeline) name(page *poller.Batch, o *diff.Outcome) ([]event.Event, error) {
+	if len(o.Transitions) == 0 {
+		return nil, nil
+	}
+	previous, err := checkout.PreviousAttributes(o.Changes)
+	if err != nil {
+		return nil, err
+	}
+	s := &o.Snapshot
+	s.Revision++
+	counts := maps.Clone(s.Counts)
+	if counts == nil {
+		counts = make(map[string]int)
+	}
+	events := make([]event.Event, len(o.Transitions))
+	for i, t := range o.Transitions {
+		counts[t.Type]++
+		events[i] = event.Event{
+			ID:   event.ID(s.Account, s.ID, t.Type, counts[t.Type], newValues(t.Type, o.Changes)...),
+			Type: t.Type, Account: s.Account, Session: s.ID, Livemode: page.Livemode,
+			Time: page.At, Revision: s.Revision, Position: i + 1,
+			Object: s.Object, PreviousAttributes: previous, Change: t.Change,
+			Inferred: t.Inferred, Unexpected: t.Unexpected, Async: t.Async, Reason: t.Reason,
+			OccurredAfter: o.Since, OccurredBefore: page.At,
+		}
+	}
+	s.Counts = counts
+	return events, nil
+}
+
+// newValues are the values that tell two events of one type and number apart,
+// for the types that a rebuilt store may number differently.
+func newValues(eventType string, changes []checkout.Change) []string {
+	if eventType != event.Updated && eventType != event.Regressed {
+		return nil
+	}
+	values := make([]string, len(changes))
+	for i, c := range changes {
+		values[i] = c.Field + "=" + string(c.To)
+	}
+	return values
+}
+
+// address asks the rules who must hear of an event and makes the deliveries.
+func (p *Pipeline) address(page *poller.Batch, e *event.Event) ([]event.Delivery, error) {
+	before, err := e.PreviousObject()
+	if err != nil {
+		return nil, fmt.Errorf("rebuilding the state before event %s: %w", e.ID, err)
+	}
+	result := p.matcher.Match(e, before, page.At)
+	e.RuleSet, e.RuleErrors = p.matcher.ID(), result.Errors
+	for _, failed := range result.Errors {
+		p.log.Warn("rule failed and did not match", "rule", failed.Rule, "event", e.ID, "session", e.Session, "error", failed.Error)
+	}
+	now := time.Now()
+	deliveries := make([]event.Delivery, len(result.Targets))
+	for i, target := range result.Targets {
+		deliveries[i] = event.Delivery{
+			ID: event.DeliveryID(e.ID, target.Destination, target.OwnRule), EventID: e.ID, EventType: e.Type,
+			Account: e.Account, Session: e.Session, Destination: target.Destination,
+			Rules: target.Rules, Labels: target.Labels, OwnRule: target.OwnRule,
+			Ordered: p.ordered(target.Destination), Created: now,
+			Status: event.StatusPending, Due: now,
+		}
+	}
+	return deliveries, nil
+}

@@ -1,0 +1,160 @@
+// Package pipeline is the order of the stages: what a page of looks becomes on
+// its way into the store.
+//
+// It is the only writer of snapshots. A page's snapshots, its events and the
+// deliveries that follow from them are committed in one transaction, so that a
+// crash loses none of them and repeats none of them. It never talks to the API
+// or to a destination.
+package pipeline
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"checkout-notifier/diff"
+	"checkout-notifier/event"
+	"checkout-notifier/poller"
+	"checkout-notifier/rules"
+)
+
+// Store is the memory that a page is compared with and committed to.
+type Store interface {
+	Snapshots(ctx context.Context, account string, ids []string) (map[string]event.Snapshot, error)
+	Commit(ctx context.Context, tx *event.Tx) error
+}
+
+// Matcher says who must hear of an event.
+type Matcher interface {
+	Match(e *event.Event, previous json.RawMessage, now time.Time) rules.Result
+	ID() string
+}
+
+// Observer is told what was committed, after it was. It must not block.
+type Observer interface {
+	Committed(events []event.Event, deliveries []event.Delivery)
+}
+
+// Pipeline takes pages through diff and rules and commits the outcome. Handle
+// may be called for several accounts at once, never twice at once for one.
+type Pipeline struct {
+	store    Store
+	matcher  Matcher
+	ordered  func(destination string) bool
+	observer Observer
+	log      *slog.Logger
+}
+
+// New returns a pipeline. ordered says which destinations keep the order of a
+// session's events.
+func New(store Store, matcher Matcher, ordered func(destination string) bool, observer Observer, log *slog.Logger) *Pipeline {
+	return &Pipeline{store: store, matcher: matcher, ordered: ordered, observer: observer, log: log}
+}
+
+// Handle commits what a page of looks shows that is new, and returns the index
+// row of every session that the page shows, whether or not it changed. An item
+// that contradicts itself is left as it was; it has no row and is reported in
+// the result. An error means that nothing of the page was committed.
+func (p *Pipeline) Handle(ctx context.Context, page poller.Batch) (poller.Handled, error) {
+	ids := make([]string, len(page.Looks))
+	for i := range page.Looks {
+		ids[i] = page.Looks[i].Session.ID
+	}
+	snapshots, err := p.store.Snapshots(ctx, page.Account.Name, ids)
+	if err != nil {
+		return poller.Handled{}, fmt.Errorf("reading snapshots of account %s: %w", page.Account.Name, err)
+	}
+	tx := &event.Tx{Account: page.Account.Name}
+	var handled poller.Handled
+	for i := range page.Looks {
+		outcome, err := p.compare(&page, &page.Looks[i], snapshots)
+		if err != nil {
+			handled.Ignored = append(handled.Ignored, poller.Ignored{ID: ids[i], Err: err})
+			continue
+		}
+		if outcome.Store {
+			if err := p.record(&page, &outcome, tx); err != nil {
+				handled.Ignored = append(handled.Ignored, poller.Ignored{ID: ids[i], Err: err})
+				continue
+			}
+		}
+		handled.Rows = append(handled.Rows, poller.Row{Tracked: outcome.Snapshot.Track(), Held: outcome.Held})
+	}
+	handled.Events = len(tx.Events)
+	if tx.Empty() {
+		return handled, nil
+	}
+	if err := p.store.Commit(ctx, tx); err != nil {
+		return poller.Handled{}, fmt.Errorf("committing a page of account %s: %w", page.Account.Name, err)
+	}
+	p.observer.Committed(tx.Events, tx.Deliveries)
+	return handled, nil
+}
+
+// Vanish records that sessions are no longer watched because the API no longer
+// shows them. A later look revives them.
+func (p *Pipeline) Vanish(ctx context.Context, account string, ids []string) error {
+	for chunk := range slices.Chunk(ids, vanishAtOnce) {
+		snapshots, err := p.store.Snapshots(ctx, account, chunk)
+		if err != nil {
+			return fmt.Errorf("reading snapshots of account %s: %w", account, err)
+		}
+		tx := &event.Tx{Account: account}
+		for _, id := range chunk {
+			if s, known := snapshots[id]; known {
+				s.Watch = event.Vanished
+				tx.Snapshots = append(tx.Snapshots, s)
+			}
+		}
+		if err := p.store.Commit(ctx, tx); err != nil {
+			return fmt.Errorf("committing vanished sessions of account %s: %w", account, err)
+		}
+	}
+	return nil
+}
+
+// vanishAtOnce bounds a transaction.
+const vanishAtOnce = 500
+
+// compare is the first stage: what the look means for the session.
+func (p *Pipeline) compare(page *poller.Batch, look *poller.Look, snapshots map[string]event.Snapshot) (diff.Outcome, error) {
+	at := diff.Look{At: page.At, Pass: page.Pass}
+	policy := diff.Policy{
+		ConfirmAfter: page.Poll.Tuning.ConfirmAfter,
+		UnpaidFor:    page.Poll.UnpaidFor,
+		WarmEvery:    page.Poll.Tuning.WarmEvery,
+	}
+	prev, known := snapshots[look.Session.ID]
+	if !known {
+		return diff.First(page.Account.Name, &look.Session, at, policy)
+	}
+	if look.LastLooked.After(prev.LookedAt) {
+		prev.LookedAt = look.LastLooked
+	}
+	return diff.Next(&prev, &look.Session, at, policy)
+}
+
+// record raises what a transition raises and adds the session's part to the
+// transaction: its snapshot, its events, and who must hear of them.
+func (p *Pipeline) record(page *poller.Batch, o *diff.Outcome, tx *event.Tx) error {
+	events, err := p.name(page, o)
+	if err != nil {
+		return err
+	}
+	tx.Snapshots = append(tx.Snapshots, o.Snapshot)
+	if o.Snapshot.Revision == 1 && page.Silent(o.Snapshot.Created) {
+		return nil
+	}
+	for i := range events {
+		deliveries, err := p.address(page, &events[i])
+		if err != nil {
+			return err
+		}
+		tx.Deliveries = append(tx.Deliveries, deliveries...)
+	}
+	tx.Events = append(tx.Events, events...)
+	return nil
+}

@@ -1,0 +1,382 @@
+package pipeline_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"checkout-notifier/checkout"
+	"checkout-notifier/event"
+	"checkout-notifier/pipeline"
+	"checkout-notifier/poller"
+	"checkout-notifier/rules"
+	"checkout-notifier/state"
+)
+
+var t0 = time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
+
+// memory is a store that can lose its process before or after a commit.
+type memory struct {
+	snapshots  map[string]event.Snapshot
+	events     []event.Event
+	deliveries []event.Delivery
+	crash      int // 1: before the next commit, 2: after it
+}
+
+var errCrash = errors.New("the process died")
+
+func (m *memory) Snapshots(_ context.Context, _ string, ids []string) (map[string]event.Snapshot, error) {
+	found := make(map[string]event.Snapshot)
+	for _, id := range ids {
+		if s, ok := m.snapshots[id]; ok {
+			found[id] = s
+		}
+	}
+	return found, nil
+}
+
+func (m *memory) Commit(_ context.Context, tx *event.Tx) error {
+	crash := m.crash
+	m.crash = 0
+	if crash == 1 {
+		return errCrash
+	}
+	for _, s := range tx.Snapshots {
+		m.snapshots[s.ID] = s
+	}
+	m.events = append(m.events, tx.Events...)
+	m.deliveries = append(m.deliveries, tx.Deliveries...)
+	if crash == 2 {
+		return errCrash
+	}
+	return nil
+}
+
+type nobody struct{}
+
+func (nobody) Committed([]event.Event, []event.Delivery) {}
+
+func newPipeline(t interface {
+	Helper()
+	Fatalf(string, ...any)
+}, store pipeline.Store, list ...rules.Rule) *pipeline.Pipeline {
+	t.Helper()
+	for i := range list {
+		list[i].Enabled = true
+	}
+	set, problems := rules.Compile(list, rules.Known{Destinations: []string{"shop", "bus"}, Accounts: []string{"main"}})
+	for _, p := range problems {
+		if !p.Warning {
+			t.Fatalf("rule %d: %s", p.Rule, p.Message)
+		}
+	}
+	return pipeline.New(store, set, func(name string) bool { return name == "shop" }, nobody{}, slog.New(slog.DiscardHandler))
+}
+
+func everything() rules.Rule {
+	return rules.Rule{Name: "all", Events: []string{"*"}, To: []string{"shop"}}
+}
+
+func batch(at time.Duration, looks ...checkout.Session) poller.Batch {
+	b := poller.Batch{Account: event.Account{Name: "main"}, Poll: poller.DefaultPoll(), At: t0.Add(at), Pass: t0.Add(at)}
+	for _, s := range looks {
+		b.Looks = append(b.Looks, poller.Look{Session: s})
+	}
+	return b
+}
+
+func session(t interface {
+	Helper()
+	Fatalf(string, ...any)
+}, id, status, payment, extra string) checkout.Session {
+	t.Helper()
+	s, err := checkout.Parse(fmt.Appendf(nil, `{"id":%q,"created":%d,"expires_at":%d,"status":%q,"payment_status":%q%s}`,
+		id, t0.Unix(), t0.Add(24*time.Hour).Unix(), status, payment, extra))
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	return s
+}
+
+// openStore opens a real store.
+func openStore(t *testing.T) *state.Store {
+	t.Helper()
+	cfg := state.DefaultConfig()
+	cfg.Path = filepath.Join(t.TempDir(), "notifier.db")
+	store, err := state.Open(t.Context(), cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := store.Verify(context.Background()); err != nil {
+			t.Errorf("the store is not sound: %v", err)
+		}
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return store
+}
+
+func TestPageBecomesEventsAndDeliveries(t *testing.T) {
+	store := openStore(t)
+	p := newPipeline(t, store, everything(),
+		rules.Rule{Name: "big", Events: []string{"fulfillable"}, When: "session.amount_total > 100", To: []string{"shop", "bus"}, Labels: map[string]string{"severity": "page"}},
+		rules.Rule{Name: "own", Events: []string{"fulfillable"}, To: []string{"bus"}, Template: "hello"},
+	)
+	ctx := t.Context()
+	if _, err := p.Handle(ctx, batch(0, session(t, "cs_1", "open", "unpaid", `,"amount_total":500`))); err != nil {
+		t.Fatal(err)
+	}
+	handled, err := p.Handle(ctx, batch(time.Minute, session(t, "cs_1", "complete", "paid", `,"amount_total":500`)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if handled.Events != 3 || len(handled.Rows) != 1 || !handled.Rows[0].Watch.Is(event.Settled) {
+		t.Errorf("handled = %+v", handled)
+	}
+	rows, err := store.Events(ctx, 0, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, row := range rows {
+		e := row.Event
+		deliveries, err := store.EventDeliveries(ctx, e.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		line := fmt.Sprintf("%s %s", e.Sequence(), event.Short(e.Type))
+		slices.SortFunc(deliveries, func(a, b event.Delivery) int {
+			return strings.Compare(a.Destination+a.OwnRule, b.Destination+b.OwnRule)
+		})
+		for _, d := range deliveries {
+			line += fmt.Sprintf(" | %s %v %s", d.Destination, d.Rules, d.OwnRule)
+		}
+		got = append(got, line)
+	}
+	want := []string{
+		"0000000001-01 created | shop [all] ",
+		"0000000002-01 completed | shop [all] ",
+		"0000000002-02 paid | shop [all] ",
+		"0000000002-03 fulfillable | bus [big]  | bus [own] own | shop [all big] ",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("events and deliveries (-want +got):\n%s", diff)
+	}
+	if after := rows[1].Event.OccurredAfter; !after.Equal(t0) {
+		t.Errorf("occurred_after = %v, want the first look at %v", after, t0)
+	}
+}
+
+func TestSilentRecordingCountsAsAnnounced(t *testing.T) {
+	m := &memory{snapshots: map[string]event.Snapshot{}}
+	p := newPipeline(t, m, everything())
+	b := batch(0, session(t, "cs_1", "complete", "paid", ""))
+	b.Account.Start = t0.Add(time.Hour)
+	if _, err := p.Handle(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+	if len(m.events) > 0 {
+		t.Fatalf("a session older than the start was announced: %v", m.events)
+	}
+	s := m.snapshots["cs_1"]
+	want := map[string]int{event.Created: 1, event.Completed: 1, event.Paid: 1, event.Fulfillable: 1}
+	if diff := cmp.Diff(want, s.Counts); diff != "" {
+		t.Errorf("counts (-want +got):\n%s", diff)
+	}
+}
+
+func TestForgottenSessionsAreRecordedSilently(t *testing.T) {
+	m := &memory{snapshots: map[string]event.Snapshot{}}
+	p := newPipeline(t, m, everything())
+	b := batch(0, session(t, "cs_1", "open", "unpaid", ""))
+	b.Account.ForgottenBefore = t0.Add(time.Second)
+	if _, err := p.Handle(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Handle(t.Context(), batch(time.Minute, session(t, "cs_1", "complete", "paid", ""))); err != nil {
+		t.Fatal(err)
+	}
+	if got := types(m.events); !slices.Equal(got, []string{"completed", "paid", "fulfillable"}) {
+		t.Errorf("events = %v", got)
+	}
+}
+
+func TestContradictoryItemLeavesTheOthersAlone(t *testing.T) {
+	m := &memory{snapshots: map[string]event.Snapshot{}}
+	p := newPipeline(t, m, everything())
+	first := batch(0, session(t, "cs_1", "open", "unpaid", ""), session(t, "cs_2", "open", "unpaid", ""))
+	if _, err := p.Handle(t.Context(), first); err != nil {
+		t.Fatal(err)
+	}
+	handled, err := p.Handle(t.Context(), batch(time.Minute, session(t, "cs_1", "", "paid", ""), session(t, "cs_2", "complete", "paid", "")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(handled.Ignored) != 1 || handled.Ignored[0].ID != "cs_1" {
+		t.Errorf("ignored = %v", handled.Ignored)
+	}
+	if s := m.snapshots["cs_1"]; s.Status != "open" {
+		t.Errorf("the contradictory look changed the session to %s", s.Status)
+	}
+	if s := m.snapshots["cs_2"]; s.Status != "complete" {
+		t.Error("the look beside it was lost")
+	}
+}
+
+func TestFailingRuleIsRecordedAndStopsNobody(t *testing.T) {
+	m := &memory{snapshots: map[string]event.Snapshot{}}
+	p := newPipeline(t, m, everything(),
+		rules.Rule{Name: "broken", Events: []string{"created"}, When: `session.payment_method_types[7] == "card"`, To: []string{"bus"}})
+	if _, err := p.Handle(t.Context(), batch(0, session(t, "cs_1", "open", "unpaid", ""))); err != nil {
+		t.Fatal(err)
+	}
+	if len(m.deliveries) != 1 || m.deliveries[0].Destination != "shop" {
+		t.Errorf("deliveries = %+v", m.deliveries)
+	}
+	if e := m.events[0]; len(e.RuleErrors) != 1 || e.RuleErrors[0].Rule != "broken" || e.RuleSet == "" {
+		t.Errorf("rule errors = %+v, rule set %q", e.RuleErrors, e.RuleSet)
+	}
+}
+
+func types(events []event.Event) []string {
+	list := make([]string, len(events))
+	for i := range events {
+		list[i] = event.Short(events[i].Type)
+	}
+	return list
+}
+
+// Any sequence of observations yields the same final events, however it is cut
+// into passes and whatever crashes: the looks are handed over in other batches,
+// some batches twice, with a crash before or after some commits.
+func TestCutsAndCrashesChangeNothing(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		looks := drawLooks(t)
+		want := play(t, looks, func(int) int { return 0 })
+		got := play(t, looks, func(int) int { return rapid.IntRange(0, 3).Draw(t, "mishap") })
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Fatalf("events differ (-undisturbed +disturbed):\n%s", diff)
+		}
+	})
+}
+
+// look is one observation of one session at one time.
+type look struct {
+	at      time.Duration
+	session int
+	status  string
+	payment string
+	extra   string
+}
+
+func drawLooks(t *rapid.T) []look {
+	n := rapid.IntRange(1, 25).Draw(t, "looks")
+	looks := make([]look, n)
+	at := time.Duration(0)
+	for i := range looks {
+		at += time.Duration(rapid.IntRange(1, 900).Draw(t, "pause")) * time.Second
+		looks[i] = look{
+			at: at, session: rapid.IntRange(0, 2).Draw(t, "session"),
+			status:  rapid.SampledFrom([]string{"open", "complete", "expired", "odd"}).Draw(t, "status"),
+			payment: rapid.SampledFrom([]string{"unpaid", "paid", "no_payment_required"}).Draw(t, "payment"),
+			extra:   rapid.SampledFrom([]string{"", `,"customer":"a"`, `,"customer":"b"`}).Draw(t, "extra"),
+		}
+	}
+	return looks
+}
+
+// play hands looks over one by one. mishap says what happens to each: 0 nothing,
+// 1 a crash before the commit, 2 a crash after it, 3 the same look once more.
+func play(t *rapid.T, looks []look, mishap func(i int) int) map[string][]string {
+	m := &memory{snapshots: map[string]event.Snapshot{}}
+	p := newPipeline(t, m, everything())
+	for i, l := range looks {
+		b := batch(l.at, session(t, fmt.Sprintf("cs_%d", l.session), l.status, l.payment, l.extra))
+		what := mishap(i)
+		if what < 3 {
+			m.crash = what
+		}
+		_, err := p.Handle(context.Background(), b)
+		if err != nil && !errors.Is(err, errCrash) {
+			t.Fatal(err)
+		}
+		if what > 0 { // restarted, or asked again: the same is seen once more
+			m.crash = 0
+			if _, err := p.Handle(context.Background(), b); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	events := make(map[string][]string)
+	for i := range m.events {
+		e := &m.events[i]
+		events[e.Session] = append(events[e.Session], e.ID+" "+e.Type+" "+e.Sequence())
+	}
+	for _, d := range m.deliveries {
+		events[d.Session] = append(events[d.Session], "to "+d.ID)
+	}
+	checkOnce(t, events)
+	return events
+}
+
+// checkOnce fails if an id was given twice or a session was fulfillable twice.
+func checkOnce(t *rapid.T, events map[string][]string) {
+	for _, id := range slices.Sorted(maps.Keys(events)) {
+		seen, fulfillable := map[string]bool{}, 0
+		for _, line := range events[id] {
+			name, _, _ := strings.Cut(line, " checkout")
+			if seen[name] {
+				t.Fatalf("session %s: %s twice", id, name)
+			}
+			seen[name] = true
+			if strings.Contains(line, event.Fulfillable) {
+				fulfillable++
+			}
+		}
+		if fulfillable > 1 {
+			t.Fatalf("session %s was fulfillable %d times", id, fulfillable)
+		}
+	}
+}
+
+func BenchmarkHandleOneChangedOfAPage(b *testing.B) {
+	m := &memory{snapshots: map[string]event.Snapshot{}}
+	set, _ := rules.Compile([]rules.Rule{{Name: "all", Events: []string{"*"}, To: []string{"shop"}, Enabled: true}}, rules.Known{Destinations: []string{"shop"}, Accounts: []string{"main"}})
+	p := pipeline.New(m, set, func(string) bool { return true }, nobody{}, slog.New(slog.DiscardHandler))
+	page := make([]checkout.Session, 100)
+	b.ReportAllocs()
+	i := 0
+	for b.Loop() {
+		i++
+		m.events, m.deliveries = nil, nil
+		for j := range page {
+			s, err := checkout.Parse(fmt.Appendf(nil, `{"id":"cs_%d","created":%d,"status":"open","payment_status":"unpaid","customer":"%d"}`, j, t0.Unix(), i*btoi(j == 0)))
+			if err != nil {
+				b.Fatal(err)
+			}
+			page[j] = s
+		}
+		if _, err := p.Handle(context.Background(), batch(time.Duration(i)*time.Hour, page...)); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
