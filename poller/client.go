@@ -1,0 +1,255 @@
+package poller
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"checkout-notifier/checkout"
+)
+
+// The API's two modes and hosts. The key's prefix decides between them.
+const (
+	ModeLive = "live"
+	ModeTest = "test"
+
+	LiveHost = "https://api.wooshpay.com"
+	TestHost = "https://apitest.wooshpay.com"
+)
+
+const (
+	listPath    = "/v1/checkout/sessions/list"
+	sessionPath = "/v1/checkout/sessions/"
+	// maxAnswer is far above the largest page seen: 100 sessions of 4 KB.
+	maxAnswer = 32 << 20
+)
+
+// KeyMode returns the mode of a secret key by its prefix, "" for anything else.
+func KeyMode(key string) string {
+	switch {
+	case strings.HasPrefix(key, "sk_live_"):
+		return ModeLive
+	case strings.HasPrefix(key, "sk_test_"):
+		return ModeTest
+	}
+	return ""
+}
+
+// Client asks the API and reads its answers, oddities included. It is safe for
+// concurrent use. It never follows a redirect: net/http would drop the filters
+// of a GET body on the way, and an unfiltered list looks valid.
+type Client struct {
+	http    *http.Client
+	base    *url.URL
+	key     string
+	params  string
+	filter  Filter
+	version string
+}
+
+// NewClient returns a client for an account whose configuration has been
+// checked. version goes into the User-Agent; transport is nil for HTTP over the
+// network, with the proxy that the environment names.
+func NewClient(a Account, version string, transport http.RoundTripper) (*Client, error) {
+	base, err := url.Parse(a.Endpoint())
+	if err != nil {
+		return nil, fmt.Errorf("account %s: base_url is not a URL", a.Name)
+	}
+	if transport == nil {
+		transport = &http.Transport{
+			Proxy:               http.ProxyFromEnvironment,
+			DialContext:         (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
+			TLSHandshakeTimeout: 10 * time.Second,
+			MaxIdleConnsPerHost: max(a.Poll.Tuning.Concurrency, 1),
+			IdleConnTimeout:     90 * time.Second,
+			ForceAttemptHTTP2:   true,
+		}
+	}
+	return &Client{
+		http: &http.Client{
+			Transport:     transport,
+			Timeout:       a.Poll.Timeout,
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+		base: base, key: a.SecretKey.Reveal(), params: a.ListParams, filter: a.Filter, version: version,
+	}, nil
+}
+
+// withParams returns the client with list filters travelling elsewhere.
+func (c *Client) withParams(params string) *Client {
+	other := *c
+	other.params = params
+	return &other
+}
+
+// Endpoint is the URL at which the account's API is asked.
+func (a Account) Endpoint() string {
+	switch {
+	case a.BaseURL != "":
+		return strings.TrimSuffix(a.BaseURL, "/")
+	case KeyMode(a.SecretKey.Reveal()) == ModeLive:
+		return LiveHost
+	}
+	return TestHost
+}
+
+// Query asks for one page of the list.
+type Query struct {
+	CreatedGTE    time.Time // zero: no lower bound
+	CreatedLTE    time.Time // zero: no upper bound
+	StartingAfter string    // an id; "" for the newest page
+	Limit         int
+}
+
+// Page is one answer of the list, read item by item.
+type Page struct {
+	Sessions []checkout.Session // in the order of the answer, each id once
+	Bad      []error            // items that make no sense
+	Repeated int                // items whose id the page had already shown
+	Items    int                // all items of the answer
+	HasMore  *bool              // nil when the API did not say
+	Answer   Answer
+}
+
+// Answer is when an answer was asked for and given.
+type Answer struct {
+	Sent, Received time.Time // by the local clock
+	Date           time.Time // the server's, whole seconds; zero if it did not say
+}
+
+// List asks for a page.
+func (c *Client) List(ctx context.Context, q Query) (*Page, error) {
+	body, answer, err := c.get(ctx, listPath, c.listParams(q))
+	if err != nil {
+		return nil, err
+	}
+	page, err := readPage(body)
+	if err != nil {
+		return nil, &Error{Kind: KindNonsense, Status: http.StatusOK, Message: err.Error()}
+	}
+	page.Answer = answer
+	return page, nil
+}
+
+// Get asks for one session. ErrNotFound means that the API does not know it.
+func (c *Client) Get(ctx context.Context, id string) (checkout.Session, Answer, error) {
+	body, answer, err := c.get(ctx, sessionPath+url.PathEscape(id), nil)
+	if err != nil {
+		return checkout.Session{}, answer, err
+	}
+	s, err := checkout.Parse(body)
+	if err != nil {
+		return checkout.Session{}, answer, &Error{Kind: KindNonsense, Status: http.StatusOK, Message: err.Error()}
+	}
+	if s.ID != id {
+		return checkout.Session{}, answer, &Error{Kind: KindNonsense, Status: http.StatusOK, Message: "the answer is about another session"}
+	}
+	return s, answer, nil
+}
+
+// listParams is the query as the API's documented JSON body.
+func (c *Client) listParams(q Query) map[string]any {
+	p := map[string]any{"limit": q.Limit}
+	created := map[string]string{}
+	if !q.CreatedGTE.IsZero() {
+		created["gte"] = strconv.FormatInt(q.CreatedGTE.Unix(), 10)
+	}
+	if !q.CreatedLTE.IsZero() {
+		created["lte"] = strconv.FormatInt(q.CreatedLTE.Unix(), 10)
+	}
+	if len(created) > 0 {
+		p["created"] = created
+	}
+	if q.StartingAfter != "" {
+		p["starting_after"] = q.StartingAfter
+	}
+	if c.filter.Customer != "" {
+		p["customer"] = c.filter.Customer
+	}
+	if c.filter.CustomerEmail != "" {
+		p["customer_details"] = map[string]string{"email": c.filter.CustomerEmail}
+	}
+	if c.filter.PaymentIntent != "" {
+		p["payment_intent"] = c.filter.PaymentIntent
+	}
+	return p
+}
+
+// queryString is the same query in the form of the API's newer lists.
+func queryString(params map[string]any) string {
+	values := url.Values{}
+	for name, value := range params {
+		switch value := value.(type) {
+		case map[string]string:
+			for member, text := range value {
+				values.Set(name+"["+member+"]", text)
+			}
+		default:
+			values.Set(name, fmt.Sprint(value))
+		}
+	}
+	return values.Encode()
+}
+
+// get asks and returns the body of a 200; every other outcome is an *Error.
+func (c *Client) get(ctx context.Context, path string, params map[string]any) ([]byte, Answer, error) {
+	answer := Answer{Sent: time.Now()}
+	req, err := c.request(ctx, path, params)
+	if err != nil {
+		return nil, answer, err
+	}
+	resp, err := c.http.Do(req)
+	answer.Received = time.Now()
+	if err != nil {
+		return nil, answer, networkError(ctx, err)
+	}
+	defer resp.Body.Close()
+	if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
+		answer.Date = date
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	answer.Received = time.Now()
+	switch {
+	case resp.StatusCode != http.StatusOK:
+		return nil, answer, statusError(resp, body)
+	case err != nil:
+		return nil, answer, networkError(ctx, fmt.Errorf("the answer was cut off: %w", err))
+	case len(body) > maxAnswer:
+		return nil, answer, &Error{Kind: KindNonsense, Status: resp.StatusCode, Message: "the answer is larger than 32 MiB"}
+	}
+	return body, answer, nil
+}
+
+func (c *Client) request(ctx context.Context, path string, params map[string]any) (*http.Request, error) {
+	target := *c.base
+	target.Path = strings.TrimSuffix(target.Path, "/") + path
+	var body io.Reader
+	if params != nil && c.params != ParamsBody {
+		target.RawQuery = queryString(params)
+	}
+	if params != nil && c.params != ParamsQuery {
+		encoded, err := json.Marshal(params)
+		if err != nil {
+			return nil, fmt.Errorf("writing list parameters: %w", err)
+		}
+		body = bytes.NewReader(encoded)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target.String(), body)
+	if err != nil {
+		return nil, errors.New("base_url makes no request")
+	}
+	req.SetBasicAuth(c.key, "")
+	req.Header.Set("Accept", "application/json")
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("User-Agent", "notifier/"+c.version)
+	return req, nil
+}

@@ -1,0 +1,188 @@
+package poller
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Kind is what a failed request says about the account.
+type Kind string
+
+// The kinds of API errors.
+const (
+	KindNetwork   Kind = "network"   // no answer, or a cut one
+	KindServer    Kind = "server"    // 5xx
+	KindThrottled Kind = "throttled" // 429
+	KindDenied    Kind = "denied"    // 401 and 403: never read as "no sessions"
+	KindNotFound  Kind = "not_found" // 404
+	KindRefused   Kind = "refused"   // any other 4xx
+	KindRedirect  Kind = "redirect"  // 3xx: never followed
+	KindNonsense  Kind = "nonsense"  // a 200 that is not an answer to the question
+)
+
+// ErrNotFound is the API's 404: errors.Is(err, ErrNotFound).
+var ErrNotFound = errors.New("the API does not know it")
+
+// Error is a request that was not answered as asked. Its text never holds the
+// key, nor more of a URL than the host.
+type Error struct {
+	Kind       Kind
+	Status     int           // 0 without an answer
+	RetryAfter time.Duration // 0 when the API did not say
+	Message    string
+}
+
+func (e *Error) Error() string {
+	switch e.Kind {
+	case KindDenied:
+		return fmt.Sprintf("the API refused the key (status %d): check secret_key, its mode and its permissions: %s", e.Status, e.Message)
+	case KindThrottled:
+		return fmt.Sprintf("the API asked to slow down (status %d): %s", e.Status, e.Message)
+	case KindRedirect:
+		return fmt.Sprintf("the API redirected to another address (status %d), which is not followed: check base_url: %s", e.Status, e.Message)
+	case KindNonsense:
+		return "the API's answer makes no sense: " + e.Message
+	case KindNetwork:
+		return "the API cannot be reached: " + e.Message
+	}
+	return fmt.Sprintf("the API answered with status %d: %s", e.Status, e.Message)
+}
+
+// Is makes a 404 an ErrNotFound.
+func (e *Error) Is(target error) bool { return target == ErrNotFound && e.Kind == KindNotFound }
+
+// code is the error's label in the metrics.
+func (e *Error) code() string {
+	if e.Status == 0 || e.Kind == KindNonsense {
+		return string(e.Kind)
+	}
+	return strconv.Itoa(e.Status)
+}
+
+// networkError is a request without a whole answer. The URL that *url.Error
+// carries is left out: it may hold what nobody should read.
+func networkError(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	for wrapped := (*url.Error)(nil); errors.As(err, &wrapped); {
+		err = wrapped.Err
+	}
+	message := err.Error()
+	var timeout net.Error
+	if errors.As(err, &timeout) && timeout.Timeout() {
+		message = "no whole answer within poll.timeout"
+	}
+	return &Error{Kind: KindNetwork, Message: message}
+}
+
+// statusError is an answer with another status than 200.
+func statusError(resp *http.Response, body []byte) *Error {
+	e := &Error{Status: resp.StatusCode, RetryAfter: retryAfter(resp), Message: errorMessage(body)}
+	switch code := resp.StatusCode; {
+	case code == http.StatusTooManyRequests:
+		e.Kind = KindThrottled
+	case code == http.StatusUnauthorized || code == http.StatusForbidden:
+		e.Kind = KindDenied
+	case code == http.StatusNotFound:
+		e.Kind = KindNotFound
+	case code >= 500:
+		e.Kind = KindServer
+	case code >= 300 && code < 400:
+		e.Kind = KindRedirect
+		e.Message = "to " + redirectHost(resp)
+	default:
+		e.Kind = KindRefused
+	}
+	return e
+}
+
+func redirectHost(resp *http.Response) string {
+	to, err := resp.Location()
+	if err != nil {
+		return "nowhere"
+	}
+	return to.Scheme + "://" + to.Host
+}
+
+// maxRetryAfter bounds what the API may ask for: a slip of its clock must not
+// silence an account for days.
+const maxRetryAfter = 10 * time.Minute
+
+// retryAfter reads seconds or an HTTP date, which counts from the answer's own
+// Date.
+func retryAfter(resp *http.Response) time.Duration {
+	header := resp.Header.Get("Retry-After")
+	if header == "" {
+		return 0
+	}
+	var wait time.Duration
+	if seconds, err := strconv.ParseFloat(header, 64); err == nil {
+		wait = time.Duration(min(seconds, maxRetryAfter.Seconds()) * float64(time.Second))
+	} else if at, err := http.ParseTime(header); err == nil {
+		from, err := http.ParseTime(resp.Header.Get("Date"))
+		if err != nil {
+			from = time.Now()
+		}
+		wait = at.Sub(from)
+	}
+	return min(max(wait, 0), maxRetryAfter)
+}
+
+// errorMessage finds what the API says of an error, in any of the shapes in
+// which it was seen to say it.
+func errorMessage(body []byte) string {
+	var shapes struct {
+		Error       json.RawMessage `json:"error"`
+		Message     string          `json:"message"`
+		Description string          `json:"error_description"`
+	}
+	if json.Unmarshal(body, &shapes) != nil {
+		return beginning(body)
+	}
+	var nested struct {
+		Message string `json:"message"`
+		Code    string `json:"code"`
+		Type    string `json:"type"`
+	}
+	var text string
+	if json.Unmarshal(shapes.Error, &nested) != nil {
+		if json.Unmarshal(shapes.Error, &text) != nil {
+			text = ""
+		}
+	}
+	for _, candidate := range []string{nested.Message, shapes.Message, shapes.Description, text, nested.Code, nested.Type} {
+		if candidate != "" {
+			return mask(candidate)
+		}
+	}
+	return "it does not say why"
+}
+
+// mask hides keys that an API quotes in its messages ("invalid api key sk_…").
+func mask(message string) string {
+	const enough = 300
+	if len(message) > enough {
+		message = message[:enough]
+	}
+	words := strings.Fields(message)
+	for i, word := range words {
+		for _, prefix := range []string{"sk_", "pk_", "rk_", "whsec_"} {
+			if at := strings.Index(word, prefix); at >= 0 {
+				words[i] = word[:at] + prefix + "…"
+			}
+		}
+		if strings.Contains(words[i], "@") {
+			words[i] = "…@…"
+		}
+	}
+	return strings.Join(words, " ")
+}

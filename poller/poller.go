@@ -1,0 +1,187 @@
+// Package poller is the way in: it lists the checkout sessions of the accounts
+// on a schedule and hands on what is new.
+//
+// A pass reads the head of the list down to where the last complete pass has
+// been, and then looks again at every older session that can still change. A
+// request that fails is asked again; a list that is cut short, out of order or
+// nonsense never counts as read, and permission that vanishes is never read as
+// "no sessions". The package decides nothing about events: it does not know them.
+package poller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"checkout-notifier/checkout"
+	"checkout-notifier/event"
+)
+
+// Tracker is what the poller must still know after a restart.
+type Tracker interface {
+	Account(ctx context.Context, name string) (event.Account, bool, error)
+	SaveAccount(ctx context.Context, account event.Account) error
+	Tracked(ctx context.Context, account string) ([]event.Tracked, error)
+}
+
+// Handler takes a batch of looks through the stages and commits what follows
+// from it. On an error nothing of the batch was committed.
+type Handler interface {
+	Handle(ctx context.Context, batch Batch) (Handled, error)
+	// Vanish records that sessions are no longer watched because the API no
+	// longer shows them.
+	Vanish(ctx context.Context, account string, ids []string) error
+}
+
+// Observer is told of requests and passes, for the metrics. It must not block.
+type Observer interface {
+	APIRequest(account, code string)
+	Passed(account string, took time.Duration, err error)
+}
+
+// Batch is a page of looks that may show something new.
+type Batch struct {
+	Account  event.Account
+	Livemode bool
+	Poll     Poll
+	At       time.Time // of the looks, by the server's clock
+	Pass     time.Time // when their pass began
+	Existing bool      // what the batch shows existed before the account's start
+	Looks    []Look
+}
+
+// Look is a session as it was just shown.
+type Look struct {
+	Session checkout.Session
+	// LastLooked is the last look that showed what is stored; zero if unknown.
+	LastLooked time.Time
+}
+
+// Silent says whether a session of the batch that was never seen before is
+// recorded without an announcement.
+func (b *Batch) Silent(created time.Time) bool {
+	a := &b.Account
+	return created.Before(a.Start) || created.Before(a.ForgottenBefore) ||
+		(b.Existing && !created.After(a.Start.Add(createdRounding)))
+}
+
+// Handled is what a batch came to.
+type Handled struct {
+	Rows    []Row
+	Ignored []Ignored
+	Events  int
+}
+
+// Row is a session's index row after a look.
+type Row struct {
+	event.Tracked
+	Held bool // the look is not believed yet
+}
+
+// Ignored is a look that contradicts itself; the session is as it was.
+type Ignored struct {
+	ID  string
+	Err error
+}
+
+// Errors of Run and RunOnce.
+var (
+	// ErrUnreachable is an account whose pass could not be completed.
+	ErrUnreachable = errors.New("account could not be polled")
+	// ErrForeign is an account whose key shows other sessions than the stored ones.
+	ErrForeign = errors.New("account shows other sessions than before")
+	// ErrRebound is an account name that is bound to another host or mode.
+	ErrRebound = errors.New("account name is bound to another API host or mode")
+)
+
+// Options are the poller's dependencies besides the stages.
+type Options struct {
+	Version   string
+	Observer  Observer
+	Logger    *slog.Logger
+	Transport http.RoundTripper // nil: the network
+}
+
+// Poller polls all accounts, each in its own goroutine.
+type Poller struct {
+	accounts []*account
+}
+
+// New returns a poller of the given accounts, whose names are distinct.
+func New(accounts []Account, tracker Tracker, handler Handler, o Options) (*Poller, error) {
+	p := &Poller{}
+	for _, cfg := range accounts {
+		client, err := NewClient(cfg, o.Version, o.Transport)
+		if err != nil {
+			return nil, err
+		}
+		p.accounts = append(p.accounts, newAccount(cfg, client, tracker, handler, o))
+	}
+	return p, nil
+}
+
+// Check compares the accounts with what the store binds their names to. It asks
+// the API nothing. A mismatch is ErrRebound.
+func (p *Poller) Check(ctx context.Context) error {
+	var mistakes []error
+	for _, a := range p.accounts {
+		if err := a.load(ctx); err != nil {
+			mistakes = append(mistakes, err)
+		}
+	}
+	return errors.Join(mistakes...)
+}
+
+// Run polls until the context ends. It returns an error only when an account
+// cannot be polled at all: see Check.
+func (p *Poller) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for _, a := range p.accounts {
+		g.Go(func() error { return a.run(ctx) })
+	}
+	return g.Wait()
+}
+
+// RunOnce makes one complete pass over every account. Accounts that could not
+// be polled are reported together as ErrUnreachable, the others are complete.
+func (p *Poller) RunOnce(ctx context.Context) error {
+	failures := make([]error, len(p.accounts))
+	var g errgroup.Group
+	for i, a := range p.accounts {
+		g.Go(func() error {
+			if err := a.once(ctx); err != nil {
+				failures[i] = fmt.Errorf("account %s: %w", a.cfg.Name, err)
+			}
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	return errors.Join(failures...)
+}
+
+// Ready says whether every account has finished its first pass, or failed one
+// for a stated reason.
+func (p *Poller) Ready() bool {
+	for _, a := range p.accounts {
+		if s := a.status.read(); s.Passes == 0 && s.Error == "" {
+			return false
+		}
+	}
+	return true
+}
+
+// Status describes every account, in the order of the configuration.
+func (p *Poller) Status() []Status {
+	list := make([]Status, len(p.accounts))
+	for i, a := range p.accounts {
+		list[i] = a.status.read()
+	}
+	return list
+}

@@ -1,0 +1,92 @@
+package poller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Finding is one thing that a probe learned about an account's API.
+type Finding struct {
+	What string // what was tried
+	OK   bool
+	Said string // what came of it
+}
+
+// Probe asks the API a few questions and says which list parameters it honours
+// in which place. It changes nothing and stores nothing. An error means that the
+// API could not be asked.
+func Probe(ctx context.Context, a Account, version string) ([]Finding, error) {
+	client, err := NewClient(a, version, nil)
+	if err != nil {
+		return nil, err
+	}
+	first, err := client.List(ctx, Query{Limit: a.Poll.Tuning.PageSize})
+	if err != nil {
+		return nil, err
+	}
+	findings := []Finding{{
+		What: "key and list", OK: true, Said: fmt.Sprintf("the API answers with %d sessions on the first page", first.Items),
+	}}
+	skew := new(clock)
+	skew.observe(first.Answer)
+	findings = append(findings, Finding{What: "clock", OK: !skew.skewed(), Said: fmt.Sprintf("the API's clock is %s ahead of ours", skew.offset.Round(time.Second))})
+	if len(first.Sessions) < 2 {
+		return append(findings, Finding{What: "list parameters", OK: true, Said: "too few sessions to tell"}), nil
+	}
+	findings = append(findings, Finding{What: "order", OK: first.ordered(), Said: word(first.ordered(), "newest first", "not newest first: lists are read to their end")})
+	for _, channel := range []string{ParamsBody, ParamsQuery} {
+		for _, q := range questions(first) {
+			finding, err := client.withParams(channel).try(ctx, q)
+			if err != nil {
+				return nil, err
+			}
+			// Only what the account uses must work.
+			finding.OK = finding.OK || (a.ListParams != channel && a.ListParams != ParamsBoth)
+			findings = append(findings, finding)
+		}
+	}
+	return findings, nil
+}
+
+// question is a query whose answer shows whether a parameter is honoured.
+type question struct {
+	parameter string
+	query     Query
+	honoured  func(*Page) bool
+}
+
+func questions(first *Page) []question {
+	newest := first.Sessions[0]
+	return []question{
+		{"limit", Query{Limit: 1}, func(p *Page) bool { return p.Items == 1 }},
+		{"starting_after", Query{Limit: 1, StartingAfter: newest.ID}, func(p *Page) bool {
+			return p.Items == 0 || (len(p.Sessions) > 0 && p.Sessions[0].ID != newest.ID)
+		}},
+		{"created[gte]", Query{Limit: 1, CreatedGTE: newest.Created.Add(24 * time.Hour)}, func(p *Page) bool { return p.Items == 0 }},
+	}
+}
+
+func (c *Client) try(ctx context.Context, q question) (Finding, error) {
+	f := Finding{What: fmt.Sprintf("%s in the %s", q.parameter, c.params)}
+	page, err := c.List(ctx, q.query)
+	var failure *Error
+	switch {
+	case errors.As(err, &failure) && failure.Kind == KindRefused:
+		f.Said = "refused: " + failure.Message
+	case err != nil:
+		return f, err
+	default:
+		f.OK = q.honoured(page)
+		f.Said = word(f.OK, "honoured", "ignored")
+	}
+	return f, nil
+}
+
+func word(ok bool, yes, no string) string {
+	if ok {
+		return yes
+	}
+	return no
+}

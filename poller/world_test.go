@@ -1,0 +1,258 @@
+package poller_test
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"log/slog"
+	"maps"
+	"net/http"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"checkout-notifier/diff"
+	"checkout-notifier/event"
+	"checkout-notifier/poller"
+	"checkout-notifier/secret"
+	"checkout-notifier/simulator"
+)
+
+const testKey = "sk_test_poller"
+
+// world is a simulated API in fake time, and a memory that outlives pollers.
+type world struct {
+	t   *testing.T
+	api *simulator.API
+	cfg poller.Account
+
+	mu        sync.Mutex
+	account   *event.Account
+	snapshots map[string]event.Snapshot
+	events    map[string][]string // by session: types in order, with reason
+	requests  int
+	fail      error // of the next Handle
+}
+
+// newWorld must be called inside a synctest bubble. It brings the bubble's
+// clock, which starts in 2000, to a day on which the API's ids look as observed.
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	time.Sleep(time.Until(time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)))
+	cfg := poller.Account{
+		Name: "main", SecretKey: secret.String(testKey), BaseURL: "https://api.example", Start: poller.StartNow,
+		ListParams: poller.ParamsBody, Poll: poller.DefaultPoll(),
+	}
+	cfg.Poll.RateLimit = 0
+	return &world{
+		t: t, cfg: cfg, api: simulator.NewAPI(simulator.Config{SecretKey: testKey, Seed: 1}),
+		snapshots: make(map[string]event.Snapshot), events: make(map[string][]string),
+	}
+}
+
+// RoundTrip is the network: the API's handler without a connection.
+func (w *world) RoundTrip(req *http.Request) (*http.Response, error) {
+	w.mu.Lock()
+	w.requests++
+	w.mu.Unlock()
+	return serve(w.api, req)
+}
+
+func (w *world) poller() *poller.Poller {
+	w.t.Helper()
+	p, err := poller.New([]poller.Account{w.cfg}, w, w, poller.Options{
+		Version: "test", Observer: nobody{}, Transport: w,
+		Logger: slog.New(slog.NewTextHandler(testWriter{w.t}, nil)),
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return p
+}
+
+// run polls for a while and stops as a daemon does.
+func (w *world) run(p *poller.Poller, d time.Duration) {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(w.t.Context(), d)
+	defer cancel()
+	if err := p.Run(ctx); err != nil {
+		w.t.Fatalf("Run: %v", err)
+	}
+}
+
+func (w *world) create(fields simulator.Fields) string {
+	w.t.Helper()
+	s, err := w.api.Create(fields)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return s.ID
+}
+
+func (w *world) update(id string, fields simulator.Fields) {
+	w.t.Helper()
+	if _, err := w.api.Update(id, fields); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) faults(f simulator.Faults) {
+	w.t.Helper()
+	if err := w.api.SetFaults(f); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) Account(context.Context, string) (event.Account, bool, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.account == nil {
+		return event.Account{}, false, nil
+	}
+	return *w.account, true, nil
+}
+
+func (w *world) SaveAccount(_ context.Context, a event.Account) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.account = &a
+	return nil
+}
+
+func (w *world) Tracked(context.Context, string) ([]event.Tracked, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var rows []event.Tracked
+	for _, id := range slices.Sorted(maps.Keys(w.snapshots)) {
+		s := w.snapshots[id]
+		rows = append(rows, s.Track())
+	}
+	return rows, nil
+}
+
+// Handle does what the pipeline does, without ids and rules.
+func (w *world) Handle(_ context.Context, b poller.Batch) (poller.Handled, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err := w.fail; err != nil {
+		w.fail = nil
+		return poller.Handled{}, err
+	}
+	look := diff.Look{At: b.At, Pass: b.Pass}
+	policy := diff.Policy{ConfirmAfter: b.Poll.Tuning.ConfirmAfter, UnpaidFor: b.Poll.UnpaidFor, WarmEvery: b.Poll.Tuning.WarmEvery}
+	var handled poller.Handled
+	for i := range b.Looks {
+		s := b.Looks[i].Session
+		prev, known := w.snapshots[s.ID]
+		var o diff.Outcome
+		var err error
+		if !known {
+			o, err = diff.First(b.Account.Name, &s, look, policy)
+			if b.Silent(s.Created) {
+				o.Transitions = nil
+			}
+		} else {
+			if last := b.Looks[i].LastLooked; last.After(prev.LookedAt) {
+				prev.LookedAt = last
+			}
+			o, err = diff.Next(&prev, &s, look, policy)
+		}
+		if err != nil {
+			handled.Ignored = append(handled.Ignored, poller.Ignored{ID: s.ID, Err: err})
+			continue
+		}
+		o.Snapshot.Counts = maps.Clone(prev.Counts)
+		if o.Snapshot.Counts == nil {
+			o.Snapshot.Counts = make(map[string]int)
+		}
+		for _, tr := range o.Transitions {
+			o.Snapshot.Counts[tr.Type]++
+			word := event.Short(tr.Type)
+			if tr.Reason != "" {
+				word += " " + tr.Reason
+			}
+			w.events[s.ID] = append(w.events[s.ID], word)
+		}
+		w.snapshots[s.ID] = o.Snapshot
+		handled.Rows = append(handled.Rows, poller.Row{Tracked: o.Snapshot.Track(), Held: o.Held})
+	}
+	return handled, nil
+}
+
+func (w *world) Vanish(_ context.Context, _ string, ids []string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, id := range ids {
+		s := w.snapshots[id]
+		s.Watch = event.Vanished
+		w.snapshots[id] = s
+	}
+	return nil
+}
+
+// nobody observes nothing.
+type nobody struct{}
+
+func (nobody) APIRequest(string, string)           {}
+func (nobody) Passed(string, time.Duration, error) {}
+
+type testWriter struct{ t *testing.T }
+
+func (w testWriter) Write(line []byte) (int, error) {
+	w.t.Log(string(line[:len(line)-1]))
+	return len(line), nil
+}
+
+// serve answers a request by a handler, streaming nothing: a handler that hangs
+// holds the request until its context ends, and one that promises more than it
+// writes is a cut connection.
+func serve(h http.Handler, req *http.Request) (*http.Response, error) {
+	answer := make(chan *recorder, 1)
+	rec := &recorder{header: make(http.Header), status: http.StatusOK}
+	go func() {
+		defer func() {
+			if p := recover(); p != nil {
+				rec.aborted = true
+			}
+			answer <- rec
+		}()
+		if req.Body == nil {
+			req.Body = http.NoBody
+		}
+		h.ServeHTTP(rec, req)
+	}()
+	select {
+	case <-req.Context().Done():
+		return nil, req.Context().Err()
+	case rec := <-answer:
+		return rec.response(req)
+	}
+}
+
+type recorder struct {
+	header  http.Header
+	status  int
+	body    []byte
+	aborted bool
+}
+
+func (r *recorder) Header() http.Header    { return r.header }
+func (r *recorder) WriteHeader(status int) { r.status = status }
+func (r *recorder) Write(p []byte) (int, error) {
+	r.body = append(r.body, p...)
+	return len(p), nil
+}
+
+func (r *recorder) response(req *http.Request) (*http.Response, error) {
+	if r.aborted {
+		return nil, io.ErrUnexpectedEOF
+	}
+	if r.header.Get("Date") == "" {
+		r.header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
+	}
+	return &http.Response{
+		Status: http.StatusText(r.status), StatusCode: r.status, Header: r.header, Request: req,
+		Body: io.NopCloser(bytes.NewReader(r.body)), ContentLength: int64(len(r.body)), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+	}, nil
+}
