@@ -1,0 +1,40 @@
+package broker
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+)
+
+// readyStep is the grain of the wait for readiness.
+const readyStep = 50 * time.Millisecond
+
+// logger hands the server's lines to slog. What the server would end the
+// process for goes to fatal instead, the first reason only.
+type logger struct {
+	log   *slog.Logger
+	fatal chan error
+}
+
+func (l *logger) Noticef(format string, v ...any) { l.log.Debug(line(format, v)) }
+func (l *logger) Warnf(format string, v ...any)   { l.log.Warn(line(format, v)) }
+func (l *logger) Errorf(format string, v ...any)  { l.log.Error(line(format, v)) }
+func (l *logger) Debugf(format string, v ...any)  { l.log.Debug(line(format, v)) }
+func (l *logger) Tracef(format string, v ...any)  { l.log.Debug(line(format, v)) }
+
+func (l *logger) Fatalf(format string, v ...any) {
+	reason := errors.New(line(format, v))
+	for _, value := range v {
+		if err, ok := value.(error); ok {
+			reason = addressError(err)
+		}
+	}
+	select {
+	case l.fatal <- reason:
+	default:
+	}
+	l.log.Error(line(format, v))
+}
+
+func line(format string, v []any) string { return "nats: " + fmt.Sprintf(format, v...) }

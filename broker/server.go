@@ -1,0 +1,180 @@
+// Package broker is a NATS server with JetStream inside this process, for an
+// operator without one, for the demo and for tests.
+//
+// It promises that a Server that Start returned without error accepts
+// connections, that its streams survive a restart on the same directory, and
+// that every accepted message is on the disk before it is acknowledged. It
+// takes no signals, never ends the process, and never listens before Start.
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strconv"
+	"sync"
+	"syscall"
+
+	"github.com/nats-io/nats-server/v2/server"
+)
+
+// serverName is fixed: JetStream keeps it in its files.
+const serverName = "notifier-embedded"
+
+// readySteps bounds the wait for a server that neither listens nor says why.
+const readySteps = 600
+
+// Errors of New, Start and Run.
+var (
+	// ErrAddressInUse is returned by Start when another process listens there.
+	ErrAddressInUse = errors.New("the address of the embedded NATS server is taken")
+	// ErrStarted is returned by a second Start: a Server lives once.
+	ErrStarted = errors.New("the embedded NATS server was started before")
+	// ErrListen is returned by New for an address that is none.
+	ErrListen = errors.New("nats.embedded.listen is not host:port")
+	// ErrNoStoreDir is returned by New when the streams have no place.
+	ErrNoStoreDir = errors.New("nats.embedded.store_dir is empty")
+)
+
+// Server is one embedded server. Its methods may be called from any goroutine.
+type Server struct {
+	config Config
+	log    *slog.Logger
+	host   string
+	port   int
+
+	mu  sync.Mutex // guards srv
+	srv *server.Server
+}
+
+// New checks the configuration; nothing listens yet. Port 0 means any free one.
+func New(config Config, log *slog.Logger) (*Server, error) {
+	host, portText, err := net.SplitHostPort(config.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %q", ErrListen, config.Listen)
+	}
+	port, err := strconv.Atoi(portText)
+	if err != nil || port < 0 || port > 65535 {
+		return nil, fmt.Errorf("%w: %q", ErrListen, config.Listen)
+	}
+	if config.StoreDir == "" {
+		return nil, ErrNoStoreDir
+	}
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return &Server{config: config, log: log, host: host, port: port}, nil
+}
+
+// Start returns when the server accepts connections, or with the reason why it
+// does not; ctx bounds the wait. Whoever starts a server stops it, by Run or Stop.
+func (s *Server) Start(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.srv != nil {
+		return ErrStarted
+	}
+	port := s.port
+	if port == 0 {
+		port = server.RANDOM_PORT
+	}
+	srv, err := server.NewServer(&server.Options{
+		ServerName: serverName,
+		Host:       s.host,
+		Port:       port,
+		NoSigs:     true,
+		JetStream:  true,
+		StoreDir:   s.config.StoreDir,
+		SyncAlways: true,
+	})
+	if err != nil {
+		return fmt.Errorf("preparing the embedded NATS server: %w", err)
+	}
+	logger := &logger{log: s.log, fatal: make(chan error, 1)}
+	srv.SetLoggerV2(logger, false, false, false)
+	go srv.Start()
+	if err := waitReady(ctx, srv, logger.fatal); err != nil {
+		srv.Shutdown()
+		srv.WaitForShutdown()
+		return fmt.Errorf("starting the embedded NATS server on %s: %w", s.config.Listen, err)
+	}
+	s.srv = srv
+	if ip := net.ParseIP(s.host); s.host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		s.log.Warn("the embedded NATS server asks nobody for a password and listens beyond this machine", "listen", s.config.Listen)
+	}
+	return nil
+}
+
+func waitReady(ctx context.Context, srv *server.Server, fatal <-chan error) error {
+	ready := make(chan bool, 1)
+	stop := make(chan struct{})
+	defer close(stop)
+	go func() {
+		for range readySteps {
+			if srv.ReadyForConnections(readyStep) {
+				ready <- true
+				return
+			}
+			select {
+			case <-stop:
+				return
+			default:
+			}
+		}
+		ready <- false
+	}()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case err := <-fatal:
+		return err
+	case ok := <-ready:
+		if !ok {
+			return errors.New("it did not become ready")
+		}
+		return nil
+	}
+}
+
+// URL is where clients connect; "" before Start.
+func (s *Server) URL() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.srv == nil {
+		return ""
+	}
+	return s.srv.ClientURL()
+}
+
+// Stop ends the server and returns when its files are closed. A server that
+// was never started, or was stopped, is left as it is.
+func (s *Server) Stop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.srv == nil {
+		return
+	}
+	s.srv.Shutdown()
+	s.srv.WaitForShutdown()
+}
+
+// Run starts the server unless Start did, blocks until ctx is cancelled, stops
+// the server and returns nil; an error means that it could not start.
+func (s *Server) Run(ctx context.Context) error {
+	if err := s.Start(ctx); err != nil && !errors.Is(err, ErrStarted) {
+		return err
+	}
+	<-ctx.Done()
+	s.Stop()
+	return nil
+}
+
+// addressError tells a taken address from other reasons not to listen.
+func addressError(err error) error {
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("%w: %w", ErrAddressInUse, err)
+	}
+	return err
+}

@@ -1,0 +1,231 @@
+package publish
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"text/template"
+	"time"
+	"unicode/utf8"
+)
+
+// The budget of one execution: steps of loops and calls, and bytes that
+// functions make.
+const (
+	stepLimit  = 10_000
+	bytesLimit = 16 << 20
+)
+
+// execution is the state of one run of a template. It serves one goroutine.
+type execution struct {
+	strict bool // a sample: every documented name is there
+	steps  int
+	bytes  int
+}
+
+// functions are what templates may call. Those of text/template that make text
+// are replaced by ones that stay within the budget.
+func functions(x *execution) template.FuncMap {
+	return template.FuncMap{
+		"json":     func(v any) (string, error) { return x.made(toJSON(v)) },
+		"money":    money,
+		"time":     formatTime,
+		"default":  defaultTo,
+		"truncate": func(n int, v any) string { return truncate(n, text(v)) },
+		"lower":    func(v any) (string, error) { return x.made(strings.ToLower(text(v)), nil) },
+		"upper":    func(v any) (string, error) { return x.made(strings.ToUpper(text(v)), nil) },
+		"print":    func(v ...any) (string, error) { return x.made(fmt.Sprint(v...), nil) },
+		"println":  func(v ...any) (string, error) { return x.made(fmt.Sprintln(v...), nil) },
+		"printf":   func(f string, v ...any) (string, error) { return x.made(fmt.Sprintf(f, v...), nil) },
+		"html":     func(v ...any) (string, error) { return x.made(template.HTMLEscaper(v...), nil) },
+		"js":       func(v ...any) (string, error) { return x.made(template.JSEscaper(v...), nil) },
+		"urlquery": func(v ...any) (string, error) { return x.made(template.URLQueryEscaper(v...), nil) },
+	}
+}
+
+// internals are called by what rewriter puts into a template.
+func internals(x *execution) template.FuncMap {
+	return template.FuncMap{
+		"_get":   func(base any, path ...string) (any, error) { return x.get(base, path, false) },
+		"_opt":   func(base any, path ...string) (any, error) { return x.get(base, path, true) },
+		"_step":  x.step,
+		"_show":  func(v any) (string, error) { return x.made(text(v), nil) },
+		"_token": func(v any) string { return token(text(v)) },
+	}
+}
+
+func (x *execution) step() (string, error) {
+	if x.steps++; x.steps > stepLimit {
+		return "", ErrTooLong
+	}
+	return "", nil
+}
+
+// made charges text that a function made.
+func (x *execution) made(s string, err error) (string, error) {
+	if x.bytes += len(s); x.bytes > bytesLimit {
+		return "", ErrTooLong
+	}
+	return s, err
+}
+
+// documentedObjects are the members of a session whose own members are
+// documented: one that the API left out is null, like one that it sent as null.
+var documentedObjects = map[string]bool{
+	"customer_details": true, "shipping": true, "address": true,
+	"phone_number_collection": true, "shipping_address_collection": true,
+}
+
+// get follows a path of names. Below null everything is null.
+func (x *execution) get(base any, path []string, optional bool) (any, error) {
+	v := base
+	for i, name := range path {
+		if v == nil {
+			return nil, nil
+		}
+		members, ok := v.(map[string]any)
+		if !ok {
+			if optional {
+				return nil, nil
+			}
+			return nil, fmt.Errorf("%s has no members, so no %s", strings.Join(path[:i], "."), name)
+		}
+		next, ok := members[name]
+		if !ok && !optional {
+			if !x.strict && i > 0 && documentedObjects[path[i-1]] {
+				return nil, nil
+			}
+			return nil, fmt.Errorf("there is no %s", strings.Join(path[:i+1], "."))
+		}
+		v = next
+	}
+	return v, nil
+}
+
+func toJSON(v any) (string, error) {
+	b, err := marshal(v)
+	return string(b), err
+}
+
+// text is how a value stands in text: null as nothing, objects as JSON.
+func text(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return ""
+	case string:
+		return v
+	case json.Number:
+		return v.String()
+	case map[string]any, []any:
+		s, err := toJSON(v)
+		if err != nil {
+			return ""
+		}
+		return s
+	}
+	return fmt.Sprint(v)
+}
+
+func defaultTo(alternative any, value ...any) any {
+	if len(value) == 0 || value[0] == nil || value[0] == "" {
+		return alternative
+	}
+	return value[0]
+}
+
+// truncate shortens to at most n characters, the last an ellipsis.
+func truncate(n int, s string) string {
+	if n < 1 || utf8.RuneCountInString(s) <= n {
+		if n < 1 {
+			return ""
+		}
+		return s
+	}
+	runes := []rune(s)
+	return string(runes[:n-1]) + "…"
+}
+
+// decimals lists the currencies (ISO 4217) whose minor unit is not a hundredth.
+var decimals = map[string]int{
+	"BIF": 0, "CLP": 0, "DJF": 0, "GNF": 0, "ISK": 0, "JPY": 0, "KMF": 0, "KRW": 0, "PYG": 0, "RWF": 0,
+	"UGX": 0, "VND": 0, "VUV": 0, "XAF": 0, "XOF": 0, "XPF": 0,
+	"BHD": 3, "IQD": 3, "JOD": 3, "KWD": 3, "LYD": 3, "OMR": 3, "TND": 3,
+}
+
+// Money writes an amount in minor units as templates do: 1234 and "usd" are
+// "12.34 USD", 1234 and "jpy" are "1234 JPY".
+func Money(amount int64, currency string) string {
+	written, err := money(strconv.FormatInt(amount, 10), currency)
+	if err != nil { // a number is always an amount
+		return ""
+	}
+	return written
+}
+
+// money is Money for what templates hold. No amount is no text.
+func money(amount, currency any) (string, error) {
+	digits := text(amount)
+	if digits == "" {
+		return "", nil
+	}
+	if _, err := strconv.ParseInt(digits, 10, 64); err != nil {
+		return "", fmt.Errorf("money: %q is not an amount in minor units", digits)
+	}
+	code := strings.ToUpper(text(currency))
+	places, special := decimals[code]
+	if !special {
+		places = 2
+	}
+	sign := ""
+	if digits[0] == '-' || digits[0] == '+' {
+		sign = strings.TrimPrefix(digits[:1], "+")
+		digits = digits[1:]
+	}
+	if places > 0 {
+		digits = strings.Repeat("0", max(0, places+1-len(digits))) + digits
+		digits = digits[:len(digits)-places] + "." + digits[len(digits)-places:]
+	}
+	return strings.TrimSpace(sign + digits + " " + code), nil
+}
+
+// formatTime writes a time (seconds, RFC 3339 or time.Time): alone in RFC 3339,
+// after a layout of package time in that, after a layout and a zone in both.
+func formatTime(args ...any) (string, error) {
+	if len(args) < 1 || len(args) > 3 {
+		return "", fmt.Errorf("time: takes a time, or a layout and a time, or a layout, a zone and a time")
+	}
+	value := args[len(args)-1]
+	if value == nil || value == "" {
+		return "", nil
+	}
+	at, err := readTime(value)
+	if err != nil {
+		return "", err
+	}
+	layout, zone := time.RFC3339, time.UTC
+	if len(args) > 1 {
+		layout = text(args[0])
+	}
+	if len(args) > 2 {
+		if zone, err = time.LoadLocation(text(args[1])); err != nil {
+			return "", fmt.Errorf("time: unknown zone %q", text(args[1]))
+		}
+	}
+	return at.In(zone).Format(layout), nil
+}
+
+func readTime(v any) (time.Time, error) {
+	if at, ok := v.(time.Time); ok {
+		return at, nil
+	}
+	s := text(v)
+	if seconds, err := strconv.ParseInt(s, 10, 64); err == nil {
+		return time.Unix(seconds, 0), nil
+	}
+	at, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("time: %q is not a time", s)
+	}
+	return at, nil
+}

@@ -1,0 +1,125 @@
+package publish
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"syscall"
+)
+
+// ErrRefusedAddress is returned for a destination that resolves to nothing but
+// addresses that network.refuse_private forbids.
+var ErrRefusedAddress = errors.New("address refused by network.refuse_private")
+
+// special are the ranges that are no public hosts: private, loopback,
+// link-local with the metadata services, shared, test, multicast, reserved.
+var special = prefixes(
+	"0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "168.63.129.16/32", "169.254.0.0/16", "172.16.0.0/12",
+	"192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24",
+	"203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4",
+	"::/96", "100::/64", "2001::/23", "2001:db8::/32", "3fff::/20", "5f00::/16", "fc00::/7", "fe80::/10", "fec0::/10",
+	"ff00::/8", "64:ff9b:1::/48",
+)
+
+// carriers are IPv6 ranges that carry an IPv4 address from the given byte on.
+var carriers = []struct {
+	prefix netip.Prefix
+	at     int
+}{
+	{netip.MustParsePrefix("64:ff9b::/96"), 12}, // NAT64
+	{netip.MustParsePrefix("2002::/16"), 2},     // 6to4
+}
+
+func prefixes(list ...string) []netip.Prefix {
+	parsed := make([]netip.Prefix, len(list))
+	for i, text := range list {
+		parsed[i] = netip.MustParsePrefix(text)
+	}
+	return parsed
+}
+
+// public says whether an address belongs to a public host, looking into the
+// IPv6 forms that carry an IPv4 address.
+func public(ip netip.Addr) bool {
+	ip = ip.Unmap().WithZone("")
+	for _, p := range special {
+		if p.Contains(ip) {
+			return false
+		}
+	}
+	for _, c := range carriers {
+		if c.prefix.Contains(ip) {
+			b := ip.As16()
+			return public(netip.AddrFrom4([4]byte(b[c.at : c.at+4])))
+		}
+	}
+	return true
+}
+
+// guard dials only where it may. The decision is made on the address that is
+// about to be connected to, after DNS, so that no answer of a name server and
+// no second look-up gets around it. With a proxy it sees the proxy's address.
+type guard struct {
+	allowed []netip.Prefix
+}
+
+func newGuard(allow []string) (*guard, error) {
+	g := &guard{}
+	var problems []error
+	for _, text := range allow {
+		p, err := netip.ParsePrefix(text)
+		if err != nil {
+			problems = append(problems, fmt.Errorf("allow_networks: %q is not a CIDR", text))
+			continue
+		}
+		g.allowed = append(g.allowed, p.Masked())
+	}
+	return g, errors.Join(problems...)
+}
+
+func (g *guard) permits(ip netip.Addr) bool {
+	ip = ip.Unmap().WithZone("")
+	for _, p := range g.allowed {
+		if p.Contains(ip) {
+			return true
+		}
+	}
+	return public(ip)
+}
+
+// dial is a DialContext. A host of which only some addresses are refused is
+// tried at the others.
+func (g *guard) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	refusals := make(chan struct{}, 1)
+	permitted := make(chan struct{}, 1)
+	d := net.Dialer{Control: func(network, address string, _ syscall.RawConn) error {
+		at, err := netip.ParseAddrPort(address)
+		tcp := network == "tcp4" || network == "tcp6"
+		if err != nil || !tcp || !g.permits(at.Addr()) {
+			note(refusals)
+			return ErrRefusedAddress
+		}
+		note(permitted)
+		return nil
+	}}
+	conn, err := d.DialContext(ctx, network, address)
+	if err == nil {
+		return conn, nil
+	}
+	if len(refusals) > 0 && len(permitted) == 0 {
+		return nil, ErrRefusedAddress
+	}
+	if errors.Is(err, ErrRefusedAddress) {
+		return nil, errors.New("the permitted addresses cannot be connected to")
+	}
+	return nil, err
+}
+
+func note(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}

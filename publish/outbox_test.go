@@ -1,0 +1,283 @@
+package publish_test
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"runtime"
+	"slices"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"checkout-notifier/event"
+	"checkout-notifier/publish"
+)
+
+// memoryOutbox is an outbox without a disk: what a store promises, in memory.
+type memoryOutbox struct {
+	mu         sync.Mutex
+	deliveries []*row // in the order of events
+	clocks     map[string]time.Duration
+	looks      int
+	verdicts   int
+	fail       error // what every write returns, when set
+	slow       bool  // others come in between a look and its answer
+}
+
+type row struct {
+	event.Delivery
+	event    event.Event
+	attempts map[int]event.Attempt
+}
+
+func newOutbox() *memoryOutbox { return &memoryOutbox{clocks: map[string]time.Duration{}} }
+
+// put adds a delivery of a sample event and returns its id.
+func (o *memoryOutbox) put(destination, session string, change ...func(*event.Delivery)) string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	n := len(o.deliveries)
+	e := publish.SampleEvent(event.Paid)
+	e.Session = session
+	e.ID = event.ID("main", session, event.Paid, n)
+	d := event.Delivery{
+		ID: event.DeliveryID(e.ID, destination, ""), EventID: e.ID, EventType: e.Type, Account: "main", Session: session,
+		Destination: destination, Rules: []string{"ship"}, Ordered: true, Created: time.Now(), Due: time.Now(),
+		Status: event.StatusPending,
+	}
+	for _, f := range change {
+		f(&d)
+	}
+	o.deliveries = append(o.deliveries, &row{Delivery: d, event: e, attempts: map[int]event.Attempt{}})
+	return d.ID
+}
+
+func (o *memoryOutbox) get(id string) row {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return *o.find(id)
+}
+
+func (o *memoryOutbox) find(id string) *row {
+	i := slices.IndexFunc(o.deliveries, func(r *row) bool { return r.ID == id })
+	return o.deliveries[i]
+}
+
+func (o *memoryOutbox) pending() (n int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, r := range o.deliveries {
+		if r.Status == event.StatusPending {
+			n++
+		}
+	}
+	return n
+}
+
+func (o *memoryOutbox) Due(_ context.Context, destination string, now time.Time, limit int, skip func(string) bool) ([]event.Job, time.Time, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.looks++
+	var due []*row
+	var next time.Time
+	for _, r := range o.deliveries {
+		if r.Destination != destination || r.Status != event.StatusPending || r.Due.IsZero() || skip(r.ID) {
+			continue
+		}
+		if r.Due.After(now) {
+			if next.IsZero() || r.Due.Before(next) {
+				next = r.Due
+			}
+			continue
+		}
+		due = append(due, r)
+	}
+	slices.SortStableFunc(due, func(a, b *row) int { return cmp.Compare(a.Due.UnixNano(), b.Due.UnixNano()) })
+	defer func() {
+		if o.slow {
+			o.mu.Unlock()
+			for range 100 {
+				runtime.Gosched()
+			}
+			o.mu.Lock()
+		}
+	}()
+	var jobs []event.Job
+	for _, r := range due[:min(limit, len(due))] {
+		job := event.Job{Delivery: r.Delivery, Event: r.event}
+		for n := range r.attempts {
+			job.Delivery.Attempts = max(job.Delivery.Attempts, n)
+		}
+		if r.Ordered {
+			job.Earlier = o.earlier(r)
+		}
+		jobs = append(jobs, job)
+	}
+	return jobs, next, nil
+}
+
+func (o *memoryOutbox) earlier(of *row) (earlier []event.Delivery) {
+	for _, r := range o.deliveries {
+		if r == of {
+			break
+		}
+		if r.Destination == of.Destination && r.Session == of.Session && r.Status == event.StatusPending {
+			earlier = append(earlier, r.Delivery)
+		}
+	}
+	return earlier
+}
+
+func (o *memoryOutbox) Begin(_ context.Context, a event.Attempt) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.fail != nil {
+		return o.fail
+	}
+	o.find(a.DeliveryID).attempts[a.N] = a
+	return nil
+}
+
+func (o *memoryOutbox) Resolve(_ context.Context, v event.Verdict) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.fail != nil {
+		return o.fail
+	}
+	o.verdicts++
+	r := o.find(v.Delivery.ID)
+	if r.Status != event.StatusPending {
+		return errors.New("verdict on a delivery that is finished")
+	}
+	r.Delivery = v.Delivery
+	r.Due = v.Retry
+	if v.Attempt != nil {
+		if _, begun := r.attempts[v.Attempt.N]; !begun {
+			return errors.New("a result of an attempt that was never begun")
+		}
+		r.attempts[v.Attempt.N] = *v.Attempt
+	}
+	switch {
+	case v.Accepted:
+		r.Status, r.Finished, r.Due = event.StatusAccepted, v.At, time.Time{}
+	case v.Dead != "":
+		r.Status, r.Finished, r.Reason, r.Due = event.StatusDead, v.At, v.Dead, time.Time{}
+	}
+	if r.Status != event.StatusPending {
+		o.release(r, v.At)
+	} else if !v.Release.IsZero() {
+		o.release(r, v.Release)
+	}
+	o.clocks[r.Destination] = v.UpClock
+	return nil
+}
+
+// release makes the next parked delivery of a session due.
+func (o *memoryOutbox) release(after *row, at time.Time) {
+	for _, r := range o.deliveries {
+		if r != after && r.Destination == after.Destination && r.Session == after.Session &&
+			r.Status == event.StatusPending && r.Ordered && r.Due.IsZero() {
+			r.Due = at
+			return
+		}
+	}
+}
+
+func (o *memoryOutbox) Destinations(context.Context) ([]event.DestinationState, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var states []event.DestinationState
+	for name, clock := range o.clocks {
+		states = append(states, event.DestinationState{Name: name, UpClock: clock})
+	}
+	return states, nil
+}
+
+// sent is one message that a receiver was handed.
+type sent struct {
+	at       time.Time
+	delivery event.Delivery
+}
+
+// receiver is a publisher in memory. answer decides about each message; nil
+// accepts all.
+type receiver struct {
+	mu     sync.Mutex
+	log    []sent
+	answer func(ctx context.Context, n int, m publish.Message) publish.Result
+}
+
+func (r *receiver) Publish(ctx context.Context, m publish.Message) publish.Result {
+	r.mu.Lock()
+	r.log = append(r.log, sent{time.Now(), m.Delivery})
+	n, answer := len(r.log), r.answer
+	r.mu.Unlock()
+	if answer == nil {
+		return accepted()
+	}
+	return answer(ctx, n, m)
+}
+
+func (r *receiver) sent() []sent {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.log)
+}
+
+func (r *receiver) reply(answer func(ctx context.Context, n int, m publish.Message) publish.Result) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.answer = answer
+}
+
+func accepted() publish.Result {
+	return publish.Result{Outcome: event.OutcomeAccepted, Contact: publish.ContactMade}
+}
+
+func refused(status int) publish.Result {
+	return publish.Result{
+		Outcome: event.OutcomeRefused, Contact: publish.ContactMade, Class: publish.ClassStatus, StatusCode: status,
+		Error: "answered " + strconv.Itoa(status),
+	}
+}
+
+func unreachable() publish.Result {
+	return publish.Result{Outcome: event.OutcomeRefused, Contact: publish.ContactFailed, Class: publish.ClassConnect, Error: "connection refused"}
+}
+
+func gone() publish.Result {
+	return publish.Result{Outcome: event.OutcomeUnavailable, Contact: publish.ContactFailed, Class: publish.ClassNATS, Error: "no stream"}
+}
+
+// exact is an HTTP destination whose schedule has no chance in it.
+func exact(name string) publish.Destination {
+	d := publish.DefaultHTTP()
+	d.Name = name
+	d.Retry.Jitter = 0
+	return d
+}
+
+func relay(t *testing.T, o publish.Outbox, options publish.Options, lanes ...publish.Lane) *publish.Relay {
+	t.Helper()
+	r, err := publish.NewRelay(o, lanes, options, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// run starts a relay and returns what stops it.
+func run(t *testing.T, r *publish.Relay) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- r.Run(ctx) }()
+	return func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	}
+}

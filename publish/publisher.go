@@ -1,0 +1,93 @@
+// Package publish relays what the store holds for each destination to HTTP
+// callbacks and NATS subjects, until it is accepted or buried.
+//
+// It promises that every attempt is written down before it is sent and every
+// result after, that a destination delays no other, and that the events of one
+// session reach a destination in their order unless one that went ahead says
+// so. It never drops a delivery, never follows a redirect, never changes an
+// event, and lets no secret, URL or body into a log or an error.
+package publish
+
+import (
+	"context"
+	"time"
+
+	"checkout-notifier/event"
+)
+
+// Publisher sends messages to one destination.
+//
+// Publish blocks until the fate of the message is known, at the latest shortly
+// after ctx ends, and may be called from several goroutines. It does not retry:
+// that is the relay's business.
+type Publisher interface {
+	Publish(ctx context.Context, m Message) Result
+}
+
+// Prober is a Publisher that knows of itself that it cannot send now. The relay
+// asks before it takes a delivery, so that an outage leaves no trace on any.
+type Prober interface {
+	Available(ctx context.Context) error
+}
+
+// Closer is a Publisher that holds a connection. Close hands over what is on
+// its way, bounded by ctx, and is called when no Publish is running.
+type Closer interface {
+	Close(ctx context.Context) error
+}
+
+// Message is one delivery to be rendered and sent.
+type Message struct {
+	Event    event.Event
+	Delivery event.Delivery
+}
+
+// Match is what the body says of the delivery.
+func (m *Message) Match() event.Match {
+	return event.Match{Rules: m.Delivery.Rules, Labels: m.Delivery.Labels, Overtook: m.Delivery.Overtook}
+}
+
+// Contact says what an attempt showed of the way to the destination. The up
+// clock of a destination runs from a contact made to the next one that failed.
+type Contact uint8
+
+// The contacts.
+const (
+	ContactNone   Contact = iota // nothing was learned
+	ContactMade                  // the destination was reached
+	ContactFailed                // it was not
+)
+
+// The classes of failed attempts.
+const (
+	ClassDNS            = "dns"
+	ClassConnect        = "connect"
+	ClassTLS            = "tls"
+	ClassTimeout        = "timeout"
+	ClassRefusedAddress = "refused_address"
+	ClassStatus         = "status"
+	ClassBody           = "body" // of ours, too large
+	ClassRender         = "render"
+	ClassNATS           = "nats"
+)
+
+// Result is what came of one message.
+type Result struct {
+	Outcome    event.Outcome // accepted, refused or unavailable
+	Contact    Contact
+	Class      string // "" when accepted
+	StatusCode int    // of HTTP, 0 without an answer
+	Error      string // redacted, "" when accepted
+	Answer     []byte // the first 4 KiB
+	Note       string
+
+	RetryAfter time.Duration // asked for by the destination, 0 when it did not
+	Throttled  bool          // RetryAfter holds for the whole destination
+	Final      bool          // another attempt would end the same way
+	Gone       bool          // the destination says that it is no more
+}
+
+// refusedFinally is the result of a message that was never sent.
+func refusedFinally(class string, err error) Result {
+	return Result{Outcome: event.OutcomeRefused, Class: class, Error: err.Error(), Final: true}
+}

@@ -1,0 +1,218 @@
+package publish
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"checkout-notifier/event"
+)
+
+// Outbox is the store's side of the relay. An implementation is safe for use
+// from several goroutines.
+type Outbox interface {
+	// Due returns at most limit deliveries of a destination that are due by now,
+	// those due first at the front, without those that skip names, and the time
+	// at which the next one becomes due (zero: none is known). It fills in
+	// Delivery.Attempts with the highest number of any attempt on record.
+	Due(ctx context.Context, destination string, now time.Time, limit int, skip func(deliveryID string) bool) (jobs []event.Job, next time.Time, err error)
+	// Begin keeps an attempt without a result; nil means that it is durable.
+	Begin(ctx context.Context, a event.Attempt) error
+	// Resolve keeps a result and what follows from it, whole or not at all. A
+	// delivery that is accepted or dead releases the next parked one of its
+	// session; Verdict.Release does so at its time.
+	Resolve(ctx context.Context, v event.Verdict) error
+	// Destinations returns what is remembered of each destination.
+	Destinations(ctx context.Context) ([]event.DestinationState, error)
+}
+
+// Lane is a destination and the way to it.
+type Lane struct {
+	Destination Destination
+	Publisher   Publisher
+}
+
+// Options of a relay; the zero value is usable.
+type Options struct {
+	// Grace is how long attempts under way may take after a shutdown began; if
+	// zero, 20 seconds.
+	Grace time.Duration
+	// Observer hears of every attempt that has a result; may be nil.
+	Observer Observer
+}
+
+// Observer hears of finished attempts. It is called from several goroutines and
+// must not block.
+type Observer interface {
+	Attempted(Observation)
+}
+
+// Observation is one finished attempt.
+type Observation struct {
+	Destination string
+	Delivery    event.Delivery // as the verdict leaves it
+	Attempt     event.Attempt
+	Dead        string        // why the delivery was buried, else ""
+	Latency     time.Duration // from the delivery's creation to the result
+}
+
+// Relay moves due deliveries from the outbox to their destinations, one loop
+// for each destination. Run or Drain may be called once at a time; the other
+// methods at any time, from any goroutine.
+type Relay struct {
+	outbox Outbox
+	lanes  []*lane
+	byName map[string]*lane
+	grace  time.Duration
+	log    *slog.Logger
+}
+
+const defaultGrace = 20 * time.Second
+
+// NewRelay checks the schedules and prepares a lane for each destination.
+// Nothing is sent, read or connected before Run or Drain.
+func NewRelay(outbox Outbox, lanes []Lane, o Options, log *slog.Logger) (*Relay, error) {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	r := &Relay{outbox: outbox, byName: make(map[string]*lane), grace: cmp.Or(o.Grace, defaultGrace), log: log}
+	var problems []error
+	for _, l := range lanes {
+		name := l.Destination.Name
+		if _, twice := r.byName[name]; twice {
+			problems = append(problems, fmt.Errorf("destination %s: named twice", name))
+			continue
+		}
+		if err := checkDelivery(l.Destination); err != nil {
+			problems = append(problems, fmt.Errorf("destination %s: %w", name, err))
+			continue
+		}
+		lane := newLane(l, outbox, o.Observer, log.With("destination", name))
+		r.lanes = append(r.lanes, lane)
+		r.byName[name] = lane
+	}
+	return r, errors.Join(problems...)
+}
+
+// checkDelivery checks the keys that the relay itself obeys.
+func checkDelivery(d Destination) error {
+	switch {
+	case d.Concurrency < 1:
+		return errors.New("concurrency: at least 1")
+	case d.RateLimit < 0:
+		return errors.New("rate_limit: not negative")
+	case d.OrderHold < 0:
+		return errors.New("order_hold: not negative")
+	case d.Retry.Jitter < 0 || d.Retry.Jitter > 1:
+		return errors.New("retry.jitter: between 0 and 1")
+	case d.Type == TypeNATS && len(d.Retry.Schedule) == 0:
+		return errors.New("retry.schedule: at least one slot, the last repeats for ever")
+	}
+	for _, pause := range d.Retry.Schedule {
+		if pause <= 0 {
+			return errors.New("retry.schedule: every slot is longer than 0")
+		}
+	}
+	return nil
+}
+
+// Run relays until ctx is cancelled. Then no delivery is begun, those under way
+// have Options.Grace to end, and connections are drained. It returns nil, or an
+// error if the outbox could not be read at the start.
+func (r *Relay) Run(ctx context.Context) error {
+	return r.work(ctx, func(l *lane, send context.Context) { l.run(ctx, send) })
+}
+
+// Drain delivers what is due now and what becomes due by that, each at most
+// once, and returns how many were accepted and how many were not.
+func (r *Relay) Drain(ctx context.Context) (accepted, failed int, err error) {
+	var mu sync.Mutex // guards the sums
+	err = r.work(ctx, func(l *lane, send context.Context) {
+		a, f := l.drain(ctx, send)
+		mu.Lock()
+		defer mu.Unlock()
+		accepted += a
+		failed += f
+	})
+	return accepted, failed, err
+}
+
+// work runs every lane with a context for sending that outlives ctx by the
+// grace, and closes the publishers afterwards.
+func (r *Relay) work(ctx context.Context, do func(l *lane, send context.Context)) error {
+	states, err := r.outbox.Destinations(ctx)
+	if err != nil {
+		return fmt.Errorf("reading the destinations' clocks: %w", err)
+	}
+	for _, s := range states {
+		if l, ok := r.byName[s.Name]; ok {
+			l.resume(s.UpClock)
+		}
+	}
+	send, cut := context.WithCancel(context.WithoutCancel(ctx))
+	defer cut()
+	stop := context.AfterFunc(ctx, func() {
+		timer := time.AfterFunc(r.grace, cut)
+		context.AfterFunc(send, func() { timer.Stop() })
+	})
+	defer stop()
+
+	var lanes errgroup.Group
+	for _, l := range r.lanes {
+		lanes.Go(func() error {
+			do(l, send)
+			return nil
+		})
+	}
+	_ = lanes.Wait() // lanes return no error
+	r.close(send)
+	return nil
+}
+
+// close closes the publishers that hold connections, all within the grace.
+func (r *Relay) close(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.grace)
+	defer cancel()
+	for _, l := range r.lanes {
+		c, ok := l.publisher.(Closer)
+		if !ok {
+			continue
+		}
+		if err := c.Close(ctx); err != nil {
+			l.log.Warn("closing the connection", "error", err)
+		}
+	}
+}
+
+// Wake makes the named destinations look at once at what is due. It is called
+// after a commit and never blocks.
+func (r *Relay) Wake(destinations ...string) {
+	for _, name := range destinations {
+		if l, ok := r.byName[name]; ok {
+			l.poke()
+		}
+	}
+}
+
+// Resume lets a destination that stopped at a 410 (on_gone: pause) go on; false
+// if no such destination stands still.
+func (r *Relay) Resume(destination string) bool {
+	l, ok := r.byName[destination]
+	return ok && l.unpause()
+}
+
+// Status returns how each destination is doing, in the order of NewRelay.
+func (r *Relay) Status() []DestinationStatus {
+	now := time.Now()
+	statuses := make([]DestinationStatus, len(r.lanes))
+	for i, l := range r.lanes {
+		statuses[i] = l.status(now)
+	}
+	return statuses
+}

@@ -1,0 +1,224 @@
+package publish
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"checkout-notifier/event"
+)
+
+// BodyLimit is the size that no body exceeds.
+const BodyLimit = 1 << 20
+
+// The content types of our bodies.
+const (
+	contentCloudEvents = "application/cloudevents+json; charset=utf-8"
+	contentJSON        = "application/json"
+)
+
+// Errors of rendering. All are final: the same event would meet them again.
+var (
+	// ErrTooLarge is returned for a body over BodyLimit.
+	ErrTooLarge = errors.New("the body is over the limit of 1 MiB: leave fields out with `omit`, or render less with a template")
+	// ErrTooLong is returned for a template that does not end in its budget.
+	ErrTooLong = errors.New("the template takes too many steps")
+	// ErrSubject is returned for a NATS subject that may not be used.
+	ErrSubject = errors.New("not a usable subject")
+)
+
+// Body is a rendered message.
+type Body struct {
+	Content     []byte
+	ContentType string
+	Format      string
+}
+
+// Renderer turns the messages of one destination into bodies and subjects. It
+// is compiled once and safe for concurrent use.
+type Renderer struct {
+	dest        Destination
+	externalURL string
+	shared      rendering
+	own         map[string]rendering // by rule
+}
+
+// rendering is one compiled way to render.
+type rendering struct {
+	format      string
+	contentType string
+	body        *program // format template
+	subject     *program // type nats
+}
+
+// NewRenderer compiles the templates of a destination and of the rules that
+// render their deliveries to it in their own way, and renders a sample of every
+// event type with each, so that mistakes show at load. externalURL is where the
+// operator reaches the console, "" for messages without links.
+func NewRenderer(dest Destination, own map[string]Rendering, externalURL string) (*Renderer, error) {
+	r := &Renderer{dest: dest, externalURL: strings.TrimSuffix(externalURL, "/"), own: make(map[string]rendering)}
+	base := Rendering{Format: dest.Format, Template: dest.Template, ContentType: dest.ContentType, Subject: dest.Subject}
+	var err error
+	var problems []error
+	if r.shared, err = r.compile(base); err != nil {
+		problems = append(problems, err)
+	}
+	for _, name := range slices.Sorted(maps.Keys(own)) {
+		compiled, err := r.compile(merge(base, own[name]))
+		if err != nil {
+			problems = append(problems, fmt.Errorf("rule %s: %w", name, err))
+			continue
+		}
+		r.own[name] = compiled
+	}
+	if len(problems) > 0 {
+		return nil, errors.Join(problems...)
+	}
+	return r, nil
+}
+
+// merge lays a rule's rendering over that of its destination. A template of its
+// own needs no format beside it, and another format drops the template.
+func merge(base, own Rendering) Rendering {
+	merged := base
+	switch {
+	case own.Template != "":
+		merged.Template, merged.Format, merged.ContentType = own.Template, FormatTemplate, base.ContentType
+		if own.Format != "" {
+			merged.Format = own.Format
+		}
+	case own.Format != "":
+		merged.Format = own.Format
+		if own.Format != FormatTemplate {
+			merged.Template, merged.ContentType = "", ""
+		}
+	}
+	if own.ContentType != "" {
+		merged.ContentType = own.ContentType
+	}
+	if own.Subject != "" {
+		merged.Subject = own.Subject
+	}
+	return merged
+}
+
+func (r *Renderer) compile(in Rendering) (rendering, error) {
+	out := rendering{format: in.Format, contentType: in.ContentType}
+	if in.Template != "" && (in.Format == FormatCloudEvents || in.Format == "") {
+		out.format = FormatTemplate // a template says what is wanted
+	}
+	switch out.format {
+	case "":
+		out.format = FormatCloudEvents
+	case FormatCloudEvents, FormatStripe, FormatSlack, FormatTemplate:
+	case FormatPagerDuty:
+		if r.dest.RoutingKey == "" {
+			return rendering{}, errors.New("format pagerduty needs a routing_key")
+		}
+	default:
+		return rendering{}, fmt.Errorf("format %q is none of cloudevents, stripe, slack, pagerduty, template", out.format)
+	}
+	if err := checkCompanions(out.format, in); err != nil {
+		return rendering{}, err
+	}
+	var err error
+	if out.format == FormatTemplate {
+		if out.body, err = compileTemplate(in.Template, r.dest.Omit); err != nil {
+			return rendering{}, fmt.Errorf("template: %w", err)
+		}
+	}
+	if r.dest.Type == TypeNATS {
+		if out.subject, err = compileSubject(in.Subject); err != nil {
+			return rendering{}, fmt.Errorf("subject: %w", err)
+		}
+	}
+	return out, nil
+}
+
+// checkCompanions refuses keys that would have no effect beside a format.
+func checkCompanions(format string, in Rendering) error {
+	if format == FormatTemplate {
+		if in.Template == "" {
+			return errors.New("format template needs a template")
+		}
+		if in.ContentType != "" && !validHeaderValue(in.ContentType) {
+			return errors.New("content_type is not a header value")
+		}
+		return nil
+	}
+	if in.Template != "" {
+		return fmt.Errorf("a template is not used with format %s", format)
+	}
+	if in.ContentType != "" {
+		return fmt.Errorf("content_type is only used with format template, not with %s", format)
+	}
+	return nil
+}
+
+// choose returns the rendering of a delivery: that of its own rule, or the
+// destination's when the rule is gone or renders like all.
+func (r *Renderer) choose(m *Message) rendering {
+	if own, ok := r.own[m.Delivery.OwnRule]; ok {
+		return own
+	}
+	return r.shared
+}
+
+// Render renders the body of a message. Its errors are final.
+func (r *Renderer) Render(m Message) (Body, error) {
+	way := r.choose(&m)
+	body := Body{ContentType: contentJSON, Format: way.format}
+	var err error
+	switch way.format {
+	case FormatStripe:
+		body.Content, err = stripeBody(&m.Event, r.dest.APIVersion, r.dest.Omit)
+	case FormatSlack:
+		body.Content, err = slackBody(&m, r.dest.Omit, r.link(&m.Event))
+	case FormatPagerDuty:
+		body.Content, err = pagerDutyBody(&m, r.dest.RoutingKey, r.dest.Omit, r.link(&m.Event))
+	case FormatTemplate:
+		if way.contentType != "" {
+			body.ContentType = way.contentType
+		}
+		body.Content, err = way.body.run(&m, r.dest.Omit, r.link(&m.Event))
+	default:
+		body.ContentType = contentCloudEvents
+		body.Content, err = m.Event.CloudEvent(m.Match(), r.dest.Omit)
+	}
+	return checked(body, err)
+}
+
+// RenderData renders a CloudEvent's data alone, for the binary mode of NATS.
+func (r *Renderer) RenderData(m Message) (Body, error) {
+	content, err := m.Event.Data(m.Match(), r.dest.Omit)
+	return checked(Body{Content: content, ContentType: event.DataContentType, Format: FormatCloudEvents}, err)
+}
+
+func checked(body Body, err error) (Body, error) {
+	if err != nil {
+		return Body{}, fmt.Errorf("rendering as %s: %w", body.Format, err)
+	}
+	if len(body.Content) > BodyLimit {
+		return Body{}, fmt.Errorf("rendering as %s: %w", body.Format, ErrTooLarge)
+	}
+	return body, nil
+}
+
+// Subject renders the NATS subject of a message. Its errors are final.
+func (r *Renderer) Subject(m Message) (string, error) {
+	subject, err := r.choose(&m).subject.run(&m, r.dest.Omit, r.link(&m.Event))
+	if err != nil {
+		return "", fmt.Errorf("rendering the subject: %w", err)
+	}
+	return finishSubject(string(subject))
+}
+
+// link leads to an event in the console.
+func (r *Renderer) link(e *event.Event) string {
+	if r.externalURL == "" {
+		return ""
+	}
+	return r.externalURL + "/events/" + e.ID
+}

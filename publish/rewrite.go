@@ -1,0 +1,118 @@
+package publish
+
+import (
+	"strconv"
+	"text/template/parse"
+)
+
+// rewriter prepares a parsed template in place:
+//
+//   - .A.B becomes a call of _get, or of _opt where `default` receives it, so
+//     that null members are null, missing ones are errors, and `default` still
+//     gets its say;
+//   - loops and named templates begin with a call of _step, so that no template
+//     runs for ever;
+//   - what is inserted goes through the function last.
+type rewriter struct {
+	last  string
+	words map[string]bool
+}
+
+func (r *rewriter) root(list *parse.ListNode) {
+	r.list(list)
+	countSteps(list)
+}
+
+func (r *rewriter) list(list *parse.ListNode) {
+	if list == nil {
+		return
+	}
+	for _, node := range list.Nodes {
+		switch n := node.(type) {
+		case *parse.ActionNode:
+			r.pipe(n.Pipe)
+			if len(n.Pipe.Decl) == 0 {
+				n.Pipe.Cmds = append(n.Pipe.Cmds, call(n.Pos, r.last))
+			}
+		case *parse.IfNode:
+			r.branch(&n.BranchNode)
+		case *parse.WithNode:
+			r.branch(&n.BranchNode)
+		case *parse.RangeNode:
+			r.branch(&n.BranchNode)
+			countSteps(n.List)
+		case *parse.TemplateNode:
+			r.pipe(n.Pipe)
+		}
+	}
+}
+
+func (r *rewriter) branch(b *parse.BranchNode) {
+	r.pipe(b.Pipe)
+	r.list(b.List)
+	r.list(b.ElseList)
+}
+
+func (r *rewriter) pipe(p *parse.PipeNode) {
+	if p == nil {
+		return
+	}
+	for i, cmd := range p.Cmds {
+		get := "_get"
+		alone := len(cmd.Args) == 1 && i+1 < len(p.Cmds) && isDefault(p.Cmds[i+1])
+		if isDefault(cmd) || alone {
+			get = "_opt"
+		}
+		for j, arg := range cmd.Args {
+			cmd.Args[j] = r.arg(arg, get)
+		}
+	}
+}
+
+func isDefault(cmd *parse.CommandNode) bool {
+	identifier, ok := cmd.Args[0].(*parse.IdentifierNode)
+	return ok && identifier.Ident == "default"
+}
+
+func (r *rewriter) arg(arg parse.Node, get string) parse.Node {
+	switch n := arg.(type) {
+	case *parse.PipeNode:
+		r.pipe(n)
+	case *parse.FieldNode:
+		pos := n.Pos
+		if len(n.Ident) > 1 { // the parser gives the place of the second name
+			pos -= parse.Pos(len(n.Ident[0]) + 1)
+		}
+		dot := &parse.DotNode{NodeType: parse.NodeDot, Pos: pos}
+		return r.lookup(pos, get, dot, n.Ident)
+	case *parse.VariableNode:
+		if len(n.Ident) > 1 {
+			base := &parse.VariableNode{NodeType: parse.NodeVariable, Pos: n.Pos, Ident: n.Ident[:1]}
+			return r.lookup(n.Pos, get, base, n.Ident[1:])
+		}
+	case *parse.ChainNode:
+		return r.lookup(n.Pos, get, r.arg(n.Node, get), n.Field)
+	}
+	return arg
+}
+
+func (r *rewriter) lookup(pos parse.Pos, get string, base parse.Node, path []string) parse.Node {
+	args := []parse.Node{base}
+	for _, name := range path {
+		r.words[name] = true
+		args = append(args, &parse.StringNode{NodeType: parse.NodeString, Pos: pos, Quoted: strconv.Quote(name), Text: name})
+	}
+	return &parse.PipeNode{NodeType: parse.NodePipe, Pos: pos, Cmds: []*parse.CommandNode{call(pos, get, args...)}}
+}
+
+func countSteps(list *parse.ListNode) {
+	step := &parse.ActionNode{NodeType: parse.NodeAction, Pos: list.Pos, Pipe: &parse.PipeNode{
+		NodeType: parse.NodePipe, Pos: list.Pos, Cmds: []*parse.CommandNode{call(list.Pos, "_step")},
+	}}
+	list.Nodes = append([]parse.Node{step}, list.Nodes...)
+}
+
+func call(pos parse.Pos, name string, args ...parse.Node) *parse.CommandNode {
+	function := parse.NewIdentifier(name).SetPos(pos)
+	return &parse.CommandNode{NodeType: parse.NodeCommand, Pos: pos, Args: append([]parse.Node{function}, args...)}
+}

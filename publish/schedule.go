@@ -1,0 +1,82 @@
+package publish
+
+import (
+	"math/rand/v2"
+	"time"
+)
+
+// retryAfterLimit is how long a destination may ask us to stay away when its
+// own schedule is shorter.
+const retryAfterLimit = 24 * time.Hour
+
+// slot returns the pause after the n-th refusal (from 1), before jitter. ok is
+// false when the schedule is used up and does not repeat.
+func (r Retry) slot(n int, repeat bool) (pause time.Duration, ok bool) {
+	switch {
+	case n < 1 || len(r.Schedule) == 0:
+		return 0, false
+	case n <= len(r.Schedule):
+		return r.Schedule[n-1], true
+	case repeat:
+		return r.Schedule[len(r.Schedule)-1], true
+	}
+	return 0, false
+}
+
+// pause applies to a slot what the destination asked for, or else the jitter.
+// spread is in [0,1).
+func (r Retry) pause(slot, retryAfter time.Duration, spread float64) time.Duration {
+	if retryAfter > 0 {
+		return min(max(retryAfter, slot), max(2*slot, retryAfterLimit))
+	}
+	return time.Duration(float64(slot) * (1 + r.Jitter*(2*spread-1)))
+}
+
+// spread is the chance in a jittered pause: it keeps the deliveries that failed
+// together from coming back together.
+func spread() float64 { return rand.Float64() }
+
+// A destination that cannot take anything is probed at these intervals.
+const (
+	probeFirst = time.Second
+	probeLast  = 15 * time.Second
+)
+
+// backoff doubles from first to last.
+type backoff struct{ next time.Duration }
+
+func (b *backoff) step(first, last time.Duration) time.Duration {
+	if b.next == 0 {
+		b.next = first
+	}
+	pause := b.next
+	b.next = min(2*b.next, last)
+	return pause
+}
+
+func (b *backoff) reset() { b.next = 0 }
+
+// upClock counts the time during which a destination could be reached. Its
+// owner guards it.
+type upClock struct {
+	total   time.Duration
+	since   time.Time // of the running stretch
+	running bool
+}
+
+func (c *upClock) at(now time.Time) time.Duration {
+	if !c.running {
+		return c.total
+	}
+	return c.total + max(0, now.Sub(c.since))
+}
+
+func (c *upClock) note(contact Contact, now time.Time) {
+	switch {
+	case contact == ContactMade && !c.running:
+		c.running, c.since = true, now
+	case contact == ContactFailed && c.running:
+		c.total = c.at(now)
+		c.running = false
+	}
+}

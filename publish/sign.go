@@ -1,0 +1,73 @@
+package publish
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"strconv"
+	"strings"
+
+	"checkout-notifier/secret"
+)
+
+// secretPrefix begins a Standard Webhooks secret; the rest is Base64.
+const secretPrefix = "whsec_"
+
+// ErrSecret is returned for a signing secret that Standard Webhooks does not allow.
+var ErrSecret = errors.New("a signing secret is whsec_ followed by the Base64 of 24 to 64 bytes")
+
+// signer signs bodies with every secret of a destination, so that a receiver
+// that knows the old one and a receiver that knows the new one both accept.
+type signer struct {
+	keys    [][]byte // decoded, for webhook-signature
+	written [][]byte // as written, for Stripe-Signature
+}
+
+func newSigner(secrets []secret.String) (signer, error) {
+	var s signer
+	for _, text := range secrets {
+		encoded, ok := strings.CutPrefix(text.Reveal(), secretPrefix)
+		if !ok {
+			return signer{}, ErrSecret
+		}
+		key, err := base64.StdEncoding.DecodeString(encoded)
+		if err != nil || len(key) < 24 || len(key) > 64 {
+			return signer{}, ErrSecret // err would quote the secret
+		}
+		s.keys = append(s.keys, key)
+		s.written = append(s.written, []byte(text.Reveal()))
+	}
+	return s, nil
+}
+
+// standard returns the value of webhook-signature, "" without secrets.
+func (s *signer) standard(id string, seconds int64, body []byte) string {
+	signatures := make([]string, len(s.keys))
+	for i, key := range s.keys {
+		sum := mac(key, id+"."+strconv.FormatInt(seconds, 10)+".", body)
+		signatures[i] = "v1," + base64.StdEncoding.EncodeToString(sum)
+	}
+	return strings.Join(signatures, " ")
+}
+
+// stripe returns the value of Stripe-Signature, "" without secrets.
+func (s *signer) stripe(seconds int64, body []byte) string {
+	if len(s.written) == 0 {
+		return ""
+	}
+	t := strconv.FormatInt(seconds, 10)
+	value := "t=" + t
+	for _, key := range s.written {
+		value += ",v1=" + hex.EncodeToString(mac(key, t+".", body))
+	}
+	return value
+}
+
+func mac(key []byte, prefix string, body []byte) []byte {
+	h := hmac.New(sha256.New, key)
+	h.Write([]byte(prefix))
+	h.Write(body)
+	return h.Sum(nil)
+}

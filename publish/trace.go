@@ -1,0 +1,79 @@
+package publish
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"net"
+	"net/http/httptrace"
+	"net/url"
+	"sync/atomic"
+
+	"checkout-notifier/event"
+)
+
+// trace notes how far a request got, to tell its failures apart. The transport
+// calls it from several goroutines.
+type trace struct {
+	secured   atomic.Bool // a TLS handshake was begun
+	connected atomic.Bool // the request had a connection
+}
+
+func (t *trace) on(ctx context.Context) context.Context {
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		TLSHandshakeStart: func() { t.secured.Store(true) },
+		GotConn:           func(httptrace.GotConnInfo) { t.connected.Store(true) },
+	})
+}
+
+// classify names what went wrong with a request that had no answer.
+func (t *trace) classify(ctx context.Context, err error) Result {
+	var wrapped *url.Error
+	if errors.As(err, &wrapped) {
+		err = wrapped.Err // the wrapper prints the URL
+	}
+	r := Result{Outcome: event.OutcomeRefused, Contact: ContactFailed}
+	var (
+		dns         *net.DNSError
+		certificate *tls.CertificateVerificationError
+		authority   x509.UnknownAuthorityError
+		record      tls.RecordHeaderError
+		alert       tls.AlertError
+		network     net.Error
+	)
+	switch {
+	case errors.Is(err, ErrRefusedAddress):
+		return refusedFinally(ClassRefusedAddress, ErrRefusedAddress)
+	case errors.As(err, &dns):
+		r.Class, r.Error = ClassDNS, "the host name was not resolved: "+dns.Err
+	case ctx.Err() != nil || errors.As(err, &network) && network.Timeout():
+		r.Class, r.Error = ClassTimeout, "no answer within the timeout"
+		if t.connected.Load() {
+			r.Contact = ContactMade // it listens, and is slow
+		}
+	case errors.As(err, &certificate), errors.As(err, &authority), errors.As(err, &record), errors.As(err, &alert):
+		r.Class, r.Error = ClassTLS, reasonOf(err)
+	case t.connected.Load():
+		r.Class, r.Error = ClassConnect, "the connection broke before an answer: "+reasonOf(err)
+	case t.secured.Load():
+		r.Class, r.Error = ClassTLS, reasonOf(err)
+	default:
+		r.Class, r.Error = ClassConnect, reasonOf(err)
+	}
+	return r
+}
+
+// reasonOf is the innermost part of a network error: what happened, without
+// the addresses and names around it.
+func reasonOf(err error) string {
+	var wrapped *url.Error
+	if errors.As(err, &wrapped) {
+		err = wrapped.Err
+	}
+	var op *net.OpError
+	if errors.As(err, &op) && op.Err != nil {
+		err = op.Err
+	}
+	return err.Error()
+}
