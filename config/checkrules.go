@@ -1,0 +1,131 @@
+package config
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+
+	"checkout-notifier/publish"
+	"checkout-notifier/rules"
+)
+
+// keyOn is the rule key that says what a rule looks at; so far its only value
+// is the default.
+const (
+	keyOn   = "on"
+	onEvent = "event"
+)
+
+// later are the rule keys, and the sections, that the format has a place for
+// and this version does not do yet.
+var (
+	laterRuleKeys = []string{
+		"for", "cooldown", "group_by", "threshold", "absence", "resolve", "active", "mute", "max_age", "catch_up",
+	}
+	laterSections = []string{"silences"}
+)
+
+func unsupported(path, key string) bool {
+	return path == "" && slices.Contains(laterSections, key) ||
+		strings.HasPrefix(path, rulesKey+"[") && slices.Contains(laterRuleKeys, key)
+}
+
+func (l *loader) checkRules() {
+	names := make([]string, len(l.config.Rules))
+	for i, rule := range l.config.Rules {
+		names[i] = rule.Name
+	}
+	l.names(rulesKey, names)
+	destinations := make(map[string]publish.Destination)
+	for _, d := range l.config.Destinations {
+		destinations[d.Name] = d
+	}
+	for i, rule := range l.config.Rules {
+		path := index(rulesKey, i)
+		if l.untouchable(path) {
+			continue
+		}
+		l.checkOn(join(path, keyOn))
+		for n, name := range rule.To {
+			if slices.Contains(rule.To[:n], name) {
+				at := index(join(path, "to"), n)
+				l.warnf(at, codeDuplicate, "%s names %s twice", join(path, "to"), quote(name))
+			}
+		}
+		l.checkOwnRendering(path, rule, destinations)
+	}
+}
+
+// checkOn reads the one key of a rule that is in no rule, for its only value is
+// the default.
+func (l *loader) checkOn(path string) {
+	p, given := l.places[path]
+	if !given || p.node == nil || p.node.Value == onEvent {
+		return
+	}
+	switch value := p.node.Value; value {
+	case "session", "system":
+		l.errorf(path, codeUnsupported, "on: %s is not supported yet by this version", value)
+	default:
+		l.oneOf(path, value, onEvent)
+	}
+}
+
+// checkOwnRendering checks the rule's format and subject against the
+// destinations that get them; rules.Compile checks them against each other.
+func (l *loader) checkOwnRendering(path string, rule rules.Rule, destinations map[string]publish.Destination) {
+	switch {
+	case !validHeaderValue(rule.ContentType):
+		l.errorf(join(path, "content_type"), codeValue, "%s.content_type is no header value", path)
+	case rule.ContentType != "" && rule.Format != "" && rule.Format != publish.FormatTemplate:
+		l.errorf(join(path, "content_type"), codeConflict, "%s.content_type has no effect with format %s", path, rule.Format)
+	}
+	nats := 0
+	for _, name := range rule.To {
+		d, known := destinations[name]
+		if !known {
+			continue
+		}
+		if d.Type == publish.TypeNATS {
+			nats++
+		}
+		if d.Type == publish.TypeNATS && slices.Contains([]string{publish.FormatStripe, publish.FormatSlack, publish.FormatPagerDuty}, rule.Format) {
+			l.errorf(join(path, "format"), codeConflict, "%s.format %s is for type http, and %q is of type nats", path, rule.Format, name)
+		}
+	}
+	if rule.Subject != "" && nats == 0 {
+		l.errorf(join(path, "subject"), codeConflict, "%s.subject has no effect: none of its destinations is of type nats", path)
+	}
+}
+
+// pending are the keys that are accepted before they do anything; a key leaves
+// this table when it works. List elements are written without their index.
+var pending = []string{
+	"poll.tuning.concurrency",
+	"accounts.poll.tuning.concurrency",
+	"state.backup.dir",
+	"state.backup.every",
+	"state.backup.keep",
+	"heartbeat.url",
+	"heartbeat.every",
+}
+
+// indices are the parts of a path that the table of pending keys leaves out.
+var indices = regexp.MustCompile(`\[[0-9]+\]`)
+
+// warnPending says once which settings have no effect yet.
+func (l *loader) warnPending() {
+	var found []string
+	for s := range l.settings() {
+		differs := s.Origin.Source != SourceDefault && !s.isDefault
+		if differs && slices.Contains(pending, indices.ReplaceAllString(s.Path, "")) {
+			if section := overridden(s.Path); section != "" && !l.own(s.Path) {
+				continue // the section's own value is named already
+			}
+			found = append(found, s.Path)
+		}
+	}
+	if len(found) > 0 {
+		l.warnf(found[0], codePending, "accepted, but without effect in this version: %s", strings.Join(found, ", "))
+	}
+}

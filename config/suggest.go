@@ -1,0 +1,107 @@
+package config
+
+import "strings"
+
+// suggest returns the candidate that a name was probably meant to be, or "".
+func suggest(name string, candidates []string) string {
+	limit := min(max(1, len(name)/3), 3)
+	best, distance := "", limit+1
+	for _, candidate := range candidates {
+		if plain(candidate) == plain(name) && candidate != name {
+			return candidate
+		}
+		if d := editDistance(strings.ToLower(name), candidate); d < distance && d < len(candidate) {
+			best, distance = candidate, d
+		}
+	}
+	if best == name {
+		return ""
+	}
+	return best
+}
+
+// plain makes rateLimit, rate-limit and RATE_LIMIT the same.
+func plain(name string) string {
+	return strings.NewReplacer("_", "", "-", "", " ", "").Replace(strings.ToLower(name))
+}
+
+// editDistance counts insertions, deletions, replacements and swaps of
+// neighbours. It gives up on long names, which nobody mistypes by one letter.
+func editDistance(a, b string) int {
+	x, y := []rune(a), []rune(b)
+	const longest = 64
+	if len(x) > longest || len(y) > longest {
+		return longest
+	}
+	rows := make([][]int, len(x)+1)
+	for i := range rows {
+		rows[i] = make([]int, len(y)+1)
+		rows[i][0] = i
+	}
+	for j := range rows[0] {
+		rows[0][j] = j
+	}
+	for i := 1; i <= len(x); i++ {
+		for j := 1; j <= len(y); j++ {
+			cost := 1
+			if x[i-1] == y[j-1] {
+				cost = 0
+			}
+			d := min(rows[i-1][j]+1, rows[i][j-1]+1, rows[i-1][j-1]+cost)
+			if i > 1 && j > 1 && x[i-1] == y[j-2] && x[i-2] == y[j-1] {
+				d = min(d, rows[i-2][j-2]+1)
+			}
+			rows[i][j] = d
+		}
+	}
+	return rows[len(x)][len(y)]
+}
+
+// sections lists where in the main file a key is at home.
+func sections(key string) []string {
+	var found []string
+	var visit func(s *schema, path string)
+	visit = func(s *schema, path string) {
+		for _, f := range s.fields {
+			if f.name == key {
+				found = append(found, path)
+			}
+			at := f.name
+			if path != "" {
+				at = path + "." + f.name
+			}
+			inner := f.schema
+			for inner.element != nil {
+				inner, at = inner.element, at+"[]"
+			}
+			visit(inner, at)
+		}
+	}
+	visit(document, "")
+	return found
+}
+
+// misplaced says where a key that is unknown here belongs, when that is clear.
+func misplaced(key, path string) string {
+	homes := sections(key)
+	var said []string
+	for _, home := range homes {
+		if strings.HasPrefix(home, "accounts[].poll") {
+			continue // the poll section says the same
+		}
+		switch {
+		case home == "" && path == ruleFile:
+			home = "in the main file"
+		case home == "":
+			home = "at the top level"
+		default:
+			home = "in " + strings.ReplaceAll(home, "[]", "")
+		}
+		said = append(said, home)
+	}
+	const few = 3
+	if len(said) == 0 || len(said) > few {
+		return ""
+	}
+	return "it belongs " + strings.Join(said, " or ")
+}

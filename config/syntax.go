@@ -1,0 +1,113 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"sort"
+	"strings"
+	"unicode/utf8"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// file is one YAML file that was read.
+type file struct {
+	name  string
+	dir   string
+	lines []string
+}
+
+// syntaxPrefix is how the YAML parser begins its messages.
+var syntaxPrefix = regexp.MustCompile(`^yaml: (?:line [0-9]+: )?`)
+
+// bracketed finds a variable whose braces the YAML parser takes for its own.
+var bracketed = regexp.MustCompile(`[\[{,]\s*\$\{`)
+
+// unknownAnchor is the one message of the parser that has no line.
+var unknownAnchor = regexp.MustCompile(`^unknown anchor '([^']*)' referenced$`)
+
+// parse splits a file into its one document and returns the root node, or nil
+// after reporting why there is none.
+func (l *loader) parse(name string, source []byte) (*reader, *yaml.Node) {
+	source = bytes.TrimPrefix(source, []byte("\xef\xbb\xbf"))
+	f := &file{name: name, dir: filepath.Dir(name), lines: strings.Split(string(source), "\n")}
+	l.order[name] = len(l.order)
+	l.main = cmpOr(l.main, f)
+	r := &reader{loader: l, file: f, merged: make(map[*yaml.Node]bool)}
+
+	decoder := yaml.NewDecoder(bytes.NewReader(source))
+	var first, second yaml.Node
+	if err := decoder.Decode(&first); errors.Is(err, io.EOF) {
+		r.fail(1, 1, codeSyntax, "the file is empty")
+		return nil, nil
+	} else if err != nil {
+		r.syntax(err)
+		return nil, nil
+	}
+	if err := decoder.Decode(&second); err == nil {
+		r.fail(second.Line, second.Column, codeSyntax, "the file holds more than one document: everything goes before the second `---`")
+	} else if !errors.Is(err, io.EOF) {
+		r.syntax(err)
+	}
+	root := first.Content[0]
+	if isNull(root) {
+		r.fail(root.Line, root.Column, codeSyntax, "the file is empty")
+		return nil, nil
+	}
+	return r, root
+}
+
+func cmpOr(a, b *file) *file {
+	if a != nil {
+		return a
+	}
+	return b
+}
+
+// syntax reports an error of the YAML parser. The parser names the line at which
+// the broken construct begins, so the place is looked for: the end of the
+// shortest part of the file that is broken in the same way.
+func (r *reader) syntax(err error) {
+	text := syntaxMessage(err)
+	line := 1 + sort.Search(len(r.file.lines)-1, func(n int) bool {
+		return syntaxMessage(parseAll(strings.Join(r.file.lines[:n+1], "\n"))) == text
+	})
+	if m := unknownAnchor.FindStringSubmatch(text); m != nil {
+		line = 1 + max(0, slices.IndexFunc(r.file.lines, func(l string) bool { return strings.Contains(l, "*"+m[1]) }))
+	}
+	content := r.file.lines[line-1]
+	column := utf8.RuneCountInString(content) - utf8.RuneCountInString(strings.TrimLeft(content, " \t")) + 1
+	if strings.HasPrefix(strings.TrimLeft(content, " "), "\t") {
+		text += " (indentation is made of spaces, not tabs)"
+	}
+	if bracketed.MatchString(content) {
+		text += ` (inside [ ] and { } a variable is quoted: "${NAME}")`
+	}
+	r.fail(line, column, codeSyntax, "not valid YAML: "+text)
+}
+
+// parseAll reads all documents of a text and returns the first error.
+func parseAll(text string) error {
+	decoder := yaml.NewDecoder(strings.NewReader(text))
+	for {
+		var node yaml.Node
+		switch err := decoder.Decode(&node); {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err
+		}
+	}
+}
+
+// syntaxMessage is the message of a YAML error without its line, "" without one.
+func syntaxMessage(err error) string {
+	if err == nil {
+		return ""
+	}
+	return syntaxPrefix.ReplaceAllString(err.Error(), "")
+}

@@ -1,0 +1,121 @@
+package config_test
+
+import (
+	"strings"
+	"testing"
+
+	"checkout-notifier/config"
+)
+
+const shop = `destinations:
+  - {name: shop, type: http, url: "https://shop.example/hooks", secrets: ["${SECRET}"]}
+`
+
+const ship = `rules:
+  - {name: ship, events: [fulfillable], to: [shop]}
+`
+
+func TestWarnings(t *testing.T) {
+	twoModes := `accounts:
+  - {name: main, secret_key: "${KEY}"}
+  - {name: live, secret_key: "${LIVE}"}
+`
+	stripe := `destinations:
+  - {name: shop, type: http, url: "https://shop.example/hooks", secrets: ["${SECRET}"], format: stripe}
+`
+	for _, test := range []struct{ name, source, want string }{
+		{"none", minimal + shop + ship, ""},
+		{"one mode", strings.ReplaceAll(twoModes, "LIVE", "KEY") + shop + ship, ""},
+		{"two modes", twoModes + shop + ship, `test.yaml:7:45: rule "ship" can send test and live accounts to the same destination`},
+		{"two modes apart", twoModes + shop + strings.Replace(ship, "to:", "accounts: [live], to:", 1), ""},
+		{"unused destination", minimal + shop, `test.yaml:5:12: destination "shop" is used by no rule`},
+		{"used by a rule that is off", minimal + shop + strings.Replace(ship, "to:", "enabled: false, to:", 1), `test.yaml:5:12: destination "shop" is used by no rule`},
+		{"stripe", minimal + stripe + ship, ""},
+		{"stripe, unknown type", minimal + stripe + strings.Replace(ship, "fulfillable", "updated, expired", 1),
+			`test.yaml:7:26: rule "ship" sends destination "shop" types that Stripe does not know: updated`},
+		{"stripe, a glob", minimal + stripe + strings.Replace(ship, "fulfillable", "'*ed'", 1),
+			`test.yaml:7:26: rule "ship" sends destination "shop" types that Stripe does not know: created, no_payment_required, regressed, updated, unresolved`},
+		{"stripe, twice", minimal + stripe + strings.Replace(ship, "fulfillable", "fulfillable, completed", 1),
+			`test.yaml:7:26: destination "shop" gets both fulfillable and completed in Stripe's format: a handler of Stripe's events would act twice`},
+		{"stripe, twice by two rules", minimal + stripe + ship + "  - {name: done, events: [completed], to: [shop]}\n",
+			`test.yaml:8:26: destination "shop" gets both fulfillable and completed in Stripe's format: a handler of Stripe's events would act twice`},
+		{"stripe by the rule", minimal + shop + strings.Replace(ship, "fulfillable], ", "created], format: stripe, ", 1),
+			`test.yaml:7:26: rule "ship" sends destination "shop" types that Stripe does not know: created`},
+		{"public http", minimal + strings.Replace(shop, "https://", "http://", 1) + ship,
+			`test.yaml:5:35: destinations[0].url sends customers' data over plain HTTP to a public network`},
+		{"private http", minimal + strings.Replace(shop, "https://shop.example", "http://10.1.2.3:8080", 1) + ship, ""},
+		{"http to a container", minimal + strings.Replace(shop, "https://shop.example", "http://shop", 1) + ship, ""},
+		{"unsigned", minimal + strings.Replace(shop, `, secrets: ["${SECRET}"]`, "", 1) + ship,
+			`test.yaml:5:35: destinations[0] has no secrets: its receiver cannot tell our callbacks from others`},
+		{"same port", minimal + shop + ship + "nats: {embedded: {enabled: true, listen: 0.0.0.0:8484}}\n",
+			`test.yaml:8:42: nats.embedded.listen and admin.listen want the same port 8484`},
+		{"other port", minimal + shop + ship + "nats: {embedded: {enabled: true}}\n", ""},
+		{"same port, not enabled", minimal + shop + ship + "nats: {embedded: {listen: 0.0.0.0:8484}}\n", ""},
+		{"named twice", minimal + shop + strings.Replace(ship, "[shop]", "[shop, shop]", 1), `test.yaml:7:52: rules[0].to names "shop" twice`},
+		{"no rule file", minimal + shop + ship + "rule_files: [nowhere/*.yaml]\n", `test.yaml:8:14: no rule file matches "nowhere/*.yaml"`},
+		{"key over http", strings.Replace(minimal, "${KEY}", "${KEY}\n    base_url: http://api.example", 1) + shop + ship,
+			`test.yaml:4:15: accounts[0].base_url sends the secret key over plain HTTP`},
+		{"everything", minimal + shop + "rules:\n  - {name: all, to: [shop]}\n", `test.yaml:7:12: rule "all" has neither events nor when: it matches every event`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			loaded := load(t, test.source, config.Options{Environ: environ("LIVE=" + liveKey)})
+			if got := strings.TrimSpace(lines(loaded.Warnings)); got != test.want {
+				t.Errorf("got\n%s\nwant\n%s", got, test.want)
+			}
+			for _, w := range loaded.Warnings {
+				if w.Severity != config.SeverityWarning || w.Code == "" {
+					t.Errorf("incomplete warning %+v", w)
+				}
+			}
+		})
+	}
+}
+
+// What has no effect yet is said once, and only where it was changed.
+func TestSettingsWithoutEffect(t *testing.T) {
+	defaults := "poll: {tuning: {concurrency: 4}}\nstate: {backup: {dir: '', every: 24h, keep: 7}}\nheartbeat: {url: '', every: 1m}\n"
+	if loaded := load(t, minimal+defaults, config.Options{}); len(loaded.Warnings) > 0 {
+		t.Errorf("defaults are warned of:\n%s", lines(loaded.Warnings))
+	}
+	loaded := load(t, strings.Replace(minimal, "${KEY}", "${KEY}\n    poll: {tuning: {concurrency: 3}}", 1)+
+		"poll: {tuning: {concurrency: 8}}\nstate: {backup: {dir: /backup}}\n"+
+		`destinations:
+  - {name: shop, type: http, url: "https://shop.example/hooks", secrets: ["${SECRET}"], retry: {on_gone: pause}}
+`+ship, config.Options{Environ: environ("NOTIFIER_HEARTBEAT_URL=https://ping.example/x")})
+	want := "test.yaml:4:34: accepted, but without effect in this version: accounts[0].poll.tuning.concurrency, " +
+		"poll.tuning.concurrency, state.backup.dir, heartbeat.url\n"
+	if got := lines(loaded.Warnings); got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+}
+
+func TestSnippetsPointIntoRules(t *testing.T) {
+	_, err := config.Load(config.Options{Source: []byte(minimal + shop + `rules:
+  - name: ship
+    when: session.customer_email == "me@shop.example" && session.amount_totl > 5
+    to: [shop]
+`), Name: "test.yaml", Environ: environ()})
+	if err == nil {
+		t.Fatal("loaded without an error")
+	}
+	problems := problemsOf(t, err).Errors
+	for _, p := range problems {
+		if strings.Contains(p.Snippet, "me@shop") {
+			t.Errorf("a snippet shows an e-mail address:\n%s", p.Snippet)
+		}
+		line, caret, ok := strings.Cut(p.Snippet, "\n")
+		if at := strings.Index(line, "amount_totl"); p.Suggestion == "amount_total" && (!ok || at < 0 || strings.Index(caret, "^") != at) {
+			t.Errorf("the caret is not under the name:\n%s", p.Snippet)
+		}
+	}
+	if got := lines(problems); !strings.Contains(got, `test.yaml:8:66: session has no field amount_totl, did you mean "amount_total"?`) {
+		t.Errorf("got\n%s", got)
+	}
+}
+
+func TestRulesAreCompiled(t *testing.T) {
+	loaded := load(t, minimal+shop+ship, config.Options{})
+	if loaded.Rules == nil || loaded.Rules.ID() == "" {
+		t.Error("no compiled rules")
+	}
+}
