@@ -1,0 +1,215 @@
+// Package admin is the operator's HTTP side: probes, metrics and the API.
+//
+// It looks at the daemon through its own small interface and changes nothing by
+// itself. Probes and (if public) metrics answer everybody; everything else only
+// a request that names a known host, comes from no foreign page, and carries a
+// token where tokens are set. Errors are RFC 9457 problems. It never shows a
+// secret.
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// Daemon is what the server shows and acts on. All methods may be called at any
+// time and concurrently.
+type Daemon interface {
+	// Healthy returns why the process or its store does not answer.
+	Healthy(ctx context.Context) error
+	// Ready returns why the daemon has not taken up its work yet, "" once it has.
+	Ready() string
+	// Status is a JSON document.
+	Status(ctx context.Context) (any, error)
+	// AcceptAccount lets a stopped account go on with the sessions that its key
+	// shows now. ErrNotFound: no such account.
+	AcceptAccount(ctx context.Context, name, actor string) error
+	// ResumeDestination lets a destination that stopped at a 410 go on.
+	// ErrNotFound: no such destination.
+	ResumeDestination(ctx context.Context, name, actor string) error
+}
+
+// ErrNotFound is what the daemon does not know.
+var ErrNotFound = errors.New("not found")
+
+// ErrListen is an admin address that cannot be listened on.
+var ErrListen = errors.New("cannot listen on admin.listen")
+
+// Server serves the admin address.
+type Server struct {
+	cfg     Config
+	daemon  Daemon
+	metrics http.Handler
+	log     *slog.Logger
+}
+
+// New returns a server for a checked configuration.
+func New(cfg Config, daemon Daemon, metrics http.Handler, log *slog.Logger) *Server {
+	return &Server{cfg: cfg, daemon: daemon, metrics: metrics, log: log}
+}
+
+// Listen opens the admin address, so that a taken one is known before anything
+// else starts.
+func Listen(ctx context.Context, cfg Config) (net.Listener, error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", cfg.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("%w %s: %w (is another notifier running? choose another admin.listen)", ErrListen, cfg.Listen, err)
+	}
+	return l, nil
+}
+
+const (
+	headerTimeout = 5 * time.Second
+	idleTimeout   = 2 * time.Minute
+	stopTimeout   = 5 * time.Second
+)
+
+// Run serves until the context ends, then lets open requests finish for a moment.
+func (s *Server) Run(ctx context.Context, l net.Listener) error {
+	server := &http.Server{
+		Handler: s.Handler(), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout,
+		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
+	}
+	stopped := make(chan error, 1)
+	go func() { stopped <- server.Serve(l) }()
+	select {
+	case err := <-stopped:
+		return fmt.Errorf("serving the admin address: %w", err)
+	case <-ctx.Done():
+	}
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+	defer cancel()
+	if err := server.Shutdown(grace); err != nil {
+		_ = server.Close() // open requests had their time
+	}
+	return nil
+}
+
+// Handler returns the routes below the base path, guarded.
+func (s *Server) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /-/healthy", s.healthy)
+	mux.HandleFunc("GET /-/ready", s.ready)
+	mux.Handle("GET /metrics", s.guardMetrics(s.metrics))
+	mux.Handle("GET /api/v1/status", s.guard(RoleViewer, s.status))
+	mux.Handle("POST /api/v1/accounts/{name}/accept", s.guard(RoleOperator, s.acceptAccount))
+	mux.Handle("POST /api/v1/destinations/{name}/resume", s.guard(RoleOperator, s.resumeDestination))
+	if s.cfg.PProf {
+		mux.Handle("GET /debug/pprof/", s.guard(RoleOperator, pprof.Index))
+		mux.Handle("GET /debug/pprof/profile", s.guard(RoleOperator, pprof.Profile))
+		mux.Handle("GET /debug/pprof/trace", s.guard(RoleOperator, pprof.Trace))
+	}
+	mux.Handle("/", s.guard(RoleViewer, func(w http.ResponseWriter, r *http.Request) {
+		problem(w, http.StatusNotFound, "there is nothing at "+r.URL.Path)
+	}))
+	base := strings.TrimSuffix(s.cfg.BasePath, "/")
+	if base == "" {
+		return mux
+	}
+	outer := http.NewServeMux()
+	outer.Handle(base+"/", http.StripPrefix(base, mux))
+	return outer
+}
+
+func (s *Server) healthy(w http.ResponseWriter, r *http.Request) {
+	if err := s.daemon.Healthy(r.Context()); err != nil {
+		problem(w, http.StatusServiceUnavailable, err.Error())
+		return
+	}
+	plain(w, "healthy\n")
+}
+
+func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
+	if why := s.daemon.Ready(); why != "" {
+		problem(w, http.StatusServiceUnavailable, why)
+		return
+	}
+	plain(w, "ready\n")
+}
+
+func (s *Server) status(w http.ResponseWriter, r *http.Request) {
+	status, err := s.daemon.Status(r.Context())
+	if err != nil {
+		s.log.Error("reading the status failed", "error", err)
+		problem(w, http.StatusInternalServerError, "the status could not be read; the log says why")
+		return
+	}
+	answer(w, http.StatusOK, status)
+}
+
+func (s *Server) acceptAccount(w http.ResponseWriter, r *http.Request) {
+	s.act(w, r, "account", s.daemon.AcceptAccount)
+}
+
+func (s *Server) resumeDestination(w http.ResponseWriter, r *http.Request) {
+	s.act(w, r, "destination", s.daemon.ResumeDestination)
+}
+
+// act does something to the thing that the path names, in the name of the token.
+func (s *Server) act(w http.ResponseWriter, r *http.Request, kind string, do func(ctx context.Context, name, actor string) error) {
+	name := r.PathValue("name")
+	err := do(r.Context(), name, actor(r.Context()))
+	switch {
+	case errors.Is(err, ErrNotFound):
+		problem(w, http.StatusNotFound, fmt.Sprintf("there is no %s %q", kind, name))
+	case err != nil:
+		s.log.Error("an operator's request failed", "path", r.URL.Path, "error", err)
+		problem(w, http.StatusInternalServerError, "it could not be done; the log says why")
+	default:
+		answer(w, http.StatusOK, map[string]string{"name": name})
+	}
+}
+
+func plain(w http.ResponseWriter, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = w.Write([]byte(text)) // the caller may have left
+}
+
+func answer(w http.ResponseWriter, status int, document any) {
+	body, err := json.Marshal(document)
+	if err != nil {
+		problem(w, http.StatusInternalServerError, "the answer could not be written")
+		return
+	}
+	headers(w, "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(append(body, '\n'))
+}
+
+// problem answers with an RFC 9457 problem.
+func problem(w http.ResponseWriter, status int, detail string) {
+	body, err := json.Marshal(map[string]any{
+		"type": "about:blank", "title": http.StatusText(status), "status": status, "detail": detail,
+	})
+	if err != nil {
+		body = []byte(`{}`)
+	}
+	headers(w, "application/problem+json")
+	w.WriteHeader(status)
+	_, _ = w.Write(append(body, '\n'))
+}
+
+func headers(w http.ResponseWriter, contentType string) {
+	h := w.Header()
+	h.Set("Content-Type", contentType)
+	h.Set("Content-Security-Policy", "default-src 'none'")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cache-Control", "no-store")
+}
+
+// host returns the name in a Host header or an Origin, without its port.
+func host(authority string) string {
+	if u, err := url.Parse("//" + authority); err == nil {
+		return strings.ToLower(u.Hostname())
+	}
+	return ""
+}

@@ -1,0 +1,275 @@
+package admin_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+
+	"checkout-notifier/admin"
+	"checkout-notifier/event"
+	"checkout-notifier/secret"
+)
+
+// daemon is a daemon of which everything is known.
+type daemon struct {
+	sick     error
+	waiting  string
+	accepted string
+}
+
+func (d *daemon) Healthy(context.Context) error       { return d.sick }
+func (d *daemon) Ready() string                       { return d.waiting }
+func (d *daemon) Status(context.Context) (any, error) { return map[string]int{"answer": 42}, nil }
+func (d *daemon) AcceptAccount(_ context.Context, name, actor string) error {
+	if name != "main" {
+		return fmt.Errorf("account %s: %w", name, admin.ErrNotFound)
+	}
+	d.accepted = actor
+	return nil
+}
+
+func (d *daemon) ResumeDestination(ctx context.Context, name, actor string) error {
+	return d.AcceptAccount(ctx, name, actor)
+}
+
+func gauges(context.Context) (admin.Gauges, error) {
+	return admin.Gauges{
+		Sessions:     map[string]map[event.Watch]int{"main": {event.Watched: 3}},
+		Destinations: []event.DestinationState{{Name: "shop", Pending: 2, Dead: 1, OldestPending: time.Now().Add(-time.Minute)}},
+		Up:           map[string]bool{"shop": true}, StoreBytes: 4096,
+	}, nil
+}
+
+func serve(t *testing.T, cfg admin.Config, d *daemon) *httptest.Server {
+	t.Helper()
+	m := admin.NewMetrics("test", []string{"main"}, []string{"ship"}, []string{"shop"}, gauges)
+	s := admin.New(cfg, d, m.Handler(), slog.New(slog.DiscardHandler))
+	server := httptest.NewServer(s.Handler())
+	t.Cleanup(server.Close)
+	return server
+}
+
+type request struct {
+	method, path, host, origin, token string
+}
+
+func ask(t *testing.T, server *httptest.Server, r request) (status int, body string, header http.Header) {
+	t.Helper()
+	if r.method == "" {
+		r.method = http.MethodGet
+	}
+	req, err := http.NewRequestWithContext(t.Context(), r.method, server.URL+r.path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.host != "" {
+		req.Host = r.host
+	}
+	if r.origin != "" {
+		req.Header.Set("Origin", r.origin)
+	}
+	if r.token != "" {
+		req.Header.Set("Authorization", "Bearer "+r.token)
+	}
+	resp, err := server.Client().Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(text), resp.Header
+}
+
+func TestProbes(t *testing.T) {
+	d := &daemon{waiting: "the first pass is not finished"}
+	server := serve(t, admin.DefaultConfig(), d)
+	if status, _, _ := ask(t, server, request{path: "/-/healthy"}); status != 200 {
+		t.Errorf("healthy = %d", status)
+	}
+	if status, body, _ := ask(t, server, request{path: "/-/ready"}); status != 503 || !strings.Contains(body, "first pass") {
+		t.Errorf("ready = %d %s", status, body)
+	}
+	d.waiting, d.sick = "", errors.New("the store does not answer")
+	if status, _, _ := ask(t, server, request{path: "/-/ready"}); status != 200 {
+		t.Errorf("ready = %d", status)
+	}
+	if status, body, _ := ask(t, server, request{path: "/-/healthy"}); status != 503 || !strings.Contains(body, "store") {
+		t.Errorf("healthy = %d %s", status, body)
+	}
+}
+
+// Names that somebody else's DNS can point here, and foreign pages, get nothing
+// but probes and metrics.
+func TestForeignHostsAndOrigins(t *testing.T) {
+	cfg := admin.DefaultConfig()
+	cfg.Hosts = []string{"notifier.internal"}
+	server := serve(t, cfg, &daemon{})
+	tests := []struct {
+		request
+		want int
+	}{
+		{request{path: "/api/v1/status", host: "evil.example"}, 403},
+		{request{path: "/api/v1/status", host: "evil.example:8484"}, 403},
+		{request{path: "/api/v1/status", host: "127.0.0.1.evil.example"}, 403},
+		{request{path: "/api/v1/status", host: "localhost:8484"}, 200},
+		{request{path: "/api/v1/status", host: "[::1]:8484"}, 200},
+		{request{path: "/api/v1/status", host: "10.1.2.3"}, 200},
+		{request{path: "/api/v1/status", host: "Notifier.Internal:80"}, 200},
+		{request{path: "/api/v1/status", host: "localhost", origin: "http://evil.example"}, 403},
+		{request{path: "/api/v1/status", host: "localhost", origin: "null"}, 403},
+		{request{path: "/api/v1/status", host: "localhost:1", origin: "http://localhost:1"}, 200},
+		{request{path: "/-/healthy", host: "evil.example"}, 200},
+		{request{path: "/-/ready", host: "evil.example"}, 200},
+		{request{path: "/metrics", host: "evil.example"}, 200},
+	}
+	for _, tt := range tests {
+		if status, body, _ := ask(t, server, tt.request); status != tt.want {
+			t.Errorf("%+v = %d, want %d: %s", tt.request, status, tt.want, body)
+		}
+	}
+}
+
+func TestTokensAndRoles(t *testing.T) {
+	cfg := admin.DefaultConfig()
+	cfg.MetricsPublic = false
+	cfg.Tokens = []admin.Token{
+		{Name: "ci", Token: secret.String("viewer-token"), Role: admin.RoleViewer},
+		{Name: "ops", Token: secret.String("operator-token"), Role: admin.RoleOperator},
+	}
+	d := &daemon{}
+	server := serve(t, cfg, d)
+	accept := request{method: http.MethodPost, path: "/api/v1/accounts/main/accept"}
+	tests := []struct {
+		request
+		token string
+		want  int
+	}{
+		{request{path: "/api/v1/status"}, "", 401},
+		{request{path: "/api/v1/status"}, "viewer-toke", 401},
+		{request{path: "/api/v1/status"}, "viewer-token", 200},
+		{request{path: "/metrics"}, "", 401},
+		{request{path: "/metrics"}, "viewer-token", 200},
+		{request{path: "/-/healthy"}, "", 200},
+		{accept, "", 401},
+		{accept, "viewer-token", 403},
+		{accept, "operator-token", 200},
+		{request{method: http.MethodPost, path: "/api/v1/accounts/other/accept"}, "operator-token", 404},
+		{request{method: http.MethodPost, path: "/api/v1/destinations/main/resume"}, "viewer-token", 403},
+		{request{method: http.MethodPost, path: "/api/v1/destinations/main/resume"}, "operator-token", 200},
+		{request{method: http.MethodPost, path: "/api/v1/destinations/other/resume"}, "operator-token", 404},
+	}
+	for _, tt := range tests {
+		tt.request.token = tt.token
+		if status, body, _ := ask(t, server, tt.request); status != tt.want {
+			t.Errorf("%+v = %d, want %d: %s", tt.request, status, tt.want, body)
+		}
+	}
+	if d.accepted != "ops" {
+		t.Errorf("the account was accepted by %q", d.accepted)
+	}
+}
+
+func TestErrorsAreProblems(t *testing.T) {
+	server := serve(t, admin.DefaultConfig(), &daemon{})
+	status, body, header := ask(t, server, request{path: "/api/v1/nothing"})
+	var problem struct {
+		Title, Detail string
+		Status        int
+	}
+	if err := json.Unmarshal([]byte(body), &problem); err != nil {
+		t.Fatal(err)
+	}
+	if status != 404 || problem.Status != 404 || problem.Detail == "" || header.Get("Content-Type") != "application/problem+json" {
+		t.Errorf("answer = %d %s %s", status, header.Get("Content-Type"), body)
+	}
+	if csp := header.Get("Content-Security-Policy"); !strings.Contains(csp, "default-src 'none'") {
+		t.Errorf("Content-Security-Policy = %q", csp)
+	}
+}
+
+func TestBasePath(t *testing.T) {
+	cfg := admin.DefaultConfig()
+	cfg.BasePath = "/n/"
+	server := serve(t, cfg, &daemon{})
+	for path, want := range map[string]int{"/n/-/healthy": 200, "/n/api/v1/status": 200, "/-/healthy": 404, "/n//api/v1/status": 200} {
+		if status, _, _ := ask(t, server, request{path: path}); status != want {
+			t.Errorf("%s = %d, want %d", path, status, want)
+		}
+	}
+}
+
+func TestMetrics(t *testing.T) {
+	m := admin.NewMetrics("test", []string{"main"}, []string{"ship"}, []string{"shop"}, gauges)
+	m.APIRequest("main", "429")
+	m.Passed("main", time.Second, nil)
+	m.Committed([]event.Event{{ID: "e", Type: event.Paid, Account: "main", RuleErrors: []event.RuleError{{Rule: "ship"}}}},
+		[]event.Delivery{{EventID: "e", Rules: []string{"ship"}}, {EventID: "e", Rules: []string{"ship"}}})
+	m.Attempted("shop", event.OutcomeAccepted, time.Second)
+	recorder := httptest.NewRecorder()
+	m.Handler().ServeHTTP(recorder, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil))
+	text := recorder.Body.String()
+	for _, want := range []string{
+		`notifier_build_info{version="test"} 1`,
+		`notifier_api_requests_total{account="main",code="429"} 1`,
+		`notifier_events_total{type="checkout.session.paid"} 1`,
+		`notifier_events_total{type="checkout.session.expired"} 0`,
+		`notifier_rule_matches_total{rule="ship"} 1`, // one event, however many deliveries
+		`notifier_rule_errors_total{rule="ship"} 1`,
+		`notifier_delivery_attempts_total{destination="shop",outcome="accepted"} 1`,
+		`notifier_delivery_attempts_total{destination="shop",outcome="refused"} 0`,
+		`notifier_deliveries_pending{destination="shop"} 2`,
+		`notifier_dead_letters{destination="shop"} 1`,
+		`notifier_destination_up{destination="shop"} 1`,
+		`notifier_sessions_tracked{account="main",state="watched"} 3`,
+		`notifier_store_size_bytes 4096`,
+		`notifier_poll_last_success_timestamp_seconds{account="main"} 1.`,
+		`notifier_delivery_oldest_pending_seconds{destination="shop"} 60`,
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("metrics lack %s", want)
+		}
+	}
+	problems, err := promlint.New(strings.NewReader(text)).Lint()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		if strings.HasPrefix(p.Metric, "notifier_") {
+			t.Errorf("%s: %s", p.Metric, p.Text)
+		}
+	}
+}
+
+func TestRunEndsWithItsContext(t *testing.T) {
+	cfg := admin.DefaultConfig()
+	cfg.Listen = "127.0.0.1:0"
+	l, err := admin.Listen(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.Listen = l.Addr().String()
+	if _, err := admin.Listen(t.Context(), cfg); !errors.Is(err, admin.ErrListen) {
+		t.Errorf("a taken address: %v, want ErrListen", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	s := admin.New(cfg, &daemon{}, http.NotFoundHandler(), slog.New(slog.DiscardHandler))
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx, l) }()
+	cancel()
+	if err := <-ended; err != nil {
+		t.Errorf("Run = %v", err)
+	}
+}
