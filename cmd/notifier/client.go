@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"checkout-notifier/admin"
+	"checkout-notifier/config"
+)
+
+// clientTimeout bounds a question to the daemon.
+const clientTimeout = 10 * time.Second
+
+// errNoDaemon is a daemon that does not answer.
+var errNoDaemon = errors.New("no daemon answers")
+
+// client asks the daemon that the configuration describes.
+type client struct {
+	base  string
+	token string
+	http  http.Client
+}
+
+// client returns one for the configuration that is found, or for the default
+// address if there is none.
+func (a *app) client() (*client, *config.Loaded, error) {
+	cfg := admin.DefaultConfig()
+	loaded, err := a.load(config.Options{AllowMissingSecrets: true})
+	switch {
+	case err == nil:
+		cfg = loaded.Config.Admin
+	case !errors.Is(err, config.ErrNoFile):
+		return nil, nil, err
+	}
+	c := &client{base: daemonURL(cfg), http: http.Client{Timeout: clientTimeout}}
+	for _, t := range cfg.Tokens {
+		if c.token == "" || t.Role == admin.RoleOperator {
+			c.token = t.Token.Reveal()
+		}
+	}
+	return c, loaded, nil
+}
+
+// daemonURL is where a daemon with this configuration can be asked from here.
+func daemonURL(cfg admin.Config) string {
+	host, port, err := net.SplitHostPort(cfg.Listen)
+	if err != nil {
+		return "http://" + cfg.Listen
+	}
+	if ip := net.ParseIP(host); host == "" || (ip != nil && ip.IsUnspecified()) {
+		host = "127.0.0.1"
+	}
+	u := url.URL{Scheme: "http", Host: net.JoinHostPort(host, port), Path: strings.TrimSuffix(cfg.BasePath, "/")}
+	return u.String()
+}
+
+// call asks and decodes the answer into result, if there is one.
+func (c *client) call(ctx context.Context, method, path string, result any) error {
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, nil)
+	if err != nil {
+		return fmt.Errorf("asking the daemon: %w", err)
+	}
+	if c.token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return exit(exitUnreachable, fmt.Errorf("%w at %s: %w", errNoDaemon, c.base, errors.Unwrap(err)))
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 64<<20))
+	if err != nil {
+		return exit(exitUnreachable, fmt.Errorf("reading the daemon's answer: %w", err))
+	}
+	if resp.StatusCode >= 300 {
+		return answerError(resp.StatusCode, body)
+	}
+	if result == nil {
+		return nil
+	}
+	if err := json.Unmarshal(body, result); err != nil {
+		return exit(exitUnreachable, fmt.Errorf("the answer at %s is not a notifier's: %w", c.base, err))
+	}
+	return nil
+}
+
+// answerError is what the daemon said instead.
+func answerError(status int, body []byte) error {
+	var problem struct {
+		Detail string `json:"detail"`
+	}
+	if json.Unmarshal(body, &problem) != nil || problem.Detail == "" {
+		problem.Detail = http.StatusText(status)
+	}
+	err := fmt.Errorf("the daemon answered %d: %s", status, problem.Detail)
+	if status == http.StatusNotFound {
+		return exit(exitNotFound, err)
+	}
+	return exit(exitFailure, err)
+}

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"checkout-notifier/admin"
+	"checkout-notifier/config"
+	"checkout-notifier/poller"
+	"checkout-notifier/state"
+)
+
+// run executes a command line in this process.
+func run(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, err bytes.Buffer
+	code = execute(t.Context(), args, streams{in: strings.NewReader(""), out: &out, err: &err})
+	return code, out.String(), err.String()
+}
+
+func TestExitCodes(t *testing.T) {
+	tests := []struct {
+		err  error
+		want int
+	}{
+		{errors.New("anything"), exitFailure},
+		{exit(exitUsage, errors.New("usage")), exitUsage},
+		{&config.Problems{Errors: []config.Problem{{}}}, exitInvalid},
+		{config.ErrNoFile, exitInvalid},
+		{fmt.Errorf("opening: %w", state.ErrHeld), exitInvalid},
+		{fmt.Errorf("opening: %w", state.ErrDamaged), exitInvalid},
+		{fmt.Errorf("opening: %w", state.ErrNewer), exitInvalid},
+		{poller.ErrRebound, exitInvalid},
+		{fmt.Errorf("account main: %w", poller.ErrUnreachable), exitUnreachable},
+		{admin.ErrNotFound, exitNotFound},
+		{errors.Join(nil, exit(exitNotFound, errors.New("no such thing"))), exitNotFound},
+	}
+	for _, tt := range tests {
+		if got := exitCode(tt.err); got != tt.want {
+			t.Errorf("exit code of %v = %d, want %d", tt.err, got, tt.want)
+		}
+	}
+}
+
+// Whatever is in a flag stays what it is, and never becomes configuration.
+func TestForwardTakesItsFlagsLiterally(t *testing.T) {
+	o := forwardOptions{
+		to: `https://shop.example/${HOME}/"hook"`, key: "sk_test_${x}", format: "cloudevents", interval: "5s",
+		baseURL: "http://127.0.0.1:1", events: []string{"fulfillable"},
+	}
+	source, err := forwardConfig(o, forwardSecret(o.key), "/tmp/${state}.db")
+	if err != nil {
+		t.Fatal(err)
+	}
+	loaded, err := config.Load(config.Options{Source: source, Name: "forward"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := loaded.Config
+	if got := c.Destinations[0].URL.Reveal(); got != o.to {
+		t.Errorf("url = %s, want %s", got, o.to)
+	}
+	if got := c.Accounts[0].SecretKey.Reveal(); got != o.key {
+		t.Errorf("secret_key = %s, want %s", got, o.key)
+	}
+	if c.State.Path != "/tmp/${state}.db" {
+		t.Errorf("state.path = %s", c.State.Path)
+	}
+}
+
+func TestForwardSaysWhatIsMissing(t *testing.T) {
+	t.Setenv(keyVariable, "")
+	if code, _, stderr := run(t, "forward"); code != exitUsage || !strings.Contains(stderr, "--to") {
+		t.Errorf("without --to: %d %s", code, stderr)
+	}
+	if code, _, stderr := run(t, "forward", "--to", "http://localhost:1"); code != exitUsage || !strings.Contains(stderr, keyVariable) {
+		t.Errorf("without a key: %d %s", code, stderr)
+	}
+}
+
+// The store that takes no more writes ends the daemon, others do not.
+func TestVaultNotesOnlyWhatIsFinal(t *testing.T) {
+	v := newVault(nil)
+	_ = v.note(state.ErrDiskFull)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := v.watch(ctx); err != nil {
+		t.Errorf("a full disk ends the daemon: %v", err)
+	}
+	_ = v.note(fmt.Errorf("committing: %w", state.ErrUncertain))
+	if err := v.watch(t.Context()); !errors.Is(err, state.ErrUncertain) {
+		t.Errorf("watch = %v, want ErrUncertain", err)
+	}
+}
+
+func TestOrphansAreShownWhileSomethingWaits(t *testing.T) {
+	r := &report{Destinations: []destinationReport{{Name: "gone", Pending: 2}, {Name: "done"}}}
+	r.merge(nil)
+	if len(r.Destinations) != 1 || r.Destinations[0].Name != "gone" || r.Destinations[0].State != stateOrphaned {
+		t.Errorf("destinations = %+v", r.Destinations)
+	}
+}
+
+func TestNarratorTellsAmountsAsWritten(t *testing.T) {
+	for object, want := range map[string]string{
+		`{"amount_total":2600,"currency":"EUR"}`: "26.00 EUR",
+		`{"amount_total":2600,"currency":"JPY"}`: "2600 JPY",
+		`{"amount_total":null,"currency":"EUR"}`: "",
+	} {
+		if got := amount([]byte(object)); got != want {
+			t.Errorf("amount(%s) = %q, want %q", object, got, want)
+		}
+	}
+}

@@ -1,0 +1,253 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"checkout-notifier/admin"
+	"checkout-notifier/broker"
+	"checkout-notifier/config"
+	"checkout-notifier/event"
+	"checkout-notifier/pipeline"
+	"checkout-notifier/poller"
+	"checkout-notifier/publish"
+	"checkout-notifier/state"
+)
+
+// Where both sides of an interface are known.
+var (
+	_ pipeline.Store = (*vault)(nil)
+	_ publish.Outbox = (*vault)(nil)
+	_ poller.Tracker = (*vault)(nil)
+	_ poller.Handler = (*pipeline.Pipeline)(nil)
+	_ admin.Daemon   = (*daemon)(nil)
+)
+
+// witness hears of everything that happens, besides the metrics: the demo and
+// forward print by it.
+type witness interface {
+	pipeline.Observer
+	publish.Observer
+}
+
+// daemon is all the stages, wired. It is built whole or not at all.
+type daemon struct {
+	cfg     config.Config
+	log     *slog.Logger
+	started time.Time
+
+	store    *vault
+	broker   *broker.Server // nil unless nats.embedded is enabled
+	relay    *publish.Relay
+	pipeline *pipeline.Pipeline
+	poller   *poller.Poller
+	metrics  *admin.Metrics
+	witness  witness
+	stopping atomic.Bool
+}
+
+// newDaemon opens the store and wires the stages; the embedded NATS server, if
+// any, runs when it returns. The caller must call close.
+func newDaemon(ctx context.Context, loaded *config.Loaded, w witness, log *slog.Logger) (*daemon, error) {
+	d := &daemon{cfg: loaded.Config, log: log, started: time.Now(), witness: w}
+	store, err := state.Open(ctx, d.cfg.State, log)
+	if err != nil {
+		return nil, err
+	}
+	d.store = newVault(store)
+	if err := d.wire(ctx, loaded); err != nil {
+		return nil, errors.Join(err, d.close())
+	}
+	return d, nil
+}
+
+func (d *daemon) wire(ctx context.Context, loaded *config.Loaded) error {
+	if d.cfg.NATS.Embedded.Enabled {
+		server, err := broker.New(d.cfg.NATS.Embedded, d.log)
+		if err != nil {
+			return err
+		}
+		if err := server.Start(ctx); err != nil {
+			return err
+		}
+		d.broker = server
+	}
+	lanes, err := newLanes(d.cfg, d.log)
+	if err != nil {
+		return exit(exitInvalid, err)
+	}
+	d.metrics = admin.NewMetrics(version(), names(d.cfg.Accounts, func(a poller.Account) string { return a.Name }),
+		ruleNames(d.cfg), names(d.cfg.Destinations, func(x publish.Destination) string { return x.Name }), d.gauges)
+	d.relay, err = publish.NewRelay(d.store, lanes, publish.Options{Grace: d.cfg.ShutdownGrace, Observer: d}, d.log)
+	if err != nil {
+		return exit(exitInvalid, err)
+	}
+	ordered := make(map[string]bool)
+	for _, x := range d.cfg.Destinations {
+		ordered[x.Name] = x.Ordered
+	}
+	d.pipeline = pipeline.New(d.store, loaded.Rules, func(name string) bool { return ordered[name] }, d, d.log)
+	d.poller, err = poller.New(d.cfg.Accounts, d.store, d.pipeline, poller.Options{
+		Version: version(), Observer: d.metrics, Logger: d.log,
+	})
+	if err != nil {
+		return exit(exitInvalid, err)
+	}
+	return d.poller.Check(ctx)
+}
+
+// newLanes builds every destination's publisher. Nothing connects yet.
+func newLanes(cfg config.Config, log *slog.Logger) ([]publish.Lane, error) {
+	own := make(map[string]publish.Rendering)
+	for _, r := range cfg.Rules {
+		if r.OwnRendering() {
+			own[r.Name] = publish.Rendering{Format: r.Format, Template: r.Template, ContentType: r.ContentType, Subject: r.Subject}
+		}
+	}
+	connections := publish.NewConnections(log)
+	var lanes []publish.Lane
+	var mistakes []error
+	for _, dest := range cfg.Destinations {
+		publisher, err := newPublisher(cfg, dest, own, connections)
+		if err != nil {
+			mistakes = append(mistakes, fmt.Errorf("destination %s: %w", dest.Name, err))
+			continue
+		}
+		lanes = append(lanes, publish.Lane{Destination: dest, Publisher: publisher})
+	}
+	return lanes, errors.Join(mistakes...)
+}
+
+func newPublisher(cfg config.Config, dest publish.Destination, own map[string]publish.Rendering, connections *publish.Connections) (publish.Publisher, error) {
+	relevant := make(map[string]publish.Rendering)
+	for _, r := range cfg.Rules {
+		if rendering, ok := own[r.Name]; ok && slices.Contains(r.To, dest.Name) {
+			relevant[r.Name] = rendering
+		}
+	}
+	renderer, err := publish.NewRenderer(dest, relevant, cfg.Admin.ExternalURL)
+	if err != nil {
+		return nil, err
+	}
+	if dest.Type == publish.TypeNATS {
+		return publish.NewNATS(dest, renderer, connections)
+	}
+	return publish.NewHTTP(dest, renderer, publish.HTTPOptions{Version: version(), Network: cfg.Network})
+}
+
+// Committed implements pipeline.Observer: the relay is woken, never asked to
+// remember.
+func (d *daemon) Committed(events []event.Event, deliveries []event.Delivery) {
+	d.metrics.Committed(events, deliveries)
+	woken := make(map[string]bool)
+	for i := range deliveries {
+		if name := deliveries[i].Destination; !woken[name] {
+			woken[name] = true
+			d.relay.Wake(name)
+		}
+	}
+	if d.witness != nil {
+		d.witness.Committed(events, deliveries)
+	}
+}
+
+// Attempted implements publish.Observer.
+func (d *daemon) Attempted(o publish.Observation) {
+	d.metrics.Attempted(o.Destination, o.Attempt.Outcome, o.Latency)
+	if d.witness != nil {
+		d.witness.Attempted(o)
+	}
+}
+
+// pruneEvery is how often what is past its retention is removed.
+const pruneEvery = time.Hour
+
+// run works until the context ends: then polling stops between pages, nothing
+// new is sent, what is on its way is finished, and the admin server goes last.
+func (d *daemon) run(ctx context.Context, listener net.Listener) error {
+	outer, stopServing := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopServing()
+	serving, serveCtx := errgroup.WithContext(outer)
+	if listener != nil {
+		server := admin.New(d.cfg.Admin, d, d.metrics.Handler(), d.log)
+		serving.Go(func() error { return server.Run(serveCtx, listener) })
+	}
+	working, workCtx := errgroup.WithContext(ctx)
+	context.AfterFunc(workCtx, func() { d.stopping.Store(true) })
+	working.Go(func() error { // a server that fails takes the daemon with it
+		select {
+		case <-serveCtx.Done():
+			return errors.New("the admin server ended")
+		case <-workCtx.Done():
+			return nil
+		}
+	})
+	working.Go(func() error { return d.store.watch(workCtx) })
+	working.Go(func() error { return d.relay.Run(workCtx) })
+	working.Go(func() error { return d.poller.Run(workCtx) })
+	working.Go(func() error { return d.pruneLoop(workCtx) })
+	err := working.Wait()
+	stopServing()
+	return errors.Join(err, serving.Wait())
+}
+
+// close releases what newDaemon took, in reverse.
+func (d *daemon) close() error {
+	if d.broker != nil {
+		d.broker.Stop()
+	}
+	return d.store.Close()
+}
+
+func (d *daemon) pruneLoop(ctx context.Context) error {
+	ticker := time.NewTicker(pruneEvery)
+	defer ticker.Stop()
+	for {
+		pruned, err := d.prune(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			d.log.Error("removing what is past state.retention failed and is tried again in an hour", "error", err)
+		case pruned.Deliveries+pruned.Events+pruned.Sessions > 0:
+			d.log.Info("removed what is past state.retention", "deliveries", pruned.Deliveries, "events", pruned.Events, "sessions", pruned.Sessions)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+	}
+}
+
+// prune removes what is past its retention. Sessions stay as long as any window
+// of any account reaches them.
+func (d *daemon) prune(ctx context.Context) (state.Pruned, error) {
+	window := poller.Window
+	for _, a := range d.cfg.Accounts {
+		window = max(window, a.Poll.UnpaidFor, a.Poll.Tuning.Overlap)
+	}
+	now := time.Now()
+	cutoff := now.Add(-d.cfg.State.Retention)
+	created := now.Add(-2 * window)
+	if cutoff.Before(created) {
+		created = cutoff
+	}
+	return d.store.Prune(ctx, state.PrunePolicy{Before: cutoff, CreatedBefore: created, LookedBefore: cutoff})
+}
+
+func names[T any](list []T, name func(T) string) []string {
+	result := make([]string, len(list))
+	for i, x := range list {
+		result[i] = name(x)
+	}
+	return result
+}

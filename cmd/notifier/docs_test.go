@@ -1,0 +1,163 @@
+package main
+
+import (
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"checkout-notifier/config"
+)
+
+// What is written is checked: configurations load, commands and targets exist,
+// links lead somewhere.
+
+const projectRoot = "../.."
+
+func documents(t *testing.T) map[string]string {
+	t.Helper()
+	texts := make(map[string]string)
+	for _, pattern := range []string{"*.md", "docs/*.md"} {
+		names, err := filepath.Glob(filepath.Join(projectRoot, pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range names {
+			text, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			texts[name] = string(text)
+		}
+	}
+	if len(texts) < 5 {
+		t.Fatalf("found only %d documents", len(texts))
+	}
+	return texts
+}
+
+var fence = regexp.MustCompile("(?ms)^```([a-z]+)\n(.*?)^```")
+
+// blocks returns the fenced blocks of a language.
+func blocks(text, language string) []string {
+	var found []string
+	for _, m := range fence.FindAllStringSubmatch(text, -1) {
+		if m[1] == language {
+			found = append(found, m[2])
+		}
+	}
+	return found
+}
+
+func TestDocumentedConfigurationsLoad(t *testing.T) {
+	loaded := 0
+	for name, text := range documents(t) {
+		for _, block := range blocks(text, "yaml") {
+			if !strings.HasPrefix(block, "version:") {
+				continue
+			}
+			loaded++
+			l, err := config.Load(config.Options{Source: []byte(block), Name: name, AllowMissingSecrets: true})
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+				continue
+			}
+			for _, w := range l.Warnings {
+				t.Errorf("%s: %s", name, w)
+			}
+		}
+	}
+	if loaded == 0 {
+		t.Error("no configuration found in the documents")
+	}
+}
+
+var makeTarget = regexp.MustCompile(`(?m)^([a-z]+):`)
+
+func TestDocumentedCommandsExist(t *testing.T) {
+	makefile, err := os.ReadFile(filepath.Join(projectRoot, "Makefile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	targets := make(map[string]bool)
+	for _, m := range makeTarget.FindAllStringSubmatch(string(makefile), -1) {
+		targets[m[1]] = true
+	}
+	checked := 0
+	for name, text := range documents(t) {
+		for _, block := range blocks(text, "console") {
+			for line := range strings.Lines(block) {
+				command, ok := strings.CutPrefix(strings.TrimSpace(line), "$ ")
+				if !ok {
+					continue
+				}
+				for _, part := range strings.Split(command, "&&") {
+					checked++
+					if err := checkCommand(strings.Fields(part), targets); err != nil {
+						t.Errorf("%s: %q: %v", name, command, err)
+					}
+				}
+			}
+		}
+	}
+	if checked < 5 {
+		t.Errorf("only %d commands found in the documents", checked)
+	}
+}
+
+// checkCommand parses a command line as the shell and cobra would, and runs nothing.
+func checkCommand(words []string, targets map[string]bool) error {
+	switch {
+	case words[0] == "export":
+		return nil
+	case words[0] == "make":
+		if !targets[words[1]] {
+			return errors.New("no such target")
+		}
+		return nil
+	case strings.HasPrefix(strings.Join(words, " "), "go run ./cmd/notifier "):
+		words = words[2:]
+	case words[0] != "notifier":
+		return errors.New("not a command that this test knows")
+	}
+	for i, word := range words {
+		if word == ">" || strings.HasPrefix(word, "#") {
+			words = words[:i]
+			break
+		}
+	}
+	cmd, rest, err := newRoot(streams{out: io.Discard, err: io.Discard}).Find(words[1:])
+	if err != nil {
+		return err
+	}
+	if err := cmd.ParseFlags(rest); err != nil {
+		return err
+	}
+	return cmd.ValidateArgs(cmd.Flags().Args())
+}
+
+var link = regexp.MustCompile(`\]\(([^)#:]+)\)`)
+
+func TestLocalLinksLeadSomewhere(t *testing.T) {
+	for name, text := range documents(t) {
+		for _, m := range link.FindAllStringSubmatch(text, -1) {
+			if _, err := os.Stat(filepath.Join(filepath.Dir(name), m[1])); err != nil {
+				t.Errorf("%s links to %s: %v", name, m[1], err)
+			}
+		}
+	}
+}
+
+func TestEveryCommandHasHelpAndAGroup(t *testing.T) {
+	for _, c := range newRoot(streams{out: io.Discard, err: io.Discard}).Commands() {
+		if c.Short == "" {
+			t.Errorf("%s has no short help", c.Name())
+		}
+		if c.GroupID == "" {
+			t.Errorf("%s is in no group", c.Name())
+		}
+	}
+}

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"checkout-notifier/config"
+	"checkout-notifier/publish"
+)
+
+// keyVariable is where the API key is looked for.
+const keyVariable = "WOOSHPAY_SECRET_KEY"
+
+type forwardOptions struct {
+	to, key, baseURL, format, interval string
+	events                             []string
+}
+
+func (a *app) forwardCommand() *cobra.Command {
+	var o forwardOptions
+	cmd := &cobra.Command{
+		Use:     "forward --to URL",
+		GroupID: "start",
+		Short:   "Forward events to a local handler, without a configuration file",
+		Long: `Poll one account and post its events to a handler until Ctrl-C: for development.
+Only what happens from now on is forwarded. The signing secret is printed; it
+stays the same for the same key.`,
+		Example: `  export WOOSHPAY_SECRET_KEY=sk_test_…
+  notifier forward --to http://localhost:3000/webhooks
+  notifier forward --to http://localhost:3000/stripe --format stripe --events fulfillable`,
+		Args: usage(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.to == "" {
+				return exit(exitUsage, errors.New("--to is needed: the URL of your handler"))
+			}
+			if o.key == "" {
+				o.key = os.Getenv(keyVariable)
+			}
+			if o.key == "" {
+				return exit(exitUsage, fmt.Errorf("an API key is needed: set $%s (or --key, which others on this machine can see)", keyVariable))
+			}
+			return a.forward(cmd.Context(), o)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.to, "to", "", "URL of the handler")
+	f.StringVar(&o.key, "key", "", "API key [$"+keyVariable+"]")
+	f.StringSliceVar(&o.events, "events", nil, "event types to forward, such as fulfillable,expired; all by default")
+	f.StringVar(&o.format, "format", publish.FormatCloudEvents, "cloudevents or stripe")
+	f.StringVar(&o.baseURL, "base-url", "", "API to poll, by default the one of the key")
+	f.StringVar(&o.interval, "interval", "5s", "pause between the starts of two passes")
+	return cmd
+}
+
+func (a *app) forward(ctx context.Context, o forwardOptions) (err error) {
+	dir, err := os.MkdirTemp("", "notifier-forward-")
+	if err != nil {
+		return fmt.Errorf("making a place for the state: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	secret := forwardSecret(o.key)
+	source, err := forwardConfig(o, secret, filepath.Join(dir, "notifier.db"))
+	if err != nil {
+		return err
+	}
+	loaded, err := config.Load(config.Options{Source: source, Name: "forward"})
+	if err != nil {
+		return err
+	}
+	log := slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	d, err := newDaemon(ctx, loaded, newNarrator(a.out), log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, d.close()) }()
+	fmt.Fprintf(a.err, "forwarding from %s to %s\nsigning secret: %s\n\n",
+		loaded.Config.Accounts[0].Endpoint(), loaded.Config.Destinations[0].URL.URL(), secret)
+	return d.run(ctx, nil)
+}
+
+// forwardSecret derives the signing secret from the key, so that a handler can
+// keep it in its settings.
+func forwardSecret(key string) string {
+	sum := sha256.Sum256([]byte("notifier forward signing secret\x00" + key))
+	return "whsec_" + base64.StdEncoding.EncodeToString(sum[:])
+}
+
+// forwardConfig writes the configuration that a file would hold. JSON is YAML.
+func forwardConfig(o forwardOptions, secret, path string) ([]byte, error) {
+	type object = map[string]any
+	rule := object{"name": "forward", "to": []string{"handler"}}
+	if len(o.events) > 0 {
+		rule["events"] = o.events
+	}
+	document := object{
+		"version":  1,
+		"accounts": []object{{"name": "forward", "secret_key": literal(o.key), "base_url": literal(o.baseURL)}},
+		"poll":     object{"interval": o.interval},
+		"state":    object{"path": literal(path)},
+		"destinations": []object{{
+			"name": "handler", "type": "http", "url": literal(o.to), "secrets": []string{secret}, "format": o.format,
+			"retry": object{"schedule": []string{"2s", "5s", "15s", "1m", "5m"}},
+		}},
+		"rules": []object{rule},
+	}
+	source, err := json.MarshalIndent(document, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("writing the configuration: %w", err)
+	}
+	return source, nil
+}
+
+// literal keeps a value from being expanded.
+func literal(s string) string { return strings.ReplaceAll(s, "${", "$${") }

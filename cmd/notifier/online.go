@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"checkout-notifier/config"
+	"checkout-notifier/poller"
+	"checkout-notifier/publish"
+)
+
+// onlineTimeout bounds each destination's check.
+const onlineTimeout = 10 * time.Second
+
+// checkOnline reaches everything that the configuration names. Nothing is
+// delivered: HTTP destinations are connected to, not called.
+func (a *app) checkOnline(ctx context.Context, loaded *config.Loaded) error {
+	unreachable, bad := 0, 0
+	say := func(ok bool, format string, args ...any) {
+		mark := "ok   "
+		if !ok {
+			mark = "FAIL "
+		}
+		fmt.Fprintf(a.out, mark+format+"\n", args...)
+	}
+	for _, account := range loaded.Config.Accounts {
+		findings, err := poller.Probe(ctx, account, version())
+		if err != nil {
+			unreachable++
+			say(false, "account %s: %v", account.Name, err)
+			continue
+		}
+		for _, f := range findings {
+			if !f.OK {
+				bad++
+			}
+			say(f.OK, "account %s: %s: %s", account.Name, f.What, f.Said)
+		}
+	}
+	lanes, err := newLanes(loaded.Config, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return exit(exitInvalid, err)
+	}
+	reached := make([]error, len(lanes))
+	var g errgroup.Group
+	for i, lane := range lanes {
+		g.Go(func() error {
+			reached[i] = reach(ctx, lane)
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	for i, lane := range lanes {
+		if err := reached[i]; err != nil {
+			unreachable++
+			say(false, "destination %s: %v", lane.Destination.Name, err)
+			continue
+		}
+		say(true, "destination %s: reached", lane.Destination.Name)
+	}
+	switch {
+	case unreachable > 0:
+		return exit(exitUnreachable, fmt.Errorf("%s failed to reach anything", count(unreachable, "check")))
+	case bad > 0:
+		return exit(exitFailure, errors.New("the API ignores list parameters that this configuration relies on: try another list_params; polling stays complete, at a higher price"))
+	}
+	return nil
+}
+
+// reach connects to a destination without sending it anything.
+func reach(ctx context.Context, lane publish.Lane) error {
+	ctx, cancel := context.WithTimeout(ctx, onlineTimeout)
+	defer cancel()
+	if closer, ok := lane.Publisher.(publish.Closer); ok {
+		defer func() { _ = closer.Close(ctx) }()
+	}
+	if lane.Destination.Type == publish.TypeNATS {
+		return reachNATS(ctx, lane.Publisher)
+	}
+	return connect(ctx, lane.Destination)
+}
+
+// reachNATS waits until the connection stands and the stream is there.
+func reachNATS(ctx context.Context, p publish.Publisher) error {
+	prober, ok := p.(publish.Prober)
+	if !ok {
+		return nil
+	}
+	for {
+		err := prober.Available(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
+
+// connect opens and closes a connection to an HTTP destination, or to its proxy.
+func connect(ctx context.Context, d publish.Destination) error {
+	target := d.URL
+	if d.Proxy != "" {
+		target = d.Proxy
+	}
+	u, err := url.Parse(target.Reveal())
+	if err != nil {
+		return errors.New("the URL cannot be read")
+	}
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"https": "443"}[u.Scheme]
+	}
+	if port == "" {
+		port = "80"
+	}
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", net.JoinHostPort(u.Hostname(), port))
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if u.Scheme != "https" || d.TLS.CA != "" {
+		return nil
+	}
+	return tls.Client(conn, &tls.Config{ServerName: u.Hostname(), MinVersion: tls.VersionTLS12}).HandshakeContext(ctx)
+}

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"checkout-notifier/poller"
+)
+
+func (a *app) accountsCommand() *cobra.Command {
+	parent := &cobra.Command{
+		Use:     "accounts",
+		GroupID: "look",
+		Short:   "List accounts, and accept one whose key shows other sessions",
+		Args:    usage(cobra.NoArgs),
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	accept := &cobra.Command{
+		Use:   "accept NAME",
+		Short: "Let a stopped account go on with the sessions that its key shows now",
+		Long: `An account stops when its key suddenly shows other sessions than those that are
+stored under its name. If that is right, accept it: what the key shows now is
+recorded silently, later changes are announced.`,
+		Args: usage(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.act(cmd.Context(), "accounts", args[0], "accept", "goes on with its next pass")
+		},
+	}
+	parent.AddCommand(a.accountsListCommand(), accept)
+	return parent
+}
+
+func (a *app) accountsListCommand() *cobra.Command {
+	var output string
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List the accounts",
+		Args:  usage(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			r, err := a.readReport(cmd.Context())
+			if err != nil {
+				return err
+			}
+			return showList(a, output, r.Accounts, func(items []poller.Status) {
+				lines := []string{"ACCOUNT\tHOST\tMODE\tSTART\tLAST PASS\tSTATE"}
+				for _, s := range items {
+					start := "all"
+					if !s.Start.IsZero() {
+						start = s.Start.Format(time.RFC3339)
+					}
+					lines = append(lines, strings.Join([]string{s.Account, s.Host, s.Mode, start, ago(s.LastSuccess), accountState(r, s)}, "\t"))
+				}
+				a.rows(lines...)
+			})
+		},
+	}
+	outputFlag(cmd, &output)
+	return cmd
+}
+
+func (a *app) destinationsCommand() *cobra.Command {
+	parent := &cobra.Command{
+		Use:     "destinations",
+		GroupID: "look",
+		Short:   "List destinations, and resume one that stopped",
+		Args:    usage(cobra.NoArgs),
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	var output string
+	list := &cobra.Command{
+		Use:   "list",
+		Short: "List the destinations with what waits for them",
+		Args:  usage(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			r, err := a.readReport(cmd.Context())
+			if err != nil {
+				return err
+			}
+			return showList(a, output, r.Destinations, a.printDestinations)
+		},
+	}
+	outputFlag(list, &output)
+	resume := &cobra.Command{
+		Use:   "resume NAME",
+		Short: "Let a destination go on that stopped at a 410 (on_gone: pause)",
+		Args:  usage(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.act(cmd.Context(), "destinations", args[0], "resume", "goes on")
+		},
+	}
+	parent.AddCommand(list, resume)
+	return parent
+}
+
+// act asks the daemon to do something to a named thing.
+func (a *app) act(ctx context.Context, things, name, verb, done string) error {
+	c, _, err := a.client()
+	if err != nil {
+		return err
+	}
+	if err := c.call(ctx, http.MethodPost, "/api/v1/"+things+"/"+url.PathEscape(name)+"/"+verb, nil); err != nil {
+		return err
+	}
+	fmt.Fprintf(a.err, "%s %s\n", name, done)
+	return nil
+}
+
+// showList prints items as a table, as one document, or one a line.
+func showList[T any](a *app, output string, items []T, table func([]T)) error {
+	if output != "jsonl" {
+		if items == nil {
+			items = []T{}
+		}
+		return a.show(output, map[string]any{"items": items, "next": nil}, func() { table(items) })
+	}
+	for _, item := range items {
+		if err := a.show(output, item, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,201 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"checkout-notifier/admin"
+	"checkout-notifier/event"
+	"checkout-notifier/poller"
+	"checkout-notifier/publish"
+	"checkout-notifier/state"
+)
+
+// report is the document of /api/v1/status and of `status -o json`.
+type report struct {
+	Version      string                         `json:"version"`
+	Running      bool                           `json:"running"` // false: read from the file, without a daemon
+	Started      time.Time                      `json:"started,omitzero"`
+	Ready        bool                           `json:"ready"`
+	Waiting      string                         `json:"waiting_for,omitempty"` // why it is not ready
+	Accounts     []poller.Status                `json:"accounts"`
+	Destinations []destinationReport            `json:"destinations"`
+	Sessions     map[string]map[event.Watch]int `json:"sessions"` // by account and state
+	Store        storeReport                    `json:"store"`
+}
+
+type destinationReport struct {
+	Name          string    `json:"name"`
+	State         string    `json:"state"` // ok, waiting, unreachable, paused, orphaned, unknown
+	Why           string    `json:"why,omitempty"`
+	Pending       int       `json:"pending"`
+	Dead          int       `json:"dead_letters"`
+	InFlight      int       `json:"in_flight"`
+	OldestPending time.Time `json:"oldest_pending,omitzero"`
+	LastSuccess   time.Time `json:"last_success,omitzero"`
+	Failures      int       `json:"failures_in_a_row"`
+}
+
+type storeReport struct {
+	Path  string `json:"path"`
+	Bytes int64  `json:"bytes"`
+}
+
+// Values of destinationReport.State besides those of publish.
+const (
+	stateOrphaned = "orphaned" // deliveries wait, but the configuration does not name it
+	stateUnknown  = "unknown"  // no daemon is there to tell
+)
+
+// Status implements admin.Daemon.
+func (d *daemon) Status(ctx context.Context) (any, error) { return d.report(ctx) }
+
+func (d *daemon) report(ctx context.Context) (*report, error) {
+	r, err := storedReport(ctx, d.store.Store)
+	if err != nil {
+		return nil, err
+	}
+	r.Running, r.Started, r.Waiting = true, d.started.UTC(), d.Ready()
+	r.Ready = r.Waiting == ""
+	r.Accounts = d.poller.Status()
+	r.merge(d.relay.Status())
+	return r, nil
+}
+
+// storedReport is what the store alone can tell.
+func storedReport(ctx context.Context, store *state.Store) (*report, error) {
+	r := &report{Version: version(), Store: storeReport{Path: store.Path()}}
+	var err error
+	if r.Sessions, err = store.SessionCounts(ctx); err != nil {
+		return nil, err
+	}
+	if r.Store.Bytes, err = store.Size(); err != nil {
+		return nil, err
+	}
+	stored, err := store.Destinations(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range stored {
+		r.Destinations = append(r.Destinations, destinationReport{
+			Name: s.Name, State: stateUnknown, Pending: s.Pending, Dead: s.Dead, OldestPending: s.OldestPending,
+		})
+	}
+	accounts, err := store.Accounts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, a := range accounts {
+		r.Accounts = append(r.Accounts, poller.Status{
+			Account: a.Name, Host: a.Host, Mode: a.Mode, Start: a.Start, Low: a.Low, Foreign: a.Foreign,
+		})
+	}
+	return r, nil
+}
+
+// merge adds what the relay knows to what is stored. What is stored and not
+// relayed any more is orphaned, and not worth a line once nothing waits.
+func (r *report) merge(live []publish.DestinationStatus) {
+	stored := r.Destinations
+	r.Destinations = nil
+	for _, l := range live {
+		line := destinationReport{Name: l.Name}
+		if i := slices.IndexFunc(stored, func(s destinationReport) bool { return s.Name == l.Name }); i >= 0 {
+			line = stored[i]
+			stored = slices.Delete(stored, i, i+1)
+		}
+		line.State, line.Why, line.InFlight = string(l.State), l.Why, l.InFlight
+		line.LastSuccess, line.Failures = l.LastSuccess, l.Failures
+		r.Destinations = append(r.Destinations, line)
+	}
+	for _, orphan := range stored {
+		if orphan.Pending+orphan.Dead == 0 {
+			continue
+		}
+		orphan.State = stateOrphaned
+		orphan.Why = "the configuration does not name it; what waits goes on when it does"
+		r.Destinations = append(r.Destinations, orphan)
+	}
+}
+
+// Healthy implements admin.Daemon.
+func (d *daemon) Healthy(ctx context.Context) error {
+	if _, err := d.store.Destinations(ctx); err != nil {
+		return fmt.Errorf("the store does not answer: %w", err)
+	}
+	return nil
+}
+
+// Ready implements admin.Daemon. It depends on no destination: what cannot be
+// delivered is kept.
+func (d *daemon) Ready() string {
+	switch {
+	case d.stopping.Load():
+		return "the daemon is stopping"
+	case !d.poller.Ready():
+		return "the first pass is not finished"
+	}
+	return ""
+}
+
+// AcceptAccount implements admin.Daemon. The sessions that were stored so far
+// are no longer watched; those that the key shows now count as existing.
+func (d *daemon) AcceptAccount(ctx context.Context, name, actor string) error {
+	account, known, err := d.store.Account(ctx, name)
+	if err != nil {
+		return err
+	}
+	if !known || !slices.ContainsFunc(d.cfg.Accounts, func(a poller.Account) bool { return a.Name == name }) {
+		return fmt.Errorf("account %s: %w", name, admin.ErrNotFound)
+	}
+	if account.Foreign == "" {
+		return nil
+	}
+	var strangers []string
+	for row, err := range d.store.Index(ctx, name) {
+		if err != nil {
+			return err
+		}
+		strangers = append(strangers, row.ID)
+	}
+	if err := d.pipeline.Vanish(ctx, name, strangers); err != nil {
+		return err
+	}
+	account.Foreign, account.KeyHash = "", ""
+	account.Low, account.Start = time.Time{}, time.Time{}
+	account.StartFixed, account.Restart = false, true
+	if err := d.store.SaveAccount(ctx, account); err != nil {
+		return err
+	}
+	d.log.Info("account accepted: the sessions that its key shows now are recorded silently, later changes are announced", "account", name, "actor", actor)
+	return nil
+}
+
+// ResumeDestination implements admin.Daemon.
+func (d *daemon) ResumeDestination(_ context.Context, name, actor string) error {
+	if !slices.ContainsFunc(d.cfg.Destinations, func(x publish.Destination) bool { return x.Name == name }) {
+		return fmt.Errorf("destination %s: %w", name, admin.ErrNotFound)
+	}
+	if d.relay.Resume(name) {
+		d.log.Info("destination resumed", "destination", name, "actor", actor)
+	}
+	return nil
+}
+
+// gauges is what the metrics ask when they are scraped.
+func (d *daemon) gauges(ctx context.Context) (admin.Gauges, error) {
+	r, err := d.report(ctx)
+	if err != nil {
+		return admin.Gauges{}, err
+	}
+	g := admin.Gauges{Sessions: r.Sessions, StoreBytes: r.Store.Bytes, Up: make(map[string]bool)}
+	for _, x := range r.Destinations {
+		g.Destinations = append(g.Destinations, event.DestinationState{
+			Name: x.Name, Pending: x.Pending, Dead: x.Dead, OldestPending: x.OldestPending,
+		})
+		g.Up[x.Name] = x.State == string(publish.StateOK)
+	}
+	return g, nil
+}

@@ -1,0 +1,170 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"checkout-notifier/admin"
+	"checkout-notifier/broker"
+	"checkout-notifier/config"
+	"checkout-notifier/poller"
+	"checkout-notifier/state"
+)
+
+// Exit codes of every command.
+const (
+	exitOK          = 0
+	exitFailure     = 1 // negative result or failure
+	exitUsage       = 2
+	exitInvalid     = 3 // configuration, rules or store
+	exitUnreachable = 4 // API, broker or daemon
+	exitNotFound    = 5
+)
+
+// exitError is an error that asks for an exit code.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string { return e.err.Error() }
+func (e *exitError) Unwrap() error { return e.err }
+
+func exit(code int, err error) error { return &exitError{code, err} }
+
+// streams are the standard streams of a command.
+type streams struct {
+	in  io.Reader
+	out io.Writer
+	err io.Writer
+}
+
+// execute runs one command line.
+func execute(ctx context.Context, args []string, s streams) int {
+	root := newRoot(s)
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitOK
+	}
+	fmt.Fprintln(s.err, "notifier:", err)
+	return exitCode(err)
+}
+
+// exitCode finds the code of an error: the one that it asks for, or the one of
+// its cause.
+func exitCode(err error) int {
+	var coded *exitError
+	var problems *config.Problems
+	invalid := []error{
+		config.ErrNoFile, poller.ErrRebound, state.ErrNewer, state.ErrDamaged, state.ErrHeld, state.ErrForeign,
+		state.ErrReadOnly, state.ErrDirectory, broker.ErrListen, broker.ErrNoStoreDir,
+	}
+	switch {
+	case errors.As(err, &coded):
+		return coded.code
+	case errors.As(err, &problems):
+		return exitInvalid
+	case slices.ContainsFunc(invalid, func(target error) bool { return errors.Is(err, target) }):
+		return exitInvalid
+	case errors.Is(err, poller.ErrUnreachable), errors.Is(err, poller.ErrForeign):
+		return exitUnreachable
+	case errors.Is(err, admin.ErrNotFound):
+		return exitNotFound
+	}
+	return exitFailure
+}
+
+// app is what the commands share.
+type app struct {
+	streams
+	configPath string
+}
+
+func newRoot(s streams) *cobra.Command {
+	a := &app{streams: s}
+	root := &cobra.Command{
+		Use:     "notifier",
+		Version: version(),
+		Short:   "Tells shops, people on call and event buses what happens to checkout sessions",
+		Long: `notifier watches the checkout sessions of WooshPay accounts, turns every change
+into an event exactly once, and delivers it to HTTP callbacks and NATS subjects
+until it is accepted.
+
+Try it without an account:  notifier demo
+Start with a handler:       notifier forward --to http://localhost:3000/webhooks
+Start for good:             notifier init > notifier.yaml && notifier check && notifier run
+
+Exit codes: 0 ok, 1 failure or negative result, 2 usage, 3 invalid configuration,
+rules or store, 4 API, broker or daemon unreachable, 5 not found.`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          usage(cobra.NoArgs),
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetIn(s.in)
+	root.SetOut(s.out)
+	root.SetErr(s.err)
+	root.PersistentFlags().StringVarP(&a.configPath, "config", "c", "", "configuration file [$NOTIFIER_CONFIG, ./notifier.yaml, /etc/notifier/notifier.yaml]")
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return exit(exitUsage, fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath()))
+	})
+	root.AddGroup(
+		&cobra.Group{ID: "start", Title: "First steps:"},
+		&cobra.Group{ID: "run", Title: "Running:"},
+		&cobra.Group{ID: "look", Title: "Looking:"},
+		&cobra.Group{ID: "tools", Title: "Tools:"},
+	)
+	root.AddCommand(
+		a.demoCommand(), a.forwardCommand(), a.initCommand(),
+		a.runCommand(), a.checkCommand(), a.configCommand(),
+		a.statusCommand(), a.healthCommand(), a.accountsCommand(), a.destinationsCommand(),
+		a.simCommand(), a.receiveCommand(), a.versionCommand(),
+	)
+	root.InitDefaultCompletionCmd()
+	root.InitDefaultHelpCmd()
+	for _, c := range root.Commands() {
+		if c.GroupID == "" {
+			c.GroupID = "tools"
+		}
+	}
+	return root
+}
+
+// usage makes a mistake in the arguments exit with the code for usage.
+func usage(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := check(cmd, args); err != nil {
+			return exit(exitUsage, fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath()))
+		}
+		return nil
+	}
+}
+
+// load finds, reads and checks the configuration. Warnings are the caller's.
+func (a *app) load(o config.Options) (*config.Loaded, error) {
+	path, err := config.Find(a.configPath, os.Getenv)
+	if err != nil {
+		return nil, err
+	}
+	o.Path, o.Environ = path, os.Environ()
+	return config.Load(o)
+}
+
+// isTerminal says whether a stream is a terminal.
+func isTerminal(w any) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// colours says whether a stream takes colours.
+func colours(w any) bool {
+	return isTerminal(w) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+}

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"checkout-notifier/admin"
+	"checkout-notifier/config"
+	"checkout-notifier/rules"
+)
+
+func (a *app) runCommand() *cobra.Command {
+	var once bool
+	cmd := &cobra.Command{
+		Use:     "run",
+		GroupID: "run",
+		Short:   "Run the daemon: poll, compare, match, deliver",
+		Long: `Run the daemon until it is told to stop (SIGINT or SIGTERM): polling ends between
+two pages, nothing new is sent, and deliveries on their way have shutdown_grace
+to finish. A second signal ends it at once; nothing is lost by that either.
+
+With --once it makes one complete pass over every account, delivers what is due,
+and ends: 0 when all is well, 1 if a delivery failed, 4 if an account could not
+be polled.`,
+		Example: "  notifier run -c notifier.yaml\n  notifier run --once   # from a cron job",
+		Args:    usage(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			loaded, err := a.load(config.Options{})
+			if err != nil {
+				return err
+			}
+			log := newLogger(loaded.Config.Log, a.err)
+			for _, w := range loaded.Warnings {
+				log.Warn(w.String())
+			}
+			if once {
+				return runOnce(cmd.Context(), loaded, log)
+			}
+			return runDaemon(cmd.Context(), loaded, log)
+		},
+	}
+	cmd.Flags().BoolVar(&once, "once", false, "make one complete pass, deliver what is due, and end")
+	return cmd
+}
+
+func runDaemon(ctx context.Context, loaded *config.Loaded, log *slog.Logger) (err error) {
+	d, err := newDaemon(ctx, loaded, nil, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, d.close()) }()
+	listener, err := admin.Listen(ctx, d.cfg.Admin)
+	if err != nil {
+		return err
+	}
+	log.Info("started", "version", version(), "accounts", len(d.cfg.Accounts), "destinations", len(d.cfg.Destinations),
+		"rules", len(d.cfg.Rules), "admin", "http://"+listener.Addr().String(), "state", d.cfg.State.Path)
+	ignoreHangUp(ctx, log)
+	err = d.run(ctx, listener)
+	log.Info("stopped", "after", time.Since(d.started).Round(time.Second).String())
+	return err
+}
+
+// ignoreHangUp keeps a SIGHUP, which asks many daemons to read their
+// configuration again, from ending this one.
+func ignoreHangUp(ctx context.Context, log *slog.Logger) {
+	hangUp := make(chan os.Signal, 1)
+	signal.Notify(hangUp, syscall.SIGHUP)
+	context.AfterFunc(ctx, func() { signal.Stop(hangUp); close(hangUp) })
+	go func() {
+		for range hangUp {
+			log.Warn("SIGHUP is ignored: this version reads its configuration at the start only, restart it")
+		}
+	}()
+}
+
+func runOnce(ctx context.Context, loaded *config.Loaded, log *slog.Logger) (err error) {
+	d, err := newDaemon(ctx, loaded, nil, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, d.close()) }()
+	polled := d.poller.RunOnce(ctx)
+	if ctx.Err() != nil {
+		return nil
+	}
+	accepted, failed, err := d.relay.Drain(ctx)
+	if err != nil {
+		return err
+	}
+	log.Info("done", "accepted", accepted, "failed", failed)
+	switch {
+	case polled != nil:
+		return polled
+	case failed > 0:
+		return exit(exitFailure, fmt.Errorf("%s failed; what failed stays in the store and is tried again by the next run", count(failed, "delivery")))
+	}
+	return nil
+}
+
+// newLogger writes text on a terminal and JSON elsewhere, unless told otherwise.
+func newLogger(cfg config.Log, w io.Writer) *slog.Logger {
+	o := &slog.HandlerOptions{Level: cfg.SlogLevel()}
+	if cfg.Format == config.LogText || (cfg.Format != config.LogJSON && isTerminal(w)) {
+		return slog.New(slog.NewTextHandler(w, o))
+	}
+	return slog.New(slog.NewJSONHandler(w, o))
+}
+
+// ruleNames lists the rules in force.
+func ruleNames(cfg config.Config) []string {
+	enabled := slices.DeleteFunc(slices.Clone(cfg.Rules), func(r rules.Rule) bool { return !r.Enabled })
+	return names(enabled, func(r rules.Rule) string { return r.Name })
+}
+
+// loopback listens on a free port of this machine.
+func loopback(ctx context.Context) (net.Listener, error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("listening on loopback: %w", err)
+	}
+	return l, nil
+}

@@ -1,0 +1,177 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"checkout-notifier/config"
+)
+
+// release is set by the linker; a build without it goes by its revision.
+var release string
+
+// version names the build: the release, or the revision it was built from.
+func version() string {
+	if release != "" {
+		return release
+	}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "dev"
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" && len(s.Value) >= 12 {
+			return "dev-" + s.Value[:12]
+		}
+	}
+	return "dev"
+}
+
+func (a *app) versionCommand() *cobra.Command {
+	var output string
+	cmd := &cobra.Command{
+		Use:   "version",
+		Short: "Print the version",
+		Args:  usage(cobra.NoArgs),
+		RunE: func(*cobra.Command, []string) error {
+			return a.show(output, map[string]string{
+				"version": version(), "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH,
+			}, func() {
+				fmt.Fprintf(a.out, "notifier %s (%s, %s/%s)\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			})
+		},
+	}
+	outputFlag(cmd, &output)
+	return cmd
+}
+
+func (a *app) initCommand() *cobra.Command {
+	var kind string
+	cmd := &cobra.Command{
+		Use:     "init",
+		GroupID: "start",
+		Short:   "Print a commented starter configuration",
+		Long: `Print a short commented configuration to start from. The account's start is today:
+what was created before is recorded without a word.`,
+		Example: "  notifier init > notifier.yaml\n  notifier init --for stripe > notifier.yaml",
+		Args:    usage(cobra.NoArgs),
+		RunE: func(*cobra.Command, []string) error {
+			if kind != "" && !slices.Contains(config.StarterKinds(), kind) {
+				return exit(exitUsage, fmt.Errorf("--for takes %s, not %q", strings.Join(config.StarterKinds(), ", "), kind))
+			}
+			text, err := config.Starter(kind, time.Now())
+			if err != nil {
+				return err
+			}
+			_, err = a.out.Write(text)
+			return err
+		},
+	}
+	cmd.Flags().StringVar(&kind, "for", "", "what it sends to: "+strings.Join(config.StarterKinds(), ", "))
+	return cmd
+}
+
+func (a *app) configCommand() *cobra.Command {
+	parent := &cobra.Command{
+		Use:   "config",
+		Short: "Show the effective configuration",
+		Args:  usage(cobra.NoArgs),
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	var output string
+	show := &cobra.Command{
+		Use:   "show",
+		Short: "Print every value with its origin, secrets redacted",
+		Args:  usage(cobra.NoArgs),
+		RunE: func(*cobra.Command, []string) error {
+			if err := oneOf("output", output, config.ShowTable, config.ShowJSON, config.ShowLines, config.ShowYAML); err != nil {
+				return err
+			}
+			loaded, err := a.load(config.Options{AllowMissingSecrets: true})
+			if err != nil {
+				return err
+			}
+			return loaded.Show(a.out, output)
+		},
+	}
+	show.Flags().StringVarP(&output, "output", "o", config.ShowTable, "table, json, jsonl or yaml")
+	parent.AddCommand(show)
+	return parent
+}
+
+func (a *app) checkCommand() *cobra.Command {
+	var online, strict, missing bool
+	cmd := &cobra.Command{
+		Use:     "check",
+		GroupID: "start",
+		Short:   "Check the configuration, rules and templates",
+		Long: `Check the configuration, every rule expression, template and subject, and say all
+mistakes at once with their place. Nothing is sent and no store is opened.
+
+With --online the API, the NATS servers and the destinations are reached as well,
+and it is said which list parameters the API honours.`,
+		Example: "  notifier check --strict\n  notifier check --online",
+		Args:    usage(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			loaded, err := a.load(config.Options{AllowMissingSecrets: missing})
+			var problems *config.Problems
+			if errors.As(err, &problems) {
+				a.printProblems(problems.Errors)
+				a.printProblems(problems.Warnings)
+				return exit(exitInvalid, fmt.Errorf("the configuration is invalid: %s", count(len(problems.Errors), "mistake")))
+			}
+			if err != nil {
+				return err
+			}
+			a.printProblems(loaded.Warnings)
+			if strict && len(loaded.Warnings) > 0 {
+				return exit(exitInvalid, fmt.Errorf("%s, and --strict is set", count(len(loaded.Warnings), "warning")))
+			}
+			if online {
+				if err := a.checkOnline(cmd.Context(), loaded); err != nil {
+					return err
+				}
+			}
+			fmt.Fprintf(a.out, "ok: %s, %s, %s\n", count(len(loaded.Config.Accounts), "account"),
+				count(len(loaded.Config.Destinations), "destination"), count(len(loaded.Config.Rules), "rule"))
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&online, "online", false, "also reach the API, NATS and the destinations")
+	cmd.Flags().BoolVar(&strict, "strict", false, "fail on warnings")
+	cmd.Flags().BoolVar(&missing, "allow-missing-secrets", false, "accept variables and secret files that are not set here")
+	return cmd
+}
+
+// printProblems prints findings with their place, and the expression with a
+// caret where there is one.
+func (a *app) printProblems(list []config.Problem) {
+	for _, p := range list {
+		text := p.String()
+		if p.Severity == config.SeverityWarning {
+			text = strings.Replace(text, ": ", ": warning: ", 1)
+		}
+		fmt.Fprintln(a.out, text)
+		for line := range strings.Lines(p.Snippet) {
+			fmt.Fprintln(a.out, "    "+strings.TrimRight(line, "\n"))
+		}
+	}
+}
+
+// count says how many there are of a thing.
+func count(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	if stem, ok := strings.CutSuffix(thing, "y"); ok {
+		return fmt.Sprintf("%d %sies", n, stem)
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}

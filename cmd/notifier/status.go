@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"checkout-notifier/event"
+	"checkout-notifier/poller"
+	"checkout-notifier/state"
+)
+
+func (a *app) statusCommand() *cobra.Command {
+	var output string
+	cmd := &cobra.Command{
+		Use:     "status",
+		GroupID: "look",
+		Short:   "Show accounts, destinations and what waits",
+		Long:    "Ask the running daemon how it is doing. Without a daemon, read what the state file tells.",
+		Args:    usage(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			r, err := a.readReport(cmd.Context())
+			if err != nil {
+				return err
+			}
+			return a.show(output, r, func() { a.printReport(r) })
+		},
+	}
+	outputFlag(cmd, &output)
+	return cmd
+}
+
+// readReport asks the daemon, and the file where there is none.
+func (a *app) readReport(ctx context.Context) (*report, error) {
+	c, loaded, err := a.client()
+	if err != nil {
+		return nil, err
+	}
+	r := &report{}
+	err = c.call(ctx, http.MethodGet, "/api/v1/status", r)
+	if !errors.Is(err, errNoDaemon) || loaded == nil {
+		return r, err
+	}
+	store, openErr := state.OpenReadOnly(ctx, loaded.Config.State)
+	if openErr != nil {
+		return nil, exit(exitUnreachable, fmt.Errorf("%w, and the state file does not tell either: %w", err, openErr))
+	}
+	r, err = storedReport(ctx, store)
+	return r, errors.Join(err, store.Close())
+}
+
+func (a *app) printReport(r *report) {
+	if r.Running {
+		ready := "ready"
+		if !r.Ready {
+			ready = "not ready: " + r.Waiting
+		}
+		fmt.Fprintf(a.out, "notifier %s, started %s, %s\n\n", r.Version, ago(r.Started), ready)
+	} else {
+		fmt.Fprintf(a.out, "no daemon is running; this is what %s tells\n\n", r.Store.Path)
+	}
+	lines := []string{"ACCOUNT\tHOST\tMODE\tLAST PASS\tWATCHED\tSETTLED\tSTATE"}
+	for _, s := range r.Accounts {
+		counts := r.Sessions[s.Account]
+		lines = append(lines, fmt.Sprintf("%s\t%s\t%s\t%s\t%d\t%d\t%s", s.Account, s.Host, s.Mode, ago(s.LastSuccess),
+			counts[event.Watched], counts[event.Settled], accountState(r, s)))
+	}
+	a.rows(lines...)
+	fmt.Fprintln(a.out)
+	a.printDestinations(r.Destinations)
+	for _, s := range r.Accounts {
+		for _, o := range s.Oddities {
+			fmt.Fprintf(a.out, "\n%s: %s (%s, %d times, last %s)", s.Account, o.Message, o.Code, o.Count, ago(o.Last))
+		}
+	}
+	fmt.Fprintf(a.out, "\nstate %s, %.1f MB\n", r.Store.Path, float64(r.Store.Bytes)/1e6)
+}
+
+func (a *app) printDestinations(list []destinationReport) {
+	lines := []string{"DESTINATION\tSTATE\tPENDING\tOLDEST\tDEAD LETTERS\tLAST ACCEPTED\tWHY"}
+	for _, d := range list {
+		oldest := "-"
+		if !d.OldestPending.IsZero() {
+			oldest = ago(d.OldestPending)
+		}
+		lines = append(lines, fmt.Sprintf("%s\t%s\t%d\t%s\t%d\t%s\t%s", d.Name, d.State, d.Pending, oldest, d.Dead, ago(d.LastSuccess), d.Why))
+	}
+	a.rows(lines...)
+}
+
+func accountState(r *report, s poller.Status) string {
+	switch {
+	case s.Foreign != "":
+		return "stopped: " + s.Foreign
+	case !r.Running:
+		return "-"
+	case s.Error != "":
+		return "failing for " + shortDuration(time.Since(s.ErrorSince)) + ": " + s.Error
+	case s.Passes == 0:
+		return "first pass"
+	}
+	return "ok"
+}
+
+func (a *app) healthCommand() *cobra.Command {
+	var ready bool
+	cmd := &cobra.Command{
+		Use:     "health",
+		GroupID: "look",
+		Short:   "Exit 0 if the daemon answers: the container probe",
+		Args:    usage(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, _, err := a.client()
+			if err != nil {
+				return err
+			}
+			path := "/-/healthy"
+			if ready {
+				path = "/-/ready"
+			}
+			return c.probe(cmd.Context(), path)
+		},
+	}
+	cmd.Flags().BoolVar(&ready, "ready", false, "also demand that the first pass is finished")
+	return cmd
+}
+
+// probe asks for a page that is text when all is well. A daemon that says no is
+// as good as none to whoever asks.
+func (c *client) probe(ctx context.Context, path string) error {
+	err := c.call(ctx, http.MethodGet, path, nil)
+	var coded *exitError
+	if errors.As(err, &coded) {
+		return exit(exitUnreachable, coded.err)
+	}
+	return err
+}
