@@ -1,0 +1,206 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+
+	"checkout-notifier/simulator"
+)
+
+func TestCommandsAskTheDaemon(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	d := w.daemon()
+	id := w.create(paid())
+	w.awaitTold(hookPath, id, "created", "completed", "paid", "fulfillable")
+	w.awaitDelivered(d, 4)
+	w.rest["admin"] = object{"listen": strings.TrimPrefix(d.admin, "http://")}
+	w.configure()
+	for _, tc := range []struct {
+		args   string
+		code   int
+		stdout string
+	}{
+		{"health", 0, ""},
+		{"health --ready", 0, ""},
+		{"status", 0, `(?s)ready.*main +127\.0\.0\.1:\d+ +test .* ok\n.*hook +ok +0 +- +0 `},
+		{"status -o json", 0, `"running": true`},
+		{"status -o jsonl", 0, `^\{.*\}\n$`},
+		{"accounts list", 0, `main +127\.0\.0\.1:\d+ +test +\d{4}-`},
+		{"accounts accept nobody", 5, ""},
+		{"accounts accept main", 0, ""},
+		{"accounts accept", 2, ""},
+	} {
+		code, p := run(t, w.dir, nil, append(strings.Fields(tc.args), "-c", w.configPath())...)
+		if code != tc.code || !regexp.MustCompile(tc.stdout).MatchString(p.stdout.String()) {
+			t.Errorf("%s: exit code %d, want %d, stdout %q, stderr %q", tc.args, code, tc.code, p.stdout, p.stderr)
+		}
+	}
+	d.stop()
+	code, p := run(t, w.dir, nil, "status", "-c", w.configPath())
+	if code != 0 || !strings.Contains(p.stdout.String(), "no daemon is running") {
+		t.Errorf("status without a daemon: exit code %d: %s%s", code, p.stdout, p.stderr)
+	}
+}
+
+func TestAdminServer(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	w.rest["admin"] = object{"listen": "127.0.0.1:0", "tokens": []object{
+		{"name": "look", "token": "viewer-token", "role": "viewer"}, {"name": "act", "token": "operator-token", "role": "operator"},
+	}}
+	d := w.daemon()
+	for _, tc := range []struct {
+		method, path, token, host, origin string
+		want                              int
+	}{
+		{"GET", "/-/healthy", "", "evil.example", "", 200},
+		{"GET", "/-/ready", "", "", "http://evil.example", 200},
+		{"GET", "/metrics", "", "evil.example", "", 200},
+		{"GET", "/api/v1/status", "", "", "", 401},
+		{"GET", "/api/v1/status", "wrong", "", "", 401},
+		{"GET", "/api/v1/status", "viewer-token", "", "", 200},
+		{"GET", "/api/v1/status", "viewer-token", "evil.example", "", 403},
+		{"GET", "/api/v1/status", "viewer-token", "", "http://evil.example", 403},
+		{"GET", "/api/v1/status", "viewer-token", "localhost:1", "", 200},
+		{"POST", "/api/v1/accounts/main/accept", "viewer-token", "", "", 403},
+		{"POST", "/api/v1/accounts/main/accept", "operator-token", "", "", 200},
+		{"POST", "/api/v1/accounts/none/accept", "operator-token", "", "", 404},
+		{"GET", "/api/v1/nothing", "viewer-token", "", "", 404},
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), tc.method, d.admin+tc.path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if req.Host = tc.host; tc.token != "" {
+			req.Header.Set("Authorization", "Bearer "+tc.token)
+		}
+		if tc.origin != "" {
+			req.Header.Set("Origin", tc.origin)
+		}
+		if status, body, err := d.do(req); err != nil || status != tc.want {
+			t.Errorf("%+v: status %d, error %v: %s", tc, status, err, body)
+		}
+	}
+	d.stop()
+}
+
+func TestMetrics(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	d := w.daemon()
+	id := w.create(paid())
+	w.awaitTold(hookPath, id, "created", "completed", "paid", "fulfillable")
+	w.awaitDelivered(d, 4)
+	_, metrics, err := d.get("/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		`notifier_events_total{type="checkout.session.fulfillable"} 1`, `notifier_events_total{type="checkout.session.expired"} 0`,
+		`notifier_rule_matches_total{rule="all"} 4`, `notifier_delivery_attempts_total{destination="hook",outcome="accepted"} 4`,
+		`notifier_deliveries_pending{destination="hook"} 0`, `notifier_dead_letters{destination="hook"} 0`,
+		`notifier_destination_up{destination="hook"} 1`, `notifier_sessions_tracked{account="main",state="settled"} 1`,
+		`notifier_api_requests_total{account="main",code="200"}`, `notifier_poll_last_success_timestamp_seconds{account="main"}`,
+		`notifier_delivery_latency_seconds_count{destination="hook"} 4`, `notifier_build_info{version=`, `notifier_store_size_bytes `,
+	} {
+		if !strings.Contains(metrics, want) {
+			t.Errorf("the metrics have no %s", want)
+		}
+	}
+	d.stop()
+}
+
+func TestForward(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	p := start(t, w.dir, []string{"WOOSHPAY_SECRET_KEY=" + apiKey},
+		"forward", "--to", w.hookURL+"/mine", "--base-url", w.apiURL, "--interval", "100ms", "--events", "fulfillable,expired")
+	secret := regexp.MustCompile(`signing secret: (whsec_\S+)`)
+	eventually(t, patience, func() error {
+		if !secret.MatchString(p.stderr.String()) {
+			return fmt.Errorf("it has not printed its signing secret: %s", p.stderr)
+		}
+		return p.alive()
+	})
+	receiver, err := simulator.NewReceiver(simulator.ReceiverConfig{Secrets: []string{secret.FindStringSubmatch(p.stderr.String())[1]}})
+	if err != nil || receiver == nil {
+		t.Errorf("the signing secret cannot be used: %v", err)
+	}
+	eventually(t, patience, func() error { // its first pass, which fixes the start
+		if len(w.api.Requests()) == 0 {
+			return fmt.Errorf("it has not asked the API")
+		}
+		return nil
+	})
+	w.create(paid())
+	eventually(t, patience, func() error {
+		if got := w.receiver.Requests(); len(got) != 1 || got[0].Path != "/mine" {
+			return fmt.Errorf("%d requests came", len(got))
+		}
+		return nil
+	})
+	var body object
+	if err := json.Unmarshal(w.receiver.Requests()[0].Body, &body); err != nil || body["type"] != "checkout.session.fulfillable" {
+		t.Errorf("it forwarded %v, error %v", body, err)
+	}
+	p.signal(syscall.SIGINT)
+	if code := p.wait(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	if text := p.stdout.String() + p.stderr.String(); strings.Contains(text, apiKey) {
+		t.Error("it printed the API key")
+	}
+}
+
+func TestDemo(t *testing.T) {
+	t.Parallel()
+	code, p := run(t, t.TempDir(), nil, "demo", "--duration", "2s", "--seed", "3")
+	wantExit(t, p, code, 0)
+	summary := regexp.MustCompile(`orders shipped  (\d+) once, (\d+) missed, (\d+) doubled`).FindStringSubmatch(p.stdout.String())
+	if summary == nil || summary[1] == "0" || summary[2] != "0" || summary[3] != "0" {
+		t.Errorf("the demo's ledger: %v", summary)
+	}
+	if !strings.Contains(p.stdout.String(), ", 0 wrong") {
+		t.Error("the demo tells of no verified signatures")
+	}
+}
+
+// TestForeignSessions gives an account a key that shows other sessions: it
+// stops, says so, and goes on when an operator accepts.
+func TestForeignSessions(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	for range 3 {
+		w.create(simulator.Fields{"created": ago(60e9)})
+	}
+	if code, p := w.once(); code != 0 {
+		t.Fatalf("exit code %d: %s", code, p.stderr)
+	}
+	other := simulator.NewAPI(simulator.Config{SecretKey: "sk_test_other", Seed: 99})
+	stranger := create(t, other, simulator.Fields{"created": ago(30e9)})
+	w.swap.Store(other)
+	w.accounts[0]["secret_key"] = "sk_test_other"
+	d := w.daemon()
+	s, err := d.status()
+	if err != nil || s.Accounts[0].Foreign == "" {
+		t.Fatalf("the status says %+v, error %v", s, err)
+	}
+	w.rest["admin"] = object{"listen": strings.TrimPrefix(d.admin, "http://")}
+	w.configure()
+	if code, p := run(t, w.dir, nil, "accounts", "accept", "main", "-c", w.configPath()); code != 0 {
+		t.Errorf("accounts accept: exit code %d: %s", code, p.stderr)
+	}
+	w.awaitPass(d)
+	fresh := create(t, other, simulator.Fields{})
+	w.awaitTold(hookPath, fresh, "created")
+	if got := w.told(hookPath); got[stranger] != nil || len(got) != 1 {
+		t.Errorf("what existed was announced: %v", got)
+	}
+	d.stop()
+}
