@@ -65,15 +65,23 @@ func readFlag(raw json.RawMessage) *bool {
 }
 
 // ordered says whether the page runs from newer to older sessions, allowing for
-// the API's rounding of creation times.
+// the API's rounding of creation times. Within a second the ids tell: a page on
+// which every session is newer than the one before runs the wrong way.
 func (p *Page) ordered() bool {
+	ascends := len(p.Sessions) >= enoughToAscend
 	for i := 1; i < len(p.Sessions); i++ {
-		if p.Sessions[i].Created.After(p.Sessions[i-1].Created.Add(createdRounding)) {
+		before, s := &p.Sessions[i-1], &p.Sessions[i]
+		if s.Created.After(before.Created.Add(createdRounding)) {
 			return false
 		}
+		ascends = ascends && compareAge(before.Created, before.ID, s.Created, s.ID) < 0
 	}
-	return true
+	return !ascends
 }
+
+// enoughToAscend is from how many sessions on a page the order of their ids is
+// no accident: the API promises none within a second.
+const enoughToAscend = 3
 
 // beginning says what came instead of the answer. JSON is not quoted: it may
 // hold a customer's data.
