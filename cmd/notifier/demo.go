@@ -222,59 +222,73 @@ func stumble(r simulator.Received) simulator.Response {
 	return simulator.Response{}
 }
 
-// summary compares what happened with what was told of it.
-func (w *demoWorld) summary(out io.Writer, d *daemon) error {
-	sessions, err := w.api.Sessions()
-	if err != nil {
-		return err
-	}
+// demoLedger holds what was shipped against what should have been.
+type demoLedger struct {
+	verified, unverified           int // requests, by their signature
+	orders, missed, doubled, young int
+}
+
+// audit compares the truth of the simulated API with what the receiver accepted.
+func (w *demoWorld) audit(sessions []simulator.Session) demoLedger {
+	var l demoLedger
 	shipped := make(map[string]int)
-	verified, refused := 0, 0
 	counted := make(map[string]bool)
 	for _, r := range w.receiver.Requests() {
 		if r.Verification != simulator.Verified {
-			refused++
+			l.unverified++
 			continue
 		}
-		verified++
+		l.verified++
 		session, eventType := aboutBody(r.Body)
 		if r.Status < 300 && eventType == event.Fulfillable && !counted[r.ID] {
 			counted[r.ID] = true
 			shipped[session]++
 		}
 	}
-	orders, missed, doubled, young := 0, 0, 0, 0
 	for _, s := range sessions {
 		if s.Status != checkout.StatusComplete || (s.PaymentStatus != checkout.PaymentPaid && s.PaymentStatus != checkout.PaymentNotRequired) {
 			continue
 		}
-		orders++
+		l.orders++
 		switch n := shipped[s.ID]; {
 		case n == 0 && time.Since(s.History[len(s.History)-1].Time) < demoSettle:
-			young++ // Ctrl-C came first
+			l.young++ // Ctrl-C came first
 		case n == 0:
-			missed++
+			l.missed++
 		case n > 1:
-			doubled++
+			l.doubled++
 		}
 	}
+	return l
+}
+
+// summary says what came of it. A ledger that does not add up is an error.
+func (w *demoWorld) summary(out io.Writer, d *daemon) error {
+	sessions, err := w.api.Sessions()
+	if err != nil {
+		return err
+	}
+	l := w.audit(sessions)
 	n := w.narrator
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	fmt.Fprintf(out, "\n%s\n", n.paint(bold, "What came of it"))
-	fmt.Fprintf(out, "  carts made      %d, of which %d became orders\n", len(sessions), orders)
+	fmt.Fprintf(out, "  carts made      %d, of which %d became orders\n", len(sessions), l.orders)
 	fmt.Fprintf(out, "  events          %s\n", tally(n.events))
 	fmt.Fprintf(out, "  accepted        %s\n", tally(n.accepted))
 	fmt.Fprintf(out, "  tried again     %s\n", tally(n.refused))
 	fmt.Fprintf(out, "  dead letters    %d\n", n.dead)
-	fmt.Fprintf(out, "  signatures      %d verified, %d wrong\n", verified, refused)
+	fmt.Fprintf(out, "  signatures      %d verified, %d wrong\n", l.verified, l.unverified)
 	fmt.Fprintf(out, "  API faults      %s\n", tally(w.api.Struck()))
-	fmt.Fprintf(out, "  orders shipped  %d once, %d missed, %d doubled\n", orders-missed-doubled-young, missed, doubled)
-	if young > 0 {
-		fmt.Fprintf(out, "  %s\n", n.paint(yellow, count(young, "order")+" came too late to be told before the end"))
+	fmt.Fprintf(out, "  orders shipped  %d once, %d missed, %d doubled\n", l.orders-l.missed-l.doubled-l.young, l.missed, l.doubled)
+	if l.young > 0 {
+		fmt.Fprintf(out, "  %s\n", n.paint(yellow, count(l.young, "order")+" came too late to be told before the end"))
 	}
 	if waiting := pendingDeliveries(d); waiting > 0 {
 		fmt.Fprintf(out, "  %s\n", n.paint(yellow, count(waiting, "delivery")+" did not arrive before the end"))
+	}
+	if l.missed+l.doubled+l.unverified > 0 {
+		return exit(exitFailure, errors.New("what was shipped is not what was paid for: please report it with its --seed"))
 	}
 	return nil
 }
