@@ -12,7 +12,7 @@ const environmentPrefix = "NOTIFIER_"
 
 // foreign are names with our prefix that belong to others: the file's own name,
 // and what Kubernetes sets for a service called notifier.
-var foreign = []string{"NOTIFIER_CONFIG", "NOTIFIER_SERVICE_", "NOTIFIER_PORT"}
+var foreign = []string{FileVariable, "NOTIFIER_SERVICE_", "NOTIFIER_PORT"}
 
 func isForeign(name string) bool {
 	return name == foreign[0] || slices.ContainsFunc(foreign[1:], func(prefix string) bool { return strings.HasPrefix(name, prefix) })
@@ -110,7 +110,7 @@ func (l *loader) unknownVariable(name string, known map[string]string) {
 			return
 		}
 	}
-	var short []string
+	short := []string{strings.ToLower(strings.TrimPrefix(FileVariable, environmentPrefix))}
 	for other := range known {
 		short = append(short, strings.ToLower(strings.TrimPrefix(other, environmentPrefix)))
 	}

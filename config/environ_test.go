@@ -62,6 +62,7 @@ func TestEnvironmentMistakes(t *testing.T) {
 		"NOTIFIER_POL_INTERVAL=5s":       `NOTIFIER_POL_INTERVAL: unknown variable, did you mean "NOTIFIER_POLL_INTERVAL"?`,
 		"NOTIFIER_POLL__INTERVAL=5s":     `NOTIFIER_POLL__INTERVAL: unknown variable, did you mean "NOTIFIER_POLL_INTERVAL"?`,
 		"NOTIFIER_LOG_LEVLE=debug":       `NOTIFIER_LOG_LEVLE: unknown variable, did you mean "NOTIFIER_LOG_LEVEL"?`,
+		"NOTIFIER_CONFG=/etc/x.yaml":     `NOTIFIER_CONFG: unknown variable, did you mean "NOTIFIER_CONFIG"?`,
 		"NOTIFIER_POLL_INTERVAL=5":       `NOTIFIER_POLL_INTERVAL: poll.interval needs a unit, as in 30s, 10m or 7d`,
 		"NOTIFIER_ADMIN_LISTEN=nonsense": `NOTIFIER_ADMIN_LISTEN: admin.listen must be host:port, such as 127.0.0.1:8484`,
 		"NOTIFIER_LOG_LEVEL=loud":        `NOTIFIER_LOG_LEVEL: log.level must be debug, info, warn or error`,
