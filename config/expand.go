@@ -48,6 +48,10 @@ func (r *reader) expand(node *yaml.Node, text, path string) (string, expansion) 
 			r.refuse(node, path, codeVariable, "%s: `${` without `}`; write `$${` for the characters themselves", path)
 			return "", expansionFailed
 		}
+		if strings.Contains(name, "${") {
+			r.refuse(node, path, codeVariable, "%s: variables do not stand inside variables", path)
+			return "", expansionFailed
+		}
 		value, err := r.variable(name)
 		switch {
 		case err == nil:
