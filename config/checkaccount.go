@@ -90,6 +90,8 @@ func (l *loader) checkKey(path, key, host string) {
 	switch {
 	case strings.ContainsAny(key, " \t\r\n"):
 		l.errorf(path, codeSecret, "%s contains white space or a line break", path)
+	case strings.ContainsFunc(key, func(r rune) bool { return r < ' ' || r > '~' }):
+		l.errorf(path, codeSecret, "%s contains characters that no key has: copy the whole key, not its abbreviation", path)
 	case strings.HasPrefix(key, "pk_"):
 		l.errorf(path, codeSecret, "%s is a publishable key (pk_…), which can list nothing: use the secret key (sk_…)", path)
 	case encodedKey(key):
