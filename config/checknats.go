@@ -29,7 +29,7 @@ func (l *loader) checkNATS(path string, n publish.NATS, destination bool) {
 			l.readable(join(path, key), name)
 		}
 	}
-	if own("creds", "nkey", "user", "token") {
+	if own("creds", "nkey", "user", "password", "token") {
 		l.checkCredentials(path, n)
 	}
 	if own("inbox_prefix") && n.InboxPrefix != "" && !validSubject(n.InboxPrefix, false) {
