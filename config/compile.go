@@ -24,7 +24,11 @@ func (l *loader) compile() *rules.Set {
 		if p.Code == rules.CodeName || p.Code == rules.CodeDuplicate {
 			continue
 		}
-		path := join(index(rulesKey, p.Rule), p.Key)
+		rule := index(rulesKey, p.Rule)
+		if p.Code == rules.CodeMatchesEverything && (l.untouchable(join(rule, "events")) || l.untouchable(join(rule, "when"))) {
+			continue // what would narrow it was refused
+		}
+		path := join(rule, p.Key)
 		if p.Index >= 0 {
 			path = index(path, p.Index)
 		}

@@ -89,6 +89,16 @@ func TestSettingsWithoutEffect(t *testing.T) {
 	}
 }
 
+// Only what the rule says itself is warned of, not what became of it when a
+// part was refused.
+func TestRefusedEventsAreNotEveryEvent(t *testing.T) {
+	_, err := config.Load(config.Options{Source: []byte(minimal + shop + "rules:\n  - {name: ship, events: paid, to: [shop]}\n"),
+		Name: "test.yaml", Environ: environ()})
+	if found := problemsOf(t, err); len(found.Errors) != 1 || len(found.Warnings) != 0 {
+		t.Errorf("got\n%s%s", lines(found.Errors), lines(found.Warnings))
+	}
+}
+
 func TestSnippetsPointIntoRules(t *testing.T) {
 	_, err := config.Load(config.Options{Source: []byte(minimal + shop + `rules:
   - name: ship

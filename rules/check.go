@@ -100,12 +100,26 @@ func (c *checkers) compile(rule Rule) *compiled {
 	if strings.TrimSpace(rule.When) != "" {
 		r.expression = c.when(rule.When)
 	}
-	if r.expression == nil && strings.TrimSpace(rule.When) == "" && matchesAll {
-		c.add(Problem{Key: "name", Index: -1, Warning: true, Code: CodeMatchesEverything,
-			Message: fmt.Sprintf("rule %q has neither events nor when: it matches every event", rule.Name)})
-	}
+	c.constant(rule, matchesAll)
 	c.narrow(r)
 	return r
+}
+
+// constant warns of a rule that chooses nothing, or everything.
+func (c *checkers) constant(rule Rule, allTypes bool) {
+	when := strings.TrimSpace(rule.When)
+	message := ""
+	switch {
+	case when == "false":
+		c.never(rule.When, strings.Index(rule.When, when), "the condition is never true: enabled: false switches a rule off", "")
+	case allTypes && when == "" && len(rule.Events) == 0:
+		message = "rule %q has neither events nor when: it matches every event"
+	case allTypes && (when == "" || when == "true"):
+		message = "rule %q matches every event: neither its events nor its when leaves one out"
+	}
+	if message != "" {
+		c.add(Problem{Key: "name", Index: -1, Warning: true, Code: CodeMatchesEverything, Message: fmt.Sprintf(message, rule.Name)})
+	}
 }
 
 var namePattern = regexp.MustCompile(`^[a-z0-9-]{1,64}$`)

@@ -145,6 +145,33 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
+func TestRulesThatChooseNothing(t *testing.T) {
+	all, paid := []string{"*"}, []string{"paid"}
+	for _, tt := range []struct {
+		events     []string
+		when, code string
+		message    string
+	}{
+		{nil, "", rules.CodeMatchesEverything, "neither events nor when: it"},
+		{all, "", rules.CodeMatchesEverything, "neither its events nor its when"},
+		{nil, "true", rules.CodeMatchesEverything, "neither its events nor its when"},
+		{all, " true\n", rules.CodeMatchesEverything, "neither its events nor its when"},
+		{paid, "true", "", ""},
+		{paid, " false", rules.CodeNeverMatches, "never true"},
+	} {
+		_, problems := rules.Compile([]rules.Rule{{Name: "r", To: []string{"bus"}, Events: tt.events, When: tt.when, Enabled: true}}, known)
+		if tt.code == "" {
+			if len(problems) > 0 {
+				t.Errorf("%v %q: %s", tt.events, tt.when, describe(problems))
+			}
+			continue
+		}
+		if len(problems) != 1 || !problems[0].Warning || problems[0].Code != tt.code || !strings.Contains(problems[0].Message, tt.message) {
+			t.Errorf("%v %q: %s", tt.events, tt.when, describe(problems))
+		}
+	}
+}
+
 func TestFieldsAreTheDocumentedOnes(t *testing.T) {
 	top := map[string]bool{}
 	for _, f := range rules.Fields() {
