@@ -129,6 +129,9 @@ func TestWarnings(t *testing.T) {
 		`event.account == "mian"`:                                 "main",
 		`event.change.field == "statuss"`:                         "status",
 		`changed("url")`:                                          "",
+		`previous == nil`:                                         "",
+		`nil != session.amount_total`:                             "",
+		`session.metadata.plan == nil or event.change.to == "x"`:  "",
 	} {
 		set, problems := rules.Compile([]rules.Rule{{Name: "r", To: []string{"bus"}, When: when, Enabled: true}}, known)
 		if set == nil || len(problems) != 1 || !problems[0].Warning || problems[0].Code != rules.CodeNeverMatches || problems[0].Suggestion != want {
@@ -138,6 +141,7 @@ func TestWarnings(t *testing.T) {
 	for _, when := range []string{
 		`session.status == "complete" && session.currency == "USD" && previous.status == ""`,
 		`event.type in ["checkout.session.paid", "checkout.session.expired"]`, `event.change.field == "loyalty"`,
+		`raw("loyalty") == nil or session.payment_method_types == nil or session.metadata == nil`,
 	} {
 		if set, problems := rules.Compile([]rules.Rule{rule("r", when)}, known); set == nil || len(problems) > 0 {
 			t.Errorf("%s: %s", when, describe(problems))

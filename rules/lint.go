@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -28,8 +29,13 @@ func lint(n ast.Node) []fault {
 	var faults []fault
 	if b, ok := n.(*ast.BinaryNode); ok && (b.Operator == "==" || b.Operator == "!=" || b.Operator == "in") {
 		for _, side := range [][2]ast.Node{{b.Left, b.Right}, {b.Right, b.Left}} {
-			if path := pathOf(side[0]); len(path) > 1 {
+			path := pathOf(side[0])
+			if len(path) > 1 {
 				faults = append(faults, lintWords(strings.Join(path, "."), side[1])...)
+			}
+			if _, isNil := side[1].(*ast.NilNode); isNil && len(path) > 0 && neverNil(side[0], path[0]) {
+				faults = append(faults, fault{at: side[1].Location().From, code: CodeNeverMatches, warning: true,
+					message: strings.Join(path, ".") + ` is never nil: what is missing is "", 0 or false`})
 			}
 		}
 	}
@@ -49,6 +55,16 @@ func lint(n ast.Node) []fault {
 		}
 	}
 	return faults
+}
+
+// neverNil says whether a part of the env has a zero value instead. Maps and
+// lists have none, and what raw returns may be nil.
+func neverNil(n ast.Node, root string) bool {
+	if !slices.Contains([]string{"session", "previous", "event"}, root) || n.Type() == nil {
+		return false
+	}
+	kind := n.Type().Kind()
+	return kind != reflect.Map && kind != reflect.Slice && kind != reflect.Interface
 }
 
 func lintWords(path string, n ast.Node) []fault {
