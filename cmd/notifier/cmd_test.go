@@ -46,6 +46,21 @@ func TestExitCodes(t *testing.T) {
 	}
 }
 
+func TestUnknownWordsAreUsage(t *testing.T) {
+	for _, line := range []string{
+		"bogus", "check bogus", "run --bogus", "config bogus", "completion bogus", "completion bash bogus", "help bogus", "help config bogus",
+	} {
+		if code, stdout, stderr := run(t, strings.Fields(line)...); code != exitUsage || stdout != "" || !strings.Contains(stderr, "bogus") {
+			t.Errorf("%s: exit code %d, stdout %q, stderr %q", line, code, stdout, stderr)
+		}
+	}
+	for _, line := range []string{"help", "help config show", "completion", "completion zsh"} {
+		if code, stdout, stderr := run(t, strings.Fields(line)...); code != exitOK || stdout == "" || stderr != "" {
+			t.Errorf("%s: exit code %d, stderr %q", line, code, stderr)
+		}
+	}
+}
+
 // Whatever is in a flag stays what it is, and never becomes configuration.
 func TestForwardTakesItsFlagsLiterally(t *testing.T) {
 	o := forwardOptions{

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -134,8 +135,29 @@ rules or store, 4 API, broker or daemon unreachable, 5 not found.`,
 		if c.GroupID == "" {
 			c.GroupID = "tools"
 		}
+		strict(c)
 	}
 	return root
+}
+
+// strict makes the commands that cobra brings along refuse what they do not
+// know, as ours do.
+func strict(c *cobra.Command) {
+	switch c.Name() {
+	case "completion":
+		c.Args = usage(cobra.NoArgs)
+		c.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+		for _, shell := range c.Commands() {
+			shell.Args = usage(cobra.NoArgs)
+		}
+	case "help":
+		c.Args = usage(func(cmd *cobra.Command, args []string) error {
+			if _, rest, err := cmd.Root().Find(args); err != nil || len(rest) > 0 {
+				return fmt.Errorf("unknown help topic %q", strings.Join(args, " "))
+			}
+			return nil
+		})
+	}
 }
 
 // usage makes a mistake in the arguments exit with the code for usage.
