@@ -61,6 +61,21 @@ func TestUnknownWordsAreUsage(t *testing.T) {
 	}
 }
 
+// A value that a flag does not take is found before anything is done: there is
+// neither a configuration nor a daemon here.
+func TestUnknownValuesAreUsage(t *testing.T) {
+	t.Chdir(t.TempDir())
+	t.Setenv(config.FileVariable, "")
+	for _, line := range []string{
+		"status -o xml", "accounts list -o xml", "destinations list -o yaml", "version -o yaml", "config show -o xml", "init --for shop",
+		"receive -o json", "receive --status 42", "forward --to http://127.0.0.1:1 --key sk_test_1 --format xml", "demo --duration -3s",
+	} {
+		if code, stdout, stderr := run(t, strings.Fields(line)...); code != exitUsage || stdout != "" || stderr == "" {
+			t.Errorf("%s: exit code %d, stdout %q, stderr %q", line, code, stdout, stderr)
+		}
+	}
+}
+
 // Whatever is in a flag stays what it is, and never becomes configuration.
 func TestForwardTakesItsFlagsLiterally(t *testing.T) {
 	o := forwardOptions{

@@ -50,6 +50,9 @@ and then what came of it. Nothing is left behind.`,
 		Example: "  notifier demo --duration 30s",
 		Args:    usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if duration < 0 {
+				return exit(exitUsage, fmt.Errorf("--duration must not be negative, but is %s", duration))
+			}
 			return a.demo(cmd.Context(), seed, duration)
 		},
 	}

@@ -56,7 +56,8 @@ stays the same for the same key.`,
 	f.StringVar(&o.to, "to", "", "URL of the handler")
 	f.StringVar(&o.key, "key", "", "API key [$"+keyVariable+"]")
 	f.StringSliceVar(&o.events, "events", nil, "event types to forward, such as fulfillable,expired; all by default")
-	f.StringVar(&o.format, "format", publish.FormatCloudEvents, "cloudevents or stripe")
+	o.format = publish.FormatCloudEvents
+	f.Var(choice{&o.format, []string{publish.FormatCloudEvents, publish.FormatStripe}}, "format", "cloudevents or stripe")
 	f.StringVar(&o.baseURL, "base-url", "", "API to poll, by default the one of the key")
 	f.StringVar(&o.interval, "interval", "5s", "pause between the starts of two passes")
 	return cmd

@@ -60,7 +60,7 @@ func (a *app) accountsListCommand() *cobra.Command {
 			})
 		},
 	}
-	outputFlag(cmd, &output)
+	outputFlag(cmd, &output, asTable, asJSON, asLines)
 	return cmd
 }
 
@@ -85,7 +85,7 @@ func (a *app) destinationsCommand() *cobra.Command {
 			return showList(a, output, r.Destinations, a.printDestinations)
 		},
 	}
-	outputFlag(list, &output)
+	outputFlag(list, &output, asTable, asJSON, asLines)
 	resume := &cobra.Command{
 		Use:   "resume NAME",
 		Short: "Let a destination go on that stopped at a 410 (on_gone: pause)",
@@ -113,7 +113,7 @@ func (a *app) act(ctx context.Context, things, name, verb, done string) error {
 
 // showList prints items as a table, as one document, or one a line.
 func showList[T any](a *app, output string, items []T, table func([]T)) error {
-	if output != "jsonl" {
+	if output != asLines {
 		if items == nil {
 			items = []T{}
 		}

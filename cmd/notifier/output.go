@@ -11,36 +11,61 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// outputFlag adds -o to a command.
-func outputFlag(cmd *cobra.Command, output *string) {
-	cmd.Flags().StringVarP(output, "output", "o", "table", "table, json or jsonl")
+// choice is a flag that takes one of several words. Another one is a mistake in
+// the command line, found before anything is done.
+type choice struct {
+	value   *string
+	allowed []string
 }
+
+// String implements pflag.Value.
+func (c choice) String() string {
+	if c.value == nil {
+		return ""
+	}
+	return *c.value
+}
+
+// Set implements pflag.Value.
+func (c choice) Set(word string) error {
+	if !slices.Contains(c.allowed, word) {
+		return fmt.Errorf("it takes %s", strings.Join(c.allowed, ", "))
+	}
+	*c.value = word
+	return nil
+}
+
+// Type implements pflag.Value.
+func (c choice) Type() string { return "string" }
+
+// outputFlag adds -o to a command; the first format is the default.
+func outputFlag(cmd *cobra.Command, output *string, formats ...string) {
+	*output = formats[0]
+	cmd.Flags().VarP(choice{output, formats}, "output", "o", strings.Join(formats, ", "))
+}
+
+// The formats of the commands that list.
+const (
+	asTable = "table"
+	asJSON  = "json"
+	asLines = "jsonl"
+)
 
 // show prints a document as JSON, or as a table by the given function.
 func (a *app) show(output string, document any, table func()) error {
-	if err := oneOf("output", output, "table", "json", "jsonl"); err != nil {
-		return err
-	}
-	if output == "table" {
+	if output == asTable {
 		table()
 		return nil
 	}
 	encoder := json.NewEncoder(a.out)
 	encoder.SetEscapeHTML(false)
-	if output == "json" {
+	if output == asJSON {
 		encoder.SetIndent("", "  ")
 	}
 	if err := encoder.Encode(document); err != nil {
 		return fmt.Errorf("writing the output: %w", err)
 	}
 	return nil
-}
-
-func oneOf(flag, value string, allowed ...string) error {
-	if slices.Contains(allowed, value) {
-		return nil
-	}
-	return exit(exitUsage, fmt.Errorf("--%s takes %s, not %q", flag, strings.Join(allowed, ", "), value))
 }
 
 // rows prints lines of tab-separated cells in columns.

@@ -75,10 +75,10 @@ a request whose signature is wrong, or --status.`,
 		Example: "  notifier receive --secret whsec_…",
 		Args:    usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := oneOf("output", output, "table", "jsonl"); err != nil {
-				return err
+			if status != 0 && (status < 200 || status > 599) {
+				return exit(exitUsage, fmt.Errorf("--status takes an HTTP status from 200 to 599, not %d", status))
 			}
-			p := &receivedPrinter{app: a, jsonl: output == "jsonl"}
+			p := &receivedPrinter{app: a, jsonl: output == asLines}
 			receiver, err := simulator.NewReceiver(simulator.ReceiverConfig{
 				Secrets: secrets, Keep: 1, OnRequest: p.print,
 				Respond: func(simulator.Received) simulator.Response { return simulator.Response{Status: status} },
@@ -97,7 +97,7 @@ a request whose signature is wrong, or --status.`,
 	cmd.Flags().StringVar(&listen, "listen", defaultRecvListen, "address to serve on")
 	cmd.Flags().StringArrayVar(&secrets, "secret", nil, "a signing secret, may be repeated; without one nothing is checked")
 	cmd.Flags().IntVar(&status, "status", 0, "answer with this status instead of 204")
-	cmd.Flags().StringVarP(&output, "output", "o", "table", "table or jsonl")
+	outputFlag(cmd, &output, asTable, asLines)
 	return cmd
 }
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
-	"slices"
 	"strings"
 	"time"
 
@@ -48,7 +47,7 @@ func (a *app) versionCommand() *cobra.Command {
 			})
 		},
 	}
-	outputFlag(cmd, &output)
+	outputFlag(cmd, &output, asTable, asJSON, asLines)
 	return cmd
 }
 
@@ -63,9 +62,6 @@ what was created before is recorded without a word.`,
 		Example: "  notifier init > notifier.yaml\n  notifier init --for stripe > notifier.yaml",
 		Args:    usage(cobra.NoArgs),
 		RunE: func(*cobra.Command, []string) error {
-			if kind != "" && !slices.Contains(config.StarterKinds(), kind) {
-				return exit(exitUsage, fmt.Errorf("--for takes %s, not %q", strings.Join(config.StarterKinds(), ", "), kind))
-			}
 			text, err := config.Starter(kind, time.Now())
 			if err != nil {
 				return err
@@ -74,7 +70,7 @@ what was created before is recorded without a word.`,
 			return err
 		},
 	}
-	cmd.Flags().StringVar(&kind, "for", "", "what it sends to: "+strings.Join(config.StarterKinds(), ", "))
+	cmd.Flags().Var(choice{&kind, config.StarterKinds()}, "for", "what it sends to: "+strings.Join(config.StarterKinds(), ", "))
 	return cmd
 }
 
@@ -91,9 +87,6 @@ func (a *app) configCommand() *cobra.Command {
 		Short: "Print every value with its origin, secrets redacted",
 		Args:  usage(cobra.NoArgs),
 		RunE: func(*cobra.Command, []string) error {
-			if err := oneOf("output", output, config.ShowTable, config.ShowJSON, config.ShowLines, config.ShowYAML); err != nil {
-				return err
-			}
 			loaded, err := a.load(config.Options{AllowMissingSecrets: true})
 			if err != nil {
 				return err
@@ -101,7 +94,7 @@ func (a *app) configCommand() *cobra.Command {
 			return loaded.Show(a.out, output)
 		},
 	}
-	show.Flags().StringVarP(&output, "output", "o", config.ShowTable, "table, json, jsonl or yaml")
+	outputFlag(show, &output, config.ShowTable, config.ShowJSON, config.ShowLines, config.ShowYAML)
 	parent.AddCommand(show)
 	return parent
 }

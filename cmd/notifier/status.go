@@ -30,7 +30,7 @@ func (a *app) statusCommand() *cobra.Command {
 			return a.show(output, r, func() { a.printReport(r) })
 		},
 	}
-	outputFlag(cmd, &output)
+	outputFlag(cmd, &output, asTable, asJSON, asLines)
 	return cmd
 }
 
