@@ -5,8 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"checkout-notifier/admin"
 	"checkout-notifier/config"
@@ -57,6 +61,35 @@ func TestUnknownWordsAreUsage(t *testing.T) {
 	for _, line := range []string{"help", "help config show", "completion", "completion zsh"} {
 		if code, stdout, stderr := run(t, strings.Fields(line)...); code != exitOK || stdout == "" || stderr != "" {
 			t.Errorf("%s: exit code %d, stderr %q", line, code, stderr)
+		}
+	}
+}
+
+// Every command tells mistakes as `check` does, on stderr where they are not
+// what was asked for.
+func TestMistakesAreToldByEveryCommand(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "c.yaml")
+	text := `accounts: [{name: Main, secret_key: sk_test_1}]
+destinations: [{name: hook, type: http, url: "https://shop.example", secrets: []}]
+rules:
+  - {name: ship, when: session.amount_totl > 1, to: [hook]}
+`
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want := file + `:1:19: accounts[0].name "Main" must be 1 to 64 lower-case letters, digits and hyphens
+` + file + `:4:32: session has no field amount_totl, did you mean "amount_total"?
+    session.amount_totl > 1
+            ^
+notifier: the configuration is invalid: 2 mistakes
+`
+	for _, line := range []string{"run", "run --once", "status", "health", "config show", "accounts list", "destinations resume hook"} {
+		code, stdout, stderr := run(t, append(strings.Fields(line), "-c", file)...)
+		if code != exitInvalid || stdout != "" {
+			t.Errorf("%s: exit code %d, stdout %q", line, code, stdout)
+		}
+		if diff := cmp.Diff(want, stderr); diff != "" {
+			t.Errorf("%s: stderr (-want +got):\n%s", line, diff)
 		}
 	}
 }

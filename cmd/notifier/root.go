@@ -55,8 +55,14 @@ func execute(ctx context.Context, args []string, s streams) int {
 	if err == nil {
 		return exitOK
 	}
+	code := exitCode(err)
+	var problems *config.Problems
+	if errors.As(err, &problems) {
+		printProblems(s.err, problems.Errors)
+		err = invalid(problems)
+	}
 	fmt.Fprintln(s.err, "notifier:", err)
-	return exitCode(err)
+	return code
 }
 
 // exitCode finds the code of an error: the one that it asks for, or the one of

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -116,14 +117,14 @@ and it is said which list parameters the API honours.`,
 			loaded, err := a.load(config.Options{AllowMissingSecrets: missing})
 			var problems *config.Problems
 			if errors.As(err, &problems) {
-				a.printProblems(problems.Errors)
-				a.printProblems(problems.Warnings)
-				return exit(exitInvalid, fmt.Errorf("the configuration is invalid: %s", count(len(problems.Errors), "mistake")))
+				printProblems(a.out, problems.Errors)
+				printProblems(a.out, problems.Warnings)
+				return exit(exitInvalid, invalid(problems))
 			}
 			if err != nil {
 				return err
 			}
-			a.printProblems(loaded.Warnings)
+			printProblems(a.out, loaded.Warnings)
 			if strict && len(loaded.Warnings) > 0 {
 				return exit(exitInvalid, fmt.Errorf("%s, and --strict is set", count(len(loaded.Warnings), "warning")))
 			}
@@ -143,17 +144,22 @@ and it is said which list parameters the API honours.`,
 	return cmd
 }
 
+// invalid sums up mistakes that are printed already.
+func invalid(problems *config.Problems) error {
+	return fmt.Errorf("the configuration is invalid: %s", count(len(problems.Errors), "mistake"))
+}
+
 // printProblems prints findings with their place, and the expression with a
 // caret where there is one.
-func (a *app) printProblems(list []config.Problem) {
+func printProblems(w io.Writer, list []config.Problem) {
 	for _, p := range list {
 		text := p.String()
 		if p.Severity == config.SeverityWarning {
 			text = strings.Replace(text, ": ", ": warning: ", 1)
 		}
-		fmt.Fprintln(a.out, text)
+		fmt.Fprintln(w, text)
 		for line := range strings.Lines(p.Snippet) {
-			fmt.Fprintln(a.out, "    "+strings.TrimRight(line, "\n"))
+			fmt.Fprintln(w, "    "+strings.TrimRight(line, "\n"))
 		}
 	}
 }
