@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -166,6 +167,53 @@ func TestOrphansAreShownWhileSomethingWaits(t *testing.T) {
 	if len(r.Destinations) != 1 || r.Destinations[0].Name != "gone" || r.Destinations[0].State != stateOrphaned {
 		t.Errorf("destinations = %+v", r.Destinations)
 	}
+}
+
+// Without a daemon the file and the configuration are looked at; acting needs
+// the daemon.
+func TestLookingWithoutADaemon(t *testing.T) {
+	dir := t.TempDir()
+	file, store := filepath.Join(dir, "c.yaml"), filepath.Join(dir, "n.db")
+	text := fmt.Sprintf(`accounts: [{name: main, secret_key: sk_test_1}]
+destinations: [{name: hook, type: http, url: "https://shop.example", secrets: []}]
+state: {path: %s}
+admin: {listen: 127.0.0.1:1}
+`, store)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	check := func(line string, code int, words ...string) {
+		t.Helper()
+		got, stdout, stderr := run(t, append(strings.Fields(line), "-c", file)...)
+		if got != code {
+			t.Errorf("%s: exit code %d, want %d: %s", line, got, code, stderr)
+		}
+		for _, word := range words {
+			if !strings.Contains(stdout+stderr, word) {
+				t.Errorf("%s does not say %q: %s%s", line, word, stdout, stderr)
+			}
+		}
+	}
+	check("status", exitUnreachable, "no daemon answers", "no state file")
+	if err := os.WriteFile(store, []byte("junk"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	check("status", exitInvalid, "no daemon answers", "damaged")
+	if err := os.Remove(store); err != nil {
+		t.Fatal(err)
+	}
+	s, err := state.Open(t.Context(), state.Config{Path: store}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	check("accounts list", exitUnreachable) // somebody has it, but does not answer
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	check("destinations list -o jsonl", exitOK, `{"name":"hook","state":"unknown","pending":0`)
+	check("status -o json", exitOK, `"running": false`, `"accounts": []`)
+	check("accounts list -o json", exitOK, `"items": []`)
+	check("destinations resume hook", exitUnreachable)
 }
 
 func TestNarratorTellsAmountsAsWritten(t *testing.T) {

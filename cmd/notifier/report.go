@@ -66,7 +66,10 @@ func (d *daemon) report(ctx context.Context) (*report, error) {
 
 // storedReport is what the store alone can tell.
 func storedReport(ctx context.Context, store *state.Store) (*report, error) {
-	r := &report{Version: version(), Store: storeReport{Path: store.Path()}}
+	r := &report{
+		Version: version(), Store: storeReport{Path: store.Path()},
+		Accounts: []poller.Status{}, Destinations: []destinationReport{}, // in JSON a list, also while it is empty
+	}
 	var err error
 	if r.Sessions, err = store.SessionCounts(ctx); err != nil {
 		return nil, err
@@ -95,11 +98,12 @@ func storedReport(ctx context.Context, store *state.Store) (*report, error) {
 	return r, nil
 }
 
-// merge adds what the relay knows to what is stored. What is stored and not
-// relayed any more is orphaned, and not worth a line once nothing waits.
+// merge adds what is known of the configured destinations to what is stored.
+// What is stored and not configured any more is orphaned, and not worth a line
+// once nothing waits.
 func (r *report) merge(live []publish.DestinationStatus) {
 	stored := r.Destinations
-	r.Destinations = nil
+	r.Destinations = []destinationReport{}
 	for _, l := range live {
 		line := destinationReport{Name: l.Name}
 		if i := slices.IndexFunc(stored, func(s destinationReport) bool { return s.Name == l.Name }); i >= 0 {

@@ -11,6 +11,7 @@ import (
 
 	"checkout-notifier/event"
 	"checkout-notifier/poller"
+	"checkout-notifier/publish"
 	"checkout-notifier/state"
 )
 
@@ -47,10 +48,26 @@ func (a *app) readReport(ctx context.Context) (*report, error) {
 	}
 	store, openErr := state.OpenReadOnly(ctx, loaded.Config.State)
 	if openErr != nil {
-		return nil, exit(exitUnreachable, fmt.Errorf("%w, and the state file does not tell either: %w", err, openErr))
+		code := exitUnreachable
+		if exitCode(openErr) == exitInvalid && !errors.Is(openErr, state.ErrHeld) {
+			code = exitInvalid // no daemon could read it either
+		}
+		return nil, exit(code, fmt.Errorf("%w, and the state file does not tell either: %w", err, openErr))
 	}
 	r, err = storedReport(ctx, store)
+	if err == nil {
+		r.merge(silent(loaded.Config.Destinations))
+	}
 	return r, errors.Join(err, store.Close())
+}
+
+// silent are the destinations as one knows them without a daemon.
+func silent(destinations []publish.Destination) []publish.DestinationStatus {
+	list := make([]publish.DestinationStatus, len(destinations))
+	for i, d := range destinations {
+		list[i] = publish.DestinationStatus{Name: d.Name, State: stateUnknown}
+	}
+	return list
 }
 
 func (a *app) printReport(r *report) {
