@@ -81,24 +81,29 @@ func (c *client) call(ctx context.Context, method, path string, result any) erro
 		return exit(exitUnreachable, fmt.Errorf("reading the daemon's answer: %w", err))
 	}
 	if resp.StatusCode >= 300 {
-		return answerError(resp.StatusCode, body)
+		return c.answerError(resp.StatusCode, body)
 	}
 	if result == nil {
 		return nil
 	}
 	if err := json.Unmarshal(body, result); err != nil {
-		return exit(exitUnreachable, fmt.Errorf("the answer at %s is not a notifier's: %w", c.base, err))
+		return c.stranger()
 	}
 	return nil
 }
 
-// answerError is what the daemon said instead.
-func answerError(status int, body []byte) error {
+// stranger is an answer that no notifier gives.
+func (c *client) stranger() error {
+	return exit(exitUnreachable, fmt.Errorf("%w at %s: what answers there is not a notifier", errNoDaemon, c.base))
+}
+
+// answerError is what the daemon said instead; it always says something.
+func (c *client) answerError(status int, body []byte) error {
 	var problem struct {
 		Detail string `json:"detail"`
 	}
 	if json.Unmarshal(body, &problem) != nil || problem.Detail == "" {
-		problem.Detail = http.StatusText(status)
+		return c.stranger()
 	}
 	err := fmt.Errorf("the daemon answered %d: %s", status, problem.Detail)
 	if status == http.StatusNotFound {

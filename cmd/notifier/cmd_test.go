@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -214,6 +216,23 @@ admin: {listen: 127.0.0.1:1}
 	check("status -o json", exitOK, `"running": false`, `"accounts": []`)
 	check("accounts list -o json", exitOK, `"items": []`)
 	check("destinations resume hook", exitUnreachable)
+}
+
+// Whatever else answers at the address, a daemon does not.
+func TestStrangerAtTheAdminAddress(t *testing.T) {
+	for name, handler := range map[string]http.HandlerFunc{
+		"nothing there": http.NotFound,
+		"a page":        func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) },
+		"a method":      func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotImplemented) },
+	} {
+		server := httptest.NewServer(handler)
+		c := &client{base: server.URL, http: *server.Client()}
+		err := c.call(t.Context(), http.MethodGet, "/api/v1/status", &report{})
+		if !errors.Is(err, errNoDaemon) || exitCode(err) != exitUnreachable {
+			t.Errorf("%s: exit code %d: %v", name, exitCode(err), err)
+		}
+		server.Close()
+	}
 }
 
 func TestNarratorTellsAmountsAsWritten(t *testing.T) {
