@@ -235,6 +235,30 @@ func TestStrangerAtTheAdminAddress(t *testing.T) {
 	}
 }
 
+// What is allowed to be missing cannot be tried out, and is no failure.
+func TestOnlineCheckSkipsWhatIsIncomplete(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "c.yaml")
+	text := `accounts: [{name: main, secret_key: "${NOT_SET_HERE}", base_url: "http://127.0.0.1:1"}]
+nats: {password: "${NOT_SET_HERE}", user: u, url: "nats://127.0.0.1:1"}
+destinations:
+  - {name: hook, type: http, url: "${NOT_SET_HERE}"}
+  - {name: bus, type: nats, subject: events}
+rules: [{name: ship, events: [fulfillable], to: [hook, bus]}]
+`
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, stdout, stderr := run(t, "check", "--online", "--allow-missing-secrets", "-c", file)
+	want := `skip account main: it has values that are not set here
+skip destination hook: it has values that are not set here
+skip destination bus: it has values that are not set here
+ok: 1 account, 2 destinations, 1 rule
+`
+	if code != exitOK || stdout != want {
+		t.Errorf("exit code %d, stdout %s, stderr %s", code, stdout, stderr)
+	}
+}
+
 func TestNarratorTellsAmountsAsWritten(t *testing.T) {
 	for object, want := range map[string]string{
 		`{"amount_total":2600,"currency":"EUR"}`: "26.00 EUR",

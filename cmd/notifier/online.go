@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -31,7 +33,11 @@ func (a *app) checkOnline(ctx context.Context, loaded *config.Loaded) error {
 		}
 		fmt.Fprintf(a.out, mark+format+"\n", args...)
 	}
-	for _, account := range loaded.Config.Accounts {
+	for i, account := range loaded.Config.Accounts {
+		if incomplete(loaded, "accounts", i) {
+			fmt.Fprintf(a.out, "skip account %s: it has values that are not set here\n", account.Name)
+			continue
+		}
 		findings, err := poller.Probe(ctx, account, version())
 		if err != nil {
 			unreachable++
@@ -45,9 +51,35 @@ func (a *app) checkOnline(ctx context.Context, loaded *config.Loaded) error {
 			say(f.OK, "account %s: %s: %s", account.Name, f.What, f.Said)
 		}
 	}
-	lanes, err := newLanes(loaded.Config, slog.New(slog.DiscardHandler))
+	lost, err := a.checkDestinations(ctx, loaded, say)
 	if err != nil {
-		return exit(exitInvalid, err)
+		return err
+	}
+	unreachable += lost
+	switch {
+	case unreachable > 0:
+		return exit(exitUnreachable, fmt.Errorf("%s failed to reach anything", count(unreachable, "check")))
+	case bad > 0:
+		return exit(exitFailure, errors.New("the API ignores list parameters that this configuration relies on: try another list_params; polling stays complete, at a higher price"))
+	}
+	return nil
+}
+
+// checkDestinations reaches every destination, all at once, and counts those
+// that it does not reach.
+func (a *app) checkDestinations(ctx context.Context, loaded *config.Loaded, say func(ok bool, format string, args ...any)) (unreachable int, err error) {
+	cfg := loaded.Config
+	cfg.Destinations = nil
+	for i, d := range loaded.Config.Destinations {
+		if incomplete(loaded, "destinations", i) {
+			fmt.Fprintf(a.out, "skip destination %s: it has values that are not set here\n", d.Name)
+			continue
+		}
+		cfg.Destinations = append(cfg.Destinations, d)
+	}
+	lanes, err := newLanes(cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return 0, exit(exitInvalid, err)
 	}
 	reached := make([]error, len(lanes))
 	var g errgroup.Group
@@ -58,7 +90,7 @@ func (a *app) checkOnline(ctx context.Context, loaded *config.Loaded) error {
 		})
 	}
 	if err := g.Wait(); err != nil {
-		return err
+		return 0, err
 	}
 	for i, lane := range lanes {
 		if err := reached[i]; err != nil {
@@ -68,13 +100,17 @@ func (a *app) checkOnline(ctx context.Context, loaded *config.Loaded) error {
 		}
 		say(true, "destination %s: reached", lane.Destination.Name)
 	}
-	switch {
-	case unreachable > 0:
-		return exit(exitUnreachable, fmt.Errorf("%s failed to reach anything", count(unreachable, "check")))
-	case bad > 0:
-		return exit(exitFailure, errors.New("the API ignores list parameters that this configuration relies on: try another list_params; polling stays complete, at a higher price"))
-	}
-	return nil
+	return unreachable, nil
+}
+
+// incomplete says whether --allow-missing-secrets left out a value of a list's
+// element, its own or one that it inherits.
+func incomplete(loaded *config.Loaded, list string, i int) bool {
+	own := fmt.Sprintf("%s[%d].", list, i)
+	nats := list == "destinations" && loaded.Config.Destinations[i].Type == publish.TypeNATS
+	return slices.ContainsFunc(loaded.Missing, func(path string) bool {
+		return strings.HasPrefix(path, own) || nats && strings.HasPrefix(path, "nats.")
+	})
 }
 
 // reach connects to a destination without sending it anything.
