@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"checkout-notifier/admin"
+	"checkout-notifier/broker"
 	"checkout-notifier/config"
 	"checkout-notifier/poller"
 	"checkout-notifier/state"
@@ -256,6 +257,47 @@ ok: 1 account, 2 destinations, 1 rule
 `
 	if code != exitOK || stdout != want {
 		t.Errorf("exit code %d, stdout %s, stderr %s", code, stdout, stderr)
+	}
+}
+
+// The online check reaches a server without changing its streams, and does not
+// miss the one that only the daemon starts.
+func TestOnlineCheckChangesNoStream(t *testing.T) {
+	l, err := loopback(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := l.Addr().String()
+	_ = l.Close()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "c.yaml")
+	text := fmt.Sprintf(`accounts: [{name: main, secret_key: "${NOT_SET_HERE}", base_url: "http://127.0.0.1:1"}]
+nats: {embedded: {enabled: true, listen: "%s", store_dir: %s}}
+destinations: [{name: bus, type: nats, subject: events, stream: {name: EVENTS, ensure: true, subjects: [events]}}]
+rules: [{name: ship, events: [fulfillable], to: [bus]}]
+`, address, dir)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	check := func(want string) {
+		t.Helper()
+		code, stdout, stderr := run(t, "check", "--online", "--allow-missing-secrets", "-c", file)
+		if code != exitOK || !strings.Contains(stdout, want) {
+			t.Errorf("exit code %d, stdout %s, stderr %s", code, stdout, stderr)
+		}
+	}
+	check("skip destination bus: its server runs inside the daemon")
+	server, err := broker.New(broker.Config{Enabled: true, Listen: address, StoreDir: dir}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	check("ok   destination bus: reached")
+	server.Stop()
+	if streams, err := filepath.Glob(filepath.Join(dir, "jetstream", "*", "streams", "*")); err != nil || len(streams) > 0 {
+		t.Errorf("streams %v, error %v", streams, err)
 	}
 }
 

@@ -75,6 +75,11 @@ func (a *app) checkDestinations(ctx context.Context, loaded *config.Loaded, say 
 			fmt.Fprintf(a.out, "skip destination %s: it has values that are not set here\n", d.Name)
 			continue
 		}
+		if asleep(ctx, loaded.Config.NATS, d) {
+			fmt.Fprintf(a.out, "skip destination %s: its server runs inside the daemon, and no daemon runs\n", d.Name)
+			continue
+		}
+		d.Stream.Ensure = false // a check changes no stream
 		cfg.Destinations = append(cfg.Destinations, d)
 	}
 	lanes, err := newLanes(cfg, slog.New(slog.DiscardHandler))
@@ -113,6 +118,19 @@ func incomplete(loaded *config.Loaded, list string, i int) bool {
 	})
 }
 
+// asleep says whether a destination's server is the daemon's own, and not there.
+func asleep(ctx context.Context, nats config.NATS, d publish.Destination) bool {
+	if !nats.Embedded.Enabled || d.Type != publish.TypeNATS || d.NATS.Server != nats.Server {
+		return false
+	}
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", nats.Embedded.Listen)
+	if err != nil {
+		return true
+	}
+	_ = conn.Close()
+	return false
+}
+
 // reach connects to a destination without sending it anything.
 func reach(ctx context.Context, lane publish.Lane) error {
 	ctx, cancel := context.WithTimeout(ctx, onlineTimeout)
@@ -126,7 +144,7 @@ func reach(ctx context.Context, lane publish.Lane) error {
 	return connect(ctx, lane.Destination)
 }
 
-// reachNATS waits until the connection stands and the stream is there.
+// reachNATS waits until the connection stands.
 func reachNATS(ctx context.Context, p publish.Publisher) error {
 	prober, ok := p.(publish.Prober)
 	if !ok {
