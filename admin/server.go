@@ -108,16 +108,27 @@ func (s *Server) Handler() http.Handler {
 		mux.Handle("GET /debug/pprof/profile", s.guard(RoleOperator, pprof.Profile))
 		mux.Handle("GET /debug/pprof/trace", s.guard(RoleOperator, pprof.Trace))
 	}
-	mux.Handle("/", s.guard(RoleViewer, func(w http.ResponseWriter, r *http.Request) {
+	nothing := s.guard(RoleViewer, func(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusNotFound, "there is nothing at "+r.URL.Path)
-	}))
+	})
+	mux.Handle("/", nothing)
 	base := strings.TrimSuffix(s.cfg.BasePath, "/")
 	if base == "" {
-		return mux
+		return secure(mux)
 	}
 	outer := http.NewServeMux()
 	outer.Handle(base+"/", http.StripPrefix(base, mux))
-	return outer
+	outer.Handle("/", nothing)
+	return secure(outer)
+}
+
+// secure keeps a browser from doing anything with an answer but showing it.
+func secure(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Security-Policy", "default-src 'none'")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		next.ServeHTTP(w, r)
+	})
 }
 
 func (s *Server) healthy(w http.ResponseWriter, r *http.Request) {
@@ -201,8 +212,6 @@ func problem(w http.ResponseWriter, status int, detail string) {
 func headers(w http.ResponseWriter, contentType string) {
 	h := w.Header()
 	h.Set("Content-Type", contentType)
-	h.Set("Content-Security-Policy", "default-src 'none'")
-	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-store")
 }
 

@@ -111,6 +111,26 @@ func TestProbes(t *testing.T) {
 	}
 }
 
+// No answer lets a browser do anything with it, and errors have one form, also
+// outside the base path.
+func TestEveryAnswerIsSecuredAndEveryErrorAProblem(t *testing.T) {
+	cfg := admin.DefaultConfig()
+	cfg.BasePath = "/notifier"
+	server := serve(t, cfg, &daemon{})
+	for path, want := range map[string]int{
+		"/notifier/-/healthy": 200, "/notifier/metrics": 200, "/notifier/api/v1/status": 200,
+		"/notifier/api/v1/nothing": 404, "/-/healthy": 404, "/": 404,
+	} {
+		status, _, header := ask(t, server, request{path: path})
+		if status != want || header.Get("Content-Security-Policy") != "default-src 'none'" || header.Get("X-Content-Type-Options") != "nosniff" {
+			t.Errorf("%s: status %d, headers %v", path, status, header)
+		}
+		if problem := header.Get("Content-Type") == "application/problem+json"; problem != (want == 404) {
+			t.Errorf("%s: status %d as %s", path, status, header.Get("Content-Type"))
+		}
+	}
+}
+
 // Names that somebody else's DNS can point here, and foreign pages, get nothing
 // but probes and metrics.
 func TestForeignHostsAndOrigins(t *testing.T) {
