@@ -62,9 +62,9 @@ func (s *Server) authenticate(w http.ResponseWriter, r *http.Request, role strin
 	if len(s.cfg.Tokens) == 0 {
 		return anonymous, true
 	}
-	given, bearer := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	scheme, given, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	for _, t := range s.cfg.Tokens {
-		if !bearer || !equalSecrets(given, t.Token.Reveal()) {
+		if !strings.EqualFold(scheme, "Bearer") || !equalSecrets(given, t.Token.Reveal()) {
 			continue
 		}
 		if role == RoleOperator && t.Role != RoleOperator {

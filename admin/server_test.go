@@ -202,6 +202,28 @@ func TestTokensAndRoles(t *testing.T) {
 	}
 }
 
+// The scheme of an Authorization header is a word without case.
+func TestBearerInAnyCase(t *testing.T) {
+	cfg := admin.DefaultConfig()
+	cfg.Tokens = []admin.Token{{Name: "ci", Token: secret.String("viewer-token"), Role: admin.RoleViewer}}
+	server := serve(t, cfg, &daemon{})
+	for header, want := range map[string]int{
+		"Bearer viewer-token": 200, "bearer viewer-token": 200, "Basic viewer-token": 401, "viewer-token": 401, "Bearer": 401,
+	} {
+		req := httptest.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+"/api/v1/status", nil)
+		req.RequestURI = "" // it is sent, not handled
+		req.Header.Set("Authorization", header)
+		resp, err := server.Client().Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if resp.StatusCode != want {
+			t.Errorf("%s: status %d, want %d", header, resp.StatusCode, want)
+		}
+	}
+}
+
 func TestErrorsAreProblems(t *testing.T) {
 	server := serve(t, admin.DefaultConfig(), &daemon{})
 	status, body, header := ask(t, server, request{path: "/api/v1/nothing"})
