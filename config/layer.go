@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"slices"
 	"strconv"
 
 	"github.com/knadh/koanf/providers/confmap"
@@ -115,6 +116,25 @@ var ofContext = map[string]string{
 	"url": "server", "creds": "creds", "nkey": "nkey", "user": "user", "password": "password", "token": "token",
 }
 
+// replaced are the keys that a destination does not inherit, because it says
+// otherwise where it connects or who it is: credentials are taken whole or not
+// at all, two halves of different ones open nothing.
+func replaced(own map[string]any) []string {
+	given := func(key string) bool { return own[key] != nil && own[key] != "" }
+	if given("context") {
+		return slices.Collect(maps.Keys(ofContext))
+	}
+	for way, others := range map[string][]string{
+		"creds": {"nkey", "user", "password", "token"}, "nkey": {"creds", "user", "password", "token"},
+		"user": {"creds", "nkey", "token"}, "token": {"creds", "nkey", "user", "password"},
+	} {
+		if given(way) {
+			return others
+		}
+	}
+	return nil
+}
+
 func (l *loader) destinations(top, file map[string]any) error {
 	nats, _ := top["nats"].(map[string]any)
 	nats = maps.Clone(nats)
@@ -125,11 +145,9 @@ func (l *loader) destinations(top, file map[string]any) error {
 		defaults := []map[string]any{encodeSection(publish.DefaultHTTP())}
 		if own["type"] == publish.TypeNATS {
 			inherited := maps.Clone(nats)
-			if context, _ := own["context"].(string); context != "" {
-				for key, tag := range ofContext {
-					inherited[tag] = ""
-					l.detached[join(path, key)] = true
-				}
+			for _, key := range replaced(own) {
+				inherited[ofContext[key]] = ""
+				l.detached[join(path, key)] = true
 			}
 			defaults = []map[string]any{encodeSection(publish.DefaultNATS()), inherited}
 			own = maps.Clone(own)

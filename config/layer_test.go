@@ -130,6 +130,8 @@ destinations:
   - {name: inherits, type: nats, subject: a}
   - {name: other-server, type: nats, subject: a, url: nats://c:3}
   - {name: other-context, type: nats, subject: a, context: prod, tls_first: true}
+  - {name: other-user, type: nats, subject: a, user: you}
+  - {name: other-way, type: nats, subject: a, token: t}
 `, config.Options{})
 	var got []publish.NATS
 	for _, d := range loaded.Config.Destinations {
@@ -142,6 +144,8 @@ destinations:
 		{Server: "nats://a:1,nats://b:2", User: "me", Password: signingSecret},
 		{Server: "nats://c:3", User: "me", Password: signingSecret},
 		{Context: "prod", TLSFirst: true},
+		{Server: "nats://a:1,nats://b:2", User: "you", Password: signingSecret},
+		{Server: "nats://a:1,nats://b:2", Token: "t"},
 	}
 	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b secret.String) bool { return a == b })); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
