@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"checkout-notifier/publish"
 	"checkout-notifier/rules"
@@ -96,7 +97,16 @@ func (l *loader) checkTemplate(path, text string, check func(string) error) {
 	unplaced := *at
 	unplaced.Line, unplaced.Column = 0, 0 // they are said as a place in the file
 	p.Message = path + ": " + scrub(unplaced.Error())
-	l.reportInside(path, p, at.Line, max(1, at.Column))
+	l.reportInside(path, p, at.Line, inRunes(text, at.Line, at.Column))
+}
+
+// inRunes turns a column in bytes, as templates count, into one in runes.
+func inRunes(text string, line, column int) int {
+	lines := strings.Split(text, "\n")
+	if line < 1 || line > len(lines) {
+		return 1
+	}
+	return 1 + utf8.RuneCountInString(lines[line-1][:min(max(0, column-1), len(lines[line-1]))])
 }
 
 // build makes what delivers out of a configuration without other mistakes, so
