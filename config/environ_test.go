@@ -136,6 +136,24 @@ admin: {pprof: "${PPROF}"}
 	}
 }
 
+// A device or a log in the place of a file must not fill the memory.
+func TestFilesAreBounded(t *testing.T) {
+	huge := filepath.Join(t.TempDir(), "huge")
+	if err := os.WriteFile(huge, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(huge, 17<<20); err != nil {
+		t.Fatal(err)
+	}
+	got := refused(t, "accounts: [{name: main, secret_key: '${file:"+huge+"}'}]\n", config.Options{})
+	if !strings.Contains(got, "reading the secret file "+huge+": it is larger than 16 MiB") {
+		t.Errorf("got %s", got)
+	}
+	if _, err := config.Load(config.Options{Path: huge}); err == nil || !strings.Contains(err.Error(), "it is larger than 16 MiB") {
+		t.Errorf("the configuration: %v", err)
+	}
+}
+
 func TestExpressionsAndTemplatesAreNotExpanded(t *testing.T) {
 	loaded := load(t, minimal+`destinations:
   - {name: hook, type: http, url: "https://shop.example", template: '{"a": "${KEY}"}'}

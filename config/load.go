@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -60,7 +61,7 @@ type Options struct {
 	// TLS files that are not there: for checks on another machine.
 	AllowMissingSecrets bool
 
-	// ReadFile and Glob stand in for os.ReadFile and filepath.Glob when set.
+	// ReadFile and Glob stand in for the system's when set.
 	ReadFile func(name string) ([]byte, error)
 	Glob     func(pattern string) ([]string, error)
 }
@@ -109,7 +110,7 @@ func Load(options Options) (*Loaded, error) {
 
 func newLoader(options Options) *loader {
 	if options.ReadFile == nil {
-		options.ReadFile = os.ReadFile
+		options.ReadFile = readFile
 	}
 	if options.Glob == nil {
 		options.Glob = filepath.Glob
@@ -125,6 +126,23 @@ func newLoader(options Options) *loader {
 		detached:  make(map[string]bool),
 		used:      make(map[string]bool),
 	}
+}
+
+// largestFile is more than any configuration or secret is; a device or a log
+// that was named instead must not fill the memory.
+const largestFile = 16 << 20
+
+func readFile(name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	content, err := io.ReadAll(io.LimitReader(f, largestFile+1))
+	if err == nil && len(content) > largestFile {
+		err = fmt.Errorf("it is larger than %d MiB", largestFile>>20)
+	}
+	return content, err
 }
 
 // load fills in the configuration from its layers. Its error is fatal: nothing
