@@ -23,6 +23,7 @@ import (
 
 // Store is the memory that a page is compared with and committed to.
 type Store interface {
+	Account(ctx context.Context, name string) (event.Account, bool, error)
 	Snapshots(ctx context.Context, account string, ids []string) (map[string]event.Snapshot, error)
 	Commit(ctx context.Context, tx *event.Tx) error
 }
@@ -67,6 +68,11 @@ func (p *Pipeline) Handle(ctx context.Context, page poller.Batch) (poller.Handle
 	if err != nil {
 		return poller.Handled{}, fmt.Errorf("reading snapshots of account %s: %w", page.Account.Name, err)
 	}
+	if len(snapshots) < len(ids) {
+		if err := p.remember(ctx, &page); err != nil {
+			return poller.Handled{}, err
+		}
+	}
 	tx := &event.Tx{Account: page.Account.Name}
 	var handled poller.Handled
 	for i := range page.Looks {
@@ -92,6 +98,20 @@ func (p *Pipeline) Handle(ctx context.Context, page poller.Batch) (poller.Handle
 	}
 	p.observer.Committed(tx.Events, tx.Deliveries)
 	return handled, nil
+}
+
+// remember brings up to date what the page's account has forgotten: sessions are
+// pruned while the poller runs, and one that turns up again is not new. It comes
+// after the snapshots were read, so that none can be pruned in between unnoticed.
+func (p *Pipeline) remember(ctx context.Context, page *poller.Batch) error {
+	stored, _, err := p.store.Account(ctx, page.Account.Name)
+	if err != nil {
+		return fmt.Errorf("reading account %s: %w", page.Account.Name, err)
+	}
+	if stored.ForgottenBefore.After(page.Account.ForgottenBefore) {
+		page.Account.ForgottenBefore = stored.ForgottenBefore
+	}
+	return nil
 }
 
 // Vanish records that sessions are no longer watched because the API no longer

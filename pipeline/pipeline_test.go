@@ -35,6 +35,10 @@ type memory struct {
 
 var errCrash = errors.New("the process died")
 
+func (m *memory) Account(_ context.Context, name string) (event.Account, bool, error) {
+	return event.Account{Name: name}, true, nil
+}
+
 func (m *memory) Snapshots(_ context.Context, _ string, ids []string) (map[string]event.Snapshot, error) {
 	found := make(map[string]event.Snapshot)
 	for _, id := range ids {
@@ -210,6 +214,30 @@ func TestForgottenSessionsAreRecordedSilently(t *testing.T) {
 	}
 	if got := types(m.events); !slices.Equal(got, []string{"completed", "paid", "fulfillable"}) {
 		t.Errorf("events = %v", got)
+	}
+}
+
+// A session that is pruned while the poller runs, which knows the account as it
+// was before, is not new when the list shows it again.
+func TestPrunedSessionsAreRecordedSilently(t *testing.T) {
+	store := openStore(t)
+	ctx := t.Context()
+	if err := store.SaveAccount(ctx, event.Account{Name: "main", Low: t0.Add(90 * 24 * time.Hour)}); err != nil {
+		t.Fatal(err)
+	}
+	p := newPipeline(t, store, everything())
+	paid := session(t, "cs_1", "complete", "paid", "")
+	if _, err := p.Handle(ctx, batch(0, paid)); err != nil {
+		t.Fatal(err)
+	}
+	later := t0.Add(60 * 24 * time.Hour)
+	pruned, err := store.Prune(ctx, state.PrunePolicy{CreatedBefore: later, LookedBefore: later})
+	if err != nil || pruned.Sessions != 1 {
+		t.Fatalf("pruned %+v, %v", pruned, err)
+	}
+	handled, err := p.Handle(ctx, batch(time.Minute, paid))
+	if err != nil || handled.Events != 0 {
+		t.Errorf("it was announced again: %+v, %v", handled, err)
 	}
 }
 
