@@ -20,6 +20,10 @@ type PrunePolicy struct {
 	// before CreatedBefore and last looked at before LookedBefore; both must lie
 	// outside every window of its account, and both must be set.
 	CreatedBefore, LookedBefore time.Time
+	// Reach is how far below the low-water mark of an account its windows reach:
+	// a session created there or later stays, whatever the clock says, because
+	// others beside it may not have been seen yet and must not count as forgotten.
+	Reach time.Duration
 }
 
 // Pruned is what a Prune removed.
@@ -40,7 +44,7 @@ const (
 // attempts, events without deliveries, and sessions that can change no more.
 // What is pending or dead stays, with its event. When sessions go, their
 // account's ForgottenBefore is raised behind them in the same transaction;
-// those of an account that was never saved stay. It works in small transactions
+// those of an account without a low-water mark stay. It works in small transactions
 // and stops between them when ctx ends; what it removed by then is returned with
 // the error.
 func (s *Store) Prune(ctx context.Context, policy PrunePolicy) (Pruned, error) {
@@ -50,7 +54,7 @@ func (s *Store) Prune(ctx context.Context, policy PrunePolicy) (Pruned, error) {
 		steps = append(steps, &deliveryPruner{before: policy.Before}, &eventPruner{before: policy.Before})
 	}
 	if !policy.CreatedBefore.IsZero() && !policy.LookedBefore.IsZero() {
-		steps = append(steps, &sessionPruner{created: policy.CreatedBefore, looked: policy.LookedBefore})
+		steps = append(steps, &sessionPruner{created: policy.CreatedBefore, looked: policy.LookedBefore, reach: policy.Reach})
 	}
 	for _, p := range steps {
 		if err := s.prune(ctx, p, &pruned); err != nil {

@@ -10,10 +10,36 @@ import (
 )
 
 // sessionPruner walks the sessions of each account from the oldest on.
-type sessionPruner struct{ created, looked time.Time }
+type sessionPruner struct {
+	created, looked time.Time
+	reach           time.Duration
+	borders         map[string]time.Time // by account, as the transaction at hand shows it
+}
+
+// border returns the time before which a session of an account must have been
+// created: zero for an account of which no chain was ever complete, or that was
+// never saved, so that nothing could remember that its sessions are forgotten.
+func (p *sessionPruner) border(tx *bolt.Tx, name string) (time.Time, error) {
+	if border, known := p.borders[name]; known {
+		return border, nil
+	}
+	account, _, err := readAccount(tx, name)
+	if err != nil {
+		return time.Time{}, err
+	}
+	border := p.created
+	if account.Low.IsZero() {
+		border = time.Time{}
+	} else if reached := account.Low.Add(-p.reach); reached.Before(border) {
+		border = reached
+	}
+	p.borders[name] = border
+	return border, nil
+}
 
 // find leaves an account at the first session that is too young.
 func (p *sessionPruner) find(tx *bolt.Tx, from []byte) (keys [][]byte, next []byte, err error) {
+	p.borders = make(map[string]time.Time)
 	var past []byte // prefix of an account of which only young sessions are left
 	keys, next, err = scan(tx.Bucket(bucketSessions), from, func(key, _ []byte) (bool, bool, error) {
 		take, young, err := p.old(tx, key)
@@ -49,21 +75,20 @@ func (p *sessionPruner) old(tx *bolt.Tx, key []byte) (old, young bool, err error
 	if !ok || !ok2 {
 		return false, false, inconsistent(tx.DB().Path(), "a key of sessions is unreadable")
 	}
-	if !created.Before(p.created) {
-		return false, true, nil
-	}
-	if tx.Bucket(bucketAccounts).Get([]byte(account)) == nil {
-		return false, false, nil
+	border, err := p.border(tx, account)
+	if err != nil || !created.Before(border) {
+		return false, err == nil, err
 	}
 	t, err := decodeTracked(id, tx.Bucket(bucketIndex).Get(indexKey(account, id)))
 	if err != nil {
 		return false, false, inconsistent(tx.DB().Path(), "index row of session %s: %v", id, err)
 	}
 	done := t.Watch.Is(event.Settled) || t.Watch.Is(event.GivenUp) || t.Watch.Is(event.Vanished)
-	return done && !t.Held && t.Created.Before(p.created) && t.LookedAt.Before(p.looked), false, nil
+	return done && !t.Held && t.Created.Before(border) && t.LookedAt.Before(p.looked), false, nil
 }
 
 func (p *sessionPruner) remove(b *batch, keys [][]byte, pruned *Pruned) error {
+	p.borders = make(map[string]time.Time)
 	newest := make(map[string]time.Time) // created, by account
 	for _, key := range keys {
 		if b.get(bucketSessions, key) == nil {

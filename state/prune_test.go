@@ -28,7 +28,7 @@ func TestPruneRemovesOnlyWhatIsOld(t *testing.T) {
 	tx.Snapshots[3].Watch = event.Watched
 	tx.Snapshots[4].LookedAt = start.Add(time.Hour)
 	commit(t, s, tx)
-	if err := s.SaveAccount(ctx, event.Account{Name: "main"}); err != nil {
+	if err := s.SaveAccount(ctx, event.Account{Name: "main", Low: start.Add(time.Hour)}); err != nil {
 		t.Fatal(err)
 	}
 	for i, d := range tx.Deliveries {
@@ -86,7 +86,7 @@ func TestPruneAccountByAccount(t *testing.T) {
 		}
 		commit(t, s, tx)
 		if account != "b" {
-			if err := s.SaveAccount(ctx, event.Account{Name: account}); err != nil {
+			if err := s.SaveAccount(ctx, event.Account{Name: account, Low: start.Add(time.Hour)}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -98,6 +98,42 @@ func TestPruneAccountByAccount(t *testing.T) {
 	counts, err := s.SessionCounts(ctx)
 	if err != nil || counts["a"][event.Vanished] != 2 || counts["b"][event.Vanished] != 3 || counts["dd"][event.Vanished] != 2 {
 		t.Errorf("left %v, %v", counts, err)
+	}
+}
+
+// TestPruneStaysBelowTheLowWaterMark: after a long stop, and under a clock that
+// runs ahead, sessions are old that stand where the next pass looks for others.
+func TestPruneStaysBelowTheLowWaterMark(t *testing.T) {
+	ctx := context.Background()
+	s := newStore(t)
+	tx := &event.Tx{Account: "main"}
+	for i, created := range []time.Time{start, start.Add(30 * time.Minute), start.Add(time.Hour)} {
+		one := snapshot(fmt.Sprint("cs_", i), created)
+		one.Watch = event.Settled
+		tx.Snapshots = append(tx.Snapshots, one)
+	}
+	commit(t, s, tx)
+	year := start.AddDate(1, 0, 0)
+	policy := state.PrunePolicy{CreatedBefore: year, LookedBefore: year, Reach: 30 * time.Minute}
+	for _, step := range []struct {
+		low       time.Time
+		sessions  int
+		forgotten time.Time
+	}{
+		{time.Time{}, 0, time.Time{}}, // the first chain is not complete
+		{start.Add(time.Hour), 1, start.Add(time.Millisecond)},
+		{start.Add(2 * time.Hour), 2, start.Add(time.Hour + time.Millisecond)},
+	} {
+		if err := s.SaveAccount(ctx, event.Account{Name: "main", Low: step.low}); err != nil {
+			t.Fatal(err)
+		}
+		pruned, err := s.Prune(ctx, policy)
+		if err != nil || pruned.Sessions != step.sessions {
+			t.Errorf("low-water mark %v: pruned %+v, %v", step.low, pruned, err)
+		}
+		if account, _, err := s.Account(ctx, "main"); err != nil || !account.ForgottenBefore.Equal(step.forgotten) {
+			t.Errorf("low-water mark %v: forgotten before %v, %v", step.low, account.ForgottenBefore, err)
+		}
 	}
 }
 
@@ -117,7 +153,7 @@ func TestPruneProperty(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer s.Close()
-		if err := s.SaveAccount(ctx, event.Account{Name: "main"}); err != nil {
+		if err := s.SaveAccount(ctx, event.Account{Name: "main", Low: start.Add(time.Hour)}); err != nil {
 			t.Fatal(err)
 		}
 		moment := func(what string) time.Time {

@@ -229,7 +229,8 @@ func (d *daemon) pruneLoop(ctx context.Context) error {
 }
 
 // prune removes what is past its retention. Sessions stay as long as any window
-// of any account reaches them.
+// of any account reaches them: those that end now, and those that end at the
+// low-water mark of an account that was not polled for long.
 func (d *daemon) prune(ctx context.Context) (state.Pruned, error) {
 	window := poller.Window
 	for _, a := range d.cfg.Accounts {
@@ -241,7 +242,7 @@ func (d *daemon) prune(ctx context.Context) (state.Pruned, error) {
 	if cutoff.Before(created) {
 		created = cutoff
 	}
-	return d.store.Prune(ctx, state.PrunePolicy{Before: cutoff, CreatedBefore: created, LookedBefore: cutoff})
+	return d.store.Prune(ctx, state.PrunePolicy{Before: cutoff, CreatedBefore: created, LookedBefore: cutoff, Reach: window})
 }
 
 func names[T any](list []T, name func(T) string) []string {
