@@ -97,16 +97,22 @@ func readEvent(tx *bolt.Tx, sequence uint64) (event.Event, error) {
 
 // withAttempts counts an attempt that was begun and whose result is not known.
 func withAttempts(tx *bolt.Tx, r record) event.Delivery {
-	prefix := sequenceKey(r.sequence)
+	r.Attempts = max(r.Attempts, lastAttempt(tx, r.sequence))
+	return r.Delivery
+}
+
+// lastAttempt returns the highest number of a delivery's attempts on record, 0
+// if there are none.
+func lastAttempt(tx *bolt.Tx, sequence uint64) int {
 	c := tx.Bucket(bucketAttempts).Cursor()
-	key, _ := c.Seek(sequenceKey(r.sequence + 1))
+	key, _ := c.Seek(sequenceKey(sequence + 1))
 	if key == nil {
 		key, _ = c.Last()
 	} else {
 		key, _ = c.Prev()
 	}
-	if bytes.HasPrefix(key, prefix) {
-		r.Attempts = max(r.Attempts, attemptNumber(key))
+	if !bytes.HasPrefix(key, sequenceKey(sequence)) {
+		return 0
 	}
-	return r.Delivery
+	return attemptNumber(key)
 }

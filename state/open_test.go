@@ -308,6 +308,19 @@ func TestVerifySeesWhatBboltCannot(t *testing.T) {
 			key, _ := tx.Bucket([]byte("deliveries")).Cursor().First()
 			return tx.Bucket([]byte("deliveries")).Put(append([]byte(nil), key...), []byte("12345678{"))
 		},
+		"an account unreadable": func(tx *bolt.Tx) error {
+			return tx.Bucket([]byte("accounts")).Put([]byte("main"), []byte("{"))
+		},
+		"an account under another's name": func(tx *bolt.Tx) error {
+			return tx.Bucket([]byte("accounts")).Put([]byte("other"), []byte(`{"name":"main"}`))
+		},
+		"a sequence that is given out twice": func(tx *bolt.Tx) error {
+			return tx.Bucket([]byte("events")).SetSequence(1)
+		},
+		"an attempt lost": func(tx *bolt.Tx) error {
+			key, _ := tx.Bucket([]byte("attempts")).Cursor().First()
+			return tx.Bucket([]byte("attempts")).Delete(append([]byte(nil), key...))
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path, _ := sample(t)

@@ -14,9 +14,9 @@ import (
 
 // Verify reads the whole file and checks bbolt's structure and what this
 // package promises: every row is readable, every index names what it should and
-// nothing else, every counter is right, and no delivery is parked that nothing
-// would wake. It holds writers up meanwhile. The error is ErrDamaged and names
-// the first things that are wrong.
+// nothing else, every counter is right, the last attempt of every delivery is
+// on record, and no delivery is parked that nothing would wake. It holds writers
+// up meanwhile. The error is ErrDamaged and names the first things that are wrong.
 func (s *Store) Verify(ctx context.Context) error {
 	err := s.verify(ctx)
 	if err != nil {
@@ -86,7 +86,7 @@ func (v *verifier) expect(bucket, key, value []byte, format string, arguments ..
 }
 
 func (v *verifier) run() error {
-	for _, check := range []func() error{v.sessions, v.events, v.deliveries, v.attempts, v.order, v.states, v.totals} {
+	for _, check := range []func() error{v.accounts, v.sessions, v.events, v.deliveries, v.attempts, v.order, v.states, v.totals} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -103,6 +103,22 @@ func (v *verifier) each(bucket []byte, fn func(key, value []byte)) error {
 		}
 		fn(key, value)
 		return nil
+	})
+}
+
+// sequence checks that a row's sequence will not be given out again.
+func (v *verifier) sequence(bucket, key []byte) {
+	if last := v.tx.Bucket(bucket).Sequence(); lastSequence(key) > last {
+		v.report("row %d of %s lies behind its last sequence %d", lastSequence(key), bucket, last)
+	}
+}
+
+func (v *verifier) accounts() error {
+	return v.each(bucketAccounts, func(name, row []byte) {
+		var account event.Account
+		if err := json.Unmarshal(row, &account); err != nil || account.Name != string(name) {
+			v.report("account %s is unreadable: %v", name, err)
+		}
 	})
 }
 
@@ -146,6 +162,7 @@ func (v *verifier) events() error {
 			v.report("event %d: %v", lastSequence(key), err)
 			return
 		}
+		v.sequence(bucketEvents, key)
 		v.expect(bucketEventIDs, []byte(e.ID), key, "event %s", e.ID)
 	})
 }
@@ -157,11 +174,15 @@ func (v *verifier) deliveries() error {
 			v.report("delivery %d: %v", lastSequence(key), err)
 			return
 		}
+		v.sequence(bucketDeliveries, key)
 		v.expect(bucketDeliveryIDs, []byte(r.ID), key, "delivery %s", r.ID)
 		v.expect(bucketFanOut, appendSequence(sequenceKey(r.event), r.sequence), nil, "delivery %s", r.ID)
 		owner := v.tx.Bucket(bucketEventIDs).Get([]byte(r.EventID))
 		if owner == nil || lastSequence(owner) != r.event {
 			v.report("the event of delivery %s is missing", r.ID)
+		}
+		if last := lastAttempt(v.tx, r.sequence); last < r.Attempts {
+			v.report("delivery %s had %d attempts, and the last on record is %d", r.ID, r.Attempts, last)
 		}
 		v.status(&r)
 	})
