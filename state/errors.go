@@ -80,7 +80,7 @@ func readOnly(path string, cause error) error {
 
 func diskFull(path string, cause error) error {
 	return &fault{kind: ErrDiskFull, cause: cause, message: fmt.Sprintf(
-		"no space left for state file %s (%v): nothing was lost; make room on that disk, writing goes on by itself", path, reason(cause))}
+		"no space left for state file %s (%v): nothing was lost; make room on that disk: a running notifier goes on by itself, one that did not start is to be started again", path, reason(cause))}
 }
 
 // reason leaves out the path, which the message has already.

@@ -162,7 +162,24 @@ func fillMount(path string) error {
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=1m"); err != nil {
 		return err
 	}
-	return fillDisk(path, func() error { return syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_REMOUNT, "size=64m") })
+	if err := fillDisk(path, func() error { return syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_REMOUNT, "size=64m") }); err != nil {
+		return err
+	}
+	// Now there is room for the root and one empty file.
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=4k,nr_inodes=2"); err != nil {
+		return err
+	}
+	return startOnFullDisk(path)
+}
+
+// startOnFullDisk opens a store for which there is no room at all.
+func startOnFullDisk(path string) error {
+	for _, at := range []string{path, filepath.Join(path+".d", "notifier.db")} {
+		if err := openOnly(at); !errors.Is(err, state.ErrDiskFull) || !strings.Contains(err.Error(), "start") {
+			return fmt.Errorf("opening %s on a full disk: %w", at, err)
+		}
+	}
+	return nil
 }
 
 // fillDisk commits until there is no room, makes room and goes on.

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -89,6 +90,9 @@ func openLocked(ctx context.Context, path string, toRead bool, deadline time.Tim
 		flags = os.O_RDONLY
 	}
 	for {
+		if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() { // opening a pipe could block
+			return nil, directory(path, errors.New("it is a directory, a pipe or a device, and a file is expected"))
+		}
 		file, err := os.OpenFile(path, flags, 0o600)
 		if err != nil {
 			return nil, fileError(path, toRead, err)
@@ -135,14 +139,16 @@ func fileError(path string, toRead bool, err error) error {
 		return fmt.Errorf("opening state file: %w", err)
 	case errors.Is(err, fs.ErrPermission) || isErrno(err, errReadOnlySystem):
 		return readOnly(path, err)
-	}
-	if info, statErr := os.Stat(path); statErr == nil && info.IsDir() {
-		return directory(path, errors.New("it is a directory, and a file is expected"))
+	case isErrno(err, syscall.ENOENT, syscall.ENOTDIR, syscall.ELOOP, syscall.ENAMETOOLONG):
+		return directory(path, err)
 	}
 	return fmt.Errorf("opening state file: %w", classify(path, err))
 }
 
 func directory(dir string, err error) error {
+	if isErrno(err, syscall.ENOSPC, syscall.EDQUOT) {
+		return diskFull(dir, err)
+	}
 	return &fault{kind: ErrDirectory, cause: err, message: fmt.Sprintf(
 		"state directory %s cannot be used (%v): create it for this user, or choose another state.path", dir, reason(err))}
 }
@@ -156,8 +162,6 @@ func (s *Store) inspect(file *os.File, toRead bool) (sound bool, err error) {
 	switch {
 	case err != nil:
 		return false, s.openError(err)
-	case !info.Mode().IsRegular():
-		return false, directory(s.path, errors.New("it is not a regular file"))
 	case info.Size() == 0 && toRead:
 		return false, fileError(s.path, true, fs.ErrNotExist)
 	case info.Size() == 0:

@@ -9,11 +9,27 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"checkout-notifier/state"
 )
+
+// TestPathsThatLeadNowhere: each is refused by name, and a pipe holds nobody up.
+func TestPathsThatLeadNowhere(t *testing.T) {
+	dir := t.TempDir()
+	pipe, loop, dangling := filepath.Join(dir, "pipe"), filepath.Join(dir, "loop"), filepath.Join(dir, "dangling")
+	err := errors.Join(syscall.Mkfifo(pipe, 0o600), os.Symlink(loop, loop), os.Symlink(filepath.Join(dir, "missing", "notifier.db"), dangling))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{pipe, loop, dangling, filepath.Join(dir, strings.Repeat("x", 300)), "/dev/null"} {
+		wants(t, open(t.Context(), state.Config{Path: path}), state.ErrDirectory, path, "choose another state.path")
+	}
+	_, err = state.OpenReadOnly(t.Context(), state.Config{Path: pipe})
+	wants(t, err, state.ErrDirectory, pipe)
+}
 
 func TestHeldFile(t *testing.T) {
 	cfg := config(t)

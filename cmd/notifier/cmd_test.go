@@ -42,6 +42,7 @@ func TestExitCodes(t *testing.T) {
 		{fmt.Errorf("opening: %w", state.ErrHeld), exitInvalid},
 		{fmt.Errorf("opening: %w", state.ErrDamaged), exitInvalid},
 		{fmt.Errorf("opening: %w", state.ErrNewer), exitInvalid},
+		{fmt.Errorf("%w: %w", poller.ErrUnreachable, state.ErrDiskFull), exitInvalid},
 		{poller.ErrRebound, exitInvalid},
 		{fmt.Errorf("account main: %w", poller.ErrUnreachable), exitUnreachable},
 		{admin.ErrNotFound, exitNotFound},
@@ -161,6 +162,25 @@ func TestVaultNotesOnlyWhatIsFinal(t *testing.T) {
 	_ = v.note(fmt.Errorf("committing: %w", state.ErrUncertain))
 	if err := v.watch(t.Context()); !errors.Is(err, state.ErrUncertain) {
 		t.Errorf("watch = %v, want ErrUncertain", err)
+	}
+}
+
+// Without a daemon a file that none can run on is what is wrong, not the daemon.
+func TestStatusOfADamagedFile(t *testing.T) {
+	dir := t.TempDir()
+	path, source := filepath.Join(dir, "notifier.db"), filepath.Join(dir, "notifier.yaml")
+	text := fmt.Sprintf(`version: 1
+accounts: [{name: main, secret_key: sk_test_x}]
+state: {path: %s}
+admin: {listen: "127.0.0.1:1"}
+destinations: [{name: hook, type: http, url: "http://127.0.0.1:1/"}]
+rules: [{name: all, events: [paid], to: [hook]}]
+`, path)
+	if err := errors.Join(os.WriteFile(path, []byte("no database"), 0o600), os.WriteFile(source, []byte(text), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, stderr := run(t, "status", "-c", source); code != exitInvalid || !strings.Contains(stderr, "is damaged") {
+		t.Errorf("exit code %d: %s", code, stderr)
 	}
 }
 
