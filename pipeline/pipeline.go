@@ -94,7 +94,7 @@ func (p *Pipeline) Handle(ctx context.Context, page poller.Batch) (poller.Handle
 		return handled, nil
 	}
 	if err := p.store.Commit(ctx, tx); err != nil {
-		return poller.Handled{}, fmt.Errorf("committing a page of account %s: %w", page.Account.Name, err)
+		return poller.Handled{}, err
 	}
 	p.observer.Committed(tx.Events, tx.Deliveries)
 	return handled, nil
@@ -106,7 +106,7 @@ func (p *Pipeline) Handle(ctx context.Context, page poller.Batch) (poller.Handle
 func (p *Pipeline) remember(ctx context.Context, page *poller.Batch) error {
 	stored, _, err := p.store.Account(ctx, page.Account.Name)
 	if err != nil {
-		return fmt.Errorf("reading account %s: %w", page.Account.Name, err)
+		return err
 	}
 	if stored.ForgottenBefore.After(page.Account.ForgottenBefore) {
 		page.Account.ForgottenBefore = stored.ForgottenBefore
