@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -162,6 +163,49 @@ func TestVaultNotesOnlyWhatIsFinal(t *testing.T) {
 	_ = v.note(fmt.Errorf("committing: %w", state.ErrUncertain))
 	if err := v.watch(t.Context()); !errors.Is(err, state.ErrUncertain) {
 		t.Errorf("watch = %v, want ErrUncertain", err)
+	}
+}
+
+// Damage that shows in reading ends the daemon too: there is nothing it could do.
+func TestVaultNotesDamageInReading(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "notifier.db")
+	store, err := state.Open(t.Context(), state.Config{Path: path}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	size, err := store.Size()
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const metas = 2 * 4096
+	_, err = file.WriteAt(make([]byte, size-metas), metas)
+	if err := errors.Join(err, file.Close()); err != nil {
+		t.Fatal(err)
+	}
+	for name, read := range map[string]func(*vault) error{
+		"destinations": func(v *vault) error { _, err := v.Destinations(t.Context()); return err },
+		"due":          func(v *vault) error { _, _, err := v.Due(t.Context(), "hook", time.Now(), 1, nil); return err },
+		"snapshots":    func(v *vault) error { _, err := v.Snapshots(t.Context(), "main", []string{"cs_1"}); return err },
+		"account":      func(v *vault) error { _, _, err := v.Account(t.Context(), "main"); return err },
+		"tracked":      func(v *vault) error { _, err := v.Tracked(t.Context(), "main"); return err },
+		"prune": func(v *vault) error {
+			_, err := v.Prune(t.Context(), state.PrunePolicy{Before: time.Now()})
+			return err
+		},
+	} {
+		v := newVault(store)
+		if err := read(v); !errors.Is(err, state.ErrDamaged) {
+			t.Errorf("%s = %v, want ErrDamaged", name, err)
+			continue
+		}
+		if err := v.watch(t.Context()); !errors.Is(err, state.ErrDamaged) {
+			t.Errorf("after %s, watch = %v, want ErrDamaged", name, err)
+		}
 	}
 }
 

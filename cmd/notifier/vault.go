@@ -4,14 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"checkout-notifier/event"
 	"checkout-notifier/state"
 )
 
-// vault is the store as the stages write to it. An error after which the file
-// takes no more writes until it is opened again ends the daemon: whoever
-// supervises it starts it anew, which is all that helps and loses nothing.
+// vault is the store as the stages see it. An error after which the file takes no
+// more writes until it is opened again ends the daemon: whoever supervises it
+// starts it anew, which is all that helps and loses nothing. So does damage, in
+// whatever call it shows: nothing more is to be built on it.
 type vault struct {
 	*state.Store
 	broken chan error // holds the first such error
@@ -23,7 +25,7 @@ func newVault(store *state.Store) *vault { return &vault{Store: store, broken: m
 func (v *vault) watch(ctx context.Context) error {
 	select {
 	case err := <-v.broken:
-		return fmt.Errorf("the daemon ends because its store takes no more writes: %w", err)
+		return fmt.Errorf("the daemon ends because its store cannot go on: %w", err)
 	case <-ctx.Done():
 		return nil
 	}
@@ -64,9 +66,39 @@ func (v *vault) Tracked(ctx context.Context, account string) ([]event.Tracked, e
 	var rows []event.Tracked
 	for row, err := range v.Index(ctx, account) {
 		if err != nil {
-			return nil, err
+			return nil, v.note(err)
 		}
 		rows = append(rows, row)
 	}
 	return rows, nil
+}
+
+// Account implements poller.Tracker and pipeline.Store.
+func (v *vault) Account(ctx context.Context, name string) (event.Account, bool, error) {
+	account, known, err := v.Store.Account(ctx, name)
+	return account, known, v.note(err)
+}
+
+// Snapshots implements pipeline.Store.
+func (v *vault) Snapshots(ctx context.Context, account string, ids []string) (map[string]event.Snapshot, error) {
+	snapshots, err := v.Store.Snapshots(ctx, account, ids)
+	return snapshots, v.note(err)
+}
+
+// Due implements publish.Outbox.
+func (v *vault) Due(ctx context.Context, destination string, now time.Time, limit int, skip func(deliveryID string) bool) ([]event.Job, time.Time, error) {
+	jobs, next, err := v.Store.Due(ctx, destination, now, limit, skip)
+	return jobs, next, v.note(err)
+}
+
+// Destinations implements publish.Outbox.
+func (v *vault) Destinations(ctx context.Context) ([]event.DestinationState, error) {
+	states, err := v.Store.Destinations(ctx)
+	return states, v.note(err)
+}
+
+// Prune removes what a policy calls old.
+func (v *vault) Prune(ctx context.Context, policy state.PrunePolicy) (state.Pruned, error) {
+	pruned, err := v.Store.Prune(ctx, policy)
+	return pruned, v.note(err)
 }
