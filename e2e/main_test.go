@@ -4,10 +4,13 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
+	"sync"
 	"testing"
 )
 
@@ -21,8 +24,29 @@ const parallelTests = 8
 // seedFlag decides about everything random in the test worlds.
 var seedFlag = flag.Uint64("seed", 1, "seed of sessions, faults, traffic and moments to kill")
 
-// binary is the program under test; TestMain sets it before any test runs.
+// binary is the program under test; TestMain sets it before any test runs. Tests
+// ask program for it.
 var binary string
+
+// program returns the path of the binary. It looks at what the binary was built
+// from, for the cache of test results: that knows the files which a test opened,
+// not that it builds a program, and would answer for one that was changed.
+func program(t *testing.T) string {
+	t.Helper()
+	if err := lookAtSources(); err != nil {
+		t.Fatalf("looking at the sources: %v", err)
+	}
+	return binary
+}
+
+var lookAtSources = sync.OnceValue(func() error {
+	return filepath.WalkDir("..", func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && entry.IsDir() && path != ".." && strings.HasPrefix(entry.Name(), ".") {
+			return filepath.SkipDir
+		}
+		return err
+	})
+})
 
 func TestMain(m *testing.M) { os.Exit(testMain(m)) }
 

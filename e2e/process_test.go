@@ -62,7 +62,7 @@ type process struct {
 func start(t *testing.T, dir string, env []string, args ...string) *process {
 	t.Helper()
 	p := &process{t: t, stdout: newCapture(), stderr: newCapture(), done: make(chan struct{})}
-	p.cmd = exec.Command(binary, args...)
+	p.cmd = exec.Command(program(t), args...)
 	p.cmd.Dir, p.cmd.Env = dir, append(cleanEnvironment(), env...)
 	p.cmd.Stdout, p.cmd.Stderr = p.stdout, p.stderr
 	if err := p.cmd.Start(); err != nil {

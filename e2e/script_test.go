@@ -19,12 +19,13 @@ import (
 // which demands an exit code.
 func TestScripts(t *testing.T) {
 	t.Parallel()
+	directory := filepath.Dir(program(t))
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(e *testscript.Env) error {
-			e.Setenv("PATH", filepath.Dir(binary)+string(os.PathListSeparator)+e.Getenv("PATH"))
+			e.Setenv("PATH", directory+string(os.PathListSeparator)+e.Getenv("PATH"))
 			e.Vars = append(e.Vars, raceOptions)
 			return nil
 		},
