@@ -31,6 +31,19 @@ func TestPathsThatLeadNowhere(t *testing.T) {
 	wants(t, err, state.ErrDirectory, pipe)
 }
 
+// TestSizeOfARemovedFile: the status must answer whatever happens to the path.
+func TestSizeOfARemovedFile(t *testing.T) {
+	cfg := config(t)
+	s := openStore(t, cfg)
+	want, err := s.Size()
+	if err := errors.Join(err, os.Remove(cfg.Path)); err != nil {
+		t.Fatal(err)
+	}
+	if size, err := s.Size(); err != nil || size != want {
+		t.Errorf("Size = %d, %v, want %d", size, err, want)
+	}
+}
+
 func TestHeldFile(t *testing.T) {
 	cfg := config(t)
 	openStore(t, cfg).Close()

@@ -60,7 +60,7 @@ func (s *Store) Path() string { return s.path }
 
 // Size returns the size of the file in bytes.
 func (s *Store) Size() (int64, error) {
-	info, err := os.Stat(s.path)
+	info, err := s.file.Stat()
 	if err != nil {
 		return 0, fmt.Errorf("reading the size of the state file: %w", err)
 	}
