@@ -6,6 +6,8 @@ import (
 	"hash/fnv"
 	"maps"
 	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"testing"
 	"time"
@@ -16,7 +18,7 @@ import (
 )
 
 var (
-	killRounds = flag.Int("kill.rounds", 60, "how often the daemon is killed")
+	killRounds = flag.Int("kill.rounds", 100, "how often the daemon is killed")
 	killLife   = flag.Duration("kill.life", 700*time.Millisecond, "longest life of a daemon before it is killed")
 )
 
@@ -35,10 +37,31 @@ func shaky(r simulator.Received) simulator.Response {
 	return simulator.Response{}
 }
 
+// moments is told when the daemon has something to write down: a page was
+// answered, or a request was received.
+type moments chan struct{}
+
+func (m moments) happened() {
+	select {
+	case m <- struct{}{}:
+	default:
+	}
+}
+
 // killWorld is a world under traffic with a receiver that stumbles and a stream.
-func killWorld(t *testing.T) (*world, *bus) {
+func killWorld(t *testing.T) (*world, *bus, moments) {
 	t.Helper()
-	w := newWorld(t, shaky)
+	m := make(moments)
+	w := newWorld(t, func(r simulator.Received) simulator.Response {
+		defer m.happened()
+		return shaky(r)
+	})
+	api := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		w.api.ServeHTTP(rw, r)
+		m.happened()
+	}))
+	t.Cleanup(api.Close)
+	w.accounts[0]["base_url"] = api.URL
 	b := newBus(t)
 	w.destinations[0]["timeout"] = "150ms"
 	w.destinations[0]["retry"] = object{"schedule": slices.Repeat([]string{"50ms"}, 20)}
@@ -49,11 +72,11 @@ func killWorld(t *testing.T) (*world, *bus) {
 	w.rules = []object{{"name": "all", "events": []string{"*"}, "to": []string{"hook", "bus"}}}
 	w.poll["tuning"] = object{"page_size": 10, "hot_age": "1s", "warm_every": "300ms", "unpaid_every": "300ms"}
 	w.rest["nats"] = object{"url": b.url}
-	return w, b
+	return w, b, m
 }
 
 func TestKill(t *testing.T) {
-	w, b := killWorld(t)
+	w, b, m := killWorld(t)
 	if code, _ := w.once(); code != 0 { // fixes the account's start
 		t.Fatalf("the first pass: exit code %d", code)
 	}
@@ -61,8 +84,12 @@ func TestKill(t *testing.T) {
 	stopTraffic := w.traffic(simulator.Traffic{Seed: w.seed, Rate: 12, Duration: 3 * time.Second, Scale: 6})
 	began := time.Now()
 	reached := 0
-	for range *killRounds {
-		if w.killRound(rng) {
+	for round := range *killRounds {
+		aimed := m
+		if round%2 == 0 {
+			aimed = nil
+		}
+		if w.killRound(rng, aimed) {
 			reached++
 		}
 	}
@@ -88,17 +115,34 @@ func TestKill(t *testing.T) {
 	t.Logf("%d sessions, %d requests, %d deliveries", len(w.truth()), len(requests), len(firstReceptions(requests)))
 }
 
-// killRound lets a daemon live for a moment and says whether it got to work.
-func (w *world) killRound(rng *rand.Rand) bool {
+// aim is how long after a moment the daemon is killed at the latest: by then it
+// has written down what came of it.
+const aim = 6 * time.Millisecond
+
+// killRound lets a daemon live for a moment and says whether it got to work. It
+// is killed at any time, or shortly after one of its first moments.
+func (w *world) killRound(rng *rand.Rand, aimed moments) bool {
 	w.t.Helper()
 	life := time.Duration(rng.Int64N(int64(*killLife)))
+	if aimed != nil {
+		life = 2 * *killLife
+	}
+	passed, hold := rng.IntN(6), time.Duration(rng.Int64N(int64(aim)))
 	d := w.launch()
 	timer := time.NewTimer(life)
 	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-d.done:
-		w.t.Fatalf("the daemon ended by itself: exit code %d", d.cmd.ProcessState.ExitCode())
+	for alive := true; alive; {
+		select {
+		case <-timer.C:
+			alive = false
+		case <-aimed:
+			if passed--; passed < 0 {
+				aimed = nil
+				timer.Reset(hold)
+			}
+		case <-d.done:
+			w.t.Fatalf("the daemon ended by itself: exit code %d", d.cmd.ProcessState.ExitCode())
+		}
 	}
 	d.kill()
 	_, err := d.awaitLine("started")
