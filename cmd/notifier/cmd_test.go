@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -166,6 +167,40 @@ func TestVaultNotesOnlyWhatIsFinal(t *testing.T) {
 	}
 }
 
+// A pass that a signal cut short is not a complete one.
+func TestOnceInterrupted(t *testing.T) {
+	ctx, interrupt := context.WithCancel(t.Context())
+	api := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // else the end of the request goes unnoticed
+		interrupt()
+		<-r.Context().Done()
+	}))
+	defer api.Close()
+	source := writeConfig(t, filepath.Join(t.TempDir(), "notifier.db"), api.URL)
+	var out, log bytes.Buffer
+	code := execute(ctx, []string{"run", "--once", "-c", source}, streams{in: strings.NewReader(""), out: &out, err: &log})
+	if code != exitFailure || !strings.Contains(log.String(), "interrupted") {
+		t.Errorf("exit code %d: %s", code, log.String())
+	}
+}
+
+// writeConfig makes a configuration with one account and one destination.
+func writeConfig(t *testing.T, statePath, apiURL string) (path string) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "notifier.yaml")
+	text := fmt.Sprintf(`version: 1
+accounts: [{name: main, secret_key: sk_test_x, base_url: %q}]
+state: {path: %q}
+admin: {listen: "127.0.0.1:1"}
+destinations: [{name: hook, type: http, url: "http://127.0.0.1:1/"}]
+rules: [{name: all, events: [paid], to: [hook]}]
+`, apiURL, statePath)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
 // Damage that shows in reading ends the daemon too: there is nothing it could do.
 func TestVaultNotesDamageInReading(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "notifier.db")
@@ -211,18 +246,11 @@ func TestVaultNotesDamageInReading(t *testing.T) {
 
 // Without a daemon a file that none can run on is what is wrong, not the daemon.
 func TestStatusOfADamagedFile(t *testing.T) {
-	dir := t.TempDir()
-	path, source := filepath.Join(dir, "notifier.db"), filepath.Join(dir, "notifier.yaml")
-	text := fmt.Sprintf(`version: 1
-accounts: [{name: main, secret_key: sk_test_x}]
-state: {path: %s}
-admin: {listen: "127.0.0.1:1"}
-destinations: [{name: hook, type: http, url: "http://127.0.0.1:1/"}]
-rules: [{name: all, events: [paid], to: [hook]}]
-`, path)
-	if err := errors.Join(os.WriteFile(path, []byte("no database"), 0o600), os.WriteFile(source, []byte(text), 0o600)); err != nil {
+	path := filepath.Join(t.TempDir(), "notifier.db")
+	if err := os.WriteFile(path, []byte("no database"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	source := writeConfig(t, path, "http://127.0.0.1:1")
 	if code, _, stderr := run(t, "status", "-c", source); code != exitInvalid || !strings.Contains(stderr, "is damaged") {
 		t.Errorf("exit code %d: %s", code, stderr)
 	}

@@ -31,8 +31,8 @@ two pages, nothing new is sent, and deliveries on their way have shutdown_grace
 to finish. A second signal ends it at once; nothing is lost by that either.
 
 With --once it makes one complete pass over every account, delivers what is due,
-and ends: 0 when all is well, 1 if a delivery failed, 4 if an account could not
-be polled.`,
+and ends: 0 when all is well, 1 if a delivery failed or a signal cut it short, 4 if
+an account could not be polled.`,
 		Example: "  notifier run -c notifier.yaml\n  notifier run --once   # from a cron job",
 		Args:    usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -85,6 +85,9 @@ func ignoreHangUp(ctx context.Context, log *slog.Logger) {
 	}()
 }
 
+// errInterrupted keeps whoever waits for a complete pass from taking a part for it.
+var errInterrupted = exit(exitFailure, errors.New("interrupted before everything was read and delivered; nothing is lost, the next run goes on"))
+
 func runOnce(ctx context.Context, loaded *config.Loaded, log *slog.Logger) (err error) {
 	d, err := newDaemon(ctx, loaded, nil, log)
 	if err != nil {
@@ -93,7 +96,7 @@ func runOnce(ctx context.Context, loaded *config.Loaded, log *slog.Logger) (err 
 	defer func() { err = errors.Join(err, d.close()) }()
 	polled := d.poller.RunOnce(ctx)
 	if ctx.Err() != nil {
-		return nil
+		return errInterrupted
 	}
 	accepted, failed, err := d.relay.Drain(ctx)
 	if err != nil {
@@ -101,6 +104,8 @@ func runOnce(ctx context.Context, loaded *config.Loaded, log *slog.Logger) (err 
 	}
 	log.Info("done", "accepted", accepted, "failed", failed)
 	switch {
+	case ctx.Err() != nil:
+		return errInterrupted
 	case polled != nil:
 		return polled
 	case failed > 0:
