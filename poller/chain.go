@@ -25,6 +25,7 @@ type chain struct {
 	oldest    time.Time
 	unordered bool // the list is read to its end
 	byTime    bool // the API ignores cursors: pages are cut by creation time
+	refusals  int  // of the first page
 }
 
 // chain reads the list from its head down to bound, and to its end if the order
@@ -61,7 +62,10 @@ func (c *chain) next(ctx context.Context, query *Query) (*Page, error) {
 	switch {
 	case errors.As(err, &repeated) && repeated.mayBeEnd:
 		return &Page{Answer: page.Answer}, nil
-	case refused(err) && query.StartingAfter == "" && c.client.params != ParamsQuery:
+	case refusedQuestion(err) && query.StartingAfter == "" && c.client.params != ParamsQuery:
+		if c.refusals++; c.refusals < triesPerPage { // once may be a hiccup
+			return c.next(ctx, query)
+		}
 		// Some proxies refuse a GET with a body.
 		c.odd("body_refused", "the API refuses the list parameters in the body; they are sent in the query from now on", "error", err)
 		c.client = c.client.withParams(ParamsQuery)
@@ -69,6 +73,11 @@ func (c *chain) next(ctx context.Context, query *Query) (*Page, error) {
 	case errors.Is(err, errEmptyPage) && !c.sawEnd:
 		c.odd("has_more_true", "the API always says that there are more pages; an empty one is the end")
 		return page, nil
+	case errors.As(err, &repeated) && c.bodyRefused() && !c.byTime:
+		// In the query they are ignored: the body was refused for another reason.
+		c.odd("query_ignored", "the API ignores list parameters in the query; they are sent as list_params says again", "list_params", c.cfg.ListParams)
+		c.client = c.client.withParams(c.cfg.ListParams)
+		return c.next(ctx, query)
 	case errors.As(err, &repeated) && c.client.params != ParamsBoth && !c.bodyRefused():
 		c.odd("params_ignored", "the API ignores list parameters where list_params sends them; they are sent in the body and the query from now on", "list_params", c.client.params)
 		c.client = c.client.withParams(ParamsBoth)

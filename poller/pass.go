@@ -178,6 +178,12 @@ func refused(err error) bool {
 	return errors.As(err, &failure) && (failure.Kind == KindRefused || failure.Kind == KindNotFound)
 }
 
+// refusedQuestion is refused without the 404, which a wrong address or a
+// disturbed router gives whatever the question.
+func refusedQuestion(err error) bool {
+	return refused(err) && !errors.Is(err, ErrNotFound)
+}
+
 func (a *account) lookByID(ctx context.Context, e *entry, pass time.Time) error {
 	var page Page
 	err := a.ask(ctx, func(ctx context.Context) error {

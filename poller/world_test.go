@@ -33,6 +33,9 @@ type world struct {
 	events    map[string][]string // by session: types in order, with reason
 	requests  int
 	fail      error // of the next Handle
+	// answer takes the API's place where it returns a status.
+	answer   func(req *http.Request) (status int, body string)
+	throttle string // Retry-After of those answers
 }
 
 // newWorld must be called inside a synctest bubble. It brings the bubble's
@@ -56,6 +59,15 @@ func (w *world) RoundTrip(req *http.Request) (*http.Response, error) {
 	w.mu.Lock()
 	w.requests++
 	w.mu.Unlock()
+	if w.answer != nil {
+		if status, body := w.answer(req); status != 0 {
+			rec := &recorder{header: make(http.Header), status: status, body: []byte(body)}
+			if w.throttle != "" {
+				rec.header.Set("Retry-After", w.throttle)
+			}
+			return rec.response(req)
+		}
+	}
 	return serve(w.api, req)
 }
 
