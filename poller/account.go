@@ -37,6 +37,7 @@ type account struct {
 	tries         int
 	state         event.Account
 	index         *index
+	forgotten     time.Time // settled sessions created before are not in the index
 	clock         clock
 	failures      int       // requests in a row
 	limitHonoured bool      // a page was as long as asked for

@@ -57,7 +57,7 @@ func (a *account) chain(ctx context.Context, pass, bound time.Time) (newest time
 // help, the parameters are sent in both places, and if that does not help
 // either the cursor is ignored: then creation times must do.
 func (c *chain) next(ctx context.Context, query *Query) (*Page, error) {
-	page, err := c.page(ctx, *query, c.sensible)
+	page, err := c.page(ctx, c.pass, *query, c.sensible)
 	var repeated repeatedPage
 	switch {
 	case errors.As(err, &repeated) && repeated.mayBeEnd:
@@ -201,7 +201,7 @@ func (c *chain) done(page *Page) bool {
 
 // page asks for a page until one makes sense: first that it is an answer at
 // all, then that it passes check. With check's error comes the last page.
-func (a *account) page(ctx context.Context, q Query, check func(*Page) error) (*Page, error) {
+func (a *account) page(ctx context.Context, pass time.Time, q Query, check func(*Page) error) (*Page, error) {
 	for n := 1; ; n++ {
 		var page *Page
 		err := a.ask(ctx, func(ctx context.Context) (err error) {
@@ -214,7 +214,7 @@ func (a *account) page(ctx context.Context, q Query, check func(*Page) error) (*
 		if page.Repeated > 0 {
 			a.odd("duplicate_items", "the API shows a session twice on one page")
 		}
-		err = a.plausible(page)
+		err = a.plausible(page, pass)
 		if err == nil && check != nil {
 			err = check(page)
 		}

@@ -162,7 +162,7 @@ const probes = 3
 // sameAccount says whether a new key knows any of the newest stored sessions:
 // on the first page of its list, or by their ids.
 func (a *account) sameAccount(ctx context.Context) (bool, error) {
-	page, err := a.page(ctx, Query{Limit: a.cfg.Poll.Tuning.PageSize}, nil)
+	page, err := a.page(ctx, time.Time{}, Query{Limit: a.cfg.Poll.Tuning.PageSize}, nil)
 	if err != nil && !errors.Is(err, errForeignPage) {
 		return false, err
 	}
@@ -202,8 +202,10 @@ const enoughToTell = 5
 var errForeignPage = errors.New("none of the known sessions stands where it stood in the list, only others")
 
 // plausible says whether a page can be of this account. A filter hides known
-// sessions for a reason of its own.
-func (a *account) plausible(page *Page) error {
+// sessions for a reason of its own. Those that this pass was shown stand
+// elsewhere in the list, and where the index has forgotten sessions a stranger
+// may be one of them.
+func (a *account) plausible(page *Page, pass time.Time) error {
 	if len(page.Sessions) < 2 || a.cfg.Filter != (Filter{}) {
 		return nil
 	}
@@ -215,12 +217,16 @@ func (a *account) plausible(page *Page) error {
 		}
 		newest, oldest = later(newest, s.Created), earlier(oldest, s.Created)
 	}
+	if oldest.Before(a.forgotten) {
+		return nil
+	}
 	known := 0
 	for _, e := range slices.Backward(a.index.byAge()) {
 		if !e.Created.After(oldest.Add(createdRounding)) {
 			break // of its oldest second, some may stand on the next page
 		}
-		if e.Created.Before(newest.Add(-createdRounding)) && !e.Watch.Is(event.Vanished) {
+		shown := !pass.IsZero() && e.pass.Equal(pass)
+		if e.Created.Before(newest.Add(-createdRounding)) && !e.Watch.Is(event.Vanished) && !shown {
 			known++
 		}
 	}

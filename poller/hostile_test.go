@@ -110,3 +110,49 @@ func TestOneRefusalChangesNothing(t *testing.T) {
 		})
 	}
 }
+
+// A list in no order at all is read to its end, and is nobody else's.
+func TestListWithoutOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		l := newListing()
+		w.answer = l.answer
+		w.cfg.Start = poller.StartAll
+		w.cfg.Poll.Tuning.PageSize = 10
+		for i := range 60 {
+			l.add(fmt.Sprintf("cs_%d", i), time.Now().Add(-time.Duration(i*37%60)*time.Minute), "complete", "paid")
+		}
+		w.run(w.poller(), 15*time.Second)
+		for _, id := range l.ids {
+			w.expect(id, "created", "completed", "paid", "fulfillable")
+		}
+	})
+}
+
+// Old unpaid sessions may leave the list while the paid ones beside them, which
+// the index has forgotten, stay: that is no other account.
+func TestSessionsThatLeaveTheListAreNoOtherAccount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		l := newListing()
+		w.answer = l.answer
+		w.cfg.Start = poller.StartAll
+		w.cfg.Poll.Tuning.PageSize = 20
+		for i := range 100 {
+			payment := "paid"
+			if i%3 == 0 {
+				payment = "unpaid"
+			}
+			l.add(fmt.Sprintf("cs_%d", i), time.Now().Add(-60*time.Hour-time.Duration(i)*time.Minute), "complete", payment)
+		}
+		p := w.poller()
+		w.run(p, 15*time.Second)
+		for i := 0; i < 100; i += 3 {
+			delete(l.items, fmt.Sprintf("cs_%d", i))
+		}
+		w.run(p, time.Hour)
+		if s := p.Status()[0]; s.Foreign != "" {
+			t.Errorf("the account stopped: %s", s.Foreign)
+		}
+	})
+}

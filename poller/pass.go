@@ -49,7 +49,8 @@ func (a *account) pass(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	a.index.forget(a.clock.now().Add(-2 * max(Window, a.cfg.Poll.Tuning.Overlap)))
+	a.forgotten = later(a.forgotten, a.clock.now().Add(-2*max(Window, a.cfg.Poll.Tuning.Overlap)))
+	a.index.forget(a.forgotten)
 	return nil
 }
 
@@ -156,7 +157,7 @@ func later(a, b time.Time) time.Time {
 // lookAt shows one due session, by the page on which it stands or by its id.
 func (a *account) lookAt(ctx context.Context, e *entry, pass time.Time) error {
 	e.tried = a.clock.now()
-	page, err := a.page(ctx, Query{StartingAfter: a.index.newerNeighbour(e), Limit: a.cfg.Poll.Tuning.PageSize}, nil)
+	page, err := a.page(ctx, pass, Query{StartingAfter: a.index.newerNeighbour(e), Limit: a.cfg.Poll.Tuning.PageSize}, nil)
 	switch {
 	case err == nil:
 		if err := a.handle(ctx, page, pass); err != nil {
