@@ -3,7 +3,6 @@ package poller
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 )
 
@@ -59,9 +58,12 @@ func (a *account) chain(ctx context.Context, pass, bound time.Time) (newest time
 func (c *chain) next(ctx context.Context, query *Query) (*Page, error) {
 	page, err := c.page(ctx, c.pass, *query, c.sensible)
 	var repeated repeatedPage
+	var unreadable unreadablePage
 	switch {
 	case errors.As(err, &repeated) && repeated.mayBeEnd:
 		return &Page{Answer: page.Answer}, nil
+	case errors.As(err, &unreadable) && unreadable.mayBeEnd:
+		return page, nil
 	case refusedQuestion(err) && query.StartingAfter == "" && c.client.params != ParamsQuery:
 		if c.refusals++; c.refusals < triesPerPage { // once may be a hiccup
 			return c.next(ctx, query)
@@ -117,6 +119,17 @@ func (repeatedPage) Error() string {
 // errEmptyPage is an empty page that promises more.
 var errEmptyPage = errors.New("the API shows an empty page and says that there are more")
 
+// unreadablePage is a page of which no item makes sense, so that there is no
+// cursor to go on from.
+type unreadablePage struct {
+	mayBeEnd bool
+	first    error
+}
+
+func (p unreadablePage) Error() string {
+	return "no item of the page can be read: " + p.first.Error()
+}
+
 // sensible says what is wrong with a page that continues the chain, if anything.
 func (c *chain) sensible(page *Page) error {
 	promised := page.HasMore != nil && *page.HasMore
@@ -127,7 +140,7 @@ func (c *chain) sensible(page *Page) error {
 		return nil
 	}
 	if len(page.Sessions) == 0 {
-		return fmt.Errorf("no item of the page can be read: %w", page.Bad[0])
+		return unreadablePage{mayBeEnd: page.Items < c.cfg.Poll.Tuning.PageSize && !promised, first: page.Bad[0]}
 	}
 	if !page.ordered() {
 		c.disorder()

@@ -156,3 +156,23 @@ func TestSessionsThatLeaveTheListAreNoOtherAccount(t *testing.T) {
 		}
 	})
 }
+
+// A list of which nothing can be read is an answer all the same: the account
+// starts, and what comes later is announced.
+func TestListOfUnreadableItems(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		l := newListing()
+		w.answer = l.answer
+		l.ids, l.items["bad"] = []string{"bad"}, `{"created":1795555555,"status":"open"}`
+		if err := w.poller().RunOnce(t.Context()); err != nil {
+			t.Errorf("a session without id fails the pass: %v", err)
+		}
+		time.Sleep(time.Minute)
+		l.ids = nil
+		l.add("cs_1", time.Now(), "complete", "paid")
+		l.ids = append(l.ids, "bad")
+		w.run(w.poller(), 15*time.Second)
+		w.expect("cs_1", "created", "completed", "paid", "fulfillable")
+	})
+}
