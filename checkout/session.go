@@ -65,9 +65,14 @@ type Session struct {
 var (
 	ErrNotASession = errors.New("item is not a session object")
 	ErrNoID        = errors.New("session has no id")
+	ErrLongID      = errors.New("session has an id that is too long")
 	ErrNoCreated   = errors.New("session has no readable creation time")
 	ErrBadStatus   = errors.New("session has an unreadable status or payment_status")
 )
+
+// maxID is the longest id, in bytes. The observed ones have 22; one that the
+// store cannot keep would hold up the page on which it stands.
+const maxID = 255
 
 // Parse reads one item of a list answer, or the answer to a look-up by id.
 // The result shares no memory with raw.
@@ -95,6 +100,9 @@ func Parse(raw []byte) (Session, error) {
 	s.Mode, _ = members["mode"].(string)
 	if s.ID == "" {
 		return Session{}, ErrNoID
+	}
+	if len(s.ID) > maxID {
+		return Session{}, fmt.Errorf("%.64s…: %w", s.ID, ErrLongID)
 	}
 	for _, name := range []string{FieldStatus, FieldPaymentStatus} {
 		if slices.Contains(s.Unreadable, name) {

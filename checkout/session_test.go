@@ -116,6 +116,7 @@ func TestParseRefuses(t *testing.T) {
 		{"two values", `{"id":"cs_1"} {}`, checkout.ErrNotASession},
 		{"no id", `{"status":"open","created":1709889908}`, checkout.ErrNoID},
 		{"empty id", `{"id":"","created":1709889908}`, checkout.ErrNoID},
+		{"endless id", `{"id":"cs_` + strings.Repeat("9", 300) + `","created":1709889908}`, checkout.ErrLongID},
 		{"no creation time", `{"id":"cs_x","status":"open"}`, checkout.ErrNoCreated},
 		{"absurd creation time", `{"id":"cs_x","created":9e30}`, checkout.ErrNoCreated},
 		{"status is a list", `{"id":"cs_1","created":1709889908,"status":["open"]}`, checkout.ErrBadStatus},
