@@ -176,3 +176,16 @@ func TestListOfUnreadableItems(t *testing.T) {
 		w.expect("cs_1", "created", "completed", "paid", "fulfillable")
 	})
 }
+
+// An error in the clothes of a list is no list without sessions.
+func TestErrorBesideEmptyData(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.answer = func(*http.Request) (int, string) {
+			return http.StatusOK, `{"object":"list","data":[],"error":{"message":"invalid api key"}}`
+		}
+		if err := w.poller().RunOnce(t.Context()); err == nil || w.account != nil && !w.account.Start.IsZero() {
+			t.Errorf("RunOnce = %v, account = %+v", err, w.account)
+		}
+	})
+}

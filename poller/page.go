@@ -26,13 +26,12 @@ func readPage(body []byte) (*Page, error) {
 	if err := json.Unmarshal(body, &e); err != nil {
 		return nil, fmt.Errorf("the answer is not a list in JSON: %s", beginning(body))
 	}
-	if e.Data == nil {
-		if len(e.Error) > 0 && !bytes.Equal(e.Error, []byte("null")) {
-			return nil, fmt.Errorf("the answer is an error: %s", errorMessage(body))
-		}
-		if e.Object != "list" {
-			return nil, errors.New("the answer has no data")
-		}
+	switch {
+	case len(e.Data) > 0:
+	case len(e.Error) > 0 && !bytes.Equal(e.Error, []byte("null")):
+		return nil, fmt.Errorf("the answer is an error: %s", errorMessage(body))
+	case e.Data == nil && e.Object != "list":
+		return nil, errors.New("the answer has no data")
 	}
 	page := &Page{Items: len(e.Data), HasMore: readFlag(e.HasMore)}
 	seen := make(map[string]bool, len(e.Data))
