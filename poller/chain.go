@@ -23,7 +23,7 @@ type chain struct {
 	newest    time.Time
 	oldest    time.Time
 	unordered bool // the list is read to its end
-	byTime    bool // the API ignores cursors: pages are cut by creation time
+	byTime    bool // the API does not take cursors: pages are cut by creation time
 	refusals  int  // of the first page
 }
 
@@ -47,14 +47,17 @@ func (a *account) chain(ctx context.Context, pass, bound time.Time) (newest time
 		if len(page.Sessions) == 0 || c.done(page) {
 			return c.newest, nil
 		}
-		query.StartingAfter = page.Sessions[len(page.Sessions)-1].ID
+		if !c.byTime {
+			query.StartingAfter = page.Sessions[len(page.Sessions)-1].ID
+		}
 	}
 }
 
 // next asks for the chain's next page; one without sessions is the end of the
 // list. A page that repeats what was shown is asked for again; if that does not
 // help, the parameters are sent in both places, and if that does not help
-// either the cursor is ignored: then creation times must do.
+// either the cursor is ignored: then creation times must do, as they must for a
+// cursor that is refused.
 func (c *chain) next(ctx context.Context, query *Query) (*Page, error) {
 	page, err := c.page(ctx, c.pass, *query, c.sensible)
 	var repeated repeatedPage
@@ -84,8 +87,8 @@ func (c *chain) next(ctx context.Context, query *Query) (*Page, error) {
 		c.odd("params_ignored", "the API ignores list parameters where list_params sends them; they are sent in the body and the query from now on", "list_params", c.client.params)
 		c.client = c.client.withParams(ParamsBoth)
 		return c.next(ctx, query)
-	case errors.As(err, &repeated) && !c.byTime:
-		c.odd("cursor_ignored", "the API ignores starting_after; pages are cut by creation time instead")
+	case (errors.As(err, &repeated) || (refused(err) && query.StartingAfter != "")) && !c.byTime:
+		c.odd("cursor_ignored", "the API ignores or refuses starting_after; pages are cut by creation time instead", "error", err)
 		c.byTime = true
 		query.StartingAfter = ""
 		query.CreatedLTE = c.oldest.Add(createdRounding)

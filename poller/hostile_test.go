@@ -189,3 +189,29 @@ func TestErrorBesideEmptyData(t *testing.T) {
 		}
 	})
 }
+
+// A cursor that the API does not take is replaced by creation times.
+func TestRefusedCursor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.cfg.Start = poller.StartAll
+		w.cfg.Poll.Tuning.PageSize = 10
+		var ids []string
+		for range 55 {
+			ids = append(ids, w.create(paid()))
+			time.Sleep(5 * time.Second)
+		}
+		w.answer = func(req *http.Request) (int, string) {
+			body, _ := io.ReadAll(req.Body)
+			req.Body = io.NopCloser(strings.NewReader(string(body)))
+			if strings.Contains(string(body), "starting_after") {
+				return http.StatusBadRequest, `{"error":{"message":"no such cursor"}}`
+			}
+			return 0, ""
+		}
+		w.run(w.poller(), 15*time.Second)
+		for _, id := range ids {
+			w.expect(id, "created", "completed", "paid", "fulfillable")
+		}
+	})
+}
