@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"checkout-notifier/event"
 )
 
 const (
@@ -24,6 +26,7 @@ type chain struct {
 	oldest    time.Time
 	unordered bool // the list is read to its end
 	byTime    bool // the API does not take cursors: pages are cut by creation time
+	promised  bool // the last page said that there are more
 	refusals  int  // of the first page
 }
 
@@ -75,6 +78,8 @@ func (c *chain) next(ctx context.Context, query *Query) (*Page, error) {
 		c.odd("body_refused", "the API refuses the list parameters in the body; they are sent in the query from now on", "error", err)
 		c.client = c.client.withParams(ParamsQuery)
 		return c.next(ctx, query)
+	case errors.Is(err, errEarlyEnd):
+		return page, nil // it insists
 	case errors.Is(err, errEmptyPage) && !c.sawEnd:
 		c.odd("has_more_true", "the API always says that there are more pages; an empty one is the end")
 		return page, nil
@@ -119,8 +124,12 @@ func (repeatedPage) Error() string {
 	return "the API shows the same page again: it ignores starting_after and created[lte], older sessions cannot be listed"
 }
 
-// errEmptyPage is an empty page that promises more.
-var errEmptyPage = errors.New("the API shows an empty page and says that there are more")
+// errEmptyPage is an empty page that promises more, errEarlyEnd one where others
+// were promised or are known.
+var (
+	errEmptyPage = errors.New("the API shows an empty page and says that there are more")
+	errEarlyEnd  = errors.New("the API shows an empty page where it has sessions")
+)
 
 // unreadablePage is a page of which no item makes sense, so that there is no
 // cursor to go on from.
@@ -137,8 +146,11 @@ func (p unreadablePage) Error() string {
 func (c *chain) sensible(page *Page) error {
 	promised := page.HasMore != nil && *page.HasMore
 	if page.Items == 0 {
-		if promised {
+		switch {
+		case promised:
 			return errEmptyPage
+		case c.promised || (len(c.seen) == 0 && c.knowsAny()):
+			return errEarlyEnd
 		}
 		return nil
 	}
@@ -155,6 +167,16 @@ func (c *chain) sensible(page *Page) error {
 	}
 	short := page.Items < c.cfg.Poll.Tuning.PageSize
 	return repeatedPage{mayBeEnd: short && (c.byTime || !promised)}
+}
+
+// knowsAny says whether the newest known session stands above the bound.
+func (c *chain) knowsAny() bool {
+	all := c.index.byAge()
+	if len(all) == 0 {
+		return false
+	}
+	newest := all[len(all)-1]
+	return newest.Created.After(c.bound) && !newest.Watch.Is(event.Vanished)
 }
 
 // disorder notes that the list is not from new to old.
@@ -174,6 +196,7 @@ func (c *chain) take(page *Page) {
 	if page.Items > c.cfg.Poll.Tuning.PageSize {
 		c.odd("limit_ignored", "the API shows more items than limit asks for")
 	}
+	c.promised = page.HasMore != nil && *page.HasMore
 	c.limitHonoured = c.limitHonoured || page.Items == c.cfg.Poll.Tuning.PageSize
 	for i := range page.Sessions {
 		s := &page.Sessions[i]

@@ -215,3 +215,28 @@ func TestRefusedCursor(t *testing.T) {
 		}
 	})
 }
+
+// An empty page where more was promised is asked for again before it is
+// believed to be the end.
+func TestEmptyPageAgainstAPromise(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		l := newListing()
+		w.cfg.Start = poller.StartAll
+		w.cfg.Poll.Tuning.PageSize = 10
+		for i := range 60 {
+			l.add(fmt.Sprintf("cs_%d", i), time.Now().Add(-time.Duration(i)*24*time.Hour), "complete", "paid")
+		}
+		n := 0
+		w.answer = func(req *http.Request) (int, string) {
+			if n++; n%2 == 0 {
+				return http.StatusOK, `{"object":"list","has_more":false,"data":[]}`
+			}
+			return l.answer(req)
+		}
+		w.run(w.poller(), 15*time.Second)
+		for _, id := range l.ids {
+			w.expect(id, "created", "completed", "paid", "fulfillable")
+		}
+	})
+}
