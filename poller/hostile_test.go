@@ -240,3 +240,36 @@ func TestEmptyPageAgainstAPromise(t *testing.T) {
 		}
 	})
 }
+
+// A page in the head that always fails does not keep older sessions from being
+// looked at, nor does a session that cannot be asked for.
+func TestWhatAlwaysFailsHidesNoOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		l := newListing()
+		w.cfg.Poll.Tuning.PageSize = 10
+		for i := range 60 {
+			l.add(fmt.Sprintf("cs_%d", i), time.Now().Add(-3*time.Hour-time.Duration(i)*time.Minute), "open", "unpaid")
+		}
+		w.answer = l.answer
+		if err := w.poller().RunOnce(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		delete(l.items, "cs_12")
+		l.set("cs_45", time.Now().Add(-4*time.Hour-45*time.Minute), "complete", "paid")
+		w.answer = func(req *http.Request) (int, string) {
+			switch limit, after := params(req); {
+			case after == "cs_9" || strings.HasSuffix(req.URL.Path, "/cs_12"):
+				return http.StatusInternalServerError, "<html>boom</html>"
+			case isList(req):
+				return http.StatusOK, l.page(limit, after)
+			}
+			return l.answer(req)
+		}
+		if err := w.poller().RunOnce(t.Context()); err == nil {
+			t.Error("a pass with holes counts as complete")
+		}
+		w.expect("cs_45", "completed", "paid", "fulfillable")
+	})
+}

@@ -38,9 +38,8 @@ func (a *account) pass(ctx context.Context) (err error) {
 	}
 	pass := began.UTC()
 	err = a.head(ctx, pass)
-	var unanswered *Error
-	if !errors.As(err, &unanswered) && !errors.Is(err, errForeignPage) && ctx.Err() == nil {
-		// A head that makes no sense must not keep the known sessions from being looked at.
+	if !errors.Is(err, errForeignPage) && !denied(err) && ctx.Err() == nil {
+		// A page of the head that always fails must not keep the known sessions from being looked at.
 		err = errors.Join(err, a.revisit(ctx, pass))
 	}
 	if errors.Is(err, errForeignPage) {
@@ -113,7 +112,8 @@ func (a *account) bound(now time.Time) time.Time {
 // revisit looks at every watched session that is due and that the head did not
 // show, newest first. A list that starts after a session's newer neighbour shows
 // it together with a page of older ones, so it is never dearer than asking for
-// the session alone.
+// the session alone. What fails once keeps no other session from being looked at;
+// two in a row are an API that is away.
 func (a *account) revisit(ctx context.Context, pass time.Time) error {
 	now := a.clock.now()
 	var due []*entry
@@ -123,17 +123,29 @@ func (a *account) revisit(ctx context.Context, pass time.Time) error {
 		}
 	}
 	var vanished []string
+	var failures []error
+	inARow := 0
 	for _, e := range due {
 		if e.pass.Equal(pass) {
 			continue
 		}
 		if err := a.lookAt(ctx, e, pass); err != nil {
-			return err
+			failures = append(failures, err)
+			if inARow++; inARow > 1 || !unanswered(err) {
+				break
+			}
+			continue
 		}
+		inARow = 0
 		if e.misses >= missesToVanish {
 			vanished = append(vanished, e.ID)
 		}
 	}
+	return errors.Join(append(failures, a.vanish(ctx, vanished))...)
+}
+
+// vanish gives up the watch on sessions that the API no longer shows.
+func (a *account) vanish(ctx context.Context, vanished []string) error {
 	if len(vanished) == 0 {
 		return nil
 	}
@@ -157,13 +169,16 @@ func later(a, b time.Time) time.Time {
 // lookAt shows one due session, by the page on which it stands or by its id.
 func (a *account) lookAt(ctx context.Context, e *entry, pass time.Time) error {
 	e.tried = a.clock.now()
+	patience := a.tries
+	a.tries = min(patience, triesPerRequestOnce) // there is another way
 	page, err := a.page(ctx, pass, Query{StartingAfter: a.index.newerNeighbour(e), Limit: a.cfg.Poll.Tuning.PageSize}, nil)
+	a.tries = patience
 	switch {
 	case err == nil:
 		if err := a.handle(ctx, page, pass); err != nil {
 			return err
 		}
-	case !refused(err):
+	case !unanswered(err) || denied(err):
 		return err
 	}
 	if e.pass.Equal(pass) {
@@ -177,6 +192,18 @@ func (a *account) lookAt(ctx context.Context, e *entry, pass time.Time) error {
 func refused(err error) bool {
 	var failure *Error
 	return errors.As(err, &failure) && (failure.Kind == KindRefused || failure.Kind == KindNotFound)
+}
+
+// unanswered says whether it is the API that failed, and not we.
+func unanswered(err error) bool {
+	var failure *Error
+	return errors.As(err, &failure)
+}
+
+// denied says whether the API refused the key.
+func denied(err error) bool {
+	var failure *Error
+	return errors.As(err, &failure) && failure.Kind == KindDenied
 }
 
 // refusedQuestion is refused without the 404, which a wrong address or a
