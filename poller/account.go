@@ -40,6 +40,7 @@ type account struct {
 	forgotten     time.Time // settled sessions created before are not in the index
 	clock         clock
 	failures      int       // requests in a row
+	resume        time.Time // no request before, whichever it is
 	limitHonoured bool      // a page was as long as asked for
 	sawEnd        bool      // has_more was false once
 	reconciled    time.Time // when a pass last read the whole window
@@ -154,6 +155,9 @@ func (a *account) once(ctx context.Context) error {
 // went. A 404 and a refused request are answers: they come back at once.
 func (a *account) ask(ctx context.Context, request func(context.Context) error) error {
 	for n := 1; ; n++ {
+		if !sleep(ctx, time.Until(a.resume)) {
+			return ctx.Err()
+		}
 		if err := a.limiter.Wait(ctx); err != nil {
 			return fmt.Errorf("waiting for the rate limit: %w", err)
 		}
@@ -176,11 +180,9 @@ func (a *account) ask(ctx context.Context, request func(context.Context) error) 
 			return err
 		}
 		a.failed(failure)
+		a.resume = time.Now().Add(backoff(failure, n, rand.Float64()))
 		if n >= a.tries || (failure.Kind == KindDenied && a.tries == triesPerRequestOnce) {
 			return err
-		}
-		if !sleep(ctx, backoff(failure, n, rand.Float64())) {
-			return ctx.Err()
 		}
 	}
 }

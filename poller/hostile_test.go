@@ -273,3 +273,21 @@ func TestWhatAlwaysFailsHidesNoOthers(t *testing.T) {
 		w.expect("cs_45", "completed", "paid", "fulfillable")
 	})
 }
+
+// What Retry-After asks for holds beyond the end of a pass.
+func TestRetryAfterOutlivesThePass(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.cfg.Poll.Interval = time.Second
+		var last time.Time
+		w.throttle = "20"
+		w.answer = func(*http.Request) (int, string) {
+			if gap := time.Since(last); !last.IsZero() && gap < 20*time.Second {
+				t.Errorf("asked again after %s", gap)
+			}
+			last = time.Now()
+			return http.StatusTooManyRequests, "{}"
+		}
+		w.run(w.poller(), 10*time.Minute)
+	})
+}
