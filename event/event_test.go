@@ -150,7 +150,11 @@ func TestGiveUpAt(t *testing.T) {
 	if got, want := open.GiveUpAt(time.Hour), created.Add(25*time.Hour); !got.Equal(want) {
 		t.Errorf("open without expiry: %v, want %v", got, want)
 	}
-	complete := event.Tracked{Created: created, CompleteAt: created.Add(time.Minute)}
+	back := event.Tracked{Created: created, CompleteAt: created.Add(time.Minute), Status: "open"}
+	if got, want := back.GiveUpAt(time.Hour), created.Add(25*time.Hour); !got.Equal(want) {
+		t.Errorf("open again: %v, want %v", got, want)
+	}
+	complete := event.Tracked{Created: created, CompleteAt: created.Add(time.Minute), Status: "complete"}
 	if got, want := complete.GiveUpAt(time.Hour), created.Add(61*time.Minute); !got.Equal(want) {
 		t.Errorf("complete: %v, want %v", got, want)
 	}

@@ -3,6 +3,8 @@ package event
 import (
 	"encoding/json"
 	"time"
+
+	"checkout-notifier/checkout"
 )
 
 // Watch says why a session is, or is no longer, looked at on its own account.
@@ -47,7 +49,7 @@ type Snapshot struct {
 	Regressed bool `json:"regressed,omitempty"`
 
 	LookedAt   time.Time `json:"looked_at"`            // the last look that was committed
-	CompleteAt time.Time `json:"complete_at,omitzero"` // the look that showed it complete
+	CompleteAt time.Time `json:"complete_at,omitzero"` // the look that showed it complete, stepped back or revived it
 	Left       []Left    `json:"left,omitempty"`       // values left within confirm_after
 	Held       Held      `json:"held,omitempty"`       // a step back that awaits confirmation
 }
@@ -106,12 +108,13 @@ func (t *Tracked) Expiry() time.Time {
 
 // GiveUpAt returns when a session that shows no further change is no longer
 // watched: unpaidFor after the look that showed it complete, or after it should
-// have expired.
+// have expired. One that stepped back or was revived later counts from then.
 func (t *Tracked) GiveUpAt(unpaidFor time.Duration) time.Time {
-	if !t.CompleteAt.IsZero() {
-		return t.CompleteAt.Add(unpaidFor)
+	from := t.CompleteAt
+	if t.Status != checkout.StatusComplete && from.Before(t.Expiry()) {
+		from = t.Expiry()
 	}
-	return t.Expiry().Add(unpaidFor)
+	return from.Add(unpaidFor)
 }
 
 // Account is what is remembered of an account.
