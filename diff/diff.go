@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"checkout-notifier/checkout"
@@ -94,7 +95,11 @@ func Next(prev *event.Snapshot, s *checkout.Session, look Look, p Policy) (Outco
 	if !held.believed(look, p) {
 		next := *prev
 		next.Held = event.Held(held)
-		return Outcome{Snapshot: next, Store: !held.same(prev.Held), Held: true}, nil
+		back := prev.Watch.Is(event.Vanished)
+		if back {
+			next.Watch = event.Watched
+		}
+		return Outcome{Snapshot: next, Store: back || !held.same(prev.Held), Held: true}, nil
 	}
 	return believe(prev, s, changes, look, p)
 }
@@ -165,6 +170,8 @@ func (o *Outcome) settle(prev *event.Snapshot, look Look, p Policy) {
 		}
 		next.Watch = event.GivenUp
 		o.Store = true
+		// updated is for a revision that has no other event.
+		o.Transitions = slices.DeleteFunc(o.Transitions, func(t Transition) bool { return t.Type == event.Updated })
 		field, value := checkout.FieldStatus, next.Status
 		if next.Status == checkout.StatusComplete {
 			field, value = checkout.FieldPaymentStatus, next.PaymentStatus

@@ -208,6 +208,24 @@ func TestUpdated(t *testing.T) {
 	want(t, w.look(3*time.Minute, 3, session(t, "complete", "unpaid", `,"metadata":{"a":"4"},"customer":"cus_1"`)), `completed status:"open">"complete"`)
 }
 
+// unresolved is an event like any other: updated is for revisions without one.
+func TestUpdatedWhileGivenUp(t *testing.T) {
+	w := &watcher{t: t}
+	w.look(0, 0, session(t, "complete", "unpaid", ""))
+	want(t, w.look(14*24*time.Hour, 1, session(t, "complete", "unpaid", `,"customer":"a"`)), `unresolved payment_status:"unpaid">"unpaid"`)
+}
+
+// Whatever it shows, a session that is listed again is watched again.
+func TestVanishedIsRevivedByAStepBack(t *testing.T) {
+	w := &watcher{t: t}
+	w.look(0, 0, session(t, "complete", "unpaid", ""))
+	w.snapshot.Watch = event.Vanished
+	want(t, w.look(time.Hour, 1, session(t, "open", "unpaid", "")))
+	if !w.snapshot.Watch.Is(event.Watched) {
+		t.Errorf("watch = %s, want watched", w.snapshot.Watch)
+	}
+}
+
 // A stale replica can only show an earlier state: nothing of it is believed.
 func TestStaleReplicaChangesNothing(t *testing.T) {
 	w := &watcher{t: t}
