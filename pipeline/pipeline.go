@@ -164,17 +164,21 @@ func (p *Pipeline) record(page *poller.Batch, o *diff.Outcome, tx *event.Tx) err
 	if err != nil {
 		return err
 	}
-	tx.Snapshots = append(tx.Snapshots, o.Snapshot)
 	if o.Snapshot.Revision == 1 && page.Silent(o.Snapshot.Created) {
+		tx.Snapshots = append(tx.Snapshots, o.Snapshot)
 		return nil
 	}
+	var deliveries []event.Delivery
 	for i := range events {
-		deliveries, err := p.address(page, &events[i])
+		more, err := p.address(page, &events[i])
 		if err != nil {
 			return err
 		}
-		tx.Deliveries = append(tx.Deliveries, deliveries...)
+		deliveries = append(deliveries, more...)
 	}
+	// Only now: a snapshot without its events would hide the change for ever.
+	tx.Snapshots = append(tx.Snapshots, o.Snapshot)
 	tx.Events = append(tx.Events, events...)
+	tx.Deliveries = append(tx.Deliveries, deliveries...)
 	return nil
 }
