@@ -15,6 +15,7 @@ import (
 	"slices"
 	"time"
 
+	"checkout-notifier/checkout"
 	"checkout-notifier/diff"
 	"checkout-notifier/event"
 	"checkout-notifier/poller"
@@ -151,10 +152,18 @@ func (p *Pipeline) compare(page *poller.Batch, look *poller.Look, snapshots map[
 	if !known {
 		return diff.First(page.Account.Name, &look.Session, at, policy)
 	}
+	stored := prev.LookedAt
 	if look.LastLooked.After(prev.LookedAt) {
 		prev.LookedAt = look.LastLooked
 	}
-	return diff.Next(&prev, &look.Session, at, policy)
+	o, err := diff.Next(&prev, &look.Session, at, policy)
+	// The reason of an expiry depends on the last look before it, which must
+	// outlive this process.
+	border := prev.ExpiresAt.Add(-policy.WarmEvery)
+	if err == nil && !o.Held && o.Snapshot.Status == checkout.StatusOpen && stored.Before(border) && !at.At.Before(border) {
+		o.Store = true
+	}
+	return o, err
 }
 
 // record raises what a transition raises and adds the session's part to the

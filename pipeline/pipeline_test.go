@@ -263,6 +263,27 @@ func TestContradictoryItemLeavesTheOthersAlone(t *testing.T) {
 	}
 }
 
+// A look shortly before the expiry is kept although it shows nothing new: the
+// reason of the expiry depends on it.
+func TestLookBeforeExpiryIsKept(t *testing.T) {
+	m := &memory{snapshots: map[string]event.Snapshot{}}
+	p := newPipeline(t, m, everything())
+	expiry := 24 * time.Hour
+	for _, tt := range []struct{ at, kept time.Duration }{
+		{0, 0}, {time.Hour, 0}, {expiry - 4*time.Minute, expiry - 4*time.Minute}, {expiry - 3*time.Minute, expiry - 4*time.Minute},
+	} {
+		if _, err := p.Handle(t.Context(), batch(tt.at, session(t, "cs_1", "open", "unpaid", ""))); err != nil {
+			t.Fatal(err)
+		}
+		if got := m.snapshots["cs_1"].LookedAt; !got.Equal(t0.Add(tt.kept)) {
+			t.Errorf("after %v the stored look is of %v, want %v", tt.at, got.Sub(t0), tt.kept)
+		}
+	}
+	if len(m.events) != 1 || m.snapshots["cs_1"].Revision != 1 {
+		t.Errorf("%d events, revision %d", len(m.events), m.snapshots["cs_1"].Revision)
+	}
+}
+
 func TestFailingRuleIsRecordedAndStopsNobody(t *testing.T) {
 	m := &memory{snapshots: map[string]event.Snapshot{}}
 	p := newPipeline(t, m, everything(),

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"checkout-notifier/checkout"
 	"checkout-notifier/event"
 )
 
@@ -59,6 +60,10 @@ func (a *account) unchanged(e *entry, page *Page, i int, at time.Time) bool {
 		return false
 	}
 	if e.Held || e.Watch.Is(event.Vanished) {
+		return false
+	}
+	if !e.ending && e.Status == checkout.StatusOpen && !at.Before(e.Expiry().Add(-a.cfg.Poll.Tuning.WarmEvery)) {
+		e.ending = true
 		return false
 	}
 	return !e.Watch.Is(event.Watched) || at.Before(e.GiveUpAt(a.cfg.Poll.UnpaidFor))

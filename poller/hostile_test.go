@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"checkout-notifier/poller"
+	"checkout-notifier/simulator"
 )
 
 // listing is an API that keeps its sessions in whatever order it is given them.
@@ -289,5 +290,28 @@ func TestRetryAfterOutlivesThePass(t *testing.T) {
 			return http.StatusTooManyRequests, "{}"
 		}
 		w.run(w.poller(), 10*time.Minute)
+	})
+}
+
+// The last look before an expiry outlives the process that took it: a cron job
+// tells an expiry by the clock as the daemon does.
+func TestExpiryByTheClockAcrossProcesses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		once := func() {
+			t.Helper()
+			if err := w.poller().RunOnce(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		once()
+		time.Sleep(time.Minute)
+		id := w.create(open(simulator.Fields{"expires_in": "1h"}))
+		once()
+		time.Sleep(57 * time.Minute)
+		once()
+		time.Sleep(4 * time.Minute)
+		once()
+		w.expect(id, "created", "expired timer")
 	})
 }

@@ -16,6 +16,7 @@ type entry struct {
 	pass   time.Time // the last pass that was shown it
 	tried  time.Time // when it was last asked for, found or not
 	misses int       // passes in a row in which the API said that it does not exist
+	ending bool      // a look within warm_every of its expiry was handed on
 }
 
 // index is what an account knows, by id and in the order of the list. It may
