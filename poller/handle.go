@@ -28,8 +28,12 @@ func (a *account) handle(ctx context.Context, page *Page, pass time.Time) error 
 		Account: a.state, Livemode: a.mode() == ModeLive, Poll: a.cfg.Poll,
 		At: at, Pass: pass, Existing: existing,
 	}
+	outside := a.outside(page)
 	for i := range page.Sessions {
 		s := &page.Sessions[i]
+		if outside[s.ID] && a.index.get(s.ID) == nil {
+			continue
+		}
 		if len(s.Unreadable) > 0 {
 			a.odd("unreadable_field", "a documented field has a value that makes no sense and is left as it was", "session", s.ID, "fields", s.Unreadable)
 		}

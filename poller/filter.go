@@ -1,0 +1,80 @@
+package poller
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"checkout-notifier/checkout"
+)
+
+// verdict is what a filter says of a session.
+type verdict int
+
+const (
+	wanted   verdict = iota
+	unclear          // the session does not show what the filter asks for
+	unwanted         // it shows another value
+)
+
+// judge compares a session with the filter, for an API that ignores it.
+func (f Filter) judge(s *checkout.Session) (verdict, error) {
+	var shown struct {
+		Customer      string `json:"customer"`
+		CustomerEmail string `json:"customer_email"`
+		PaymentIntent string `json:"payment_intent"`
+		Details       struct {
+			Email string `json:"email"`
+		} `json:"customer_details"`
+	}
+	if f == (Filter{}) {
+		return wanted, nil
+	}
+	if err := json.Unmarshal(s.Object, &shown); err != nil {
+		return unclear, fmt.Errorf("reading session %s: %w", s.ID, err)
+	}
+	email := shown.Details.Email
+	if email == "" || strings.EqualFold(shown.CustomerEmail, f.CustomerEmail) {
+		email = shown.CustomerEmail
+	}
+	worst := wanted
+	for _, c := range []struct{ asked, shown string }{
+		{f.Customer, shown.Customer}, {strings.ToLower(f.CustomerEmail), strings.ToLower(email)}, {f.PaymentIntent, shown.PaymentIntent},
+	} {
+		switch {
+		case c.asked == "" || c.asked == c.shown:
+		case c.shown == "":
+			worst = max(worst, unclear)
+		default:
+			worst = unwanted
+		}
+	}
+	return worst, nil
+}
+
+// outside says which sessions of a page the filter leaves out: those that show
+// another value, and beside one of them, which proves that the API ignores the
+// filter, also those that show none.
+func (a *account) outside(page *Page) map[string]bool {
+	verdicts := make([]verdict, len(page.Sessions))
+	ignored := false
+	for i := range page.Sessions {
+		v, err := a.cfg.Filter.judge(&page.Sessions[i])
+		if err != nil { // members of other types: it is for the API to know
+			v = unclear
+		}
+		verdicts[i] = v
+		ignored = ignored || v == unwanted
+	}
+	if !ignored {
+		return nil
+	}
+	a.odd("watch_filter_ignored", "the API ignores the account's filter; sessions that do not fit it are left out here")
+	out := make(map[string]bool)
+	for i, v := range verdicts {
+		if v != wanted {
+			out[page.Sessions[i].ID] = true
+		}
+	}
+	return out
+}
