@@ -86,7 +86,8 @@ func changedMembers(from, to any) any {
 	}
 	changed := make(map[string]any)
 	for name, value := range before {
-		if !equal(value, after[name]) {
+		// Compared under its name, which may say that it is a time.
+		if !equal(map[string]any{name: value}, map[string]any{name: after[name]}) {
 			changed[name] = changedMembers(value, after[name])
 		}
 	}

@@ -232,6 +232,24 @@ func replaced(t *testing.T, replacement string) string {
 	return strings.Replace(observed, from, to, 1)
 }
 
+// A time that the API once wrote in milliseconds and once in seconds has not
+// changed beside a member that has.
+func TestPreviousAttributesOfTimes(t *testing.T) {
+	from := parse(t, `{"id":"cs_1","created":1773130522,"customer_details":{"created":1773130515000,"email":"a@b.example"}}`)
+	to := parse(t, `{"id":"cs_1","created":1773130522,"customer_details":{"created":1773130515,"email":"c@d.example"}}`)
+	changes, err := checkout.Changes(from.Object, to.Object)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := checkout.PreviousAttributes(changes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := `{"customer_details":{"email":"a@b.example"}}`; string(got) != want {
+		t.Errorf("previous_attributes = %s, want %s", got, want)
+	}
+}
+
 func TestOmit(t *testing.T) {
 	s := parse(t, observed)
 	object, err := checkout.Omit(s.Object, []string{"url", "customer_details", "live_mode"})
