@@ -40,6 +40,7 @@ type account struct {
 	forgotten     time.Time // settled sessions created before are not in the index
 	clock         clock
 	failures      int       // requests in a row
+	broken        int       // passes in a row
 	resume        time.Time // no request before, whichever it is
 	limitHonoured bool      // a page was as long as asked for
 	sawEnd        bool      // has_more was false once
@@ -129,8 +130,14 @@ func (a *account) run(ctx context.Context) error {
 	}
 	for ctx.Err() == nil {
 		began := time.Now()
-		if err := a.pass(ctx); err != nil && ctx.Err() == nil {
-			a.log.Warn("pass was not completed; what it read is kept, the rest is read again", "error", err)
+		switch err := a.pass(ctx); {
+		case err == nil:
+			a.broken = 0
+		case ctx.Err() == nil:
+			// Told of the first of a row, and then of fewer and fewer.
+			if a.broken++; a.broken&(a.broken-1) == 0 {
+				a.log.Warn("pass was not completed; what it read is kept, the rest is read again", "error", err, "in_a_row", a.broken)
+			}
 		}
 		if !sleep(ctx, a.cfg.Poll.Interval-time.Since(began)) {
 			break

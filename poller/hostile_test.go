@@ -315,3 +315,17 @@ func TestExpiryByTheClockAcrossProcesses(t *testing.T) {
 		w.expect(id, "created", "expired timer")
 	})
 }
+
+// What stops every pass is said in fewer and fewer lines of the log.
+func TestStoppedAccountIsSaidOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.answer = func(*http.Request) (int, string) {
+			return http.StatusOK, `{"object":"list","has_more":true,"data":[{}]}`
+		}
+		w.run(w.poller(), time.Hour)
+		if w.lines > 20 {
+			t.Errorf("%d lines of log in an hour that is all alike", w.lines)
+		}
+	})
+}

@@ -36,6 +36,7 @@ type world struct {
 	// answer takes the API's place where it returns a status.
 	answer   func(req *http.Request) (status int, body string)
 	throttle string // Retry-After of those answers
+	lines    int    // of the log
 }
 
 // newWorld must be called inside a synctest bubble. It brings the bubble's
@@ -75,7 +76,7 @@ func (w *world) poller() *poller.Poller {
 	w.t.Helper()
 	p, err := poller.New([]poller.Account{w.cfg}, w, w, poller.Options{
 		Version: "test", Observer: nobody{}, Transport: w,
-		Logger: slog.New(slog.NewTextHandler(testWriter{w.t}, nil)),
+		Logger: slog.New(slog.NewTextHandler(testWriter{w}, nil)),
 	})
 	if err != nil {
 		w.t.Fatal(err)
@@ -209,9 +210,12 @@ type nobody struct{}
 func (nobody) APIRequest(string, string)           {}
 func (nobody) Passed(string, time.Duration, error) {}
 
-type testWriter struct{ t *testing.T }
+type testWriter struct{ *world }
 
 func (w testWriter) Write(line []byte) (int, error) {
+	w.mu.Lock()
+	w.lines++
+	w.mu.Unlock()
 	w.t.Log(string(line[:len(line)-1]))
 	return len(line), nil
 }
