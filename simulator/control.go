@@ -83,7 +83,7 @@ func (a *API) serveSetFaults(w http.ResponseWriter, r *http.Request) {
 
 // serveTraffic hands an order to Run: POST /sim/traffic.
 func (a *API) serveTraffic(w http.ResponseWriter, r *http.Request) {
-	var t Traffic
+	t := Traffic{Rate: defaultRate}
 	err := readInto(w, r, &t)
 	if err == nil && t.Rate != 0 {
 		err = t.validate()

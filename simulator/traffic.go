@@ -10,8 +10,11 @@ import (
 	"time"
 )
 
-// maxRate bounds Traffic.Rate, in carts per second.
-const maxRate = 10_000
+// Traffic.Rate in carts per second: of an order that names none, and the most.
+const (
+	defaultRate = 1
+	maxRate     = 10_000
+)
 
 // Traffic describes random carts. The same value yields the same carts with the
 // same changes in the same order.
@@ -45,12 +48,13 @@ func (t Traffic) MarshalJSON() ([]byte, error) {
 	return json.Marshal(wire)
 }
 
-// UnmarshalJSON reads what MarshalJSON writes; unknown names are errors.
+// UnmarshalJSON reads what MarshalJSON writes; unknown names are errors. Without
+// a rate it is one cart per second; 0 stops the traffic.
 func (t *Traffic) UnmarshalJSON(raw []byte) error {
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	dec.DisallowUnknownFields()
 	dec.UseNumber()
-	var wire trafficJSON
+	wire := trafficJSON{Rate: defaultRate}
 	if err := dec.Decode(&wire); err != nil {
 		return fmt.Errorf("reading traffic: %w", err)
 	}

@@ -168,8 +168,8 @@ func TestTrafficOverHTTP(t *testing.T) {
 		if created() != stopped {
 			t.Errorf("%d carts after traffic was stopped at %d", created(), stopped)
 		}
-		post(`{"seed":2,"rate_per_second":10}`)
-		time.Sleep(time.Second)
+		post(`{"seed":2}`) // at the rate that is nobody's choice
+		time.Sleep(10 * time.Second)
 		cancel()
 		if err := <-ended; err != nil {
 			t.Errorf("Run ended with %v", err)
