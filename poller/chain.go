@@ -76,7 +76,7 @@ func (c *chain) next(ctx context.Context, query *Query) (*Page, error) {
 		}
 		// Some proxies refuse a GET with a body.
 		c.odd("body_refused", "the API refuses the list parameters in the body; they are sent in the query from now on", "error", err)
-		c.client = c.client.withParams(ParamsQuery)
+		c.send(ParamsQuery)
 		return c.next(ctx, query)
 	case errors.Is(err, errEarlyEnd):
 		return page, nil // it insists
@@ -86,11 +86,11 @@ func (c *chain) next(ctx context.Context, query *Query) (*Page, error) {
 	case errors.As(err, &repeated) && c.bodyRefused() && !c.byTime:
 		// In the query they are ignored: the body was refused for another reason.
 		c.odd("query_ignored", "the API ignores list parameters in the query; they are sent as list_params says again", "list_params", c.cfg.ListParams)
-		c.client = c.client.withParams(c.cfg.ListParams)
+		c.send(c.cfg.ListParams)
 		return c.next(ctx, query)
 	case errors.As(err, &repeated) && c.client.params != ParamsBoth && !c.bodyRefused():
 		c.odd("params_ignored", "the API ignores list parameters where list_params sends them; they are sent in the body and the query from now on", "list_params", c.client.params)
-		c.client = c.client.withParams(ParamsBoth)
+		c.send(ParamsBoth)
 		return c.next(ctx, query)
 	case (errors.As(err, &repeated) || (refused(err) && query.StartingAfter != "")) && !c.byTime:
 		c.odd("cursor_ignored", "the API ignores or refuses starting_after; pages are cut by creation time instead", "error", err)
@@ -109,6 +109,11 @@ func (c *chain) next(ctx context.Context, query *Query) (*Page, error) {
 	}
 	c.take(page)
 	return page, nil
+}
+
+// send moves the list parameters to another place, where the limit may be ignored.
+func (c *chain) send(params string) {
+	c.client, c.limitHonoured = c.client.withParams(params), false
 }
 
 // bodyRefused says whether the parameters travel elsewhere than configured
@@ -165,8 +170,9 @@ func (c *chain) sensible(page *Page) error {
 			return nil
 		}
 	}
-	short := page.Items < c.cfg.Poll.Tuning.PageSize
-	return repeatedPage{mayBeEnd: short && (c.byTime || !promised)}
+	// Without cursors the last page always repeats its oldest second. With them
+	// a repetition is never the end: the parameters may be ignored altogether.
+	return repeatedPage{mayBeEnd: c.byTime && c.short(page)}
 }
 
 // knowsAny says whether the newest known session stands above the bound.
@@ -228,7 +234,7 @@ func (c *chain) done(page *Page) bool {
 	switch {
 	case page.HasMore == nil:
 		c.odd("has_more_missing", "the API does not say whether there are more pages; it is asked until it shows no more")
-		return page.Items < min(limit, defaultLimit) || (page.Items < limit && c.limitHonoured)
+		return c.short(page)
 	case *page.HasMore:
 		return false
 	}
@@ -236,6 +242,13 @@ func (c *chain) done(page *Page) bool {
 	// A full page that is said to be the last is checked: the request is cheap,
 	// a wrong word would hide all older sessions.
 	return page.Items < limit
+}
+
+// short says whether a page has fewer items than the API would show if it had
+// them, whether or not it takes our limit.
+func (c *chain) short(page *Page) bool {
+	limit := c.cfg.Poll.Tuning.PageSize
+	return page.Items < min(limit, defaultLimit) || (page.Items < limit && c.limitHonoured)
 }
 
 // page asks for a page until one makes sense: first that it is an answer at

@@ -329,3 +329,40 @@ func TestStoppedAccountIsSaidOnce(t *testing.T) {
 		}
 	})
 }
+
+// That the limit was honoured says nothing once the parameters travel elsewhere:
+// ten sessions are then no short page.
+func TestHonouredLimitIsForgottenWithThePlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		l := newListing()
+		w.cfg.Poll.Tuning.PageSize = 20
+		for i := range 45 {
+			l.add(fmt.Sprintf("old_%d", i), time.Now().Add(-time.Duration(i+1)*time.Minute), "complete", "paid")
+		}
+		refusals := 0
+		w.answer = func(req *http.Request) (int, string) {
+			if refusals > 0 {
+				refusals--
+				return http.StatusBadRequest, `{"error":{"message":"hiccup"}}`
+			}
+			status, body := l.answer(req)
+			body = strings.NewReplacer(`"has_more":true`, `"has_more":null`, `"has_more":false`, `"has_more":null`).Replace(body)
+			return status, body
+		}
+		p := w.poller()
+		w.run(p, 15*time.Second)
+		old := l.ids
+		l.ids, refusals = nil, 3
+		var fresh []string
+		for i := range 45 {
+			fresh = append(fresh, fmt.Sprintf("new_%d", i))
+			l.add(fresh[i], time.Now(), "complete", "paid")
+		}
+		l.ids = append(l.ids, old...)
+		w.run(p, time.Minute)
+		for _, id := range fresh {
+			w.expect(id, "created", "completed", "paid", "fulfillable")
+		}
+	})
+}

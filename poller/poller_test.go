@@ -462,12 +462,21 @@ func TestListParams(t *testing.T) {
 
 // An API that reads the list parameters elsewhere still shows everything.
 func TestParamsFallBack(t *testing.T) {
-	for params, honoured := range map[string]string{poller.ParamsBody: simulator.ParamsQuery, poller.ParamsQuery: simulator.ParamsBody} {
-		t.Run(params, func(t *testing.T) {
+	tests := []struct {
+		params, honoured string
+		hasMore          simulator.Chance // null
+	}{
+		{poller.ParamsBody, simulator.ParamsQuery, simulator.Chance{}},
+		{poller.ParamsQuery, simulator.ParamsBody, simulator.Chance{}},
+		{poller.ParamsBody, simulator.ParamsQuery, simulator.Always()},
+		{poller.ParamsQuery, simulator.ParamsBody, simulator.Always()},
+	}
+	for i, tt := range tests {
+		t.Run(fmt.Sprint(i), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)
-				w.cfg.Start, w.cfg.ListParams = poller.StartAll, params
-				w.faults(simulator.Faults{Params: honoured})
+				w.cfg.Start, w.cfg.ListParams = poller.StartAll, tt.params
+				w.faults(simulator.Faults{Params: tt.honoured, HasMoreNull: tt.hasMore})
 				var ids []string
 				for range 60 {
 					ids = append(ids, w.create(open(nil)))
