@@ -366,3 +366,21 @@ func TestHonouredLimitIsForgottenWithThePlace(t *testing.T) {
 		}
 	})
 }
+
+// One answer with a wrong Date does not put the next look at a session off.
+func TestClockThatJumped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		old := w.create(open(simulator.Fields{"created": time.Now().Add(-3 * time.Hour).UTC().Format(time.RFC3339)}))
+		w.create(paid()) // the head is far above it
+		p := w.poller()
+		w.run(p, 5*time.Second)
+		time.Sleep(10 * time.Minute)
+		w.faults(simulator.Faults{ClockSkewS: 3600})
+		w.run(p, 15*time.Second)
+		w.faults(simulator.Faults{})
+		w.update(old, paid())
+		w.run(p, 6*time.Minute)
+		w.expect(old, "completed", "paid", "fulfillable")
+	})
+}

@@ -118,7 +118,12 @@ func (a *account) revisit(ctx context.Context, pass time.Time) error {
 	now := a.clock.now()
 	var due []*entry
 	for _, e := range slices.Backward(a.index.byAge()) {
-		if e.Watch.Is(event.Watched) && !e.pass.Equal(pass) && !dueAt(&e.Tracked, later(e.LookedAt, e.tried), a.cfg.Poll.Tuning).After(now) {
+		if !e.Watch.Is(event.Watched) || e.pass.Equal(pass) {
+			continue
+		}
+		last := later(e.LookedAt, e.tried)
+		// A look of the future tells of a Date that was wrong then, or is now.
+		if last.After(now.Add(skewNoticed)) || !dueAt(&e.Tracked, last, a.cfg.Poll.Tuning).After(now) {
 			due = append(due, e)
 		}
 	}
