@@ -22,6 +22,10 @@ func (p *Pipeline) name(page *poller.Batch, o *diff.Outcome) ([]event.Event, err
 	if err != nil {
 		return nil, err
 	}
+	since := o.Since
+	if since.After(page.At) { // the server's clock was set back
+		since = page.At
+	}
 	s := &o.Snapshot
 	s.Revision++
 	counts := maps.Clone(s.Counts)
@@ -37,7 +41,7 @@ func (p *Pipeline) name(page *poller.Batch, o *diff.Outcome) ([]event.Event, err
 			Time: page.At, Revision: s.Revision, Position: i + 1,
 			Object: s.Object, PreviousAttributes: previous, Change: t.Change,
 			Inferred: t.Inferred, Unexpected: t.Unexpected, Async: t.Async, Reason: t.Reason,
-			OccurredAfter: o.Since, OccurredBefore: page.At,
+			OccurredAfter: since, OccurredBefore: page.At,
 		}
 	}
 	s.Counts = counts

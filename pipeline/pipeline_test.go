@@ -183,6 +183,26 @@ func TestPageBecomesEventsAndDeliveries(t *testing.T) {
 	}
 }
 
+// A server whose clock is set back between two looks does not turn the time of a
+// change around.
+func TestOccurredAfterIsNeverAfterBefore(t *testing.T) {
+	m := &memory{snapshots: map[string]event.Snapshot{}}
+	p := newPipeline(t, m, everything())
+	for _, b := range []poller.Batch{
+		batch(time.Hour, session(t, "cs_1", "open", "unpaid", "")),
+		batch(time.Minute, session(t, "cs_1", "complete", "paid", "")),
+	} {
+		if _, err := p.Handle(t.Context(), b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, e := range m.events {
+		if e.OccurredAfter.After(e.OccurredBefore) {
+			t.Errorf("%s happened after %v and before %v", e.Type, e.OccurredAfter, e.OccurredBefore)
+		}
+	}
+}
+
 func TestSilentRecordingCountsAsAnnounced(t *testing.T) {
 	m := &memory{snapshots: map[string]event.Snapshot{}}
 	p := newPipeline(t, m, everything())
