@@ -328,63 +328,86 @@ func types(events []event.Event) []string {
 }
 
 // Any sequence of observations yields the same final events, however it is cut
-// into passes and whatever crashes: the looks are handed over in other batches,
-// some batches twice, with a crash before or after some commits.
+// into pages and passes and whatever crashes: the looks of a moment are handed
+// over in one page or in several, in another order, some pages twice, with a
+// crash before or after some commits.
 func TestCutsAndCrashesChangeNothing(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		looks := drawLooks(t)
-		want := play(t, looks, func(int) int { return 0 })
-		got := play(t, looks, func(int) int { return rapid.IntRange(0, 3).Draw(t, "mishap") })
+		moments := drawMoments(t)
+		want := play(t, moments, func(m moment) [][]look { return [][]look{m.looks} }, func() int { return 0 })
+		got := play(t, moments,
+			func(m moment) [][]look {
+				looks := rapid.Permutation(m.looks).Draw(t, "order")
+				at := rapid.IntRange(0, len(looks)).Draw(t, "cut")
+				return [][]look{looks[:at], looks[at:]}
+			},
+			func() int { return rapid.IntRange(0, 3).Draw(t, "mishap") })
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Fatalf("events differ (-undisturbed +disturbed):\n%s", diff)
 		}
 	})
 }
 
-// look is one observation of one session at one time.
+// moment is what one pass is shown: every session at most once.
+type moment struct {
+	at    time.Duration
+	looks []look
+}
+
+// look is one observation of one session.
 type look struct {
-	at      time.Duration
 	session int
 	status  string
 	payment string
 	extra   string
 }
 
-func drawLooks(t *rapid.T) []look {
-	n := rapid.IntRange(1, 25).Draw(t, "looks")
-	looks := make([]look, n)
+func drawMoments(t *rapid.T) []moment {
+	moments := make([]moment, rapid.IntRange(1, 15).Draw(t, "moments"))
 	at := time.Duration(0)
-	for i := range looks {
+	for i := range moments {
 		at += time.Duration(rapid.IntRange(1, 900).Draw(t, "pause")) * time.Second
-		looks[i] = look{
-			at: at, session: rapid.IntRange(0, 2).Draw(t, "session"),
-			status:  rapid.SampledFrom([]string{"open", "complete", "expired", "odd"}).Draw(t, "status"),
-			payment: rapid.SampledFrom([]string{"unpaid", "paid", "no_payment_required"}).Draw(t, "payment"),
-			extra:   rapid.SampledFrom([]string{"", `,"customer":"a"`, `,"customer":"b"`}).Draw(t, "extra"),
+		moments[i].at = at
+		for n := range 3 {
+			if !rapid.Bool().Draw(t, "shown") {
+				continue
+			}
+			moments[i].looks = append(moments[i].looks, look{
+				session: n,
+				status:  rapid.SampledFrom([]string{"open", "complete", "expired", "odd", ""}).Draw(t, "status"),
+				payment: rapid.SampledFrom([]string{"unpaid", "paid", "no_payment_required"}).Draw(t, "payment"),
+				extra:   rapid.SampledFrom([]string{"", `,"customer":"a"`, `,"customer":"b"`}).Draw(t, "extra"),
+			})
 		}
 	}
-	return looks
+	return moments
 }
 
-// play hands looks over one by one. mishap says what happens to each: 0 nothing,
-// 1 a crash before the commit, 2 a crash after it, 3 the same look once more.
-func play(t *rapid.T, looks []look, mishap func(i int) int) map[string][]string {
+// play hands the moments over page by page. mishap says what happens to each
+// page: 0 nothing, 1 a crash before the commit, 2 a crash after it, 3 the same
+// page once more.
+func play(t *rapid.T, moments []moment, cut func(moment) [][]look, mishap func() int) map[string][]string {
 	m := &memory{snapshots: map[string]event.Snapshot{}}
 	p := newPipeline(t, m, everything())
-	for i, l := range looks {
-		b := batch(l.at, session(t, fmt.Sprintf("cs_%d", l.session), l.status, l.payment, l.extra))
-		what := mishap(i)
-		if what < 3 {
-			m.crash = what
-		}
-		_, err := p.Handle(context.Background(), b)
-		if err != nil && !errors.Is(err, errCrash) {
-			t.Fatal(err)
-		}
-		if what > 0 { // restarted, or asked again: the same is seen once more
-			m.crash = 0
-			if _, err := p.Handle(context.Background(), b); err != nil {
+	for _, moment := range moments {
+		for _, looks := range cut(moment) {
+			var page []checkout.Session
+			for _, l := range looks {
+				page = append(page, session(t, fmt.Sprintf("cs_%d", l.session), l.status, l.payment, l.extra))
+			}
+			what := mishap()
+			if what < 3 {
+				m.crash = what
+			}
+			_, err := p.Handle(context.Background(), batch(moment.at, page...))
+			if err != nil && !errors.Is(err, errCrash) {
 				t.Fatal(err)
+			}
+			m.crash = 0
+			if what > 0 { // restarted, or asked again: the same is seen once more
+				if _, err := p.Handle(context.Background(), batch(moment.at, page...)); err != nil {
+					t.Fatal(err)
+				}
 			}
 		}
 	}
