@@ -63,6 +63,7 @@ func TestErrorsSayWhatHappened(t *testing.T) {
 		{"denied", answer{status: 401, body: `{"error":{"message":"invalid api key sk_test_12345"}}`}, poller.KindDenied, 0, "check secret_key"},
 		{"forbidden", answer{status: 403}, poller.KindDenied, 0, "check secret_key"},
 		{"HTML", answer{status: 502, body: "<html><body>Bad gateway</body></html>"}, poller.KindServer, 0, "<html>"},
+		{"request timeout", answer{status: 408}, poller.KindServer, 0, "408"},
 		{"flat message", answer{status: 400, body: `{"message":"limit is wrong"}`}, poller.KindRefused, 0, "limit is wrong"},
 		{"error as text", answer{status: 400, body: `{"error":"oops"}`}, poller.KindRefused, 0, "oops"},
 		{"not found", answer{status: 404, body: `{"error":{"code":"resource_missing"}}`}, poller.KindNotFound, 0, "resource_missing"},

@@ -19,7 +19,7 @@ type Kind string
 // The kinds of API errors.
 const (
 	KindNetwork   Kind = "network"   // no answer, or a cut one
-	KindServer    Kind = "server"    // 5xx
+	KindServer    Kind = "server"    // 5xx, and what a gateway asks to repeat
 	KindThrottled Kind = "throttled" // 429
 	KindDenied    Kind = "denied"    // 401 and 403: never read as "no sessions"
 	KindNotFound  Kind = "not_found" // 404
@@ -94,7 +94,7 @@ func statusError(resp *http.Response, body []byte) *Error {
 		e.Kind = KindDenied
 	case code == http.StatusNotFound:
 		e.Kind = KindNotFound
-	case code >= 500:
+	case code >= 500, code == http.StatusRequestTimeout, code == http.StatusTooEarly:
 		e.Kind = KindServer
 	case code >= 300 && code < 400:
 		e.Kind = KindRedirect
