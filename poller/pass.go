@@ -1,6 +1,7 @@
 package poller
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -40,7 +41,7 @@ func (a *account) pass(ctx context.Context) (err error) {
 	err = a.head(ctx, pass)
 	if !errors.Is(err, errForeignPage) && !denied(err) && ctx.Err() == nil {
 		// A page of the head that always fails must not keep the known sessions from being looked at.
-		err = errors.Join(err, a.revisit(ctx, pass))
+		err = a.revisitAfter(ctx, pass, err)
 	}
 	if errors.Is(err, errForeignPage) {
 		return a.stop(ctx, errForeignPage.Error())
@@ -51,6 +52,23 @@ func (a *account) pass(ctx context.Context) (err error) {
 	a.forgotten = later(a.forgotten, a.clock.now().Add(-2*max(Window, a.cfg.Poll.Tuning.Overlap)))
 	a.index.forget(a.forgotten)
 	return nil
+}
+
+// revisitAfter looks again at what is due, whatever came of the head. After one
+// that failed a single question tells whether it is the whole API that is away,
+// which needs no second telling.
+func (a *account) revisitAfter(ctx context.Context, pass time.Time, head error) error {
+	if head == nil {
+		return a.revisit(ctx, pass)
+	}
+	patience := a.tries
+	a.tries = 1
+	err := a.revisit(ctx, pass)
+	a.tries = patience
+	if err == nil || unanswered(err) {
+		return head
+	}
+	return fmt.Errorf("%w; and then %w", head, err)
 }
 
 // head reads the newest part of the list, and moves the low-water mark once the
@@ -128,14 +146,14 @@ func (a *account) revisit(ctx context.Context, pass time.Time) error {
 		}
 	}
 	var vanished []string
-	var failures []error
+	var failure error // the first
 	inARow := 0
 	for _, e := range due {
 		if e.pass.Equal(pass) {
 			continue
 		}
 		if err := a.lookAt(ctx, e, pass); err != nil {
-			failures = append(failures, err)
+			failure = cmp.Or(failure, err)
 			if inARow++; inARow > 1 || !unanswered(err) {
 				break
 			}
@@ -146,7 +164,10 @@ func (a *account) revisit(ctx context.Context, pass time.Time) error {
 			vanished = append(vanished, e.ID)
 		}
 	}
-	return errors.Join(append(failures, a.vanish(ctx, vanished))...)
+	if err := a.vanish(ctx, vanished); err != nil {
+		return err
+	}
+	return failure
 }
 
 // vanish gives up the watch on sessions that the API no longer shows.

@@ -536,3 +536,24 @@ func TestAscendingWithinASecond(t *testing.T) {
 		}
 	})
 }
+
+// Whoever waits for a single pass must not wait for every known session in turn
+// when the whole API is away.
+func TestOnceEndsSoonWhenTheAPIIsAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		for range 5 {
+			w.create(open(nil))
+		}
+		w.run(w.poller(), time.Minute)
+		time.Sleep(12 * time.Hour) // all of them are due
+		w.faults(simulator.Faults{Unavailable: simulator.Always()})
+		before, began := w.requests, time.Now()
+		if err := w.poller().RunOnce(t.Context()); !errors.Is(err, poller.ErrUnreachable) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("RunOnce = %v, want one line that is ErrUnreachable", err)
+		}
+		if asked, took := w.requests-before, time.Since(began); asked > 8 || took > 15*time.Second {
+			t.Errorf("it asked %d times in %v", asked, took)
+		}
+	})
+}
