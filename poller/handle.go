@@ -119,7 +119,11 @@ func (a *account) begin(ctx context.Context, page *Page) (existing bool, err err
 		}
 		a.state.Start, a.state.StartFixed = start.UTC(), true
 	}
-	a.log.Info("the account starts: what was created before is recorded silently", "start", a.state.Start, "host", a.state.Host, "mode", a.state.Mode)
+	if a.state.Start.IsZero() {
+		a.log.Info("the account starts: all that its list shows is announced", "host", a.state.Host, "mode", a.state.Mode)
+	} else {
+		a.log.Info("the account starts: what was created before is recorded silently", "start", a.state.Start, "host", a.state.Host, "mode", a.state.Mode)
+	}
 	return !a.state.StartFixed, a.save(ctx)
 }
 
