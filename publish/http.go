@@ -37,14 +37,16 @@ type HTTPOptions struct {
 // HTTP posts messages to a callback. It is safe for concurrent use and
 // implements Publisher and Closer.
 type HTTP struct {
-	client   *http.Client
-	renderer *Renderer
-	signer   signer
-	url      string
-	header   http.Header
-	agent    string
-	timeout  time.Duration
-	final    []int
+	// The transport is used without a client: that would read the Location of a
+	// redirect, and fail instead of answering where it is not a URL.
+	transport *http.Transport
+	renderer  *Renderer
+	signer    signer
+	url       string
+	header    http.Header
+	agent     string
+	timeout   time.Duration
+	final     []int
 }
 
 // NewHTTP checks a destination of type http, reads its certificates and builds
@@ -78,14 +80,10 @@ func NewHTTP(dest Destination, renderer *Renderer, o HTTPOptions) (*HTTP, error)
 			note(fmt.Errorf("retry.final_statuses: %d is not a status of a refusal", status))
 		}
 	}
-	transport, err := newTransport(dest, o.Network)
+	h.transport, err = newTransport(dest, o.Network)
 	note(err)
 	if len(problems) > 0 {
 		return nil, errors.Join(problems...)
-	}
-	h.client = &http.Client{
-		Transport:     transport,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return h, nil
 }
@@ -181,7 +179,7 @@ func (h *HTTP) Publish(ctx context.Context, m Message) Result {
 		return refusedFinally(ClassRender, errors.New("building the request: the URL cannot be used"))
 	}
 	request.Header = h.headers(m.Delivery.ID, body, time.Now().Unix())
-	response, err := h.client.Do(request)
+	response, err := h.transport.RoundTrip(request)
 	if err != nil {
 		return trace.classify(ctx, err)
 	}
@@ -257,6 +255,6 @@ func retryAfter(value string, now time.Time) time.Duration {
 
 // Close implements Closer: it closes the connections that are idle.
 func (h *HTTP) Close(context.Context) error {
-	h.client.CloseIdleConnections()
+	h.transport.CloseIdleConnections()
 	return nil
 }

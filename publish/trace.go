@@ -29,10 +29,6 @@ func (t *trace) on(ctx context.Context) context.Context {
 
 // classify names what went wrong with a request that had no answer.
 func (t *trace) classify(ctx context.Context, err error) Result {
-	var wrapped *url.Error
-	if errors.As(err, &wrapped) {
-		err = wrapped.Err // the wrapper prints the URL
-	}
 	r := Result{Outcome: event.OutcomeRefused, Contact: ContactFailed}
 	var (
 		dns         *net.DNSError

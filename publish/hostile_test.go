@@ -1,0 +1,53 @@
+package publish_test
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"checkout-notifier/event"
+	"checkout-notifier/publish"
+)
+
+// answers runs a server that reads a request, writes a text that need not be
+// HTTP, and keeps the connection open until the other side closes it.
+func answers(t *testing.T, text string) (url string) {
+	t.Helper()
+	return "http://" + listen(t, func(c net.Conn) {
+		defer c.Close()
+		r, err := http.ReadRequest(bufio.NewReader(c))
+		if err != nil {
+			return
+		}
+		io.Copy(io.Discard, r.Body)
+		io.WriteString(c, text)
+		io.Copy(io.Discard, c)
+	})
+}
+
+// publishWithin fails a test whose destination holds the publisher.
+func publishWithin(t *testing.T, limit time.Duration, p publish.Publisher) publish.Result {
+	t.Helper()
+	done := make(chan publish.Result, 1)
+	go func() { done <- p.Publish(t.Context(), message(event.Paid)) }()
+	select {
+	case r := <-done:
+		return r
+	case <-time.After(limit):
+		t.Fatal("the receiver holds the publisher")
+	}
+	return publish.Result{}
+}
+
+func TestRedirectToWhatIsNoURL(t *testing.T) {
+	d := httpDestination(answers(t, "HTTP/1.1 302 Found\r\nLocation: http://[::1/s3cret\r\nContent-Length: 0\r\n\r\n"))
+	d.Retry.FinalStatuses = []int{302}
+	r := publishWithin(t, 10*time.Second, newHTTP(t, d, publish.HTTPOptions{}))
+	if r.StatusCode != 302 || r.Class != publish.ClassStatus || r.Contact != publish.ContactMade || !r.Final || strings.Contains(r.Error, "s3cret") {
+		t.Errorf("result %+v", r)
+	}
+}
