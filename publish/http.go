@@ -215,10 +215,14 @@ func (h *HTTP) headers(id string, body Body, seconds int64) http.Header {
 // answer judges a response. Its status line decides: a receiver that said 2xx
 // has the event, whatever becomes of the rest of its answer.
 func (h *HTTP) answer(response *http.Response) Result {
-	kept, err := io.ReadAll(io.LimitReader(response.Body, answerKept))
+	var rest io.Reader = response.Body
+	if response.StatusCode == http.StatusSwitchingProtocols {
+		rest = http.NoBody // behind it is the bare connection, which no deadline ends
+	}
+	kept, err := io.ReadAll(io.LimitReader(rest, answerKept))
 	if err == nil {
 		// A short rest is read so that the connection can be used again.
-		_, err = io.CopyN(io.Discard, response.Body, answerRead-answerKept)
+		_, err = io.CopyN(io.Discard, rest, answerRead-answerKept)
 	}
 	r := Result{
 		Outcome: event.OutcomeAccepted, Contact: ContactMade, StatusCode: response.StatusCode, Answer: kept,
