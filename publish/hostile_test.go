@@ -61,3 +61,17 @@ func TestSwitchingProtocolsHoldsNobody(t *testing.T) {
 		t.Errorf("result %+v", r)
 	}
 }
+
+// What is no HTTP is quoted in the error, and the error is stored and logged
+// with every attempt.
+func TestGarbageIsNotKeptWhole(t *testing.T) {
+	for name, text := range map[string]string{
+		"status line": strings.Repeat("\x01", 60_000) + "\r\n\r\n",
+		"header":      "HTTP/1.1 200 OK\r\n" + strings.Repeat("h", 60_000) + "\r\n\r\n",
+	} {
+		r := publishWithin(t, 10*time.Second, newHTTP(t, httpDestination(answers(t, text)), publish.HTTPOptions{}))
+		if r.Outcome != event.OutcomeRefused || r.Class != publish.ClassConnect || len(r.Error) > 4<<10 {
+			t.Errorf("%s: %s, %s, %d bytes of error", name, r.Outcome, r.Class, len(r.Error))
+		}
+	}
+}

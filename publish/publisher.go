@@ -89,5 +89,5 @@ type Result struct {
 
 // refusedFinally is the result of a message that was never sent.
 func refusedFinally(class string, err error) Result {
-	return Result{Outcome: event.OutcomeRefused, Class: class, Error: err.Error(), Final: true}
+	return Result{Outcome: event.OutcomeRefused, Class: class, Error: truncate(reasonLimit, err.Error()), Final: true}
 }

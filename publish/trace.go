@@ -60,6 +60,10 @@ func (t *trace) classify(ctx context.Context, err error) Result {
 	return r
 }
 
+// reasonLimit is how much of an error's text is kept: some quote what the other
+// side sent, whole.
+const reasonLimit = 500
+
 // reasonOf is the innermost part of a network error: what happened, without
 // the addresses and names around it.
 func reasonOf(err error) string {
@@ -71,5 +75,5 @@ func reasonOf(err error) string {
 	if errors.As(err, &op) && op.Err != nil {
 		err = op.Err
 	}
-	return err.Error()
+	return truncate(reasonLimit, err.Error())
 }
