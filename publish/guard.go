@@ -62,11 +62,12 @@ func public(ip netip.Addr) bool {
 // about to be connected to, after DNS, so that no answer of a name server and
 // no second look-up gets around it. With a proxy it sees the proxy's address.
 type guard struct {
+	dialer  net.Dialer
 	allowed []netip.Prefix
 }
 
-func newGuard(allow []string) (*guard, error) {
-	g := &guard{}
+func newGuard(dialer net.Dialer, allow []string) (*guard, error) {
+	g := &guard{dialer: dialer}
 	var problems []error
 	for _, text := range allow {
 		p, err := netip.ParsePrefix(text)
@@ -94,7 +95,8 @@ func (g *guard) permits(ip netip.Addr) bool {
 func (g *guard) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	refusals := make(chan struct{}, 1)
 	permitted := make(chan struct{}, 1)
-	d := net.Dialer{Control: func(network, address string, _ syscall.RawConn) error {
+	d := g.dialer
+	d.Control = func(network, address string, _ syscall.RawConn) error {
 		at, err := netip.ParseAddrPort(address)
 		tcp := network == "tcp4" || network == "tcp6"
 		if err != nil || !tcp || !g.permits(at.Addr()) {
@@ -103,7 +105,7 @@ func (g *guard) dial(ctx context.Context, network, address string) (net.Conn, er
 		}
 		note(permitted)
 		return nil
-	}}
+	}
 	conn, err := d.DialContext(ctx, network, address)
 	if err == nil {
 		return conn, nil

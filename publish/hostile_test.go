@@ -75,3 +75,29 @@ func TestGarbageIsNotKeptWhole(t *testing.T) {
 		}
 	}
 }
+
+// A server that accepts and never shakes hands must not be left with a
+// connection, and a goroutine, of every attempt.
+func TestHandshakeThatNeverEndsLeavesNothing(t *testing.T) {
+	closed := make(chan struct{}, 10)
+	address := listen(t, func(c net.Conn) {
+		io.Copy(io.Discard, c)
+		c.Close()
+		closed <- struct{}{}
+	})
+	d := httpDestination("https://" + address)
+	d.Timeout = 200 * time.Millisecond
+	p := newHTTP(t, d, publish.HTTPOptions{})
+	for range 3 {
+		if r := publishWithin(t, 10*time.Second, p); r.Class != publish.ClassTimeout || r.Contact != publish.ContactFailed {
+			t.Errorf("result %+v", r)
+		}
+	}
+	for range 3 {
+		select {
+		case <-closed:
+		case <-time.After(10 * time.Second):
+			t.Fatal("a connection stays open after its request was given up")
+		}
+	}
+}

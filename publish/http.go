@@ -103,7 +103,10 @@ func checkURL(key, text string) (string, error) {
 }
 
 func newTransport(dest Destination, network Network) (*http.Transport, error) {
-	guard, err := newGuard(dest.AllowNetworks)
+	// The transport goes on dialling after the request was given up, so that
+	// another one may have the connection: dialling has an end of its own.
+	dialer := net.Dialer{Timeout: dest.Timeout}
+	guard, err := newGuard(dialer, dest.AllowNetworks)
 	if err != nil {
 		return nil, err
 	}
@@ -112,8 +115,9 @@ func newTransport(dest Destination, network Network) (*http.Transport, error) {
 		return nil, err
 	}
 	t := &http.Transport{
-		DialContext:            (&net.Dialer{}).DialContext,
+		DialContext:            dialer.DialContext,
 		TLSClientConfig:        config,
+		TLSHandshakeTimeout:    dest.Timeout,
 		ForceAttemptHTTP2:      true,
 		DisableCompression:     true,
 		MaxIdleConns:           dest.Concurrency,
