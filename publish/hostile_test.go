@@ -5,7 +5,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -100,4 +102,58 @@ func TestHandshakeThatNeverEndsLeavesNothing(t *testing.T) {
 			t.Fatal("a connection stays open after its request was given up")
 		}
 	}
+}
+
+// fragile relays to a server until cut is called: what was connected by then
+// stays open and silent, as after the failure of a machine on the way.
+func fragile(t *testing.T, server string) (address string, cut func()) {
+	t.Helper()
+	var age atomic.Int64
+	relay := func(to, from net.Conn, born int64) {
+		defer to.Close()
+		buffer := make([]byte, 4096)
+		for {
+			n, err := from.Read(buffer)
+			if err != nil {
+				return
+			}
+			if age.Load() == born {
+				to.Write(buffer[:n])
+			}
+		}
+	}
+	address = listen(t, func(c net.Conn) {
+		up, err := net.Dial("tcp", server)
+		if err != nil {
+			t.Errorf("dialling the server: %v", err)
+			return
+		}
+		born := age.Load()
+		go relay(c, up, born)
+		relay(up, c, born)
+	})
+	return address, func() { age.Add(1) }
+}
+
+func TestDeadConnectionIsReplaced(t *testing.T) {
+	protocols := make(chan string, 100)
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { protocols <- r.Proto }))
+	s.EnableHTTP2 = true
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	address, cut := fragile(t, s.Listener.Addr().String())
+	d := httpDestination("https://" + address)
+	d.TLS.CA = authority(t, s)
+	d.Timeout = 500 * time.Millisecond
+	p := newHTTP(t, d, publish.HTTPOptions{})
+	if r := p.Publish(t.Context(), message(event.Paid)); r.Outcome != event.OutcomeAccepted || <-protocols != "HTTP/2.0" {
+		t.Fatalf("result %+v", r)
+	}
+	cut()
+	for range 20 {
+		if p.Publish(t.Context(), message(event.Paid)).Outcome == event.OutcomeAccepted {
+			return
+		}
+	}
+	t.Error("every request goes over the dead connection")
 }

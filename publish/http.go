@@ -125,6 +125,9 @@ func newTransport(dest Destination, network Network) (*http.Transport, error) {
 		IdleConnTimeout:        idleTimeout,
 		MaxResponseHeaderBytes: responseHeaders,
 		WriteBufferSize:        writeBuffer,
+		// All requests share one connection of HTTP/2. If nobody is left at its
+		// other end, they would time out on it until the kernel notices.
+		HTTP2: &http.HTTP2Config{SendPingTimeout: dest.Timeout, PingTimeout: dest.Timeout},
 	}
 	if network.RefusePrivate {
 		t.DialContext = guard.dial

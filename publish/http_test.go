@@ -367,16 +367,22 @@ func TestProxyOnlyWhenConfigured(t *testing.T) {
 	}
 }
 
-func TestOwnAuthority(t *testing.T) {
-	s := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
-	t.Cleanup(s.Close)
-	file := filepath.Join(t.TempDir(), "ca.pem")
+// authority writes the certificate of a test server to a file.
+func authority(t *testing.T, s *httptest.Server) (file string) {
+	t.Helper()
+	file = filepath.Join(t.TempDir(), "ca.pem")
 	block := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
 	if err := os.WriteFile(file, block, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	return file
+}
+
+func TestOwnAuthority(t *testing.T) {
+	s := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	t.Cleanup(s.Close)
 	d := httpDestination(s.URL)
-	d.TLS.CA = file
+	d.TLS.CA = authority(t, s)
 	if r := newHTTP(t, d, publish.HTTPOptions{}).Publish(t.Context(), message(event.Paid)); r.Outcome != event.OutcomeAccepted {
 		t.Errorf("result %+v", r)
 	}
