@@ -254,7 +254,8 @@ func (h *HTTP) answer(response *http.Response) Result {
 
 // retryAfter reads seconds or an HTTP date; anything else asks for nothing.
 func retryAfter(value string, now time.Time) time.Duration {
-	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
+	seconds, err := strconv.ParseUint(value, 10, 31)
+	if err == nil || errors.Is(err, strconv.ErrRange) { // then it is the largest that fits
 		return time.Duration(seconds) * time.Second
 	}
 	at, err := http.ParseTime(value)

@@ -241,6 +241,7 @@ func TestHTTPStatuses(t *testing.T) {
 		{status: 422, want: publish.Result{Outcome: event.OutcomeRefused, Final: true}},
 		{status: 429, retryAfter: "17", want: publish.Result{Outcome: event.OutcomeRefused, Throttled: true, RetryAfter: 17 * time.Second}},
 		{status: 503, retryAfter: "17", want: publish.Result{Outcome: event.OutcomeRefused, RetryAfter: 17 * time.Second}},
+		{status: 503, retryAfter: "99999999999999999999", want: publish.Result{Outcome: event.OutcomeRefused, RetryAfter: (1<<31 - 1) * time.Second}},
 		{status: 503, retryAfter: "soon", want: publish.Result{Outcome: event.OutcomeRefused}},
 		{status: 503, retryAfter: time.Now().Add(time.Hour).UTC().Format(http.TimeFormat), want: publish.Result{Outcome: event.OutcomeRefused}, atLeast: 59 * time.Minute},
 	} {
