@@ -218,6 +218,14 @@ func TestNATSComesBack(t *testing.T) {
 		t.Errorf("without a server: %+v", r)
 	}
 	brokertest.Start(t, brokertest.Options{StoreDir: dir, Port: portOf(t, first.URL)})
+	awaitNATS(t, p)
+	if r := p.Publish(t.Context(), message(event.Expired)); r.Outcome != event.OutcomeAccepted || r.Note != "" {
+		t.Errorf("after: %+v", r)
+	}
+}
+
+func awaitNATS(t *testing.T, p *publish.NATSPublisher) {
+	t.Helper()
 	deadline := time.Now().Add(20 * time.Second)
 	for p.Available(t.Context()) != nil {
 		if time.Now().After(deadline) {
@@ -225,8 +233,30 @@ func TestNATSComesBack(t *testing.T) {
 		}
 		time.Sleep(10 * time.Millisecond) // the client reconnects in its own time
 	}
-	if r := p.Publish(t.Context(), message(event.Expired)); r.Outcome != event.OutcomeAccepted || r.Note != "" {
-		t.Errorf("after: %+v", r)
+}
+
+// The client closes for good on a complaint that it does not know, such as the
+// one about a payload that was allowed when it connected.
+func TestNATSComesBackFromAComplaint(t *testing.T) {
+	s := brokertest.Start(t, brokertest.Options{NoJetStream: true})
+	d := natsDestination(s.URL)
+	d.JetStream = false
+	p := newNATS(t, d, nil)
+	large := message(event.Paid)
+	large.Event.Object = json.RawMessage(`{"id":"cs_1","metadata":{"x":"` + strings.Repeat("y", 20<<10) + `"}}`)
+	if r := p.Publish(t.Context(), large); r.Outcome != event.OutcomeAccepted {
+		t.Fatalf("result %+v", r)
+	}
+	s.Limit(16 << 10)
+	if r := p.Publish(t.Context(), large); r.Outcome == event.OutcomeAccepted {
+		t.Fatalf("over the new maximum: %+v", r)
+	}
+	awaitNATS(t, p)
+	if r := p.Publish(t.Context(), message(event.Paid)); r.Outcome != event.OutcomeAccepted {
+		t.Errorf("the next message: %+v", r)
+	}
+	if r := p.Publish(t.Context(), large); r.Outcome != event.OutcomeRefused || !strings.Contains(r.Error, "maximum of 16384 bytes") {
+		t.Errorf("over the maximum, again: %+v", r)
 	}
 }
 

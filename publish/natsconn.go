@@ -79,7 +79,8 @@ type waiter struct {
 	cancel  context.CancelCauseFunc
 }
 
-// open returns the connection, dialling it at first use.
+// open returns the connection, dialling it at first use, and again when the
+// client gave it up: it closes for good on a complaint that it does not know.
 func (c *connection) open(user *NATSPublisher) (*nats.Conn, jetstream.JetStream, error) {
 	c.dialing.Lock()
 	defer c.dialing.Unlock()
@@ -87,7 +88,7 @@ func (c *connection) open(user *NATSPublisher) (*nats.Conn, jetstream.JetStream,
 	nc, js := c.nc, c.js
 	c.users[user] = true
 	c.mu.Unlock()
-	if nc == nil {
+	if nc == nil || nc.IsClosed() {
 		var err error
 		if nc, js, err = c.dial(); err != nil {
 			return nil, nil, err

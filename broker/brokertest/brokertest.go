@@ -35,6 +35,9 @@ type Server struct {
 	URL     string     // without credentials
 	Stop    func()     // ends it before its test does
 	Clients func() int // connected now
+	// Limit changes the largest payload under way, of which the server tells
+	// nobody who is connected.
+	Limit func(maxPayload int32)
 }
 
 // Start returns when the server accepts connections, or fails the test.
@@ -69,7 +72,14 @@ func Start(t testing.TB, o Options) Server {
 	if !srv.ReadyForConnections(readyLimit) {
 		t.Fatal("the NATS server did not become ready")
 	}
-	return Server{URL: srv.ClientURL(), Stop: stop, Clients: srv.NumClients}
+	limit := func(maxPayload int32) {
+		changed := options.Clone()
+		changed.MaxPayload = maxPayload
+		if err := srv.ReloadOptions(changed); err != nil {
+			t.Errorf("reloading the NATS server: %v", err)
+		}
+	}
+	return Server{URL: srv.ClientURL(), Stop: stop, Clients: srv.NumClients, Limit: limit}
 }
 
 func allow(subjects []string) *server.SubjectPermission {
