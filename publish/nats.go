@@ -98,11 +98,20 @@ func (p *NATSPublisher) Publish(ctx context.Context, m Message) Result {
 	if p.dest.JetStream {
 		return p.publishStream(ctx, js, message, nc.MaxPayload())
 	}
-	if err = ctx.Err(); err == nil {
+	return p.publishCore(ctx, nc, message)
+}
+
+func (p *NATSPublisher) publishCore(ctx context.Context, nc *nats.Conn, message *nats.Msg) Result {
+	connections := nc.Stats().Reconnects
+	err := ctx.Err()
+	if err == nil {
 		err = nc.PublishMsg(message)
 	}
 	if err == nil {
 		err = nc.FlushWithContext(ctx)
+	}
+	if err == nil && nc.Stats().Reconnects != connections {
+		err = errLost // the PONG may speak for the new connection, the message for the old
 	}
 	if err == nil {
 		p.conn.settle(ctx, nc) // a denial comes before the PONG

@@ -52,7 +52,10 @@ func (c *Connections) get(n NATS) (*connection, error) {
 // ErrDenied is returned when the server refuses a publish for want of permission.
 var ErrDenied = errors.New("permission denied by the NATS server")
 
-var errNotConnected = errors.New("not connected to NATS")
+var (
+	errNotConnected = errors.New("not connected to NATS")
+	errLost         = errors.New("the connection to NATS was lost before it answered")
+)
 
 // connection is one shared connection and what its server complains of.
 type connection struct {
