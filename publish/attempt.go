@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,6 +26,9 @@ func (l *lane) decide(job event.Job, now time.Time) (event.Job, *event.Verdict) 
 	var remaining time.Duration
 	overtook := make([]string, 0, len(job.Earlier))
 	for _, earlier := range job.Earlier {
+		if earlier.EventID == d.EventID {
+			continue // another rule's rendering of the same event: neither comes first
+		}
 		if earlier.HeldAt == nil || l.inFlight[earlier.ID] {
 			// It is due or on its way, and wakes this one when it ends.
 			return job, &event.Verdict{Delivery: *d, At: now, UpClock: up}
@@ -39,7 +43,7 @@ func (l *lane) decide(job event.Job, now time.Time) (event.Job, *event.Verdict) 
 		l.stalled[d.ID] = true
 		return job, nil
 	case d.Attempts == 0 && d.Overtook == nil:
-		d.Overtook = overtook
+		d.Overtook = slices.Compact(overtook) // an event may have two renderings
 	}
 	return job, nil
 }

@@ -89,6 +89,34 @@ func TestRefusedEventHoldsItsSessionForAWhile(t *testing.T) {
 	})
 }
 
+// A rule that renders an event in its own way has a delivery of its own. Neither
+// of the two waits for the other, and a later event passes one event, not two.
+func TestRenderingsOfOneEventDoNotPassEachOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, to := newOutbox(), &receiver{}
+		start := time.Now()
+		shared := o.put("shop", "cs_1")
+		id := o.get(shared).EventID
+		own := o.put("shop", "cs_1", func(d *event.Delivery) { d.ID, d.EventID, d.OwnRule = d.ID+"own", id, "own" })
+		later := o.put("shop", "cs_1")
+		to.reply(func(_ context.Context, _ int, m publish.Message) publish.Result {
+			if m.Delivery.ID == later {
+				return accepted()
+			}
+			return refused(500)
+		})
+		stop := run(t, relay(t, o, publish.Options{}, publish.Lane{Destination: exact("shop"), Publisher: to}))
+		time.Sleep(10 * time.Minute)
+		stop()
+		if got := sentOf(to.sent(), own)[0]; !got.at.Equal(start) || len(got.delivery.Overtook) != 0 {
+			t.Errorf("after %s, having passed %v", got.at.Sub(start), got.delivery.Overtook)
+		}
+		if diff := cmp.Diff([]string{id}, sentOf(to.sent(), later)[0].delivery.Overtook); diff != "" {
+			t.Errorf("the later event overtook (-want +got):\n%s", diff)
+		}
+	})
+}
+
 func TestOvertookIsFixedAtTheFirstAttempt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o, to := newOutbox(), &receiver{}
