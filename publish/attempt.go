@@ -190,6 +190,7 @@ func (l *lane) refused(v *event.Verdict, d *event.Delivery, r Result, now time.T
 	}
 	if r.Throttled && r.RetryAfter > 0 {
 		l.health.throttle(now.Add(min(r.RetryAfter, retryAfterLimit)))
+		l.clock.skip(now, l.health.throttled) // no hold runs out while all have to wait
 	}
 	if r.Final {
 		v.Dead = describe(r)

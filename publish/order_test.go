@@ -237,6 +237,36 @@ func TestUpClockStandsStillWhileUnreachable(t *testing.T) {
 	})
 }
 
+// What a destination asked everybody to wait for is no time of a hold: at its
+// end the first goes first.
+func TestUpClockStandsStillWhileThrottled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, to := newOutbox(), &receiver{}
+		first, second := o.put("shop", "cs_1"), o.put("shop", "cs_1")
+		to.reply(func(_ context.Context, n int, _ publish.Message) publish.Result {
+			if n > 1 {
+				return accepted()
+			}
+			r := refused(429)
+			r.RetryAfter, r.Throttled = time.Hour, true
+			return r
+		})
+		stop := run(t, relay(t, o, publish.Options{}, publish.Lane{Destination: exact("shop"), Publisher: to}))
+		time.Sleep(2 * time.Hour)
+		stop()
+		var got []string
+		for _, s := range to.sent() {
+			got = append(got, s.delivery.ID)
+			if len(s.delivery.Overtook) > 0 {
+				t.Errorf("%s overtook %v", s.delivery.ID, s.delivery.Overtook)
+			}
+		}
+		if diff := cmp.Diff([]string{first, first, second}, got); diff != "" {
+			t.Errorf("order (-want +got):\n%s", diff)
+		}
+	})
+}
+
 func TestUpClockSurvivesARestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o, to := newOutbox(), &receiver{}

@@ -174,11 +174,13 @@ func (o *memoryOutbox) Resolve(_ context.Context, v event.Verdict) error {
 	return nil
 }
 
-// release makes the next parked delivery of a session due.
+// release makes the next delivery of a session due that waits for earlier ones:
+// parked, or looking again later whether a hold has run out.
 func (o *memoryOutbox) release(after *row, at time.Time) {
 	for _, r := range o.deliveries {
+		waits := r.Due.IsZero() || r.Attempts == 0 && r.HeldAt == nil && r.Due.After(at)
 		if r != after && r.Destination == after.Destination && r.Session == after.Session &&
-			r.Status == event.StatusPending && r.Ordered && r.Due.IsZero() {
+			r.Status == event.StatusPending && r.Ordered && waits {
 			r.Due = at
 			return
 		}

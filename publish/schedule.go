@@ -71,6 +71,13 @@ func (c *upClock) at(now time.Time) time.Duration {
 	return c.total + max(0, now.Sub(c.since))
 }
 
+// skip leaves out the time until then.
+func (c *upClock) skip(now, until time.Time) {
+	if c.running {
+		c.total, c.since = c.at(now), until
+	}
+}
+
 func (c *upClock) note(contact Contact, now time.Time) {
 	switch {
 	case contact == ContactMade && !c.running:
