@@ -128,7 +128,7 @@ type Delivery struct {
 	// HeldAt is the destination's up-clock (time during which it could be
 	// reached) at the first refusal: order_hold is measured from it.
 	HeldAt   *time.Duration `json:"held_at,omitempty"`
-	Overtook []string       `json:"overtook,omitempty"` // event ids, fixed at the first attempt
+	Overtook []string       `json:"overtook,omitempty"` // event ids, fixed at the first attempt that may have arrived
 	Finished time.Time      `json:"finished,omitzero"`
 	Reason   string         `json:"reason,omitempty"` // why it was buried
 }

@@ -42,7 +42,7 @@ func (l *lane) decide(job event.Job, now time.Time) (event.Job, *event.Verdict) 
 	case remaining > 0:
 		l.stalled[d.ID] = true
 		return job, nil
-	case d.Attempts == 0 && d.Overtook == nil:
+	case d.Overtook == nil:
 		d.Overtook = slices.Compact(overtook) // an event may have two renderings
 	}
 	return job, nil
@@ -78,10 +78,10 @@ func (l *lane) attempt(ctx context.Context, job event.Job) {
 	l.poke()
 }
 
-// begin makes the attempt durable, and before the first one what it overtakes,
+// begin makes the attempt durable, and before it what the delivery overtakes,
 // so that a crash cannot change what was said of it.
 func (l *lane) begin(ctx context.Context, d event.Delivery, a event.Attempt) error {
-	if d.Attempts == 0 && len(d.Overtook) > 0 {
+	if len(d.Overtook) > 0 {
 		l.mu.Lock()
 		up := l.clock.at(a.Started)
 		l.mu.Unlock()
@@ -195,6 +195,9 @@ func (l *lane) refused(v *event.Verdict, d *event.Delivery, r Result, now time.T
 	if r.Final {
 		v.Dead = describe(r)
 		return
+	}
+	if r.Unsent && v.Attempt.N == 1 {
+		d.Overtook = nil // nobody has seen it, so that it has passed nobody
 	}
 	d.Slots++
 	slot, ok := l.dest.Retry.slot(d.Slots, l.dest.Type == TypeNATS)

@@ -142,6 +142,8 @@ func (l *lane) unpause() bool {
 		return false
 	}
 	l.health.paused = ""
+	l.clock.assume(time.Now())
+	clear(l.stalled)
 	l.poke()
 	return true
 }

@@ -64,11 +64,14 @@ func newLane(l Lane, outbox Outbox, observer Observer, log *slog.Logger) *lane {
 	return lane
 }
 
-// resume starts the up clock where the last process left it.
+// resume starts the up clock where the last process left it. Whether the
+// destination can be reached shows with the first contact, which may be far: a
+// hold that waited for it would have no end.
 func (l *lane) resume(clock time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.clock = upClock{total: clock}
+	l.clock.assume(time.Now())
 }
 
 func (l *lane) poke() {

@@ -291,6 +291,67 @@ func TestUpClockSurvivesARestart(t *testing.T) {
 	})
 }
 
+// After a restart nobody knows whether the destination can be reached. If the
+// next attempt of what was refused is hours away, a hold ends all the same.
+func TestHoldEndsAfterAQuietRestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, to := newOutbox(), &receiver{}
+		first, second := o.put("shop", "cs_1"), o.put("shop", "cs_1")
+		to.reply(refuseFirst(first, refused(500)))
+		d := exact("shop")
+		d.Retry.Schedule = []time.Duration{10 * time.Hour}
+		stop := run(t, relay(t, o, publish.Options{}, publish.Lane{Destination: d, Publisher: to}))
+		time.Sleep(time.Second)
+		stop()
+		stop = run(t, relay(t, o, publish.Options{}, publish.Lane{Destination: d, Publisher: to}))
+		up := time.Now()
+		time.Sleep(time.Hour)
+		stop()
+		got := sentOf(to.sent(), second)
+		if len(got) != 1 || got[0].at.Sub(up) > d.OrderHold {
+			t.Fatalf("the follower: %+v, want it within %s", got, d.OrderHold)
+		}
+		if diff := cmp.Diff([]string{o.get(first).EventID}, got[0].delivery.Overtook); diff != "" {
+			t.Errorf("overtook (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// A restart in an outage: the follower may find out that nothing can be
+// reached. It has passed nobody by that, and goes second when all is well.
+func TestRestartInAnOutageKeepsTheOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, to := newOutbox(), &receiver{}
+		first, second := o.put("shop", "cs_1"), o.put("shop", "cs_1")
+		to.reply(func(context.Context, int, publish.Message) publish.Result { return unreachable() })
+		d := exact("shop")
+		d.OrderHold = 2 * time.Second
+		d.Retry.Schedule = slices.Repeat([]time.Duration{10 * time.Second}, 100)
+		stop := run(t, relay(t, o, publish.Options{}, publish.Lane{Destination: d, Publisher: to}))
+		time.Sleep(time.Second)
+		stop()
+		stop = run(t, relay(t, o, publish.Options{}, publish.Lane{Destination: d, Publisher: to}))
+		time.Sleep(5 * time.Minute)
+		outage := len(to.sent())
+		if n := len(sentOf(to.sent(), second)); n > 1 {
+			t.Errorf("the follower was tried %d times in the outage", n)
+		}
+		to.reply(nil)
+		time.Sleep(time.Minute)
+		stop()
+		var got []string
+		for _, s := range to.sent()[outage:] {
+			got = append(got, s.delivery.ID)
+			if len(s.delivery.Overtook) > 0 {
+				t.Errorf("%s says that it overtook %v", s.delivery.ID, s.delivery.Overtook)
+			}
+		}
+		if diff := cmp.Diff([]string{first, second}, got); diff != "" {
+			t.Errorf("order (-want +got):\n%s", diff)
+		}
+	})
+}
+
 func TestUnorderedDeliveriesDoNotWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o, to := newOutbox(), &receiver{}
@@ -411,6 +472,32 @@ func TestGonePausesUntilResumed(t *testing.T) {
 		synctest.Wait()
 		if got := o.get(id); got.Status != event.StatusAccepted {
 			t.Errorf("status %s", got.Status)
+		}
+	})
+}
+
+func TestHoldGoesOnWhenResumed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, to := newOutbox(), &receiver{}
+		d := exact("shop")
+		d.Retry.OnGone, d.Retry.Schedule = publish.OnGonePause, []time.Duration{10 * time.Hour}
+		first, second := o.put("shop", "cs_1"), o.put("shop", "cs_1")
+		answer := refused(410)
+		answer.Gone = true
+		to.reply(refuseFirst(first, answer))
+		r := relay(t, o, publish.Options{}, publish.Lane{Destination: d, Publisher: to})
+		stop := run(t, r)
+		defer stop()
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if n := len(to.sent()); n != 1 {
+			t.Fatalf("%d requests while paused", n)
+		}
+		r.Resume("shop")
+		time.Sleep(d.OrderHold)
+		synctest.Wait()
+		if n := len(sentOf(to.sent(), second)); n != 1 {
+			t.Errorf("the follower was sent %d times within order_hold", n)
 		}
 	})
 }

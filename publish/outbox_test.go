@@ -246,7 +246,7 @@ func refused(status int) publish.Result {
 }
 
 func unreachable() publish.Result {
-	return publish.Result{Outcome: event.OutcomeRefused, Contact: publish.ContactFailed, Class: publish.ClassConnect, Error: "connection refused"}
+	return publish.Result{Outcome: event.OutcomeRefused, Contact: publish.ContactFailed, Class: publish.ClassConnect, Error: "connection refused", Unsent: true}
 }
 
 func gone() publish.Result {

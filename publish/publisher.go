@@ -81,6 +81,7 @@ type Result struct {
 	Answer     []byte // the first 4 KiB
 	Note       string
 
+	Unsent     bool          // nothing of the message can have left: there was no connection
 	RetryAfter time.Duration // asked for by the destination, 0 when it did not
 	Throttled  bool          // RetryAfter holds for the whole destination
 	Final      bool          // another attempt would end the same way

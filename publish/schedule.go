@@ -62,6 +62,7 @@ type upClock struct {
 	total   time.Duration
 	since   time.Time // of the running stretch
 	running bool
+	assumed bool // no contact has shown yet that it should run
 }
 
 func (c *upClock) at(now time.Time) time.Duration {
@@ -69,6 +70,14 @@ func (c *upClock) at(now time.Time) time.Duration {
 		return c.total
 	}
 	return c.total + max(0, now.Sub(c.since))
+}
+
+// assume lets the clock run until a contact shows whether it should have: one
+// that fails takes the time back.
+func (c *upClock) assume(now time.Time) {
+	if !c.running {
+		c.running, c.since, c.assumed = true, now, true
+	}
 }
 
 // skip leaves out the time until then.
@@ -82,8 +91,12 @@ func (c *upClock) note(contact Contact, now time.Time) {
 	switch {
 	case contact == ContactMade && !c.running:
 		c.running, c.since = true, now
+	case contact == ContactMade:
+		c.assumed = false
 	case contact == ContactFailed && c.running:
-		c.total = c.at(now)
-		c.running = false
+		if !c.assumed {
+			c.total = c.at(now)
+		}
+		c.running, c.assumed = false, false
 	}
 }

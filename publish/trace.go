@@ -29,7 +29,7 @@ func (t *trace) on(ctx context.Context) context.Context {
 
 // classify names what went wrong with a request that had no answer.
 func (t *trace) classify(ctx context.Context, err error) Result {
-	r := Result{Outcome: event.OutcomeRefused, Contact: ContactFailed}
+	r := Result{Outcome: event.OutcomeRefused, Contact: ContactFailed, Unsent: !t.connected.Load()}
 	var (
 		dns         *net.DNSError
 		certificate *tls.CertificateVerificationError
