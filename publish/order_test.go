@@ -446,6 +446,32 @@ func TestShutdownFinishesWhatIsUnderWay(t *testing.T) {
 	}
 }
 
+// stubborn is a publisher whose server neither answers nor lets go.
+type stubborn struct{ receiver }
+
+func (*stubborn) Close(ctx context.Context) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func TestShutdownHasOneGrace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, to := newOutbox(), &stubborn{}
+		to.reply(func(ctx context.Context, _ int, _ publish.Message) publish.Result {
+			<-ctx.Done()
+			return gone()
+		})
+		o.put("bus", "cs_1")
+		stop := run(t, relay(t, o, publish.Options{Grace: 10 * time.Second}, publish.Lane{Destination: exact("bus"), Publisher: to}))
+		synctest.Wait()
+		start := time.Now()
+		stop()
+		if took := time.Since(start); took > 10*time.Second {
+			t.Errorf("the shutdown took %s", took)
+		}
+	})
+}
+
 func TestGonePausesUntilResumed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o, to := newOutbox(), &receiver{}

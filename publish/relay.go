@@ -175,9 +175,10 @@ func (r *Relay) work(ctx context.Context, do func(l *lane, send context.Context)
 	return nil
 }
 
-// close closes the publishers that hold connections, all within the grace.
+// close closes the publishers that hold connections, all within the grace or
+// what the attempts have left of it.
 func (r *Relay) close(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.grace)
+	ctx, cancel := context.WithTimeout(ctx, r.grace)
 	defer cancel()
 	for _, l := range r.lanes {
 		c, ok := l.publisher.(Closer)
