@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -419,6 +420,27 @@ func TestEnsureStream(t *testing.T) {
 	}
 	if r := p.Publish(t.Context(), message(event.Paid)); r.Outcome != event.OutcomeAccepted {
 		t.Errorf("the next one: %+v", r)
+	}
+}
+
+func TestEnsureStreamSaysWhatIsDenied(t *testing.T) {
+	s := brokertest.Start(t, brokertest.Options{Users: []brokertest.User{
+		{Name: "mute", Password: "p", Publish: []string{"checkout.>"}},
+		{Name: "deaf", Password: "p", Publish: []string{">"}, Subscribe: []string{"checkout.>"}},
+	}})
+	for _, user := range []string{"mute", "deaf"} {
+		d := natsDestination(strings.Replace(s.URL, "nats://", "nats://"+user+":p@", 1))
+		d.Stream.Name, d.Stream.Ensure = "CHECKOUT", true
+		p := newNATS(t, d, nil)
+		for range 2 {
+			start := time.Now()
+			if err := p.Available(t.Context()); !errors.Is(err, publish.ErrDenied) {
+				t.Errorf("%s: %v", user, err)
+			}
+			if took := time.Since(start); took > 4*time.Second {
+				t.Errorf("%s: it took %s: the server's word was not heard", user, took)
+			}
+		}
 	}
 }
 

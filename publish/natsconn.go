@@ -76,9 +76,9 @@ type connection struct {
 	handled chan struct{} // closed and replaced with each of them
 }
 
-// waiter is one message that waits for the server.
+// waiter is one message, or one question about a stream, that waits for the server.
 type waiter struct {
-	subject string
+	subject string // may have wildcards
 	cancel  context.CancelCauseFunc
 }
 
@@ -174,7 +174,7 @@ func (c *connection) denied(publish bool, subject string) {
 		switch {
 		case !publish:
 			w.cancel(c.replies)
-		case w.subject == subject:
+		case covers(w.subject, subject):
 			w.cancel(fmt.Errorf("%w: to publish to %s", ErrDenied, subject))
 		}
 	}

@@ -62,6 +62,9 @@ func covers(wide, narrow string) bool {
 	return len(w) == len(n)
 }
 
+// streamQuestions are the subjects of all that is asked about streams.
+const streamQuestions = "$JS.>"
+
 // ensure creates the stream or brings it up to date, once; later again when it
 // turned out to be gone.
 func (p *NATSPublisher) ensure(ctx context.Context, js jetstream.JetStream) error {
@@ -75,7 +78,16 @@ func (p *NATSPublisher) ensure(ctx context.Context, js jetstream.JetStream) erro
 	}
 	ctx, cancel := context.WithTimeout(ctx, ackTimeout)
 	defer cancel()
-	if err := p.createOrUpdate(ctx, js); err != nil {
+	ctx, done := p.conn.watch(ctx, streamQuestions)
+	defer done()
+	err := p.conn.deaf()
+	if err == nil {
+		err = p.createOrUpdate(ctx, js)
+	}
+	if cause := context.Cause(ctx); err != nil && errors.Is(cause, ErrDenied) {
+		err = cause
+	}
+	if err != nil {
 		return fmt.Errorf("ensuring stream %s: %w", p.dest.Stream.Name, err)
 	}
 	p.ensured = true
