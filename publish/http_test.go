@@ -379,6 +379,19 @@ func authority(t *testing.T, s *httptest.Server) (file string) {
 	return file
 }
 
+func TestProxyThatIsAway(t *testing.T) {
+	closed := httptest.NewServer(http.NotFoundHandler())
+	closed.Close()
+	for _, scheme := range []string{"http", "socks5"} {
+		d := httpDestination("http://shop.invalid/hook")
+		d.Proxy = secret.String(strings.Replace(closed.URL, "http", scheme, 1))
+		r := newHTTP(t, d, publish.HTTPOptions{}).Publish(t.Context(), message(event.Paid))
+		if r.Class != publish.ClassConnect || r.Contact != publish.ContactFailed || strings.Contains(r.Error, "127.0.0.1") || strings.Contains(r.Error, "shop.invalid") {
+			t.Errorf("%s: result %+v", scheme, r)
+		}
+	}
+}
+
 func TestOwnAuthority(t *testing.T) {
 	s := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	t.Cleanup(s.Close)

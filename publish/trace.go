@@ -72,7 +72,7 @@ func reasonOf(err error) string {
 		err = wrapped.Err
 	}
 	var op *net.OpError
-	if errors.As(err, &op) && op.Err != nil {
+	for errors.As(err, &op) && op.Err != nil { // that of a proxy wraps that of the dial
 		err = op.Err
 	}
 	return truncate(reasonLimit, err.Error())
