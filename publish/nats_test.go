@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -202,6 +203,26 @@ func TestNATSWithoutServerIsUnavailable(t *testing.T) {
 	r := p.Publish(t.Context(), message(event.Paid))
 	if r.Outcome != event.OutcomeUnavailable || r.Contact != publish.ContactFailed || r.Class != publish.ClassNATS || strings.Contains(r.Error, "s3cret") {
 		t.Errorf("result %+v", r)
+	}
+}
+
+func TestNATSSaysWhyItDoesNotConnect(t *testing.T) {
+	for url, want := range map[string]string{
+		"nats://127.0.0.1:1": "refused",
+		"nats://" + listen(t, func(c net.Conn) { c.Close() }): "EOF",
+	} {
+		p := newNATS(t, natsDestination(url), nil)
+		deadline := time.Now().Add(20 * time.Second)
+		for {
+			err := p.Available(t.Context())
+			if err != nil && strings.Contains(err.Error(), want) {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("%s: %v", url, err)
+			}
+			time.Sleep(10 * time.Millisecond) // the client tries again in its own time
+		}
 	}
 }
 

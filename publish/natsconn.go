@@ -1,6 +1,7 @@
 package publish
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -72,6 +73,7 @@ type connection struct {
 	users   map[*NATSPublisher]bool
 	waiting map[*waiter]bool
 	replies error         // why no answer can come over this connection
+	failed  error         // why the last attempt to connect again came to nothing
 	lastErr error         // the last one that the handler was given
 	handled chan struct{} // closed and replaced with each of them
 }
@@ -88,7 +90,7 @@ func (c *connection) open(user *NATSPublisher) (*nats.Conn, jetstream.JetStream,
 	c.dialing.Lock()
 	defer c.dialing.Unlock()
 	c.mu.Lock()
-	nc, js := c.nc, c.js
+	nc, js, failed := c.nc, c.js, c.failed
 	c.users[user] = true
 	c.mu.Unlock()
 	if nc == nil || nc.IsClosed() {
@@ -98,7 +100,7 @@ func (c *connection) open(user *NATSPublisher) (*nats.Conn, jetstream.JetStream,
 		}
 	}
 	if nc.Status() != nats.CONNECTED {
-		if err := nc.LastError(); err != nil {
+		if err := cmp.Or(failed, nc.LastError()); err != nil {
 			return nil, nil, fmt.Errorf("%w: %s", errNotConnected, reasonOf(err))
 		}
 		return nil, nil, errNotConnected
@@ -116,6 +118,11 @@ func (c *connection) dial() (*nats.Conn, jetstream.JetStream, error) {
 			if err != nil {
 				c.log.Warn("NATS connection lost", "error", reasonOf(err))
 			}
+		}),
+		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			c.failed = err
 		}),
 		nats.ConnectHandler(func(*nats.Conn) { c.renewed("connected to NATS") }),
 		nats.ReconnectHandler(func(*nats.Conn) { c.renewed("connected to NATS again") }),
@@ -141,12 +148,12 @@ func (c *connection) dial() (*nats.Conn, jetstream.JetStream, error) {
 	return nc, js, nil
 }
 
-// renewed forgets what an earlier connection was denied.
+// renewed forgets what an earlier connection was denied and why it was lost.
 func (c *connection) renewed(text string) {
 	c.log.Info(text)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.replies = nil
+	c.replies, c.failed = nil, nil
 }
 
 // The server's words for a denied permission.
