@@ -1,0 +1,328 @@
+package publish_test
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"checkout-notifier/event"
+	"checkout-notifier/publish"
+)
+
+func TestRefusedEventHoldsItsSessionForAWhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, to := newOutbox(), &receiver{}
+		start := time.Now()
+		first := o.put("shop", "cs_1")
+		second := o.put("shop", "cs_1")
+		other := o.put("shop", "cs_2")
+		to.reply(refuseFirst(first, refused(500)))
+		stop := run(t, relay(t, o, publish.Options{}, publish.Lane{Destination: exact("shop"), Publisher: to}))
+		time.Sleep(10 * time.Minute)
+		stop()
+		overtaking := sentOf(to.sent(), second)
+		if len(overtaking) != 1 {
+			t.Fatalf("the second event was sent %d times", len(overtaking))
+		}
+		if waited := overtaking[0].at.Sub(start); waited < 2*time.Minute || waited > 2*time.Minute+5*time.Second {
+			t.Errorf("it waited %s, order_hold is 2m", waited)
+		}
+		if diff := cmp.Diff([]string{o.get(first).EventID}, overtaking[0].delivery.Overtook); diff != "" {
+			t.Errorf("overtook (-want +got):\n%s", diff)
+		}
+		if got := sentOf(to.sent(), other); len(got) != 1 || !got[0].at.Equal(start) || got[0].delivery.Overtook != nil {
+			t.Errorf("another session waited: %+v", got)
+		}
+	})
+}
+
+// A rule that renders an event in its own way has a delivery of its own. Neither
+// of the two waits for the other, and a later event passes one event, not two.
+func TestRenderingsOfOneEventDoNotPassEachOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, to := newOutbox(), &receiver{}
+		start := time.Now()
+		shared := o.put("shop", "cs_1")
+		id := o.get(shared).EventID
+		own := o.put("shop", "cs_1", func(d *event.Delivery) { d.ID, d.EventID, d.OwnRule = d.ID+"own", id, "own" })
+		later := o.put("shop", "cs_1")
+		to.reply(func(_ context.Context, _ int, m publish.Message) publish.Result {
+			if m.Delivery.ID == later {
+				return accepted()
+			}
+			return refused(500)
+		})
+		stop := run(t, relay(t, o, publish.Options{}, publish.Lane{Destination: exact("shop"), Publisher: to}))
+		time.Sleep(10 * time.Minute)
+		stop()
+		if got := sentOf(to.sent(), own)[0]; !got.at.Equal(start) || len(got.delivery.Overtook) != 0 {
+			t.Errorf("after %s, having passed %v", got.at.Sub(start), got.delivery.Overtook)
+		}
+		if diff := cmp.Diff([]string{id}, sentOf(to.sent(), later)[0].delivery.Overtook); diff != "" {
+			t.Errorf("the later event overtook (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestUpClockStopsWithTheContact(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, to := newOutbox(), &receiver{}
+		o.put("shop", "cs_1")
+		second := o.put("shop", "cs_1")
+		to.reply(func(_ context.Context, n int, _ publish.Message) publish.Result {
+			if n == 1 {
+				return refused(500)
+			}
+			return unreachable()
+		})
+		r := relay(t, o, publish.Options{}, publish.Lane{Destination: exact("shop"), Publisher: to})
+		stop := run(t, r)
+		defer stop()
+		time.Sleep(12 * time.Minute)
+		synctest.Wait()
+		if n := len(sentOf(to.sent(), second)); n != 0 {
+			t.Errorf("the follower was sent %d times while nothing could be reached", n)
+		}
+		if up := r.Status()[0].UpClock; up != 5*time.Second {
+			t.Errorf("the clock shows %s, contact was lost after 5s", up)
+		}
+	})
+}
+
+func TestUpClockStandsStillWhileUnreachable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, to := newOutbox(), &receiver{}
+		first, second := o.put("shop", "cs_1"), o.put("shop", "cs_1")
+		to.reply(func(context.Context, int, publish.Message) publish.Result { return unreachable() })
+		r := relay(t, o, publish.Options{}, publish.Lane{Destination: exact("shop"), Publisher: to})
+		stop := run(t, r)
+		time.Sleep(100 * time.Minute)
+		synctest.Wait()
+		if n := len(sentOf(to.sent(), second)); n != 0 {
+			t.Fatalf("the follower was sent %d times while nothing could be reached", n)
+		}
+		if s := r.Status()[0]; s.State != publish.StateUnreachable || s.UpClock != 0 {
+			t.Errorf("status %+v", s)
+		}
+		verdicts := o.verdicts
+		if verdicts > 12 {
+			t.Errorf("%d verdicts during the outage", verdicts)
+		}
+		// The destination answers again, to another session; the first event is
+		// still refused, and its next attempt is hours away.
+		to.reply(refuseFirst(first, refused(500)))
+		back := time.Now()
+		o.put("shop", "cs_2")
+		r.Wake("shop")
+		time.Sleep(10 * time.Minute)
+		stop()
+		got := sentOf(to.sent(), second)
+		if len(got) != 1 {
+			t.Fatalf("after the outage the follower was sent %d times", len(got))
+		}
+		if waited := got[0].at.Sub(back); waited < 2*time.Minute || waited > 2*time.Minute+5*time.Second {
+			t.Errorf("it waited %s of up time, order_hold is 2m", waited)
+		}
+	})
+}
+
+// What a destination asked everybody to wait for is no time of a hold: at its
+// end the first goes first.
+func TestUpClockStandsStillWhileThrottled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, to := newOutbox(), &receiver{}
+		first, second := o.put("shop", "cs_1"), o.put("shop", "cs_1")
+		to.reply(func(_ context.Context, n int, _ publish.Message) publish.Result {
+			if n > 1 {
+				return accepted()
+			}
+			r := refused(429)
+			r.RetryAfter, r.Throttled = time.Hour, true
+			return r
+		})
+		stop := run(t, relay(t, o, publish.Options{}, publish.Lane{Destination: exact("shop"), Publisher: to}))
+		time.Sleep(2 * time.Hour)
+		stop()
+		var got []string
+		for _, s := range to.sent() {
+			got = append(got, s.delivery.ID)
+			if len(s.delivery.Overtook) > 0 {
+				t.Errorf("%s overtook %v", s.delivery.ID, s.delivery.Overtook)
+			}
+		}
+		if diff := cmp.Diff([]string{first, first, second}, got); diff != "" {
+			t.Errorf("order (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestUpClockSurvivesARestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, to := newOutbox(), &receiver{}
+		first, second := o.put("shop", "cs_1"), o.put("shop", "cs_1")
+		to.reply(refuseFirst(first, refused(500)))
+		stop := run(t, relay(t, o, publish.Options{}, publish.Lane{Destination: exact("shop"), Publisher: to}))
+		time.Sleep(time.Minute) // half of the hold
+		stop()
+		time.Sleep(10 * time.Hour) // the process is down
+		stop = run(t, relay(t, o, publish.Options{}, publish.Lane{Destination: exact("shop"), Publisher: to}))
+		up := time.Now()
+		time.Sleep(10 * time.Minute)
+		stop()
+		got := sentOf(to.sent(), second)
+		if len(got) != 1 {
+			t.Fatalf("the follower was sent %d times", len(got))
+		}
+		// The clock was last kept 35 s in, with the third attempt of the first.
+		if waited := got[0].at.Sub(up); waited < 60*time.Second || waited > 90*time.Second {
+			t.Errorf("it waited %s after the restart", waited)
+		}
+	})
+}
+
+// After a restart nobody knows whether the destination can be reached. If the
+// next attempt of what was refused is hours away, a hold ends all the same.
+func TestHoldEndsAfterAQuietRestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, to := newOutbox(), &receiver{}
+		first, second := o.put("shop", "cs_1"), o.put("shop", "cs_1")
+		to.reply(refuseFirst(first, refused(500)))
+		d := exact("shop")
+		d.Retry.Schedule = []time.Duration{10 * time.Hour}
+		stop := run(t, relay(t, o, publish.Options{}, publish.Lane{Destination: d, Publisher: to}))
+		time.Sleep(time.Second)
+		stop()
+		stop = run(t, relay(t, o, publish.Options{}, publish.Lane{Destination: d, Publisher: to}))
+		up := time.Now()
+		time.Sleep(time.Hour)
+		stop()
+		got := sentOf(to.sent(), second)
+		if len(got) != 1 || got[0].at.Sub(up) > d.OrderHold {
+			t.Fatalf("the follower: %+v, want it within %s", got, d.OrderHold)
+		}
+		if diff := cmp.Diff([]string{o.get(first).EventID}, got[0].delivery.Overtook); diff != "" {
+			t.Errorf("overtook (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// A restart in an outage: the follower may find out that nothing can be
+// reached. It has passed nobody by that, and goes second when all is well.
+func TestRestartInAnOutageKeepsTheOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, to := newOutbox(), &receiver{}
+		first, second := o.put("shop", "cs_1"), o.put("shop", "cs_1")
+		to.reply(func(context.Context, int, publish.Message) publish.Result { return unreachable() })
+		d := exact("shop")
+		d.OrderHold = 2 * time.Second
+		d.Retry.Schedule = slices.Repeat([]time.Duration{10 * time.Second}, 100)
+		stop := run(t, relay(t, o, publish.Options{}, publish.Lane{Destination: d, Publisher: to}))
+		time.Sleep(time.Second)
+		stop()
+		stop = run(t, relay(t, o, publish.Options{}, publish.Lane{Destination: d, Publisher: to}))
+		time.Sleep(5 * time.Minute)
+		outage := len(to.sent())
+		if n := len(sentOf(to.sent(), second)); n > 1 {
+			t.Errorf("the follower was tried %d times in the outage", n)
+		}
+		to.reply(nil)
+		time.Sleep(time.Minute)
+		stop()
+		var got []string
+		for _, s := range to.sent()[outage:] {
+			got = append(got, s.delivery.ID)
+			if len(s.delivery.Overtook) > 0 {
+				t.Errorf("%s says that it overtook %v", s.delivery.ID, s.delivery.Overtook)
+			}
+		}
+		if diff := cmp.Diff([]string{first, second}, got); diff != "" {
+			t.Errorf("order (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// stubborn is a publisher whose server neither answers nor lets go.
+type stubborn struct{ receiver }
+
+func (*stubborn) Close(ctx context.Context) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func TestShutdownHasOneGrace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, to := newOutbox(), &stubborn{}
+		to.reply(func(ctx context.Context, _ int, _ publish.Message) publish.Result {
+			<-ctx.Done()
+			return gone()
+		})
+		o.put("bus", "cs_1")
+		stop := run(t, relay(t, o, publish.Options{Grace: 10 * time.Second}, publish.Lane{Destination: exact("bus"), Publisher: to}))
+		synctest.Wait()
+		start := time.Now()
+		stop()
+		if took := time.Since(start); took > 10*time.Second {
+			t.Errorf("the shutdown took %s", took)
+		}
+	})
+}
+
+func TestGonePausesUntilResumed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, to := newOutbox(), &receiver{}
+		d := exact("shop")
+		d.Retry.OnGone = publish.OnGonePause
+		to.reply(func(context.Context, int, publish.Message) publish.Result {
+			r := refused(410)
+			r.Gone = true
+			return r
+		})
+		id := o.put("shop", "cs_1")
+		r := relay(t, o, publish.Options{}, publish.Lane{Destination: d, Publisher: to})
+		stop := run(t, r)
+		defer stop()
+		time.Sleep(24 * time.Hour)
+		synctest.Wait()
+		if n := len(to.sent()); n != 1 || r.Status()[0].State != publish.StatePaused {
+			t.Fatalf("%d requests, %+v", n, r.Status()[0])
+		}
+		to.reply(nil)
+		if !r.Resume("shop") || r.Resume("shop") || r.Resume("nobody") {
+			t.Error("Resume does not say whether something stood still")
+		}
+		synctest.Wait()
+		if got := o.get(id); got.Status != event.StatusAccepted {
+			t.Errorf("status %s", got.Status)
+		}
+	})
+}
+
+func TestHoldGoesOnWhenResumed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, to := newOutbox(), &receiver{}
+		d := exact("shop")
+		d.Retry.OnGone, d.Retry.Schedule = publish.OnGonePause, []time.Duration{10 * time.Hour}
+		first, second := o.put("shop", "cs_1"), o.put("shop", "cs_1")
+		answer := refused(410)
+		answer.Gone = true
+		to.reply(refuseFirst(first, answer))
+		r := relay(t, o, publish.Options{}, publish.Lane{Destination: d, Publisher: to})
+		stop := run(t, r)
+		defer stop()
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if n := len(to.sent()); n != 1 {
+			t.Fatalf("%d requests while paused", n)
+		}
+		r.Resume("shop")
+		time.Sleep(d.OrderHold)
+		synctest.Wait()
+		if n := len(sentOf(to.sent(), second)); n != 1 {
+			t.Errorf("the follower was sent %d times within order_hold", n)
+		}
+	})
+}
