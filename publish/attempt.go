@@ -44,6 +44,7 @@ func (l *lane) decide(job event.Job, now time.Time) (event.Job, *event.Verdict) 
 		return job, nil
 	case d.Overtook == nil:
 		d.Overtook = slices.Compact(overtook) // an event may have two renderings
+		l.passing[d.ID] = len(overtook) > 0
 	}
 	return job, nil
 }
@@ -81,10 +82,10 @@ func (l *lane) attempt(ctx context.Context, job event.Job) {
 // begin makes the attempt durable, and before it what the delivery overtakes,
 // so that a crash cannot change what was said of it.
 func (l *lane) begin(ctx context.Context, d event.Delivery, a event.Attempt) error {
-	if len(d.Overtook) > 0 {
-		l.mu.Lock()
-		up := l.clock.at(a.Started)
-		l.mu.Unlock()
+	l.mu.Lock()
+	up, passing := l.clock.at(a.Started), l.passing[d.ID]
+	l.mu.Unlock()
+	if passing {
 		err := l.outbox.Resolve(ctx, event.Verdict{Delivery: d, At: a.Started, UpClock: up, Retry: a.Started})
 		if err != nil {
 			return fmt.Errorf("keeping what delivery %s overtakes: %w", d.ID, err)
@@ -166,6 +167,10 @@ func (l *lane) judge(d event.Delivery, a event.Attempt, r Result, now time.Time)
 	l.noteContact(r.Contact, now)
 	l.count(a.Outcome)
 	d.Attempts = a.N
+	if r.Unsent && l.passing[d.ID] {
+		d.Overtook = nil // nobody has seen it, so that it has passed nobody
+	}
+	delete(l.passing, d.ID)
 	v := event.Verdict{Attempt: &a, At: now}
 	switch r.Outcome {
 	case event.OutcomeAccepted:
@@ -195,9 +200,6 @@ func (l *lane) refused(v *event.Verdict, d *event.Delivery, r Result, now time.T
 	if r.Final {
 		v.Dead = describe(r)
 		return
-	}
-	if r.Unsent && v.Attempt.N == 1 {
-		d.Overtook = nil // nobody has seen it, so that it has passed nobody
 	}
 	d.Slots++
 	slot, ok := l.dest.Retry.slot(d.Slots, l.dest.Type == TypeNATS)

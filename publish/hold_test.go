@@ -326,3 +326,32 @@ func TestHoldGoesOnWhenResumed(t *testing.T) {
 		}
 	})
 }
+
+// Whoever finds no connection has passed nobody, however often it was tried.
+func TestUnsentHasOvertakenNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, to := newOutbox(), &receiver{}
+		d := exact("shop")
+		d.OrderHold = 2 * time.Second
+		d.Retry.Schedule = slices.Repeat([]time.Duration{10 * time.Second}, 10)
+		_, second := o.put("shop", "cs_1"), o.put("shop", "cs_1")
+		to.reply(func(_ context.Context, n int, _ publish.Message) publish.Result {
+			if n == 1 {
+				return refused(500)
+			}
+			return unreachable()
+		})
+		stop := run(t, relay(t, o, publish.Options{}, publish.Lane{Destination: d, Publisher: to}))
+		time.Sleep(15 * time.Second)
+		if n := len(sentOf(to.sent(), second)); n != 2 {
+			t.Fatalf("the follower was tried %d times", n)
+		}
+		to.reply(nil)
+		time.Sleep(time.Minute)
+		stop()
+		got := sentOf(to.sent(), second)
+		if last := got[len(got)-1]; len(last.delivery.Overtook) != 0 {
+			t.Errorf("it arrived second and says that it overtook %v", last.delivery.Overtook)
+		}
+	})
+}

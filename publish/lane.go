@@ -40,6 +40,7 @@ type lane struct {
 	mu       sync.Mutex // guards all below
 	inFlight map[string]bool
 	stalled  map[string]bool // held followers that wait until the clock runs again
+	passing  map[string]bool // deliveries whose Overtook the attempt under way is the first to tell
 	reuse    map[string]int  // number of the last attempt, if it found the destination unavailable
 	clock    upClock
 	health   health
@@ -56,7 +57,7 @@ func newLane(l Lane, outbox Outbox, observer Observer, log *slog.Logger) *lane {
 	lane := &lane{
 		dest: l.Destination, publisher: l.Publisher, outbox: outbox, observer: observer, log: log,
 		wake:     make(chan struct{}, 1),
-		inFlight: make(map[string]bool), stalled: make(map[string]bool), reuse: make(map[string]int),
+		inFlight: make(map[string]bool), stalled: make(map[string]bool), passing: make(map[string]bool), reuse: make(map[string]int),
 	}
 	if l.Destination.RateLimit > 0 {
 		lane.limiter = rate.NewLimiter(rate.Limit(l.Destination.RateLimit), 1)
@@ -229,6 +230,7 @@ func (l *lane) putBack(jobs []event.Job) {
 	defer l.mu.Unlock()
 	for _, job := range jobs {
 		delete(l.inFlight, job.Delivery.ID)
+		delete(l.passing, job.Delivery.ID)
 		if l.tally != nil {
 			delete(l.tally.seen, job.Delivery.ID)
 		}
