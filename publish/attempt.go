@@ -29,7 +29,8 @@ func (l *lane) decide(job event.Job, now time.Time) (event.Job, *event.Verdict) 
 		if earlier.EventID == d.EventID {
 			continue // another rule's rendering of the same event: neither comes first
 		}
-		if earlier.HeldAt == nil || l.inFlight[earlier.ID] {
+		due := !earlier.Due.IsZero() && !earlier.Due.After(now)
+		if earlier.HeldAt == nil || due || l.inFlight[earlier.ID] {
 			// It is due or on its way, and wakes this one when it ends.
 			return job, &event.Verdict{Delivery: *d, At: now, UpClock: up}
 		}

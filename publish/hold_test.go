@@ -355,3 +355,35 @@ func TestUnsentHasOvertakenNobody(t *testing.T) {
 		}
 	})
 }
+
+// A hold that has run out lets an event pass one that waits for its next
+// attempt, not one that may be sent as well.
+func TestWhatIsDueIsNotPassed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, to := newOutbox(), &receiver{}
+		d := exact("shop")
+		d.Concurrency, d.OrderHold = 1, 3*time.Second
+		d.Retry.Schedule = []time.Duration{10 * time.Second}
+		first, second := o.put("shop", "cs_1"), o.put("shop", "cs_1")
+		o.put("shop", "cs_2", func(d *event.Delivery) { d.Due = d.Due.Add(time.Second) })
+		to.reply(func(_ context.Context, n int, m publish.Message) publish.Result {
+			if n == 1 {
+				return refused(500)
+			}
+			if m.Delivery.Session == "cs_2" {
+				time.Sleep(time.Minute) // meanwhile both of the others become due
+			}
+			return accepted()
+		})
+		stop := run(t, relay(t, o, publish.Options{}, publish.Lane{Destination: d, Publisher: to}))
+		time.Sleep(2 * time.Minute)
+		stop()
+		var got []string
+		for _, s := range to.sent()[2:] {
+			got = append(got, s.delivery.ID)
+		}
+		if diff := cmp.Diff([]string{first, second}, got); diff != "" {
+			t.Errorf("order (-want +got):\n%s", diff)
+		}
+	})
+}
