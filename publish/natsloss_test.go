@@ -44,7 +44,7 @@ func shaky(t *testing.T, server string) (address string, cut func()) {
 // TestCoreLosesNothingWithItsConnection breaks the connection between messages
 // and the PINGs that ask for them: what counts as accepted must have arrived.
 func TestCoreLosesNothingWithItsConnection(t *testing.T) {
-	const workers, each = 16, 2000
+	const workers, each = 16, 700
 	const last = "checkout.last"
 	s := brokertest.Start(t, brokertest.Options{NoJetStream: true})
 	nc, err := nats.Connect(s.URL)
