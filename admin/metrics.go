@@ -150,7 +150,7 @@ var (
 	descPending = prometheus.NewDesc("notifier_deliveries_pending", "Deliveries that were not accepted yet.", []string{"destination"}, nil)
 	descOldest  = prometheus.NewDesc("notifier_delivery_oldest_pending_seconds", "Age of the oldest delivery that is due, 0 if none is.", []string{"destination"}, nil)
 	descDead    = prometheus.NewDesc("notifier_dead_letters", "Dead letters.", []string{"destination"}, nil)
-	descUp      = prometheus.NewDesc("notifier_destination_up", "Whether the destination could be reached at the last contact.", []string{"destination"}, nil)
+	descUp      = prometheus.NewDesc("notifier_destination_up", "Whether the destination took what it was sent last: 0 while it fails, pauses or cannot be reached.", []string{"destination"}, nil)
 	descSize    = prometheus.NewDesc("notifier_store_size_bytes", "Size of the store's file.", nil, nil)
 )
 

@@ -77,11 +77,16 @@ var documentedObjects = map[string]bool{
 	"phone_number_collection": true, "shipping_address_collection": true,
 }
 
-// get follows a path of names. Below null everything is null.
+// get follows a path of names. Below null everything is null, but for the
+// metadata of a session: a key that nobody set is missing there, whether or not
+// others are set.
 func (x *execution) get(base any, path []string, optional bool) (any, error) {
 	v := base
 	for i, name := range path {
 		if v == nil {
+			if !optional && i == 2 && path[0] == "Session" && path[1] == "metadata" {
+				return nil, fmt.Errorf("there is no %s", strings.Join(path[:i+1], "."))
+			}
 			return nil, nil
 		}
 		members, ok := v.(map[string]any)

@@ -80,9 +80,15 @@ func TestTemplatesMeetSparseSessions(t *testing.T) {
 	if got := rendered(t, template(t, text), m); got != "[]" {
 		t.Errorf("got %s", got)
 	}
-	_, err := template(t, `{{ .Session.metadata.order_id }}`).Render(m)
-	if err == nil || !strings.Contains(err.Error(), "Session.metadata.order_id") {
-		t.Errorf("a missing key of the metadata: %v", err)
+	for _, metadata := range []string{`{}`, `null`} {
+		m.Event.Object = json.RawMessage(`{"id":"cs_1","metadata":` + metadata + `}`)
+		_, err := template(t, `{{ .Session.metadata.order_id }}`).Render(m)
+		if err == nil || !strings.Contains(err.Error(), "Session.metadata.order_id") {
+			t.Errorf("a missing key of metadata %s: %v", metadata, err)
+		}
+		if got := rendered(t, template(t, `{{ .Session.metadata.order_id | default "none" }}`), m); got != "none" {
+			t.Errorf("default of metadata %s: %s", metadata, got)
+		}
 	}
 }
 
