@@ -97,21 +97,42 @@ func TestMetrics(t *testing.T) {
 	id := w.create(paid())
 	w.awaitTold(hookPath, id, "created", "completed", "paid", "fulfillable")
 	w.awaitDelivered(d, 4)
-	_, metrics, err := d.get("/metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, want := range []string{
+	wanted := []string{
 		`notifier_events_total{type="checkout.session.fulfillable"} 1`, `notifier_events_total{type="checkout.session.expired"} 0`,
 		`notifier_rule_matches_total{rule="all"} 4`, `notifier_delivery_attempts_total{destination="hook",outcome="accepted"} 4`,
 		`notifier_deliveries_pending{destination="hook"} 0`, `notifier_dead_letters{destination="hook"} 0`,
 		`notifier_destination_up{destination="hook"} 1`, `notifier_sessions_tracked{account="main",state="settled"} 1`,
 		`notifier_api_requests_total{account="main",code="200"}`, `notifier_poll_last_success_timestamp_seconds{account="main"}`,
 		`notifier_delivery_latency_seconds_count{destination="hook"} 4`, `notifier_build_info{version=`, `notifier_store_size_bytes `,
-	} {
-		if !strings.Contains(metrics, want) {
-			t.Errorf("the metrics have no %s", want)
+	}
+	eventually(t, patience, func() error { // an attempt is counted a moment after its result is kept
+		_, metrics, err := d.get("/metrics")
+		if err != nil {
+			return err
 		}
+		for _, want := range wanted {
+			if !strings.Contains(metrics, want) {
+				return fmt.Errorf("the metrics have no %s", want)
+			}
+		}
+		return nil
+	})
+	d.stop()
+}
+
+// TestFailedRuleIsShown lets a rule fail on every event: the others go on, and
+// the status says which rule it is and why.
+func TestFailedRuleIsShown(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	w.rules = append(w.rules, object{"name": "broken", "when": `session.payment_method_types[99] == "card"`, "to": []string{"hook"}})
+	d := w.daemon()
+	w.awaitTold(hookPath, w.create(nil), "created")
+	w.rest["admin"] = object{"listen": strings.TrimPrefix(d.admin, "http://")}
+	w.configure()
+	_, p := run(t, w.dir, nil, "status", "-c", w.configPath())
+	if !strings.Contains(p.stdout.String(), "rule broken failed 1 time and did not match") {
+		t.Errorf("the status says %s", p.stdout)
 	}
 	d.stop()
 }

@@ -50,6 +50,7 @@ type daemon struct {
 	pipeline *pipeline.Pipeline
 	poller   *poller.Poller
 	metrics  *admin.Metrics
+	failed   *failedRules
 	witness  witness
 	stopping atomic.Bool
 }
@@ -57,7 +58,7 @@ type daemon struct {
 // newDaemon opens the store and wires the stages; the embedded NATS server, if
 // any, runs when it returns. The caller must call close.
 func newDaemon(ctx context.Context, loaded *config.Loaded, w witness, log *slog.Logger) (*daemon, error) {
-	d := &daemon{cfg: loaded.Config, log: log, started: time.Now(), witness: w}
+	d := &daemon{cfg: loaded.Config, log: log, started: time.Now(), failed: newFailedRules(), witness: w}
 	store, err := state.Open(ctx, d.cfg.State, log)
 	if err != nil {
 		return nil, err
@@ -147,6 +148,7 @@ func newPublisher(cfg config.Config, dest publish.Destination, own map[string]pu
 // remember.
 func (d *daemon) Committed(events []event.Event, deliveries []event.Delivery) {
 	d.metrics.Committed(events, deliveries)
+	d.failed.note(events)
 	woken := make(map[string]bool)
 	for i := range deliveries {
 		if name := deliveries[i].Destination; !woken[name] {

@@ -22,6 +22,7 @@ type report struct {
 	Waiting      string                         `json:"waiting_for,omitempty"` // why it is not ready
 	Accounts     []poller.Status                `json:"accounts"`
 	Destinations []destinationReport            `json:"destinations"`
+	FailedRules  []ruleReport                   `json:"failed_rules,omitempty"`
 	Sessions     map[string]map[event.Watch]int `json:"sessions"` // by account and state
 	Store        storeReport                    `json:"store"`
 }
@@ -61,6 +62,7 @@ func (d *daemon) report(ctx context.Context) (*report, error) {
 	r.Ready = r.Waiting == ""
 	r.Accounts = d.poller.Status()
 	r.merge(d.relay.Status())
+	r.FailedRules = d.failed.list()
 	return r, nil
 }
 

@@ -94,6 +94,9 @@ func (a *app) printReport(r *report) {
 			fmt.Fprintf(a.out, "\n%s: %s (%s, %d times, last %s)", s.Account, o.Message, o.Code, o.Count, ago(o.Last))
 		}
 	}
+	for _, f := range r.FailedRules {
+		fmt.Fprintf(a.out, "\nrule %s failed %s and did not match, last %s on %s: %s", f.Rule, count(f.Failures, "time"), ago(f.Last), f.LastEvent, f.LastError)
+	}
 	fmt.Fprintf(a.out, "\nstate %s, %.1f MB\n", r.Store.Path, float64(r.Store.Bytes)/1e6)
 }
 
