@@ -70,9 +70,13 @@ func (c *chain) next(ctx context.Context, query *Query) (*Page, error) {
 		return &Page{Answer: page.Answer}, nil
 	case errors.As(err, &unreadable) && unreadable.mayBeEnd:
 		return page, nil
-	case refusedQuestion(err) && query.StartingAfter == "" && c.client.params != ParamsQuery:
+	case refusedQuestion(err) && query.StartingAfter == "" && (c.client.params != ParamsQuery || c.bodyRefused()):
 		if c.refusals++; c.refusals < triesPerPage { // once may be a hiccup
 			return c.next(ctx, query)
+		}
+		if c.bodyRefused() { // and in the query as well: it was not for the body
+			c.send(c.cfg.ListParams)
+			return nil, err
 		}
 		// Some proxies refuse a GET with a body.
 		c.odd("body_refused", "the API refuses the list parameters in the body; they are sent in the query from now on", "error", err)

@@ -384,3 +384,27 @@ func TestClockThatJumped(t *testing.T) {
 		w.expect(old, "completed", "paid", "fulfillable")
 	})
 }
+
+// An API that refuses everything for a while is asked as list_params says again:
+// it may take no parameters in the query.
+func TestRefusedEverywhereForAWhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		l := newListing()
+		p := w.poller()
+		w.answer = func(*http.Request) (int, string) {
+			return http.StatusBadRequest, `{"error":{"message":"maintenance"}}`
+		}
+		w.run(p, time.Minute)
+		w.answer = func(req *http.Request) (int, string) {
+			if req.URL.RawQuery != "" {
+				return http.StatusBadRequest, `{"error":{"message":"unknown parameter"}}`
+			}
+			return l.answer(req)
+		}
+		w.run(p, time.Minute)
+		l.add("cs_1", time.Now(), "complete", "paid")
+		w.run(p, time.Minute)
+		w.expect("cs_1", "created", "completed", "paid", "fulfillable")
+	})
+}
