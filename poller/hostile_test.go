@@ -408,3 +408,22 @@ func TestRefusedEverywhereForAWhile(t *testing.T) {
 		w.expect("cs_1", "created", "completed", "paid", "fulfillable")
 	})
 }
+
+// A router that knows no address for a while says nothing about sessions: the old
+// ones, which no window reaches, stay watched.
+func TestUnknownAddressesAreNoVanishedSessions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		old := time.Now().Add(-60 * time.Hour).UTC().Format(time.RFC3339)
+		id := w.create(simulator.Fields{"status": "complete", "payment_status": "unpaid", "created": old})
+		w.create(paid()) // the head is far above it
+		p := w.poller()
+		w.run(p, time.Minute)
+		w.answer = func(*http.Request) (int, string) { return http.StatusNotFound, "404 page not found" }
+		w.run(p, 2*time.Hour)
+		w.answer = nil
+		w.update(id, paid())
+		w.run(p, 2*time.Hour)
+		w.expect(id, "paid", "fulfillable")
+	})
+}

@@ -58,6 +58,7 @@ func (a *account) pass(ctx context.Context) (err error) {
 // that failed a single question tells whether it is the whole API that is away,
 // which needs no second telling.
 func (a *account) revisitAfter(ctx context.Context, pass time.Time, head error) error {
+	a.listed = head == nil
 	if head == nil {
 		return a.revisit(ctx, pass)
 	}
@@ -249,7 +250,9 @@ func (a *account) lookByID(ctx context.Context, e *entry, pass time.Time) error 
 	})
 	switch {
 	case errors.Is(err, ErrNotFound):
-		e.misses++
+		if a.listed { // else it may be the API's addresses that are not known
+			e.misses++
+		}
 		return nil
 	case refused(err):
 		a.odd("get_refused", "the API does not answer for a single session", "error", err)
