@@ -427,3 +427,23 @@ func TestUnknownAddressesAreNoVanishedSessions(t *testing.T) {
 		w.expect(id, "paid", "fulfillable")
 	})
 }
+
+// One answer with a wrong Date does not put off the next reconciliation either.
+func TestClockThatJumpedWhileReconciling(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		p := w.poller()
+		w.run(p, 5*time.Second)
+		gone := w.create(open(nil))
+		w.run(p, 15*time.Second)
+		w.faults(simulator.Faults{Vanished: []string{gone}})
+		w.run(p, 40*time.Minute)
+		w.create(paid()) // the head is far above it
+		w.faults(simulator.Faults{ClockSkewS: 12 * 3600, Vanished: []string{gone}})
+		w.run(p, 15*time.Second)
+		w.faults(simulator.Faults{})
+		w.update(gone, paid())
+		w.run(p, 65*time.Minute)
+		w.expect(gone, "created", "completed", "paid", "fulfillable")
+	})
+}

@@ -77,7 +77,9 @@ func (a *account) revisitAfter(ctx context.Context, pass time.Time, head error) 
 func (a *account) head(ctx context.Context, pass time.Time) error {
 	now := a.clock.now()
 	bound := a.bound(now)
-	reconcile := now.Sub(a.reconciled) >= a.cfg.Poll.Tuning.ReconcileEvery
+	age := now.Sub(a.reconciled)
+	// One of the future tells of a Date that was wrong then, or is now.
+	reconcile := age >= a.cfg.Poll.Tuning.ReconcileEvery || age < -skewNoticed
 	if reconcile && !bound.IsZero() {
 		bound = earlier(bound, now.Add(-Window))
 	}
