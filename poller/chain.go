@@ -3,8 +3,10 @@ package poller
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
+	"checkout-notifier/checkout"
 	"checkout-notifier/event"
 )
 
@@ -20,6 +22,7 @@ type chain struct {
 	*account
 	pass  time.Time
 	bound time.Time // zero: to the end
+	deep  bool      // no later pass reads so far down
 
 	seen      map[string]bool
 	newest    time.Time
@@ -35,6 +38,7 @@ type chain struct {
 // that something between the head and the bound was not read.
 func (a *account) chain(ctx context.Context, pass, bound time.Time) (newest time.Time, err error) {
 	c := &chain{account: a, pass: pass, bound: bound, seen: make(map[string]bool)}
+	c.deep = bound.Before(a.clock.now().Add(-Window - a.cfg.Poll.Tuning.Overlap))
 	query := Query{Limit: a.cfg.Poll.Tuning.PageSize}
 	if !bound.IsZero() {
 		query.CreatedGTE = bound.Add(-createdRounding)
@@ -84,6 +88,7 @@ func (c *chain) next(ctx context.Context, query *Query) (*Page, error) {
 		return c.next(ctx, query)
 	case errors.Is(err, errEarlyEnd):
 		return page, nil // it insists
+	case errors.Is(err, errSpoiled): // and so is what can be read of it
 	case errors.Is(err, errEmptyPage) && !c.sawEnd:
 		c.odd("has_more_true", "the API always says that there are more pages; an empty one is the end")
 		return page, nil
@@ -134,10 +139,12 @@ func (repeatedPage) Error() string {
 }
 
 // errEmptyPage is an empty page that promises more, errEarlyEnd one where others
-// were promised or are known.
+// were promised or are known; errSpoiled is a page with sessions that cannot be
+// read, and that no later pass reads.
 var (
 	errEmptyPage = errors.New("the API shows an empty page and says that there are more")
 	errEarlyEnd  = errors.New("the API shows an empty page where it has sessions")
+	errSpoiled   = errors.New("the page has items that cannot be read")
 )
 
 // unreadablePage is a page of which no item makes sense, so that there is no
@@ -170,13 +177,24 @@ func (c *chain) sensible(page *Page) error {
 		c.disorder()
 	}
 	for i := range page.Sessions {
-		if !c.seen[page.Sessions[i].ID] {
+		switch {
+		case c.seen[page.Sessions[i].ID]:
+		case c.deep && c.spoiled(page):
+			return errSpoiled
+		default:
 			return nil
 		}
 	}
 	// Without cursors the last page always repeats its oldest second. With them
 	// a repetition is never the end: the parameters may be ignored altogether.
 	return repeatedPage{mayBeEnd: c.byTime && c.short(page)}
+}
+
+// spoiled says whether a page hides a session that is not known.
+func (c *chain) spoiled(page *Page) bool {
+	return len(page.Bad) > 0 || slices.ContainsFunc(page.Sessions, func(s checkout.Session) bool {
+		return s.Status == "" && c.index.get(s.ID) == nil
+	})
 }
 
 // knowsAny says whether the newest known session stands above the bound.

@@ -447,3 +447,33 @@ func TestClockThatJumpedWhileReconciling(t *testing.T) {
 		w.expect(gone, "created", "completed", "paid", "fulfillable")
 	})
 }
+
+// What only one pass reads is asked for again when some of it cannot be read.
+func TestSpoiledItemsBelowEveryWindow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		l := newListing()
+		w.cfg.Start = poller.StartAll
+		w.cfg.Poll.Tuning.PageSize = 10
+		for i := range 30 {
+			l.add(fmt.Sprintf("cs_%d", i), time.Now().Add(-time.Duration(40+i)*time.Hour), "complete", "paid")
+		}
+		n := 0
+		w.answer = func(req *http.Request) (int, string) {
+			status, body := l.answer(req)
+			switch n++; n { // the second page
+			case 2:
+				body = strings.Replace(body, `"id":"cs_12"`, `"id":null`, 1)
+			case 3:
+				body = strings.Replace(body, `"cs_15","created"`, `"cs_15","status":null,"created_at"`, 1)
+			case 5: // the third
+				body = strings.Replace(body, `"status":"complete"`, `"status":null`, 1)
+			}
+			return status, body
+		}
+		w.run(w.poller(), time.Minute)
+		for _, id := range l.ids {
+			w.expect(id, "created", "completed", "paid", "fulfillable")
+		}
+	})
+}
