@@ -28,6 +28,7 @@ func (a *account) handle(ctx context.Context, page *Page, pass time.Time) error 
 		Account: a.state, Livemode: a.mode() == ModeLive, Poll: a.cfg.Poll,
 		At: at, Pass: pass, Existing: existing,
 	}
+	a.listed = a.listed || len(page.Sessions) > 0
 	outside := a.outside(page)
 	for i := range page.Sessions {
 		s := &page.Sessions[i]

@@ -428,6 +428,27 @@ func TestUnknownAddressesAreNoVanishedSessions(t *testing.T) {
 	})
 }
 
+// Nor does an API that knows no session at all for a while.
+func TestEmptyAPIIsNoVanishedSessions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		old := time.Now().Add(-60 * time.Hour).UTC().Format(time.RFC3339)
+		id := w.create(simulator.Fields{"status": "complete", "payment_status": "unpaid", "created": old})
+		for range 5 { // the head is far above it
+			w.create(paid())
+		}
+		p := w.poller()
+		w.run(p, time.Minute)
+		full := w.api
+		w.api = newAPI(t, testKey)
+		w.run(p, 2*time.Hour)
+		w.api = full
+		w.update(id, paid())
+		w.run(p, 2*time.Hour)
+		w.expect(id, "paid", "fulfillable")
+	})
+}
+
 // One answer with a wrong Date does not put off the next reconciliation either.
 func TestClockThatJumpedWhileReconciling(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

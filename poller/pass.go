@@ -38,6 +38,7 @@ func (a *account) pass(ctx context.Context) (err error) {
 		return err
 	}
 	pass := began.UTC()
+	a.listed = false
 	err = a.head(ctx, pass)
 	if !errors.Is(err, errForeignPage) && !denied(err) && ctx.Err() == nil {
 		// A page of the head that always fails must not keep the known sessions from being looked at.
@@ -58,7 +59,8 @@ func (a *account) pass(ctx context.Context) (err error) {
 // that failed a single question tells whether it is the whole API that is away,
 // which needs no second telling.
 func (a *account) revisitAfter(ctx context.Context, pass time.Time, head error) error {
-	a.listed = head == nil
+	// Of a few sessions all may be gone.
+	a.listed = a.listed || (head == nil && len(a.index.oldest) < enoughToTell)
 	if head == nil {
 		return a.revisit(ctx, pass)
 	}
@@ -252,7 +254,7 @@ func (a *account) lookByID(ctx context.Context, e *entry, pass time.Time) error 
 	})
 	switch {
 	case errors.Is(err, ErrNotFound):
-		if a.listed { // else it may be the API's addresses that are not known
+		if a.listed { // else the API may know no address, or no session at all
 			e.misses++
 		}
 		return nil
