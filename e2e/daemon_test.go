@@ -218,6 +218,7 @@ func TestOrderlyEnd(t *testing.T) {
 		<-release
 		return simulator.Response{}
 	})
+	w.destinations[0]["timeout"], w.rest["shutdown_grace"] = "1m", "1m" // neither ends what is in flight
 	d := w.daemon()
 	id := w.create(paid()) // four events, of which the first is sent
 	select {
@@ -271,7 +272,7 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 		}
 		return err
 	})
-	d.signal(syscall.SIGINT)
+	d.signal(syscall.SIGTERM) // SIGINT is ignored from here on where tests run in the background of a shell
 	if code := d.wait(); code == 0 {
 		t.Error("exit code 0 although it was cut off")
 	}
