@@ -125,7 +125,7 @@ func (w *world) killRound(rng *rand.Rand, aimed moments) bool {
 	w.t.Helper()
 	life := time.Duration(rng.Int64N(int64(*killLife)))
 	if aimed != nil {
-		life = 2 * *killLife
+		life = patience // its moment comes, on a slow machine later
 	}
 	passed, hold := rng.IntN(6), time.Duration(rng.Int64N(int64(aim)))
 	d := w.launch()
