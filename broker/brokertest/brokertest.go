@@ -1,5 +1,5 @@
 // Package brokertest starts NATS servers for tests that need what the embedded
-// broker does not offer: users with permissions, small limits, a fixed port.
+// broker does not offer: users with permissions, small limits.
 //
 // Every server is a real one, with JetStream unless told otherwise, on
 // loopback, and stops with its test. The package is for tests alone.
@@ -17,7 +17,6 @@ const readyLimit = 20 * time.Second
 
 // Options of a server; the zero value lets everybody in.
 type Options struct {
-	Port        int    // if zero, any free one
 	StoreDir    string // if empty, a directory of the test
 	NoJetStream bool
 	MaxPayload  int32 // if zero, the server's default
@@ -44,11 +43,8 @@ type Server struct {
 func Start(t testing.TB, o Options) Server {
 	t.Helper()
 	options := &server.Options{
-		ServerName: "test", Host: "127.0.0.1", Port: o.Port, NoLog: true, NoSigs: true,
+		ServerName: "test", Host: "127.0.0.1", Port: server.RANDOM_PORT, NoLog: true, NoSigs: true,
 		JetStream: !o.NoJetStream, StoreDir: o.StoreDir, MaxPayload: o.MaxPayload,
-	}
-	if o.Port == 0 {
-		options.Port = server.RANDOM_PORT
 	}
 	if o.StoreDir == "" {
 		options.StoreDir = t.TempDir()

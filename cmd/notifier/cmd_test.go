@@ -355,19 +355,21 @@ ok: 1 account, 2 destinations, 1 rule
 // The online check reaches a server without changing its streams, and does not
 // miss the one that only the daemon starts.
 func TestOnlineCheckChangesNoStream(t *testing.T) {
-	l, err := loopback(t.Context())
+	dir := t.TempDir()
+	server, err := broker.New(broker.Config{Enabled: true, Listen: "127.0.0.1:0", StoreDir: dir}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
-	address := l.Addr().String()
-	_ = l.Close()
-	dir := t.TempDir()
+	if err := server.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Stop)
 	file := filepath.Join(dir, "c.yaml")
 	text := fmt.Sprintf(`accounts: [{name: main, secret_key: "${NOT_SET_HERE}", base_url: "http://127.0.0.1:1"}]
 nats: {embedded: {enabled: true, listen: "%s", store_dir: %s}}
 destinations: [{name: bus, type: nats, subject: events, stream: {name: EVENTS, ensure: true, subjects: [events]}}]
 rules: [{name: ship, events: [fulfillable], to: [bus]}]
-`, address, dir)
+`, strings.TrimPrefix(server.URL(), "nats://"), dir)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -378,16 +380,9 @@ rules: [{name: ship, events: [fulfillable], to: [bus]}]
 			t.Errorf("exit code %d, stdout %s, stderr %s", code, stdout, stderr)
 		}
 	}
-	check("skip destination bus: its server runs inside the daemon")
-	server, err := broker.New(broker.Config{Enabled: true, Listen: address, StoreDir: dir}, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := server.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
 	check("ok   destination bus: reached")
 	server.Stop()
+	check("skip destination bus: its server runs inside the daemon")
 	if streams, err := filepath.Glob(filepath.Join(dir, "jetstream", "*", "streams", "*")); err != nil || len(streams) > 0 {
 		t.Errorf("streams %v, error %v", streams, err)
 	}
