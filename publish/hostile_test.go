@@ -57,7 +57,7 @@ func TestRedirectToWhatIsNoURL(t *testing.T) {
 // After a 101 the body is the bare connection, which knows no deadline.
 func TestSwitchingProtocolsHoldsNobody(t *testing.T) {
 	d := httpDestination(answers(t, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n"))
-	d.Timeout = 500 * time.Millisecond
+	d.Timeout = 2 * time.Second
 	r := publishWithin(t, 10*time.Second, newHTTP(t, d, publish.HTTPOptions{}))
 	if r.Outcome != event.OutcomeRefused || r.StatusCode != 101 {
 		t.Errorf("result %+v", r)
