@@ -22,6 +22,7 @@ import (
 func TestModel(t *testing.T) {
 	for seed := range uint64(40) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel() // they mostly wait for the disk
 			path := filepath.Join(t.TempDir(), "notifier.db")
 			synctest.Test(t, func(t *testing.T) { runModel(t, path, seed) })
 		})
