@@ -136,6 +136,7 @@ func fragile(t *testing.T, server string) (address string, cut func()) {
 }
 
 func TestDeadConnectionIsReplaced(t *testing.T) {
+	t.Parallel()
 	protocols := make(chan string, 100)
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { protocols <- r.Proto }))
 	s.EnableHTTP2 = true
@@ -144,7 +145,7 @@ func TestDeadConnectionIsReplaced(t *testing.T) {
 	address, cut := fragile(t, s.Listener.Addr().String())
 	d := httpDestination("https://" + address)
 	d.TLS.CA = authority(t, s)
-	d.Timeout = 500 * time.Millisecond
+	d.Timeout = 2 * time.Second // enough to connect
 	p := newHTTP(t, d, publish.HTTPOptions{})
 	if r := p.Publish(t.Context(), message(event.Paid)); r.Outcome != event.OutcomeAccepted || <-protocols != "HTTP/2.0" {
 		t.Fatalf("result %+v", r)

@@ -271,6 +271,7 @@ func TestHTTPStatuses(t *testing.T) {
 }
 
 func TestHTTPFailures(t *testing.T) {
+	t.Parallel()
 	secure := httptest.NewTLSServer(http.NotFoundHandler())
 	t.Cleanup(secure.Close)
 	hang := make(chan struct{})
@@ -329,6 +330,7 @@ func listen(t *testing.T, serve func(net.Conn)) string {
 }
 
 func TestSlowAnswerIsCutButAccepted(t *testing.T) {
+	t.Parallel()
 	hang := make(chan struct{})
 	url, _ := callback(t, func(w http.ResponseWriter, _ *http.Request) {
 		io.WriteString(w, "part")

@@ -212,6 +212,7 @@ func TestNATSWithoutServerIsUnavailable(t *testing.T) {
 }
 
 func TestNATSSaysWhyItDoesNotConnect(t *testing.T) {
+	t.Parallel()
 	for url, want := range map[string]string{
 		"nats://127.0.0.1:1": "refused",
 		"nats://" + listen(t, func(c net.Conn) { c.Close() }): "EOF",
@@ -232,6 +233,7 @@ func TestNATSSaysWhyItDoesNotConnect(t *testing.T) {
 }
 
 func TestNATSComesBack(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	first := brokertest.Start(t, brokertest.Options{StoreDir: dir})
 	nc, _ := listener(t, first.URL)

@@ -33,8 +33,8 @@ func shaky(t *testing.T, server string) (address string, broken *atomic.Int32) {
 			io.Copy(c, up)
 			c.Close()
 		}()
-		piece := make([]byte, 2048)
-		for range 5 + rand.IntN(50) {
+		piece := make([]byte, 64<<10) // holds all that was kept while reconnecting
+		for range 3 + rand.IntN(4) {
 			n, err := c.Read(piece)
 			if err != nil {
 				return
@@ -53,7 +53,8 @@ func shaky(t *testing.T, server string) (address string, broken *atomic.Int32) {
 // It breaks with what it carries, not with the clock: on a slow machine that
 // would leave no time to connect.
 func TestCoreLosesNothingWithItsConnection(t *testing.T) {
-	const workers, each, breaks = 64, 10, 20
+	t.Parallel()
+	const workers, each, breaks = 64, 10, 10
 	const last = "checkout.last"
 	s := brokertest.Start(t, brokertest.Options{NoJetStream: true})
 	nc, sub := listener(t, s.URL)
