@@ -44,6 +44,7 @@ type account struct {
 	resume        time.Time // no request before, whichever it is
 	limitHonoured bool      // a page was as long as asked for
 	sawEnd        bool      // has_more was false once
+	deep          bool      // the present chain reads what no later pass does
 	listed        bool      // the present pass was shown sessions
 	reconciled    time.Time // when a pass last read the whole window
 	status        statusBox

@@ -11,8 +11,10 @@ import (
 )
 
 const (
-	// triesPerPage is how often a page that makes no sense is asked for again.
+	// triesPerPage is how often a page that makes no sense is asked for, and
+	// badPageWait the first pause between, where no later pass asks.
 	triesPerPage = 3
+	badPageWait  = time.Second
 	// defaultLimit is the API's page size when it ignores ours.
 	defaultLimit = 10
 )
@@ -22,7 +24,6 @@ type chain struct {
 	*account
 	pass  time.Time
 	bound time.Time // zero: to the end
-	deep  bool      // no later pass reads so far down
 
 	seen      map[string]bool
 	newest    time.Time
@@ -38,7 +39,8 @@ type chain struct {
 // that something between the head and the bound was not read.
 func (a *account) chain(ctx context.Context, pass, bound time.Time) (newest time.Time, err error) {
 	c := &chain{account: a, pass: pass, bound: bound, seen: make(map[string]bool)}
-	c.deep = bound.Before(a.clock.now().Add(-Window - a.cfg.Poll.Tuning.Overlap))
+	a.deep = bound.Before(a.clock.now().Add(-Window - a.cfg.Poll.Tuning.Overlap))
+	defer func() { a.deep = false }()
 	query := Query{Limit: a.cfg.Poll.Tuning.PageSize}
 	if !bound.IsZero() {
 		query.CreatedGTE = bound.Add(-createdRounding)
@@ -295,12 +297,19 @@ func (a *account) page(ctx context.Context, pass time.Time, q Query, check func(
 		if err == nil {
 			return page, nil
 		}
-		if repeated := (repeatedPage{}); errors.As(err, &repeated) && repeated.mayBeEnd {
+		var repetition repeatedPage
+		repeated := errors.As(err, &repetition)
+		if repetition.mayBeEnd {
 			return page, err
 		}
 		a.odd("bad_page", "a page made no sense and was asked for again", "error", err)
 		if n >= triesPerPage {
 			return page, err
+		}
+		// What such a page hides for a moment would be hidden for ever; one that
+		// repeats another hides nothing, for it is never believed.
+		if a.deep && !repeated {
+			a.resume = time.Now().Add(time.Duration(n) * badPageWait)
 		}
 	}
 }

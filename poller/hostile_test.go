@@ -242,6 +242,32 @@ func TestEmptyPageAgainstAPromise(t *testing.T) {
 	})
 }
 
+// A list that seems to end in its middle for a moment is not believed where
+// no later pass reads.
+func TestListThatEndsEarlyForAMoment(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		l := newListing()
+		w.cfg.Start = poller.StartAll
+		w.cfg.Poll.Tuning.PageSize = 10
+		for i := range 60 {
+			l.add(fmt.Sprintf("cs_%d", i), time.Now().Add(-time.Duration(i)*24*time.Hour), "complete", "paid")
+		}
+		began := time.Now()
+		w.answer = func(req *http.Request) (int, string) {
+			status, body := l.answer(req)
+			if time.Since(began) < 2*time.Second && !strings.Contains(body, `"cs_0"`) {
+				return http.StatusOK, `{"object":"list","has_more":false,"data":[]}`
+			}
+			return status, body
+		}
+		w.run(w.poller(), 30*time.Second)
+		for _, id := range l.ids {
+			w.expect(id, "created", "completed", "paid", "fulfillable")
+		}
+	})
+}
+
 // A page in the head that always fails does not keep older sessions from being
 // looked at, nor does a session that cannot be asked for.
 func TestWhatAlwaysFailsHidesNoOthers(t *testing.T) {
