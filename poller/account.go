@@ -196,7 +196,8 @@ func (a *account) ask(ctx context.Context, request func(context.Context) error) 
 	}
 }
 
-// answered notes a request that was answered as asked.
+// answered notes a request that was answered as asked. While passes fail that
+// alone is no good news.
 func (a *account) answered() {
 	if a.failures > 0 {
 		a.log.Info("the API answers again", "failed_requests", a.failures)
@@ -204,7 +205,9 @@ func (a *account) answered() {
 	a.failures = 0
 	a.status.update(func(s *Status) {
 		s.Requests++
-		s.Healthy, s.Error, s.ErrorSince = true, "", time.Time{}
+		if a.broken == 0 {
+			s.Healthy, s.Error, s.ErrorSince = true, "", time.Time{}
+		}
 	})
 }
 

@@ -524,3 +524,28 @@ func TestSpoiledItemsBelowEveryWindow(t *testing.T) {
 		}
 	})
 }
+
+// An account of which no pass is completed is not healthy, whatever single
+// requests are answered, and says since when.
+func TestFailingPassesAreNotHealthy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.create(open(nil))
+		p := w.poller()
+		w.run(p, 25*time.Second)
+		began := time.Now()
+		w.answer = func(req *http.Request) (int, string) { // such as a wrong base_url
+			return http.StatusNotFound, `{"error":{"message":"no such path"}}`
+		}
+		w.run(p, 10*time.Minute)
+		s := p.Status()[0]
+		if s.Healthy || s.Error == "" || s.ErrorSince.Sub(began) > time.Minute {
+			t.Errorf("healthy = %t, error %q since %v, which began at %v", s.Healthy, s.Error, s.ErrorSince, began)
+		}
+		w.answer = nil
+		w.run(p, 25*time.Second)
+		if s := p.Status()[0]; !s.Healthy || s.Error != "" || !s.ErrorSince.IsZero() {
+			t.Errorf("when all is well again: healthy = %t, error %q since %v", s.Healthy, s.Error, s.ErrorSince)
+		}
+	})
+}

@@ -27,9 +27,12 @@ func (a *account) pass(ctx context.Context) (err error) {
 			case err == nil:
 				s.Passes++
 				s.LastSuccess = time.Now()
-				s.Error, s.ErrorSince = "", time.Time{}
-			case s.Error == "" && ctx.Err() == nil:
-				s.Error, s.ErrorSince = err.Error(), time.Now()
+				s.Healthy, s.Error, s.ErrorSince = true, "", time.Time{}
+			case ctx.Err() == nil:
+				s.Healthy, s.Error = false, err.Error()
+				if s.ErrorSince.IsZero() {
+					s.ErrorSince = time.Now()
+				}
 			}
 		})
 		a.publish()

@@ -10,7 +10,7 @@ type Status struct {
 	Account     string        `json:"account"`
 	Host        string        `json:"host"`
 	Mode        string        `json:"mode"`
-	Healthy     bool          `json:"healthy"` // the last request was answered as asked
+	Healthy     bool          `json:"healthy"` // the last request was answered and the last pass completed
 	Error       string        `json:"error,omitempty"`
 	ErrorSince  time.Time     `json:"error_since,omitzero"`
 	Passes      int           `json:"passes"` // complete ones, of this process
