@@ -134,6 +134,11 @@ type Account struct {
 	// Low is the server's time at the first page of the last complete chain: a
 	// session visible by then has been seen.
 	Low time.Time `json:"low,omitzero"`
+	// Reconciled is when the last complete pass over the whole window began, and
+	// the rounds are such that all sessions of their tier were looked at since.
+	Reconciled  time.Time `json:"reconciled,omitzero"`
+	WarmRound   time.Time `json:"warm_round,omitzero"`
+	UnpaidRound time.Time `json:"unpaid_round,omitzero"`
 	// ForgottenBefore is the border below which sessions were pruned: an unknown
 	// one created before it is recorded silently.
 	ForgottenBefore time.Time `json:"forgotten_before,omitzero"`

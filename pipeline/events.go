@@ -14,7 +14,7 @@ import (
 // name turns transitions into events with their ids, raising the snapshot's
 // revision and counts. It does so for silent looks too: what is recorded
 // silently counts as announced.
-func (p *Pipeline) name(page *poller.Batch, o *diff.Outcome) ([]event.Event, error) {
+func (p *Pipeline) name(page *poller.Batch, at time.Time, o *diff.Outcome) ([]event.Event, error) {
 	if len(o.Transitions) == 0 {
 		return nil, nil
 	}
@@ -23,8 +23,8 @@ func (p *Pipeline) name(page *poller.Batch, o *diff.Outcome) ([]event.Event, err
 		return nil, err
 	}
 	since := o.Since
-	if since.After(page.At) { // the server's clock was set back
-		since = page.At
+	if since.After(at) { // the server's clock was set back
+		since = at
 	}
 	s := &o.Snapshot
 	s.Revision++
@@ -38,10 +38,10 @@ func (p *Pipeline) name(page *poller.Batch, o *diff.Outcome) ([]event.Event, err
 		events[i] = event.Event{
 			ID:   event.ID(s.Account, s.ID, t.Type, counts[t.Type], newValues(t.Type, o.Changes)...),
 			Type: t.Type, Account: s.Account, Session: s.ID, Livemode: page.Livemode,
-			Time: page.At, Revision: s.Revision, Position: i + 1,
+			Time: at, Revision: s.Revision, Position: i + 1,
 			Object: s.Object, PreviousAttributes: previous, Change: t.Change,
 			Inferred: t.Inferred, Unexpected: t.Unexpected, Async: t.Async, Reason: t.Reason,
-			OccurredAfter: since, OccurredBefore: page.At,
+			OccurredAfter: since, OccurredBefore: at,
 		}
 	}
 	s.Counts = counts
@@ -62,12 +62,12 @@ func newValues(eventType string, changes []checkout.Change) []string {
 }
 
 // address asks the rules who must hear of an event and makes the deliveries.
-func (p *Pipeline) address(page *poller.Batch, e *event.Event) ([]event.Delivery, error) {
+func (p *Pipeline) address(e *event.Event) ([]event.Delivery, error) {
 	before, err := e.PreviousObject()
 	if err != nil {
 		return nil, fmt.Errorf("rebuilding the state before event %s: %w", e.ID, err)
 	}
-	result := p.matcher.Match(e, before, page.At)
+	result := p.matcher.Match(e, before, e.Time)
 	e.RuleSet, e.RuleErrors = p.matcher.ID(), result.Errors
 	for _, failed := range result.Errors {
 		p.log.Warn("rule failed and did not match", "rule", failed.Rule, "event", e.ID, "session", e.Session, "error", failed.Error)

@@ -61,44 +61,71 @@ func New(store Store, matcher Matcher, ordered func(destination string) bool, ob
 // that contradicts itself is left as it was; it has no row and is reported in
 // the result. An error means that nothing of the page was committed.
 func (p *Pipeline) Handle(ctx context.Context, page poller.Batch) (poller.Handled, error) {
-	ids := make([]string, len(page.Looks))
-	for i := range page.Looks {
-		ids[i] = page.Looks[i].Session.ID
-	}
-	snapshots, err := p.store.Snapshots(ctx, page.Account.Name, ids)
-	if err != nil {
-		return poller.Handled{}, fmt.Errorf("reading snapshots of account %s: %w", page.Account.Name, err)
-	}
-	if len(snapshots) < len(ids) {
-		if err := p.remember(ctx, &page); err != nil {
-			return poller.Handled{}, err
-		}
-	}
-	tx := &event.Tx{Account: page.Account.Name}
-	var handled poller.Handled
-	for i := range page.Looks {
-		outcome, err := p.compare(&page, &page.Looks[i], snapshots)
-		if err != nil {
-			handled.Ignored = append(handled.Ignored, poller.Ignored{ID: ids[i], Err: err})
-			continue
-		}
-		if outcome.Store {
-			if err := p.record(&page, &outcome, tx); err != nil {
-				handled.Ignored = append(handled.Ignored, poller.Ignored{ID: ids[i], Err: err})
-				continue
-			}
-		}
-		handled.Rows = append(handled.Rows, poller.Row{Tracked: outcome.Snapshot.Track(), Held: outcome.Held})
-	}
-	handled.Events = len(tx.Events)
-	if tx.Empty() {
-		return handled, nil
+	tx, handled, err := p.plan(ctx, &page)
+	if err != nil || tx.Empty() {
+		return handled, err
 	}
 	if err := p.store.Commit(ctx, tx); err != nil {
 		return poller.Handled{}, err
 	}
 	p.observer.Committed(tx.Events, tx.Deliveries)
 	return handled, nil
+}
+
+// Preview says what Handle would make of a page, and commits nothing.
+func (p *Pipeline) Preview(ctx context.Context, page poller.Batch) (poller.Handled, error) {
+	_, handled, err := p.plan(ctx, &page)
+	return handled, err
+}
+
+// plan takes a page through the stages.
+func (p *Pipeline) plan(ctx context.Context, page *poller.Batch) (*event.Tx, poller.Handled, error) {
+	ids := make([]string, len(page.Looks))
+	for i := range page.Looks {
+		ids[i] = page.Looks[i].Session.ID
+	}
+	snapshots, err := p.store.Snapshots(ctx, page.Account.Name, ids)
+	if err != nil {
+		return nil, poller.Handled{}, fmt.Errorf("reading snapshots of account %s: %w", page.Account.Name, err)
+	}
+	if len(snapshots) < len(ids) {
+		if err := p.remember(ctx, page); err != nil {
+			return nil, poller.Handled{}, err
+		}
+	}
+	tx := &event.Tx{Account: page.Account.Name}
+	var handled poller.Handled
+	for i := range page.Looks {
+		row, err := p.stages(page, &page.Looks[i], snapshots, tx)
+		if err != nil {
+			handled.Ignored = append(handled.Ignored, poller.Ignored{ID: ids[i], Err: err})
+			continue
+		}
+		handled.Rows = append(handled.Rows, row)
+	}
+	handled.Events = len(tx.Events)
+	return tx, handled, nil
+}
+
+// stages takes one look through the stages and adds what follows from it to the
+// transaction.
+func (p *Pipeline) stages(page *poller.Batch, look *poller.Look, snapshots map[string]event.Snapshot, tx *event.Tx) (poller.Row, error) {
+	outcome, err := p.compare(page, look, snapshots)
+	if err != nil {
+		return poller.Row{}, err
+	}
+	row := poller.Row{Held: outcome.Held, New: outcome.Snapshot.Revision == 0, Changed: len(outcome.Transitions) > 0}
+	row.Silent = row.New && page.Silent(outcome.Snapshot.Created)
+	for _, t := range outcome.Transitions {
+		row.Types = append(row.Types, t.Type)
+	}
+	if outcome.Store {
+		if err := p.record(page, look.At, &outcome, tx); err != nil {
+			return poller.Row{}, err
+		}
+	}
+	row.Tracked = outcome.Snapshot.Track()
+	return row, nil
 }
 
 // remember brings up to date what the page's account has forgotten: sessions are
@@ -142,7 +169,7 @@ const vanishAtOnce = 500
 
 // compare is the first stage: what the look means for the session.
 func (p *Pipeline) compare(page *poller.Batch, look *poller.Look, snapshots map[string]event.Snapshot) (diff.Outcome, error) {
-	at := diff.Look{At: page.At, Pass: page.Pass}
+	at := diff.Look{At: look.At, Pass: page.Pass}
 	policy := diff.Policy{
 		ConfirmAfter: page.Poll.Tuning.ConfirmAfter,
 		UnpaidFor:    page.Poll.UnpaidFor,
@@ -168,8 +195,8 @@ func (p *Pipeline) compare(page *poller.Batch, look *poller.Look, snapshots map[
 
 // record raises what a transition raises and adds the session's part to the
 // transaction: its snapshot, its events, and who must hear of them.
-func (p *Pipeline) record(page *poller.Batch, o *diff.Outcome, tx *event.Tx) error {
-	events, err := p.name(page, o)
+func (p *Pipeline) record(page *poller.Batch, at time.Time, o *diff.Outcome, tx *event.Tx) error {
+	events, err := p.name(page, at, o)
 	if err != nil {
 		return err
 	}
@@ -179,7 +206,7 @@ func (p *Pipeline) record(page *poller.Batch, o *diff.Outcome, tx *event.Tx) err
 	}
 	var deliveries []event.Delivery
 	for i := range events {
-		more, err := p.address(page, &events[i])
+		more, err := p.address(&events[i])
 		if err != nil {
 			return err
 		}

@@ -92,9 +92,9 @@ func everything() rules.Rule {
 }
 
 func batch(at time.Duration, looks ...checkout.Session) poller.Batch {
-	b := poller.Batch{Account: event.Account{Name: "main"}, Poll: poller.DefaultPoll(), At: t0.Add(at), Pass: t0.Add(at)}
+	b := poller.Batch{Account: event.Account{Name: "main"}, Poll: poller.DefaultPoll(), Pass: t0.Add(at)}
 	for _, s := range looks {
-		b.Looks = append(b.Looks, poller.Look{Session: s})
+		b.Looks = append(b.Looks, poller.Look{Session: s, At: t0.Add(at)})
 	}
 	return b
 }

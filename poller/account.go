@@ -4,12 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"log/slog"
-	"math/rand/v2"
 	"net/url"
+	"sync"
 	"time"
-
-	"golang.org/x/time/rate"
 
 	"checkout-notifier/event"
 )
@@ -22,46 +21,68 @@ const (
 	triesPerRequestOnce = 3
 )
 
-// account polls one account. Its fields belong to the goroutine that runs it,
-// but for status.
+// account polls one account. One goroutine makes its passes; within a pass pages
+// are fetched by several. Whoever does anything with the fields below mu holds
+// it, and every method expects it held unless it says otherwise; ask, hand and
+// parallel let go of it while they wait.
 type account struct {
 	cfg      Account
-	client   *Client
 	tracker  Tracker
 	handler  Handler
 	observer Observer
 	log      *slog.Logger
-	limiter  *rate.Limiter
+	pacer    *pacer
+	phase    time.Duration // shifts the rounds, so that accounts do not look all at once
+	nudges   chan chan<- PassReport
+	status   statusBox
 
+	mu            sync.Mutex
+	turn          *sync.Cond // something that others wait for has changed
+	client        *Client
 	loaded        bool
 	tries         int
 	state         event.Account
+	saved         event.Account // as it was last stored
 	index         *index
 	forgotten     time.Time // settled sessions created before are not in the index
 	clock         clock
-	failures      int       // requests in a row
-	broken        int       // passes in a row
-	resume        time.Time // no request before, whichever it is
-	limitHonoured bool      // a page was as long as asked for
-	sawEnd        bool      // has_more was false once
-	deep          bool      // the present chain reads what no later pass does
-	listed        bool      // the present pass was shown sessions
-	reconciled    time.Time // when a pass last read the whole window
-	status        statusBox
+	failures      int // requests in a row
+	broken        int // passes in a row
+	limitHonoured bool
+	sawEnd        bool // has_more was false once
+	committing    bool
+	queue         []*handing // batches that wait to be committed
+	sweeps        []*sweep
+	now           running
+	last          Chain
+	begun         time.Time // when the present reconciliation began
+	requests      hourly
+}
+
+// running is what the account notes during a pass.
+type running struct {
+	number   uint32    // of the pass, in this process
+	began    time.Time // names the pass in batches
+	listed   bool      // it was shown sessions
+	requests int
+	sessions int
+	events   int
+	waiting  int // due sessions that were left to the next pass
 }
 
 func newAccount(cfg Account, client *Client, tracker Tracker, handler Handler, o Options) *account {
-	limit := rate.Inf
-	if cfg.Poll.RateLimit > 0 {
-		limit = rate.Limit(cfg.Poll.RateLimit)
-	}
 	a := &account{
 		cfg: cfg, client: client, tracker: tracker, handler: handler, observer: o.Observer,
-		log:     o.Logger.With("account", cfg.Name),
-		limiter: rate.NewLimiter(limit, max(1, int(cfg.Poll.RateLimit))),
-		tries:   triesPerRequest,
-		index:   newIndex(),
+		log:    o.Logger.With("account", cfg.Name),
+		pacer:  newPacer(cfg.Poll.RateLimit, cfg.Poll.Tuning.Concurrency),
+		nudges: make(chan chan<- PassReport),
+		tries:  triesPerRequest,
+		index:  newIndex(),
 	}
+	name := fnv.New32a()
+	_, _ = name.Write([]byte(cfg.Name)) // never fails
+	a.phase = time.Duration(name.Sum32()) % max(cfg.Poll.Tuning.WarmEvery, 1)
+	a.turn = sync.NewCond(&a.mu)
 	a.status.status = Status{Account: cfg.Name, Host: a.host(), Mode: a.mode()}
 	return a
 }
@@ -103,132 +124,96 @@ func (a *account) load(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("reading the sessions of account %s: %w", a.cfg.Name, err)
 	}
-	for _, row := range rows {
-		a.index.put(row)
+	for i := range rows {
+		a.index.put(&rows[i])
 	}
-	a.state, a.loaded = stored, true
-	a.publish()
+	a.state, a.saved, a.loaded = stored, stored, true
+	a.publish(time.Time{})
 	return nil
 }
 
-// publish brings the status up to date with what the account knows.
-func (a *account) publish() {
-	watched := 0
-	for _, e := range a.index.oldest {
-		if e.Watch.Is(event.Watched) {
-			watched++
-		}
-	}
-	a.status.update(func(s *Status) {
-		s.Tracked, s.Watched = len(a.index.oldest), watched
-		s.Start, s.Low, s.Foreign = a.state.Start, a.state.Low, a.state.Foreign
-		s.ClockSkew = a.clock.offset
-	})
+// check loads the account; the caller does not hold mu.
+func (a *account) check(ctx context.Context) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.load(ctx)
 }
 
+// run makes passes until the context ends; the caller does not hold mu.
 func (a *account) run(ctx context.Context) error {
-	if err := a.load(ctx); err != nil && ctx.Err() == nil {
+	if err := a.check(ctx); err != nil && ctx.Err() == nil {
 		return err
 	}
+	var asked []chan<- PassReport
 	for ctx.Err() == nil {
 		began := time.Now()
-		switch err := a.pass(ctx); {
-		case err == nil:
-			a.broken = 0
-		case ctx.Err() == nil:
-			// Told of the first of a row, and then of fewer and fewer.
-			if a.broken++; a.broken&(a.broken-1) == 0 {
-				a.log.Warn("pass was not completed; what it read is kept, the rest is read again", "error", err, "in_a_row", a.broken)
-			}
+		report := a.onePass(ctx, began.Add(a.cfg.Poll.Interval))
+		for _, reply := range asked {
+			reply <- report
 		}
-		if !sleep(ctx, a.cfg.Poll.Interval-time.Since(began)) {
-			break
-		}
+		asked = a.rest(ctx, a.cfg.Poll.Interval-time.Since(began))
 	}
 	return nil
 }
 
+// rest waits for the time of the next pass, or until somebody asks for one.
+func (a *account) rest(ctx context.Context, d time.Duration) (asked []chan<- PassReport) {
+	timer := time.NewTimer(max(d, 0))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	case reply := <-a.nudges:
+		asked = append(asked, reply)
+	}
+	for { // all who ask by now are served by the same pass
+		select {
+		case reply := <-a.nudges:
+			asked = append(asked, reply)
+		default:
+			return asked
+		}
+	}
+}
+
+// onePass makes a pass that leaves to the next one what is not done by then, and
+// says what came of it; the caller does not hold mu.
+func (a *account) onePass(ctx context.Context, until time.Time) PassReport {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	err := a.pass(ctx, until)
+	report := PassReport{
+		Account: a.cfg.Name, Took: time.Since(a.now.began),
+		Requests: a.now.requests, Sessions: a.now.sessions, Events: a.now.events,
+	}
+	switch {
+	case err == nil:
+		a.broken = 0
+	case ctx.Err() == nil:
+		report.Error = err.Error()
+		// Told of the first of a row, and then of fewer and fewer.
+		if a.broken++; a.broken&(a.broken-1) == 0 {
+			a.log.Warn("pass was not completed; what it read is kept, the rest is read again", "error", err, "in_a_row", a.broken)
+		}
+	default:
+		report.Error = ctx.Err().Error()
+	}
+	return report
+}
+
+// once makes one pass that leaves nothing over; the caller does not hold mu.
 func (a *account) once(ctx context.Context) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	if err := a.load(ctx); err != nil {
 		return err
 	}
 	a.tries = triesPerRequestOnce
-	err := a.pass(ctx)
+	err := a.pass(ctx, time.Time{})
 	if err != nil && !errors.Is(err, ErrForeign) && ctx.Err() == nil {
 		return fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}
 	return err
-}
-
-// ask makes a request, again and again if it fails, and takes note of how it
-// went. A 404 and a refused request are answers: they come back at once.
-func (a *account) ask(ctx context.Context, request func(context.Context) error) error {
-	for n := 1; ; n++ {
-		if !sleep(ctx, time.Until(a.resume)) {
-			return ctx.Err()
-		}
-		if err := a.limiter.Wait(ctx); err != nil {
-			return fmt.Errorf("waiting for the rate limit: %w", err)
-		}
-		err := request(ctx)
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		var failure *Error
-		switch {
-		case err == nil:
-			a.observer.APIRequest(a.cfg.Name, "200")
-			a.answered()
-			return nil
-		case !errors.As(err, &failure):
-			return err
-		}
-		a.observer.APIRequest(a.cfg.Name, failure.code())
-		if failure.Kind == KindNotFound || failure.Kind == KindRefused {
-			a.answered()
-			return err
-		}
-		a.failed(failure)
-		a.resume = time.Now().Add(backoff(failure, n, rand.Float64()))
-		if n >= a.tries || (failure.Kind == KindDenied && a.tries == triesPerRequestOnce) {
-			return err
-		}
-	}
-}
-
-// answered notes a request that was answered as asked. While passes fail that
-// alone is no good news.
-func (a *account) answered() {
-	if a.failures > 0 {
-		a.log.Info("the API answers again", "failed_requests", a.failures)
-	}
-	a.failures = 0
-	a.status.update(func(s *Status) {
-		s.Requests++
-		if a.broken == 0 {
-			s.Healthy, s.Error, s.ErrorSince = true, "", time.Time{}
-		}
-	})
-}
-
-// failed notes a failed request; the log tells of the first of a row and then
-// of fewer and fewer.
-func (a *account) failed(failure *Error) {
-	a.failures++
-	if a.failures&(a.failures-1) == 0 {
-		level := slog.LevelWarn
-		if failure.Kind == KindDenied {
-			level = slog.LevelError
-		}
-		a.log.Log(context.Background(), level, "request failed and is repeated", "error", failure, "in_a_row", a.failures)
-	}
-	a.status.update(func(s *Status) {
-		s.Requests++
-		if s.ErrorSince.IsZero() {
-			s.ErrorSince = time.Now()
-		}
-		s.Healthy, s.Error = false, failure.Error()
-	})
 }
 
 // odd counts an oddity of the API and says it once.
@@ -240,10 +225,35 @@ func (a *account) odd(code, message string, args ...any) {
 
 // save stores what must be known of the account after a restart.
 func (a *account) save(ctx context.Context) error {
-	if err := a.tracker.SaveAccount(ctx, a.state); err != nil {
+	if a.state == a.saved {
+		return nil
+	}
+	state := a.state
+	if err := a.tracker.SaveAccount(ctx, state); err != nil {
 		return fmt.Errorf("storing account %s: %w", a.cfg.Name, err)
 	}
+	a.saved = state
 	return nil
+}
+
+// parallel runs the same work in several goroutines, each of which holds mu as
+// the caller does, and waits for them.
+func (a *account) parallel(n int, work func()) {
+	if n <= 1 {
+		work()
+		return
+	}
+	a.mu.Unlock()
+	defer a.mu.Lock()
+	var group sync.WaitGroup
+	for range n {
+		group.Go(func() {
+			a.mu.Lock()
+			defer a.mu.Unlock()
+			work()
+		})
+	}
+	group.Wait()
 }
 
 // sleep waits, and says whether the context is still alive.

@@ -6,26 +6,27 @@ import (
 	"slices"
 	"time"
 
-	"checkout-notifier/checkout"
+	"github.com/cespare/xxhash/v2"
+
 	"checkout-notifier/event"
 )
 
-const (
-	// triesPerPage is how often a page that makes no sense is asked for, and
-	// badPageWait the first pause between, where no later pass asks.
-	triesPerPage = 3
-	badPageWait  = time.Second
-	// defaultLimit is the API's page size when it ignores ours.
-	defaultLimit = 10
-)
+// defaultLimit is the API's page size when it ignores ours.
+const defaultLimit = 10
 
-// chain is one walk down the list, page by page.
+// chain is one walk down a part of the list, page by page. The next page is asked
+// for as soon as the last id of the present one is known.
 type chain struct {
 	*account
-	pass  time.Time
-	bound time.Time // zero: to the end
+	p     patience
+	by    *sweep
+	lo    time.Time // zero: to the end; may rise while the chain is read
+	hi    time.Time // zero: from the head
+	query Query
 
-	seen      map[string]bool
+	seen      map[uint64]struct{} // hashes of the ids that were shown
+	shown     int
+	pages     int
 	newest    time.Time
 	oldest    time.Time
 	unordered bool // the list is read to its end
@@ -34,31 +35,74 @@ type chain struct {
 	refusals  int  // of the first page
 }
 
-// chain reads the list from its head down to bound, and to its end if the order
-// is wrong. It returns the newest creation time that was shown. An error means
-// that something between the head and the bound was not read.
-func (a *account) chain(ctx context.Context, pass, bound time.Time) (newest time.Time, err error) {
-	c := &chain{account: a, pass: pass, bound: bound, seen: make(map[string]bool)}
-	a.deep = bound.Before(a.clock.now().Add(-Window - a.cfg.Poll.Tuning.Overlap))
-	defer func() { a.deep = false }()
-	query := Query{Limit: a.cfg.Poll.Tuning.PageSize}
-	if !bound.IsZero() {
-		query.CreatedGTE = bound.Add(-createdRounding)
+func newChain(a *account, p patience, by *sweep, lo, hi time.Time) *chain {
+	c := &chain{account: a, p: p, by: by, lo: lo, hi: hi, seen: make(map[uint64]struct{})}
+	c.query = Query{Limit: a.cfg.Poll.Tuning.PageSize}
+	if !lo.IsZero() {
+		c.query.CreatedGTE = lo.Add(-createdRounding)
 	}
-	for {
-		page, err := c.next(ctx, &query)
-		if err != nil {
-			return c.newest, err
+	if !hi.IsZero() {
+		c.query.CreatedLTE = hi.Add(createdRounding)
+	}
+	return c
+}
+
+// errNotDone is a walk that goes on in the next pass.
+var errNotDone = errors.New("the rest is read in the next pass")
+
+// walk reads pages until the chain is read, or stop says that others go first:
+// then the walk can go on where it was. Any other error means that something
+// between the chain's ends was not read.
+func (c *chain) walk(ctx context.Context, stop func() bool) error {
+	page, err := c.next(ctx)
+	for err == nil {
+		last := len(page.Items) == 0 || c.done(page)
+		rest := !last && stop()
+		wait := func() (*Page, error) { return nil, errNotDone }
+		if !last {
+			c.advance(page)
+			if !rest {
+				wait = c.ahead(ctx)
+			}
 		}
-		if err := a.handle(ctx, page, pass); err != nil {
-			return c.newest, err
+		c.turn.Broadcast() // there may be something to share
+		handled := c.handle(ctx, page, c.by)
+		page.release()
+		if last {
+			return handled
 		}
-		if len(page.Sessions) == 0 || c.done(page) {
-			return c.newest, nil
+		page, err = wait()
+		if handled != nil {
+			return handled
 		}
-		if !c.byTime {
-			query.StartingAfter = page.Sessions[len(page.Sessions)-1].ID
-		}
+	}
+	return err
+}
+
+// ahead asks for the next page while the present one is handled.
+func (c *chain) ahead(ctx context.Context) (wait func() (*Page, error)) {
+	type answer struct {
+		page *Page
+		err  error
+	}
+	answers := make(chan answer, 1)
+	go func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		page, err := c.next(ctx)
+		answers <- answer{page, err}
+	}()
+	return func() (*Page, error) {
+		c.mu.Unlock()
+		defer c.mu.Lock()
+		next := <-answers
+		return next.page, next.err
+	}
+}
+
+func (c *chain) advance(page *Page) {
+	if !c.byTime {
+		c.query.StartingAfter = string(page.last().ID)
 	}
 }
 
@@ -67,59 +111,79 @@ func (a *account) chain(ctx context.Context, pass, bound time.Time) (newest time
 // help, the parameters are sent in both places, and if that does not help
 // either the cursor is ignored: then creation times must do, as they must for a
 // cursor that is refused.
-func (c *chain) next(ctx context.Context, query *Query) (*Page, error) {
-	page, err := c.page(ctx, c.pass, *query, c.sensible)
+func (c *chain) next(ctx context.Context) (*Page, error) {
+	page, err := c.page(ctx, c.p, c.query, c.sensible)
+	if err == nil || c.believable(page, err) {
+		return c.accept(page), nil
+	}
+	if c.adapt(err) {
+		return c.next(ctx)
+	}
+	return nil, err
+}
+
+// believable says whether a page is to be taken as it is although something is
+// wrong with it.
+func (c *chain) believable(page *Page, err error) bool {
 	var repeated repeatedPage
 	var unreadable unreadablePage
 	switch {
 	case errors.As(err, &repeated) && repeated.mayBeEnd:
-		return &Page{Answer: page.Answer}, nil
+		page.Items = nil
 	case errors.As(err, &unreadable) && unreadable.mayBeEnd:
-		return page, nil
-	case refusedQuestion(err) && query.StartingAfter == "" && (c.client.params != ParamsQuery || c.bodyRefused()):
+	case errors.Is(err, errEarlyEnd), errors.Is(err, errSpoiled): // it insists
+	case errors.Is(err, errEmptyPage) && !c.sawEnd:
+		c.odd("has_more_true", "the API always says that there are more pages; an empty one is the end")
+	default:
+		return false
+	}
+	return true
+}
+
+// accept notes what a page shows.
+func (c *chain) accept(page *Page) *Page {
+	if len(page.Items) > 0 {
+		if c.byTime {
+			c.query.CreatedLTE = page.last().created().Add(createdRounding)
+		}
+		c.note(page)
+	}
+	return page
+}
+
+// adapt changes how the API is asked after an answer that was wrong, and says
+// whether that may help.
+func (c *chain) adapt(err error) bool {
+	var repetition repeatedPage
+	repeated := errors.As(err, &repetition)
+	switch {
+	case refusedQuestion(err) && c.query.StartingAfter == "" && (c.client.params != ParamsQuery || c.bodyRefused()):
 		if c.refusals++; c.refusals < triesPerPage { // once may be a hiccup
-			return c.next(ctx, query)
+			return true
 		}
 		if c.bodyRefused() { // and in the query as well: it was not for the body
 			c.send(c.cfg.ListParams)
-			return nil, err
+			return false
 		}
 		// Some proxies refuse a GET with a body.
 		c.odd("body_refused", "the API refuses the list parameters in the body; they are sent in the query from now on", "error", err)
 		c.send(ParamsQuery)
-		return c.next(ctx, query)
-	case errors.Is(err, errEarlyEnd):
-		return page, nil // it insists
-	case errors.Is(err, errSpoiled): // and so is what can be read of it
-	case errors.Is(err, errEmptyPage) && !c.sawEnd:
-		c.odd("has_more_true", "the API always says that there are more pages; an empty one is the end")
-		return page, nil
-	case errors.As(err, &repeated) && c.bodyRefused() && !c.byTime:
+	case repeated && c.bodyRefused() && !c.byTime:
 		// In the query they are ignored: the body was refused for another reason.
 		c.odd("query_ignored", "the API ignores list parameters in the query; they are sent as list_params says again", "list_params", c.cfg.ListParams)
 		c.send(c.cfg.ListParams)
-		return c.next(ctx, query)
-	case errors.As(err, &repeated) && c.client.params != ParamsBoth && !c.bodyRefused():
+	case repeated && c.client.params != ParamsBoth && !c.bodyRefused():
 		c.odd("params_ignored", "the API ignores list parameters where list_params sends them; they are sent in the body and the query from now on", "list_params", c.client.params)
 		c.send(ParamsBoth)
-		return c.next(ctx, query)
-	case (errors.As(err, &repeated) || (refused(err) && query.StartingAfter != "")) && !c.byTime:
+	case (repeated || (refused(err) && c.query.StartingAfter != "")) && !c.byTime:
 		c.odd("cursor_ignored", "the API ignores or refuses starting_after; pages are cut by creation time instead", "error", err)
 		c.byTime = true
-		query.StartingAfter = ""
-		query.CreatedLTE = c.oldest.Add(createdRounding)
-		return c.next(ctx, query)
-	case err != nil:
-		return nil, err
+		c.query.StartingAfter = ""
+		c.query.CreatedLTE = c.oldest.Add(createdRounding)
+	default:
+		return false
 	}
-	if len(page.Sessions) == 0 {
-		return page, nil
-	}
-	if c.byTime {
-		query.CreatedLTE = page.Sessions[len(page.Sessions)-1].Created.Add(createdRounding)
-	}
-	c.take(page)
-	return page, nil
+	return true
 }
 
 // send moves the list parameters to another place, where the limit may be ignored.
@@ -133,80 +197,30 @@ func (c *chain) bodyRefused() bool {
 	return c.client.params == ParamsQuery && c.cfg.ListParams != ParamsQuery
 }
 
-// repeatedPage is a page on which nothing is new although more was promised.
-type repeatedPage struct{ mayBeEnd bool }
-
-func (repeatedPage) Error() string {
-	return "the API shows the same page again: it ignores starting_after and created[lte], older sessions cannot be listed"
-}
-
-// errEmptyPage is an empty page that promises more, errEarlyEnd one where others
-// were promised or are known; errSpoiled is a page with sessions that cannot be
-// read, and that no later pass reads.
-var (
-	errEmptyPage = errors.New("the API shows an empty page and says that there are more")
-	errEarlyEnd  = errors.New("the API shows an empty page where it has sessions")
-	errSpoiled   = errors.New("the page has items that cannot be read")
-)
-
-// unreadablePage is a page of which no item makes sense, so that there is no
-// cursor to go on from.
-type unreadablePage struct {
-	mayBeEnd bool
-	first    error
-}
-
-func (p unreadablePage) Error() string {
-	return "no item of the page can be read: " + p.first.Error()
-}
-
-// sensible says what is wrong with a page that continues the chain, if anything.
-func (c *chain) sensible(page *Page) error {
-	promised := page.HasMore != nil && *page.HasMore
-	if page.Items == 0 {
-		switch {
-		case promised:
-			return errEmptyPage
-		case c.promised || (len(c.seen) == 0 && c.knowsAny()):
-			return errEarlyEnd
-		}
-		return nil
-	}
-	if len(page.Sessions) == 0 {
-		return unreadablePage{mayBeEnd: page.Items < c.cfg.Poll.Tuning.PageSize && !promised, first: page.Bad[0]}
-	}
-	if !page.ordered() {
+// note keeps what a page shows for the rest of the chain.
+func (c *chain) note(page *Page) {
+	if !c.oldest.IsZero() && page.first().created().After(c.oldest.Add(createdRounding)) {
 		c.disorder()
 	}
-	for i := range page.Sessions {
-		switch {
-		case c.seen[page.Sessions[i].ID]:
-		case c.deep && c.spoiled(page):
-			return errSpoiled
-		default:
-			return nil
-		}
+	if page.Total > c.cfg.Poll.Tuning.PageSize {
+		c.odd("limit_ignored", "the API shows more items than limit asks for")
 	}
-	// Without cursors the last page always repeats its oldest second. With them
-	// a repetition is never the end: the parameters may be ignored altogether.
-	return repeatedPage{mayBeEnd: c.byTime && c.short(page)}
-}
-
-// spoiled says whether a page hides a session that is not known.
-func (c *chain) spoiled(page *Page) bool {
-	return len(page.Bad) > 0 || slices.ContainsFunc(page.Sessions, func(s checkout.Session) bool {
-		return s.Status == "" && c.index.get(s.ID) == nil
-	})
-}
-
-// knowsAny says whether the newest known session stands above the bound.
-func (c *chain) knowsAny() bool {
-	all := c.index.byAge()
-	if len(all) == 0 {
-		return false
+	c.promised = page.HasMore != nil && *page.HasMore
+	c.limitHonoured = c.limitHonoured || page.Total == c.cfg.Poll.Tuning.PageSize
+	ignored := false
+	for i := range page.Items {
+		it := &page.Items[i]
+		c.seen[xxhash.Sum64(it.ID)] = struct{}{}
+		created := it.created()
+		c.newest = later(c.newest, created)
+		ignored = ignored || created.Before(c.query.CreatedGTE.Add(-createdRounding))
 	}
-	newest := all[len(all)-1]
-	return newest.Created.After(c.bound) && !newest.Watch.Is(event.Vanished)
+	c.shown += len(page.Items)
+	c.pages++
+	c.oldest = page.last().created()
+	if ignored {
+		c.odd("filter_ignored", "the API ignores created[gte]; pages are cut here")
+	}
 }
 
 // disorder notes that the list is not from new to old.
@@ -217,41 +231,9 @@ func (c *chain) disorder() {
 	}
 }
 
-// take notes what a page shows for the rest of the chain.
-func (c *chain) take(page *Page) {
-	first, last := page.Sessions[0], page.Sessions[len(page.Sessions)-1]
-	if !c.oldest.IsZero() && first.Created.After(c.oldest.Add(createdRounding)) {
-		c.disorder()
-	}
-	if page.Items > c.cfg.Poll.Tuning.PageSize {
-		c.odd("limit_ignored", "the API shows more items than limit asks for")
-	}
-	c.promised = page.HasMore != nil && *page.HasMore
-	c.limitHonoured = c.limitHonoured || page.Items == c.cfg.Poll.Tuning.PageSize
-	for i := range page.Sessions {
-		s := &page.Sessions[i]
-		c.seen[s.ID] = true
-		c.newest = later(c.newest, s.Created)
-	}
-	c.oldest = last.Created
-	if !c.bound.IsZero() && !c.filterHonouredOn(page) {
-		c.odd("filter_ignored", "the API ignores created[gte]; pages are cut here")
-	}
-}
-
-// filterHonouredOn says whether every session of the page is above the bound.
-func (c *chain) filterHonouredOn(page *Page) bool {
-	for i := range page.Sessions {
-		if page.Sessions[i].Created.Before(c.bound.Add(-2 * createdRounding)) {
-			return false
-		}
-	}
-	return true
-}
-
 // done says whether the page is the chain's last.
 func (c *chain) done(page *Page) bool {
-	if !c.unordered && !c.bound.IsZero() && c.oldest.Before(c.bound) {
+	if !c.unordered && !c.lo.IsZero() && c.oldest.Before(c.lo) {
 		return true
 	}
 	limit := c.cfg.Poll.Tuning.PageSize
@@ -265,51 +247,33 @@ func (c *chain) done(page *Page) bool {
 	c.sawEnd = true
 	// A full page that is said to be the last is checked: the request is cheap,
 	// a wrong word would hide all older sessions.
-	return page.Items < limit
+	return page.Total < limit
 }
 
 // short says whether a page has fewer items than the API would show if it had
 // them, whether or not it takes our limit.
 func (c *chain) short(page *Page) bool {
 	limit := c.cfg.Poll.Tuning.PageSize
-	return page.Items < min(limit, defaultLimit) || (page.Items < limit && c.limitHonoured)
+	return page.Total < min(limit, defaultLimit) || (page.Total < limit && c.limitHonoured)
 }
 
-// page asks for a page until one makes sense: first that it is an answer at
-// all, then that it passes check. With check's error comes the last page.
-func (a *account) page(ctx context.Context, pass time.Time, q Query, check func(*Page) error) (*Page, error) {
-	for n := 1; ; n++ {
-		var page *Page
-		err := a.ask(ctx, func(ctx context.Context) (err error) {
-			page, err = a.client.List(ctx, q)
-			return err
-		})
-		if err != nil {
-			return nil, err
+// knowsAny says whether a session is known between the chain's ends.
+func (c *chain) knowsAny() bool {
+	for i := c.index.len() - 1; i >= 0; i-- {
+		e := c.index.at(i)
+		if !e.created().After(c.lo) {
+			return false
 		}
-		if page.Repeated > 0 {
-			a.odd("duplicate_items", "the API shows a session twice on one page")
-		}
-		err = a.plausible(page, pass)
-		if err == nil && check != nil {
-			err = check(page)
-		}
-		if err == nil {
-			return page, nil
-		}
-		var repetition repeatedPage
-		repeated := errors.As(err, &repetition)
-		if repetition.mayBeEnd {
-			return page, err
-		}
-		a.odd("bad_page", "a page made no sense and was asked for again", "error", err)
-		if n >= triesPerPage {
-			return page, err
-		}
-		// What such a page hides for a moment would be hidden for ever; one that
-		// repeats another hides nothing, for it is never believed.
-		if a.deep && !repeated {
-			a.resume = time.Now().Add(time.Duration(n) * badPageWait)
+		if (c.hi.IsZero() || !e.created().After(c.hi)) && !e.watch().Is(event.Vanished) {
+			return true
 		}
 	}
+	return false
+}
+
+// spoiled says whether a page hides a session that is not known.
+func (c *chain) spoiled(page *Page) bool {
+	return len(page.Bad) > 0 || slices.ContainsFunc(page.Items, func(it Item) bool {
+		return len(it.Status) == 0 && c.index.find(it.ID) == nil
+	})
 }

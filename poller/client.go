@@ -110,16 +110,6 @@ type Query struct {
 	Limit         int
 }
 
-// Page is one answer of the list, read item by item.
-type Page struct {
-	Sessions []checkout.Session // in the order of the answer, each id once
-	Bad      []error            // items that make no sense
-	Repeated int                // items whose id the page had already shown
-	Items    int                // all items of the answer
-	HasMore  *bool              // nil when the API did not say
-	Answer   Answer
-}
-
 // Answer is when an answer was asked for and given.
 type Answer struct {
 	Sent, Received time.Time // by the local clock
@@ -132,7 +122,7 @@ func (c *Client) List(ctx context.Context, q Query) (*Page, error) {
 	if err != nil {
 		return nil, err
 	}
-	page, err := readPage(body)
+	page, err := readChecked(body)
 	if err != nil {
 		return nil, &Error{Kind: KindNonsense, Status: http.StatusOK, Message: err.Error()}
 	}

@@ -117,8 +117,8 @@ func TestListReadsTheEnvelope(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if len(page.Sessions) != tt.sessions || len(page.Bad) != tt.bad {
-				t.Errorf("%d sessions, %d bad (%v)", len(page.Sessions), len(page.Bad), page.Bad)
+			if len(page.Items) != tt.sessions || len(page.Bad) != tt.bad {
+				t.Errorf("%d sessions, %d bad (%v)", len(page.Items), len(page.Bad), page.Bad)
 			}
 			if (page.HasMore == nil) != (tt.more == nil) || (tt.more != nil && *page.HasMore != *tt.more) {
 				t.Errorf("has_more = %v, want %v", page.HasMore, tt.more)
@@ -158,15 +158,15 @@ func FuzzList(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if len(page.Sessions)+len(page.Bad)+page.Repeated != page.Items {
-			t.Fatalf("%d items are %d sessions, %d bad and %d repeated", page.Items, len(page.Sessions), len(page.Bad), page.Repeated)
+		if len(page.Items)+len(page.Bad)+page.Repeated != page.Total {
+			t.Fatalf("%d items are %d sessions, %d bad and %d repeated", page.Total, len(page.Items), len(page.Bad), page.Repeated)
 		}
 		seen := make(map[string]bool)
-		for _, s := range page.Sessions {
-			if s.ID == "" || seen[s.ID] || s.Created.IsZero() {
+		for _, s := range page.Items {
+			if len(s.ID) == 0 || seen[string(s.ID)] || s.Created == 0 {
 				t.Fatalf("a session without its own id or time: %+v", s)
 			}
-			seen[s.ID] = true
+			seen[string(s.ID)] = true
 		}
 	})
 }

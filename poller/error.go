@@ -38,6 +38,7 @@ type Error struct {
 	Status     int           // 0 without an answer
 	RetryAfter time.Duration // 0 when the API did not say
 	Message    string
+	Reason     string // of a 429, in the header in which Stripe gives it
 }
 
 func (e *Error) Error() string {
@@ -86,7 +87,7 @@ func networkError(ctx context.Context, err error) error {
 
 // statusError is an answer with another status than 200.
 func statusError(resp *http.Response, body []byte) *Error {
-	e := &Error{Status: resp.StatusCode, RetryAfter: retryAfter(resp), Message: errorMessage(body)}
+	e := &Error{Status: resp.StatusCode, RetryAfter: retryAfter(resp), Message: errorMessage(body), Reason: resp.Header.Get("Stripe-Rate-Limited-Reason")}
 	switch code := resp.StatusCode; {
 	case code == http.StatusTooManyRequests:
 		e.Kind = KindThrottled

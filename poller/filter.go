@@ -56,15 +56,20 @@ func (f Filter) judge(s *checkout.Session) (verdict, error) {
 // another value, and beside one of them, which proves that the API ignores the
 // filter, also those that show none.
 func (a *account) outside(page *Page) map[string]bool {
-	verdicts := make([]verdict, len(page.Sessions))
+	if a.cfg.Filter == (Filter{}) {
+		return nil
+	}
+	verdicts := make([]verdict, len(page.Items))
 	ignored := false
-	for i := range page.Sessions {
-		v, err := a.cfg.Filter.judge(&page.Sessions[i])
-		if err != nil { // members of other types: it is for the API to know
-			v = unclear
+	for i := range page.Items {
+		s, err := page.Items[i].decode()
+		if err == nil {
+			verdicts[i], err = a.cfg.Filter.judge(s)
 		}
-		verdicts[i] = v
-		ignored = ignored || v == unwanted
+		if err != nil { // members of other types: it is for the API to know
+			verdicts[i] = unclear
+		}
+		ignored = ignored || verdicts[i] == unwanted
 	}
 	if !ignored {
 		return nil
@@ -73,7 +78,7 @@ func (a *account) outside(page *Page) map[string]bool {
 	out := make(map[string]bool)
 	for i, v := range verdicts {
 		if v != wanted {
-			out[page.Sessions[i].ID] = true
+			out[string(page.Items[i].ID)] = true
 		}
 	}
 	return out

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"checkout-notifier/checkout"
@@ -12,7 +11,7 @@ import (
 )
 
 // handle hands on what a page shows that may be new, and notes the rest as seen.
-func (a *account) handle(ctx context.Context, page *Page, pass time.Time) error {
+func (a *account) handle(ctx context.Context, page *Page, by *sweep) error {
 	at := a.clock.observe(page.Answer)
 	if a.clock.skewed() {
 		a.odd("clock_skew", "the API's clock and ours differ; times are told by the API's", "skew", a.clock.offset.Round(time.Second).String())
@@ -24,73 +23,83 @@ func (a *account) handle(ctx context.Context, page *Page, pass time.Time) error 
 	if err != nil {
 		return err
 	}
-	batch := Batch{
-		Account: a.state, Livemode: a.mode() == ModeLive, Poll: a.cfg.Poll,
-		At: at, Pass: pass, Existing: existing,
-	}
-	a.listed = a.listed || len(page.Sessions) > 0
+	a.now.listed = a.now.listed || len(page.Items) > 0
+	a.now.sessions += len(page.Items)
 	outside := a.outside(page)
-	for i := range page.Sessions {
-		s := &page.Sessions[i]
-		if outside[s.ID] && a.index.get(s.ID) == nil {
+	var looks []Look
+	for i := range page.Items {
+		it := &page.Items[i]
+		e := a.index.find(it.ID)
+		if e == nil && outside[string(it.ID)] {
+			continue
+		}
+		if e != nil && !a.see(e, it, at) {
+			continue
+		}
+		s, err := it.decode()
+		if err != nil { // it was known as it is when the page came
+			a.odd("bad_item", "an item of the list makes no sense and is left as it was", "error", err)
 			continue
 		}
 		if len(s.Unreadable) > 0 {
 			a.odd("unreadable_field", "a documented field has a value that makes no sense and is left as it was", "session", s.ID, "fields", s.Unreadable)
 		}
-		e := a.index.get(s.ID)
-		if e == nil {
-			batch.Looks = append(batch.Looks, Look{Session: *s})
-			continue
+		look := Look{Session: *s, At: at}
+		if e != nil {
+			look.LastLooked = e.lookedAt()
 		}
-		e.misses = 0
-		e.pass = pass
-		if a.unchanged(e, page, i, at) {
-			e.LookedAt = at
-			continue
-		}
-		batch.Looks = append(batch.Looks, Look{Session: *s, LastLooked: e.LookedAt})
+		looks = append(looks, look)
 	}
-	if len(batch.Looks) == 0 {
+	by.saw(page)
+	if len(looks) == 0 {
 		return nil
 	}
-	return a.hand(ctx, batch)
+	return a.hand(ctx, Batch{
+		Account: a.state, Livemode: a.mode() == ModeLive, Poll: a.cfg.Poll,
+		Pass: a.now.began, Existing: existing, Announce: by.announce(), Looks: looks,
+	}, by)
+}
+
+// outOfOrder is by how much an answer may be overtaken by a later one, when
+// several are under way at once.
+const outOfOrder = time.Minute
+
+// see notes that a known session was shown, and says whether the look is to be
+// handed on. One that a later answer has overtaken says nothing any more.
+func (a *account) see(e *entry, it *Item, at time.Time) bool {
+	e.misses = 0
+	e.pass = a.now.number
+	last := e.lookedAt()
+	if at.Before(last) && last.Sub(at) < outOfOrder {
+		return false
+	}
+	if a.unchanged(e, it, at) {
+		e.setLooked(at)
+		return false
+	}
+	if a.ending(e, at) {
+		e.setEnding()
+	}
+	return true
 }
 
 // unchanged says whether a look shows what is stored and nothing is waiting to
 // be decided by it.
-func (a *account) unchanged(e *entry, page *Page, i int, at time.Time) bool {
-	s := &page.Sessions[i]
-	if e.Hash != s.Hash || e.Status != s.Status || e.PaymentStatus != s.PaymentStatus {
+func (a *account) unchanged(e *entry, it *Item, at time.Time) bool {
+	if e.scanHash == 0 || e.scanHash != it.Hash ||
+		a.index.status(e) != string(it.Status) || a.index.payment(e) != string(it.PaymentStatus) {
 		return false
 	}
-	if e.Held || e.Watch.Is(event.Vanished) {
+	if e.isHeld() || e.watch().Is(event.Vanished) || a.ending(e, at) {
 		return false
 	}
-	if !e.ending && e.Status == checkout.StatusOpen && !at.Before(e.Expiry().Add(-a.cfg.Poll.Tuning.WarmEvery)) {
-		e.ending = true
-		return false
-	}
-	return !e.Watch.Is(event.Watched) || at.Before(e.GiveUpAt(a.cfg.Poll.UnpaidFor))
+	return !e.watch().Is(event.Watched) || at.Before(e.giveUpAt(a.cfg.Poll.UnpaidFor))
 }
 
-// hand gives a batch to the stages and takes back the rows.
-func (a *account) hand(ctx context.Context, batch Batch) error {
-	handled, err := a.handler.Handle(ctx, batch)
-	if err != nil {
-		return fmt.Errorf("handling a page: %w", err)
-	}
-	for _, row := range handled.Rows {
-		e := a.index.put(row.Tracked)
-		e.pass = batch.Pass
-		if row.Held {
-			a.odd("step_back", "a session steps back, which is not believed until it is confirmed", "session", row.ID)
-		}
-	}
-	for _, ignored := range handled.Ignored {
-		a.odd("contradictory_item", "a look contradicts what is known and is left out", "session", ignored.ID, "error", ignored.Err)
-	}
-	return nil
+// ending says whether a look is the first within warm_every of the session's
+// expiry, which must outlive this process.
+func (a *account) ending(e *entry, at time.Time) bool {
+	return !e.isEnding() && a.index.status(e) == checkout.StatusOpen && !at.Before(e.expiry().Add(-a.cfg.Poll.Tuning.WarmEvery))
 }
 
 // begin fixes the account's start at the first successful answer, and says
@@ -176,28 +185,26 @@ const probes = 3
 // sameAccount says whether a new key knows any of the newest stored sessions:
 // on the first page of its list, or by their ids.
 func (a *account) sameAccount(ctx context.Context) (bool, error) {
-	page, err := a.page(ctx, time.Time{}, Query{Limit: a.cfg.Poll.Tuning.PageSize}, nil)
+	page, err := a.page(ctx, patience{tries: a.tries}, Query{Limit: a.cfg.Poll.Tuning.PageSize}, nil)
 	if err != nil && !errors.Is(err, errForeignPage) {
 		return false, err
 	}
-	for i := range page.Sessions {
-		if a.index.get(page.Sessions[i].ID) != nil {
+	for i := range page.Items {
+		if a.index.find(page.Items[i].ID) != nil {
 			return true, nil
 		}
 	}
 	asked := 0
-	for _, e := range slices.Backward(a.index.byAge()) {
-		if e.Watch.Is(event.Vanished) {
+	for i := a.index.len() - 1; i >= 0; i-- {
+		e := a.index.at(i)
+		if e.watch().Is(event.Vanished) {
 			continue
 		}
 		if asked == probes {
 			return false, nil
 		}
 		asked++
-		err := a.ask(ctx, func(ctx context.Context) error {
-			_, _, err := a.client.Get(ctx, e.ID)
-			return err
-		})
+		_, err := a.getByID(ctx, a.index.id(e))
 		switch {
 		case err == nil:
 			return true, nil
@@ -219,28 +226,29 @@ var errForeignPage = errors.New("none of the known sessions stands where it stoo
 // sessions for a reason of its own. Those that this pass was shown stand
 // elsewhere in the list, and where the index has forgotten sessions a stranger
 // may be one of them.
-func (a *account) plausible(page *Page, pass time.Time) error {
-	if len(page.Sessions) < 2 || a.cfg.Filter != (Filter{}) {
+func (a *account) plausible(page *Page) error {
+	if len(page.Items) < 2 || a.cfg.Filter != (Filter{}) {
 		return nil
 	}
-	newest, oldest := page.Sessions[0].Created, page.Sessions[0].Created
-	for i := range page.Sessions {
-		s := &page.Sessions[i]
-		if a.index.get(s.ID) != nil {
+	newest, oldest := page.first().Created, page.first().Created
+	for i := range page.Items {
+		it := &page.Items[i]
+		if a.index.find(it.ID) != nil {
 			return nil
 		}
-		newest, oldest = later(newest, s.Created), earlier(oldest, s.Created)
+		newest, oldest = max(newest, it.Created), min(oldest, it.Created)
 	}
-	if oldest.Before(a.forgotten) {
+	if oldest < a.forgotten.Unix() {
 		return nil
 	}
 	known := 0
-	for _, e := range slices.Backward(a.index.byAge()) {
-		if !e.Created.After(oldest.Add(createdRounding)) {
-			break // of its oldest second, some may stand on the next page
+	// Of the page's oldest second some may stand on the next page.
+	for i := a.index.search(time.Unix(oldest, 0).Add(2 * createdRounding)); i < a.index.len() && known < enoughToTell; i++ {
+		e := a.index.at(i)
+		if !e.created().Before(time.Unix(newest, 0).Add(-createdRounding)) {
+			break
 		}
-		shown := !pass.IsZero() && e.pass.Equal(pass)
-		if e.Created.Before(newest.Add(-createdRounding)) && !e.Watch.Is(event.Vanished) && !shown {
+		if !e.watch().Is(event.Vanished) && e.pass != a.now.number {
 			known++
 		}
 	}

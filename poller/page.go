@@ -6,9 +6,61 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"checkout-notifier/checkout"
 )
+
+// Item is one session of a page. Its bytes belong to the page.
+type Item struct {
+	checkout.Glance
+	raw     []byte
+	session *checkout.Session // once it was decoded
+}
+
+func (it *Item) created() time.Time { return time.Unix(it.Created, 0).UTC() }
+
+// decode reads the whole item, once.
+func (it *Item) decode() (*checkout.Session, error) {
+	if it.session == nil {
+		s, err := checkout.Parse(it.raw)
+		if err != nil {
+			return nil, err
+		}
+		it.session = &s
+	}
+	return it.session, nil
+}
+
+// decoded is an item as the checked decoder gives it.
+func decoded(s *checkout.Session) Item {
+	return Item{
+		Glance: checkout.Glance{
+			ID: []byte(s.ID), Status: []byte(s.Status), PaymentStatus: []byte(s.PaymentStatus),
+			Created: s.Created.Unix(), Hash: s.Hash,
+		},
+		session: s,
+	}
+}
+
+// Page is one answer of the list, read item by item.
+type Page struct {
+	Items    []Item  // the sessions in the order of the answer, each id once
+	Bad      []error // items that make no sense
+	Repeated int     // items whose id the page had already shown
+	Total    int     // all items of the answer
+	HasMore  *bool   // nil when the API did not say
+	Answer   Answer
+
+	body    []byte
+	checked bool // read by the checked decoder
+}
+
+// release gives the bytes back; the items must not be used any more.
+func (p *Page) release() {}
+
+func (p *Page) first() *Item { return &p.Items[0] }
+func (p *Page) last() *Item  { return &p.Items[len(p.Items)-1] }
 
 // envelope is a list answer. Members that the API leaves out or sets to null
 // stay nil.
@@ -19,9 +71,10 @@ type envelope struct {
 	Error   json.RawMessage   `json:"error"`
 }
 
-// readPage reads a list answer. An answer that is not a list is an error: it
-// says nothing about any session, least of all that there are none.
-func readPage(body []byte) (*Page, error) {
+// readChecked reads a list answer by the checked decoder, whatever its form. An
+// answer that is not a list is an error: it says nothing about any session, least
+// of all that there are none.
+func readChecked(body []byte) (*Page, error) {
 	var e envelope
 	if err := json.Unmarshal(body, &e); err != nil {
 		return nil, fmt.Errorf("the answer is not a list in JSON: %s", beginning(body))
@@ -33,7 +86,7 @@ func readPage(body []byte) (*Page, error) {
 	case e.Data == nil && e.Object != "list":
 		return nil, errors.New("the answer has no data")
 	}
-	page := &Page{Items: len(e.Data), HasMore: readFlag(e.HasMore)}
+	page := &Page{Total: len(e.Data), HasMore: readFlag(e.HasMore), body: body, checked: true}
 	seen := make(map[string]bool, len(e.Data))
 	for i, raw := range e.Data {
 		s, err := checkout.Parse(raw)
@@ -44,7 +97,7 @@ func readPage(body []byte) (*Page, error) {
 			page.Repeated++
 		default:
 			seen[s.ID] = true
-			page.Sessions = append(page.Sessions, s)
+			page.Items = append(page.Items, decoded(&s))
 		}
 	}
 	return page, nil
@@ -67,15 +120,26 @@ func readFlag(raw json.RawMessage) *bool {
 // the API's rounding of creation times. Within a second the ids tell: a page on
 // which every session is newer than the one before runs the wrong way.
 func (p *Page) ordered() bool {
-	ascends := len(p.Sessions) >= enoughToAscend
-	for i := 1; i < len(p.Sessions); i++ {
-		before, s := &p.Sessions[i-1], &p.Sessions[i]
-		if s.Created.After(before.Created.Add(createdRounding)) {
+	ascends := len(p.Items) >= enoughToAscend
+	for i := 1; i < len(p.Items); i++ {
+		before, it := &p.Items[i-1], &p.Items[i]
+		if it.Created > before.Created+int64(createdRounding/time.Second) {
 			return false
 		}
-		ascends = ascends && compareAge(before.Created, before.ID, s.Created, s.ID) < 0
+		ascends = ascends && older(before, it)
 	}
 	return !ascends
+}
+
+// older says whether a stands below b in a list.
+func older(a, b *Item) bool {
+	switch {
+	case a.Created != b.Created:
+		return a.Created < b.Created
+	case len(a.ID) != len(b.ID):
+		return len(a.ID) < len(b.ID)
+	}
+	return bytes.Compare(a.ID, b.ID) < 0
 }
 
 // enoughToAscend is from how many sessions on a page the order of their ids is

@@ -1,11 +1,9 @@
 package poller
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"checkout-notifier/event"
@@ -15,40 +13,32 @@ import (
 // before it is no longer watched.
 const missesToVanish = 3
 
-// pass reads the head of the list and looks again at what can still change.
-func (a *account) pass(ctx context.Context) (err error) {
-	began := time.Now()
+// pass reads the head of the list, looks again at what can still change, and goes
+// on with the sweeps. What older sessions cannot be looked at by the given time
+// is left to the next pass; the zero time leaves nothing.
+func (a *account) pass(ctx context.Context, until time.Time) (err error) {
+	a.now = running{number: a.now.number + 1, began: time.Now().UTC()}
 	defer func() {
-		took := time.Since(began)
-		a.observer.Passed(a.cfg.Name, took, err)
-		a.status.update(func(s *Status) {
-			s.LastPass = took
-			switch {
-			case err == nil:
-				s.Passes++
-				s.LastSuccess = time.Now()
-				s.Healthy, s.Error, s.ErrorSince = true, "", time.Time{}
-			case ctx.Err() == nil:
-				s.Healthy, s.Error = false, err.Error()
-				if s.ErrorSince.IsZero() {
-					s.ErrorSince = time.Now()
-				}
-			}
-		})
-		a.publish()
+		a.finish(ctx, err)
+		a.publish(until)
 	}()
 	if err := a.identify(ctx); err != nil {
 		return err
 	}
-	pass := began.UTC()
-	a.listed = false
-	err = a.head(ctx, pass)
+	err = a.head(ctx)
 	if !errors.Is(err, errForeignPage) && !denied(err) && ctx.Err() == nil {
 		// A page of the head that always fails must not keep the known sessions from being looked at.
-		err = a.revisitAfter(ctx, pass, err)
+		err = a.revisitAfter(ctx, until, err)
+	}
+	if err == nil {
+		a.reconcile()
+		err = a.sweep(ctx, until)
 	}
 	if errors.Is(err, errForeignPage) {
 		return a.stop(ctx, errForeignPage.Error())
+	}
+	if saved := a.saveProgress(ctx, until); err == nil {
+		err = saved
 	}
 	if err != nil {
 		return err
@@ -58,18 +48,56 @@ func (a *account) pass(ctx context.Context) (err error) {
 	return nil
 }
 
+// finish tells how the pass went.
+func (a *account) finish(ctx context.Context, err error) {
+	took := time.Since(a.now.began)
+	a.observer.Passed(a.cfg.Name, took, err)
+	a.status.update(func(s *Status) {
+		s.LastPass = took
+		switch {
+		case err == nil:
+			s.Passes++
+			s.LastSuccess = time.Now()
+			s.Healthy, s.Error, s.ErrorSince = true, "", time.Time{}
+		case ctx.Err() == nil:
+			s.Healthy, s.Error = false, err.Error()
+			if s.ErrorSince.IsZero() {
+				s.ErrorSince = time.Now()
+			}
+		}
+	})
+}
+
+// saveEvery is how far the low-water mark may move before it is stored: until
+// then a restart reads a little more.
+const saveEvery = time.Minute
+
+// saveProgress stores what a restart should know, unless it is only a mark that
+// has moved a little and will be stored soon.
+func (a *account) saveProgress(ctx context.Context, until time.Time) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	behind := a.saved
+	behind.Low = a.state.Low
+	if !until.IsZero() && behind == a.state && a.state.Low.Sub(a.saved.Low).Abs() < saveEvery {
+		return nil
+	}
+	return a.save(ctx)
+}
+
 // revisitAfter looks again at what is due, whatever came of the head. After one
 // that failed a single question tells whether it is the whole API that is away,
 // which needs no second telling.
-func (a *account) revisitAfter(ctx context.Context, pass time.Time, head error) error {
+func (a *account) revisitAfter(ctx context.Context, until time.Time, head error) error {
 	// Of a few sessions all may be gone.
-	a.listed = a.listed || (head == nil && len(a.index.oldest) < enoughToTell)
+	a.now.listed = a.now.listed || (head == nil && a.index.len() < enoughToTell)
 	if head == nil {
-		return a.revisit(ctx, pass)
+		return a.revisit(ctx, until)
 	}
 	patience := a.tries
 	a.tries = 1
-	err := a.revisit(ctx, pass)
+	err := a.revisit(ctx, until)
 	a.tries = patience
 	if err == nil || unanswered(err) {
 		return head
@@ -79,103 +107,44 @@ func (a *account) revisitAfter(ctx context.Context, pass time.Time, head error) 
 
 // head reads the newest part of the list, and moves the low-water mark once the
 // whole part has been read.
-func (a *account) head(ctx context.Context, pass time.Time) error {
+func (a *account) head(ctx context.Context) error {
 	now := a.clock.now()
-	bound := a.bound(now)
-	age := now.Sub(a.reconciled)
-	// One of the future tells of a Date that was wrong then, or is now.
-	reconcile := age >= a.cfg.Poll.Tuning.ReconcileEvery || age < -skewNoticed
-	if reconcile && !bound.IsZero() {
-		bound = earlier(bound, now.Add(-Window))
-	}
-	newest, err := a.chain(ctx, pass, bound)
+	lo := a.bound(now)
+	whole := lo.Before(now.Add(-Window))
+	s := newScan(a, patience{tries: a.tries, deep: lo.Before(now.Add(-Window - a.cfg.Poll.Tuning.Overlap))}, nil, lo, time.Time{})
+	err := s.run(ctx, time.Time{})
+	a.last = Chain{From: s.newest, To: lo, Took: time.Since(a.now.began), Pages: s.pages, Slices: s.slices}
 	if err != nil {
 		return err
 	}
-	if reconcile {
-		a.reconciled = now
+	if whole {
+		a.state.Reconciled = now
 	}
 	// The newest creation time that was shown is a mark on the API's own scale:
 	// no clock, right or wrong, can move it past a session that is not visible yet.
-	low := earlier(newest, a.clock.now())
-	if newest.IsZero() {
-		low = a.state.Low
+	if !s.newest.IsZero() {
+		a.state.Low = earlier(s.newest, a.clock.now())
 	}
-	if low.Equal(a.state.Low) && a.state.StartFixed {
-		return nil
+	if !a.state.StartFixed {
+		a.state.StartFixed = true
+		return a.save(ctx)
 	}
-	a.state.Low, a.state.StartFixed = low, true
-	return a.save(ctx)
+	return nil
 }
 
-// bound is how far down the head pass reads: zero means to the end of the list.
+// bound is how far down the head is read: zero means to the end of the list.
 func (a *account) bound(now time.Time) time.Time {
-	if a.state.Low.IsZero() {
-		switch a.cfg.Start {
-		case StartAll:
-			return time.Time{}
-		case StartNow:
-			return now.Add(-max(Window, a.cfg.Poll.UnpaidFor))
-		}
-		bound := now.Add(-max(Window, a.cfg.Poll.UnpaidFor))
-		if start, err := time.Parse(time.RFC3339, a.cfg.Start); err == nil {
-			bound = earlier(bound, start)
-		}
-		return bound
+	if !a.state.Low.IsZero() {
+		return a.state.Low.Add(-a.cfg.Poll.Tuning.Overlap)
 	}
-	bound := a.state.Low.Add(-a.cfg.Poll.Tuning.Overlap)
-	for _, e := range slices.Backward(a.index.byAge()) {
-		if !hot(&e.Tracked, now, a.cfg.Poll.Tuning) {
-			break
-		}
-		if e.Watch.Is(event.Watched) {
-			bound = earlier(bound, e.Created)
-		}
+	if a.cfg.Start == StartAll {
+		return time.Time{}
+	}
+	bound := now.Add(-max(Window, a.cfg.Poll.UnpaidFor))
+	if start, err := time.Parse(time.RFC3339, a.cfg.Start); err == nil {
+		bound = earlier(bound, start)
 	}
 	return bound
-}
-
-// revisit looks at every watched session that is due and that the head did not
-// show, newest first. A list that starts after a session's newer neighbour shows
-// it together with a page of older ones, so it is never dearer than asking for
-// the session alone. What fails once keeps no other session from being looked at;
-// two in a row are an API that is away.
-func (a *account) revisit(ctx context.Context, pass time.Time) error {
-	now := a.clock.now()
-	var due []*entry
-	for _, e := range slices.Backward(a.index.byAge()) {
-		if !e.Watch.Is(event.Watched) || e.pass.Equal(pass) {
-			continue
-		}
-		last := later(e.LookedAt, e.tried)
-		// A look of the future tells of a Date that was wrong then, or is now.
-		if last.After(now.Add(skewNoticed)) || !dueAt(&e.Tracked, last, a.cfg.Poll.Tuning).After(now) {
-			due = append(due, e)
-		}
-	}
-	var vanished []string
-	var failure error // the first
-	inARow := 0
-	for _, e := range due {
-		if e.pass.Equal(pass) {
-			continue
-		}
-		if err := a.lookAt(ctx, e, pass); err != nil {
-			failure = cmp.Or(failure, err)
-			if inARow++; inARow > 1 || !unanswered(err) {
-				break
-			}
-			continue
-		}
-		inARow = 0
-		if e.misses >= missesToVanish {
-			vanished = append(vanished, e.ID)
-		}
-	}
-	if err := a.vanish(ctx, vanished); err != nil {
-		return err
-	}
-	return failure
 }
 
 // vanish gives up the watch on sessions that the API no longer shows.
@@ -187,7 +156,9 @@ func (a *account) vanish(ctx context.Context, vanished []string) error {
 		return fmt.Errorf("recording sessions that the API no longer shows: %w", err)
 	}
 	for _, id := range vanished {
-		a.index.get(id).Watch = event.Vanished
+		if e := a.index.get(id); e != nil {
+			e.setWatch(event.Vanished)
+		}
 	}
 	a.odd("vanished", "the API no longer shows sessions that it showed; they are watched again if it does", "sessions", len(vanished))
 	return nil
@@ -200,72 +171,9 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// lookAt shows one due session, by the page on which it stands or by its id.
-func (a *account) lookAt(ctx context.Context, e *entry, pass time.Time) error {
-	e.tried = a.clock.now()
-	patience := a.tries
-	a.tries = min(patience, triesPerRequestOnce) // there is another way
-	page, err := a.page(ctx, pass, Query{StartingAfter: a.index.newerNeighbour(e), Limit: a.cfg.Poll.Tuning.PageSize}, nil)
-	a.tries = patience
-	switch {
-	case err == nil:
-		if err := a.handle(ctx, page, pass); err != nil {
-			return err
-		}
-	case !unanswered(err) || denied(err):
-		return err
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
 	}
-	if e.pass.Equal(pass) {
-		return nil
-	}
-	return a.lookByID(ctx, e, pass)
-}
-
-// refused says whether the API answered that it does not take the question,
-// such as a cursor that it does not know any more.
-func refused(err error) bool {
-	var failure *Error
-	return errors.As(err, &failure) && (failure.Kind == KindRefused || failure.Kind == KindNotFound)
-}
-
-// unanswered says whether it is the API that failed, and not we.
-func unanswered(err error) bool {
-	var failure *Error
-	return errors.As(err, &failure)
-}
-
-// denied says whether the API refused the key.
-func denied(err error) bool {
-	var failure *Error
-	return errors.As(err, &failure) && failure.Kind == KindDenied
-}
-
-// refusedQuestion is refused without the 404, which a wrong address or a
-// disturbed router gives whatever the question.
-func refusedQuestion(err error) bool {
-	return refused(err) && !errors.Is(err, ErrNotFound)
-}
-
-func (a *account) lookByID(ctx context.Context, e *entry, pass time.Time) error {
-	var page Page
-	err := a.ask(ctx, func(ctx context.Context) error {
-		s, answer, err := a.client.Get(ctx, e.ID)
-		if err == nil {
-			page.Sessions, page.Items, page.Answer = append(page.Sessions, s), 1, answer
-		}
-		return err
-	})
-	switch {
-	case errors.Is(err, ErrNotFound):
-		if a.listed { // else the API may know no address, or no session at all
-			e.misses++
-		}
-		return nil
-	case refused(err):
-		a.odd("get_refused", "the API does not answer for a single session", "error", err)
-		return nil
-	case err != nil:
-		return err
-	}
-	return a.handle(ctx, &page, pass)
+	return b
 }

@@ -36,28 +36,38 @@ type Handler interface {
 	// Vanish records that sessions are no longer watched because the API no
 	// longer shows them.
 	Vanish(ctx context.Context, account string, ids []string) error
+	// Preview says what Handle would make of a batch, and commits nothing.
+	Preview(ctx context.Context, batch Batch) (Handled, error)
 }
 
 // Observer is told of requests and passes, for the metrics. It must not block.
 type Observer interface {
 	APIRequest(account, code string)
 	Passed(account string, took time.Duration, err error)
+	// Fetched is a page that was read; checked tells that it was by the checked decoder.
+	Fetched(account string, bytes int, checked bool)
+	// Waited is a request that the rate limit kept back.
+	Waited(account string, d time.Duration)
+	// Drifted are sessions of which only a reconciliation knew.
+	Drifted(account string, n int)
 }
 
-// Batch is a page of looks that may show something new.
+// Batch is looks that may show something new: of a page, or of several that are
+// committed together.
 type Batch struct {
 	Account  event.Account
 	Livemode bool
 	Poll     Poll
-	At       time.Time // of the looks, by the server's clock
 	Pass     time.Time // when their pass began
 	Existing bool      // what the batch shows existed before the account's start
+	Announce bool      // also what was pruned, or is older than the start
 	Looks    []Look
 }
 
 // Look is a session as it was just shown.
 type Look struct {
 	Session checkout.Session
+	At      time.Time // by the server's clock
 	// LastLooked is the last look that showed what is stored; zero if unknown.
 	LastLooked time.Time
 }
@@ -66,8 +76,8 @@ type Look struct {
 // recorded without an announcement.
 func (b *Batch) Silent(created time.Time) bool {
 	a := &b.Account
-	return created.Before(a.Start) || created.Before(a.ForgottenBefore) ||
-		(b.Existing && !created.After(a.Start.Add(createdRounding)))
+	return !b.Announce && (created.Before(a.Start) || created.Before(a.ForgottenBefore) ||
+		(b.Existing && !created.After(a.Start.Add(createdRounding))))
 }
 
 // Handled is what a batch came to.
@@ -80,7 +90,11 @@ type Handled struct {
 // Row is a session's index row after a look.
 type Row struct {
 	event.Tracked
-	Held bool // the look is not believed yet
+	Held    bool     // the look is not believed yet
+	New     bool     // the session was not stored
+	Changed bool     // the look shows something else than what was stored
+	Silent  bool     // recorded without an announcement
+	Types   []string // of the events
 }
 
 // Ignored is a look that contradicts itself; the session is as it was.
@@ -130,7 +144,7 @@ func New(accounts []Account, tracker Tracker, handler Handler, o Options) (*Poll
 func (p *Poller) Check(ctx context.Context) error {
 	var mistakes []error
 	for _, a := range p.accounts {
-		if err := a.load(ctx); err != nil {
+		if err := a.check(ctx); err != nil {
 			mistakes = append(mistakes, err)
 		}
 	}

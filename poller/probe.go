@@ -27,12 +27,12 @@ func Probe(ctx context.Context, a Account, version string) ([]Finding, error) {
 		return nil, err
 	}
 	findings := []Finding{{
-		What: "key and list", OK: true, Said: fmt.Sprintf("the API answers with %d sessions on the first page", first.Items),
+		What: "key and list", OK: true, Said: fmt.Sprintf("the API answers with %d sessions on the first page", first.Total),
 	}}
 	skew := new(clock)
 	skew.observe(first.Answer)
 	findings = append(findings, Finding{What: "clock", OK: !skew.skewed(), Said: fmt.Sprintf("the API's clock is %s ahead of ours", skew.offset.Round(time.Second))})
-	if len(first.Sessions) < 2 {
+	if len(first.Items) < 2 {
 		return append(findings, Finding{What: "list parameters", OK: true, Said: "too few sessions to tell"}), nil
 	}
 	findings = append(findings, Finding{What: "order", OK: first.ordered(), Said: word(first.ordered(), "newest first", "not newest first: lists are read to their end")})
@@ -58,13 +58,13 @@ type question struct {
 }
 
 func questions(first *Page) []question {
-	newest := first.Sessions[0]
+	newest := first.Items[0]
 	return []question{
-		{"limit", Query{Limit: 1}, func(p *Page) bool { return p.Items == 1 }},
-		{"starting_after", Query{Limit: 1, StartingAfter: newest.ID}, func(p *Page) bool {
-			return p.Items == 0 || (len(p.Sessions) > 0 && p.Sessions[0].ID != newest.ID)
+		{"limit", Query{Limit: 1}, func(p *Page) bool { return p.Total == 1 }},
+		{"starting_after", Query{Limit: 1, StartingAfter: string(newest.ID)}, func(p *Page) bool {
+			return p.Total == 0 || (len(p.Items) > 0 && string(p.Items[0].ID) != string(newest.ID))
 		}},
-		{"created[gte]", Query{Limit: 1, CreatedGTE: newest.Created.Add(24 * time.Hour)}, func(p *Page) bool { return p.Items == 0 }},
+		{"created[gte]", Query{Limit: 1, CreatedGTE: newest.created().Add(24 * time.Hour)}, func(p *Page) bool { return p.Total == 0 }},
 	}
 }
 

@@ -24,36 +24,99 @@ const (
 	Window = 25 * time.Hour
 )
 
+// Tiers of watched sessions, by how soon they are looked at again.
+const (
+	tierHot      = "hot"      // younger than hot_age: in every pass
+	tierWarm     = "warm"     // open: in the rounds of warm_every
+	tierUnpaid   = "unpaid"   // complete: in the rounds of unpaid_every
+	tierExpiring = "expiring" // open after its expiry
+	tierHeld     = "held"     // a step back awaits confirmation
+)
+
+// tier returns a watched session's tier.
+func (a *account) tier(e *entry, now time.Time) string {
+	switch {
+	case e.isHeld():
+		return tierHeld
+	case now.Sub(e.created()) < a.cfg.Poll.Tuning.HotAge:
+		return tierHot
+	case a.index.status(e) == checkout.StatusComplete:
+		return tierUnpaid
+	case now.Before(e.expiry()):
+		return tierWarm
+	}
+	return tierExpiring
+}
+
 // dueAt returns when a watched session must be looked at again, given when it
 // was last looked at or asked for.
-func dueAt(t *event.Tracked, last time.Time, tuning Tuning) time.Time {
-	switch {
-	case t.Held:
+func (a *account) dueAt(e *entry, last, now time.Time) time.Time {
+	tuning := a.cfg.Poll.Tuning
+	switch a.tier(e, now) {
+	case tierHeld:
 		return last.Add(min(heldEvery, tuning.WarmEvery))
-	case t.Status == checkout.StatusComplete:
-		return last.Add(tuning.UnpaidEvery)
+	case tierHot:
+		return last
+	case tierUnpaid:
+		return a.nextRound(last, tuning.UnpaidEvery)
 	}
-	turn := t.Expiry().Add(expiryGrace)
+	turn := e.expiry().Add(expiryGrace)
 	switch {
 	case last.Before(turn):
-		return earlier(last.Add(tuning.WarmEvery), turn)
+		return earlier(a.nextRound(last, tuning.WarmEvery), turn)
 	case last.Before(turn.Add(lateSlow)):
 		return last.Add(lateEvery)
 	}
 	return last.Add(lateSlowEvery)
 }
 
-func earlier(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return a
-	}
-	return b
+// nextRound returns when the first round after a time begins. All sessions of a
+// tier are looked at in the same rounds, so that a page shows as many of them as
+// there are, and so that a restart needs to know of a round, not of each session.
+func (a *account) nextRound(last time.Time, every time.Duration) time.Time {
+	return a.roundBefore(last, every).Add(every)
 }
 
-// hot says whether a session is young enough to be looked at in every pass.
-func hot(t *event.Tracked, now time.Time, tuning Tuning) bool {
-	return now.Sub(t.Created) < tuning.HotAge
+// roundBefore returns when the last round until a time began.
+func (a *account) roundBefore(t time.Time, every time.Duration) time.Time {
+	return t.Add(-a.phase).Truncate(every).Add(a.phase)
 }
+
+// lastLook returns when a session was last looked at or asked for, as far as is
+// known: a round that was completed has looked at all of its tier.
+func (a *account) lastLook(e *entry) time.Time {
+	last := later(e.lookedAt(), e.triedAt())
+	if a.index.status(e) == checkout.StatusComplete {
+		return later(last, a.state.UnpaidRound)
+	}
+	return later(last, a.state.WarmRound)
+}
+
+// looked notes that all that was due at a time has been looked at.
+func (a *account) looked(at time.Time) {
+	a.state.WarmRound = a.roundBefore(at, a.cfg.Poll.Tuning.WarmEvery)
+	a.state.UnpaidRound = a.roundBefore(at, a.cfg.Poll.Tuning.UnpaidEvery)
+}
+
+// due lists the watched sessions that the pass was not shown and that must be
+// looked at, newest first, without those that it has asked for.
+func (a *account) due(now time.Time, asked map[*entry]bool) []*entry {
+	var due []*entry
+	for i := a.index.len() - 1; i >= 0; i-- {
+		e := a.index.at(i)
+		if !watched(e) || e.pass == a.now.number || asked[e] {
+			continue
+		}
+		last := a.lastLook(e)
+		// A look of the future tells of a Date that was wrong then, or is now.
+		if last.After(now.Add(skewNoticed)) || !a.dueAt(e, last, now).After(now) {
+			due = append(due, e)
+		}
+	}
+	return due
+}
+
+func watched(e *entry) bool { return e.watch().Is(event.Watched) }
 
 // backoff returns how long to wait after the n-th failure in a row (from 1).
 func backoff(e *Error, n int, jitter float64) time.Duration {

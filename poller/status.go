@@ -1,6 +1,7 @@
 package poller
 
 import (
+	"slices"
 	"sync"
 	"time"
 )
@@ -23,7 +24,117 @@ type Status struct {
 	Low         time.Time     `json:"low,omitzero"`
 	ClockSkew   time.Duration `json:"clock_skew_ns"` // how far the server's clock is ahead of ours
 	Foreign     string        `json:"foreign,omitempty"`
-	Oddities    []Oddity      `json:"oddities,omitempty"`
+
+	Tiers            []Tier        `json:"tiers,omitempty"`
+	Held             int           `json:"held"`  // steps back that are not believed yet
+	Drift            int           `json:"drift"` // what reconciliations found that the passes had missed, in this process
+	DriftLast        time.Time     `json:"drift_last,omitzero"`
+	Chain            Chain         `json:"chain"` // of the last pass
+	Reconciled       time.Time     `json:"reconciled,omitzero"`
+	ReconcileEvery   time.Duration `json:"reconcile_every_ns"`
+	Reconciling      bool          `json:"reconciling"`
+	RequestsLastHour int           `json:"requests_last_hour"`
+	Rate             float64       `json:"rate"` // requests a second that are allowed at present, 0 = unlimited
+	RateLimit        float64       `json:"rate_limit"`
+	Parallel         int           `json:"parallel"` // pages at once that are allowed at present
+	Concurrency      int           `json:"concurrency"`
+	NextPass         time.Time     `json:"next_pass,omitzero"`
+	NextDue          time.Time     `json:"next_due,omitzero"` // of a session that no pass looks at anyway
+	Waiting          int           `json:"waiting"`           // due sessions that were left to the next pass
+	Bytes            int64         `json:"bytes"`
+	Fallbacks        int           `json:"fallbacks"` // pages that needed the checked decoder
+	Waited           time.Duration `json:"waited_ns"` // for the rate limit
+	Oddities         []Oddity      `json:"oddities,omitempty"`
+}
+
+// Tier is a part of the watched sessions, by how soon they are looked at again.
+type Tier struct {
+	Name       string    `json:"name"`
+	Sessions   int       `json:"sessions"`
+	Due        int       `json:"due"`
+	OldestLook time.Time `json:"oldest_look,omitzero"`
+}
+
+// Chain is the walk down the head of the list.
+type Chain struct {
+	Pages  int           `json:"pages"`
+	From   time.Time     `json:"from,omitzero"` // the newest session shown
+	To     time.Time     `json:"to,omitzero"`   // how far down it had to read
+	Took   time.Duration `json:"took_ns"`
+	Slices int           `json:"slices"` // parts that were read in parallel
+}
+
+// publish brings the status up to date with what the account knows.
+func (a *account) publish(until time.Time) {
+	now := a.clock.now()
+	held, tracked := 0, a.index.len()
+	watching := 0
+	names := []string{tierHot, tierWarm, tierUnpaid, tierExpiring, tierHeld}
+	tiers := make([]Tier, len(names))
+	for i := range names {
+		tiers[i].Name = names[i]
+	}
+	var next time.Time
+	for i := range tracked {
+		e := a.index.at(i)
+		if !watched(e) {
+			continue
+		}
+		watching++
+		if e.isHeld() {
+			held++
+		}
+		name := a.tier(e, now)
+		last := a.lastLook(e)
+		due := a.dueAt(e, last, now)
+		t := &tiers[slices.Index(names, name)]
+		t.Sessions++
+		if !due.After(now) {
+			t.Due++
+		}
+		if t.OldestLook.IsZero() || last.Before(t.OldestLook) {
+			t.OldestLook = last
+		}
+		if name != tierHot && (next.IsZero() || due.Before(next)) {
+			next = due
+		}
+	}
+	perSecond, parallel := a.pacer.state()
+	a.status.update(func(s *Status) {
+		s.Tracked, s.Watched, s.Held, s.Tiers = tracked, watching, held, tiers
+		s.Start, s.Low, s.Foreign = a.state.Start, a.state.Low, a.state.Foreign
+		s.ClockSkew = a.clock.offset
+		s.Chain, s.Waiting, s.NextDue, s.NextPass = a.last, a.now.waiting, next, until
+		s.Reconciled, s.ReconcileEvery, s.Reconciling = a.state.Reconciled, a.cfg.Poll.Tuning.ReconcileEvery, a.reconciling()
+		s.RequestsLastHour = a.requests.sum(time.Now())
+		s.Rate, s.RateLimit, s.Parallel, s.Concurrency = perSecond, a.cfg.Poll.RateLimit, parallel, a.cfg.Poll.Tuning.Concurrency
+	})
+}
+
+// hourly counts what happened within the last hour, by minutes.
+type hourly struct {
+	minutes [60]struct {
+		minute int64
+		n      int
+	}
+}
+
+func (h *hourly) add(now time.Time) {
+	minute := now.Unix() / 60
+	m := &h.minutes[minute%60]
+	if m.minute != minute {
+		m.minute, m.n = minute, 0
+	}
+	m.n++
+}
+
+func (h *hourly) sum(now time.Time) (n int) {
+	for _, m := range h.minutes {
+		if now.Unix()/60-m.minute < 60 {
+			n += m.n
+		}
+	}
+	return n
 }
 
 // Oddity is something in the API's answers that is not as documented, said in

@@ -3,6 +3,7 @@ package poller_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"maps"
@@ -152,11 +153,11 @@ func (w *world) Handle(_ context.Context, b poller.Batch) (poller.Handled, error
 		w.fail = nil
 		return poller.Handled{}, err
 	}
-	look := diff.Look{At: b.At, Pass: b.Pass}
 	policy := diff.Policy{ConfirmAfter: b.Poll.Tuning.ConfirmAfter, UnpaidFor: b.Poll.UnpaidFor, WarmEvery: b.Poll.Tuning.WarmEvery}
 	var handled poller.Handled
 	for i := range b.Looks {
 		s := b.Looks[i].Session
+		look := diff.Look{At: b.Looks[i].At, Pass: b.Pass}
 		prev, known := w.snapshots[s.ID]
 		var o diff.Outcome
 		var err error
@@ -193,6 +194,11 @@ func (w *world) Handle(_ context.Context, b poller.Batch) (poller.Handled, error
 	return handled, nil
 }
 
+// Preview is not used here.
+func (w *world) Preview(context.Context, poller.Batch) (poller.Handled, error) {
+	return poller.Handled{}, errors.New("no preview in this world")
+}
+
 func (w *world) Vanish(_ context.Context, _ string, ids []string) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -209,6 +215,9 @@ type nobody struct{}
 
 func (nobody) APIRequest(string, string)           {}
 func (nobody) Passed(string, time.Duration, error) {}
+func (nobody) Fetched(string, int, bool)           {}
+func (nobody) Waited(string, time.Duration)        {}
+func (nobody) Drifted(string, int)                 {}
 
 type testWriter struct{ *world }
 

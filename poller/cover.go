@@ -1,0 +1,170 @@
+package poller
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"time"
+
+	"checkout-notifier/event"
+)
+
+// revisit looks at every watched session that is due and that the head did not
+// show, newest first. A list that starts after a session's newer neighbour shows
+// it together with a page of older ones, so it is never dearer than asking for
+// the session alone. What fails once keeps no other session from being looked at;
+// two in a row are an API that is away.
+func (a *account) revisit(ctx context.Context, until time.Time) error {
+	r := &revisit{account: a, ctx: ctx, until: until, asked: make(map[*entry]bool)}
+	round := a.clock.now()
+	for r.cover(a.due(round, r.asked)) {
+		a.parallel(min(max(a.cfg.Poll.Tuning.Concurrency, 1), len(r.pages)), r.work)
+	}
+	if err := a.vanish(ctx, r.vanished); err != nil {
+		return err
+	}
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case r.failure != nil:
+		return r.failure
+	}
+	if !r.late() {
+		a.looked(round)
+	}
+	return nil
+}
+
+// revisit is one pass's work on what is due.
+type revisit struct {
+	*account
+	ctx   context.Context
+	until time.Time
+
+	asked    map[*entry]bool // sessions that a page was begun with
+	pages    []*entry        // the first of each page that is to be asked for, newest first
+	begun    int             // pages
+	vanished []string
+	failure  error // the first
+	inARow   int
+	stopped  bool
+}
+
+// late says whether the rest is left to the next pass. As many pages as go at
+// once are asked for in any case.
+func (r *revisit) late() bool {
+	return past(r.until) && r.begun >= r.cfg.Poll.Tuning.Concurrency
+}
+
+// cover chooses the fewest pages that show all that is due, which is newest
+// first, and says whether there are any: each begins with the newest session that
+// no page before it reaches.
+func (r *revisit) cover(due []*entry) bool {
+	r.pages = r.pages[:0]
+	if r.stopped || r.ctx.Err() != nil {
+		return false
+	}
+	if r.late() {
+		r.now.waiting = len(due)
+		return false
+	}
+	reach := -1 // place of the last session that the pages so far show
+	for _, e := range due {
+		place := r.index.position(e)
+		if len(r.pages) > 0 && place >= reach {
+			continue
+		}
+		r.pages = append(r.pages, e)
+		reach = r.reach(place)
+	}
+	return len(r.pages) > 0
+}
+
+// reach returns the place of the oldest session on a page that begins at a place.
+func (r *revisit) reach(place int) int {
+	for left := r.cfg.Poll.Tuning.PageSize; place >= 0; place-- {
+		if e := r.index.at(place); shown(e) {
+			if left--; left == 0 {
+				return place
+			}
+		}
+	}
+	return 0
+}
+
+// shown says whether the list is expected to show a session.
+func shown(e *entry) bool { return !e.watch().Is(event.Vanished) && e.misses == 0 }
+
+// work asks for page after page.
+func (r *revisit) work() {
+	for len(r.pages) > 0 && !r.stopped && !r.late() && r.ctx.Err() == nil {
+		e := r.pages[0]
+		r.pages = r.pages[1:]
+		r.asked[e] = true
+		if e.pass == r.now.number {
+			continue
+		}
+		r.begun++
+		err := r.lookAt(r.ctx, e)
+		switch {
+		case err == nil:
+			r.inARow = 0
+			if e.misses >= missesToVanish {
+				r.vanished = append(r.vanished, r.index.id(e))
+			}
+		default:
+			r.failure = cmp.Or(r.failure, err)
+			r.inARow++
+			r.stopped = r.stopped || r.inARow > 1 || !unanswered(err)
+		}
+	}
+}
+
+// lookAt shows one due session, by the page on which it stands or by its id.
+func (a *account) lookAt(ctx context.Context, e *entry) error {
+	e.setTried(a.clock.now())
+	p := patience{tries: min(a.tries, triesPerRequestOnce)} // there is another way
+	page, err := a.page(ctx, p, Query{StartingAfter: a.newerNeighbour(e), Limit: a.cfg.Poll.Tuning.PageSize}, nil)
+	switch {
+	case err == nil:
+		err := a.handle(ctx, page, nil)
+		page.release()
+		if err != nil {
+			return err
+		}
+	case !unanswered(err) || denied(err):
+		return err
+	}
+	if e.pass == a.now.number {
+		return nil
+	}
+	return a.lookByID(ctx, e)
+}
+
+// newerNeighbour returns the id after which a list shows the session, "" if it
+// is the newest known.
+func (a *account) newerNeighbour(of *entry) string {
+	for i := a.index.position(of) + 1; i < a.index.len(); i++ {
+		if e := a.index.at(i); shown(e) {
+			return a.index.id(e)
+		}
+	}
+	return ""
+}
+
+func (a *account) lookByID(ctx context.Context, e *entry) error {
+	page, err := a.getByID(ctx, a.index.id(e))
+	switch {
+	case err == nil:
+		return a.handle(ctx, page, nil)
+	case errors.Is(err, ErrNotFound):
+		if a.now.listed { // else the API may know no address, or no session at all
+			e.misses = min(e.misses+1, missesToVanish)
+		}
+		return nil
+	case refused(err):
+		a.odd("get_refused", "the API does not answer for a single session", "error", err)
+		return nil
+	}
+	return err
+}

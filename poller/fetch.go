@@ -1,0 +1,247 @@
+package poller
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"time"
+)
+
+// ask makes a request, again and again if it fails, and takes note of how it
+// went. A 404 and a refused request are answers: they come back at once. The
+// request runs without mu.
+func (a *account) ask(ctx context.Context, tries int, request func(context.Context, *Client) error) error {
+	for n := 1; ; n++ {
+		failure, err := a.try(ctx, request)
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err == nil:
+			a.answered("200")
+			return nil
+		case failure == nil:
+			return err
+		case failure.Kind == KindNotFound || (failure.Kind == KindRefused && !failure.crowded()):
+			a.answered(failure.code())
+			return err
+		}
+		a.failed(failure)
+		wait := backoff(failure, n, rand.Float64())
+		if failure.RetryAfter > 0 || failure.Kind == KindDenied || failure.Kind == KindThrottled {
+			a.pacer.pause(wait) // it was not about this request
+		}
+		if n >= tries || (failure.Kind == KindDenied && a.tries == triesPerRequestOnce) {
+			return err
+		}
+		a.mu.Unlock()
+		sleep(ctx, wait)
+		a.mu.Lock()
+	}
+}
+
+// try makes a request once, in its turn.
+func (a *account) try(ctx context.Context, request func(context.Context, *Client) error) (failure *Error, err error) {
+	client := a.client
+	a.mu.Unlock()
+	defer a.mu.Lock()
+	waited, err := a.pacer.enter(ctx)
+	if waited > 0 {
+		a.observer.Waited(a.cfg.Name, waited)
+		a.status.update(func(s *Status) { s.Waited += waited })
+	}
+	if err != nil {
+		return nil, err
+	}
+	err = request(ctx, client)
+	errors.As(err, &failure)
+	a.pacer.leave(failure)
+	return failure, err
+}
+
+// answered notes a request that was answered as asked. While passes fail that
+// alone is no good news.
+func (a *account) answered(code string) {
+	a.observer.APIRequest(a.cfg.Name, code)
+	a.requested()
+	if a.failures > 0 {
+		a.log.Info("the API answers again", "failed_requests", a.failures)
+	}
+	a.failures = 0
+	a.status.update(func(s *Status) {
+		s.Requests++
+		if a.broken == 0 {
+			s.Healthy, s.Error, s.ErrorSince = true, "", time.Time{}
+		}
+	})
+}
+
+func (a *account) requested() {
+	a.now.requests++
+	a.requests.add(time.Now())
+}
+
+// failed notes a failed request; the log tells of the first of a row and then
+// of fewer and fewer.
+func (a *account) failed(failure *Error) {
+	a.observer.APIRequest(a.cfg.Name, failure.code())
+	a.requested()
+	a.failures++
+	if a.failures&(a.failures-1) == 0 {
+		level := slog.LevelWarn
+		if failure.Kind == KindDenied {
+			level = slog.LevelError
+		}
+		a.log.Log(context.Background(), level, "request failed and is repeated", "error", failure, "in_a_row", a.failures)
+	}
+	a.status.update(func(s *Status) {
+		s.Requests++
+		if s.ErrorSince.IsZero() {
+			s.ErrorSince = time.Now()
+		}
+		s.Healthy, s.Error = false, failure.Error()
+	})
+}
+
+const (
+	// triesPerPage is how often a page that makes no sense is asked for, and
+	// badPageWait the first pause between, where no later pass asks.
+	triesPerPage = 3
+	badPageWait  = time.Second
+)
+
+// patience is how long a page is asked for.
+type patience struct {
+	tries int  // of each request
+	deep  bool // no later pass reads the page: what it hides for a moment would be hidden for ever
+}
+
+// page asks for a page until one makes sense: first that it is an answer at
+// all, then that it passes check. With check's error comes the last page.
+func (a *account) page(ctx context.Context, p patience, q Query, check func(*Page) error) (*Page, error) {
+	for n := 1; ; n++ {
+		page, err := a.list(ctx, p.tries, q)
+		if err != nil {
+			return nil, err
+		}
+		if page.Repeated > 0 {
+			a.odd("duplicate_items", "the API shows a session twice on one page")
+		}
+		err = a.plausible(page)
+		if err == nil && check != nil {
+			err = check(page)
+		}
+		if err == nil {
+			return page, nil
+		}
+		var repetition repeatedPage
+		repeated := errors.As(err, &repetition)
+		if repetition.mayBeEnd {
+			return page, err
+		}
+		a.odd("bad_page", "a page made no sense and was asked for again", "error", err)
+		if n >= triesPerPage {
+			return page, err
+		}
+		if p.deep && !repeated { // one that repeats another hides nothing, for it is never believed
+			a.mu.Unlock()
+			sleep(ctx, time.Duration(n)*badPageWait)
+			a.mu.Lock()
+		}
+	}
+}
+
+// list asks for a page and decodes what on it may be new.
+func (a *account) list(ctx context.Context, tries int, q Query) (page *Page, err error) {
+	err = a.ask(ctx, tries, func(ctx context.Context, client *Client) (err error) {
+		if page, err = client.List(ctx, q); err != nil {
+			return err
+		}
+		page, err = a.decodeChanged(page)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	a.observer.Fetched(a.cfg.Name, len(page.body), page.checked)
+	a.status.update(func(s *Status) {
+		s.Bytes += int64(len(page.body))
+		if page.checked {
+			s.Fallbacks++
+		}
+	})
+	return page, nil
+}
+
+// decodeChanged decodes the items that may show something new, without mu. If
+// one cannot be decoded the whole page is read again by the checked decoder: the
+// split one does not validate what it takes apart.
+func (a *account) decodeChanged(page *Page) (*Page, error) {
+	if page.checked {
+		return page, nil
+	}
+	for _, it := range a.changed(page) {
+		if _, err := it.decode(); err != nil {
+			checked, err := readChecked(page.body)
+			if err != nil {
+				return nil, &Error{Kind: KindNonsense, Status: http.StatusOK, Message: err.Error()}
+			}
+			checked.Answer = page.Answer
+			return checked, nil
+		}
+	}
+	return page, nil
+}
+
+// changed lists the items that are not known as they are. It takes mu itself.
+func (a *account) changed(page *Page) (items []*Item) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	at := a.clock.at(page.Answer.Received)
+	for i := range page.Items {
+		it := &page.Items[i]
+		if e := a.index.find(it.ID); e == nil || a.cfg.Filter != (Filter{}) || !a.unchanged(e, it, at) {
+			items = append(items, it)
+		}
+	}
+	return items
+}
+
+// getByID asks for one session, as a page of its own.
+func (a *account) getByID(ctx context.Context, id string) (*Page, error) {
+	page := &Page{Total: 1, checked: true}
+	err := a.ask(ctx, a.tries, func(ctx context.Context, client *Client) error {
+		s, answer, err := client.Get(ctx, id)
+		if err == nil {
+			page.Items, page.Answer = []Item{decoded(&s)}, answer
+		}
+		return err
+	})
+	return page, err
+}
+
+// refused says whether the API answered that it does not take the question,
+// such as a cursor that it does not know any more.
+func refused(err error) bool {
+	var failure *Error
+	return errors.As(err, &failure) && (failure.Kind == KindRefused || failure.Kind == KindNotFound)
+}
+
+// unanswered says whether it is the API that failed, and not we.
+func unanswered(err error) bool {
+	var failure *Error
+	return errors.As(err, &failure)
+}
+
+// denied says whether the API refused the key.
+func denied(err error) bool {
+	var failure *Error
+	return errors.As(err, &failure) && failure.Kind == KindDenied
+}
+
+// refusedQuestion is refused without the 404, which a wrong address or a
+// disturbed router gives whatever the question.
+func refusedQuestion(err error) bool {
+	return refused(err) && !errors.Is(err, ErrNotFound)
+}

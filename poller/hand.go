@@ -1,0 +1,130 @@
+package poller
+
+import (
+	"context"
+	"fmt"
+)
+
+// mostLooks bounds how many looks are committed together.
+const mostLooks = 500
+
+// handing is a batch that waits to be committed.
+type handing struct {
+	batch Batch
+	by    *sweep // nil: a pass
+	err   error
+	done  bool
+}
+
+// hand gives a batch to the stages and takes back the rows. Batches that wait
+// while another is committed go together: one fsync for all of them.
+func (a *account) hand(ctx context.Context, batch Batch, by *sweep) error {
+	h := &handing{batch: batch, by: by}
+	a.queue = append(a.queue, h)
+	for !h.done {
+		if a.committing {
+			a.turn.Wait()
+			continue
+		}
+		a.commit(ctx)
+	}
+	return h.err
+}
+
+// commit hands on the batch that waits longest with those that may go with it.
+func (a *account) commit(ctx context.Context) {
+	batch, group := a.gather()
+	by := group[0].by
+	a.committing = true
+	handled, err := a.stages(ctx, batch, by)
+	a.committing = false
+	if err != nil {
+		err = fmt.Errorf("handling a page: %w", err)
+	} else {
+		a.take(handled, by)
+	}
+	for _, h := range group {
+		h.err, h.done = err, true
+	}
+	a.turn.Broadcast()
+}
+
+// stages runs without mu.
+func (a *account) stages(ctx context.Context, batch Batch, by *sweep) (Handled, error) {
+	a.mu.Unlock()
+	defer a.mu.Lock()
+	if by.dry() {
+		return a.handler.Preview(ctx, batch)
+	}
+	return a.handler.Handle(ctx, batch)
+}
+
+// gather takes from the queue what is committed together: batches of the same
+// kind, and no session twice, for each look is compared with what is stored.
+func (a *account) gather() (Batch, []*handing) {
+	first := a.queue[0]
+	batch, group := first.batch, []*handing{first}
+	rest := a.queue[:0]
+	var ids map[string]bool
+	for _, h := range a.queue[1:] {
+		if ids == nil {
+			ids = make(map[string]bool)
+			note(ids, &batch)
+		}
+		if h.by != first.by || h.batch.Existing != batch.Existing || !h.batch.Pass.Equal(batch.Pass) ||
+			len(batch.Looks)+len(h.batch.Looks) > mostLooks || meets(ids, &h.batch) {
+			rest = append(rest, h)
+			continue
+		}
+		note(ids, &h.batch)
+		batch.Looks = append(batch.Looks[:len(batch.Looks):len(batch.Looks)], h.batch.Looks...)
+		group = append(group, h)
+	}
+	clear(a.queue[len(rest):])
+	a.queue = rest
+	return batch, group
+}
+
+func note(ids map[string]bool, batch *Batch) {
+	for i := range batch.Looks {
+		ids[batch.Looks[i].Session.ID] = true
+	}
+}
+
+func meets(ids map[string]bool, batch *Batch) bool {
+	for i := range batch.Looks {
+		if ids[batch.Looks[i].Session.ID] {
+			return true
+		}
+	}
+	return false
+}
+
+// take brings the index up to date with what was committed.
+func (a *account) take(handled Handled, by *sweep) {
+	a.now.events += handled.Events
+	drift := 0
+	for i := range handled.Rows {
+		row := &handled.Rows[i]
+		if by.drifted(row, a.index) {
+			drift++
+		}
+		if row.Held {
+			a.odd("step_back", "a session steps back, which is not believed until it is confirmed", "session", row.ID)
+		}
+		if by.dry() {
+			continue
+		}
+		e := a.index.put(&row.Tracked)
+		e.pass = a.now.number
+	}
+	for _, ignored := range handled.Ignored {
+		a.odd("contradictory_item", "a look contradicts what is known and is left out", "session", ignored.ID, "error", ignored.Err)
+	}
+	by.took(&handled)
+	if drift > 0 {
+		a.observer.Drifted(a.cfg.Name, drift)
+		a.log.Warn("the hourly pass over the whole window found what the others had missed", "sessions", drift)
+		a.status.update(func(s *Status) { s.Drift += drift; s.DriftLast = a.clock.now() })
+	}
+}

@@ -1,0 +1,175 @@
+package poller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// ErrUnknownAccount is an account that is not configured.
+var ErrUnknownAccount = errors.New("there is no such account")
+
+// PassReport is what came of a pass.
+type PassReport struct {
+	Account  string        `json:"account"`
+	Took     time.Duration `json:"took_ns"`
+	Requests int           `json:"requests"`
+	Sessions int           `json:"sessions"` // looks
+	Events   int           `json:"events"`
+	Error    string        `json:"error,omitempty"`
+}
+
+// Backfill asks for a range of the list to be read again.
+type Backfill struct {
+	Account  string    // "": all
+	Since    time.Time // creation times
+	Until    time.Time // zero: now
+	DryRun   bool      // nothing is recorded
+	Announce bool      // also what was pruned, or is older than the account's start
+}
+
+// BackfillReport is how far a backfill has come.
+type BackfillReport struct {
+	Pages    int       `json:"pages"`
+	Sessions int       `json:"sessions"` // looks
+	New      int       `json:"new"`      // sessions that were not stored
+	Changed  int       `json:"changed"`  // sessions that differ from what was stored
+	Events   int       `json:"events"`   // in a dry run those that there would be
+	Silent   int       `json:"silent"`   // new sessions that are recorded without an announcement
+	Reached  time.Time `json:"reached,omitzero"`
+	Found    []Found   `json:"found,omitempty"` // in a dry run, at most 1000
+}
+
+// Found is a session of which a dry run would record something.
+type Found struct {
+	Account string    `json:"account"`
+	Session string    `json:"session"`
+	Created time.Time `json:"created"`
+	Types   []string  `json:"types"`
+	Silent  bool      `json:"silent"`
+}
+
+// named returns the accounts of the given names, all without names.
+func (p *Poller) named(names ...string) ([]*account, error) {
+	if len(names) == 0 {
+		return p.accounts, nil
+	}
+	var found []*account
+	for _, name := range names {
+		known := len(found)
+		for _, a := range p.accounts {
+			if a.cfg.Name == name {
+				found = append(found, a)
+			}
+		}
+		if len(found) == known {
+			return nil, fmt.Errorf("%w: %q", ErrUnknownAccount, name)
+		}
+	}
+	return found, nil
+}
+
+// Now makes a pass over the named accounts (none: all) as soon as the present one
+// has ended, and waits for it. The poller must be running. Errors:
+// ErrUnknownAccount, or that of ctx.
+func (p *Poller) Now(ctx context.Context, names ...string) ([]PassReport, error) {
+	accounts, err := p.named(names...)
+	if err != nil {
+		return nil, err
+	}
+	reports := make([]PassReport, len(accounts))
+	g, ctx := errgroup.WithContext(ctx)
+	for i, a := range accounts {
+		g.Go(func() error {
+			reply := make(chan PassReport, 1)
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case a.nudges <- reply:
+			}
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case reports[i] = <-reply:
+				return nil
+			}
+		})
+	}
+	return reports, g.Wait()
+}
+
+// Backfill reads a range again, a part of it in the time that each pass leaves,
+// and returns once it is complete or ctx has ended. The poller must be running.
+// progress is called now and then with what all accounts have come to. Errors:
+// ErrUnknownAccount, or that of ctx.
+func (p *Poller) Backfill(ctx context.Context, b Backfill, progress func(BackfillReport)) (BackfillReport, error) {
+	var names []string
+	if b.Account != "" {
+		names = append(names, b.Account)
+	}
+	accounts, err := p.named(names...)
+	if err != nil {
+		return BackfillReport{}, err
+	}
+	var mu sync.Mutex
+	parts := make([]BackfillReport, len(accounts))
+	note := func(i int, part BackfillReport) {
+		mu.Lock()
+		defer mu.Unlock()
+		parts[i] = part
+		if progress != nil {
+			progress(total(parts))
+		}
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	for i, a := range accounts {
+		g.Go(func() error {
+			mine := b
+			mine.Account = a.cfg.Name
+			return a.backfill(ctx, mine, func(part BackfillReport) { note(i, part) })
+		})
+	}
+	err = g.Wait()
+	mu.Lock()
+	defer mu.Unlock()
+	return total(parts), err
+}
+
+// total adds up what accounts have come to.
+func total(parts []BackfillReport) (sum BackfillReport) {
+	for _, part := range parts {
+		sum.Pages += part.Pages
+		sum.Sessions += part.Sessions
+		sum.New += part.New
+		sum.Changed += part.Changed
+		sum.Events += part.Events
+		sum.Silent += part.Silent
+		if sum.Reached.IsZero() || (!part.Reached.IsZero() && part.Reached.After(sum.Reached)) {
+			sum.Reached = part.Reached
+		}
+		sum.Found = append(sum.Found, part.Found[:min(len(part.Found), mostFound-len(sum.Found))]...)
+	}
+	return sum
+}
+
+// backfill adds a sweep to the account's and waits for its end; the caller does
+// not hold mu.
+func (a *account) backfill(ctx context.Context, b Backfill, progress func(BackfillReport)) error {
+	s := &sweep{
+		since: b.Since, until: b.Until, backfill: &b, progress: progress,
+		gone: ctx.Done(), done: make(chan error, 1),
+	}
+	a.mu.Lock()
+	a.sweeps = append(a.sweeps, s)
+	a.mu.Unlock()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case err := <-s.done:
+		return err
+	}
+}

@@ -1,0 +1,206 @@
+package poller
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+const (
+	// slowest is the request rate below which no back-off goes, per second.
+	slowest = 1.0
+	// restoreIn is in how many answers a rate grows by what it was cut from, and
+	// widenAfter how many in a row allow one more page at once.
+	restoreIn  = 60
+	widenAfter = 32
+)
+
+// pacer gives leave to send requests of one account. The rate grows by addition
+// while requests are answered and is halved when the API is overtaxed; so is the
+// number of requests at once when it objects to that. It is safe for concurrent use.
+type pacer struct {
+	limit   float64 // as configured; 0 = none
+	most    int     // requests at once, as configured
+	limiter *rate.Limiter
+
+	mu       sync.Mutex
+	changed  chan struct{} // closed when one that waits for its turn should look again
+	current  float64       // requests per second; 0 = unlimited
+	cutAt    float64       // the rate that was too much
+	cut      time.Time
+	parallel int
+	inFlight int
+	answers  int       // in a row since parallel changed
+	resume   time.Time // no request before
+	recent   tally
+}
+
+// tally counts requests, to tell at which rate an account without a limit sends.
+type tally struct {
+	since time.Time
+	n     int
+}
+
+func (t *tally) add(now time.Time) {
+	if now.Sub(t.since) > 10*time.Second {
+		*t = tally{since: now}
+	}
+	t.n++
+}
+
+func (t *tally) perSecond(now time.Time) float64 {
+	return float64(t.n) / max(1, now.Sub(t.since).Seconds())
+}
+
+func newPacer(limit float64, most int) *pacer {
+	p := &pacer{limit: limit, most: max(most, 1), current: limit, changed: make(chan struct{})}
+	p.parallel = p.most
+	p.limiter = rate.NewLimiter(p.allowed(), max(1, int(limit)))
+	return p
+}
+
+func (p *pacer) allowed() rate.Limit {
+	if p.current == 0 {
+		return rate.Inf
+	}
+	return rate.Limit(p.current)
+}
+
+// enter waits for the leave to send a request, which ends with leave. It returns
+// how long the rate alone made it wait.
+func (p *pacer) enter(ctx context.Context) (waited time.Duration, err error) {
+	for {
+		p.mu.Lock()
+		pause, free, changed := time.Until(p.resume), p.inFlight < p.parallel, p.changed
+		if pause <= 0 && free {
+			p.inFlight++
+			p.mu.Unlock()
+			break
+		}
+		p.mu.Unlock()
+		if pause > 0 {
+			if !sleep(ctx, pause) {
+				return 0, ctx.Err()
+			}
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		case <-changed:
+		}
+	}
+	began := time.Now()
+	if err := p.limiter.Wait(ctx); err != nil {
+		p.release()
+		return 0, errors.Join(err, ctx.Err())
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	p.recent.add(now)
+	return now.Sub(began), nil
+}
+
+func (p *pacer) release() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.inFlight--
+	p.wake()
+}
+
+func (p *pacer) wake() {
+	close(p.changed)
+	p.changed = make(chan struct{})
+}
+
+// pause keeps every request back for a while.
+func (p *pacer) pause(d time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.resume = later(p.resume, time.Now().Add(d))
+}
+
+// leave notes how a request went; failure is nil for one that was answered.
+func (p *pacer) leave(failure *Error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.inFlight--
+	switch {
+	case failure == nil:
+		p.speedUp()
+	case failure.crowded():
+		p.answers = 0
+		p.parallel = max(1, p.parallel/2)
+	case failure.overtaxed():
+		p.slowDown()
+	}
+	p.limiter.SetLimit(p.allowed())
+	p.wake()
+}
+
+func (p *pacer) speedUp() {
+	if p.answers++; p.answers >= widenAfter && p.parallel < p.most {
+		p.parallel, p.answers = p.parallel+1, 0
+	}
+	if p.current == p.limit {
+		return
+	}
+	p.current += p.cutAt / restoreIn
+	switch {
+	case p.limit > 0:
+		p.current = min(p.current, p.limit)
+	case p.current > 4*p.cutAt: // the API has recovered
+		p.current = 0
+	}
+}
+
+// slowDown halves the rate, once for all the requests that were under way.
+func (p *pacer) slowDown() {
+	now := time.Now()
+	if now.Sub(p.cut) < time.Second {
+		return
+	}
+	p.cut = now
+	present := p.current
+	if present == 0 {
+		present = p.recent.perSecond(now)
+	}
+	p.cutAt = max(present, slowest)
+	p.current = max(slowest, present/2)
+	if p.limit > 0 {
+		p.current = min(p.current, p.limit)
+	}
+}
+
+// state returns the present rate, 0 for unlimited, and how many requests may be
+// under way at once.
+func (p *pacer) state() (perSecond float64, parallel int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.current, p.parallel
+}
+
+// overtaxed says whether fewer requests a second might have been answered.
+func (e *Error) overtaxed() bool {
+	return e.Kind == KindThrottled || e.Kind == KindServer || e.Kind == KindNetwork
+}
+
+// crowded says whether the API objects to the number of requests at once.
+func (e *Error) crowded() bool {
+	if e.Kind != KindThrottled && e.Status != http.StatusConflict && e.Status != http.StatusLocked {
+		return false
+	}
+	said := strings.ToLower(e.Message + " " + e.Reason)
+	for _, word := range []string{"concurren", "simultaneous", "parallel", "in flight", "lock_timeout"} {
+		if strings.Contains(said, word) {
+			return true
+		}
+	}
+	return false
+}

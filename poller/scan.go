@@ -1,0 +1,244 @@
+package poller
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// worthSplitting is from how many pages that are still to be read a chain is
+// split: each part ends with a page that is not full.
+const worthSplitting = 4
+
+// scan reads a range of the list by one chain and, where the API honours
+// created[lte], by slices of it in parallel: whoever has nothing to do takes the
+// older half of the longest one.
+type scan struct {
+	*account
+	p      patience
+	by     *sweep
+	lo, hi time.Time
+
+	todo    []*chain // not begun, or interrupted
+	active  []*chain
+	aside   []*chain // failed in this run
+	slicing slicing
+	newest  time.Time // creation time that was shown
+	pages   int
+	slices  int
+	failure error // the first
+	inARow  int
+	stopped bool
+}
+
+// slicing is whether a scan may be split.
+type slicing int
+
+const (
+	slicingUnknown slicing = iota
+	slicingAsked
+	slicingWorks
+	slicingFails
+)
+
+func newScan(a *account, p patience, by *sweep, lo, hi time.Time) *scan {
+	return &scan{account: a, p: p, by: by, lo: lo, hi: hi}
+}
+
+// run reads until the whole range was read or its time is over (errNotDone): then
+// it goes on at the next call. Any other error means that a part of the range
+// could not be read; what could not is tried again at the next call.
+func (s *scan) run(ctx context.Context, until time.Time) error {
+	if err := s.begin(ctx); err != nil {
+		return err
+	}
+	s.failure, s.inARow, s.stopped = nil, 0, false
+	workers := 1
+	if len(s.todo) > 1 || s.lead(ctx, until) {
+		workers = s.cfg.Poll.Tuning.Concurrency
+	}
+	s.parallel(workers, func() { s.work(ctx, until) })
+	s.todo, s.aside = append(s.aside, s.todo...), nil
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(s.failure, errTooNew) && s.slicing != slicingFails:
+		s.slicing, s.todo = slicingFails, nil
+		s.odd("filter_ignored", "the API ignores created[lte]; the list is read in one piece")
+		return s.run(ctx, until)
+	case s.failure != nil:
+		return s.failure
+	case len(s.todo) > 0:
+		return errNotDone
+	}
+	return nil
+}
+
+// lead walks the only chain until it shows that it is worth splitting.
+func (s *scan) lead(ctx context.Context, until time.Time) (worth bool) {
+	c := s.todo[0]
+	s.todo = s.todo[1:]
+	err := c.walk(ctx, func() bool {
+		worth = s.slicing != slicingFails && c.pagesLeft() >= worthSplitting
+		return worth || past(until)
+	})
+	s.ended(c, err, until)
+	return worth
+}
+
+// begin makes the first chain. One that does not begin at the head needs
+// created[lte].
+func (s *scan) begin(ctx context.Context) error {
+	if len(s.todo) > 0 {
+		return nil
+	}
+	hi := s.hi
+	if !hi.IsZero() && s.slicing != slicingFails {
+		if i := s.index.search(hi); i == 0 {
+			s.slicing = slicingFails // nothing is known by which to tell
+		} else if err := s.probe(ctx, s.index.at(i-1).created()); err != nil {
+			return err
+		}
+	}
+	if s.slicing == slicingFails {
+		hi = time.Time{}
+	}
+	s.todo = []*chain{newChain(s.account, s.p, s.by, s.lo, hi)}
+	return nil
+}
+
+// probe asks whether created[lte] is honoured: with a session that the list has.
+func (s *scan) probe(ctx context.Context, created time.Time) error {
+	s.slicing = slicingAsked
+	page, err := s.page(ctx, s.p, Query{CreatedLTE: created.Add(createdRounding), Limit: 1}, nil)
+	defer s.turn.Broadcast()
+	s.slicing = slicingFails
+	switch {
+	case refused(err) || (err == nil && len(page.Items) == 0):
+	case err != nil:
+		s.slicing = slicingUnknown
+		return err
+	case page.first().created().After(created.Add(2 * createdRounding)):
+		s.odd("filter_ignored", "the API ignores created[lte]; the list is read in one piece")
+	case !page.first().created().Before(created.Add(-2 * createdRounding)):
+		s.slicing = slicingWorks
+	}
+	return nil
+}
+
+// work reads chain after chain.
+func (s *scan) work(ctx context.Context, until time.Time) {
+	for ctx.Err() == nil && !s.stopped {
+		c := s.share(ctx)
+		switch {
+		case c != nil:
+		case len(s.active) == 0 || s.stopped:
+			return
+		default:
+			s.turn.Wait()
+			continue
+		}
+		s.active = append(s.active, c)
+		err := c.walk(ctx, func() bool { return s.stopped || past(until) })
+		s.active = without(s.active, c)
+		s.ended(c, err, until)
+		s.turn.Broadcast()
+	}
+}
+
+// share takes the newest chain that waits, or a part of one that is being read.
+func (s *scan) share(ctx context.Context) *chain {
+	if len(s.todo) > 0 {
+		c := s.todo[0]
+		s.todo = s.todo[1:]
+		return c
+	}
+	longest, pages := (*chain)(nil), float64(worthSplitting)
+	for _, c := range s.active {
+		if n := c.pagesLeft(); n >= pages {
+			longest, pages = c, n
+		}
+	}
+	if longest == nil {
+		return nil
+	}
+	if s.slicing == slicingUnknown {
+		if err := s.probe(ctx, longest.oldest); err != nil {
+			s.failed(err)
+			return nil
+		}
+	}
+	if s.slicing != slicingWorks || longest.pagesLeft() < worthSplitting {
+		return nil
+	}
+	c := longest.split()
+	if c != nil {
+		s.slices++
+	}
+	return c
+}
+
+// ended notes how a walk ended.
+func (s *scan) ended(c *chain, err error, until time.Time) {
+	s.newest = later(s.newest, c.newest)
+	s.pages, c.pages = s.pages+c.pages, 0
+	switch {
+	case err == nil:
+		s.inARow = 0
+	case errors.Is(err, errNotDone):
+		s.stopped = s.stopped || past(until)
+		s.todo = append(s.todo, c)
+	default:
+		s.failed(err)
+		s.aside = append(s.aside, c)
+	}
+}
+
+// failed notes that a page could not be read. Two in a row are an API that is
+// away; what is not the API's fault ends the scan at once.
+func (s *scan) failed(err error) {
+	if s.failure == nil {
+		s.failure = err
+	}
+	s.inARow++
+	s.stopped = s.stopped || s.inARow > 1 || !unanswered(err) || denied(err)
+}
+
+func without(list []*chain, c *chain) []*chain {
+	kept := list[:0]
+	for _, other := range list {
+		if other != c {
+			kept = append(kept, other)
+		}
+	}
+	clear(list[len(kept):])
+	return kept
+}
+
+// pagesLeft estimates how much of the chain is still to be read: by what is known
+// of its range, and by how dense the list was so far.
+func (c *chain) pagesLeft() float64 {
+	if c.lo.IsZero() || c.unordered || c.byTime || c.oldest.IsZero() || !c.oldest.After(c.lo) {
+		return 0
+	}
+	known := c.index.search(c.oldest) - c.index.search(c.lo)
+	covered := max(c.newest.Sub(c.oldest), time.Second)
+	expected := float64(c.shown) * float64(c.oldest.Sub(c.lo)) / float64(covered)
+	return max(float64(known), expected) / float64(c.cfg.Poll.Tuning.PageSize)
+}
+
+// split cuts the older half off, by number where the range is known.
+func (c *chain) split() *chain {
+	from, to := c.index.search(c.lo), c.index.search(c.oldest)
+	middle := c.lo.Add(c.oldest.Sub(c.lo) / 2).Truncate(time.Second)
+	if known := to - from; known >= worthSplitting*c.cfg.Poll.Tuning.PageSize {
+		middle = c.index.at(from + known/2).created()
+	}
+	if !middle.After(c.lo) || !middle.Before(c.oldest) {
+		return nil
+	}
+	older := newChain(c.account, c.p, c.by, c.lo, middle)
+	c.lo = middle
+	c.query.CreatedGTE = middle.Add(-createdRounding)
+	return older
+}

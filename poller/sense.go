@@ -1,0 +1,72 @@
+package poller
+
+import (
+	"errors"
+
+	"github.com/cespare/xxhash/v2"
+)
+
+// repeatedPage is a page on which nothing is new although more was promised.
+type repeatedPage struct{ mayBeEnd bool }
+
+func (repeatedPage) Error() string {
+	return "the API shows the same page again: it ignores starting_after and created[lte], older sessions cannot be listed"
+}
+
+// unreadablePage is a page of which no item makes sense, so that there is no
+// cursor to go on from.
+type unreadablePage struct {
+	mayBeEnd bool
+	first    error
+}
+
+func (p unreadablePage) Error() string {
+	return "no item of the page can be read: " + p.first.Error()
+}
+
+var (
+	// errEmptyPage is an empty page that promises more.
+	errEmptyPage = errors.New("the API shows an empty page and says that there are more")
+	// errEarlyEnd is an empty page where others were promised or are known.
+	errEarlyEnd = errors.New("the API shows an empty page where it has sessions")
+	// errSpoiled is a page with sessions that cannot be read, and that no later
+	// pass reads.
+	errSpoiled = errors.New("the page has items that cannot be read")
+	// errTooNew is a page of a slice with sessions from above it.
+	errTooNew = errors.New("the API ignores created[lte]")
+)
+
+// sensible says what is wrong with a page that continues the chain, if anything.
+func (c *chain) sensible(page *Page) error {
+	promised := page.HasMore != nil && *page.HasMore
+	if page.Total == 0 {
+		switch {
+		case promised:
+			return errEmptyPage
+		case c.promised || (c.shown == 0 && c.knowsAny()):
+			return errEarlyEnd
+		}
+		return nil
+	}
+	if len(page.Items) == 0 {
+		return unreadablePage{mayBeEnd: page.Total < c.cfg.Poll.Tuning.PageSize && !promised, first: page.Bad[0]}
+	}
+	if !c.hi.IsZero() && page.first().created().After(c.hi.Add(2*createdRounding)) {
+		return errTooNew
+	}
+	if !page.ordered() {
+		c.disorder()
+	}
+	for i := range page.Items {
+		switch _, seen := c.seen[xxhash.Sum64(page.Items[i].ID)]; {
+		case seen:
+		case c.p.deep && c.spoiled(page):
+			return errSpoiled
+		default:
+			return nil
+		}
+	}
+	// Without cursors the last page always repeats its oldest second. With them
+	// a repetition is never the end: the parameters may be ignored altogether.
+	return repeatedPage{mayBeEnd: c.byTime && c.short(page)}
+}

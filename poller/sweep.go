@@ -1,0 +1,154 @@
+package poller
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// sweep reads a range of the list besides what the passes read, a part of it in
+// the time that each of them leaves: a reconciliation, or a backfill. A nil one
+// stands for a pass itself.
+type sweep struct {
+	scan     *scan
+	since    time.Time
+	until    time.Time
+	backfill *Backfill // nil: a reconciliation
+	report   BackfillReport
+	progress func(BackfillReport)
+	gone     <-chan struct{} // whoever asked has left
+	done     chan error
+}
+
+// dry says whether nothing of it is to be recorded.
+func (s *sweep) dry() bool { return s != nil && s.backfill != nil && s.backfill.DryRun }
+
+// announce says whether what was forgotten is announced all the same.
+func (s *sweep) announce() bool { return s != nil && s.backfill != nil && s.backfill.Announce }
+
+// saw counts a page.
+func (s *sweep) saw(page *Page) {
+	if s == nil {
+		return
+	}
+	s.report.Pages++
+	s.report.Sessions += len(page.Items)
+	if len(page.Items) > 0 {
+		s.report.Reached = page.last().created()
+	}
+}
+
+// drifted says whether a reconciliation shows what the passes should have found:
+// a session that nobody knew, or another state of one that nobody looked at.
+func (s *sweep) drifted(row *Row, x *index) bool {
+	if s == nil || s.backfill != nil || row.Held {
+		return false
+	}
+	if row.New {
+		return row.Created.Before(s.until)
+	}
+	e := x.get(row.ID)
+	return e != nil && !watched(e) && (x.status(e) != row.Status || x.payment(e) != row.PaymentStatus)
+}
+
+// mostFound bounds a dry run's report.
+const mostFound = 1000
+
+// took counts what a batch came to.
+func (s *sweep) took(handled *Handled) {
+	if s == nil || s.backfill == nil {
+		return
+	}
+	s.report.Events += handled.Events
+	for i := range handled.Rows {
+		row := &handled.Rows[i]
+		switch {
+		case row.New:
+			s.report.New++
+		case row.Changed:
+			s.report.Changed++
+		default:
+			continue
+		}
+		if row.Silent {
+			s.report.Silent++
+		}
+		if s.dry() && len(s.report.Found) < mostFound {
+			s.report.Found = append(s.report.Found, Found{
+				Account: s.backfill.Account, Session: row.ID, Created: row.Created, Types: row.Types, Silent: row.Silent,
+			})
+		}
+	}
+	if s.progress != nil {
+		s.progress(s.report)
+	}
+}
+
+// reconcile begins a sweep over the whole window when one is due.
+func (a *account) reconcile() {
+	now := a.clock.now()
+	age := now.Sub(a.state.Reconciled)
+	// One of the future tells of a Date that was wrong then, or is now.
+	if (age >= 0 && age < a.cfg.Poll.Tuning.ReconcileEvery) || a.reconciling() {
+		return
+	}
+	until := a.state.Low.Add(-a.cfg.Poll.Tuning.Overlap)
+	s := &sweep{since: now.Add(-Window), until: until, done: make(chan error, 1)}
+	if s.since.After(until) { // the passes read further than that
+		a.state.Reconciled = now
+		return
+	}
+	a.begun = now
+	a.sweeps = append([]*sweep{s}, a.sweeps...)
+}
+
+func (a *account) reconciling() bool {
+	return len(a.sweeps) > 0 && a.sweeps[0].backfill == nil
+}
+
+// sweep goes on with the sweeps until the time of the next pass; each reads a
+// page at least.
+func (a *account) sweep(ctx context.Context, until time.Time) error {
+	for len(a.sweeps) > 0 {
+		s := a.sweeps[0]
+		if s.left() {
+			a.end(s, context.Canceled)
+			continue
+		}
+		if s.scan == nil {
+			s.scan = newScan(a, patience{tries: a.tries, deep: s.backfill != nil}, s, s.since, s.until)
+		}
+		switch err := s.scan.run(ctx, until); {
+		case errors.Is(err, errNotDone):
+			return nil
+		case err != nil:
+			return err
+		}
+		if s.backfill == nil {
+			a.state.Reconciled = a.begun
+		}
+		a.end(s, nil)
+		if past(until) {
+			return nil
+		}
+	}
+	return nil
+}
+
+// left says whether nobody waits for the sweep any more.
+func (s *sweep) left() bool {
+	select {
+	case <-s.gone:
+		return true
+	default:
+		return false
+	}
+}
+
+func (a *account) end(s *sweep, err error) {
+	a.sweeps = a.sweeps[1:]
+	s.done <- err
+}
+
+// past says whether a time has come; the zero time never does.
+func past(until time.Time) bool { return !until.IsZero() && !time.Now().Before(until) }
