@@ -56,6 +56,8 @@ type Session struct {
 	// Hash covers all that counts as a change. Equal hashes mean equal content
 	// but for collisions; Status and PaymentStatus are to be compared besides.
 	Hash uint64
+	// ScanHash is the hash that Scan gives for the same bytes; 0 if it refuses them.
+	ScanHash uint64
 	// Unreadable names the documented fields whose value made no sense; they
 	// are null in Object and say nothing about the session.
 	Unreadable []string
@@ -120,6 +122,9 @@ func Parse(raw []byte) (Session, error) {
 		s.Created = s.Created.Round(time.Second)
 	}
 	s.seal(members)
+	if g, _, ok := Scan(bytes.TrimSpace(raw)); ok {
+		s.ScanHash = g.Hash
+	}
 	return s, nil
 }
 
