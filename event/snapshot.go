@@ -40,6 +40,7 @@ type Snapshot struct {
 	Mode          string          `json:"mode"`
 	Object        json.RawMessage `json:"object"`
 	Hash          uint64          `json:"hash"`
+	ScanHash      uint64          `json:"scan_hash,omitempty"` // see Tracked
 
 	Revision int            `json:"revision"`
 	Counts   map[string]int `json:"counts"` // events of each type in the session's life, silent ones included
@@ -79,18 +80,27 @@ type Tracked struct {
 	ExpiresAt     time.Time
 	CompleteAt    time.Time
 	LookedAt      time.Time
-	Hash          uint64
+	ScanHash      uint64 // of the bytes of a look that showed exactly what is stored; 0 unknown
 	Status        string
 	PaymentStatus string
 	Watch         Watch
 	Held          bool // every look counts, changed or not
 }
 
+// Shown notes the bytes of the look that led to the snapshot: they stand for
+// what is stored only if they showed exactly that.
+func (s *Snapshot) Shown(look *checkout.Session) {
+	s.ScanHash = 0
+	if s.Hash == look.Hash {
+		s.ScanHash = look.ScanHash
+	}
+}
+
 // Track returns the index row of a snapshot.
 func (s *Snapshot) Track() Tracked {
 	return Tracked{
 		ID: s.ID, Created: s.Created, ExpiresAt: s.ExpiresAt, CompleteAt: s.CompleteAt, LookedAt: s.LookedAt,
-		Hash: s.Hash, Status: s.Status, PaymentStatus: s.PaymentStatus, Watch: s.Watch, Held: len(s.Held) > 0,
+		ScanHash: s.ScanHash, Status: s.Status, PaymentStatus: s.PaymentStatus, Watch: s.Watch, Held: len(s.Held) > 0,
 	}
 }
 

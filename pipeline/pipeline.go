@@ -114,6 +114,7 @@ func (p *Pipeline) stages(page *poller.Batch, look *poller.Look, snapshots map[s
 	if err != nil {
 		return poller.Row{}, err
 	}
+	outcome.Snapshot.Shown(&look.Session)
 	row := poller.Row{Held: outcome.Held, New: outcome.Snapshot.Revision == 0, Changed: len(outcome.Transitions) > 0}
 	row.Silent = row.New && page.Silent(outcome.Snapshot.Created)
 	for _, t := range outcome.Transitions {

@@ -84,7 +84,7 @@ func (a *account) see(e *entry, it *Item, at time.Time) bool {
 }
 
 // unchanged says whether a look shows what is stored and nothing is waiting to
-// be decided by it.
+// be decided by it. Other bytes may still say the same, which decoding tells.
 func (a *account) unchanged(e *entry, it *Item, at time.Time) bool {
 	if e.scanHash == 0 || e.scanHash != it.Hash ||
 		a.index.status(e) != string(it.Status) || a.index.payment(e) != string(it.PaymentStatus) {

@@ -63,7 +63,7 @@ func (x *index) put(row *event.Tracked) *entry {
 		x.sorted = false
 	}
 	e.t = *row
-	e.scanHash = row.Hash
+	e.scanHash = row.ScanHash
 	return e
 }
 

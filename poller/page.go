@@ -37,7 +37,7 @@ func decoded(s *checkout.Session) Item {
 	return Item{
 		Glance: checkout.Glance{
 			ID: []byte(s.ID), Status: []byte(s.Status), PaymentStatus: []byte(s.PaymentStatus),
-			Created: s.Created.Unix(), Hash: s.Hash,
+			Created: s.Created.Unix(), Hash: s.ScanHash,
 		},
 		session: s,
 	}

@@ -176,6 +176,7 @@ func (w *world) Handle(_ context.Context, b poller.Batch) (poller.Handled, error
 			handled.Ignored = append(handled.Ignored, poller.Ignored{ID: s.ID, Err: err})
 			continue
 		}
+		o.Snapshot.Shown(&s)
 		o.Snapshot.Counts = maps.Clone(prev.Counts)
 		if o.Snapshot.Counts == nil {
 			o.Snapshot.Counts = make(map[string]int)

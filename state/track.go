@@ -8,8 +8,12 @@ import (
 	"checkout-notifier/event"
 )
 
-// trackedFormat is the first byte of an index row.
-const trackedFormat = 1
+// The first byte of an index row. Where format 2 has the scan hash, format 1 had
+// a content hash, which says nothing about bytes.
+const (
+	trackedFormat    = 2
+	trackedFormatOld = 1
+)
 
 const flagHeld = 1
 
@@ -24,7 +28,7 @@ func encodeTracked(t event.Tracked) []byte {
 		flags |= flagHeld
 	}
 	row = append(row, trackedFormat, flags)
-	row = binary.BigEndian.AppendUint64(row, t.Hash)
+	row = binary.BigEndian.AppendUint64(row, t.ScanHash)
 	for _, at := range []time.Time{t.Created, t.ExpiresAt, t.CompleteAt, t.LookedAt} {
 		row = binary.AppendVarint(row, at.Unix())
 		row = binary.AppendUvarint(row, uint64(at.Nanosecond()))
@@ -38,10 +42,13 @@ func encodeTracked(t event.Tracked) []byte {
 
 // decodeTracked reads an index row. It shares no memory with it.
 func decodeTracked(id string, row []byte) (event.Tracked, error) {
-	if len(row) < 10 || row[0] != trackedFormat {
+	if len(row) < 10 || row[0] != trackedFormat && row[0] != trackedFormatOld {
 		return event.Tracked{}, errTracked
 	}
-	t := event.Tracked{ID: id, Held: row[1]&flagHeld != 0, Hash: binary.BigEndian.Uint64(row[2:])}
+	t := event.Tracked{ID: id, Held: row[1]&flagHeld != 0}
+	if row[0] == trackedFormat {
+		t.ScanHash = binary.BigEndian.Uint64(row[2:])
+	}
 	rest := row[10:]
 	for _, at := range []*time.Time{&t.Created, &t.ExpiresAt, &t.CompleteAt, &t.LookedAt} {
 		seconds, n := binary.Varint(rest)

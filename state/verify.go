@@ -133,7 +133,11 @@ func (v *verifier) sessions() error {
 		if !bytes.Equal(key, sessionKey(s.Account, s.Created, s.ID)) {
 			v.report("session %s has another's key", s.ID)
 		}
-		v.expect(bucketIndex, indexKey(s.Account, s.ID), encodeTracked(s.Track()), "the row of session %s", s.ID)
+		key, want := indexKey(s.Account, s.ID), encodeTracked(s.Track())
+		if t, err := decodeTracked(s.ID, v.tx.Bucket(bucketIndex).Get(key)); err == nil && bytes.Equal(encodeTracked(t), want) {
+			want = nil // said in an earlier format, perhaps
+		}
+		v.expect(bucketIndex, key, want, "the row of session %s", s.ID)
 		watch := s.Watch
 		if watch.Is(event.Watched) {
 			watch = event.Watched
