@@ -105,15 +105,21 @@ func readChecked(body []byte) (*Page, error) {
 
 // readFlag reads has_more, which was seen as a boolean, as a string, and as null.
 func readFlag(raw json.RawMessage) *bool {
-	var flag bool
-	switch string(bytes.Trim(raw, `"`)) {
-	case "true":
-		flag = true
-	case "false":
-	default:
+	flag, said := scanFlag(raw)
+	if !said {
 		return nil
 	}
 	return &flag
+}
+
+func scanFlag(raw []byte) (flag, said bool) {
+	switch string(bytes.Trim(raw, `"`)) {
+	case "true":
+		return true, true
+	case "false":
+		return false, true
+	}
+	return false, false
 }
 
 // ordered says whether the page runs from newer to older sessions, allowing for

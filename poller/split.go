@@ -1,0 +1,225 @@
+package poller
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+
+	"github.com/cespare/xxhash/v2"
+
+	"checkout-notifier/checkout"
+)
+
+// rawItem is an item of a page that was not decoded. It lives as long as the
+// body of which it is a part.
+type rawItem struct {
+	raw []byte
+	checkout.Glance
+}
+
+// splitPage is a list answer that was not decoded. It is used for one page after
+// the other, so that it allocates nothing once it has seen a large one.
+type splitPage struct {
+	items   []rawItem // in the order of the answer, each id once
+	hasMore bool
+	said    bool    // that there is more or not: otherwise hasMore means nothing
+	ids     []int32 // open addressing by id: the item's place from 1, 0 is free
+}
+
+// split reads a list answer in one pass. It returns false on anything unusual:
+// then p means nothing and readPage must tell what the answer is. The items of
+// p are delimited but not checked: if one turns out to be no JSON, neither is
+// the answer.
+func split(body []byte, p *splitPage) bool {
+	p.items, p.hasMore, p.said = p.items[:0], false, false
+	i := skipBlank(body, 0)
+	if at(body, i) != '{' {
+		return false
+	}
+	seen := 0
+	for {
+		key, value := memberKey(body, skipBlank(body, i+1))
+		if value < 0 {
+			return false
+		}
+		name := memberOf(key)
+		if name < 0 || seen&name != 0 {
+			return false
+		}
+		seen |= name
+		if name == memberData {
+			i = p.splitItems(body, value)
+		} else {
+			i = p.splitMember(name, body, value)
+		}
+		if i < 0 {
+			return false
+		}
+		switch i = skipBlank(body, i); at(body, i) {
+		case ',':
+		case '}':
+			return seen&memberData != 0 && skipBlank(body, i+1) == len(body) && !p.repeats()
+		default:
+			return false
+		}
+	}
+}
+
+// The members of an envelope that matter. One that stands there twice is
+// ambiguous.
+const (
+	memberObject = 1 << iota
+	memberHasMore
+	memberData
+)
+
+// memberOf returns which member a key names, 0 for one that does not matter and
+// -1 for one that encoding/json might take for one that does, or an error.
+func memberOf(key []byte) int {
+	switch string(key) {
+	case "object":
+		return memberObject
+	case "has_more":
+		return memberHasMore
+	case "data":
+		return memberData
+	}
+	for _, name := range [...]string{"object", "has_more", "data", "error"} {
+		if strings.EqualFold(string(key), name) {
+			return -1
+		}
+	}
+	return 0
+}
+
+// memberKey reads a key and the colon behind it and returns the place of the
+// value, -1 if there is no plain key.
+func memberKey(body []byte, i int) (key []byte, value int) {
+	if at(body, i) != '"' {
+		return nil, -1
+	}
+	i++
+	end := i
+	for at(body, end) >= ' ' && body[end] != '"' && body[end] != '\\' {
+		end++
+	}
+	if at(body, end) != '"' {
+		return nil, -1
+	}
+	colon := skipBlank(body, end+1)
+	if at(body, colon) != ':' {
+		return nil, -1
+	}
+	return body[i:end], skipBlank(body, colon+1)
+}
+
+// splitItems reads the array of items at i and returns the place behind it.
+func (p *splitPage) splitItems(body []byte, i int) int {
+	if at(body, i) != '[' {
+		return -1
+	}
+	if i = skipBlank(body, i+1); at(body, i) == ']' {
+		return i + 1
+	}
+	for {
+		if i >= len(body) {
+			return -1
+		}
+		g, n, ok := checkout.Scan(body[i:])
+		if !ok {
+			return -1
+		}
+		p.items = append(p.items, rawItem{raw: body[i : i+n : i+n], Glance: g})
+		switch i = skipBlank(body, i+n); at(body, i) {
+		case ',':
+			i = skipBlank(body, i+1)
+		case ']':
+			return i + 1
+		default:
+			return -1
+		}
+	}
+}
+
+// splitMember reads any other value at i and returns the place behind it.
+func (p *splitPage) splitMember(name int, body []byte, i int) int {
+	end := memberEnd(body, i)
+	if end < 0 || !json.Valid(body[i:end]) {
+		return -1
+	}
+	value := bytes.TrimRight(body[i:end], " \t\r\n")
+	switch name {
+	case memberObject:
+		if string(value) != `"list"` {
+			return -1
+		}
+	case memberHasMore:
+		p.hasMore, p.said = scanFlag(value)
+	}
+	return end
+}
+
+// memberEnd returns the place of the comma or brace behind a value.
+func memberEnd(body []byte, i int) int {
+	depth := 0
+	for ; i < len(body); i++ {
+		switch body[i] {
+		case '"':
+			for i++; i < len(body) && body[i] != '"'; i++ {
+				if body[i] == '\\' {
+					i++
+				}
+			}
+		case '{', '[':
+			depth++
+		case ',':
+			if depth == 0 {
+				return i
+			}
+		case '}', ']':
+			if depth == 0 {
+				return i
+			}
+			depth--
+		}
+	}
+	return -1
+}
+
+// repeats says whether an id stands on the page twice.
+func (p *splitPage) repeats() bool {
+	size := 64
+	for size < 2*len(p.items) {
+		size *= 2
+	}
+	if size > len(p.ids) {
+		p.ids = make([]int32, size)
+	}
+	ids := p.ids[:size]
+	clear(ids)
+	for n := range p.items {
+		slot := int(xxhash.Sum64(p.items[n].ID)) & (size - 1)
+		for ; ids[slot] != 0; slot = (slot + 1) & (size - 1) {
+			if bytes.Equal(p.items[ids[slot]-1].ID, p.items[n].ID) {
+				return true
+			}
+		}
+		ids[slot] = int32(n + 1)
+	}
+	return false
+}
+
+// at returns the byte at a place, 0 behind the end: no valid JSON has one.
+func at(body []byte, i int) byte {
+	if i >= len(body) {
+		return 0
+	}
+	return body[i]
+}
+
+func skipBlank(body []byte, i int) int {
+	for i < len(body) && (body[i] == ' ' || body[i] == '\n' || body[i] == '\t' || body[i] == '\r') {
+		i++
+	}
+	return i
+}
