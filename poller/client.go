@@ -118,12 +118,15 @@ type Answer struct {
 
 // List asks for a page.
 func (c *Client) List(ctx context.Context, q Query) (*Page, error) {
-	body, answer, err := c.get(ctx, listPath, c.listParams(q))
+	memory := pageMemories.Get().(*pageMemory)
+	answer, err := c.get(ctx, listPath, c.listParams(q), &memory.body)
 	if err != nil {
+		pageMemories.Put(memory)
 		return nil, err
 	}
-	page, err := readChecked(body)
+	page, err := readPage(memory)
 	if err != nil {
+		pageMemories.Put(memory)
 		return nil, &Error{Kind: KindNonsense, Status: http.StatusOK, Message: err.Error()}
 	}
 	page.Answer = answer
@@ -132,11 +135,12 @@ func (c *Client) List(ctx context.Context, q Query) (*Page, error) {
 
 // Get asks for one session. ErrNotFound means that the API does not know it.
 func (c *Client) Get(ctx context.Context, id string) (checkout.Session, Answer, error) {
-	body, answer, err := c.get(ctx, sessionPath+url.PathEscape(id), nil)
+	var body bytes.Buffer
+	answer, err := c.get(ctx, sessionPath+url.PathEscape(id), nil, &body)
 	if err != nil {
 		return checkout.Session{}, answer, err
 	}
-	s, err := checkout.Parse(body)
+	s, err := checkout.Parse(body.Bytes())
 	if err != nil {
 		return checkout.Session{}, answer, &Error{Kind: KindNonsense, Status: http.StatusOK, Message: err.Error()}
 	}
@@ -190,33 +194,37 @@ func queryString(params map[string]any) string {
 	return values.Encode()
 }
 
-// get asks and returns the body of a 200; every other outcome is an *Error.
-func (c *Client) get(ctx context.Context, path string, params map[string]any) ([]byte, Answer, error) {
+// get asks and reads the body of a 200; every other outcome is an *Error.
+func (c *Client) get(ctx context.Context, path string, params map[string]any, body *bytes.Buffer) (Answer, error) {
+	body.Reset()
 	answer := Answer{Sent: time.Now()}
 	req, err := c.request(ctx, path, params)
 	if err != nil {
-		return nil, answer, err
+		return answer, err
 	}
 	resp, err := c.http.Do(req)
 	answer.Received = time.Now()
 	if err != nil {
-		return nil, answer, networkError(ctx, err)
+		return answer, networkError(ctx, err)
 	}
 	defer resp.Body.Close()
 	if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
 		answer.Date = date
 	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	if n := resp.ContentLength; n > 0 && n <= maxAnswer {
+		body.Grow(int(n) + bytes.MinRead) // the end is read without growing
+	}
+	_, err = body.ReadFrom(io.LimitReader(resp.Body, maxAnswer+1))
 	answer.Received = time.Now()
 	switch {
 	case resp.StatusCode != http.StatusOK:
-		return nil, answer, statusError(resp, body)
+		return answer, statusError(resp, body.Bytes())
 	case err != nil:
-		return nil, answer, networkError(ctx, fmt.Errorf("the answer was cut off: %w", err))
-	case len(body) > maxAnswer:
-		return nil, answer, &Error{Kind: KindNonsense, Status: resp.StatusCode, Message: "the answer is larger than 32 MiB"}
+		return answer, networkError(ctx, fmt.Errorf("the answer was cut off: %w", err))
+	case body.Len() > maxAnswer:
+		return answer, &Error{Kind: KindNonsense, Status: resp.StatusCode, Message: "the answer is larger than 32 MiB"}
 	}
-	return body, answer, nil
+	return answer, nil
 }
 
 func (c *Client) request(ctx context.Context, path string, params map[string]any) (*http.Request, error) {

@@ -187,7 +187,7 @@ func (a *account) decodeChanged(page *Page) (*Page, error) {
 			if err != nil {
 				return nil, &Error{Kind: KindNonsense, Status: http.StatusOK, Message: err.Error()}
 			}
-			checked.Answer = page.Answer
+			checked.Answer, checked.memory = page.Answer, page.memory
 			return checked, nil
 		}
 	}

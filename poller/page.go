@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync"
 	"time"
 
 	"checkout-notifier/checkout"
@@ -54,13 +55,51 @@ type Page struct {
 
 	body    []byte
 	checked bool // read by the checked decoder
+	memory  *pageMemory
 }
 
-// release gives the bytes back; the items must not be used any more.
-func (p *Page) release() {}
+// pageMemory is what a page lives in, for one page after the other.
+type pageMemory struct {
+	body  bytes.Buffer
+	split splitPage
+}
+
+var pageMemories = sync.Pool{New: func() any { return new(pageMemory) }}
+
+// release gives the page's memory back; its items must not be used any more.
+func (p *Page) release() {
+	if p.memory != nil {
+		p.Items, p.body = nil, nil
+		pageMemories.Put(p.memory)
+		p.memory = nil
+	}
+}
 
 func (p *Page) first() *Item { return &p.Items[0] }
 func (p *Page) last() *Item  { return &p.Items[len(p.Items)-1] }
+
+var flags = [2]bool{false, true}
+
+// readPage reads the list answer in the memory, in one pass if it is an ordinary
+// one. The page owns the memory from then on.
+func readPage(memory *pageMemory) (*Page, error) {
+	body := memory.body.Bytes()
+	if !split(body, &memory.split) {
+		page, err := readChecked(body)
+		if err == nil {
+			page.memory = memory
+		}
+		return page, err
+	}
+	page := &Page{Items: memory.split.items, Total: len(memory.split.items), body: body, memory: memory}
+	if memory.split.said {
+		page.HasMore = &flags[0]
+		if memory.split.hasMore {
+			page.HasMore = &flags[1]
+		}
+	}
+	return page, nil
+}
 
 // envelope is a list answer. Members that the API leaves out or sets to null
 // stay nil.

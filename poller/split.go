@@ -10,24 +10,17 @@ import (
 	"checkout-notifier/checkout"
 )
 
-// rawItem is an item of a page that was not decoded. It lives as long as the
-// body of which it is a part.
-type rawItem struct {
-	raw []byte
-	checkout.Glance
-}
-
 // splitPage is a list answer that was not decoded. It is used for one page after
 // the other, so that it allocates nothing once it has seen a large one.
 type splitPage struct {
-	items   []rawItem // in the order of the answer, each id once
+	items   []Item // in the order of the answer, each id once
 	hasMore bool
 	said    bool    // that there is more or not: otherwise hasMore means nothing
 	ids     []int32 // open addressing by id: the item's place from 1, 0 is free
 }
 
 // split reads a list answer in one pass. It returns false on anything unusual:
-// then p means nothing and readPage must tell what the answer is. The items of
+// then p means nothing and readChecked must tell what the answer is. The items of
 // p are delimited but not checked: if one turns out to be no JSON, neither is
 // the answer.
 func split(body []byte, p *splitPage) bool {
@@ -129,7 +122,7 @@ func (p *splitPage) splitItems(body []byte, i int) int {
 		if !ok {
 			return -1
 		}
-		p.items = append(p.items, rawItem{raw: body[i : i+n : i+n], Glance: g})
+		p.items = append(p.items, Item{raw: body[i : i+n : i+n], Glance: g})
 		switch i = skipBlank(body, i+n); at(body, i) {
 		case ',':
 			i = skipBlank(body, i+1)

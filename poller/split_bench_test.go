@@ -151,7 +151,7 @@ func BenchmarkSplit(b *testing.B) {
 		}
 	}
 	checked := func(body []byte) {
-		if _, err := readPage(body); err != nil {
+		if _, err := readChecked(body); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -159,7 +159,7 @@ func BenchmarkSplit(b *testing.B) {
 	b.Run("split", func(b *testing.B) { measure(b, limit, func(body []byte) { split(body, &p) }, body) })
 	b.Run("split-and-compare", func(b *testing.B) { measure(b, limit, compare, body) })
 	b.Run("rotating-url", func(b *testing.B) { measure(b, limit, compare, body, rotated) })
-	b.Run("readPage", func(b *testing.B) { measure(b, limit, checked, body) })
+	b.Run("readChecked", func(b *testing.B) { measure(b, limit, checked, body) })
 }
 
 func measure(b *testing.B, limit, way func([]byte), bodies ...[]byte) {

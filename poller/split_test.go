@@ -17,7 +17,7 @@ import (
 )
 
 // checkSplit holds split to what it promises for any bytes: where it takes a
-// page, readPage reads the same, or Parse refuses one of the items.
+// page, readChecked reads the same, or Parse refuses one of the items.
 func checkSplit(t interface {
 	Helper()
 	Fatalf(string, ...any)
@@ -35,21 +35,21 @@ func checkSplit(t interface {
 			return true
 		}
 	}
-	page, err := readPage(body)
+	page, err := readChecked(body)
 	if err != nil {
-		t.Fatalf("split takes a page that readPage does not: %v\n%s", err, body)
+		t.Fatalf("split takes a page that readChecked does not: %v\n%s", err, body)
 	}
-	if len(page.Bad) > 0 || page.Repeated > 0 || page.Items != len(p.items) || len(page.Sessions) != len(p.items) {
-		t.Fatalf("split: %d items, readPage: %d, bad %v, %d repeated\n%s", len(p.items), page.Items, page.Bad, page.Repeated, body)
+	if len(page.Bad) > 0 || page.Repeated > 0 || page.Total != len(p.items) || len(page.Items) != len(p.items) {
+		t.Fatalf("split: %d items, readChecked: %d, bad %v, %d repeated\n%s", len(p.items), page.Total, page.Bad, page.Repeated, body)
 	}
 	if said := page.HasMore != nil; said != p.said || said && *page.HasMore != p.hasMore {
-		t.Fatalf("split: has_more %t, said %t, readPage otherwise\n%s", p.hasMore, p.said, body)
+		t.Fatalf("split: has_more %t, said %t, readChecked otherwise\n%s", p.hasMore, p.said, body)
 	}
 	for i, g := range p.items {
-		s := page.Sessions[i]
+		s := page.Items[i].session
 		if s.ID != string(g.ID) || s.Status != string(g.Status) || s.PaymentStatus != string(g.PaymentStatus) ||
 			s.Created.Unix() != g.Created || s.ScanHash != g.Hash {
-			t.Fatalf("item %d\nsplit: %s %q %q %d %d\nreadPage: %+v", i+1, g.ID, g.Status, g.PaymentStatus, g.Created, g.Hash, s)
+			t.Fatalf("item %d\nsplit: %s %q %q %d %d\nreadChecked: %+v", i+1, g.ID, g.Status, g.PaymentStatus, g.Created, g.Hash, s)
 		}
 	}
 	return true
