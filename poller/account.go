@@ -120,12 +120,12 @@ func (a *account) load(ctx context.Context) error {
 	if !known {
 		stored = event.Account{Name: a.cfg.Name, Host: a.host(), Mode: a.mode()}
 	}
-	rows, err := a.tracker.Tracked(ctx, a.cfg.Name)
+	err = a.tracker.Tracked(ctx, a.cfg.Name, func(row *event.Tracked) error {
+		a.index.put(row)
+		return nil
+	})
 	if err != nil {
 		return fmt.Errorf("reading the sessions of account %s: %w", a.cfg.Name, err)
-	}
-	for i := range rows {
-		a.index.put(&rows[i])
 	}
 	a.state, a.saved, a.loaded = stored, stored, true
 	a.publish(time.Time{})

@@ -124,7 +124,7 @@ func (r *revisit) work() {
 func (a *account) lookAt(ctx context.Context, e *entry) error {
 	e.setTried(a.clock.now())
 	p := patience{tries: min(a.tries, triesPerRequestOnce)} // there is another way
-	page, err := a.page(ctx, p, Query{StartingAfter: a.newerNeighbour(e), Limit: a.cfg.Poll.Tuning.PageSize}, nil)
+	page, err := a.page(ctx, p, Query{StartingAfter: a.index.newerNeighbour(e), Limit: a.cfg.Poll.Tuning.PageSize}, nil)
 	switch {
 	case err == nil:
 		err := a.handle(ctx, page, nil)
@@ -139,17 +139,6 @@ func (a *account) lookAt(ctx context.Context, e *entry) error {
 		return nil
 	}
 	return a.lookByID(ctx, e)
-}
-
-// newerNeighbour returns the id after which a list shows the session, "" if it
-// is the newest known.
-func (a *account) newerNeighbour(of *entry) string {
-	for i := a.index.position(of) + 1; i < a.index.len(); i++ {
-		if e := a.index.at(i); shown(e) {
-			return a.index.id(e)
-		}
-	}
-	return ""
 }
 
 func (a *account) lookByID(ctx context.Context, e *entry) error {

@@ -78,7 +78,7 @@ func (a *account) see(e *entry, it *Item, at time.Time) bool {
 		return false
 	}
 	if a.ending(e, at) {
-		e.setEnding()
+		e.setEnding(true)
 	}
 	return true
 }

@@ -2,81 +2,147 @@ package poller
 
 import (
 	"cmp"
-	"slices"
+	"hash/maphash"
+	"math/rand/v2"
 	"strings"
 	"time"
 
 	"checkout-notifier/event"
 )
 
-// entry is a session that the account knows, with what this process knows of it
-// besides what is stored.
-type entry struct {
-	t      event.Tracked
-	tried  time.Time
-	ending bool
-
-	scanHash uint64
-	pass     uint32 // the last pass that was shown it
-	misses   uint8  // passes in a row in which the API said that it does not exist
-}
-
-func (e *entry) created() time.Time                         { return e.t.Created }
-func (e *entry) expiry() time.Time                          { return e.t.Expiry() }
-func (e *entry) lookedAt() time.Time                        { return e.t.LookedAt }
-func (e *entry) triedAt() time.Time                         { return e.tried }
-func (e *entry) watch() event.Watch                         { return e.t.Watch }
-func (e *entry) isHeld() bool                               { return e.t.Held }
-func (e *entry) isEnding() bool                             { return e.ending }
-func (e *entry) setLooked(t time.Time)                      { e.t.LookedAt = t }
-func (e *entry) setTried(t time.Time)                       { e.tried = t }
-func (e *entry) setEnding()                                 { e.ending = true }
-func (e *entry) setWatch(w event.Watch)                     { e.t.Watch = w }
-func (e *entry) giveUpAt(unpaidFor time.Duration) time.Time { return e.t.GiveUpAt(unpaidFor) }
-
 // index is what an account knows, by id and in the order of the list. It may
 // have forgotten settled sessions: what it does not know is looked up in the
-// store before it counts as new.
+// store before it counts as new. It is used under its owner's lock. An *entry
+// stays where it is until forget drops it.
 type index struct {
-	byID   map[string]*entry
-	oldest []*entry // by created and id, once sorted
-	sorted bool
+	slabs  slabs
+	table  table
+	order  []uint32 // slots by age
+	tail   []uint32 // slots that at, position, search and forget sort in first
+	ids    ids
+	words  words
+	seed   maphash.Seed
+	salt   [2]uint64
+	length int
 }
 
-func newIndex() *index { return &index{byID: make(map[string]*entry), sorted: true} }
+func newIndex() *index {
+	x := &index{words: newWords(), seed: maphash.MakeSeed(), salt: [2]uint64{rand.Uint64(), rand.Uint64()}}
+	x.table.hash = func(slot uint32) uint64 { return x.hash(x.slabs.entry(slot)) }
+	return x
+}
 
-func (x *index) len() int                { return len(x.oldest) }
-func (x *index) get(id string) *entry    { return x.byID[id] }
-func (x *index) find(id []byte) *entry   { return x.byID[string(id)] }
-func (x *index) id(e *entry) string      { return e.t.ID }
-func (x *index) status(e *entry) string  { return e.t.Status }
-func (x *index) payment(e *entry) string { return e.t.PaymentStatus }
-func (x *index) at(i int) *entry         { return x.byAge()[i] }
+func (x *index) len() int { return x.length }
 
-// put inserts or updates a row and returns its entry.
-func (x *index) put(row *event.Tracked) *entry {
-	e := x.byID[row.ID]
-	if e == nil {
-		e = &entry{}
-		x.byID[row.ID] = e
-		x.oldest = append(x.oldest, e)
-		x.sorted = false
+// get returns a session's entry, nil if it is not known.
+func (x *index) get(id string) *entry { return lookUp(x, keyOf(x, id), id) }
+
+// find is get for an id in a buffer.
+func (x *index) find(id []byte) *entry { return lookUp(x, keyOf(x, id), id) }
+
+func lookUp[T text](x *index, k key, id T) *entry {
+	if k.prefix == newPrefix {
+		return nil
 	}
-	e.t = *row
+	p := x.table.probe(k.hash)
+	for slot, ok := p.next(); ok; slot, ok = p.next() {
+		e := x.slabs.entry(slot)
+		if e.prefix != k.prefix {
+			continue
+		}
+		if (k.prefix == aside && x.ids.aside[e.number] == string(id)) || (k.prefix != aside && e.number == k.number) {
+			return e
+		}
+	}
+	return nil
+}
+
+// put inserts a row or updates what is stored of it. What this process alone
+// knows of the session stays. The row is not kept.
+func (x *index) put(row *event.Tracked) *entry {
+	k := keyOf(x, row.ID)
+	e := lookUp(x, k, row.ID)
+	born := floorSecond(row.Created)
+	if e == nil {
+		e = x.insert(k, row.ID, born)
+	} else if e.born != born {
+		x.reorder(e, born)
+	}
 	e.scanHash = row.ScanHash
+	e.expires = ceilSecond(row.Expiry())
+	e.giveUp = ceilSecond(row.GiveUpAt(0))
+	e.statusWord, e.paymentWord = x.words.add(row.Status), x.words.add(row.PaymentStatus)
+	e.setFlag(flagHeld, row.Held)
+	e.setWatch(row.Watch)
+	e.setLooked(row.LookedAt)
 	return e
 }
 
-// byAge sorts the entries if need be and returns them, oldest first.
-func (x *index) byAge() []*entry {
-	if !x.sorted {
-		slices.SortFunc(x.oldest, func(a, b *entry) int {
-			return compareAge(a.t.Created, a.t.ID, b.t.Created, b.t.ID)
-		})
-		x.sorted = true
+func (x *index) insert(k key, id string, born uint32) *entry {
+	switch k.prefix {
+	case newPrefix:
+		k.prefix = x.ids.addPrefix(id[:k.head])
+		k.hash = x.mix(k.prefix, k.number)
+	case aside:
+		k.number = x.ids.keep(id)
 	}
-	return x.oldest
+	slot, e := x.slabs.take()
+	*e = entry{prefix: k.prefix, number: k.number, born: born}
+	x.table.insert(k.hash, slot)
+	x.tail = append(x.tail, slot)
+	x.length++
+	return e
 }
+
+// search returns the first position of a session that was created at t or later.
+func (x *index) search(t time.Time) int {
+	x.settle()
+	return x.firstBorn(wholeSecond(t))
+}
+
+// forget drops sessions that were created in a second before that of a time and
+// are not watched, so that memory is bounded by what the windows reach.
+func (x *index) forget(before time.Time) {
+	x.settle()
+	border := x.firstBorn(before.Unix())
+	kept := 0
+	for _, slot := range x.order[:border] {
+		if e := x.slabs.entry(slot); e.isWatched() {
+			x.order[kept] = slot
+			kept++
+		} else {
+			x.drop(slot, e)
+		}
+	}
+	if kept == border {
+		return
+	}
+	x.order = x.order[:kept+copy(x.order[kept:], x.order[border:])]
+	x.shrink()
+}
+
+func (x *index) drop(slot uint32, e *entry) {
+	x.table.remove(x.hash(e), slot)
+	if e.prefix == aside {
+		x.ids.release(e.number)
+	}
+	x.slabs.release(slot)
+	x.length--
+}
+
+// shrink lets go of memory that a much longer index needed.
+func (x *index) shrink() {
+	if cap(x.order) > 2*len(x.order)+slabSize {
+		x.order = append(make([]uint32, 0, len(x.order)), x.order...)
+		x.table.shrink()
+	}
+}
+
+// status returns the status that is stored, payment the payment status. Beyond
+// maxWords different ones the rest read as a word that no answer contains: such
+// a session always looks changed, which is dearer and never wrong.
+func (x *index) status(e *entry) string  { return x.words.list[e.statusWord] }
+func (x *index) payment(e *entry) string { return x.words.list[e.paymentWord] }
 
 // compareAge is the order of the list: by creation time, ties by the number in
 // the id, which is longer or greater for the later session.
@@ -90,36 +156,13 @@ func compareAge(created time.Time, id string, otherCreated time.Time, otherID st
 	return strings.Compare(id, otherID)
 }
 
-// position is the entry's place in the order of age.
-func (x *index) position(e *entry) int {
-	at, _ := slices.BinarySearchFunc(x.byAge(), e, func(a, b *entry) int {
-		return compareAge(a.t.Created, a.t.ID, b.t.Created, b.t.ID)
-	})
-	return at
-}
-
-// search returns the place of the first entry created at t or later.
-func (x *index) search(t time.Time) int {
-	at, _ := slices.BinarySearchFunc(x.byAge(), t, func(e *entry, t time.Time) int { return e.t.Created.Compare(t) })
-	return at
-}
-
-// forget drops settled entries that were created before a time, so that memory
-// is bounded by what the windows reach.
-func (x *index) forget(before time.Time) {
-	all := x.byAge()
-	border := x.search(before)
-	if border == 0 {
-		return
-	}
-	kept := all[:0]
-	for i, e := range all {
-		if i < border && !e.t.Watch.Is(event.Watched) {
-			delete(x.byID, e.t.ID)
-			continue
+// newerNeighbour returns the id after which a list shows the session, "" if it
+// is the newest known.
+func (x *index) newerNeighbour(of *entry) string {
+	for i := x.position(of) + 1; i < x.len(); i++ {
+		if e := x.at(i); shown(e) {
+			return x.id(e)
 		}
-		kept = append(kept, e)
 	}
-	clear(all[len(kept):])
-	x.oldest = kept
+	return ""
 }

@@ -26,7 +26,9 @@ import (
 type Tracker interface {
 	Account(ctx context.Context, name string) (event.Account, bool, error)
 	SaveAccount(ctx context.Context, account event.Account) error
-	Tracked(ctx context.Context, account string) ([]event.Tracked, error)
+	// Tracked calls each with every session of an account, in no order that
+	// matters. The row is valid during the call only.
+	Tracked(ctx context.Context, account string, each func(*event.Tracked) error) error
 }
 
 // Handler takes a batch of looks through the stages and commits what follows

@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"checkout-notifier/checkout"
-	"checkout-notifier/event"
 )
 
 const (
@@ -104,7 +103,7 @@ func (a *account) due(now time.Time, asked map[*entry]bool) []*entry {
 	var due []*entry
 	for i := a.index.len() - 1; i >= 0; i-- {
 		e := a.index.at(i)
-		if !watched(e) || e.pass == a.now.number || asked[e] {
+		if !e.isWatched() || e.pass == a.now.number || asked[e] {
 			continue
 		}
 		last := a.lastLook(e)
@@ -115,8 +114,6 @@ func (a *account) due(now time.Time, asked map[*entry]bool) []*entry {
 	}
 	return due
 }
-
-func watched(e *entry) bool { return e.watch().Is(event.Watched) }
 
 // backoff returns how long to wait after the n-th failure in a row (from 1).
 func backoff(e *Error, n int, jitter float64) time.Duration {

@@ -77,7 +77,7 @@ func (a *account) publish(until time.Time) {
 	var next time.Time
 	for i := range tracked {
 		e := a.index.at(i)
-		if !watched(e) {
+		if !e.isWatched() {
 			continue
 		}
 		watching++

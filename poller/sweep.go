@@ -48,7 +48,7 @@ func (s *sweep) drifted(row *Row, x *index) bool {
 		return row.Created.Before(s.until)
 	}
 	e := x.get(row.ID)
-	return e != nil && !watched(e) && (x.status(e) != row.Status || x.payment(e) != row.PaymentStatus)
+	return e != nil && !e.isWatched() && (x.status(e) != row.Status || x.payment(e) != row.PaymentStatus)
 }
 
 // mostFound bounds a dry run's report.

@@ -134,15 +134,17 @@ func (w *world) SaveAccount(_ context.Context, a event.Account) error {
 	return nil
 }
 
-func (w *world) Tracked(context.Context, string) ([]event.Tracked, error) {
+func (w *world) Tracked(_ context.Context, _ string, each func(*event.Tracked) error) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	var rows []event.Tracked
 	for _, id := range slices.Sorted(maps.Keys(w.snapshots)) {
 		s := w.snapshots[id]
-		rows = append(rows, s.Track())
+		row := s.Track()
+		if err := each(&row); err != nil {
+			return err
+		}
 	}
-	return rows, nil
+	return nil
 }
 
 // Handle does what the pipeline does, without ids and rules.

@@ -87,7 +87,7 @@ func TestCommitReplacesASession(t *testing.T) {
 	}
 }
 
-func TestIndexReadsTheRowsOfOneAccount(t *testing.T) {
+func TestTrackedReadsTheRowsOfOneAccount(t *testing.T) {
 	s := newStore(t)
 	tx := page("a", 4500, start)
 	tx.Snapshots[17].Watch = "" // an early version's
@@ -97,30 +97,43 @@ func TestIndexReadsTheRowsOfOneAccount(t *testing.T) {
 	commit(t, s, &event.Tx{Account: "main2", Snapshots: []event.Snapshot{other}})
 
 	i := 0
-	for row, err := range s.Index(t.Context(), "main") {
-		if err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(tx.Snapshots[i].Track(), row); diff != "" {
-			t.Fatalf("row %d (-want +got):\n%s", i, diff)
-		}
-		if i == 100 { // a caller may write while it reads
-			commit(t, s, &event.Tx{Account: "main", Snapshots: tx.Snapshots[:1]})
+	err := s.Tracked(t.Context(), "main", func(row *event.Tracked) error {
+		if diff := cmp.Diff(tx.Snapshots[i].Track(), *row); diff != "" {
+			t.Errorf("row %d (-want +got):\n%s", i, diff)
 		}
 		i++
+		return nil
+	})
+	if err != nil || i != 4500 {
+		t.Errorf("%d rows, %v", i, err)
 	}
-	if i != 4500 {
-		t.Errorf("%d rows", i)
-	}
-	for range s.Index(t.Context(), "main") {
-		break
-	}
-	cancelled, cancel := context.WithCancel(t.Context())
-	cancel()
-	for _, err := range s.Index(cancelled, "main") {
-		if !errors.Is(err, context.Canceled) {
-			t.Errorf("cancelled: %v", err)
+	n := 0
+	enough := errors.New("enough")
+	err = s.Tracked(t.Context(), "main", func(*event.Tracked) error {
+		if n++; n == 3 {
+			return enough
 		}
+		return nil
+	})
+	if !errors.Is(err, enough) || n != 3 {
+		t.Errorf("stopped after %d rows by %v", n, err)
+	}
+	for _, after := range []int{0, 1500} {
+		n = 0
+		ctx, cancel := context.WithCancel(t.Context())
+		stop := func(*event.Tracked) error {
+			if n++; n == after {
+				cancel()
+			}
+			return nil
+		}
+		if after == 0 {
+			cancel()
+		}
+		if err := s.Tracked(ctx, "main", stop); !errors.Is(err, context.Canceled) || n > after+1000 {
+			t.Errorf("cancelled after %d rows: %d rows, %v", after, n, err)
+		}
+		cancel()
 	}
 }
 

@@ -76,10 +76,14 @@ func TestRowsOfFormat1AreRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for got, err := range s.Index(ctx, "main") {
-		if diff := cmp.Diff(snapshot.Track(), got); diff != "" || err != nil {
-			t.Errorf("%v (-want +got):\n%s", err, diff)
+	err = s.Tracked(ctx, "main", func(got *event.Tracked) error {
+		if diff := cmp.Diff(snapshot.Track(), *got); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
 		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
 	}
 	if err := s.Verify(ctx); err != nil {
 		t.Error(err)

@@ -215,11 +215,12 @@ func TestPruneProperty(t *testing.T) {
 func checkPrunedSessions(t *rapid.T, s *state.Store, all []event.Snapshot, policy state.PrunePolicy) {
 	ctx := context.Background()
 	left := make(map[string]bool)
-	for row, err := range s.Index(ctx, "main") {
-		if err != nil {
-			t.Fatal(err)
-		}
+	err := s.Tracked(ctx, "main", func(row *event.Tracked) error {
 		left[row.ID] = true
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 	account, _, err := s.Account(ctx, "main")
 	if err != nil {

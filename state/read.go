@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"iter"
 
 	bolt "go.etcd.io/bbolt"
 
@@ -72,51 +71,30 @@ func putAccount(b *batch, account *event.Account) error {
 	return b.put(bucketAccounts, []byte(account.Name), row)
 }
 
-// indexPage is how many rows Index reads in one transaction.
-const indexPage = 2000
+// rowsPerCheck is how many rows Tracked reads before it looks at its context.
+const rowsPerCheck = 1000
 
-// Index yields the index rows of an account by id, without reading snapshots.
-// No transaction is open while the caller works on a row, so that it may call
-// any method; a row that changes meanwhile is seen in its old or its new form.
-func (s *Store) Index(ctx context.Context, account string) iter.Seq2[event.Tracked, error] {
-	return func(yield func(event.Tracked, error) bool) {
-		prefix := appendText(nil, account)
-		from := prefix
-		for from != nil {
-			var rows []event.Tracked
-			err := s.view(ctx, "reading the index of account "+account, func(tx *bolt.Tx) error {
-				var err error
-				rows, from, err = indexRows(tx, prefix, from)
-				return err
-			})
-			if err != nil {
-				yield(event.Tracked{}, err)
-				return
+// Tracked calls each with the index rows of an account, by id, without reading
+// snapshots. The row is valid during the call only, its strings may be kept. All
+// is read in one transaction, for which a writer may have to wait: each must be
+// quick and call no method of the store. Its error ends the reading.
+func (s *Store) Tracked(ctx context.Context, account string, each func(*event.Tracked) error) error {
+	prefix := appendText(nil, account)
+	return s.view(ctx, "reading the index of account "+account, func(tx *bolt.Tx) error {
+		d := trackedDecoder{known: make(map[string]string)}
+		var row event.Tracked
+		n := 0
+		return eachKey(tx.Bucket(bucketIndex), prefix, func(key, value []byte) (bool, error) {
+			if n++; n%rowsPerCheck == 0 && ctx.Err() != nil {
+				return false, ctx.Err()
 			}
-			for _, row := range rows {
-				if !yield(row, nil) {
-					return
-				}
+			id := string(key[len(prefix):])
+			if err := d.decode(&row, id, value); err != nil {
+				return false, inconsistent(tx.DB().Path(), "index row of session %s: %v", id, err)
 			}
-		}
-	}
-}
-
-// indexRows reads one page and returns where the next one begins, nil at the end.
-func indexRows(tx *bolt.Tx, prefix, from []byte) (rows []event.Tracked, next []byte, err error) {
-	c := tx.Bucket(bucketIndex).Cursor()
-	for key, row := c.Seek(from); bytes.HasPrefix(key, prefix); key, row = c.Next() {
-		if len(rows) == indexPage {
-			return rows, bytes.Clone(key), nil
-		}
-		id := string(key[len(prefix):])
-		t, err := decodeTracked(id, row)
-		if err != nil {
-			return nil, nil, inconsistent(tx.DB().Path(), "index row of session %s: %v", id, err)
-		}
-		rows = append(rows, t)
-	}
-	return rows, nil, nil
+			return true, each(&row)
+		})
+	})
 }
 
 // Snapshots returns the snapshots of some sessions, by id; unknown ones are

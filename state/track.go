@@ -42,10 +42,38 @@ func encodeTracked(t event.Tracked) []byte {
 
 // decodeTracked reads an index row. It shares no memory with it.
 func decodeTracked(id string, row []byte) (event.Tracked, error) {
-	if len(row) < 10 || row[0] != trackedFormat && row[0] != trackedFormatOld {
-		return event.Tracked{}, errTracked
+	var t event.Tracked
+	var d trackedDecoder
+	if err := d.decode(&t, id, row); err != nil {
+		return event.Tracked{}, err
 	}
-	t := event.Tracked{ID: id, Held: row[1]&flagHeld != 0}
+	return t, nil
+}
+
+// trackedDecoder reads many index rows. With a map it makes each text, of which
+// there are a handful, once.
+type trackedDecoder struct{ known map[string]string }
+
+// maxKnown bounds the texts that a decoder remembers.
+const maxKnown = 1000
+
+func (d *trackedDecoder) text(raw []byte) string {
+	if text, ok := d.known[string(raw)]; ok {
+		return text
+	}
+	text := string(raw)
+	if d.known != nil && len(d.known) < maxKnown {
+		d.known[text] = text
+	}
+	return text
+}
+
+// decode overwrites a row, with nonsense if it returns an error.
+func (d *trackedDecoder) decode(t *event.Tracked, id string, row []byte) error {
+	if len(row) < 10 || (row[0] != trackedFormat && row[0] != trackedFormatOld) {
+		return errTracked
+	}
+	*t = event.Tracked{ID: id, Held: row[1]&flagHeld != 0}
 	if row[0] == trackedFormat {
 		t.ScanHash = binary.BigEndian.Uint64(row[2:])
 	}
@@ -53,11 +81,11 @@ func decodeTracked(id string, row []byte) (event.Tracked, error) {
 	for _, at := range []*time.Time{&t.Created, &t.ExpiresAt, &t.CompleteAt, &t.LookedAt} {
 		seconds, n := binary.Varint(rest)
 		if n <= 0 {
-			return event.Tracked{}, errTracked
+			return errTracked
 		}
 		nanoseconds, m := binary.Uvarint(rest[n:])
 		if m <= 0 || nanoseconds >= 1e9 {
-			return event.Tracked{}, errTracked
+			return errTracked
 		}
 		rest = rest[n+m:]
 		*at = time.Unix(seconds, int64(nanoseconds)).UTC()
@@ -65,13 +93,13 @@ func decodeTracked(id string, row []byte) (event.Tracked, error) {
 	for _, text := range []*string{&t.Status, &t.PaymentStatus, (*string)(&t.Watch)} {
 		size, n := binary.Uvarint(rest)
 		if n <= 0 || size > uint64(len(rest)-n) {
-			return event.Tracked{}, errTracked
+			return errTracked
 		}
-		*text = string(rest[n : n+int(size)])
+		*text = d.text(rest[n : n+int(size)])
 		rest = rest[n+int(size):]
 	}
 	if len(rest) > 0 {
-		return event.Tracked{}, errTracked
+		return errTracked
 	}
-	return t, nil
+	return nil
 }

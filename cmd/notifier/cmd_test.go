@@ -20,6 +20,7 @@ import (
 	"checkout-notifier/admin"
 	"checkout-notifier/broker"
 	"checkout-notifier/config"
+	"checkout-notifier/event"
 	"checkout-notifier/poller"
 	"checkout-notifier/state"
 )
@@ -227,7 +228,7 @@ func TestVaultNotesDamageInReading(t *testing.T) {
 		"due":          func(v *vault) error { _, _, err := v.Due(t.Context(), "hook", time.Now(), 1, nil); return err },
 		"snapshots":    func(v *vault) error { _, err := v.Snapshots(t.Context(), "main", []string{"cs_1"}); return err },
 		"account":      func(v *vault) error { _, _, err := v.Account(t.Context(), "main"); return err },
-		"tracked":      func(v *vault) error { _, err := v.Tracked(t.Context(), "main"); return err },
+		"tracked":      func(v *vault) error { return v.Tracked(t.Context(), "main", func(*event.Tracked) error { return nil }) },
 		"prune": func(v *vault) error {
 			_, err := v.Prune(t.Context(), state.PrunePolicy{Before: time.Now()})
 			return err

@@ -160,11 +160,12 @@ func (d *daemon) AcceptAccount(ctx context.Context, name, actor string) error {
 		return nil
 	}
 	var strangers []string
-	for row, err := range d.store.Index(ctx, name) {
-		if err != nil {
-			return err
-		}
+	err = d.store.Tracked(ctx, name, func(row *event.Tracked) error {
 		strangers = append(strangers, row.ID)
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	if err := d.pipeline.Vanish(ctx, name, strangers); err != nil {
 		return err

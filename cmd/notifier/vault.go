@@ -62,15 +62,8 @@ func (v *vault) SaveAccount(ctx context.Context, account event.Account) error {
 }
 
 // Tracked implements poller.Tracker.
-func (v *vault) Tracked(ctx context.Context, account string) ([]event.Tracked, error) {
-	var rows []event.Tracked
-	for row, err := range v.Index(ctx, account) {
-		if err != nil {
-			return nil, v.note(err)
-		}
-		rows = append(rows, row)
-	}
-	return rows, nil
+func (v *vault) Tracked(ctx context.Context, account string, each func(*event.Tracked) error) error {
+	return v.note(v.Store.Tracked(ctx, account, each))
 }
 
 // Account implements poller.Tracker and pipeline.Store.
