@@ -67,7 +67,11 @@ func (p *probe) next() (uint32, bool) {
 func (t *table) insert(hash uint64, slot uint32) {
 	s := t.segment(hash)
 	if (s.used+1)*5 > len(s.slots)*4 {
-		t.resize(s, len(s.slots)*5/4)
+		size := len(s.slots) * 5 / 4
+		if size < 4*segmentStep {
+			size = len(s.slots) * 2 // what is wasted is little
+		}
+		t.resize(s, size)
 	}
 	s.place(hash, slot)
 	s.used++
