@@ -100,6 +100,8 @@ func BenchmarkDueAmongNotDue(b *testing.B) {
 	}
 }
 
+// BenchmarkOpen is of a file of large events. What a start with a million sessions
+// takes is told by BenchmarkOpenAMillion in poller, whose index it fills.
 func BenchmarkOpen(b *testing.B) {
 	cfg := config(b)
 	s := openStore(b, cfg)

@@ -8,6 +8,7 @@ import (
 	"hash/fnv"
 	"io"
 	"os"
+	"slices"
 )
 
 // bbolt trusts the pages that it maps into memory: a damaged one ends the
@@ -89,6 +90,31 @@ type walker struct {
 	file io.ReaderAt
 	meta
 	seen []uint64 // a bit for each page
+
+	window []byte // the pages that were read last, from page first on
+	first  uint64
+}
+
+// maxWindow is how many bytes are read at once where pages follow each other.
+const maxWindow = 256 << 10
+
+// read returns a page, to be used until the next one is read. Leaves often lie
+// in the order of their keys: the longer that goes on, the more are read at once.
+func (w *walker) read(id uint64) ([]byte, error) {
+	have := uint64(len(w.window)) / w.pageSize
+	if id < w.first || id >= w.first+have {
+		pages := uint64(1)
+		if have > 0 && id >= w.first+have && id <= w.first+have+have/4 {
+			pages = min(2*have, max(1, maxWindow/w.pageSize), w.pages-id)
+		}
+		w.first, w.window = id, slices.Grow(w.window[:0], int(pages*w.pageSize))[:pages*w.pageSize]
+		if _, err := w.file.ReadAt(w.window, int64(id*w.pageSize)); err != nil {
+			w.window = w.window[:0]
+			return nil, err
+		}
+	}
+	at := (id - w.first) * w.pageSize
+	return w.window[at : at+w.pageSize : at+w.pageSize], nil
 }
 
 func checkFile(file *os.File) error {
@@ -112,13 +138,13 @@ func checkFile(file *os.File) error {
 	return w.tree(m.root, nil, nil, 0)
 }
 
-// load reads the first page of a node; more is read when an element needs it.
+// load reads the first page of a node, to be used until the next one is loaded;
+// more is read when an element needs it.
 func (w *walker) load(id uint64) (page []byte, limit uint64, err error) {
 	if id < 2 || id >= w.pages {
 		return nil, 0, fmt.Errorf("page %d is out of bounds", id)
 	}
-	page = make([]byte, w.pageSize)
-	if _, err := w.file.ReadAt(page, int64(id*w.pageSize)); err != nil {
+	if page, err = w.read(id); err != nil {
 		return nil, 0, fmt.Errorf("reading page %d: %w", id, err)
 	}
 	overflow := uint64(order.Uint32(page[12:]))
@@ -161,6 +187,9 @@ func (w *walker) tree(id uint64, low, high []byte, depth int) error {
 		return fmt.Errorf("page %d has unknown flags %#x", id, flags)
 	}
 	n := node{walker: w, id: id, page: page, limit: limit, leaf: flags == flagLeaf}
+	if !n.leaf {
+		n.page = bytes.Clone(page) // others are loaded below it
+	}
 	return n.check(low, high, depth)
 }
 
@@ -210,27 +239,54 @@ func (n *node) check(low, high []byte, depth int) error {
 	if pageHeader+count*elementSize > n.limit {
 		return fmt.Errorf("page %d has too many elements", n.id)
 	}
-	keys := make([][]byte, 0, count+1)
+	var previous []byte
+	below := !n.leaf
 	for i := range count {
 		key, err := n.key(i)
 		if err != nil {
 			return err
 		}
-		if (i == 0 && bytes.Compare(key, low) < 0) || (i > 0 && bytes.Compare(key, keys[i-1]) <= 0) {
+		if (i == 0 && bytes.Compare(key, low) < 0) || (i > 0 && bytes.Compare(key, previous) <= 0) {
 			return fmt.Errorf("keys of page %d are out of order", n.id)
 		}
 		if high != nil && bytes.Compare(key, high) >= 0 {
 			return fmt.Errorf("keys of page %d reach into the next page", n.id)
 		}
-		keys = append(keys, key)
+		previous = key
+		below = below || n.isBucket(i)
 	}
-	keys = append(keys, high)
+	if !below {
+		return nil
+	}
+	return n.children(count, high, depth)
+}
+
+// children checks what lies below a node.
+func (n *node) children(count uint64, high []byte, depth int) error {
+	if n.leaf {
+		n.page = bytes.Clone(n.page) // others are loaded below it
+	}
 	for i := range count {
-		if err := n.descend(i, keys[i], keys[i+1], depth); err != nil {
+		key, err := n.key(i)
+		if err != nil {
+			return err
+		}
+		next := high
+		if i+1 < count {
+			if next, err = n.key(i + 1); err != nil {
+				return err
+			}
+		}
+		if err := n.descend(i, key, next, depth); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// isBucket says whether an element, whose head has been read, is a bucket.
+func (n *node) isBucket(i uint64) bool {
+	return n.leaf && order.Uint32(n.page[pageHeader+i*elementSize:])&flagBucket != 0
 }
 
 // span returns where an element's key begins, and its sizes.
@@ -264,11 +320,10 @@ func (n *node) key(i uint64) ([]byte, error) {
 
 // descend follows a branch's element, or a leaf's element that is a bucket.
 func (n *node) descend(i uint64, key, next []byte, depth int) error {
-	e := n.page[pageHeader+i*elementSize:]
 	if !n.leaf {
-		return n.tree(order.Uint64(e[8:]), key, next, depth+1)
+		return n.tree(order.Uint64(n.page[pageHeader+i*elementSize+8:]), key, next, depth+1)
 	}
-	if order.Uint32(e)&flagBucket == 0 {
+	if !n.isBucket(i) {
 		return nil
 	}
 	start, keySize, size, err := n.span(i)
