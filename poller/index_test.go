@@ -92,13 +92,6 @@ func drawRow(t *rapid.T) event.Tracked {
 func TestIndexIsAMapInOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		x, model := newIndex(), make(naive)
-		pick := func(t *rapid.T) *naiveEntry {
-			all := model.byAge()
-			if len(all) == 0 {
-				t.Skip("nothing is known")
-			}
-			return all[rapid.IntRange(0, len(all)-1).Draw(t, "which")]
-		}
 		store := func(row event.Tracked) {
 			e := model[row.ID]
 			if e == nil {
@@ -108,8 +101,20 @@ func TestIndexIsAMapInOrder(t *testing.T) {
 			e.row = row
 			x.put(&row)
 		}
+		pick := func(t *rapid.T) *naiveEntry {
+			all := model.byAge()
+			if len(all) == 0 {
+				store(drawRow(t))
+				all = model.byAge()
+			}
+			return all[rapid.IntRange(0, len(all)-1).Draw(t, "which")]
+		}
 		t.Repeat(map[string]func(*rapid.T){
-			"put": func(t *rapid.T) { store(drawRow(t)) },
+			"put": func(t *rapid.T) { // several, so that the order has a tail to merge
+				for range rapid.IntRange(1, 30).Draw(t, "rows") {
+					store(drawRow(t))
+				}
+			},
 			"update": func(t *rapid.T) {
 				row := drawRow(t)
 				row.ID = pick(t).row.ID
