@@ -107,6 +107,8 @@ var refused = map[string]string{
 	"no value":              `{"id":"a","created":1,"x":}`,
 	"no key":                `{"id":"a","created":1,7:8}`,
 	"closed by another":     `{"id":"a","created":1,"x":[}]}`,
+	"closed crosswise":      `{"id":"a","created":1,"x":[{]}}`,
+	"object too deep":       `{"id":"a","created":1,"x":{"y":` + strings.Repeat("[", 63) + strings.Repeat("]", 63) + `}}`,
 	"not closed":            `{"id":"a","created":1,"x":[}`,
 	"string without end":    `{"id":"a","created":1,"x":"\"}`,
 	"too deep":              `{"id":"a","created":1,"x":` + strings.Repeat("[", 64) + strings.Repeat("]", 64) + `}`,
