@@ -17,7 +17,7 @@ func wooshRow(i int) event.Tracked {
 	created := somewhen.Add(time.Duration(i) * 80 * time.Millisecond)
 	return event.Tracked{
 		ID: string(wooshID(nil, i)), Created: created, ExpiresAt: created.Add(24 * time.Hour), LookedAt: created.Add(time.Hour),
-		Hash: uint64(i) * 7919, Status: "open", PaymentStatus: "unpaid", Watch: event.Watched,
+		ScanHash: uint64(i) * 7919, Status: "open", PaymentStatus: "unpaid", Watch: event.Watched,
 	}
 }
 

@@ -98,7 +98,7 @@ func buildMillion(b *testing.B, cfg state.Config) {
 			row := wooshRow(from + i)
 			tx.Snapshots = append(tx.Snapshots, event.Snapshot{
 				Account: "main", ID: row.ID, Created: row.Created, ExpiresAt: row.ExpiresAt, Status: row.Status, PaymentStatus: row.PaymentStatus,
-				Mode: "payment", Object: object, Hash: row.Hash, Revision: 1, Counts: map[string]int{event.Created: 1}, Watch: row.Watch, LookedAt: row.LookedAt,
+				Mode: "payment", Object: object, Hash: row.ScanHash, Revision: 1, Counts: map[string]int{event.Created: 1}, Watch: row.Watch, LookedAt: row.LookedAt,
 			})
 		}
 		if from == 0 {
