@@ -1,0 +1,271 @@
+package poller_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"checkout-notifier/diff"
+	"checkout-notifier/event"
+	"checkout-notifier/poller"
+)
+
+// ledger is the memory that outlives the processes, and does what the pipeline
+// does. What a poller hands it is compared with the truth at once.
+type ledger struct {
+	*universe
+	api    *trueAPI
+	beings map[string]*being
+
+	mu        sync.Mutex
+	account   *event.Account
+	snapshots map[string]event.Snapshot
+	first     map[string]condition // by session, as first recorded
+	told      map[string][]telling
+	handling  bool
+	crash     *crash          // that the next commit meets
+	die       func()          // ends the present process
+	down      time.Duration   // until the next
+	births    []time.Duration // of the processes
+	faults    []fault
+}
+
+// telling is an event and when it was told.
+type telling struct {
+	word, reason string
+	at           time.Duration
+}
+
+// fault is something that the oracle objects to.
+type fault struct{ kind, text string }
+
+// The kinds of faults.
+const (
+	missed  = "missed"
+	untrue  = "untrue"
+	doubled = "doubled"
+	late    = "late"
+	rude    = "rude"
+	stormy  = "stormy"
+)
+
+func newLedger(u *universe, api *trueAPI) *ledger {
+	l := &ledger{
+		universe: u, api: api, beings: make(map[string]*being), snapshots: make(map[string]event.Snapshot),
+		first: make(map[string]condition), told: make(map[string][]telling),
+	}
+	for _, b := range api.beings {
+		l.beings[b.id] = b
+	}
+	return l
+}
+
+func (l *ledger) object(kind, format string, args ...any) {
+	l.faults = append(l.faults, fault{kind, fmt.Sprintf(format, args...)})
+}
+
+func (l *ledger) Account(context.Context, string) (event.Account, bool, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.account == nil {
+		return event.Account{}, false, nil
+	}
+	return *l.account, true, nil
+}
+
+// strike lets a crash happen before or after a commit.
+func (l *ledger) strike(before bool) error {
+	switch c := l.crash; {
+	case c == nil, before == (c.how == diedAfter):
+		return nil
+	case c.how != diskFull:
+		l.down = c.down
+		l.die()
+	}
+	l.crash = nil
+	return errors.New("disk full")
+}
+
+func (l *ledger) SaveAccount(_ context.Context, a event.Account) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.strike(true); err != nil {
+		return err
+	}
+	l.account = &a
+	return l.strike(false)
+}
+
+func (l *ledger) Tracked(context.Context, string) ([]event.Tracked, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var rows []event.Tracked
+	for _, id := range slices.Sorted(maps.Keys(l.snapshots)) {
+		s := l.snapshots[id]
+		rows = append(rows, s.Track())
+	}
+	return rows, nil
+}
+
+func (l *ledger) Handle(_ context.Context, b poller.Batch) (poller.Handled, error) {
+	l.begin()
+	time.Sleep(time.Millisecond) // a second call at once would be seen
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.handling = false
+	if err := l.strike(true); err != nil {
+		return poller.Handled{}, err
+	}
+	var handled poller.Handled
+	for i := range b.Looks {
+		row, err := l.look(&b, &b.Looks[i])
+		if err != nil {
+			handled.Ignored = append(handled.Ignored, poller.Ignored{ID: b.Looks[i].Session.ID, Err: err})
+			continue
+		}
+		handled.Rows = append(handled.Rows, row)
+	}
+	return handled, l.strike(false)
+}
+
+func (l *ledger) begin() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.handling {
+		l.object(rude, "Handle was called while it was handling the account")
+	}
+	l.handling = true
+}
+
+// look takes in one look as diff decides.
+func (l *ledger) look(b *poller.Batch, look *poller.Look) (poller.Row, error) {
+	at := diff.Look{At: look.At, Pass: b.Pass}
+	policy := diff.Policy{ConfirmAfter: b.Poll.Tuning.ConfirmAfter, UnpaidFor: b.Poll.UnpaidFor, WarmEvery: b.Poll.Tuning.WarmEvery}
+	s := look.Session
+	prev, known := l.snapshots[s.ID]
+	var o diff.Outcome
+	var err error
+	if known {
+		if look.LastLooked.After(prev.LookedAt) {
+			l.checkLastLook(&prev, look.LastLooked)
+			prev.LookedAt = look.LastLooked
+		}
+		o, err = diff.Next(&prev, &s, at, policy)
+	} else {
+		o, err = diff.First(b.Account.Name, &s, at, policy)
+	}
+	if err != nil {
+		return poller.Row{}, err
+	}
+	silent := !known && b.Silent(s.Created)
+	if !known {
+		l.first[s.ID] = condition{}
+		if silent {
+			l.first[s.ID] = condition{status: s.Status, payment: s.PaymentStatus}
+		}
+	}
+	o.Snapshot.Shown(&s)
+	o.Snapshot.Counts = maps.Clone(prev.Counts)
+	if o.Snapshot.Counts == nil {
+		o.Snapshot.Counts = make(map[string]int)
+	}
+	for _, t := range o.Transitions {
+		o.Snapshot.Counts[t.Type]++
+		if !silent {
+			l.tell(s.ID, telling{event.Short(t.Type), t.Reason, l.api.now()})
+		}
+	}
+	l.snapshots[s.ID] = o.Snapshot
+	return poller.Row{Tracked: o.Snapshot.Track(), Held: o.Held}, nil
+}
+
+// tell compares an event with the truth of its time.
+func (l *ledger) tell(id string, t telling) {
+	l.told[id] = append(l.told[id], t)
+	b := l.beings[id]
+	openAt := b.born + b.lives - l.poll.Tuning.WarmEvery - time.Second // the earliest last look
+	if l.mayShowThePast() {
+		openAt -= staleAtMost
+	}
+	switch at, happens := b.when()[t.word]; {
+	case t.word == "updated":
+		if b.noted == 0 || t.at < b.born+b.noted {
+			l.object(untrue, "%s: told updated at %s, which it was not", b, t.at)
+		}
+	case !happens || at > t.at:
+		l.object(untrue, "%s: told %s at %s, which is not so", b, t.word, t.at)
+	case t.reason == event.ReasonManual && at-b.born >= b.lives:
+		l.object(untrue, "%s: told at %s that it was expired by hand", b, t.at)
+	case t.reason == event.ReasonTimer && at < openAt:
+		l.object(untrue, "%s: told at %s that it expired by the clock", b, t.at)
+	}
+	times := 0
+	for _, earlier := range l.told[id] {
+		if earlier.word == t.word {
+			times++
+		}
+	}
+	if times > 1 && (t.word != "updated" || times > 2 || !l.mayShowThePast()) {
+		l.object(doubled, "%s: told %s for the second time; all: %v", b, t.word, l.told[id])
+	}
+}
+
+// mayShowThePast says whether answers can be stale. What a session was before it
+// was first seen then looks like a change, and so does the end of that.
+func (l *ledger) mayShowThePast() bool {
+	return slices.ContainsFunc(l.spells, func(s spell) bool { return s.does == stale })
+}
+
+// checkLastLook asks whether the stored state can have been seen as late as the
+// poller says, which becomes an event's occurred_after.
+func (l *ledger) checkLastLook(prev *event.Snapshot, looked time.Time) {
+	at := looked.Sub(l.api.began) - l.skew
+	b := l.beings[prev.ID]
+	old := 6 * time.Second // an answer's way, and what Date cannot tell of a clock that is wrong
+	if l.mayShowThePast() {
+		old += staleAtMost
+	}
+	now := b.condition(at - old)
+	if now.status != "open" && prev.Status == "open" || now.payment != "unpaid" && prev.PaymentStatus == "unpaid" {
+		l.object(untrue, "%s: not %s and %s at %s, when it is said to have been seen so", b, prev.Status, prev.PaymentStatus, at)
+	}
+	if at > l.api.now()+5*time.Second {
+		l.object(untrue, "%s: said to have been looked at in %s", b, at-l.api.now())
+	}
+}
+
+// Preview is not used here.
+func (l *ledger) Preview(context.Context, poller.Batch) (poller.Handled, error) {
+	return poller.Handled{}, errors.New("no preview in this world")
+}
+
+// Vanish objects unless the API shows nobody the sessions.
+func (l *ledger) Vanish(_ context.Context, _ string, ids []string) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.api.now()
+	for _, id := range ids {
+		b := l.beings[id]
+		hidden := now >= b.born+b.hides && now < b.born+b.back+staleAtMost && b.back > b.hides // or was, when asked
+		if !hidden && !l.mayBeAllGone(now) {
+			l.object(untrue, "%s: given up as vanished at %s, when the list showed it", b, now)
+		}
+		s := l.snapshots[id]
+		s.Watch = event.Vanished
+		l.snapshots[id] = s
+	}
+	return nil
+}
+
+// mayBeAllGone says whether the API lists nothing although it had a few
+// sessions, which may be true of a few.
+func (l *ledger) mayBeAllGone(now time.Duration) bool {
+	const few = 5
+	return len(l.snapshots) < few && slices.ContainsFunc(l.spells, func(s spell) bool {
+		return s.does == empties && now >= s.from && now < s.from+s.lasts+time.Minute
+	})
+}

@@ -1,0 +1,163 @@
+package poller_test
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"checkout-notifier/poller"
+	"checkout-notifier/secret"
+)
+
+// worldsInCI is how many worlds each part of TestOracle tries unless
+// -rapid.checks says more: they are large.
+const worldsInCI = 20
+
+// Whatever lives its sessions live, whatever days the API has and wherever the
+// process dies, an oracle that knows the truth finds nothing to object to.
+func TestOracle(t *testing.T) {
+	for part := range 2 {
+		t.Run(fmt.Sprint(part), func(t *testing.T) {
+			t.Parallel()
+			worlds, most := 0, worldsInCI
+			if checks := flag.Lookup("rapid.checks"); checks.Value.String() != checks.DefValue {
+				most = 1 << 62
+			}
+			rapid.Check(t, func(rt *rapid.T) {
+				if worlds++; worlds > most {
+					return
+				}
+				u := drawUniverse(rt)
+				if faults := u.live(t, daemon); len(faults) > 0 {
+					most = 1 << 62 // for the shrinking
+					rt.Fatal(report(u, faults))
+				}
+			})
+		})
+	}
+}
+
+func report(u *universe, faults []fault) string {
+	const enough = 8
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d faults in this world:\n%s", len(faults), u)
+	for _, f := range faults[:min(enough, len(faults))] {
+		fmt.Fprintf(&b, "%s: %s\n", f.kind, f.text)
+	}
+	return b.String()
+}
+
+// process polls a world until its context ends.
+type process func(ctx context.Context, l *ledger) error
+
+// daemon is the poller of this package as the program runs it.
+func daemon(ctx context.Context, l *ledger) error {
+	fresh := func() (*poller.Poller, error) {
+		return poller.New([]poller.Account{l.config()}, l, l, poller.Options{
+			Version: "test", Observer: nobody{}, Transport: l.api, Logger: slog.New(slog.DiscardHandler),
+		})
+	}
+	for ctx.Err() == nil {
+		began := time.Now()
+		p, err := fresh()
+		if err != nil {
+			return err
+		}
+		if !l.cron {
+			return p.Run(ctx)
+		}
+		_ = p.RunOnce(ctx) // the next may fare better
+		rest(ctx, l.universe.poll.Interval-time.Since(began))
+	}
+	return nil
+}
+
+func (l *ledger) config() poller.Account {
+	return poller.Account{
+		Name: "main", SecretKey: secret.String("sk_test_oracle"), BaseURL: "https://api.example",
+		Start: l.start, ListParams: l.params, Poll: l.universe.poll,
+	}
+}
+
+// rest waits or is woken by the end of the context.
+func rest(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(max(d, 0))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
+
+// live lets a process live in a universe, and returns what is wrong with it.
+func (u *universe) live(t *testing.T, run process) (faults []fault) {
+	synctest.Test(t, func(t *testing.T) {
+		// The bubble's clock starts in 2000.
+		time.Sleep(time.Until(time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)))
+		api := &trueAPI{universe: u, began: time.Now(), beings: u.beings()}
+		l := newLedger(u, api)
+		end, cancel := context.WithTimeout(t.Context(), u.ends())
+		defer cancel()
+		go l.crashes(end)
+		for end.Err() == nil {
+			if err := run(l.newProcess(end), l); err != nil && end.Err() == nil {
+				t.Errorf("a process ends: %v", err)
+				return
+			}
+			rest(end, l.afterProcess())
+		}
+		synctest.Wait()
+		faults = append(l.faults, judge(l)...)
+	})
+	slices.SortStableFunc(faults, func(a, b fault) int { return strings.Compare(a.kind, b.kind) })
+	return faults
+}
+
+// crashes plans the crashes of a universe, each when its time has come. A commit
+// that is awaited in vain is not met later, when all must be well.
+func (l *ledger) crashes(end context.Context) {
+	for i, c := range l.universe.crashes {
+		rest(end, time.Until(l.api.began.Add(c.at)))
+		l.mu.Lock()
+		if c.how == stopped {
+			l.down = c.down
+			l.die()
+		} else {
+			l.crash = &l.universe.crashes[i]
+		}
+		l.mu.Unlock()
+		go func() {
+			rest(end, patience)
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			if l.crash == &l.universe.crashes[i] {
+				l.crash = nil
+			}
+		}()
+	}
+}
+
+func (l *ledger) newProcess(end context.Context) context.Context {
+	ctx, die := context.WithCancel(end)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.die, l.down = die, 0
+	l.births = append(l.births, l.api.now())
+	return ctx
+}
+
+// afterProcess ends a process and says how long nobody looks.
+func (l *ledger) afterProcess() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.die()
+	return l.down
+}
