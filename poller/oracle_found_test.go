@@ -1,6 +1,7 @@
 package poller_test
 
 import (
+	"cmp"
 	"testing"
 	"time"
 
@@ -21,9 +22,18 @@ func TestOracleFound(t *testing.T) {
 				{at: 2 * time.Second, how: diedAfter, down: time.Minute},
 			},
 		},
+		// Slices between the seconds that rounding adds to both ends were split
+		// for ever, and no pass ended.
+		"more sessions in a second than on a page": {
+			poll:  poller.Poll{Tuning: poller.Tuning{PageSize: 2}},
+			fates: []fate{{born: time.Minute, twins: 3, lives: 15 * time.Minute, ends: pays, at: time.Minute}},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			u.start, u.params, u.badCursor, u.poll = poller.StartNow, poller.ParamsBody, 404, poller.DefaultPoll()
+			u.start, u.params, u.badCursor = poller.StartNow, poller.ParamsBody, 404
+			size := u.poll.Tuning.PageSize
+			u.poll = poller.DefaultPoll()
+			u.poll.Tuning.PageSize = cmp.Or(size, u.poll.Tuning.PageSize)
 			if faults := u.live(t, daemon); len(faults) > 0 {
 				t.Error(report(u, faults))
 			}

@@ -229,12 +229,16 @@ func (c *chain) pagesLeft() float64 {
 
 // split cuts the older half off, by number where the range is known.
 func (c *chain) split() *chain {
-	from, to := c.index.search(c.lo), c.index.search(c.oldest)
-	middle := c.lo.Add(c.oldest.Sub(c.lo) / 2).Truncate(time.Second)
+	top := c.oldest
+	if !c.hi.IsZero() { // the rounding shows what is above it
+		top = earlier(top, c.hi)
+	}
+	from, to := c.index.search(c.lo), c.index.search(top)
+	middle := c.lo.Add(top.Sub(c.lo) / 2).Truncate(time.Second)
 	if known := to - from; known >= worthSplitting*c.cfg.Poll.Tuning.PageSize {
 		middle = c.index.at(from + known/2).created()
 	}
-	if !middle.After(c.lo) || !middle.Before(c.oldest) {
+	if !middle.After(c.lo) || !middle.Before(top) {
 		return nil
 	}
 	older := newChain(c.account, c.p, c.by, c.lo, middle)
