@@ -101,6 +101,11 @@ func (p *pacer) enter(ctx context.Context) (waited time.Duration, err error) {
 		return 0, errors.Join(err, ctx.Err())
 	}
 	p.mu.Lock()
+	if time.Until(p.resume) > 0 { // asked for while the rate made it wait
+		p.mu.Unlock()
+		p.release()
+		return p.enter(ctx)
+	}
 	defer p.mu.Unlock()
 	now := time.Now()
 	p.recent.add(now)
