@@ -106,16 +106,15 @@ func (r *revisit) work() {
 		}
 		r.begun++
 		err := r.lookAt(r.ctx, e)
-		switch {
-		case err == nil:
-			r.inARow = 0
-			if e.misses >= missesToVanish {
-				r.vanished = append(r.vanished, r.index.id(e))
-			}
-		default:
+		if err != nil {
 			r.failure = cmp.Or(r.failure, err)
 			r.inARow++
 			r.stopped = r.stopped || r.inARow > 1 || !unanswered(err)
+			continue
+		}
+		r.inARow = 0
+		if e.misses >= missesToVanish {
+			r.vanished = append(r.vanished, r.index.id(e))
 		}
 	}
 }

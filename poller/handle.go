@@ -227,7 +227,7 @@ var errForeignPage = errors.New("none of the known sessions stands where it stoo
 // elsewhere in the list, and where the index has forgotten sessions a stranger
 // may be one of them.
 func (a *account) plausible(page *Page) error {
-	if len(page.Items) < 2 || a.cfg.Filter != (Filter{}) {
+	if len(page.Items) < 2 || a.cfg.Filter != (Filter{}) || !page.ordered() {
 		return nil
 	}
 	newest, oldest := page.first().Created, page.first().Created

@@ -100,15 +100,17 @@ func (l *ledger) SaveAccount(_ context.Context, a event.Account) error {
 	return l.strike(false)
 }
 
-func (l *ledger) Tracked(context.Context, string) ([]event.Tracked, error) {
+func (l *ledger) Tracked(_ context.Context, _ string, each func(*event.Tracked) error) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var rows []event.Tracked
 	for _, id := range slices.Sorted(maps.Keys(l.snapshots)) {
 		s := l.snapshots[id]
-		rows = append(rows, s.Track())
+		row := s.Track()
+		if err := each(&row); err != nil {
+			return err
+		}
 	}
-	return rows, nil
+	return nil
 }
 
 func (l *ledger) Handle(_ context.Context, b poller.Batch) (poller.Handled, error) {

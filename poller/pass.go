@@ -37,6 +37,9 @@ func (a *account) pass(ctx context.Context, until time.Time) (err error) {
 	if errors.Is(err, errForeignPage) {
 		return a.stop(ctx, errForeignPage.Error())
 	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
 	if saved := a.saveProgress(ctx, until); err == nil {
 		err = saved
 	}
@@ -75,9 +78,6 @@ const saveEvery = time.Minute
 // saveProgress stores what a restart should know, unless it is only a mark that
 // has moved a little and will be stored soon.
 func (a *account) saveProgress(ctx context.Context, until time.Time) error {
-	if ctx.Err() != nil {
-		return nil
-	}
 	behind := a.saved
 	behind.Low = a.state.Low
 	if !until.IsZero() && behind == a.state && a.state.Low.Sub(a.saved.Low).Abs() < saveEvery {

@@ -190,8 +190,18 @@ func (s *scan) ended(c *chain, err error, until time.Time) {
 		s.todo = append(s.todo, c)
 	default:
 		s.failed(err)
-		s.aside = append(s.aside, c)
+		s.aside = append(s.aside, s.again(c))
 	}
+}
+
+// again returns a chain over what one that failed has not read. What that one had
+// to assume of the API is forgotten.
+func (s *scan) again(c *chain) *chain {
+	hi := c.hi
+	if s.slicing == slicingWorks && !c.unordered && !c.byTime && !c.oldest.IsZero() && c.oldest.After(c.lo) {
+		hi = c.oldest
+	}
+	return newChain(s.account, s.p, s.by, c.lo, hi)
 }
 
 // failed notes that a page could not be read. Two in a row are an API that is
@@ -222,7 +232,7 @@ func (c *chain) pagesLeft() float64 {
 		return 0
 	}
 	known := c.index.search(c.oldest) - c.index.search(c.lo)
-	covered := max(c.newest.Sub(c.oldest), time.Second)
+	covered := max(c.newest.Sub(c.oldest), time.Minute) // less says little
 	expected := float64(c.shown) * float64(c.oldest.Sub(c.lo)) / float64(covered)
 	return max(float64(known), expected) / float64(c.cfg.Poll.Tuning.PageSize)
 }

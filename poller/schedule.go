@@ -18,6 +18,9 @@ const (
 	lateSlowEvery = time.Hour
 	// heldEvery is how often a step back is looked at while it awaits confirmation.
 	heldEvery = time.Minute
+	// missedEvery is how often a session is asked for that the API did not show:
+	// a replica may not know it yet.
+	missedEvery = 2 * time.Minute
 	// Window is what the first pass and a reconciliation read at least: the
 	// longest life of an open session and an hour.
 	Window = 25 * time.Hour
@@ -51,6 +54,9 @@ func (a *account) tier(e *entry, now time.Time) string {
 // was last looked at or asked for.
 func (a *account) dueAt(e *entry, last, now time.Time) time.Time {
 	tuning := a.cfg.Poll.Tuning
+	if e.misses > 0 {
+		return last.Add(min(missedEvery, tuning.WarmEvery))
+	}
 	switch a.tier(e, now) {
 	case tierHeld:
 		return last.Add(min(heldEvery, tuning.WarmEvery))
