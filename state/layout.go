@@ -40,6 +40,8 @@ var (
 	bucketDead     = []byte("dead")     // destination, sequence → reason
 
 	bucketDestinations = []byte("destinations") // destination → JSON event.DestinationState
+
+	bucketJobs = []byte("jobs") // id → JSON of package jobs; made with the first job, so that files without it stay of this schema
 )
 
 func buckets() [][]byte {

@@ -86,7 +86,7 @@ func (v *verifier) expect(bucket, key, value []byte, format string, arguments ..
 }
 
 func (v *verifier) run() error {
-	for _, check := range []func() error{v.accounts, v.sessions, v.events, v.deliveries, v.attempts, v.order, v.states, v.totals} {
+	for _, check := range []func() error{v.accounts, v.sessions, v.events, v.deliveries, v.attempts, v.order, v.states, v.totals, v.jobs} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -111,6 +111,17 @@ func (v *verifier) sequence(bucket, key []byte) {
 	if last := v.tx.Bucket(bucket).Sequence(); lastSequence(key) > last {
 		v.report("row %d of %s lies behind its last sequence %d", lastSequence(key), bucket, last)
 	}
+}
+
+func (v *verifier) jobs() error {
+	if v.tx.Bucket(bucketJobs) == nil {
+		return nil
+	}
+	return v.each(bucketJobs, func(id, row []byte) {
+		if !json.Valid(row) {
+			v.report("job %s is unreadable", id)
+		}
+	})
 }
 
 func (v *verifier) accounts() error {
