@@ -15,9 +15,20 @@ import (
 // Gauges is what is read from the daemon when metrics are scraped.
 type Gauges struct {
 	Sessions     map[string]map[event.Watch]int // by account
+	Polling      []PollingGauges
 	Destinations []event.DestinationState
 	Up           map[string]bool // by destination
 	StoreBytes   int64
+}
+
+// PollingGauges is how an account's poller is doing.
+type PollingGauges struct {
+	Account    string
+	Tiers      map[string]int // watched sessions by tier
+	OldestLook time.Time      // among the watched sessions; zero if there are none
+	Held       int
+	Rate       float64 // requests per second at present, 0 = unlimited
+	Parallel   int
 }
 
 // Metrics counts what the stages report. Its methods satisfy their observers
@@ -28,6 +39,10 @@ type Metrics struct {
 	lastSuccess *prometheus.GaugeVec
 	passes      *prometheus.HistogramVec
 	requests    *prometheus.CounterVec
+	drift       *prometheus.CounterVec
+	bytes       *prometheus.CounterVec
+	fallbacks   *prometheus.CounterVec
+	waited      *prometheus.CounterVec
 	lag         *prometheus.HistogramVec
 	events      *prometheus.CounterVec
 	matches     *prometheus.CounterVec
@@ -62,6 +77,10 @@ func NewMetrics(version string, accounts, ruleNames, destinations []string, gaug
 	m.lastSuccess = gauge("poll_last_success_timestamp_seconds", "When the account's last complete pass ended.", "account")
 	m.passes = histogram("poll_duration_seconds", "How long passes take.", seconds, "account")
 	m.requests = counter("api_requests_total", "API requests by account and status code, or the kind of failure.", "account", "code")
+	m.drift = counter("drift_total", "Changes that only a reconciliation found; the goal is none.", "account")
+	m.bytes = counter("api_response_bytes_total", "Bytes of the API's answers.", "account")
+	m.fallbacks = counter("page_fallbacks_total", "Pages that were read by the checked decoder, because something in them was unusual.", "account")
+	m.waited = counter("rate_limit_wait_seconds_total", "Time that requests waited for poll.rate_limit, or for what the API allows.", "account")
 	m.lag = histogram("detection_lag_seconds", "From the last look at the old state to the look that showed the new one.", seconds, "account")
 	m.events = counter("events_total", "Events by type.", "type")
 	m.matches = counter("rule_matches_total", "Events that a rule sent to somebody.", "rule")
@@ -76,6 +95,9 @@ func NewMetrics(version string, accounts, ruleNames, destinations []string, gaug
 		m.passes.WithLabelValues(a)
 		m.lag.WithLabelValues(a)
 		m.requests.WithLabelValues(a, "200")
+		for _, v := range []*prometheus.CounterVec{m.drift, m.bytes, m.fallbacks, m.waited} {
+			v.WithLabelValues(a)
+		}
 	}
 	for _, t := range event.Types() {
 		m.events.WithLabelValues(t)
@@ -109,6 +131,23 @@ func (m *Metrics) Passed(account string, took time.Duration, err error) {
 	}
 }
 
+// Drifted counts changes that only a reconciliation found.
+func (m *Metrics) Drifted(account string, n int) { m.drift.WithLabelValues(account).Add(float64(n)) }
+
+// Fetched counts an answer of the API; checked is one that the fast way of
+// reading it could not take.
+func (m *Metrics) Fetched(account string, bytes int, checked bool) {
+	m.bytes.WithLabelValues(account).Add(float64(bytes))
+	if checked {
+		m.fallbacks.WithLabelValues(account).Inc()
+	}
+}
+
+// Waited counts the time that a request waited for the rate limit.
+func (m *Metrics) Waited(account string, d time.Duration) {
+	m.waited.WithLabelValues(account).Add(d.Seconds())
+}
+
 // Committed counts events and the rules that matched them.
 func (m *Metrics) Committed(events []event.Event, deliveries []event.Delivery) {
 	for i := range events {
@@ -138,63 +177,4 @@ func (m *Metrics) Attempted(destination string, outcome event.Outcome, latency t
 	if outcome == event.OutcomeAccepted {
 		m.latency.WithLabelValues(destination).Observe(latency.Seconds())
 	}
-}
-
-// scrape reads the gauges when they are asked for.
-type scrape struct {
-	read func(context.Context) (Gauges, error)
-}
-
-var (
-	descTracked = prometheus.NewDesc("notifier_sessions_tracked", "Sessions in the store by state.", []string{"account", "state"}, nil)
-	descPending = prometheus.NewDesc("notifier_deliveries_pending", "Deliveries that were not accepted yet.", []string{"destination"}, nil)
-	descOldest  = prometheus.NewDesc("notifier_delivery_oldest_pending_seconds", "Age of the oldest delivery that is due, 0 if none is.", []string{"destination"}, nil)
-	descDead    = prometheus.NewDesc("notifier_dead_letters", "Dead letters.", []string{"destination"}, nil)
-	descUp      = prometheus.NewDesc("notifier_destination_up", "Whether the destination took what it was sent last: 0 while it fails, pauses or cannot be reached.", []string{"destination"}, nil)
-	descSize    = prometheus.NewDesc("notifier_store_size_bytes", "Size of the store's file.", nil, nil)
-)
-
-// Describe implements prometheus.Collector.
-func (s *scrape) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descTracked, descPending, descOldest, descDead, descUp, descSize} {
-		ch <- d
-	}
-}
-
-const scrapeTimeout = 5 * time.Second
-
-// Collect implements prometheus.Collector.
-func (s *scrape) Collect(ch chan<- prometheus.Metric) {
-	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
-	defer cancel()
-	g, err := s.read(ctx)
-	if err != nil {
-		ch <- prometheus.NewInvalidMetric(descSize, err)
-		return
-	}
-	send := func(d *prometheus.Desc, value float64, labels ...string) {
-		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
-	}
-	for account, states := range g.Sessions {
-		for _, w := range []event.Watch{event.Watched, event.Settled, event.GivenUp, event.Vanished} {
-			send(descTracked, float64(states[w]), account, string(w))
-		}
-	}
-	for _, d := range g.Destinations {
-		send(descPending, float64(d.Pending), d.Name)
-		send(descDead, float64(d.Dead), d.Name)
-		age := 0.0
-		if !d.OldestPending.IsZero() {
-			age = max(time.Since(d.OldestPending).Seconds(), 0)
-		}
-		send(descOldest, age, d.Name)
-	}
-	for name, up := range g.Up {
-		value := 0.0
-		if up {
-			value = 1
-		}
-		send(descUp, value, name)
-	}
-	send(descSize, float64(g.StoreBytes))
 }

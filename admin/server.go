@@ -36,10 +36,24 @@ type Daemon interface {
 	// ResumeDestination lets a destination that stopped at a 410 go on.
 	// ErrNotFound: no such destination.
 	ResumeDestination(ctx context.Context, name, actor string) error
+	Polling
+	Jobs
 }
 
-// ErrNotFound is what the daemon does not know.
-var ErrNotFound = errors.New("not found")
+// Errors of a Daemon. But for ErrNotFound their messages are shown to whoever
+// asked.
+var (
+	// ErrNotFound is what the daemon does not know.
+	ErrNotFound = errors.New("not found")
+	// ErrUnknownAccount is a name, in a request's body, that no account has.
+	ErrUnknownAccount = errors.New("there is no such account")
+	// ErrConflict is what cannot be done as things are.
+	ErrConflict = errors.New("it cannot be done now")
+	// ErrBadCursor is a cursor that no page ended with.
+	ErrBadCursor = errors.New("cursor is not one that a list answered with")
+	// ErrStopping is what a daemon that is about to end does not begin.
+	ErrStopping = errors.New("the daemon is stopping")
+)
 
 // ErrListen is an admin address that cannot be listened on.
 var ErrListen = errors.New("cannot listen on admin.listen")
@@ -103,6 +117,10 @@ func (s *Server) Handler() http.Handler {
 	mux.Handle("GET /api/v1/status", s.guard(RoleViewer, s.status))
 	mux.Handle("POST /api/v1/accounts/{name}/accept", s.guard(RoleOperator, s.acceptAccount))
 	mux.Handle("POST /api/v1/destinations/{name}/resume", s.guard(RoleOperator, s.resumeDestination))
+	mux.Handle("POST /api/v1/poll", s.guard(RoleOperator, s.poll))
+	mux.Handle("GET /api/v1/jobs", s.guard(RoleViewer, s.jobs))
+	mux.Handle("GET /api/v1/jobs/{id}", s.guard(RoleViewer, s.job))
+	mux.Handle("POST /api/v1/jobs/{id}/cancel", s.guard(RoleOperator, s.cancelJob))
 	if s.cfg.PProf {
 		mux.Handle("GET /debug/pprof/", s.guard(RoleOperator, pprof.Index))
 		mux.Handle("GET /debug/pprof/profile", s.guard(RoleOperator, pprof.Profile))
@@ -180,6 +198,32 @@ func (s *Server) act(w http.ResponseWriter, r *http.Request, kind string, do fun
 	}
 }
 
+// refuse answers with what kept a request from being done.
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	var request *badRequest
+	switch {
+	case errors.As(err, &request):
+		problem(w, request.status, request.detail)
+	case errors.Is(err, ErrNotFound):
+		problem(w, http.StatusNotFound, fmt.Sprintf("there is nothing by the name %q", r.PathValue("id")))
+	case errors.Is(err, ErrUnknownAccount):
+		unknown(w, "account", err.Error())
+	case errors.Is(err, ErrBadCursor):
+		problem(w, http.StatusBadRequest, err.Error())
+	case errors.Is(err, ErrConflict):
+		problem(w, http.StatusConflict, err.Error())
+	case errors.Is(err, ErrStopping):
+		problem(w, http.StatusServiceUnavailable, err.Error())
+	case r.Context().Err() != nil: // nobody waits for an answer
+	default:
+		s.log.Error("an operator's request failed", "path", r.URL.Path, "error", err)
+		problem(w, http.StatusInternalServerError, "it could not be done; the log says why")
+	}
+}
+
+// path is where a route stands for whoever asks.
+func (s *Server) path(route string) string { return strings.TrimSuffix(s.cfg.BasePath, "/") + route }
+
 func plain(w http.ResponseWriter, text string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	_, _ = w.Write([]byte(text)) // the caller may have left
@@ -198,9 +242,18 @@ func answer(w http.ResponseWriter, status int, document any) {
 
 // problem answers with an RFC 9457 problem.
 func problem(w http.ResponseWriter, status int, detail string) {
-	body, err := json.Marshal(map[string]any{
-		"type": "about:blank", "title": http.StatusText(status), "status": status, "detail": detail,
-	})
+	writeProblem(w, status, map[string]any{"detail": detail})
+}
+
+// unknown answers that a request names a thing that there is not; of what kind
+// it is says a member of its own, for programs.
+func unknown(w http.ResponseWriter, kind, detail string) {
+	writeProblem(w, http.StatusBadRequest, map[string]any{"detail": detail, "unknown": kind})
+}
+
+func writeProblem(w http.ResponseWriter, status int, members map[string]any) {
+	members["type"], members["title"], members["status"] = "about:blank", http.StatusText(status), status
+	body, err := json.Marshal(members)
 	if err != nil {
 		body = []byte(`{}`)
 	}

@@ -25,6 +25,7 @@ type daemon struct {
 	sick     error
 	waiting  string
 	accepted string
+	operator
 }
 
 func (d *daemon) Healthy(context.Context) error       { return d.sick }
@@ -47,6 +48,9 @@ func gauges(context.Context) (admin.Gauges, error) {
 		Sessions:     map[string]map[event.Watch]int{"main": {event.Watched: 3}},
 		Destinations: []event.DestinationState{{Name: "shop", Pending: 2, Dead: 1, OldestPending: time.Now().Add(-time.Minute)}},
 		Up:           map[string]bool{"shop": true}, StoreBytes: 4096,
+		Polling: []admin.PollingGauges{{
+			Account: "main", Tiers: map[string]int{"hot": 2}, OldestLook: time.Now().Add(-time.Minute), Held: 1, Rate: 2.5, Parallel: 4,
+		}},
 	}, nil
 }
 
@@ -61,6 +65,7 @@ func serve(t *testing.T, cfg admin.Config, d *daemon) *httptest.Server {
 
 type request struct {
 	method, path, host, origin, token string
+	body, contentType                 string
 }
 
 func ask(t *testing.T, server *httptest.Server, r request) (status int, body string, header http.Header) {
@@ -68,9 +73,12 @@ func ask(t *testing.T, server *httptest.Server, r request) (status int, body str
 	if r.method == "" {
 		r.method = http.MethodGet
 	}
-	req, err := http.NewRequestWithContext(t.Context(), r.method, server.URL+r.path, nil)
+	req, err := http.NewRequestWithContext(t.Context(), r.method, server.URL+r.path, strings.NewReader(r.body))
 	if err != nil {
 		t.Fatal(err)
+	}
+	if r.contentType != "" {
+		req.Header.Set("Content-Type", r.contentType)
 	}
 	if r.host != "" {
 		req.Host = r.host
@@ -257,6 +265,10 @@ func TestMetrics(t *testing.T) {
 	m := admin.NewMetrics("test", []string{"main"}, []string{"ship"}, []string{"shop"}, gauges)
 	m.APIRequest("main", "429")
 	m.Passed("main", time.Second, nil)
+	m.Drifted("main", 2)
+	m.Fetched("main", 1000, false)
+	m.Fetched("main", 24, true)
+	m.Waited("main", 1500*time.Millisecond)
 	m.Committed([]event.Event{{ID: "e", Type: event.Paid, Account: "main", RuleErrors: []event.RuleError{{Rule: "ship"}}}},
 		[]event.Delivery{{EventID: "e", Rules: []string{"ship"}}, {EventID: "e", Rules: []string{"ship"}}})
 	m.Attempted("shop", event.OutcomeAccepted, time.Second)
@@ -277,6 +289,16 @@ func TestMetrics(t *testing.T) {
 		`notifier_destination_up{destination="shop"} 1`,
 		`notifier_sessions_tracked{account="main",state="watched"} 3`,
 		`notifier_store_size_bytes 4096`,
+		`notifier_drift_total{account="main"} 2`,
+		`notifier_api_response_bytes_total{account="main"} 1024`,
+		`notifier_page_fallbacks_total{account="main"} 1`,
+		`notifier_rate_limit_wait_seconds_total{account="main"} 1.5`,
+		`notifier_sessions_by_tier{account="main",tier="hot"} 2`,
+		`notifier_sessions_by_tier{account="main",tier="expiring"} 0`,
+		`notifier_oldest_look_seconds{account="main"} 60`,
+		`notifier_steps_back_held{account="main"} 1`,
+		`notifier_api_rate_limit{account="main"} 2.5`,
+		`notifier_api_parallel{account="main"} 4`,
 		`notifier_poll_last_success_timestamp_seconds{account="main"} 1.`,
 		`notifier_delivery_oldest_pending_seconds{destination="shop"} 60`,
 	} {
@@ -291,6 +313,24 @@ func TestMetrics(t *testing.T) {
 	for _, p := range problems {
 		if strings.HasPrefix(p.Metric, "notifier_") {
 			t.Errorf("%s: %s", p.Metric, p.Text)
+		}
+	}
+}
+
+// A rate starts at zero rather than at nothing.
+func TestSeriesOfAccountsExistFromTheStart(t *testing.T) {
+	m := admin.NewMetrics("test", []string{"main"}, nil, nil, func(context.Context) (admin.Gauges, error) {
+		return admin.Gauges{Polling: []admin.PollingGauges{{Account: "main"}}}, nil
+	})
+	recorder := httptest.NewRecorder()
+	m.Handler().ServeHTTP(recorder, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil))
+	for _, want := range []string{
+		`notifier_drift_total{account="main"} 0`, `notifier_api_response_bytes_total{account="main"} 0`,
+		`notifier_page_fallbacks_total{account="main"} 0`, `notifier_rate_limit_wait_seconds_total{account="main"} 0`,
+		`notifier_sessions_by_tier{account="main",tier="held"} 0`, `notifier_oldest_look_seconds{account="main"} 0`,
+	} {
+		if !strings.Contains(recorder.Body.String(), want) {
+			t.Errorf("metrics lack %s", want)
 		}
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"checkout-notifier/broker"
 	"checkout-notifier/config"
 	"checkout-notifier/event"
+	"checkout-notifier/jobs"
 	"checkout-notifier/pipeline"
 	"checkout-notifier/poller"
 	"checkout-notifier/publish"
@@ -28,6 +29,7 @@ var (
 	_ publish.Outbox = (*vault)(nil)
 	_ poller.Tracker = (*vault)(nil)
 	_ poller.Handler = (*pipeline.Pipeline)(nil)
+	_ jobs.Store     = (*vault)(nil)
 	_ admin.Daemon   = (*daemon)(nil)
 )
 
@@ -49,16 +51,18 @@ type daemon struct {
 	relay    *publish.Relay
 	pipeline *pipeline.Pipeline
 	poller   *poller.Poller
+	jobs     *jobs.Runner
 	metrics  *admin.Metrics
 	failed   *failedRules
 	witness  witness
 	stopping atomic.Bool
+	stopped  chan struct{} // closed when work ends
 }
 
 // newDaemon opens the store and wires the stages; the embedded NATS server, if
 // any, runs when it returns. The caller must call close.
 func newDaemon(ctx context.Context, loaded *config.Loaded, w witness, log *slog.Logger) (*daemon, error) {
-	d := &daemon{cfg: loaded.Config, log: log, started: time.Now(), failed: newFailedRules(), witness: w}
+	d := &daemon{cfg: loaded.Config, log: log, started: time.Now(), failed: newFailedRules(), witness: w, stopped: make(chan struct{})}
 	store, err := state.Open(ctx, d.cfg.State, log)
 	if err != nil {
 		return nil, err
@@ -102,6 +106,9 @@ func (d *daemon) wire(ctx context.Context, loaded *config.Loaded) error {
 	if err != nil {
 		return exit(exitInvalid, err)
 	}
+	d.jobs = jobs.New(d.store, map[string]jobs.Kind{
+		jobBackfill: {Run: d.runBackfill, Conflicts: conflictingBackfills},
+	}, d.log)
 	return d.poller.Check(ctx)
 }
 
@@ -183,7 +190,7 @@ func (d *daemon) run(ctx context.Context, listener net.Listener) error {
 		serving.Go(func() error { return server.Run(serveCtx, listener) })
 	}
 	working, workCtx := errgroup.WithContext(ctx)
-	context.AfterFunc(workCtx, func() { d.stopping.Store(true) })
+	context.AfterFunc(workCtx, func() { d.stopping.Store(true); close(d.stopped) })
 	working.Go(func() error { // a server that fails takes the daemon with it
 		select {
 		case <-serveCtx.Done():
@@ -195,6 +202,7 @@ func (d *daemon) run(ctx context.Context, listener net.Listener) error {
 	working.Go(func() error { return d.store.watch(workCtx) })
 	working.Go(func() error { return d.relay.Run(workCtx) })
 	working.Go(func() error { return d.poller.Run(workCtx) })
+	working.Go(func() error { return d.jobs.Run(workCtx) })
 	working.Go(func() error { return d.pruneLoop(workCtx) })
 	err := working.Wait()
 	stopServing()

@@ -191,6 +191,17 @@ func (d *daemon) ResumeDestination(_ context.Context, name, actor string) error 
 	return nil
 }
 
+// oldestLook returns the oldest look of any watched session; zero if there are none.
+func oldestLook(tiers []poller.Tier) time.Time {
+	var oldest time.Time
+	for _, t := range tiers {
+		if t.Sessions > 0 && !t.OldestLook.IsZero() && (oldest.IsZero() || t.OldestLook.Before(oldest)) {
+			oldest = t.OldestLook
+		}
+	}
+	return oldest
+}
+
 // gauges is what the metrics ask when they are scraped.
 func (d *daemon) gauges(ctx context.Context) (admin.Gauges, error) {
 	r, err := d.report(ctx)
@@ -203,6 +214,16 @@ func (d *daemon) gauges(ctx context.Context) (admin.Gauges, error) {
 			Name: x.Name, Pending: x.Pending, Dead: x.Dead, OldestPending: x.OldestPending,
 		})
 		g.Up[x.Name] = x.State == string(publish.StateOK)
+	}
+	for _, s := range r.Accounts {
+		p := admin.PollingGauges{
+			Account: s.Account, Tiers: make(map[string]int), Held: s.Held, Rate: s.Rate, Parallel: s.Parallel,
+			OldestLook: oldestLook(s.Tiers),
+		}
+		for _, tier := range s.Tiers {
+			p.Tiers[tier.Name] = tier.Sessions
+		}
+		g.Polling = append(g.Polling, p)
 	}
 	return g, nil
 }

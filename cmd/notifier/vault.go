@@ -90,6 +90,28 @@ func (v *vault) Destinations(ctx context.Context) ([]event.DestinationState, err
 	return states, v.note(err)
 }
 
+// SaveJob implements jobs.Store.
+func (v *vault) SaveJob(ctx context.Context, id string, row []byte) error {
+	return v.note(v.Store.SaveJob(ctx, id, row))
+}
+
+// Job implements jobs.Store.
+func (v *vault) Job(ctx context.Context, id string) ([]byte, bool, error) {
+	row, found, err := v.Store.Job(ctx, id)
+	return row, found, v.note(err)
+}
+
+// Jobs implements jobs.Store.
+func (v *vault) Jobs(ctx context.Context, before string, limit int) ([][]byte, error) {
+	rows, err := v.Store.Jobs(ctx, before, limit)
+	return rows, v.note(err)
+}
+
+// DeleteJobs implements jobs.Store.
+func (v *vault) DeleteJobs(ctx context.Context, ids []string) error {
+	return v.note(v.Store.DeleteJobs(ctx, ids))
+}
+
 // Prune removes what a policy calls old.
 func (v *vault) Prune(ctx context.Context, policy state.PrunePolicy) (state.Pruned, error) {
 	pruned, err := v.Store.Prune(ctx, policy)

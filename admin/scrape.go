@@ -1,0 +1,102 @@
+package admin
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"checkout-notifier/event"
+)
+
+// scrape reads the gauges when they are asked for.
+type scrape struct {
+	read func(context.Context) (Gauges, error)
+}
+
+var (
+	descTracked  = prometheus.NewDesc("notifier_sessions_tracked", "Sessions in the store by state.", []string{"account", "state"}, nil)
+	descPending  = prometheus.NewDesc("notifier_deliveries_pending", "Deliveries that were not accepted yet.", []string{"destination"}, nil)
+	descOldest   = prometheus.NewDesc("notifier_delivery_oldest_pending_seconds", "Age of the oldest delivery that is due, 0 if none is.", []string{"destination"}, nil)
+	descDead     = prometheus.NewDesc("notifier_dead_letters", "Dead letters.", []string{"destination"}, nil)
+	descUp       = prometheus.NewDesc("notifier_destination_up", "Whether the destination took what it was sent last: 0 while it fails, pauses or cannot be reached.", []string{"destination"}, nil)
+	descTiers    = prometheus.NewDesc("notifier_sessions_by_tier", "Watched sessions by how often they are looked at.", []string{"account", "tier"}, nil)
+	descLook     = prometheus.NewDesc("notifier_oldest_look_seconds", "Age of the oldest look among the watched sessions, 0 if there are none.", []string{"account"}, nil)
+	descHeld     = prometheus.NewDesc("notifier_steps_back_held", "Sessions that seem to step back, which is not believed until it is confirmed.", []string{"account"}, nil)
+	descRate     = prometheus.NewDesc("notifier_api_rate_limit", "Requests per second that the account may make at present, 0 if unlimited.", []string{"account"}, nil)
+	descParallel = prometheus.NewDesc("notifier_api_parallel", "Requests that the account may make at once at present.", []string{"account"}, nil)
+	descSize     = prometheus.NewDesc("notifier_store_size_bytes", "Size of the store's file.", nil, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (s *scrape) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{
+		descTracked, descTiers, descLook, descHeld, descRate, descParallel, descPending, descOldest, descDead, descUp, descSize,
+	} {
+		ch <- d
+	}
+}
+
+const scrapeTimeout = 5 * time.Second
+
+// Collect implements prometheus.Collector.
+func (s *scrape) Collect(ch chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
+	defer cancel()
+	g, err := s.read(ctx)
+	if err != nil {
+		ch <- prometheus.NewInvalidMetric(descSize, err)
+		return
+	}
+	send := func(d *prometheus.Desc, value float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
+	}
+	for account, states := range g.Sessions {
+		for _, w := range []event.Watch{event.Watched, event.Settled, event.GivenUp, event.Vanished} {
+			send(descTracked, float64(states[w]), account, string(w))
+		}
+	}
+	for i := range g.Polling {
+		sendPolling(send, &g.Polling[i])
+	}
+	for _, d := range g.Destinations {
+		send(descPending, float64(d.Pending), d.Name)
+		send(descDead, float64(d.Dead), d.Name)
+		send(descOldest, age(d.OldestPending), d.Name)
+	}
+	for name, up := range g.Up {
+		value := 0.0
+		if up {
+			value = 1
+		}
+		send(descUp, value, name)
+	}
+	send(descSize, float64(g.StoreBytes))
+}
+
+// tiers are those that have a series from the start.
+var tiers = []string{"hot", "warm", "unpaid", "expiring", "held"}
+
+func sendPolling(send func(d *prometheus.Desc, value float64, labels ...string), p *PollingGauges) {
+	for _, tier := range tiers {
+		send(descTiers, float64(p.Tiers[tier]), p.Account, tier)
+	}
+	for tier, n := range p.Tiers {
+		if !slices.Contains(tiers, tier) {
+			send(descTiers, float64(n), p.Account, tier)
+		}
+	}
+	send(descLook, age(p.OldestLook), p.Account)
+	send(descHeld, float64(p.Held), p.Account)
+	send(descRate, p.Rate, p.Account)
+	send(descParallel, float64(p.Parallel), p.Account)
+}
+
+// age is how many seconds ago a time was; 0 if there is none.
+func age(t time.Time) float64 {
+	if t.IsZero() {
+		return 0
+	}
+	return max(time.Since(t).Seconds(), 0)
+}
