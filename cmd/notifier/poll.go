@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"checkout-notifier/config"
+	"checkout-notifier/poller"
+)
+
+const pollPath = "/api/v1/poll"
+
+func (a *app) pollCommand() *cobra.Command {
+	parent := &cobra.Command{
+		Use:     "poll",
+		GroupID: "look",
+		Short:   "Poll at once, see how polling is doing, read a range again",
+		Args:    usage(cobra.NoArgs),
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	parent.AddCommand(a.pollNowCommand(), a.pollStatusCommand(), a.pollBackfillCommand())
+	return parent
+}
+
+func (a *app) pollNowCommand() *cobra.Command {
+	var accounts []string
+	var output string
+	cmd := &cobra.Command{
+		Use:   "now",
+		Short: "Make a pass at once and wait for it",
+		Long: `Have the running daemon make a pass over every account, or over those that are
+named, without waiting for poll.interval, and wait until all are finished. A pass
+under way is finished first. Each account gets a line: how long its pass took,
+the requests that it needed, the sessions that it was shown, and the events that
+came of it.
+
+Exit codes: 0 every pass was completed, 1 one was not (what it read is kept, the
+next pass reads the rest), 4 no daemon answers, 5 there is no such account.`,
+		Example: "  notifier poll now\n  notifier poll now --account main -o json",
+		Args:    usage(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.pollNow(cmd.Context(), accounts, output)
+		},
+	}
+	a.accountFlag(cmd, &accounts)
+	outputFlag(cmd, &output, asTable, asJSON, asLines)
+	return cmd
+}
+
+func (a *app) pollNow(ctx context.Context, accounts []string, output string) error {
+	c, _, err := a.client()
+	if err != nil {
+		return err
+	}
+	var answer struct {
+		Items []poller.PassReport `json:"items"`
+	}
+	order := map[string]any{"accounts": accounts}
+	if err := c.patient().send(ctx, http.MethodPost, pollPath, order, &answer); err != nil {
+		return interrupted(err, "the pass goes on without us")
+	}
+	err = showList(a, output, answer.Items, func(items []poller.PassReport) {
+		lines := []string{"ACCOUNT\tTOOK\tREQUESTS\tSESSIONS\tEVENTS\tRESULT"}
+		for _, r := range items {
+			result := "ok"
+			if r.Error != "" {
+				result = "failed: " + r.Error
+			}
+			lines = append(lines, fmt.Sprintf("%s\t%s\t%d\t%d\t%d\t%s", r.Account, shortDuration(r.Took), r.Requests, r.Sessions, r.Events, result))
+		}
+		a.rows(lines...)
+	})
+	if err != nil {
+		return err
+	}
+	failed := 0
+	for _, r := range answer.Items {
+		if r.Error != "" {
+			failed++
+		}
+	}
+	if failed > 0 {
+		return exit(exitFailure, fmt.Errorf("%d of %s could not be completed", failed, passes(len(answer.Items))))
+	}
+	return nil
+}
+
+func passes(n int) string {
+	if n == 1 {
+		return "1 pass"
+	}
+	return fmt.Sprintf("%d passes", n)
+}
+
+// interrupted says what becomes of what was asked for when the user does not
+// wait for it; other errors pass unchanged.
+func interrupted(err error, meanwhile string) error {
+	if errors.Is(err, context.Canceled) {
+		return exit(exitFailure, errors.New("interrupted; "+meanwhile))
+	}
+	return err
+}
+
+// accountFlag adds --account, which may be repeated.
+func (a *app) accountFlag(cmd *cobra.Command, accounts *[]string) {
+	cmd.Flags().StringArrayVar(accounts, "account", nil, "only this account; may be repeated (default: all)")
+	completeFlag(cmd, "account", func() []string {
+		loaded, err := a.load(config.Options{AllowMissingSecrets: true})
+		if err != nil {
+			return nil
+		}
+		return names(loaded.Config.Accounts, func(x poller.Account) string { return x.Name })
+	})
+}
+
+// accountsText names the accounts of an order.
+func accountsText(accounts []string) string {
+	if len(accounts) == 0 {
+		return "all accounts"
+	}
+	return strings.Join(accounts, ", ")
+}

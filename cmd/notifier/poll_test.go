@@ -1,0 +1,154 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"checkout-notifier/admin"
+	"checkout-notifier/event"
+	"checkout-notifier/poller"
+)
+
+func TestMomentsAreReadAsWritten(t *testing.T) {
+	now := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
+	for text, want := range map[string]time.Time{
+		"7d": now.AddDate(0, 0, -7), "36h": now.Add(-36 * time.Hour), "0": now,
+		"2026-11-20":                time.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC),
+		"2026-11-20T10:00:00+02:00": time.Date(2026, 11, 20, 8, 0, 0, 0, time.UTC),
+	} {
+		if got, err := readMoment(text, now); err != nil || !got.Equal(want) {
+			t.Errorf("%s = %v, %v, want %v", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"", "yesterday", "-7d", "2026-11", "10:00", "7"} {
+		if got, err := readMoment(text, now); err == nil {
+			t.Errorf("%q = %v", text, got)
+		}
+	}
+}
+
+// Whoever reads it at night is told everything that the poller knows.
+func TestPollStatusIsComplete(t *testing.T) {
+	now := time.Now()
+	var s poller.Status
+	s.Account, s.Host, s.Mode, s.Passes, s.Requests = "main", "api.example", "live", 7, 900
+	s.LastSuccess, s.LastPass, s.NextPass, s.NextDue = now.Add(-4*time.Second), 2*time.Second, now.Add(6*time.Second), now
+	s.Low = time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
+	s.Chain.Pages, s.Chain.Slices, s.Chain.Took = 12, 4, 1200*time.Millisecond
+	s.Chain.From, s.Chain.To = s.Low.Add(time.Hour), s.Low
+	s.Reconciled, s.ReconcileEvery, s.Reconciling = now.Add(-20*time.Minute), time.Hour, true
+	s.Drift, s.DriftLast, s.Held = 2, now.Add(-5*time.Minute), 1
+	s.RequestsLastHour, s.Rate, s.RateLimit, s.Parallel, s.Concurrency = 360, 2.5, 5, 3, 4
+	s.Bytes, s.Fallbacks, s.Waited, s.Waiting = 1_200_000, 1, 90*time.Second, 40
+	s.Oddities = []poller.Oddity{{Code: "order", Message: "the list is not in order", Count: 1, Last: now}}
+	s.Tiers = []poller.Tier{{Name: "hot", Sessions: 5, Due: 1, OldestLook: now.Add(-9 * time.Second)}, {Name: "held"}}
+	r := &report{Running: true, Accounts: []poller.Status{s}, Sessions: map[string]map[event.Watch]int{"main": {event.Watched: 5}}}
+	items := pollStatuses(r)
+	if lag := items[0].Lag; lag < 6*time.Second || lag > 8*time.Second {
+		t.Errorf("lag = %v, want the age of the last complete pass's beginning", lag)
+	}
+	var out bytes.Buffer
+	(&app{streams: streams{out: &out}}).printPollStatus(r, items)
+	want := `main (api.example, live): ok
+  last pass   4s ago, took 2s; next in 6s
+  lag         6s behind the list
+  low mark    2026-11-22T10:00:00Z (LOW)
+  chain       12 pages in 4 slices, took 1.2s, 2026-11-22T10:00:00Z to 2026-11-22T11:00:00Z
+  reconciled  20m ago, again in 39m; at work on it
+  drift       2 changes that only a reconciliation found, last 5m ago
+  steps back  1 session, not believed until confirmed
+  requests    360 in the last hour, 900 since the start
+  rate        2.5/s now, limit 5/s; 3 of 4 at once
+  answers     1.2 MB, 1 page by the checked decoder
+  waited      1m for the rate limit
+  backlog     40 due sessions left for the next pass
+  next due    now
+
+  TIER  SESSIONS  DUE  OLDEST LOOK
+  hot   5         1    9s ago
+  held  0         0    -
+  odd: the list is not in order (order, 1 time, last 0s ago)
+`
+	want = strings.Replace(want, "LOW", ago(s.Low), 1)
+	if diff := cmp.Diff(want, out.String()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// Two backfills of one account would meet.
+func TestBackfillsConflict(t *testing.T) {
+	for _, tt := range []struct {
+		a, b string
+		want bool
+	}{
+		{`{"accounts":["main"]}`, `{"accounts":["main","other"]}`, true},
+		{`{"accounts":["main"]}`, `{"accounts":["other"]}`, false},
+		{`{"accounts":[]}`, `{"accounts":["other"]}`, true},
+		{`{}`, `{}`, true},
+	} {
+		if got := conflictingBackfills(json.RawMessage(tt.a), json.RawMessage(tt.b)); got != tt.want {
+			t.Errorf("%s and %s: %v", tt.a, tt.b, got)
+		}
+	}
+}
+
+func TestReportsOfAccountsAreAddedUp(t *testing.T) {
+	later := time.Now()
+	a := poller.BackfillReport{Pages: 1, Sessions: 2, New: 1, Changed: 1, Events: 3, Silent: 1, Found: make([]poller.Found, 600)}
+	b := poller.BackfillReport{Pages: 2, Sessions: 3, Reached: later, Found: make([]poller.Found, 600)}
+	got := addReports(a, b)
+	if len(got.Found) != maxFound {
+		t.Errorf("%d sessions are listed", len(got.Found))
+	}
+	got.Found = nil
+	want := poller.BackfillReport{Pages: 3, Sessions: 5, New: 1, Changed: 1, Events: 3, Silent: 1, Reached: later}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// A request does not outlive the daemon's work, and is told why.
+func TestOrdersEndWithTheDaemon(t *testing.T) {
+	d := &daemon{stopped: make(chan struct{})}
+	ctx, cancel := d.whileWorking(t.Context())
+	defer cancel()
+	close(d.stopped)
+	<-ctx.Done()
+	if err := whyEnded(ctx, ctx.Err()); !errors.Is(err, admin.ErrStopping) {
+		t.Errorf("the daemon stopped: %v", err)
+	}
+	d = &daemon{stopped: make(chan struct{})}
+	asked, leave := context.WithCancel(t.Context())
+	ctx, cancel = d.whileWorking(asked)
+	defer cancel()
+	leave()
+	<-ctx.Done()
+	if err := whyEnded(ctx, ctx.Err()); !errors.Is(err, context.Canceled) {
+		t.Errorf("the client left: %v", err)
+	}
+}
+
+func TestFlagsAreCompleted(t *testing.T) {
+	source := writeConfig(t, t.TempDir()+"/n.db", "http://127.0.0.1:1")
+	for line, want := range map[string]string{
+		"poll now --account ":      "main\n",
+		"poll now -o ":             "table\njson\njsonl\n",
+		"jobs list --status ":      "running\ndone\nfailed\ncancelled\n",
+		"poll backfill --since ":   "1h\n24h\n7d\n30d\n",
+		"jobs cancel ":             "",
+		"poll backfill --account ": "main\n",
+	} {
+		t.Setenv("NOTIFIER_CONFIG", source)
+		words := append([]string{"__complete"}, strings.Split(line, " ")...)
+		if _, stdout, _ := run(t, words...); !strings.HasPrefix(stdout, want) || !strings.Contains(stdout, ":4") {
+			t.Errorf("%s: %q", line, stdout)
+		}
+	}
+}

@@ -1,0 +1,195 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"checkout-notifier/event"
+	"checkout-notifier/poller"
+)
+
+func (a *app) pollStatusCommand() *cobra.Command {
+	var output string
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Show how the polling of every account is doing",
+		Long: `Ask the running daemon how its polling is doing, account by account: the last
+pass and how far behind the list we are, the low-water mark down to which the
+list has been read completely, the last walk down the list, reconciliations and
+the drift that they found, steps back that await confirmation, requests and the
+rate at present, the watched sessions by tier, and what is odd about the API.
+
+Without a daemon it shows what the state file tells.
+
+Exit codes: 0 shown, 3 the state file cannot be read, 4 no daemon answers and
+there is no state file.`,
+		Example: "  notifier poll status\n  notifier poll status -o jsonl",
+		Args:    usage(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			r, err := a.readReport(cmd.Context())
+			if err != nil {
+				return err
+			}
+			return showList(a, output, pollStatuses(r), func(items []pollStatus) { a.printPollStatus(r, items) })
+		},
+	}
+	outputFlag(cmd, &output, asTable, asJSON, asLines)
+	return cmd
+}
+
+// pollStatus is an account in `poll status -o json`.
+type pollStatus struct {
+	poller.Status
+	Running bool `json:"running"` // false: read from the file, without a daemon
+	// Lag is the age of what is known for certain: the last complete pass began
+	// so long ago. 0 before the first one.
+	Lag      time.Duration       `json:"lag_ns"`
+	Sessions map[event.Watch]int `json:"sessions"` // by state
+}
+
+func pollStatuses(r *report) []pollStatus {
+	list := make([]pollStatus, len(r.Accounts))
+	for i, s := range r.Accounts {
+		list[i] = pollStatus{Status: s, Running: r.Running, Sessions: r.Sessions[s.Account]}
+		if list[i].Sessions == nil {
+			list[i].Sessions = map[event.Watch]int{}
+		}
+		if !s.LastSuccess.IsZero() {
+			list[i].Lag = max(time.Since(s.LastSuccess), 0)
+			if s.Error == "" { // else the last pass is another one
+				list[i].Lag += s.LastPass
+			}
+		}
+	}
+	return list
+}
+
+func (a *app) printPollStatus(r *report, items []pollStatus) {
+	if !r.Running {
+		fmt.Fprintf(a.out, "no daemon is running; this is what %s tells\n\n", r.Store.Path)
+	}
+	for i := range items {
+		s := &items[i]
+		if i > 0 {
+			fmt.Fprintln(a.out)
+		}
+		fmt.Fprintf(a.out, "%s (%s, %s): %s\n", s.Account, s.Host, s.Mode, accountState(r, s.Status))
+		if s.Running {
+			a.rows(append(passLines(s), trafficLines(s)...)...)
+			fmt.Fprintln(a.out)
+			a.rows(tierLines(s)...)
+		} else {
+			a.rows(
+				"  low mark\t"+moment(s.Low),
+				"  sessions\t"+watchText(s.Sessions),
+			)
+		}
+		for _, o := range s.Oddities {
+			fmt.Fprintf(a.out, "  odd: %s (%s, %s, last %s)\n", o.Message, o.Code, count(o.Count, "time"), ago(o.Last))
+		}
+	}
+}
+
+// passLines tell what was read, and when.
+func passLines(s *pollStatus) []string {
+	lag := "-"
+	if !s.LastSuccess.IsZero() {
+		lag = shortDuration(s.Lag)
+	}
+	chain := "-"
+	if s.Chain.Pages > 0 {
+		chain = fmt.Sprintf("%s in %s, took %s, %s to %s", count(s.Chain.Pages, "page"), count(max(s.Chain.Slices, 1), "slice"),
+			shortDuration(s.Chain.Took), clock(s.Chain.To), clock(s.Chain.From))
+	}
+	reconciled := "not yet"
+	if !s.Reconciled.IsZero() {
+		reconciled = ago(s.Reconciled)
+		if s.ReconcileEvery > 0 {
+			reconciled += ", again " + in(s.Reconciled.Add(s.ReconcileEvery))
+		}
+	}
+	if s.Reconciling {
+		reconciled += "; at work on it"
+	}
+	drift := "none"
+	if s.Drift > 0 {
+		drift = fmt.Sprintf("%s that only a reconciliation found, last %s", count(s.Drift, "change"), ago(s.DriftLast))
+	}
+	held := "none"
+	if s.Held > 0 {
+		held = count(s.Held, "session") + ", not believed until confirmed"
+	}
+	return []string{
+		fmt.Sprintf("  last pass\t%s, took %s; next %s", ago(s.LastSuccess), shortDuration(s.LastPass), in(s.NextPass)),
+		"  lag\t" + lag + " behind the list",
+		"  low mark\t" + moment(s.Low),
+		"  chain\t" + chain,
+		"  reconciled\t" + reconciled,
+		"  drift\t" + drift,
+		"  steps back\t" + held,
+	}
+}
+
+// trafficLines tell what it costs, and what is left to do.
+func trafficLines(s *pollStatus) []string {
+	waiting := "none"
+	if s.Waiting > 0 {
+		waiting = count(s.Waiting, "due session") + " left for the next pass"
+	}
+	return []string{
+		fmt.Sprintf("  requests\t%d in the last hour, %d since the start", s.RequestsLastHour, s.Requests),
+		fmt.Sprintf("  rate\t%s now, limit %s; %d of %d at once", rateText(s.Rate), rateText(s.RateLimit), s.Parallel, s.Concurrency),
+		fmt.Sprintf("  answers\t%.1f MB, %s by the checked decoder", float64(s.Bytes)/1e6, count(s.Fallbacks, "page")),
+		"  waited\t" + shortDuration(s.Waited) + " for the rate limit",
+		"  backlog\t" + waiting,
+		"  next due\t" + in(s.NextDue),
+	}
+}
+
+func tierLines(s *pollStatus) []string {
+	lines := []string{"  TIER\tSESSIONS\tDUE\tOLDEST LOOK"}
+	for _, t := range s.Tiers {
+		oldest := "-"
+		if t.Sessions > 0 {
+			oldest = ago(t.OldestLook)
+		}
+		lines = append(lines, fmt.Sprintf("  %s\t%d\t%d\t%s", t.Name, t.Sessions, t.Due, oldest))
+	}
+	return lines
+}
+
+// rateText writes a rate; 0 is none.
+func rateText(perSecond float64) string {
+	if perSecond == 0 {
+		return "unlimited"
+	}
+	return fmt.Sprintf("%.3g/s", perSecond)
+}
+
+// clock writes a time to the second.
+func clock(t time.Time) string {
+	if t.IsZero() {
+		return "the end"
+	}
+	return t.UTC().Format(time.RFC3339)
+}
+
+// moment writes a time and how long ago it was.
+func moment(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return clock(t) + " (" + ago(t) + ")"
+}
+
+// watchText tells how many sessions are in which state.
+func watchText(sessions map[event.Watch]int) string {
+	var parts []string
+	for _, w := range []event.Watch{event.Watched, event.Settled, event.GivenUp, event.Vanished} {
+		parts = append(parts, fmt.Sprintf("%d %s", sessions[w], w))
+	}
+	return strings.Join(parts, ", ")
+}
