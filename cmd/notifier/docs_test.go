@@ -1,15 +1,20 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 
+	"checkout-notifier/admin"
 	"checkout-notifier/config"
+	"checkout-notifier/event"
 )
 
 // What is written is checked: configurations load, commands and targets exist,
@@ -137,6 +142,31 @@ func checkCommand(words []string, targets map[string]bool) error {
 		return err
 	}
 	return cmd.ValidateArgs(cmd.Flags().Args())
+}
+
+var metricName = regexp.MustCompile(`\bnotifier_[a-z_]+[a-z]\b`)
+
+func TestDocumentedMetricsExist(t *testing.T) {
+	m := admin.NewMetrics("test", []string{"main"}, []string{"ship"}, []string{"shop"}, func(context.Context) (admin.Gauges, error) {
+		return admin.Gauges{
+			Sessions: map[string]map[event.Watch]int{"main": {}}, Polling: []admin.PollingGauges{{Account: "main"}},
+			Destinations: []event.DestinationState{{Name: "shop"}}, Up: map[string]bool{"shop": true},
+		}, nil
+	})
+	recorder := httptest.NewRecorder()
+	m.Handler().ServeHTTP(recorder, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil))
+	checked := 0
+	for name, text := range documents(t) {
+		for _, metric := range metricName.FindAllString(text, -1) {
+			checked++
+			if !strings.Contains(recorder.Body.String(), "# TYPE "+metric+" ") {
+				t.Errorf("%s names %s, which does not exist", name, metric)
+			}
+		}
+	}
+	if checked < 10 {
+		t.Errorf("only %d metrics found in the documents", checked)
+	}
 }
 
 var link = regexp.MustCompile(`\]\(([^)#:]+)\)`)
