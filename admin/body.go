@@ -33,6 +33,9 @@ func bad(format string, args ...any) error {
 // members reads a request's JSON object, by the names of its members; an empty
 // body has none. A name that is not in known is a mistake, in its case too.
 func members(w http.ResponseWriter, r *http.Request, known ...string) (map[string]json.RawMessage, error) {
+	if r.URL.RawQuery != "" {
+		return nil, bad("the query is not read here: put its fields into the body")
+	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	var tooLarge *http.MaxBytesError
 	switch {

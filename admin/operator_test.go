@@ -173,6 +173,11 @@ func TestStrictBodies(t *testing.T) {
 			t.Errorf("as %s: %d %s", contentType, status, answer)
 		}
 	}
+	r := poll(`{"since":"2026-01-02T00:00:00Z"}`)
+	r.path += "?dry_run=true"
+	if status, answer, _ := ask(t, server, r); status != 400 || !strings.Contains(answer, "query") {
+		t.Errorf("with a query: %d %s", status, answer)
+	}
 	if d.asked != nil {
 		t.Errorf("something was done: %+v", d.asked)
 	}

@@ -104,6 +104,9 @@ func TestMetrics(t *testing.T) {
 		`notifier_destination_up{destination="hook"} 1`, `notifier_sessions_tracked{account="main",state="settled"} 1`,
 		`notifier_api_requests_total{account="main",code="200"}`, `notifier_poll_last_success_timestamp_seconds{account="main"}`,
 		`notifier_delivery_latency_seconds_count{destination="hook"} 4`, `notifier_build_info{version=`, `notifier_store_size_bytes `,
+		`notifier_drift_total{account="main"} 0`, `notifier_sessions_by_tier{account="main",tier="hot"} 0`, `notifier_oldest_look_seconds{account="main"} 0`,
+		`notifier_steps_back_held{account="main"} 0`, `notifier_api_rate_limit{account="main"} 0`, `notifier_api_parallel{account="main"} `,
+		`notifier_api_response_bytes_total{account="main"} `, `notifier_page_fallbacks_total{account="main"} `, `notifier_rate_limit_wait_seconds_total{account="main"} `,
 	}
 	eventually(t, patience, func() error { // an attempt is counted a moment after its result is kept
 		_, metrics, err := d.get("/metrics")

@@ -183,6 +183,9 @@ func TestJobsSurviveAStop(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.open()
+	_, stop = b.run(b.kinds())
+	<-b.begun
+	stop()
 	r, stop = b.run(b.kinds())
 	if got := <-b.begun; got != `{"what":"a"}` {
 		t.Errorf("it began again with %s", got)
@@ -191,7 +194,7 @@ func TestJobsSurviveAStop(t *testing.T) {
 		t.Errorf("a second one: %v, want ErrConflict", err)
 	}
 	b.end <- nil
-	if got := b.await(r, job.ID, jobs.Done); got.Restarts != 1 {
+	if got := b.await(r, job.ID, jobs.Done); got.Restarts != 2 {
 		t.Errorf("done: %+v", got)
 	}
 	stop()

@@ -108,6 +108,12 @@ func (r *Runner) load(ctx context.Context) (left []*work, err error) {
 		left = append(left, w)
 		return nil
 	})
+	for _, w := range left {
+		// Before anybody can cancel it, whose row must not be written over.
+		if err := r.save(ctx, w.job); err != nil && ctx.Err() == nil {
+			r.log.Error("that a job begins again could not be stored", "job", w.job.ID, "error", err)
+		}
+	}
 	return left, err
 }
 
@@ -201,8 +207,8 @@ func (r *Runner) Cancel(ctx context.Context, id, actor string) (Job, error) {
 	}
 	r.log.Info("job cancelled", "job", id, "actor", actor)
 	w.cancel()
-	if err := r.await(ctx, w.done); err != nil {
-		return job, nil // it is cancelled all the same
+	if r.await(ctx, w.done) != nil {
+		return job, nil // nobody waits any more; it is cancelled all the same
 	}
 	return r.Get(ctx, id)
 }

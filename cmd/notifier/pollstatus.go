@@ -54,6 +54,9 @@ func pollStatuses(r *report) []pollStatus {
 	list := make([]pollStatus, len(r.Accounts))
 	for i, s := range r.Accounts {
 		list[i] = pollStatus{Status: s, Running: r.Running, Sessions: r.Sessions[s.Account]}
+		if list[i].Tiers == nil {
+			list[i].Tiers = []poller.Tier{}
+		}
 		if list[i].Sessions == nil {
 			list[i].Sessions = map[event.Watch]int{}
 		}
@@ -76,7 +79,11 @@ func (a *app) printPollStatus(r *report, items []pollStatus) {
 		if i > 0 {
 			fmt.Fprintln(a.out)
 		}
-		fmt.Fprintf(a.out, "%s (%s, %s): %s\n", s.Account, s.Host, s.Mode, accountState(r, s.Status))
+		name := fmt.Sprintf("%s (%s, %s)", s.Account, s.Host, s.Mode)
+		if s.Running || s.Foreign != "" {
+			name += ": " + accountState(r, s.Status)
+		}
+		fmt.Fprintln(a.out, name)
 		if s.Running {
 			a.rows(append(passLines(s), trafficLines(s)...)...)
 			fmt.Fprintln(a.out)
