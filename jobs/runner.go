@@ -207,10 +207,12 @@ func (r *Runner) Cancel(ctx context.Context, id, actor string) (Job, error) {
 	}
 	r.log.Info("job cancelled", "job", id, "actor", actor)
 	w.cancel()
-	if r.await(ctx, w.done) != nil {
-		return job, nil // nobody waits any more; it is cancelled all the same
+	select {
+	case <-w.done:
+		return r.Get(ctx, id)
+	case <-ctx.Done(): // it is cancelled all the same
+		return job, nil
 	}
-	return r.Get(ctx, id)
 }
 
 // Get returns a job. ErrNotFound: there is none.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -131,21 +132,28 @@ func (r *Runner) each(ctx context.Context, fn func(Job) error) error {
 	}
 }
 
-// trim removes what ended long ago, and what is too much.
+// trim removes what ended long ago, and what is too much. It goes by the end of
+// jobs: one that ran for long must not be gone before anybody sees its end.
 func (r *Runner) trim(ctx context.Context) {
-	var old []string
-	kept := 0
-	border := time.Now().Add(-keepFor)
+	type end struct {
+		id string
+		at time.Time
+	}
+	var ends []end
 	err := r.each(ctx, func(job Job) error {
-		switch {
-		case job.Status == Running:
-		case kept == keep || job.Ended.Before(border):
-			old = append(old, job.ID)
-		default:
-			kept++
+		if job.Status != Running {
+			ends = append(ends, end{job.ID, job.Ended})
 		}
 		return nil
 	})
+	slices.SortFunc(ends, func(a, b end) int { return b.at.Compare(a.at) })
+	border := time.Now().Add(-keepFor)
+	var old []string
+	for i, e := range ends {
+		if i >= keep || e.at.Before(border) {
+			old = append(old, e.id)
+		}
+	}
 	if err == nil {
 		err = r.store.DeleteJobs(ctx, old)
 	}
