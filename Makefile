@@ -2,13 +2,15 @@
 
 GO       ?= go
 FUZZTIME ?= 30s
+DAYS     ?= 7
+SESSIONS ?= 10000
 LINT      = $(GO) tool -modfile=tools/go.mod golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test race lint fuzz bench check
+.PHONY: help build demo test race lint fuzz bench bench-poll check
 
 help: ## Show this help
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 build: ## Build bin/notifier, static; VERSION=v1.2.3 names a release
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w $(if $(VERSION),-X main.release=$(VERSION))" -o bin/notifier ./cmd/notifier
@@ -36,5 +38,8 @@ fuzz: ## Fuzz whatever reads foreign input, FUZZTIME each
 
 bench: ## Run the benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+bench-poll: ## Poll DAYS simulated days of SESSIONS a day; more by ARGS, see bench/README.md
+	$(GO) test ./bench/poll -run TestSimulated -v -count=1 -timeout 0 -args -days $(DAYS) -sessions $(SESSIONS) $(ARGS)
 
 check: lint race ## Everything that CI checks

@@ -30,6 +30,11 @@ const (
 	maxCreated = "max-created"
 )
 
+func algorithms() []string {
+	return []string{notifier, scan24h, rolling60m, firstKnown, maxCreated}
+}
+
+// newPlain returns nil for the notifier and for a name that there is not.
 func newPlain(name string, a *api, c *oracle) *plain {
 	p := &plain{api: a, oracle: c, known: make([]status, len(a.sessions))}
 	switch name {

@@ -4,6 +4,7 @@
 package poll_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"flag"
@@ -32,25 +33,38 @@ type options struct {
 
 func (o *options) lasts() time.Duration { return time.Duration(o.days * float64(day)) }
 
-var chosen = options{}
+var chosen options
 
 func init() {
-	flag.Float64Var(&chosen.days, "days", 0.25, "simulated days")
-	flag.IntVar(&chosen.sessions, "sessions", 2000, "sessions a day")
+	flag.Float64Var(&chosen.days, "days", 0, "simulated days; 0: the short run of the tests, a few hours of little traffic")
+	flag.IntVar(&chosen.sessions, "sessions", 10_000, "sessions a day")
 	flag.DurationVar(&chosen.history, "history", 3*day, "how long there were sessions before the run, in whole days")
 	flag.DurationVar(&chosen.interval, "interval", 10*time.Second, "poll.interval")
 	flag.DurationVar(&chosen.unpaidFor, "unpaid-for", 14*day, "poll.unpaid_for")
 	flag.DurationVar(&chosen.retention, "retention", 30*day, "state.retention")
-	flag.DurationVar(&chosen.crashEvery, "crash-every", 10*time.Minute, "time between crashes, 0 for none")
+	flag.DurationVar(&chosen.crashEvery, "crash-every", 10*time.Minute, "time between crashes on average, 0 for none")
 	flag.BoolVar(&chosen.calm, "calm", false, "no request fails and no replica lags")
 	flag.Uint64Var(&chosen.seed, "seed", 1, "of the traffic and the faults")
-	flag.StringVar(&chosen.algorithms, "algorithms", "notifier,scan-24h,rolling-60m,first-known,max-created", "what to run, comma separated")
+	flag.StringVar(&chosen.algorithms, "algorithms", "", "what to run, comma separated: "+strings.Join(algorithms(), ", ")+"; all in the short run, else the first two")
+}
+
+// complete fills in what the flags leave open. The short run must end within
+// seconds under the race detector.
+func (o options) complete() options {
+	all := algorithms()
+	if o.days > 0 {
+		o.algorithms = cmp.Or(o.algorithms, strings.Join(all[:2], ","))
+		return o
+	}
+	o.days, o.sessions, o.history, o.interval = 0.2, 300, 2*day, 30*time.Second
+	o.algorithms = cmp.Or(o.algorithms, strings.Join(all, ","))
+	return o
 }
 
 // The notifier must tell everything once, whatever happens; the algorithms that
 // it is compared with must be seen to miss something.
 func TestSimulated(t *testing.T) {
-	o := chosen
+	o := chosen.complete()
 	sessions := plan(o)
 	var rows []*outcome
 	for _, name := range strings.Split(o.algorithms, ",") {
@@ -63,7 +77,9 @@ func TestSimulated(t *testing.T) {
 			row.judge(t)
 		})
 	}
-	t.Log("\n" + table(o, rows))
+	if len(rows) > 0 {
+		t.Log("\n" + table(o, rows))
+	}
 }
 
 // simulate runs one algorithm, in a bubble.
@@ -110,8 +126,8 @@ func (d *daemon) watch(ctx context.Context) {
 	}
 }
 
-// judge fails the notifier for anything wrong, and the others, but for the long
-// scan, for nothing being wrong with them.
+// judge fails the notifier for anything that is wrong, and the others for having
+// missed nothing, but for the long scan, which only misses what takes long.
 func (r *outcome) judge(t *testing.T) {
 	if r.name == notifier {
 		for _, e := range r.Examples {
@@ -123,7 +139,7 @@ func (r *outcome) judge(t *testing.T) {
 		}
 		return
 	}
-	if r.Missed == 0 && r.Finals > 0 {
+	if r.Missed == 0 && r.Finals > 0 && r.name != scan24h {
 		t.Errorf("%s missed nothing: the oracle is blind", r.name)
 	}
 	if r.False+r.Doubled+r.Disorder > 0 {
