@@ -262,8 +262,8 @@ func (passes) APIRequest(string, string) {}
 // Passed implements poller.Observer.
 func (p passes) Passed(_ string, _ time.Duration, err error) {
 	switch {
-	case p.process.dead.Load():
-		return
+	case p.process.dead.Load() || errors.Is(err, context.DeadlineExceeded):
+		return // it ended before the pass did
 	case err != nil:
 		p.failed.Add(1)
 		return

@@ -167,10 +167,13 @@ func (c *oracle) measure(s *session, k kind, delay int64) {
 
 // check counts what ought to have been told by now.
 func (c *oracle) check(now time.Time) {
+	if c.start == 0 {
+		return // nothing is owed before the account starts
+	}
 	by := now.Add(-settle).UnixMilli()
 	for ; c.born < len(c.sessions) && c.sessions[c.born].created < by; c.born++ {
 		c.Seen++
-		if c.told[c.born]&(1<<created) == 0 && c.start != 0 {
+		if c.told[c.born]&(1<<created) == 0 {
 			c.NeverSeen++
 			c.example("never seen", c.sessions[c.born].name(), "", by)
 		}
