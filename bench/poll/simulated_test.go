@@ -1,6 +1,6 @@
 // Package poll_test measures the poller against a simulated API on simulated
 // time: days of sessions, failing requests, late sessions, lagging replicas and
-// crashes, in minutes. See bench/README.md.
+// crashes. See bench/README.md.
 package poll_test
 
 import (
