@@ -38,6 +38,7 @@ type daemon struct {
 	ready    atomic.Bool // the first pass is complete
 	passes   atomic.Int64
 	failed   atomic.Int64
+	drift    atomic.Int64
 	crashes  int
 	repeated uint64 // events that were committed again, and left out
 }
@@ -238,26 +239,17 @@ func (p *process) SaveAccount(ctx context.Context, a event.Account) error {
 	return p.write(func() error { return p.Store.SaveAccount(ctx, a) })
 }
 
-// Tracked implements poller.Tracker.
-func (p *process) Tracked(ctx context.Context, name string) ([]event.Tracked, error) {
-	var rows []event.Tracked
-	for row, err := range p.Index(ctx, name) {
-		if err != nil {
-			return nil, err
-		}
-		rows = append(rows, row)
-	}
-	return rows, nil
-}
-
 // passes counts passes. The first that is complete is where the account begins.
 type passes struct {
 	*daemon
 	process *process
 }
 
-// APIRequest implements poller.Observer.
-func (passes) APIRequest(string, string) {}
+// APIRequest, Fetched, Waited and Drifted implement poller.Observer.
+func (passes) APIRequest(string, string)    {}
+func (passes) Fetched(string, int, bool)    {}
+func (passes) Waited(string, time.Duration) {}
+func (p passes) Drifted(_ string, n int)    { p.drift.Add(int64(n)) }
 
 // Passed implements poller.Observer.
 func (p passes) Passed(_ string, _ time.Duration, err error) {

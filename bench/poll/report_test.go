@@ -14,6 +14,7 @@ type outcome struct {
 	o         options
 	passes    int
 	broken    int // passes
+	drift     int // sessions that only a reconciliation found
 	crashes   int
 	requests  int
 	wall, cpu time.Duration
@@ -65,6 +66,7 @@ func figures(o options) []figure {
 		{"final state p50 s", delay(finals, 0.5), o.interval.Seconds()/2 + 2, "%.1f"},
 		{"final state p99 s", delay(finals, 0.99), none, "%.1f"},
 		{"final state max s", delay(finals, 1), none, "%.1f"},
+		{"drift", count(func(r *outcome) int { return r.drift }), 0, "%.0f"},
 		{"passes", count(func(r *outcome) int { return r.passes }), none, "%.0f"},
 		{"passes broken", count(func(r *outcome) int { return r.broken }), none, "%.0f"},
 		{"crashes", count(func(r *outcome) int { return r.crashes }), none, "%.0f"},

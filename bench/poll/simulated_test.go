@@ -102,6 +102,7 @@ func (r *outcome) simulate(t *testing.T, sessions []session) {
 			t.Fatalf("Run: %v", err)
 		}
 		r.passes, r.broken, r.crashes = int(d.passes.Load()), int(d.failed.Load()), d.crashes
+		r.drift = int(d.drift.Load())
 		c.Doubled += int(d.repeated)
 	default:
 		t.Fatalf("there is no algorithm %q", r.name)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -64,14 +65,41 @@ func daemonURL(cfg admin.Config) string {
 
 // call asks and decodes the answer into result, if there is one.
 func (c *client) call(ctx context.Context, method, path string, result any) error {
-	req, err := http.NewRequestWithContext(ctx, method, c.base+path, nil)
+	return c.send(ctx, method, path, nil, result)
+}
+
+// patient is the client for questions whose answer takes as long as it takes.
+func (c *client) patient() *client {
+	other := *c
+	other.http.Timeout = 0
+	return &other
+}
+
+// send asks with a document, nil for none, and decodes the answer into result,
+// if there is one.
+func (c *client) send(ctx context.Context, method, path string, document, result any) error {
+	var content io.Reader
+	if document != nil {
+		encoded, err := json.Marshal(document)
+		if err != nil {
+			return fmt.Errorf("asking the daemon: %w", err)
+		}
+		content = bytes.NewReader(encoded)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, content)
 	if err != nil {
 		return fmt.Errorf("asking the daemon: %w", err)
+	}
+	if document != nil {
+		req.Header.Set("Content-Type", "application/json")
 	}
 	if c.token != "" {
 		req.Header.Set("Authorization", "Bearer "+c.token)
 	}
 	resp, err := c.http.Do(req)
+	if err != nil && ctx.Err() != nil {
+		return fmt.Errorf("asking the daemon: %w", ctx.Err())
+	}
 	if err != nil {
 		return exit(exitUnreachable, fmt.Errorf("%w at %s: %w", errNoDaemon, c.base, errors.Unwrap(err)))
 	}
@@ -100,14 +128,18 @@ func (c *client) stranger() error {
 // answerError is what the daemon said instead; it always says something.
 func (c *client) answerError(status int, body []byte) error {
 	var problem struct {
-		Detail string `json:"detail"`
+		Detail  string `json:"detail"`
+		Unknown string `json:"unknown"` // the kind of thing that there is not
 	}
 	if json.Unmarshal(body, &problem) != nil || problem.Detail == "" {
 		return c.stranger()
 	}
 	err := fmt.Errorf("the daemon answered %d: %s", status, problem.Detail)
-	if status == http.StatusNotFound {
+	switch {
+	case status == http.StatusNotFound, problem.Unknown != "":
 		return exit(exitNotFound, err)
+	case status == http.StatusServiceUnavailable:
+		return exit(exitUnreachable, err)
 	}
 	return exit(exitFailure, err)
 }

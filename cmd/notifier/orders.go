@@ -30,6 +30,7 @@ type backfillPlan struct {
 	DryRun bool `json:"dry_run"`
 	backfillParams
 	poller.BackfillReport
+	Found []poller.Found `json:"found"` // also while it is empty
 }
 
 // maxFound bounds the sessions that a plan lists.
@@ -152,9 +153,7 @@ func (d *daemon) PlanBackfill(ctx context.Context, b admin.Backfill) (any, error
 	defer cancel()
 	plan := backfillPlan{DryRun: true, backfillParams: backfillParams{Accounts: accounts, Since: b.Since, Until: b.Until, Announce: b.Announce}}
 	plan.BackfillReport, err = d.backfill(ctx, plan.backfillParams, true, func(poller.BackfillReport) {})
-	if plan.Found == nil {
-		plan.Found = []poller.Found{} // in JSON a list, also while it is empty
-	}
+	plan.Found = append([]poller.Found{}, plan.BackfillReport.Found...)
 	return plan, whyEnded(ctx, err)
 }
 

@@ -42,6 +42,17 @@ func (c choice) Type() string { return "string" }
 func outputFlag(cmd *cobra.Command, output *string, formats ...string) {
 	*output = formats[0]
 	cmd.Flags().VarP(choice{output, formats}, "output", "o", strings.Join(formats, ", "))
+	completeFlag(cmd, "output", func() []string { return formats })
+}
+
+// completeFlag lets the shell complete a flag with what words returns.
+func completeFlag(cmd *cobra.Command, flag string, words func() []string) {
+	err := cmd.RegisterFlagCompletionFunc(flag, func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		return words(), cobra.ShellCompDirectiveNoFileComp
+	})
+	if err != nil {
+		panic(err) // the flag does not exist
+	}
 }
 
 // The formats of the commands that list.
@@ -87,6 +98,20 @@ func ago(t time.Time) string {
 		return fmt.Sprintf("%ds ago", int(max(d, 0).Seconds()))
 	}
 	return shortDuration(d) + " ago"
+}
+
+// in says how soon a time comes.
+func in(t time.Time) string {
+	switch d := time.Until(t); {
+	case t.IsZero():
+		return "-"
+	case d <= 0:
+		return "now"
+	case d < time.Minute:
+		return fmt.Sprintf("in %ds", int(d.Seconds()+0.5))
+	default:
+		return "in " + shortDuration(d)
+	}
 }
 
 // shortDuration writes a duration with its largest unit or two.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"checkout-notifier/config"
 	"checkout-notifier/event"
 	"checkout-notifier/poller"
 	"checkout-notifier/publish"
@@ -46,19 +47,29 @@ func (a *app) readReport(ctx context.Context) (*report, error) {
 	if !errors.Is(err, errNoDaemon) || loaded == nil {
 		return r, err
 	}
-	store, openErr := state.OpenReadOnly(ctx, loaded.Config.State)
-	if openErr != nil {
-		code := exitUnreachable
-		if exitCode(openErr) == exitInvalid && !errors.Is(openErr, state.ErrHeld) {
-			code = exitInvalid // no daemon could read it either
-		}
-		return nil, exit(code, fmt.Errorf("%w, and the state file does not tell either: %w", err, openErr))
+	store, err := openInstead(ctx, loaded, err)
+	if err != nil {
+		return nil, err
 	}
 	r, err = storedReport(ctx, store)
 	if err == nil {
 		r.merge(silent(loaded.Config.Destinations))
 	}
 	return r, errors.Join(err, store.Close())
+}
+
+// openInstead opens the state file where no daemon answers, which is what
+// noDaemon says. The caller holds it for a moment only.
+func openInstead(ctx context.Context, loaded *config.Loaded, noDaemon error) (*state.Store, error) {
+	store, err := state.OpenReadOnly(ctx, loaded.Config.State)
+	if err == nil {
+		return store, nil
+	}
+	code := exitUnreachable
+	if exitCode(err) == exitInvalid && !errors.Is(err, state.ErrHeld) {
+		code = exitInvalid // no daemon could read it either
+	}
+	return nil, exit(code, fmt.Errorf("%w, and the state file does not tell either: %w", noDaemon, err))
 }
 
 // silent are the destinations as one knows them without a daemon.
