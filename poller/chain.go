@@ -6,8 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/cespare/xxhash/v2"
-
 	"checkout-notifier/event"
 )
 
@@ -210,7 +208,7 @@ func (c *chain) note(page *Page) {
 	ignored := false
 	for i := range page.Items {
 		it := &page.Items[i]
-		c.seen[xxhash.Sum64(it.ID)] = struct{}{}
+		c.seen[hashID(it.ID)] = struct{}{}
 		created := it.created()
 		c.newest = later(c.newest, created)
 		ignored = ignored || created.Before(c.query.CreatedGTE.Add(-createdRounding))

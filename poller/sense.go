@@ -2,8 +2,6 @@ package poller
 
 import (
 	"errors"
-
-	"github.com/cespare/xxhash/v2"
 )
 
 // repeatedPage is a page on which nothing is new although more was promised.
@@ -58,7 +56,7 @@ func (c *chain) sensible(page *Page) error {
 		c.disorder()
 	}
 	for i := range page.Items {
-		switch _, seen := c.seen[xxhash.Sum64(page.Items[i].ID)]; {
+		switch _, seen := c.seen[hashID(page.Items[i].ID)]; {
 		case seen:
 		case c.p.deep && c.spoiled(page):
 			return errSpoiled

@@ -3,9 +3,8 @@ package poller
 import (
 	"bytes"
 	"encoding/json"
+	"hash/maphash"
 	"strings"
-
-	"github.com/cespare/xxhash/v2"
 
 	"checkout-notifier/checkout"
 )
@@ -191,7 +190,7 @@ func (p *splitPage) repeats() bool {
 	ids := p.ids[:size]
 	clear(ids)
 	for n := range p.items {
-		slot := int(xxhash.Sum64(p.items[n].ID)) & (size - 1)
+		slot := int(hashID(p.items[n].ID)) & (size - 1)
 		for ; ids[slot] != 0; slot = (slot + 1) & (size - 1) {
 			if bytes.Equal(p.items[ids[slot]-1].ID, p.items[n].ID) {
 				return true
@@ -216,3 +215,8 @@ func skipBlank(body []byte, i int) int {
 	}
 	return i
 }
+
+var idSeed = maphash.MakeSeed()
+
+// hashID is a hash of an id that nobody outside this process can aim at.
+func hashID(id []byte) uint64 { return maphash.Bytes(idSeed, id) }
