@@ -30,7 +30,7 @@ func (a *account) handle(ctx context.Context, page *Page, by *sweep) error {
 	for i := range page.Items {
 		it := &page.Items[i]
 		e := a.index.find(it.ID)
-		if e == nil && outside[string(it.ID)] {
+		if by.leavesOut(it) || (e == nil && outside[string(it.ID)]) {
 			continue
 		}
 		if e != nil && !a.see(e, it, at) {

@@ -26,13 +26,27 @@ func (s *sweep) dry() bool { return s != nil && s.backfill != nil && s.backfill.
 // announce says whether what was forgotten is announced all the same.
 func (s *sweep) announce() bool { return s != nil && s.backfill != nil && s.backfill.Announce }
 
+// leavesOut says whether an item is not of the range that was asked for, which
+// pages overlap at both ends.
+func (s *sweep) leavesOut(it *Item) bool {
+	if s == nil || s.backfill == nil {
+		return false
+	}
+	created := it.created()
+	return created.Before(s.since.Truncate(time.Second)) || (!s.until.IsZero() && created.After(s.until))
+}
+
 // saw counts a page.
 func (s *sweep) saw(page *Page) {
 	if s == nil {
 		return
 	}
 	s.report.Pages++
-	s.report.Sessions += len(page.Items)
+	for i := range page.Items {
+		if !s.leavesOut(&page.Items[i]) {
+			s.report.Sessions++
+		}
+	}
 	if len(page.Items) > 0 {
 		s.report.Reached = page.last().created()
 	}
