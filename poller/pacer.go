@@ -18,6 +18,8 @@ const (
 	// widenAfter how many in a row allow one more page at once.
 	restoreIn  = 60
 	widenAfter = 32
+	// noWait is what a request may wait without having been kept back.
+	noWait = time.Millisecond
 )
 
 // pacer gives leave to send requests of one account. The rate grows by addition
@@ -109,7 +111,10 @@ func (p *pacer) enter(ctx context.Context) (waited time.Duration, err error) {
 	defer p.mu.Unlock()
 	now := time.Now()
 	p.recent.add(now)
-	return now.Sub(began), nil
+	if waited = now.Sub(began); waited < noWait {
+		waited = 0
+	}
+	return waited, nil
 }
 
 func (p *pacer) release() {

@@ -89,7 +89,7 @@ func (a *account) publish(until time.Time) {
 		due := a.dueAt(e, last, now)
 		t := &tiers[slices.Index(names, name)]
 		t.Sessions++
-		if !due.After(now) {
+		if e.pass != a.now.number && !due.After(now) {
 			t.Due++
 		}
 		if t.OldestLook.IsZero() || last.Before(t.OldestLook) {

@@ -50,6 +50,14 @@ func (s *sweep) saw(page *Page) {
 	if len(page.Items) > 0 {
 		s.report.Reached = page.last().created()
 	}
+	s.tell()
+}
+
+// tell tells whoever asked how far the sweep has come.
+func (s *sweep) tell() {
+	if s.progress != nil {
+		s.progress(s.report)
+	}
 }
 
 // drifted says whether a reconciliation shows what the passes should have found:
@@ -93,9 +101,7 @@ func (s *sweep) took(handled *Handled) {
 			})
 		}
 	}
-	if s.progress != nil {
-		s.progress(s.report)
-	}
+	s.tell()
 }
 
 // reconcile begins a sweep over the whole window when one is due.
