@@ -1,7 +1,6 @@
 package config
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 
@@ -99,10 +98,8 @@ func (l *loader) checkOwnRendering(path string, rule rules.Rule, destinations ma
 }
 
 // pending are the keys that are accepted before they do anything; a key leaves
-// this table when it works. List elements are written without their index.
+// this table when it works.
 var pending = []string{
-	"poll.tuning.concurrency",
-	"accounts.poll.tuning.concurrency",
 	"state.backup.dir",
 	"state.backup.every",
 	"state.backup.keep",
@@ -110,18 +107,12 @@ var pending = []string{
 	"heartbeat.every",
 }
 
-// indices are the parts of a path that the table of pending keys leaves out.
-var indices = regexp.MustCompile(`\[[0-9]+\]`)
-
 // warnPending says once which settings have no effect yet.
 func (l *loader) warnPending() {
 	var found []string
 	for s := range l.settings() {
 		differs := s.Origin.Source != SourceDefault && !s.isDefault
-		if differs && slices.Contains(pending, indices.ReplaceAllString(s.Path, "")) {
-			if section := overridden(s.Path); section != "" && !l.own(s.Path) {
-				continue // the section's own value is named already
-			}
+		if differs && slices.Contains(pending, s.Path) {
 			found = append(found, s.Path)
 		}
 	}

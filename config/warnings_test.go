@@ -73,17 +73,15 @@ func TestWarnings(t *testing.T) {
 
 // What has no effect yet is said once, and only where it was changed.
 func TestSettingsWithoutEffect(t *testing.T) {
-	defaults := "poll: {tuning: {concurrency: 4}}\nstate: {backup: {dir: '', every: 24h, keep: 7}}\nheartbeat: {url: '', every: 1m}\n"
+	defaults := "state: {backup: {dir: '', every: 24h, keep: 7}}\nheartbeat: {url: '', every: 1m}\n"
 	if loaded := load(t, minimal+defaults, config.Options{}); len(loaded.Warnings) > 0 {
 		t.Errorf("defaults are warned of:\n%s", lines(loaded.Warnings))
 	}
-	loaded := load(t, strings.Replace(minimal, "${KEY}", "${KEY}\n    poll: {tuning: {concurrency: 3}}", 1)+
-		"poll: {tuning: {concurrency: 8}}\nstate: {backup: {dir: /backup}}\n"+
+	loaded := load(t, minimal+"state: {backup: {dir: /backup}}\n"+
 		`destinations:
   - {name: shop, type: http, url: "https://shop.example/hooks", secrets: ["${SECRET}"], retry: {on_gone: pause}}
 `+ship, config.Options{Environ: environ("NOTIFIER_HEARTBEAT_URL=https://ping.example/x")})
-	want := "test.yaml:4:34: accepted, but without effect in this version: accounts[0].poll.tuning.concurrency, " +
-		"poll.tuning.concurrency, state.backup.dir, heartbeat.url\n"
+	want := "test.yaml:4:23: accepted, but without effect in this version: state.backup.dir, heartbeat.url\n"
 	if got := lines(loaded.Warnings); got != want {
 		t.Errorf("got\n%swant\n%s", got, want)
 	}
