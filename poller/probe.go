@@ -64,6 +64,9 @@ func questions(first *Page) []question {
 		{"starting_after", Query{Limit: 1, StartingAfter: string(newest.ID)}, func(p *Page) bool {
 			return p.Total == 0 || (len(p.Items) > 0 && string(p.Items[0].ID) != string(newest.ID))
 		}},
+		{"created[lte]", Query{Limit: 1, CreatedLTE: newest.created().Add(-time.Hour)}, func(p *Page) bool {
+			return len(p.Items) == 0 || p.first().Created <= newest.Created-int64(time.Hour/time.Second)+1
+		}},
 		{"created[gte]", Query{Limit: 1, CreatedGTE: newest.created().Add(24 * time.Hour)}, func(p *Page) bool { return p.Total == 0 }},
 	}
 }
