@@ -46,9 +46,15 @@ func (a *account) pass(ctx context.Context, until time.Time) (err error) {
 	if err != nil {
 		return err
 	}
-	a.forgotten = later(a.forgotten, a.clock.now().Add(-2*max(Window, a.cfg.Poll.Tuning.Overlap)))
+	a.forgotten = later(a.forgotten, a.clock.now().Add(-a.reach()))
 	a.index.forget(a.forgotten)
 	return nil
+}
+
+// reach is how far back pages are usually read: what is settled beyond it need
+// not be known to tell that a page shows nothing new.
+func (a *account) reach() time.Duration {
+	return max(2*Window, 2*a.cfg.Poll.Tuning.Overlap, Window+a.cfg.Poll.UnpaidFor)
 }
 
 // finish tells how the pass went.
