@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"checkout-notifier/event"
@@ -17,7 +18,8 @@ import (
 func (a *account) revisit(ctx context.Context, until time.Time) error {
 	r := &revisit{account: a, ctx: ctx, until: until, asked: make(map[*entry]bool)}
 	round := a.clock.now()
-	for r.cover(a.due(round, r.asked)) {
+	due := a.due(round)
+	for ; r.cover(due); due = r.left(due) {
 		a.parallel(min(max(a.cfg.Poll.Tuning.Concurrency, 1), len(r.pages)), r.work)
 	}
 	if err := a.vanish(ctx, r.vanished); err != nil {
@@ -54,6 +56,11 @@ type revisit struct {
 // once are asked for in any case.
 func (r *revisit) late() bool {
 	return past(r.until) && r.begun >= r.cfg.Poll.Tuning.Concurrency
+}
+
+// left returns what is still due: what neither a page has shown nor was asked for.
+func (r *revisit) left(due []*entry) []*entry {
+	return slices.DeleteFunc(due, func(e *entry) bool { return e.pass == r.now.number || r.asked[e] })
 }
 
 // cover chooses the fewest pages that show all that is due, which is newest

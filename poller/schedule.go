@@ -104,12 +104,12 @@ func (a *account) looked(at time.Time) {
 }
 
 // due lists the watched sessions that the pass was not shown and that must be
-// looked at, newest first, without those that it has asked for.
-func (a *account) due(now time.Time, asked map[*entry]bool) []*entry {
+// looked at, newest first.
+func (a *account) due(now time.Time) []*entry {
 	var due []*entry
 	for i := a.index.len() - 1; i >= 0; i-- {
 		e := a.index.at(i)
-		if !e.isWatched() || e.pass == a.now.number || asked[e] {
+		if !e.isWatched() || e.pass == a.now.number {
 			continue
 		}
 		last := a.lastLook(e)
