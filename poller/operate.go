@@ -25,7 +25,7 @@ type PassReport struct {
 
 // Backfill asks for a range of the list to be read again.
 type Backfill struct {
-	Account  string    // "": all
+	Accounts []string  // none: all
 	Since    time.Time // creation times
 	Until    time.Time // zero: now
 	DryRun   bool      // nothing is recorded
@@ -107,11 +107,7 @@ func (p *Poller) Now(ctx context.Context, names ...string) ([]PassReport, error)
 // progress is called now and then with what all accounts have come to. Errors:
 // ErrUnknownAccount, or that of ctx.
 func (p *Poller) Backfill(ctx context.Context, b Backfill, progress func(BackfillReport)) (BackfillReport, error) {
-	var names []string
-	if b.Account != "" {
-		names = append(names, b.Account)
-	}
-	accounts, err := p.named(names...)
+	accounts, err := p.named(b.Accounts...)
 	if err != nil {
 		return BackfillReport{}, err
 	}
@@ -128,9 +124,7 @@ func (p *Poller) Backfill(ctx context.Context, b Backfill, progress func(Backfil
 	g, ctx := errgroup.WithContext(ctx)
 	for i, a := range accounts {
 		g.Go(func() error {
-			mine := b
-			mine.Account = a.cfg.Name
-			return a.backfill(ctx, mine, func(part BackfillReport) { note(i, part) })
+			return a.backfill(ctx, b, func(part BackfillReport) { note(i, part) })
 		})
 	}
 	err = g.Wait()
@@ -151,7 +145,7 @@ func total(parts []BackfillReport) (sum BackfillReport) {
 		if sum.Reached.IsZero() || (!part.Reached.IsZero() && part.Reached.After(sum.Reached)) {
 			sum.Reached = part.Reached
 		}
-		sum.Found = append(sum.Found, part.Found[:min(len(part.Found), mostFound-len(sum.Found))]...)
+		sum.Found = append(sum.Found, part.Found[:min(len(part.Found), MostFound-len(sum.Found))]...)
 	}
 	return sum
 }
@@ -160,7 +154,8 @@ func total(parts []BackfillReport) (sum BackfillReport) {
 // not hold mu.
 func (a *account) backfill(ctx context.Context, b Backfill, progress func(BackfillReport)) error {
 	s := &sweep{
-		since: b.Since, until: b.Until, backfill: &b, progress: progress,
+		account: a.cfg.Name,
+		since:   b.Since, until: b.Until, backfill: &b, progress: progress,
 		gone: ctx.Done(), done: make(chan error, 1),
 	}
 	a.mu.Lock()

@@ -10,6 +10,7 @@ import (
 // the time that each of them leaves: a reconciliation, or a backfill. A nil one
 // stands for a pass itself.
 type sweep struct {
+	account  string
 	scan     *scan
 	since    time.Time
 	until    time.Time
@@ -73,8 +74,8 @@ func (s *sweep) drifted(row *Row, x *index) bool {
 	return e != nil && !e.isWatched() && (x.status(e) != row.Status || x.payment(e) != row.PaymentStatus)
 }
 
-// mostFound bounds a dry run's report.
-const mostFound = 1000
+// MostFound bounds the sessions that a dry run lists.
+const MostFound = 1000
 
 // took counts what a batch came to.
 func (s *sweep) took(handled *Handled) {
@@ -95,9 +96,9 @@ func (s *sweep) took(handled *Handled) {
 		if row.Silent {
 			s.report.Silent++
 		}
-		if s.dry() && len(s.report.Found) < mostFound {
+		if s.dry() && len(s.report.Found) < MostFound {
 			s.report.Found = append(s.report.Found, Found{
-				Account: s.backfill.Account, Session: row.ID, Created: row.Created, Types: row.Types, Silent: row.Silent,
+				Account: s.account, Session: row.ID, Created: row.Created, Types: row.Types, Silent: row.Silent,
 			})
 		}
 	}

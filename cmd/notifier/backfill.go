@@ -158,8 +158,8 @@ func (a *app) showPlan(output string, plan *backfillPlan) error {
 	if err != nil || output != asTable {
 		return err
 	}
-	if len(plan.Found) == maxFound {
-		fmt.Fprintf(a.err, "only the first %d sessions are listed\n", maxFound)
+	if len(plan.Found) == poller.MostFound {
+		fmt.Fprintf(a.err, "only the first %d sessions are listed\n", poller.MostFound)
 	}
 	fmt.Fprintf(a.err, "%s to %s: %s; nothing was changed\n", clock(plan.Since), clock(plan.Until), reportText(&plan.BackfillReport, "would be announced"))
 	return nil

@@ -33,9 +33,6 @@ type backfillPlan struct {
 	Found []poller.Found `json:"found"` // also while it is empty
 }
 
-// maxFound bounds the sessions that a plan lists.
-const maxFound = 1000
-
 // conflictingBackfills says whether two read the list of one account.
 func conflictingBackfills(a, b json.RawMessage) bool {
 	var x, y backfillParams
@@ -54,44 +51,12 @@ func (d *daemon) runBackfill(ctx context.Context, raw json.RawMessage, report fu
 	if err := json.Unmarshal(raw, &params); err != nil {
 		return nil, fmt.Errorf("reading the parameters: %w", err)
 	}
-	r, err := d.backfill(ctx, params, false, func(r poller.BackfillReport) {
-		r.Found = nil // what was announced is among the events
-		report(r)
-	})
-	r.Found = nil
-	return r, err
+	return d.poller.Backfill(ctx, params.order(false), func(r poller.BackfillReport) { report(r) })
 }
 
-// backfill reads the accounts one after the other; their reports are added up.
-func (d *daemon) backfill(ctx context.Context, params backfillParams, dryRun bool, progress func(poller.BackfillReport)) (poller.BackfillReport, error) {
-	accounts := params.Accounts
-	if len(accounts) == 0 {
-		accounts = []string{""}
-	}
-	var total poller.BackfillReport
-	for _, account := range accounts {
-		before := total
-		b := poller.Backfill{Account: account, Since: params.Since, Until: params.Until, DryRun: dryRun, Announce: params.Announce}
-		r, err := d.poller.Backfill(ctx, b, func(r poller.BackfillReport) { progress(addReports(before, r)) })
-		total = addReports(before, r)
-		if err != nil {
-			return total, err
-		}
-	}
-	return total, nil
-}
-
-// addReports adds what a later account came to; how far was read is its own.
-func addReports(a, b poller.BackfillReport) poller.BackfillReport {
-	b.Pages += a.Pages
-	b.Sessions += a.Sessions
-	b.New += a.New
-	b.Changed += a.Changed
-	b.Events += a.Events
-	b.Silent += a.Silent
-	found := slices.Concat(a.Found, b.Found)
-	b.Found = found[:min(len(found), maxFound)]
-	return b
+// order is the backfill as the poller takes it.
+func (p *backfillParams) order(dryRun bool) poller.Backfill {
+	return poller.Backfill{Accounts: p.Accounts, Since: p.Since, Until: p.Until, DryRun: dryRun, Announce: p.Announce}
 }
 
 // knownAccounts says which name is in no configuration, and drops repetitions.
@@ -152,7 +117,7 @@ func (d *daemon) PlanBackfill(ctx context.Context, b admin.Backfill) (any, error
 	ctx, cancel := d.whileWorking(ctx)
 	defer cancel()
 	plan := backfillPlan{DryRun: true, backfillParams: backfillParams{Accounts: accounts, Since: b.Since, Until: b.Until, Announce: b.Announce}}
-	plan.BackfillReport, err = d.backfill(ctx, plan.backfillParams, true, func(poller.BackfillReport) {})
+	plan.BackfillReport, err = d.poller.Backfill(ctx, plan.order(true), nil)
 	plan.Found = append([]poller.Found{}, plan.BackfillReport.Found...)
 	return plan, whyEnded(ctx, err)
 }

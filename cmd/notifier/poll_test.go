@@ -99,21 +99,6 @@ func TestBackfillsConflict(t *testing.T) {
 	}
 }
 
-func TestReportsOfAccountsAreAddedUp(t *testing.T) {
-	later := time.Now()
-	a := poller.BackfillReport{Pages: 1, Sessions: 2, New: 1, Changed: 1, Events: 3, Silent: 1, Found: make([]poller.Found, 600)}
-	b := poller.BackfillReport{Pages: 2, Sessions: 3, Reached: later, Found: make([]poller.Found, 600)}
-	got := addReports(a, b)
-	if len(got.Found) != maxFound {
-		t.Errorf("%d sessions are listed", len(got.Found))
-	}
-	got.Found = nil
-	want := poller.BackfillReport{Pages: 3, Sessions: 5, New: 1, Changed: 1, Events: 3, Silent: 1, Reached: later}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
-}
-
 // A request does not outlive the daemon's work, and is told why.
 func TestOrdersEndWithTheDaemon(t *testing.T) {
 	d := &daemon{stopped: make(chan struct{})}
