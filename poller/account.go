@@ -49,7 +49,9 @@ type account struct {
 	failures      int // requests in a row
 	broken        int // passes in a row
 	limitHonoured bool
-	sawEnd        bool // has_more was false once
+	sawEnd        bool    // has_more was false once
+	slicingFound  slicing // when it was last probed
+	slicingProbed time.Time
 	committing    bool
 	queue         []*handing // batches that wait to be committed
 	sweeps        []*sweep

@@ -42,7 +42,11 @@ const (
 )
 
 func newScan(a *account, p patience, by *sweep, lo, hi time.Time) *scan {
-	return &scan{account: a, p: p, by: by, lo: lo, hi: hi}
+	s := &scan{account: a, p: p, by: by, lo: lo, hi: hi}
+	if a.clock.now().Sub(a.slicingProbed).Abs() < a.cfg.Poll.Tuning.ReconcileEvery {
+		s.slicing = a.slicingFound
+	}
+	return s
 }
 
 // run reads until the whole range was read or its time is over (errNotDone): then
@@ -63,8 +67,8 @@ func (s *scan) run(ctx context.Context, until time.Time) error {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case errors.Is(s.failure, errTooNew) && s.slicing != slicingFails:
-		s.slicing, s.todo = slicingFails, nil
-		s.odd("filter_ignored", "the API ignores created[lte]; the list is read in one piece")
+		s.todo = nil
+		s.learn(slicingFails)
 		return s.run(ctx, until)
 	case s.failure != nil:
 		return s.failure
@@ -93,7 +97,7 @@ func (s *scan) begin(ctx context.Context) error {
 		return nil
 	}
 	hi := s.hi
-	if !hi.IsZero() && s.slicing != slicingFails {
+	if !hi.IsZero() && s.slicing == slicingUnknown {
 		if i := s.index.search(hi); i == 0 {
 			s.slicing = slicingFails // nothing is known by which to tell
 		} else if err := s.probe(ctx, s.index.at(i-1).created()); err != nil {
@@ -110,20 +114,30 @@ func (s *scan) begin(ctx context.Context) error {
 // probe asks whether created[lte] is honoured: with a session that the list has.
 func (s *scan) probe(ctx context.Context, created time.Time) error {
 	s.slicing = slicingAsked
-	page, err := s.page(ctx, s.p, Query{CreatedLTE: created.Add(createdRounding), Limit: 1}, nil)
 	defer s.turn.Broadcast()
-	s.slicing = slicingFails
+	page, err := s.page(ctx, s.p, Query{CreatedLTE: created.Add(createdRounding), Limit: 1}, nil)
 	switch {
 	case refused(err) || (err == nil && len(page.Items) == 0):
+		s.slicing = slicingFails
 	case err != nil:
 		s.slicing = slicingUnknown
 		return err
+	case page.first().created().Before(created.Add(-2 * createdRounding)):
+		s.slicing = slicingFails
 	case page.first().created().After(created.Add(2 * createdRounding)):
-		s.odd("filter_ignored", "the API ignores created[lte]; the list is read in one piece")
-	case !page.first().created().Before(created.Add(-2 * createdRounding)):
-		s.slicing = slicingWorks
+		s.learn(slicingFails)
+	default:
+		s.learn(slicingWorks)
 	}
 	return nil
+}
+
+// learn keeps for a while what was found out of created[lte].
+func (s *scan) learn(found slicing) {
+	s.slicing, s.slicingFound, s.slicingProbed = found, found, s.clock.now()
+	if found == slicingFails {
+		s.odd("created_lte_ignored", "the API ignores created[lte]; the list is read in one piece")
+	}
 }
 
 // work reads chain after chain.
