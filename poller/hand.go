@@ -117,6 +117,9 @@ func (a *account) take(handled Handled, by *sweep) {
 		}
 		e := a.index.put(&row.Tracked)
 		e.pass = a.now.number
+		if a.ending(e, row.LookedAt) {
+			e.setEnding(true)
+		}
 	}
 	for _, ignored := range handled.Ignored {
 		a.odd("contradictory_item", "a look contradicts what is known and is left out", "session", ignored.ID, "error", ignored.Err)

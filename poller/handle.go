@@ -77,9 +77,6 @@ func (a *account) see(e *entry, it *Item, at time.Time) bool {
 		e.setLooked(at)
 		return false
 	}
-	if a.ending(e, at) {
-		e.setEnding(true)
-	}
 	return true
 }
 

@@ -33,7 +33,8 @@ type world struct {
 	snapshots map[string]event.Snapshot
 	events    map[string][]string // by session: types in order, with reason
 	requests  int
-	fail      error // of the next Handle
+	fail      error                  // of the next Handle
+	failIf    func(poller.Look) bool // of any of its looks
 	// answer takes the API's place where it returns a status.
 	answer   func(req *http.Request) (status int, body string)
 	throttle string // Retry-After of those answers
@@ -155,6 +156,9 @@ func (w *world) Handle(_ context.Context, b poller.Batch) (poller.Handled, error
 		w.fail = nil
 		return poller.Handled{}, err
 	}
+	if w.failIf != nil && slices.ContainsFunc(b.Looks, w.failIf) {
+		return poller.Handled{}, errors.New("disk full for a moment")
+	}
 	policy := diff.Policy{ConfirmAfter: b.Poll.Tuning.ConfirmAfter, UnpaidFor: b.Poll.UnpaidFor, WarmEvery: b.Poll.Tuning.WarmEvery}
 	var handled poller.Handled
 	for i := range b.Looks {
@@ -197,9 +201,9 @@ func (w *world) Handle(_ context.Context, b poller.Batch) (poller.Handled, error
 	return handled, nil
 }
 
-// Preview is not used here.
+// Preview shows nothing in this world.
 func (w *world) Preview(context.Context, poller.Batch) (poller.Handled, error) {
-	return poller.Handled{}, errors.New("no preview in this world")
+	return poller.Handled{}, nil
 }
 
 func (w *world) Vanish(_ context.Context, _ string, ids []string) error {

@@ -1,0 +1,49 @@
+package poller_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"checkout-notifier/poller"
+	"checkout-notifier/simulator"
+)
+
+// A look before an expiry that was not recorded, by a commit that failed or
+// because it was for show, is not the one that outlives this process.
+func TestExpiryByTheClockAfterALookThatWasNotRecorded(t *testing.T) {
+	failed := func(w *world, p *poller.Poller, id string) {
+		border, once := time.Now().Add(-time.Minute), true
+		w.failIf = func(look poller.Look) bool {
+			fails := once && look.Session.ID == id && look.At.After(border)
+			once = once && !fails
+			return fails
+		}
+		w.run(p, 4*time.Minute)
+	}
+	shown := func(w *world, p *poller.Poller, _ string) {
+		w.backfill(p, 4*time.Minute, poller.Backfill{Since: time.Now().Add(-5 * time.Hour), DryRun: true})
+	}
+	for name, look := range map[string]func(*world, *poller.Poller, string){"failed": failed, "dry run": shown} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.cfg.Poll.Interval = 20 * time.Second
+				w.cfg.Poll.Tuning.PageSize = 5
+				id := w.create(open(simulator.Fields{"expires_in": "61m"}))
+				for range 10 {
+					w.create(paid())
+				}
+				p := w.poller()
+				w.run(p, time.Second)
+				time.Sleep(54 * time.Minute)
+				w.create(paid()) // the head is above the session
+				w.run(p, 2*time.Minute+30*time.Second)
+				look(w, p, id)
+				time.Sleep(2 * time.Minute)
+				w.run(w.poller(), time.Minute)
+				w.expect(id, "expired timer")
+			})
+		})
+	}
+}
