@@ -27,6 +27,7 @@ type chain struct {
 	pages     int
 	newest    time.Time
 	oldest    time.Time
+	handled   time.Time // the same of the pages that were handled
 	unordered bool // the list is read to its end
 	byTime    bool // the API does not take cursors: pages are cut by creation time
 	promised  bool // the last page said that there are more
@@ -55,6 +56,7 @@ func (c *chain) walk(ctx context.Context, stop func() bool) error {
 	page, err := c.next(ctx)
 	for err == nil {
 		last := len(page.Items) == 0 || c.done(page)
+		oldest := c.oldest // before the next page, which may lie ready already
 		rest := !last && stop()
 		wait := func() (*Page, error) { return nil, errNotDone }
 		if !last {
@@ -65,6 +67,9 @@ func (c *chain) walk(ctx context.Context, stop func() bool) error {
 		}
 		c.turn.Broadcast() // there may be something to share
 		handled := c.handle(ctx, page, c.by)
+		if handled == nil {
+			c.handled = oldest
+		}
 		page.release()
 		if last {
 			return handled

@@ -208,12 +208,12 @@ func (s *scan) ended(c *chain, err error, until time.Time) {
 	}
 }
 
-// again returns a chain over what one that failed has not read. What that one had
+// again returns a chain over what of one that failed was not handled. What that one had
 // to assume of the API is forgotten.
 func (s *scan) again(c *chain) *chain {
 	hi := c.hi
-	if s.slicing == slicingWorks && !c.unordered && !c.byTime && !c.oldest.IsZero() && c.oldest.After(c.lo) {
-		hi = c.oldest
+	if s.slicing == slicingWorks && !c.unordered && !c.byTime && !c.handled.IsZero() && c.handled.After(c.lo) {
+		hi = c.handled
 	}
 	return newChain(s.account, s.p, s.by, c.lo, hi)
 }
