@@ -134,7 +134,10 @@ func (c *chain) believable(page *Page, err error) bool {
 	case errors.As(err, &repeated) && repeated.mayBeEnd:
 		page.Items = nil
 	case errors.As(err, &unreadable) && unreadable.mayBeEnd:
-	case errors.Is(err, errEarlyEnd), errors.Is(err, errSpoiled): // it insists
+	case errors.Is(err, errSpoiled): // it insists
+	case c.byTime: // the page should repeat the oldest second at least: created[lte] means something else
+		return false
+	case errors.Is(err, errEarlyEnd): // it insists
 	case errors.Is(err, errEmptyPage) && !c.sawEnd:
 		c.odd("has_more_true", "the API always says that there are more pages; an empty one is the end")
 	default:

@@ -47,3 +47,20 @@ func TestExpiryByTheClockAfterALookThatWasNotRecorded(t *testing.T) {
 		})
 	}
 }
+
+// Where neither cursors nor creation times reach older sessions that is said, and
+// the list does not count as read.
+func TestNothingReachesOlderSessions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.faults(simulator.Faults{RepeatPage: simulator.Always(), FilterUnit: simulator.UnitMillis})
+		w.cfg.Poll.Tuning.PageSize = 10
+		for range 30 {
+			w.create(open(nil))
+			time.Sleep(10 * time.Second)
+		}
+		if err := w.poller().RunOnce(t.Context()); err == nil {
+			t.Errorf("a pass that read %d of 30 sessions counts as complete", len(w.snapshots))
+		}
+	})
+}
