@@ -22,7 +22,7 @@ func (a *account) revisit(ctx context.Context, until time.Time) error {
 	for ; r.cover(due); due = r.left(due) {
 		a.parallel(min(max(a.cfg.Poll.Tuning.Concurrency, 1), len(r.pages)), r.work)
 	}
-	if err := a.vanish(ctx, r.vanished); err != nil {
+	if err := a.vanish(ctx, r.vanished()); err != nil {
 		return err
 	}
 	switch {
@@ -43,13 +43,24 @@ type revisit struct {
 	ctx   context.Context
 	until time.Time
 
-	asked    map[*entry]bool // sessions that a page was begun with
-	pages    []*entry        // the first of each page that is to be asked for, newest first
-	begun    int             // pages
-	vanished []string
-	failure  error // the first
-	inARow   int
-	stopped  bool
+	asked   map[*entry]bool // sessions that a page was begun with
+	pages   []*entry        // the first of each page that is to be asked for, newest first
+	begun   int             // pages
+	denied  []*entry        // often enough
+	failure error           // the first
+	inARow  int
+	stopped bool
+}
+
+// vanished lists the sessions that the API denies, without those that another
+// page has shown since.
+func (r *revisit) vanished() (ids []string) {
+	for _, e := range r.denied {
+		if e.misses >= missesToVanish {
+			ids = append(ids, r.index.id(e))
+		}
+	}
+	return ids
 }
 
 // late says whether the rest is left to the next pass. As many pages as go at
@@ -121,7 +132,7 @@ func (r *revisit) work() {
 		}
 		r.inARow = 0
 		if e.misses >= missesToVanish {
-			r.vanished = append(r.vanished, r.index.id(e))
+			r.denied = append(r.denied, e)
 		}
 	}
 }

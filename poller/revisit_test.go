@@ -1,10 +1,15 @@
 package poller_test
 
 import (
+	"fmt"
+	"maps"
+	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"checkout-notifier/event"
 	"checkout-notifier/poller"
 	"checkout-notifier/simulator"
 )
@@ -61,6 +66,44 @@ func TestNothingReachesOlderSessions(t *testing.T) {
 		}
 		if err := w.poller().RunOnce(t.Context()); err == nil {
 			t.Errorf("a pass that read %d of 30 sessions counts as complete", len(w.snapshots))
+		}
+	})
+}
+
+// A session that the API denies by its id and then shows on a page is there.
+func TestDeniedAndThenShownIsNotVanished(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		l := newListing()
+		w.cfg.Poll.Tuning.PageSize, w.cfg.Poll.Tuning.UnpaidEvery = 3, 4*time.Minute
+		for i := range 20 {
+			l.add(fmt.Sprintf("cs_%d", 1001-i), time.Now().Add(-time.Duration(26+i)*time.Hour), "complete", "unpaid")
+		}
+		w.answer = l.answer
+		p := w.poller()
+		w.run(p, time.Second)
+		denials := 0
+		w.answer = func(req *http.Request) (int, string) {
+			others := newListing()
+			others.ids, others.items = l.ids, maps.Clone(l.items)
+			delete(others.items, "cs_995")
+			_, after := params(req)
+			if isList(req) && after == "cs_999" && denials > 1 {
+				delete(l.items, "cs_997") // which makes room for one more
+				time.Sleep(5 * time.Second)
+				return http.StatusOK, l.page(3, after)
+			} else if isList(req) {
+				return http.StatusOK, others.page(3, after)
+			}
+			status, body := others.answer(req)
+			if status == http.StatusNotFound && strings.HasSuffix(req.URL.Path, "/cs_995") {
+				denials++
+			}
+			return status, body
+		}
+		w.run(p, 6*time.Minute)
+		if s := w.snapshots["cs_995"]; denials < 3 || s.Watch.Is(event.Vanished) {
+			t.Errorf("%d denials, watch = %s", denials, s.Watch)
 		}
 	})
 }
