@@ -28,10 +28,10 @@ type chain struct {
 	newest    time.Time
 	oldest    time.Time
 	handled   time.Time // the same of the pages that were handled
-	unordered bool // the list is read to its end
-	byTime    bool // the API does not take cursors: pages are cut by creation time
-	promised  bool // the last page said that there are more
-	refusals  int  // of the first page
+	unordered bool      // the list is read to its end
+	byTime    bool      // the API does not take cursors: pages are cut by creation time
+	promised  bool      // the last page said that there are more
+	refusals  int       // of the first page
 }
 
 func newChain(a *account, p patience, by *sweep, lo, hi time.Time) *chain {

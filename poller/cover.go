@@ -123,8 +123,13 @@ func (r *revisit) work() {
 			continue
 		}
 		r.begun++
+		before := e.tried
 		err := r.lookAt(r.ctx, e)
 		if err != nil {
+			e.setFlag(flagUnanswered, unanswered(err))
+			if !unanswered(err) { // it was not for the session
+				e.tried = before
+			}
 			r.failure = cmp.Or(r.failure, err)
 			r.inARow++
 			r.stopped = r.stopped || r.inARow > 1 || !unanswered(err)

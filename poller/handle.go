@@ -54,10 +54,18 @@ func (a *account) handle(ctx context.Context, page *Page, by *sweep) error {
 	if len(looks) == 0 {
 		return nil
 	}
-	return a.hand(ctx, Batch{
+	err = a.hand(ctx, Batch{
 		Account: a.state, Livemode: a.mode() == ModeLive, Poll: a.cfg.Poll,
 		Pass: a.now.began, Existing: existing, Announce: by.announce(), Looks: looks,
 	}, by)
+	if err != nil { // they are as good as not shown
+		for i := range looks {
+			if e := a.index.get(looks[i].Session.ID); e != nil {
+				e.pass = 0
+			}
+		}
+	}
+	return err
 }
 
 // outOfOrder is by how much an answer may be overtaken by a later one, when
@@ -68,6 +76,7 @@ const outOfOrder = time.Minute
 // handed on. One that a later answer has overtaken says nothing any more.
 func (a *account) see(e *entry, it *Item, at time.Time) bool {
 	e.misses = 0
+	e.setFlag(flagUnanswered, false)
 	e.pass = a.now.number
 	last := e.lookedAt()
 	if at.Before(last) && last.Sub(at) < outOfOrder {

@@ -24,7 +24,7 @@ func TestExpiryByTheClockAfterALookThatWasNotRecorded(t *testing.T) {
 			once = once && !fails
 			return fails
 		}
-		w.run(p, 4*time.Minute)
+		w.run(p, 4*time.Minute+5*time.Second)
 	}
 	shown := func(w *world, p *poller.Poller, _ string) {
 		w.backfill(p, 4*time.Minute, poller.Backfill{Since: time.Now().Add(-5 * time.Hour), DryRun: true})
@@ -106,4 +106,40 @@ func TestDeniedAndThenShownIsNotVanished(t *testing.T) {
 			t.Errorf("%d denials, watch = %s", denials, s.Watch)
 		}
 	})
+}
+
+// A request that fails for a moment, and a commit that does, do not put off the
+// next look at a session by a whole round.
+func TestFailedLookIsSoonRepeated(t *testing.T) {
+	for _, fails := range []string{"request", "commit"} {
+		t.Run(fails, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.cfg.Poll.Tuning.PageSize = 5
+				w.cfg.Poll.Tuning.UnpaidEvery = time.Hour
+				id := w.create(simulator.Fields{"status": "complete", "payment_status": "unpaid"})
+				time.Sleep(50 * time.Minute)
+				for range 10 {
+					w.create(paid())
+				}
+				p := w.poller()
+				w.run(p, 5*time.Minute)
+				w.update(id, simulator.Fields{"payment_status": "paid"})
+				began, failures := time.Now(), 0
+				w.answer = func(*http.Request) (int, string) {
+					if due := time.Since(began) > 5*time.Minute; !due || fails != "request" || failures > 10 {
+						return 0, ""
+					}
+					failures++
+					return http.StatusBadGateway, "oh no"
+				}
+				w.failIf = func(poller.Look) bool {
+					failures++
+					return fails == "commit" && failures == 1
+				}
+				w.run(p, 12*time.Minute)
+				w.expect(id, "paid", "fulfillable")
+			})
+		})
+	}
 }

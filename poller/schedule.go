@@ -18,8 +18,8 @@ const (
 	lateSlowEvery = time.Hour
 	// heldEvery is how often a step back is looked at while it awaits confirmation.
 	heldEvery = time.Minute
-	// missedEvery is how often a session is asked for that the API did not show:
-	// a replica may not know it yet.
+	// missedEvery is how often a session is asked for that the API did not show,
+	// as a replica may not know it yet, or for which it had no answer.
 	missedEvery = 2 * time.Minute
 	// Window is what the first pass and a reconciliation read at least: the
 	// longest life of an open session and an hour.
@@ -54,7 +54,7 @@ func (a *account) tier(e *entry, now time.Time) string {
 // was last looked at or asked for.
 func (a *account) dueAt(e *entry, last, now time.Time) time.Time {
 	tuning := a.cfg.Poll.Tuning
-	if e.misses > 0 {
+	if e.misses > 0 || e.flags&flagUnanswered != 0 {
 		return last.Add(min(missedEvery, tuning.WarmEvery))
 	}
 	switch a.tier(e, now) {
