@@ -33,9 +33,9 @@ type entry struct {
 }
 
 const (
-	flagHeld   = 1 << iota // every look counts, changed or not
-	flagEnding             // a look within warm_every of its expiry was handed on
-	flagUnanswered         // the last question for it was not answered
+	flagHeld       = 1 << iota // every look counts, changed or not
+	flagEnding                 // a look within warm_every of its expiry was handed on
+	flagUnanswered             // the last question for it was not answered
 )
 
 func (e *entry) setFlag(flag uint8, to bool) {

@@ -52,3 +52,20 @@ func TestBackfillReadsAgainWhatWasNotCommitted(t *testing.T) {
 		}
 	})
 }
+
+// A backfill that finds nothing new tells what it read all the same.
+func TestBackfillTellsWhatItRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		for range 30 {
+			w.create(paid())
+		}
+		w.cfg.Poll.Tuning.PageSize = 10
+		p := w.poller()
+		w.run(p, time.Second)
+		r := w.backfill(p, time.Minute, poller.Backfill{Since: time.Now().Add(-time.Hour)})
+		if r.Pages < 3 || r.Sessions != 30 || r.Reached.IsZero() {
+			t.Errorf("report = %+v", r)
+		}
+	})
+}
