@@ -84,11 +84,14 @@ func (s *scan) lead(ctx context.Context, until time.Time) (worth bool) {
 	s.todo = s.todo[1:]
 	err := c.walk(ctx, func() bool {
 		worth = s.slicing != slicingFails && c.pagesLeft() >= worthSplitting
-		return worth || past(until)
+		return worth || s.over(until)
 	})
 	s.ended(c, err, until)
 	return worth
 }
+
+// over says whether others go first, or nobody waits for the scan any more.
+func (s *scan) over(until time.Time) bool { return past(until) || s.by.left() }
 
 // begin makes the first chain. One that does not begin at the head needs
 // created[lte].
@@ -153,7 +156,7 @@ func (s *scan) work(ctx context.Context, until time.Time) {
 			continue
 		}
 		s.active = append(s.active, c)
-		err := c.walk(ctx, func() bool { return s.stopped || past(until) })
+		err := c.walk(ctx, func() bool { return s.stopped || s.over(until) })
 		s.active = without(s.active, c)
 		s.ended(c, err, until)
 		s.turn.Broadcast()
@@ -200,7 +203,7 @@ func (s *scan) ended(c *chain, err error, until time.Time) {
 	case err == nil:
 		s.inARow = 0
 	case errors.Is(err, errNotDone):
-		s.stopped = s.stopped || past(until)
+		s.stopped = s.stopped || s.over(until)
 		s.todo = append(s.todo, c)
 	default:
 		s.failed(err)

@@ -140,6 +140,8 @@ func (a *account) sweep(ctx context.Context, until time.Time) error {
 			s.scan = newScan(a, patience{tries: a.tries, deep: s.backfill != nil}, s, s.since, s.until)
 		}
 		switch err := s.scan.run(ctx, until); {
+		case errors.Is(err, errNotDone) && s.left():
+			continue
 		case errors.Is(err, errNotDone):
 			return nil
 		case err != nil:
@@ -158,6 +160,9 @@ func (a *account) sweep(ctx context.Context, until time.Time) error {
 
 // left says whether nobody waits for the sweep any more.
 func (s *sweep) left() bool {
+	if s == nil {
+		return false
+	}
 	select {
 	case <-s.gone:
 		return true

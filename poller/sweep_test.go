@@ -2,6 +2,9 @@ package poller_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"net/http"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -66,6 +69,38 @@ func TestBackfillTellsWhatItRead(t *testing.T) {
 		r := w.backfill(p, time.Minute, poller.Backfill{Since: time.Now().Add(-time.Hour)})
 		if r.Pages < 3 || r.Sessions != 30 || r.Reached.IsZero() {
 			t.Errorf("report = %+v", r)
+		}
+	})
+}
+
+// A backfill reads nothing more once nobody waits for it.
+func TestBackfillEndsWithWhoeverAsked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		l := newListing()
+		w.cfg.Poll.Interval = 10 * time.Minute
+		w.cfg.Poll.Tuning.PageSize = 10
+		for i := range 400 {
+			l.add(fmt.Sprintf("cs_%d", 1000-i), time.Now().Add(-time.Duration(20+i)*24*time.Hour), "complete", "paid")
+		}
+		w.answer = func(req *http.Request) (int, string) {
+			time.Sleep(time.Second)
+			return l.answer(req)
+		}
+		p := w.poller()
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		go func() { _ = p.Run(ctx) }()
+		asked, leave := context.WithTimeout(t.Context(), 10*time.Second)
+		defer leave()
+		if _, err := p.Backfill(asked, poller.Backfill{}, nil); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Backfill = %v", err)
+		}
+		time.Sleep(5 * time.Second)
+		before := w.requests
+		time.Sleep(time.Minute)
+		if w.requests > before {
+			t.Errorf("%d requests after whoever asked had left", w.requests-before)
 		}
 	})
 }
