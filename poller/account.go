@@ -43,6 +43,7 @@ type account struct {
 	tries         int
 	state         event.Account
 	saved         event.Account // as it was last stored
+	before        event.Account // as an earlier process left it
 	index         *index
 	forgotten     time.Time // settled sessions created before are not in the index
 	clock         clock
@@ -129,7 +130,7 @@ func (a *account) load(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("reading the sessions of account %s: %w", a.cfg.Name, err)
 	}
-	a.state, a.saved, a.loaded = stored, stored, true
+	a.state, a.saved, a.before, a.loaded = stored, stored, stored, true
 	a.publish(time.Time{})
 	return nil
 }

@@ -101,7 +101,7 @@ func (r *revisit) cover(due []*entry) bool {
 // reach returns the place of the oldest session on a page that begins at a place.
 func (r *revisit) reach(place int) int {
 	for left := r.cfg.Poll.Tuning.PageSize; place >= 0; place-- {
-		if e := r.index.at(place); shown(e) {
+		if e := r.index.at(place); listed(e) {
 			if left--; left == 0 {
 				return place
 			}
@@ -110,8 +110,8 @@ func (r *revisit) reach(place int) int {
 	return 0
 }
 
-// shown says whether the list is expected to show a session.
-func shown(e *entry) bool { return !e.watch().Is(event.Vanished) && e.misses == 0 }
+// listed says whether the list is expected to show a session.
+func listed(e *entry) bool { return !e.watch().Is(event.Vanished) && e.misses == 0 }
 
 // work asks for page after page.
 func (r *revisit) work() {

@@ -100,6 +100,12 @@ func meets(ids map[string]bool, batch *Batch) bool {
 	return false
 }
 
+// shown notes that this pass has had its look at a session, whatever came of it.
+func (a *account) shown(e *entry) {
+	e.pass = a.now.number
+	e.setTried(a.clock.now())
+}
+
 // take brings the index up to date with what was committed.
 func (a *account) take(handled Handled, by *sweep) {
 	a.now.events += handled.Events
@@ -116,13 +122,16 @@ func (a *account) take(handled Handled, by *sweep) {
 			continue
 		}
 		e := a.index.put(&row.Tracked)
-		e.pass = a.now.number
+		a.shown(e)
 		if a.ending(e, row.LookedAt) {
 			e.setEnding(true)
 		}
 	}
 	for _, ignored := range handled.Ignored {
 		a.odd("contradictory_item", "a look contradicts what is known and is left out", "session", ignored.ID, "error", ignored.Err)
+		if e := a.index.get(ignored.ID); e != nil && !by.dry() {
+			a.shown(e)
+		}
 	}
 	by.took(&handled)
 	if drift > 0 {

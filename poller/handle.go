@@ -38,6 +38,9 @@ func (a *account) handle(ctx context.Context, page *Page, by *sweep) error {
 		}
 		s, err := it.decode()
 		if err != nil { // it was known as it is when the page came
+			if e != nil {
+				a.shown(e)
+			}
 			a.odd("bad_item", "an item of the list makes no sense and is left as it was", "error", err)
 			continue
 		}

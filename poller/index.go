@@ -160,7 +160,7 @@ func compareAge(created time.Time, id string, otherCreated time.Time, otherID st
 // is the newest known.
 func (x *index) newerNeighbour(of *entry) string {
 	for i := x.position(of) + 1; i < x.len(); i++ {
-		if e := x.at(i); shown(e) {
+		if e := x.at(i); listed(e) {
 			return x.id(e)
 		}
 	}

@@ -143,3 +143,68 @@ func TestFailedLookIsSoonRepeated(t *testing.T) {
 		})
 	}
 }
+
+// A session that stays open after its expiry is looked at each minute, whatever
+// the rounds of the others.
+func TestOpenAfterItsExpiryIsLookedAtEachMinute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		l := newListing()
+		born := time.Now().Add(-3 * time.Hour)
+		l.items["cs_1"] = fmt.Sprintf(`{"id":"cs_1","created":%d,"expires_at":%d,"status":"open","payment_status":"unpaid"}`, born.Unix(), born.Add(time.Hour).Unix())
+		w.cfg.Poll.Tuning.PageSize = 5
+		time.Sleep(30 * time.Second) // between two rounds
+		for i := range 30 {
+			l.add(fmt.Sprintf("cs_%d", 50-i), time.Now().Add(-time.Duration(i)*5*time.Minute), "complete", "paid")
+		}
+		l.ids = append(l.ids, "cs_1")
+		var last time.Time
+		var longest time.Duration
+		w.answer = func(req *http.Request) (int, string) {
+			status, body := l.answer(req)
+			if strings.Contains(body, "cs_1") {
+				if !last.IsZero() {
+					longest = max(longest, time.Since(last))
+				}
+				last = time.Now()
+			}
+			return status, body
+		}
+		w.run(w.poller(), time.Hour)
+		if longest > 71*time.Second {
+			t.Errorf("it was not looked at for %v", longest)
+		}
+	})
+}
+
+// A step back that awaits its confirmation is looked at each minute, not in every pass.
+func TestHeldIsLookedAtEachMinute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		l := newListing()
+		w.cfg.Poll.Tuning.PageSize = 5
+		w.cfg.Poll.Tuning.ConfirmAfter = 24 * time.Hour
+		time.Sleep(30 * time.Second) // between two rounds
+		for i := range 30 {
+			l.add(fmt.Sprintf("cs_%d", 50-i), time.Now().Add(-time.Duration(i)*5*time.Minute), "complete", "paid")
+		}
+		l.add("cs_1", time.Now().Add(-3*time.Hour), "complete", "unpaid")
+		w.answer = l.answer
+		p := w.poller()
+		w.run(p, 5*time.Second)
+		l.set("cs_1", time.Now().Add(-3*time.Hour), "open", "unpaid")
+		w.run(p, 20*time.Minute) // the round of the unpaid ones finds it
+		looks := 0
+		w.answer = func(req *http.Request) (int, string) {
+			status, body := l.answer(req)
+			if strings.Contains(body, "cs_1\"") {
+				looks++
+			}
+			return status, body
+		}
+		w.run(p, 20*time.Minute)
+		if looks < 17 || looks > 21 {
+			t.Errorf("%d looks in 20 minutes", looks)
+		}
+	})
+}

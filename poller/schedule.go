@@ -88,13 +88,14 @@ func (a *account) roundBefore(t time.Time, every time.Duration) time.Time {
 }
 
 // lastLook returns when a session was last looked at or asked for, as far as is
-// known: a round that was completed has looked at all of its tier.
+// known. Of the looks of an earlier process the rounds tell; those of this one
+// would put off what is due between them.
 func (a *account) lastLook(e *entry) time.Time {
 	last := later(e.lookedAt(), e.triedAt())
 	if a.index.status(e) == checkout.StatusComplete {
-		return later(last, a.state.UnpaidRound)
+		return later(last, a.before.UnpaidRound)
 	}
-	return later(last, a.state.WarmRound)
+	return later(last, a.before.WarmRound)
 }
 
 // looked notes that all that was due at a time has been looked at.
