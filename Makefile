@@ -7,10 +7,10 @@ SESSIONS ?= 10000
 LINT      = $(GO) tool -modfile=tools/go.mod golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test race lint fuzz bench bench-poll check
+.PHONY: help build demo test race lint fuzz bench bench-poll bench-cycle check
 
 help: ## Show this help
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 build: ## Build bin/notifier, static; VERSION=v1.2.3 names a release
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w $(if $(VERSION),-X main.release=$(VERSION))" -o bin/notifier ./cmd/notifier
@@ -41,5 +41,9 @@ bench: ## Run the benchmarks
 
 bench-poll: ## Poll DAYS simulated days of SESSIONS a day; more by ARGS, see bench/README.md
 	$(GO) test ./bench/poll -run TestSimulated -v -count=1 -timeout 0 -args -days $(DAYS) -sessions $(SESSIONS) $(ARGS)
+
+bench-cycle: ## Measure whole cycles against bare reading; more by ARGS, see bench/README.md
+	$(GO) test ./poller -run '^$$' -bench 'Split/(limit|rotating-url)' -benchtime 1000x
+	$(GO) test ./bench/cycle -v -count=1 -timeout 0 -args -sessions 100000 $(ARGS)
 
 check: lint race ## Everything that CI checks
