@@ -113,9 +113,9 @@ func Previous(object, previousAttributes json.RawMessage) (json.RawMessage, erro
 	for name, value := range attributes {
 		members[name] = restore(members[name], value)
 	}
-	var b bytes.Buffer
-	writeObject(&b, members, sessionShape.fields)
-	return b.Bytes(), nil
+	var w writer
+	w.object(members, sessionShape.fields)
+	return w.out, nil
 }
 
 func restore(present, previous any) any {
@@ -145,9 +145,9 @@ func Omit(object json.RawMessage, fields []string) (json.RawMessage, error) {
 	for _, name := range fields {
 		delete(members, name)
 	}
-	var b bytes.Buffer
-	writeObject(&b, members, presentFields(members))
-	return b.Bytes(), nil
+	var w writer
+	w.object(members, presentFields(members))
+	return w.out, nil
 }
 
 func presentFields(members map[string]any) []field {
@@ -176,16 +176,16 @@ func ContentHash(value json.RawMessage) (uint64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("reading a value: %w", err)
 	}
-	var b bytes.Buffer
-	writeCanonical(&b, v)
-	return hash(b.Bytes()), nil
+	var w writer
+	w.canonical(v)
+	return hash(w.out), nil
 }
 
 func equal(a, b any) bool {
-	var x, y bytes.Buffer
-	writeCanonical(&x, a)
-	writeCanonical(&y, b)
-	return bytes.Equal(x.Bytes(), y.Bytes())
+	var x, y writer
+	x.canonical(a)
+	y.canonical(b)
+	return bytes.Equal(x.out, y.out)
 }
 
 // equalTimes allows for the API's two roundings of a time that it once sends

@@ -154,14 +154,16 @@ func (s *Session) Adopt(stored json.RawMessage) error {
 
 // seal fills in Object and Hash from the normalised members and consumes them.
 func (s *Session) seal(members map[string]any) {
-	var object bytes.Buffer
-	writeObject(&object, members, sessionShape.fields)
-	s.Object = object.Bytes()
+	w := writers.Get().(*writer)
+	defer writers.Put(w)
+	w.out = w.out[:0]
+	w.object(members, sessionShape.fields)
+	s.Object = bytes.Clone(w.out)
 
 	members[FieldURL] = nil // rotates: written above, left out of the content
-	var content bytes.Buffer
-	writeCanonical(&content, members)
-	s.Hash = hash(content.Bytes())
+	w.out = w.out[:0]
+	w.canonical(members)
+	s.Hash = hash(w.out)
 }
 
 // decode reads one JSON value, numbers exact, and nothing behind it.

@@ -3,50 +3,137 @@ package checkout
 import (
 	"bytes"
 	"encoding/json"
-	"maps"
 	"slices"
 	"strconv"
+	"strings"
+	"sync"
+	"unicode/utf8"
 
 	"github.com/cespare/xxhash/v2"
 )
 
 func hash(content []byte) uint64 { return xxhash.Sum64(content) }
 
-// writeObject writes the given fields in their order, null where absent, and
-// then the unknown ones by name.
-func writeObject(b *bytes.Buffer, members map[string]any, fields []field) {
-	b.WriteByte('{')
-	documented := make(map[string]bool, len(fields))
-	for i, f := range fields {
-		documented[f.name] = true
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		writeMember(b, f.name, members[f.name])
+// documented holds the names of the top-level fields.
+var documented = func() map[string]bool {
+	names := make(map[string]bool, len(sessionShape.fields))
+	for _, f := range sessionShape.fields {
+		names[f.name] = true
 	}
-	for _, name := range slices.Sorted(maps.Keys(members)) {
-		if documented[name] {
-			continue
-		}
-		if b.Len() > 1 {
-			b.WriteByte(',')
-		}
-		writeMember(b, name, members[name])
-	}
-	b.WriteByte('}')
+	return names
+}()
+
+// writer writes values that decode has read, byte for byte as encoding/json
+// does without its escapes for HTML.
+type writer struct {
+	out  []byte
+	keys []string // a stack: those of an object above those of the objects around it
 }
 
-func writeMember(b *bytes.Buffer, name string, value any) {
-	b.Write(encode(name))
-	b.WriteByte(':')
-	b.Write(encode(value))
+// writers are those of Parse, which needs one at a time and often.
+var writers = sync.Pool{New: func() any { return new(writer) }}
+
+// object writes the given documented fields in their order, null where absent,
+// and then the unknown ones by name.
+func (w *writer) object(members map[string]any, fields []field) {
+	w.byte('{')
+	empty := true
+	member := func(name string) {
+		if !empty {
+			w.byte(',')
+		}
+		empty = false
+		w.text(name)
+		w.byte(':')
+		w.value(members[name])
+	}
+	for _, f := range fields {
+		member(f.name)
+	}
+	w.sorted(members, func(name string, _ any) {
+		if !documented[name] {
+			member(name)
+		}
+	})
+	w.byte('}')
 }
 
-// encode writes a value that decode has read: it cannot fail.
-func encode(v any) json.RawMessage {
-	if v == nil {
-		return null
+// sorted calls each with the members of an object by name.
+func (w *writer) sorted(members map[string]any, each func(name string, value any)) {
+	from := len(w.keys)
+	for name := range members {
+		w.keys = append(w.keys, name)
 	}
+	keys := w.keys[from:]
+	slices.Sort(keys)
+	for _, name := range keys {
+		each(name, members[name])
+	}
+	w.keys = w.keys[:from]
+}
+
+func (w *writer) byte(c byte) { w.out = append(w.out, c) }
+
+func (w *writer) value(v any) {
+	switch v := v.(type) {
+	case nil:
+		w.out = append(w.out, "null"...)
+	case bool:
+		w.out = strconv.AppendBool(w.out, v)
+	case json.Number:
+		w.out = append(w.out, v...)
+	case string:
+		w.text(v)
+	case []any:
+		w.byte('[')
+		for i, element := range v {
+			if i > 0 {
+				w.byte(',')
+			}
+			w.value(element)
+		}
+		w.byte(']')
+	case map[string]any:
+		w.byte('{')
+		start := len(w.out)
+		w.sorted(v, func(name string, value any) {
+			if len(w.out) > start {
+				w.byte(',')
+			}
+			w.text(name)
+			w.byte(':')
+			w.value(value)
+		})
+		w.byte('}')
+	default:
+		w.out = append(w.out, standard(v)...)
+	}
+}
+
+// text writes a string. What encoding/json escapes is left to it.
+func (w *writer) text(s string) {
+	ascii := true
+	for i := range len(s) {
+		c := s[i]
+		if c < ' ' || c == '"' || c == '\\' || c == lineSeparators {
+			w.out = append(w.out, standard(s)...)
+			return
+		}
+		ascii = ascii && c < utf8.RuneSelf
+	}
+	if !ascii && !utf8.ValidString(s) {
+		w.out = append(w.out, standard(s)...)
+		return
+	}
+	w.out = append(append(append(w.out, '"'), s...), '"')
+}
+
+// lineSeparators is the first byte of U+2028 and U+2029, which JavaScript does
+// not allow in a string.
+const lineSeparators = 0xe2
+
+// standard is how encoding/json writes a value that decode has read: it cannot fail.
+func standard(v any) []byte {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
@@ -56,51 +143,77 @@ func encode(v any) json.RawMessage {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }
 
-// writeCanonical writes what counts of a value: members sorted, without those
-// that are null or "", numbers as numbers and creation times in seconds also
-// where no schema says so, so that two writings of the same content are the
-// same bytes.
-func writeCanonical(b *bytes.Buffer, v any) {
+// encode returns a value that decode has read as JSON.
+func encode(v any) json.RawMessage {
+	if v == nil {
+		return null
+	}
+	var w writer
+	w.value(v)
+	return w.out
+}
+
+// canonical writes what counts of a value: members sorted, without those that
+// are null or "", numbers as numbers and creation times in seconds also where no
+// schema says so, so that two writings of the same content are the same bytes.
+func (w *writer) canonical(v any) {
 	switch v := v.(type) {
 	case map[string]any:
-		b.WriteByte('{')
-		for _, name := range slices.Sorted(maps.Keys(v)) {
-			value := v[name]
+		w.byte('{')
+		w.sorted(v, func(name string, value any) {
 			if value == nil || value == "" {
-				continue
+				return
 			}
-			if t, ok := readTime(value); ok && name == "created" {
-				value = json.Number(strconv.FormatInt(t.Unix(), 10))
+			w.text(name)
+			w.byte(':')
+			if name == "created" {
+				value = seconds(value)
 			}
-			b.Write(encode(name))
-			b.WriteByte(':')
-			writeCanonical(b, value)
-			b.WriteByte(',')
-		}
-		b.WriteByte('}')
+			w.canonical(value)
+			w.byte(',')
+		})
+		w.byte('}')
 	case []any:
-		b.WriteByte('[')
+		w.byte('[')
 		for _, value := range v {
-			writeCanonical(b, value)
-			b.WriteByte(',')
+			w.canonical(value)
+			w.byte(',')
 		}
-		b.WriteByte(']')
+		w.byte(']')
 	case string:
 		switch {
 		case v == "":
-			b.WriteString("null")
+			w.value(nil)
 		case isInteger(v):
-			b.WriteString(v)
+			w.out = append(w.out, v...)
 		default:
-			b.Write(encode(v))
+			w.text(v)
 		}
 	default:
-		b.Write(encode(v))
+		w.value(v)
 	}
+}
+
+// seconds brings a time to seconds; what is none stays as it is.
+func seconds(value any) any {
+	if t, ok := readTime(value); ok {
+		return json.Number(strconv.FormatInt(t.Unix(), 10))
+	}
+	return value
 }
 
 // isInteger says whether a text is an integer as JSON writes it.
 func isInteger(text string) bool {
-	n, err := strconv.ParseInt(text, 10, 64)
-	return err == nil && strconv.FormatInt(n, 10) == text
+	const longest = 19 // digits of an int64
+	digits := strings.TrimPrefix(text, "-")
+	if digits == "" || len(digits) > longest || (digits[0] == '0' && text != "0") {
+		return false
+	}
+	for i := range len(digits) {
+		if digits[i] < '0' || digits[i] > '9' {
+			return false
+		}
+	}
+	_, err := strconv.ParseInt(text, 10, 64)
+	return err == nil
 }
