@@ -90,7 +90,11 @@ func Parse(raw []byte) (Session, error) {
 	s := Session{}
 	expiresAt := members["expires_at"]
 	for _, f := range sessionShape.fields {
-		value, ok := read(f.shape, members[f.name], true)
+		value, present := members[f.name]
+		if !present {
+			continue // Object shows it as null all the same
+		}
+		value, ok := read(f.shape, value, true)
 		if !ok {
 			s.Unreadable = append(s.Unreadable, f.name)
 		}
@@ -160,7 +164,7 @@ func (s *Session) seal(members map[string]any) {
 	w.object(members, sessionShape.fields)
 	s.Object = bytes.Clone(w.out)
 
-	members[FieldURL] = nil // rotates: written above, left out of the content
+	delete(members, FieldURL) // rotates: written above, left out of the content
 	w.out = w.out[:0]
 	w.canonical(members)
 	s.Hash = hash(w.out)

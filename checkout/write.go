@@ -50,19 +50,18 @@ func (w *writer) object(members map[string]any, fields []field) {
 	for _, f := range fields {
 		member(f.name)
 	}
-	w.sorted(members, func(name string, _ any) {
-		if !documented[name] {
-			member(name)
-		}
-	})
+	unknown := func(name string, _ any) bool { return !documented[name] }
+	w.sorted(members, unknown, func(name string, _ any) { member(name) })
 	w.byte('}')
 }
 
-// sorted calls each with the members of an object by name.
-func (w *writer) sorted(members map[string]any, each func(name string, value any)) {
+// sorted calls each with those members of an object that count, by name.
+func (w *writer) sorted(members map[string]any, counts func(name string, value any) bool, each func(name string, value any)) {
 	from := len(w.keys)
-	for name := range members {
-		w.keys = append(w.keys, name)
+	for name, value := range members {
+		if counts(name, value) {
+			w.keys = append(w.keys, name)
+		}
 	}
 	keys := w.keys[from:]
 	slices.Sort(keys)
@@ -71,6 +70,11 @@ func (w *writer) sorted(members map[string]any, each func(name string, value any
 	}
 	w.keys = w.keys[:from]
 }
+
+func all(string, any) bool { return true }
+
+// says leaves out what is equal to a missing member.
+func says(_ string, value any) bool { return value != nil && value != "" }
 
 func (w *writer) byte(c byte) { w.out = append(w.out, c) }
 
@@ -96,7 +100,7 @@ func (w *writer) value(v any) {
 	case map[string]any:
 		w.byte('{')
 		start := len(w.out)
-		w.sorted(v, func(name string, value any) {
+		w.sorted(v, all, func(name string, value any) {
 			if len(w.out) > start {
 				w.byte(',')
 			}
@@ -160,10 +164,7 @@ func (w *writer) canonical(v any) {
 	switch v := v.(type) {
 	case map[string]any:
 		w.byte('{')
-		w.sorted(v, func(name string, value any) {
-			if value == nil || value == "" {
-				return
-			}
+		w.sorted(v, says, func(name string, value any) {
 			w.text(name)
 			w.byte(':')
 			if name == "created" {
