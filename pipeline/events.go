@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"time"
@@ -61,12 +62,24 @@ func newValues(eventType string, changes []checkout.Change) []string {
 	return values
 }
 
-// address asks the rules who must hear of an event and makes the deliveries.
-func (p *Pipeline) address(e *event.Event) ([]event.Delivery, error) {
-	before, err := e.PreviousObject()
-	if err != nil {
-		return nil, fmt.Errorf("rebuilding the state before event %s: %w", e.ID, err)
+// address asks the rules who must hear of the events of one look, which have the
+// state before it in common, and makes the deliveries.
+func (p *Pipeline) address(events []event.Event) (deliveries []event.Delivery, err error) {
+	if len(events) == 0 {
+		return nil, nil
 	}
+	before, err := events[0].PreviousObject()
+	if err != nil {
+		return nil, fmt.Errorf("rebuilding the state before event %s: %w", events[0].ID, err)
+	}
+	for i := range events {
+		deliveries = append(deliveries, p.match(&events[i], before)...)
+	}
+	return deliveries, nil
+}
+
+// match asks the rules who must hear of an event.
+func (p *Pipeline) match(e *event.Event, before json.RawMessage) []event.Delivery {
 	result := p.matcher.Match(e, before, e.Time)
 	e.RuleSet, e.RuleErrors = p.matcher.ID(), result.Errors
 	for _, failed := range result.Errors {
@@ -83,5 +96,5 @@ func (p *Pipeline) address(e *event.Event) ([]event.Delivery, error) {
 			Status: event.StatusPending, Due: now,
 		}
 	}
-	return deliveries, nil
+	return deliveries
 }

@@ -205,13 +205,9 @@ func (p *Pipeline) record(page *poller.Batch, at time.Time, o *diff.Outcome, tx 
 		tx.Snapshots = append(tx.Snapshots, o.Snapshot)
 		return nil
 	}
-	var deliveries []event.Delivery
-	for i := range events {
-		more, err := p.address(&events[i])
-		if err != nil {
-			return err
-		}
-		deliveries = append(deliveries, more...)
+	deliveries, err := p.address(events)
+	if err != nil {
+		return err
 	}
 	// Only now: a snapshot without its events would hide the change for ever.
 	tx.Snapshots = append(tx.Snapshots, o.Snapshot)
