@@ -14,7 +14,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"time"
 )
@@ -168,30 +167,4 @@ func (s *Session) seal(members map[string]any) {
 	w.out = w.out[:0]
 	w.canonical(members)
 	s.Hash = hash(w.out)
-}
-
-// decode reads one JSON value, numbers exact, and nothing behind it.
-func decode(raw []byte) (any, error) {
-	d := json.NewDecoder(bytes.NewReader(raw))
-	d.UseNumber()
-	var v any
-	if err := d.Decode(&v); err != nil {
-		return nil, err
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("more than one JSON value")
-	}
-	return v, nil
-}
-
-func decodeObject(raw []byte) (map[string]any, error) {
-	v, err := decode(raw)
-	if err != nil {
-		return nil, err
-	}
-	members, ok := v.(map[string]any)
-	if !ok {
-		return nil, ErrNotASession
-	}
-	return members, nil
 }
