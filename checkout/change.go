@@ -62,11 +62,11 @@ func Changes(from, to json.RawMessage) ([]Change, error) {
 func PreviousAttributes(changes []Change) (json.RawMessage, error) {
 	previous := make(map[string]any, len(changes))
 	for _, c := range changes {
-		from, err := decode(c.From)
+		from, err := Decode(c.From)
 		if err != nil {
 			return nil, fmt.Errorf("reading the earlier %s: %w", c.Field, err)
 		}
-		to, err := decode(c.To)
+		to, err := Decode(c.To)
 		if err != nil {
 			return nil, fmt.Errorf("reading the later %s: %w", c.Field, err)
 		}
@@ -172,7 +172,7 @@ func Fields() []string {
 // ContentHash identifies a field's value: equal for values that are no change
 // from one another.
 func ContentHash(value json.RawMessage) (uint64, error) {
-	v, err := decode(value)
+	v, err := Decode(value)
 	if err != nil {
 		return 0, fmt.Errorf("reading a value: %w", err)
 	}

@@ -8,10 +8,10 @@ import (
 	"unicode/utf8"
 )
 
-// decode reads one JSON value, numbers exact, and nothing behind it. What is
-// usual is read in one pass, all else by encoding/json, which also knows the
-// errors; the results are the same.
-func decode(raw []byte) (any, error) {
+// Decode reads one JSON value, numbers exact as json.Number, and nothing behind
+// it. What is usual is read in one pass, all else by encoding/json, which also
+// knows the errors; the results are the same.
+func Decode(raw []byte) (any, error) {
 	d := decoder{data: raw}
 	if v, ok := d.value(); ok && skipBlank(raw, d.at) == len(raw) {
 		return v, nil
@@ -33,7 +33,7 @@ func decodeStandard(raw []byte) (any, error) {
 }
 
 func decodeObject(raw []byte) (map[string]any, error) {
-	v, err := decode(raw)
+	v, err := Decode(raw)
 	if err != nil {
 		return nil, err
 	}

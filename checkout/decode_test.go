@@ -8,14 +8,14 @@ import (
 	"pgregory.net/rapid"
 )
 
-// compareDecoders holds decode to what encoding/json reads.
+// compareDecoders holds Decode to what encoding/json reads.
 func compareDecoders(t interface {
 	Helper()
 	Fatalf(string, ...any)
 }, raw []byte) {
 	t.Helper()
 	given := bytes.Clone(raw)
-	got, err := decode(raw)
+	got, err := Decode(raw)
 	want, wantErr := decodeStandard(raw)
 	if (err == nil) != (wantErr == nil) || (err != nil && err.Error() != wantErr.Error()) {
 		t.Fatalf("%q: %v, not %v", raw, err, wantErr)

@@ -78,7 +78,7 @@ const maxID = 255
 // Parse reads one item of a list answer, or the answer to a look-up by id.
 // The result shares no memory with raw.
 func Parse(raw []byte) (Session, error) {
-	item, err := decode(raw)
+	item, err := Decode(raw)
 	if err != nil {
 		return Session{}, fmt.Errorf("%w: %w", ErrNotASession, err)
 	}

@@ -4,10 +4,11 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"io"
 	"reflect"
 	"strconv"
 	"time"
+
+	"checkout-notifier/checkout"
 )
 
 var (
@@ -23,13 +24,12 @@ var errNotAnObject = errors.New("not a JSON object")
 // decodeObject reads a JSON object, numbers exact. Its errors quote nothing of
 // the object.
 func decodeObject(raw json.RawMessage) (map[string]any, error) {
-	d := json.NewDecoder(bytes.NewReader(raw))
-	d.UseNumber()
-	var members map[string]any
-	if err := d.Decode(&members); err != nil || members == nil {
+	v, err := checkout.Decode(raw)
+	if err != nil {
 		return nil, errNotAnObject
 	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+	members, ok := v.(map[string]any)
+	if !ok {
 		return nil, errNotAnObject
 	}
 	return members, nil
