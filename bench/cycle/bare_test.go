@@ -24,13 +24,20 @@ type bare struct {
 	client  *http.Client
 	buffers sync.Pool
 	scans   bool
+	each    func(items [][]byte, from int) error // what else to do with a page; may be nil
+}
+
+// memory is what one page after the other lives in.
+type memory struct {
+	body  bytes.Buffer
+	items [][]byte
 }
 
 func newBare(o *outside, concurrency int, scans bool) *bare {
 	return &bare{
 		outside: o, scans: scans,
 		client:  &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: concurrency}},
-		buffers: sync.Pool{New: func() any { return new(bytes.Buffer) }},
+		buffers: sync.Pool{New: func() any { return new(memory) }},
 	}
 }
 
@@ -67,24 +74,24 @@ func (b *bare) page(ctx context.Context, from int) error {
 		return err
 	}
 	defer resp.Body.Close()
-	buffer := b.buffers.Get().(*bytes.Buffer)
-	defer b.buffers.Put(buffer)
-	buffer.Reset()
-	buffer.Grow(int(resp.ContentLength) + bytes.MinRead)
-	if _, err := buffer.ReadFrom(resp.Body); err != nil {
+	m := b.buffers.Get().(*memory)
+	defer b.buffers.Put(m)
+	m.body.Reset()
+	m.body.Grow(int(resp.ContentLength) + bytes.MinRead)
+	if _, err := m.body.ReadFrom(resp.Body); err != nil || !b.scans {
 		return err
 	}
-	if b.scans {
-		if items := scan(buffer.Bytes()); items != min(pageSize, from) {
-			return fmt.Errorf("%d items on a page: %w", items, io.ErrUnexpectedEOF)
-		}
+	if m.items = scan(m.body.Bytes(), m.items[:0]); len(m.items) != min(pageSize, from) {
+		return fmt.Errorf("%d items on a page: %w", len(m.items), io.ErrUnexpectedEOF)
 	}
-	return nil
+	if b.each == nil {
+		return nil
+	}
+	return b.each(m.items, from)
 }
 
-// scan counts braces and hashes each item, blind to what the bytes say, and
-// returns how many there are.
-func scan(body []byte) (items int) {
+// scan counts braces and hashes each item, blind to what the bytes say.
+func scan(body []byte, items [][]byte) [][]byte {
 	depth, start := 0, 0
 	for i := bytes.IndexByte(body, '['); i < len(body); i++ {
 		switch body[i] {
@@ -96,7 +103,7 @@ func scan(body []byte) (items int) {
 			}
 		case '}', ']':
 			if depth--; depth == 1 && xxhash.Sum64(body[start:i+1]) != 0 {
-				items++
+				items = append(items, body[start:i+1])
 			}
 		}
 	}

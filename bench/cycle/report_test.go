@@ -54,14 +54,10 @@ func (r *report) compare(name, way, limit string, goal float64) {
 	r.goal(name, way+" / ("+limit+")", ratio(least(r.cpu[way]), least(r.cpu[limit])), ratio(median(r.cpu[way]), median(r.cpu[limit])), goal)
 }
 
-// scale is the CPU of a way by a figure of another day, when the limit was at:
-// once as it stands, and once as if that day had been like this one.
-func (r *report) scale(name, way, limit string, figure, at time.Duration, goal float64) {
-	session := func(d time.Duration) float64 { return float64(d) / float64(r.sessions) }
-	best, usual := session(least(r.cpu[way]))/float64(figure), session(median(r.cpu[way]))/float64(figure)
-	r.goal(name, fmt.Sprintf("%s / %s", way, figure), best, usual, goal)
-	slow, usuallySlow := session(least(r.cpu[limit]))/float64(at), session(median(r.cpu[limit]))/float64(at)
-	r.goal("", fmt.Sprintf("the same, at this run's (%s) / %s", limit, at), best/slow, usual/usuallySlow, goal)
+// against is the CPU of a session by a figure of another day.
+func (r *report) against(name, way string, figure time.Duration, goal float64) {
+	all := figure * time.Duration(r.sessions)
+	r.goal(name, fmt.Sprintf("%s / %s", way, figure), ratio(least(r.cpu[way]), all), ratio(median(r.cpu[way]), all), goal)
 }
 
 // bound is the share of the possible speed that a way reaches.
