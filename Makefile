@@ -7,7 +7,7 @@ SESSIONS ?= 10000
 LINT      = $(GO) tool -modfile=tools/go.mod golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test race lint fuzz bench bench-poll bench-cycle check
+.PHONY: help build demo test race lint fuzz bench bench-poll bench-cycle bench-index check
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -45,5 +45,9 @@ bench-poll: ## Poll DAYS simulated days of SESSIONS a day; more by ARGS, see ben
 bench-cycle: ## Measure whole cycles against bare reading; more by ARGS, see bench/README.md
 	$(GO) test ./poller -run '^$$' -bench 'Split/(limit|rotating-url)' -benchtime 1000x
 	$(GO) test ./bench/cycle -v -count=1 -timeout 0 -args -sessions 100000 $(ARGS)
+
+bench-index: ## Measure the memory of a million tracked sessions, and how soon they are ready
+	$(GO) test ./poller -run '^$$' -bench 'Index|PassOverAMillion' -benchmem
+	$(GO) test ./poller -run '^$$' -bench OpenAMillion -benchtime 3x -timeout 0
 
 check: lint race ## Everything that CI checks

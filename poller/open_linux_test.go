@@ -51,6 +51,7 @@ func BenchmarkOpenAMillion(b *testing.B) {
 			}
 			b.ReportMetric(opened.Seconds()/float64(b.N), "s-to-open")
 			b.ReportMetric(ready.Seconds()/float64(b.N), "s-to-ready")
+			b.ReportMetric(ready.Seconds()/float64(b.N)/2, "of-limit")
 			b.ReportMetric(worked.Seconds()/float64(b.N), "cpu-s-to-ready")
 		})
 	}
