@@ -112,7 +112,7 @@ func (a *account) take(handled Handled, by *sweep) {
 	drift := 0
 	for i := range handled.Rows {
 		row := &handled.Rows[i]
-		if by.drifted(row, a.index) {
+		if by.drifted(row) {
 			drift++
 		}
 		if row.Held {

@@ -62,16 +62,10 @@ func (s *sweep) tell() {
 }
 
 // drifted says whether a reconciliation shows what the passes should have found:
-// a session that nobody knew, or another state of one that nobody looked at.
-func (s *sweep) drifted(row *Row, x *index) bool {
-	if s == nil || s.backfill != nil || row.Held {
-		return false
-	}
-	if row.New {
-		return row.Created.Before(s.until)
-	}
-	e := x.get(row.ID)
-	return e != nil && !e.isWatched() && (x.status(e) != row.Status || x.payment(e) != row.PaymentStatus)
+// a session that nobody knew. Of known ones they look at those that can still
+// change; another state of a settled one is somebody's doing, not an oversight.
+func (s *sweep) drifted(row *Row) bool {
+	return s != nil && s.backfill == nil && row.New && row.Created.Before(s.until)
 }
 
 // MostFound bounds the sessions that a dry run lists.

@@ -104,3 +104,39 @@ func TestBackfillEndsWithWhoeverAsked(t *testing.T) {
 		}
 	})
 }
+
+// What a reconciliation finds of sessions that no pass should have looked at is
+// no drift; a session that became visible below every pass is.
+func TestDrift(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.cfg.Poll.Tuning.PageSize = 10
+		w.cfg.Poll.Tuning.ConfirmAfter = 10 * time.Minute
+		byHand := w.create(paid())
+		time.Sleep(time.Hour)
+		for range 30 {
+			w.create(paid())
+			time.Sleep(time.Minute)
+		}
+		p := w.poller()
+		w.run(p, 5*time.Minute)
+		w.update(byHand, simulator.Fields{"payment_status": "unpaid"})
+		w.run(p, 3*time.Hour) // seen, held and believed
+		w.expect(byHand, "regressed")
+		if s := p.Status()[0]; s.Drift != 0 {
+			t.Errorf("drift = %d after a change by hand", s.Drift)
+		}
+		late := w.create(paid())
+		w.faults(simulator.Faults{Vanished: []string{late}})
+		for range 30 { // the head moves on
+			w.create(paid())
+			w.run(p, time.Minute)
+		}
+		w.faults(simulator.Faults{})
+		w.run(p, 2*time.Hour)
+		w.expect(late, "created", "completed", "paid", "fulfillable")
+		if s := p.Status()[0]; s.Drift != 1 || s.DriftLast.IsZero() {
+			t.Errorf("drift = %d of one session that was visible late", s.Drift)
+		}
+	})
+}
