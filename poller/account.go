@@ -51,6 +51,7 @@ type account struct {
 	broken        int // passes in a row
 	limitHonoured bool
 	sawEnd        bool    // has_more was false once
+	cursorless    bool    // starting_after was ignored when it was last used
 	slicingFound  slicing // when it was last probed
 	slicingProbed time.Time
 	committing    bool

@@ -149,6 +149,7 @@ func (c *chain) believable(page *Page, err error) bool {
 // accept notes what a page shows.
 func (c *chain) accept(page *Page) *Page {
 	if len(page.Items) > 0 {
+		c.cursorless = c.cursorless && c.query.StartingAfter == ""
 		if c.byTime {
 			c.query.CreatedLTE = page.last().created().Add(createdRounding)
 		}

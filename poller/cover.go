@@ -145,22 +145,54 @@ func (r *revisit) work() {
 // lookAt shows one due session, by the page on which it stands or by its id.
 func (a *account) lookAt(ctx context.Context, e *entry) error {
 	e.setTried(a.clock.now())
-	p := patience{tries: min(a.tries, triesPerRequestOnce)} // there is another way
-	page, err := a.page(ctx, p, Query{StartingAfter: a.index.newerNeighbour(e), Limit: a.cfg.Poll.Tuning.PageSize}, nil)
-	switch {
-	case err == nil:
-		err := a.handle(ctx, page, nil)
-		page.release()
-		if err != nil {
-			return err
-		}
-	case !unanswered(err) || denied(err):
-		return err
+	err := a.showPage(ctx, e)
+	if errors.Is(err, errNoCursors) {
+		err = a.showPage(ctx, e)
 	}
-	if e.pass == a.now.number {
+	switch {
+	case err != nil && (!unanswered(err) || denied(err)):
+		return err
+	case e.pass == a.now.number:
 		return nil
 	}
 	return a.lookByID(ctx, e)
+}
+
+// errNoCursors is a page that shows that cursors are ignored.
+var errNoCursors = errors.New("the API ignores starting_after")
+
+// showPage handles the page that begins with a session: after its newer
+// neighbour or, where cursors are ignored, at its creation time.
+func (a *account) showPage(ctx context.Context, e *entry) error {
+	p := patience{tries: min(a.tries, triesPerRequestOnce)} // there is another way
+	neighbour := a.index.newerNeighbour(e)
+	q := Query{StartingAfter: neighbour, Limit: a.cfg.Poll.Tuning.PageSize}
+	if a.cursorless {
+		q.StartingAfter, q.CreatedLTE = "", e.created().Add(createdRounding)
+	}
+	page, err := a.page(ctx, p, q, nil)
+	if err != nil {
+		return err
+	}
+	ignored := q.StartingAfter != "" && a.above(page, neighbour)
+	err = a.handle(ctx, page, nil)
+	page.release()
+	if err != nil || !ignored || e.pass == a.now.number {
+		return err
+	}
+	a.cursorless = true
+	a.odd("cursor_ignored", "the API ignores or refuses starting_after; pages are cut by creation time instead")
+	return errNoCursors
+}
+
+// above says whether a page begins above or with the session after which it was
+// to begin.
+func (a *account) above(page *Page, after string) bool {
+	if len(page.Items) == 0 || !page.ordered() {
+		return false
+	}
+	first, cursor := a.index.find(page.first().ID), a.index.get(after)
+	return first != nil && cursor != nil && a.index.compare(first, cursor) >= 0
 }
 
 func (a *account) lookByID(ctx context.Context, e *entry) error {

@@ -208,3 +208,26 @@ func TestHeldIsLookedAtEachMinute(t *testing.T) {
 		}
 	})
 }
+
+// Where cursors are ignored what is due is looked at by creation times, not one by one.
+func TestDueSessionsWithoutCursors(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.faults(simulator.Faults{RepeatPage: simulator.Always()})
+		w.cfg.Poll.Tuning.PageSize = 20
+		for range 200 {
+			w.create(simulator.Fields{"status": "complete", "payment_status": "unpaid"})
+			time.Sleep(5 * time.Second)
+		}
+		time.Sleep(time.Hour)
+		w.create(paid())
+		p := w.poller()
+		w.run(p, time.Minute)
+		time.Sleep(20 * time.Minute)
+		before := w.requests
+		w.run(p, time.Second)
+		if asked := w.requests - before; asked > 25 {
+			t.Errorf("%d requests for 200 sessions on pages of 20", asked)
+		}
+	})
+}
