@@ -157,6 +157,9 @@ func (a *account) run(ctx context.Context) error {
 		}
 		asked = a.rest(ctx, a.cfg.Poll.Interval-time.Since(began))
 	}
+	for _, reply := range asked {
+		reply <- PassReport{Account: a.cfg.Name, Error: ctx.Err().Error()}
+	}
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -137,6 +138,34 @@ func TestDrift(t *testing.T) {
 		w.expect(late, "created", "completed", "paid", "fulfillable")
 		if s := p.Status()[0]; s.Drift != 1 || s.DriftLast.IsZero() {
 			t.Errorf("drift = %d of one session that was visible late", s.Drift)
+		}
+	})
+}
+
+// Who asks for a pass that will not be made any more is told.
+func TestNowWhenThePollerEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		p := w.poller()
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() { _ = p.Run(ctx) }()
+		w.answer = func(*http.Request) (int, string) {
+			time.Sleep(3 * time.Second)
+			return 0, ""
+		}
+		var answered atomic.Int32
+		for range 3 {
+			go func() {
+				if r, err := p.Now(t.Context()); err == nil && r[0].Error != "" {
+					answered.Add(1)
+				}
+			}()
+		}
+		time.Sleep(time.Second)
+		cancel()
+		time.Sleep(time.Minute)
+		if answered.Load() != 3 {
+			t.Errorf("%d of 3 were answered", answered.Load())
 		}
 	})
 }
