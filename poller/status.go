@@ -103,7 +103,7 @@ func (a *account) publish(until time.Time) {
 	a.status.update(func(s *Status) {
 		s.Tracked, s.Watched, s.Held, s.Tiers = tracked, watching, held, tiers
 		s.Start, s.Low, s.Foreign = a.state.Start, a.state.Low, a.state.Foreign
-		s.ClockSkew = a.clock.offset
+		s.ClockSkew = a.clock.offset()
 		s.Chain, s.Waiting, s.NextDue, s.NextPass = a.last, a.now.waiting, next, until
 		s.Reconciled, s.ReconcileEvery, s.Reconciling = a.state.Reconciled, a.cfg.Poll.Tuning.ReconcileEvery, a.reconciling()
 		s.RequestsLastHour = a.requests.sum(time.Now())

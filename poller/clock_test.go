@@ -1,0 +1,60 @@
+package poller_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"checkout-notifier/simulator"
+)
+
+// An answer that tells another month for once gives up no session, forgets none,
+// and confirms no step back.
+func TestOneWrongDate(t *testing.T) {
+	for _, jump := range []time.Duration{30 * 24 * time.Hour, 11 * time.Minute, -30 * 24 * time.Hour} {
+		t.Run(jump.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				unpaid := w.create(simulator.Fields{"status": "complete", "payment_status": "unpaid"})
+				settled := w.create(paid())
+				p := w.poller()
+				w.run(p, 15*time.Second)
+				before := p.Status()[0].Tracked
+				w.update(settled, simulator.Fields{"payment_status": "unpaid"})
+				w.run(p, 15*time.Second)
+				w.faults(simulator.Faults{ClockSkewS: int(jump.Seconds())})
+				w.run(p, 15*time.Second)
+				w.update(settled, paid())
+				w.faults(simulator.Faults{})
+				w.run(p, time.Minute)
+				w.expect(unpaid)
+				w.expect(settled)
+				if after := p.Status()[0].Tracked; after != before {
+					t.Errorf("%d sessions are known, %d were", after, before)
+				}
+				w.update(unpaid, paid())
+				w.run(p, 20*time.Minute)
+				w.expect(unpaid, "paid", "fulfillable")
+			})
+		})
+	}
+}
+
+// A clock that was set is believed after a while.
+func TestClockThatWasSet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.create(open(nil))
+		p := w.poller()
+		w.run(p, 15*time.Second)
+		w.faults(simulator.Faults{ClockSkewS: 7200})
+		w.run(p, 15*time.Second)
+		if skew := p.Status()[0].ClockSkew; skew.Abs() > time.Second {
+			t.Errorf("skew = %v at once", skew)
+		}
+		w.run(p, 2*time.Minute)
+		if skew := p.Status()[0].ClockSkew; (skew - 2*time.Hour).Abs() > time.Second {
+			t.Errorf("skew = %v after two minutes", skew)
+		}
+	})
+}
