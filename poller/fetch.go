@@ -54,9 +54,10 @@ func (a *account) try(ctx context.Context, request func(context.Context, *Client
 	if err != nil {
 		return nil, err
 	}
+	sent := time.Now()
 	err = request(ctx, client)
 	errors.As(err, &failure)
-	a.pacer.leave(failure)
+	a.pacer.leave(failure, sent)
 	return failure, err
 }
 

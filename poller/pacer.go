@@ -37,6 +37,7 @@ type pacer struct {
 	cut      time.Time
 	parallel int
 	inFlight int
+	denied   bool      // the key was refused: one request at a time finds out whether it still is
 	answers  int       // in a row since parallel changed
 	resume   time.Time // no request before
 	recent   tally
@@ -78,7 +79,7 @@ func (p *pacer) allowed() rate.Limit {
 func (p *pacer) enter(ctx context.Context) (waited time.Duration, err error) {
 	for {
 		p.mu.Lock()
-		pause, free, changed := time.Until(p.resume), p.inFlight < p.parallel, p.changed
+		pause, free, changed := time.Until(p.resume), p.inFlight < p.parallel && !(p.denied && p.inFlight > 0), p.changed
 		if pause <= 0 && free {
 			p.inFlight++
 			p.mu.Unlock()
@@ -137,18 +138,21 @@ func (p *pacer) pause(d time.Duration) {
 }
 
 // leave notes how a request went; failure is nil for one that was answered.
-func (p *pacer) leave(failure *Error) {
+func (p *pacer) leave(failure *Error, sent time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.inFlight--
+	p.denied = failure != nil && failure.Kind == KindDenied
 	switch {
+	case p.denied: // until ask says how long
+		p.resume = later(p.resume, time.Now().Add(time.Second))
 	case failure == nil:
 		p.speedUp()
 	case failure.crowded():
 		p.answers = 0
 		p.parallel = max(1, p.parallel/2)
 	case failure.overtaxed():
-		p.slowDown()
+		p.slowDown(sent)
 	}
 	p.limiter.SetLimit(p.allowed())
 	p.wake()
@@ -171,9 +175,9 @@ func (p *pacer) speedUp() {
 }
 
 // slowDown halves the rate, once for all the requests that were under way.
-func (p *pacer) slowDown() {
+func (p *pacer) slowDown(sent time.Time) {
 	now := time.Now()
-	if now.Sub(p.cut) < time.Second {
+	if !sent.After(p.cut) || now.Sub(p.cut) < time.Second {
 		return
 	}
 	p.cut = now
