@@ -187,7 +187,11 @@ func TestSplitReusesWhatItHas(t *testing.T) {
 			t.Fatalf("small: %+v", p)
 		}
 	}
-	if n := testing.AllocsPerRun(20, run); n > 0 {
+	n := testing.AllocsPerRun(20, run)
+	for range 3 { // those of the whole process count, the runtime's included
+		n = min(n, testing.AllocsPerRun(20, run))
+	}
+	if n > 0 {
 		t.Errorf("%v allocations", n)
 	}
 }
