@@ -148,11 +148,11 @@ func TestNowWhenThePollerEnds(t *testing.T) {
 		w := newWorld(t)
 		p := w.poller()
 		ctx, cancel := context.WithCancel(t.Context())
-		go func() { _ = p.Run(ctx) }()
 		w.answer = func(*http.Request) (int, string) {
 			time.Sleep(3 * time.Second)
 			return 0, ""
 		}
+		go func() { _ = p.Run(ctx) }()
 		var answered atomic.Int32
 		for range 3 {
 			go func() {

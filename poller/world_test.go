@@ -150,14 +150,14 @@ func (w *world) Tracked(_ context.Context, _ string, each func(*event.Tracked) e
 
 // Handle does what the pipeline does, without ids and rules.
 func (w *world) Handle(_ context.Context, b poller.Batch) (poller.Handled, error) {
+	if w.failIf != nil && slices.ContainsFunc(b.Looks, w.failIf) {
+		return poller.Handled{}, errors.New("disk full for a moment")
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if err := w.fail; err != nil {
 		w.fail = nil
 		return poller.Handled{}, err
-	}
-	if w.failIf != nil && slices.ContainsFunc(b.Looks, w.failIf) {
-		return poller.Handled{}, errors.New("disk full for a moment")
 	}
 	policy := diff.Policy{ConfirmAfter: b.Poll.Tuning.ConfirmAfter, UnpaidFor: b.Poll.UnpaidFor, WarmEvery: b.Poll.Tuning.WarmEvery}
 	var handled poller.Handled
