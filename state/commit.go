@@ -62,6 +62,7 @@ type commit struct {
 
 func prepare(tx *event.Tx) (*commit, error) {
 	c := &commit{tx: tx}
+	rows := newEncoder()
 	for i := range tx.Snapshots {
 		snapshot := &tx.Snapshots[i]
 		if snapshot.Account != tx.Account {
@@ -70,7 +71,7 @@ func prepare(tx *event.Tx) (*commit, error) {
 		if err := checkTexts("session", snapshot.ID, snapshot.Account); err != nil {
 			return nil, err
 		}
-		row, err := marshal(snapshot)
+		row, err := rows.snapshot(snapshot)
 		if err != nil {
 			return nil, invalid("session %s: %v", snapshot.ID, err)
 		}
@@ -80,7 +81,7 @@ func prepare(tx *event.Tx) (*commit, error) {
 		if err := checkTexts("event", tx.Events[i].ID); err != nil {
 			return nil, err
 		}
-		row, err := marshal(&tx.Events[i])
+		row, err := rows.event(&tx.Events[i])
 		if err != nil {
 			return nil, invalid("event %s: %v", tx.Events[i].ID, err)
 		}

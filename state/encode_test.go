@@ -1,0 +1,36 @@
+package state
+
+import (
+	"bytes"
+	"encoding/json"
+	"testing"
+	"time"
+
+	"checkout-notifier/event"
+)
+
+// Rows are what encoding/json makes of the whole record, byte for byte.
+func TestEncoderAgreesWithMarshal(t *testing.T) {
+	shared := json.RawMessage(` {"object": 0, "id":"<&>\u2028", "a":[ 1 , 2 ]} `)
+	rows := newEncoder()
+	for name, object := range map[string]json.RawMessage{
+		"shared": shared, "shared again": shared, "a part of it": shared[:len(shared)-1], "nil": nil, "null": json.RawMessage("null"),
+		"hole": json.RawMessage("0"), "text": json.RawMessage(`"\"object\":0"`),
+		"empty": {}, "broken": shared[:len(shared)-2], "two": json.RawMessage("{}{}"), "blank": json.RawMessage(" "),
+	} {
+		odd := `"object":0` // in what stands before it
+		s := event.Snapshot{Account: odd, ID: odd, Status: odd, Mode: odd, Object: object, Counts: map[string]int{`"object":0`: 1}, Created: time.Unix(1, 5)}
+		e := event.Event{ID: odd, Type: odd, Account: odd, Session: odd, Object: object, PreviousAttributes: json.RawMessage(`{ "object":0 }`), Reason: odd}
+		check := func(what string, got []byte, err error, record any) {
+			t.Helper()
+			want, wantErr := marshal(record)
+			if (err == nil) != (wantErr == nil) || !bytes.Equal(got, want) {
+				t.Errorf("%s of %s\n     %s, %v\nnot  %s, %v", what, name, got, err, want, wantErr)
+			}
+		}
+		got, err := rows.snapshot(&s)
+		check("snapshot", got, err, &s)
+		got, err = rows.event(&e)
+		check("event", got, err, &e)
+	}
+}
