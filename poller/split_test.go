@@ -187,12 +187,13 @@ func TestSplitReusesWhatItHas(t *testing.T) {
 			t.Fatalf("small: %+v", p)
 		}
 	}
-	n := testing.AllocsPerRun(20, run)
-	for range 3 { // those of the whole process count, the runtime's included
-		n = min(n, testing.AllocsPerRun(20, run))
+	// Some runs must cost nothing: the race detector empties encoding/json's pool at random.
+	least := testing.AllocsPerRun(1, run)
+	for range 200 {
+		least = min(least, testing.AllocsPerRun(1, run))
 	}
-	if n > 0 {
-		t.Errorf("%v allocations", n)
+	if least > 0 {
+		t.Errorf("%v allocations", least)
 	}
 }
 
