@@ -79,7 +79,7 @@ func (p *pacer) allowed() rate.Limit {
 func (p *pacer) enter(ctx context.Context) (waited time.Duration, err error) {
 	for {
 		p.mu.Lock()
-		pause, free, changed := time.Until(p.resume), p.inFlight < p.parallel && !(p.denied && p.inFlight > 0), p.changed
+		pause, free, changed := time.Until(p.resume), p.inFlight < p.parallel && (!p.denied || p.inFlight == 0), p.changed
 		if pause <= 0 && free {
 			p.inFlight++
 			p.mu.Unlock()

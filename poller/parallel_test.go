@@ -116,7 +116,7 @@ func TestSweepInLeftoverTime(t *testing.T) {
 		w := newWorld(t)
 		w.cfg.Poll.Tuning.PageSize = 10
 		w.cfg.Poll.RateLimit = 2
-		w.spread(3000, 24*time.Hour, paid())
+		w.spread(2000, 24*time.Hour, paid())
 		p := w.poller()
 		if err := p.RunOnce(t.Context()); err != nil {
 			t.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -82,15 +83,20 @@ func TestDeniedAndThenShownIsNotVanished(t *testing.T) {
 		w.answer = l.answer
 		p := w.poller()
 		w.run(p, time.Second)
+		var mu sync.Mutex
 		denials := 0
 		w.answer = func(req *http.Request) (int, string) {
+			mu.Lock()
+			defer mu.Unlock()
 			others := newListing()
 			others.ids, others.items = l.ids, maps.Clone(l.items)
 			delete(others.items, "cs_995")
 			_, after := params(req)
 			if isList(req) && after == "cs_999" && denials > 1 {
 				delete(l.items, "cs_997") // which makes room for one more
+				mu.Unlock()
 				time.Sleep(5 * time.Second)
+				mu.Lock()
 				return http.StatusOK, l.page(3, after)
 			} else if isList(req) {
 				return http.StatusOK, others.page(3, after)
