@@ -139,6 +139,9 @@ func (a *account) sweep(ctx context.Context, until time.Time) error {
 		case errors.Is(err, errNotDone):
 			return nil
 		case err != nil:
+			if s.backfill != nil { // the others have their turn before it is tried again
+				a.sweeps = append(a.sweeps[1:], s)
+			}
 			return err
 		}
 		if s.backfill == nil {

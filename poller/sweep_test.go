@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -173,5 +175,34 @@ func TestNowWhenThePollerEnds(t *testing.T) {
 		if answered.Load() != 3 {
 			t.Errorf("%d of 3 were answered", answered.Load())
 		}
+	})
+}
+
+// A backfill over a range that the API cannot show keeps no other from being made.
+func TestFailingBackfillKeepsNoOtherBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.create(paid())
+		p := w.poller()
+		w.run(p, time.Second)
+		bad := time.Now().Add(-1000 * 24 * time.Hour)
+		w.answer = func(req *http.Request) (int, string) {
+			body, _ := io.ReadAll(req.Body)
+			req.Body = io.NopCloser(strings.NewReader(string(body)))
+			if strings.Contains(string(body), fmt.Sprint(bad.Unix()-1)) {
+				return http.StatusInternalServerError, "oh no"
+			}
+			return 0, ""
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Minute)
+		defer cancel()
+		go func() { _ = p.Run(ctx) }()
+		go func() { _, _ = p.Backfill(ctx, poller.Backfill{Since: bad}, nil) }()
+		time.Sleep(time.Second)
+		if _, err := p.Backfill(ctx, poller.Backfill{Since: time.Now().Add(-time.Hour)}, nil); err != nil {
+			t.Errorf("the other backfill: %v", err)
+		}
+		cancel()
+		time.Sleep(time.Minute)
 	})
 }
