@@ -83,9 +83,9 @@ func newAccount(cfg Account, client *Client, tracker Tracker, handler Handler, o
 		tries:  triesPerRequest,
 		index:  newIndex(),
 	}
-	name := fnv.New32a()
+	name := fnv.New64a()
 	_, _ = name.Write([]byte(cfg.Name)) // never fails
-	a.phase = time.Duration(name.Sum32()) % max(cfg.Poll.Tuning.WarmEvery, 1)
+	a.phase = time.Duration(name.Sum64()>>1) % max(cfg.Poll.Tuning.WarmEvery, 1)
 	a.turn = sync.NewCond(&a.mu)
 	a.status.status = Status{Account: cfg.Name, Host: a.host(), Mode: a.mode()}
 	return a

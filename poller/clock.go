@@ -61,5 +61,13 @@ func (c *clock) offset() time.Duration {
 	return c.at(now).Round(0).Sub(now.Round(0))
 }
 
+// told is the offset by the last answer, believed or not.
+func (c *clock) told() time.Duration {
+	if c.doubted.IsZero() {
+		return c.offset()
+	}
+	return c.offset() + c.doubt
+}
+
 // skewed says whether the two clocks differ enough to be worth saying.
-func (c *clock) skewed() bool { return c.offset().Abs() >= skewNoticed }
+func (c *clock) skewed() bool { return c.told().Abs() >= skewNoticed }

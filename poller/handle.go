@@ -14,7 +14,7 @@ import (
 func (a *account) handle(ctx context.Context, page *Page, by *sweep) error {
 	at := a.clock.observe(page.Answer)
 	if a.clock.skewed() {
-		a.odd("clock_skew", "the API's clock and ours differ; times are told by the API's", "skew", a.clock.offset().Round(time.Second).String())
+		a.odd("clock_skew", "the API's clock and ours differ; times are told by the API's, once every answer of a minute agrees", "skew", a.clock.told().Round(time.Second).String())
 	}
 	for _, bad := range page.Bad {
 		a.odd("bad_item", "an item of the list makes no sense and is left as it was", "error", bad)

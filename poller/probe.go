@@ -31,7 +31,7 @@ func Probe(ctx context.Context, a Account, version string) ([]Finding, error) {
 	}}
 	skew := new(clock)
 	skew.observe(first.Answer)
-	findings = append(findings, Finding{What: "clock", OK: !skew.skewed(), Said: fmt.Sprintf("the API's clock is %s ahead of ours", skew.offset().Round(time.Second))})
+	findings = append(findings, Finding{What: "clock", OK: !skew.skewed(), Said: fmt.Sprintf("the API's clock is %s ahead of ours", skew.told().Round(time.Second))})
 	if len(first.Items) < 2 {
 		return append(findings, Finding{What: "list parameters", OK: true, Said: "too few sessions to tell"}), nil
 	}

@@ -107,7 +107,7 @@ func TestDeniedAndThenShownIsNotVanished(t *testing.T) {
 			}
 			return status, body
 		}
-		w.run(p, 6*time.Minute)
+		w.run(p, 9*time.Minute) // a round, and two of the looks that follow a denial
 		if s := w.snapshots["cs_995"]; denials < 3 || s.Watch.Is(event.Vanished) {
 			t.Errorf("%d denials, watch = %s", denials, s.Watch)
 		}
