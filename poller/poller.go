@@ -198,6 +198,7 @@ func (p *Poller) Status() []Status {
 	list := make([]Status, len(p.accounts))
 	for i, a := range p.accounts {
 		list[i] = a.status.read()
+		list[i].Rate, list[i].Parallel = a.pacer.state() // also while a pass waits
 	}
 	return list
 }

@@ -99,7 +99,6 @@ func (a *account) publish(until time.Time) {
 			next = due
 		}
 	}
-	perSecond, parallel := a.pacer.state()
 	a.status.update(func(s *Status) {
 		s.Tracked, s.Watched, s.Held, s.Tiers = tracked, watching, held, tiers
 		s.Start, s.Low, s.Foreign = a.state.Start, a.state.Low, a.state.Foreign
@@ -107,7 +106,7 @@ func (a *account) publish(until time.Time) {
 		s.Chain, s.Waiting, s.NextDue, s.NextPass = a.last, a.now.waiting, next, until
 		s.Reconciled, s.ReconcileEvery, s.Reconciling = a.state.Reconciled, a.cfg.Poll.Tuning.ReconcileEvery, a.reconciling()
 		s.RequestsLastHour = a.requests.sum(time.Now())
-		s.Rate, s.RateLimit, s.Parallel, s.Concurrency = perSecond, a.cfg.Poll.RateLimit, parallel, a.cfg.Poll.Tuning.Concurrency
+		s.RateLimit, s.Concurrency = a.cfg.Poll.RateLimit, a.cfg.Poll.Tuning.Concurrency
 	})
 }
 
