@@ -116,8 +116,7 @@ func listed(e *entry) bool { return !e.watch().Is(event.Vanished) && e.misses ==
 // work asks for page after page.
 func (r *revisit) work() {
 	for len(r.pages) > 0 && !r.stopped && !r.late() && r.ctx.Err() == nil {
-		e := r.pages[0]
-		r.pages = r.pages[1:]
+		e := r.take()
 		r.asked[e] = true
 		if e.pass == r.now.number {
 			continue
@@ -140,6 +139,22 @@ func (r *revisit) work() {
 			r.denied = append(r.denied, e)
 		}
 	}
+}
+
+// take takes the next page: the newest, but every fourth time the one that has
+// waited longest, so that older sessions wait while the rate binds, and not for ever.
+func (r *revisit) take() *entry {
+	next := 0
+	if r.begun%4 == 3 {
+		for i, e := range r.pages {
+			if r.lastLook(e).Before(r.lastLook(r.pages[next])) {
+				next = i
+			}
+		}
+	}
+	e := r.pages[next]
+	r.pages = slices.Delete(r.pages, next, next+1)
+	return e
 }
 
 // lookAt shows one due session, by the page on which it stands or by its id.

@@ -38,6 +38,7 @@ type pacer struct {
 	parallel int
 	inFlight int
 	denied   bool      // the key was refused: one request at a time finds out whether it still is
+	failed   bool      // the last request, for which the API may be overtaxed
 	answers  int       // in a row since parallel changed
 	resume   time.Time // no request before
 	recent   tally
@@ -151,9 +152,10 @@ func (p *pacer) leave(failure *Error, sent time.Time) {
 	case failure.crowded():
 		p.answers = 0
 		p.parallel = max(1, p.parallel/2)
-	case failure.overtaxed():
+	case failure.Kind == KindThrottled, failure.overtaxed() && p.failed:
 		p.slowDown(sent)
 	}
+	p.failed = failure != nil && failure.overtaxed()
 	p.limiter.SetLimit(p.allowed())
 	p.wake()
 }
@@ -165,7 +167,7 @@ func (p *pacer) speedUp() {
 	if p.current == p.limit {
 		return
 	}
-	p.current += p.cutAt / restoreIn
+	p.current += max(p.cutAt, p.limit) / restoreIn
 	switch {
 	case p.limit > 0:
 		p.current = min(p.current, p.limit)
@@ -200,7 +202,8 @@ func (p *pacer) state() (perSecond float64, parallel int) {
 	return p.current, p.parallel
 }
 
-// overtaxed says whether fewer requests a second might have been answered.
+// overtaxed says whether fewer requests a second might have been answered. Once
+// may be chance: only a 429 says so.
 func (e *Error) overtaxed() bool {
 	return e.Kind == KindThrottled || e.Kind == KindServer || e.Kind == KindNetwork
 }

@@ -49,6 +49,7 @@ func newDaemon(t *testing.T, o options, a *api, c *oracle) *daemon {
 		ListParams: poller.ParamsBody, Poll: poller.DefaultPoll(),
 	}
 	cfg.Poll.Interval, cfg.Poll.UnpaidFor = o.interval, o.unpaidFor
+	cfg.Poll.RateLimit = o.rateLimit
 	memory := state.DefaultConfig()
 	memory.Path = filepath.Join(directory(t), "notifier.db")
 	memory.Retention = o.retention

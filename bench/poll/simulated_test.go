@@ -23,6 +23,7 @@ type options struct {
 	sessions   int
 	history    time.Duration
 	interval   time.Duration
+	rateLimit  float64
 	unpaidFor  time.Duration
 	retention  time.Duration
 	crashEvery time.Duration
@@ -40,6 +41,7 @@ func init() {
 	flag.IntVar(&chosen.sessions, "sessions", 10_000, "sessions a day")
 	flag.DurationVar(&chosen.history, "history", 3*day, "how long there were sessions before the run, in whole days")
 	flag.DurationVar(&chosen.interval, "interval", 10*time.Second, "poll.interval")
+	flag.Float64Var(&chosen.rateLimit, "rate-limit", 5, "poll.rate_limit")
 	flag.DurationVar(&chosen.unpaidFor, "unpaid-for", 14*day, "poll.unpaid_for")
 	flag.DurationVar(&chosen.retention, "retention", 30*day, "state.retention")
 	flag.DurationVar(&chosen.crashEvery, "crash-every", 10*time.Minute, "time between crashes on average, 0 for none")
