@@ -77,7 +77,7 @@ func NewMetrics(version string, accounts, ruleNames, destinations []string, gaug
 	m.lastSuccess = gauge("poll_last_success_timestamp_seconds", "When the account's last complete pass ended.", "account")
 	m.passes = histogram("poll_duration_seconds", "How long passes take.", seconds, "account")
 	m.requests = counter("api_requests_total", "API requests by account and status code, or the kind of failure.", "account", "code")
-	m.drift = counter("drift_total", "Changes that only a reconciliation found; the goal is none.", "account")
+	m.drift = counter("drift_total", "Sessions that only a reconciliation found; the goal is none.", "account")
 	m.bytes = counter("api_response_bytes_total", "Bytes of the API's answers.", "account")
 	m.fallbacks = counter("page_fallbacks_total", "Pages that were read by the checked decoder, because something in them was unusual.", "account")
 	m.waited = counter("rate_limit_wait_seconds_total", "Time that requests waited for poll.rate_limit, or for what the API allows.", "account")
@@ -131,7 +131,7 @@ func (m *Metrics) Passed(account string, took time.Duration, err error) {
 	}
 }
 
-// Drifted counts changes that only a reconciliation found.
+// Drifted counts sessions that only a reconciliation found.
 func (m *Metrics) Drifted(account string, n int) { m.drift.WithLabelValues(account).Add(float64(n)) }
 
 // Fetched counts an answer of the API; checked is one that the fast way of

@@ -141,8 +141,8 @@ type Account struct {
 	// Restart asks that the start is fixed anew at the next answer, whatever the
 	// configuration says: an operator accepted other sessions.
 	Restart bool `json:"restart,omitempty"`
-	// Low is the server's time at the first page of the last complete chain: a
-	// session visible by then has been seen.
+	// Low is the newest creation time that the last complete walk down the head
+	// showed: what was visible then and is older has been seen.
 	Low time.Time `json:"low,omitzero"`
 	// Reconciled is when the last complete pass over the whole window began, and
 	// the rounds are such that all sessions of their tier were looked at since.

@@ -1,9 +1,9 @@
 // Package poller is the way in: it lists the checkout sessions of the accounts
 // on a schedule and hands on what is new.
 //
-// A pass reads the head of the list down to where the last complete pass has
-// been, and then looks again at every older session that can still change. A
-// request that fails is asked again; a list that is cut short, out of order or
+// A pass reads the head of the list down to below where the last complete pass
+// has been, looks again at the older sessions that are due, and goes on with
+// reconciliations and backfills in the time that is left. A request that fails is asked again; a list that is cut short, out of order or
 // nonsense never counts as read, and permission that vanishes is never read as
 // "no sessions". The package decides nothing about events: it does not know them.
 package poller
