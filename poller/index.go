@@ -3,6 +3,7 @@ package poller
 import (
 	"cmp"
 	"hash/maphash"
+	"iter"
 	"math/rand/v2"
 	"strings"
 	"time"
@@ -35,14 +36,20 @@ func newIndex() *index {
 func (x *index) len() int { return x.length }
 
 // get returns a session's entry, nil if it is not known.
-func (x *index) get(id string) *entry { return lookUp(x, keyOf(x, id), id) }
+func (x *index) get(id string) *entry {
+	_, e := lookUp(x, keyOf(x, id), id)
+	return e
+}
 
 // find is get for an id in a buffer.
-func (x *index) find(id []byte) *entry { return lookUp(x, keyOf(x, id), id) }
+func (x *index) find(id []byte) *entry {
+	_, e := lookUp(x, keyOf(x, id), id)
+	return e
+}
 
-func lookUp[T text](x *index, k key, id T) *entry {
+func lookUp[T text](x *index, k key, id T) (slot uint32, e *entry) {
 	if k.prefix == newPrefix {
-		return nil
+		return 0, nil
 	}
 	p := x.table.probe(k.hash)
 	for slot, ok := p.next(); ok; slot, ok = p.next() {
@@ -51,20 +58,20 @@ func lookUp[T text](x *index, k key, id T) *entry {
 			continue
 		}
 		if (k.prefix == aside && x.ids.aside[e.number] == string(id)) || (k.prefix != aside && e.number == k.number) {
-			return e
+			return slot, e
 		}
 	}
-	return nil
+	return 0, nil
 }
 
 // put inserts a row or updates what is stored of it. What this process alone
 // knows of the session stays. The row is not kept.
 func (x *index) put(row *event.Tracked) *entry {
 	k := keyOf(x, row.ID)
-	e := lookUp(x, k, row.ID)
+	slot, e := lookUp(x, k, row.ID)
 	born := floorSecond(row.Created)
 	if e == nil {
-		e = x.insert(k, row.ID, born)
+		slot, e = x.insert(k, row.ID, born)
 	} else if e.born != born {
 		x.reorder(e, born)
 	}
@@ -73,12 +80,12 @@ func (x *index) put(row *event.Tracked) *entry {
 	e.giveUp = ceilSecond(row.GiveUpAt(0))
 	e.statusWord, e.paymentWord = x.words.add(row.Status), x.words.add(row.PaymentStatus)
 	e.setFlag(flagHeld, row.Held)
-	e.setWatch(row.Watch)
 	e.setLooked(row.LookedAt)
+	x.watch(slot, e, row.Watch)
 	return e
 }
 
-func (x *index) insert(k key, id string, born uint32) *entry {
+func (x *index) insert(k key, id string, born uint32) (uint32, *entry) {
 	switch k.prefix {
 	case newPrefix:
 		k.prefix = x.ids.addPrefix(id[:k.head])
@@ -91,7 +98,34 @@ func (x *index) insert(k key, id string, born uint32) *entry {
 	x.table.insert(k.hash, slot)
 	x.tail = append(x.tail, slot)
 	x.length++
-	return e
+	return slot, e
+}
+
+// setWatch sets whether a session is watched, if it is known.
+func (x *index) setWatch(id string, w event.Watch) {
+	if slot, e := lookUp(x, keyOf(x, id), id); e != nil {
+		x.watch(slot, e, w)
+	}
+}
+
+func (x *index) watch(slot uint32, e *entry, w event.Watch) {
+	e.setWatch(w)
+	x.slabs.mark(slot, e.isWatched())
+}
+
+// watched visits the slots of the watched sessions, in no order. The others,
+// usually most, cost nothing.
+func (x *index) watched() iter.Seq2[uint32, *entry] { return x.slabs.marked }
+
+// newestFirst returns the entries of slots in the order of the list. It may
+// reorder slots.
+func (x *index) newestFirst(slots []uint32) []*entry {
+	x.sort(slots)
+	entries := make([]*entry, len(slots))
+	for i, slot := range slots {
+		entries[len(slots)-1-i] = x.slabs.entry(slot)
+	}
+	return entries
 }
 
 // search returns the first position of a session that was created at t or later.

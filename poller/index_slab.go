@@ -1,5 +1,7 @@
 package poller
 
+import "math/bits"
+
 // slabSize is how many entries are allocated together: 12 KB, a size in which
 // the allocator wastes nothing.
 const slabSize = 256
@@ -12,9 +14,10 @@ type slabs struct {
 }
 
 type slabState struct {
-	used  uint16 // entries in use
-	fresh uint16 // entries that were ever in use
-	free  uint16 // 1 + the first entry of the free list, which goes on in entry.number
+	marks [slabSize / 64]uint64 // a bit for each entry that is marked
+	used  uint16                // entries in use
+	fresh uint16                // entries that were ever in use
+	free  uint16                // 1 + the first entry of the free list, which goes on in entry.number
 }
 
 func (s *slabs) entry(slot uint32) *entry { return &s.list[slot/slabSize][slot%slabSize] }
@@ -55,4 +58,27 @@ func (s *slabs) release(slot uint32) {
 	}
 	s.list[n][at].number = uint64(state.free)
 	state.free = uint16(at + 1)
+}
+
+// mark marks an entry, or takes its mark away. One that is released has none.
+func (s *slabs) mark(slot uint32, to bool) {
+	marks, bit := &s.state[slot/slabSize].marks[slot%slabSize/64], uint64(1)<<(slot%64)
+	*marks &^= bit
+	if to {
+		*marks |= bit
+	}
+}
+
+// marked visits the marked entries.
+func (s *slabs) marked(yield func(uint32, *entry) bool) {
+	for n := range s.state {
+		for i, marks := range s.state[n].marks {
+			for ; marks != 0; marks &= marks - 1 {
+				at := uint32(i*64 + bits.TrailingZeros64(marks))
+				if !yield(uint32(n)*slabSize+at, &s.list[n][at]) {
+					return
+				}
+			}
+		}
+	}
 }

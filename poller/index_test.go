@@ -130,7 +130,7 @@ func TestIndexIsAMapInOrder(t *testing.T) {
 				got.setEnding(e.ending)
 				got.setTried(e.tried)
 				got.setLooked(e.row.LookedAt)
-				got.setWatch(e.row.Watch)
+				x.setWatch(e.row.ID, e.row.Watch)
 			},
 			"forget": func(t *rapid.T) {
 				before := drawTime(t, "before")
@@ -161,6 +161,7 @@ func checkIndex(t *rapid.T, x *index, model naive) {
 	if x.len() != len(all) {
 		t.Fatalf("%d entries instead of %d", x.len(), len(all))
 	}
+	checkWatched(t, x, all)
 	for i, want := range all {
 		e := x.at(i)
 		if got := x.get(want.row.ID); got != e {
@@ -189,6 +190,26 @@ func checkIndex(t *rapid.T, x *index, model naive) {
 		if got := x.newerNeighbour(e); got != neighbour {
 			t.Fatalf("after %q comes %q, want %q", want.row.ID, got, neighbour)
 		}
+	}
+}
+
+func checkWatched(t *rapid.T, x *index, all []*naiveEntry) {
+	var watched []uint32
+	for slot := range x.watched() {
+		watched = append(watched, slot)
+	}
+	entries := x.newestFirst(watched)
+	for _, want := range all {
+		if !want.row.Watch.Is(event.Watched) {
+			continue
+		}
+		if len(entries) == 0 || x.id(entries[len(entries)-1]) != want.row.ID {
+			t.Fatalf("%q is watched, and is not in its place among those that are", want.row.ID)
+		}
+		entries = entries[:len(entries)-1]
+	}
+	if len(entries) > 0 {
+		t.Fatalf("%q is not watched", x.id(entries[0]))
 	}
 }
 

@@ -162,9 +162,7 @@ func (a *account) vanish(ctx context.Context, vanished []string) error {
 		return fmt.Errorf("recording sessions that the API no longer shows: %w", err)
 	}
 	for _, id := range vanished {
-		if e := a.index.get(id); e != nil {
-			e.setWatch(event.Vanished)
-		}
+		a.index.setWatch(id, event.Vanished)
 	}
 	a.odd("vanished", "the API no longer shows sessions that it showed; they are watched again if it does", "sessions", len(vanished))
 	return nil

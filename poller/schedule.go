@@ -107,19 +107,18 @@ func (a *account) looked(at time.Time) {
 // due lists the watched sessions that the pass was not shown and that must be
 // looked at, newest first.
 func (a *account) due(now time.Time) []*entry {
-	var due []*entry
-	for i := a.index.len() - 1; i >= 0; i-- {
-		e := a.index.at(i)
-		if !e.isWatched() || e.pass == a.now.number {
+	var due []uint32
+	for slot, e := range a.index.watched() {
+		if e.pass == a.now.number {
 			continue
 		}
 		last := a.lastLook(e)
 		// A look of the future tells of a Date that was wrong then, or is now.
 		if last.After(now.Add(skewNoticed)) || !a.dueAt(e, last, now).After(now) {
-			due = append(due, e)
+			due = append(due, slot)
 		}
 	}
-	return due
+	return a.index.newestFirst(due)
 }
 
 // backoff returns how long to wait after the n-th failure in a row (from 1).

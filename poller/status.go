@@ -75,11 +75,7 @@ func (a *account) publish(until time.Time) {
 		tiers[i].Name = names[i]
 	}
 	var next time.Time
-	for i := range tracked {
-		e := a.index.at(i)
-		if !e.isWatched() {
-			continue
-		}
+	for _, e := range a.index.watched() {
 		watching++
 		if e.isHeld() {
 			held++
