@@ -126,6 +126,10 @@ func TestBackfills(t *testing.T) {
 	if status != 200 || answer != "{\"pages\":3}\n" || !b.Since.Equal(since) || time.Since(b.Until) > time.Minute {
 		t.Errorf("a dry run: %d %s, asked for %+v", status, answer, b)
 	}
+	d.broken = fmt.Errorf("%w: HTTP 500", admin.ErrUpstream)
+	if status, answer, _ = ask(t, server, r); status != 502 || !strings.Contains(answer, "HTTP 500") {
+		t.Errorf("a dry run that the API does not let end: %d %s", status, answer)
+	}
 	d.broken = fmt.Errorf("%w: job_0 is at work", admin.ErrConflict)
 	r.body = `{"since":"2026-01-02T03:04:05Z"}`
 	if status, answer, _ = ask(t, server, r); status != 409 || !strings.Contains(answer, "job_0") {

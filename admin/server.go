@@ -51,6 +51,8 @@ var (
 	ErrConflict = errors.New("it cannot be done now")
 	// ErrBadCursor is a cursor that no page ended with.
 	ErrBadCursor = errors.New("cursor is not one that a list answered with")
+	// ErrUpstream is a part of the payment API's list that could not be read.
+	ErrUpstream = errors.New("the list could not be read")
 	// ErrStopping is what a daemon that is about to end does not begin.
 	ErrStopping = errors.New("the daemon is stopping")
 )
@@ -210,6 +212,8 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		unknown(w, "account", err.Error())
 	case errors.Is(err, ErrBadCursor):
 		problem(w, http.StatusBadRequest, err.Error())
+	case errors.Is(err, ErrUpstream):
+		problem(w, http.StatusBadGateway, err.Error())
 	case errors.Is(err, ErrConflict):
 		problem(w, http.StatusConflict, err.Error())
 	case errors.Is(err, ErrStopping):

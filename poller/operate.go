@@ -1,6 +1,7 @@
 package poller
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -41,6 +42,7 @@ type BackfillReport struct {
 	Events   int       `json:"events"`   // in a dry run those that there would be
 	Silent   int       `json:"silent"`   // new sessions that are recorded without an announcement
 	Reached  time.Time `json:"reached,omitzero"`
+	Error    string    `json:"error,omitempty"` // why it does not go on; it is tried again
 	Found    []Found   `json:"found,omitempty"` // in a dry run, at most 1000
 }
 
@@ -103,9 +105,10 @@ func (p *Poller) Now(ctx context.Context, names ...string) ([]PassReport, error)
 }
 
 // Backfill reads a range again, a part of it in the time that each pass leaves,
-// and returns once it is complete or ctx has ended. The poller must be running.
-// progress is called now and then with what all accounts have come to. Errors:
-// ErrUnknownAccount, or that of ctx.
+// and returns once it is complete or ctx has ended. What cannot be read is tried
+// again, in a dry run it ends it. The poller must be running. progress is called
+// now and then with what all accounts have come to. Errors: ErrUnknownAccount,
+// ErrUnreachable in a dry run, or that of ctx.
 func (p *Poller) Backfill(ctx context.Context, b Backfill, progress func(BackfillReport)) (BackfillReport, error) {
 	accounts, err := p.named(b.Accounts...)
 	if err != nil {
@@ -142,6 +145,7 @@ func total(parts []BackfillReport) (sum BackfillReport) {
 		sum.Changed += part.Changed
 		sum.Events += part.Events
 		sum.Silent += part.Silent
+		sum.Error = cmp.Or(sum.Error, part.Error)
 		if sum.Reached.IsZero() || (!part.Reached.IsZero() && part.Reached.After(sum.Reached)) {
 			sum.Reached = part.Reached
 		}

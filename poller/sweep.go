@@ -3,6 +3,8 @@ package poller
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"time"
 )
 
@@ -19,7 +21,16 @@ type sweep struct {
 	progress func(BackfillReport)
 	gone     <-chan struct{} // whoever asked has left
 	done     chan error
+	failures int       // in a row
+	resume   time.Time // not before
 }
+
+// A sweep that failed rests, longer each time: the passes, which come first, are
+// not held up again and again by a page that cannot be read.
+const (
+	sweepRest     = 10 * time.Second
+	sweepRestMost = 10 * time.Minute
+)
 
 // dry says whether nothing of it is to be recorded.
 func (s *sweep) dry() bool { return s != nil && s.backfill != nil && s.backfill.DryRun }
@@ -118,41 +129,73 @@ func (a *account) reconcile() {
 }
 
 func (a *account) reconciling() bool {
-	return len(a.sweeps) > 0 && a.sweeps[0].backfill == nil
+	return slices.ContainsFunc(a.sweeps, func(s *sweep) bool { return s.backfill == nil })
 }
 
 // sweep goes on with the sweeps until the time of the next pass; each reads a
-// page at least.
+// page at least. What of them fails is tried again later, unless nothing is left
+// to a later pass.
 func (a *account) sweep(ctx context.Context, until time.Time) error {
-	for len(a.sweeps) > 0 {
-		s := a.sweeps[0]
-		if s.left() {
+	for s := a.nextSweep(); s != nil; s = a.nextSweep() {
+		err := a.goOn(ctx, s, until)
+		switch {
+		case s.left():
 			a.end(s, context.Canceled)
-			continue
-		}
-		if s.scan == nil {
-			s.scan = newScan(a, patience{tries: a.tries, deep: s.backfill != nil}, s, s.since, s.until)
-		}
-		switch err := s.scan.run(ctx, until); {
-		case errors.Is(err, errNotDone) && s.left():
 			continue
 		case errors.Is(err, errNotDone):
 			return nil
-		case err != nil:
-			if s.backfill != nil { // the others have their turn before it is tried again
-				a.sweeps = append(a.sweeps[1:], s)
+		case err == nil:
+			if s.backfill == nil {
+				a.state.Reconciled = a.begun
 			}
+			a.end(s, nil)
+		case ctx.Err() != nil || errors.Is(err, errForeignPage):
 			return err
+		case s.dry(): // whoever waits is told
+			a.end(s, fmt.Errorf("%w: %w", ErrUnreachable, err))
+		case until.IsZero() || denied(err):
+			return err
+		default:
+			a.putOff(s, err)
 		}
-		if s.backfill == nil {
-			a.state.Reconciled = a.begun
-		}
-		a.end(s, nil)
 		if past(until) {
 			return nil
 		}
 	}
 	return nil
+}
+
+// nextSweep returns the first sweep that does not rest, nil if there is none.
+func (a *account) nextSweep() *sweep {
+	for _, s := range a.sweeps {
+		if s.left() || !time.Now().Before(s.resume) {
+			return s
+		}
+	}
+	return nil
+}
+
+func (a *account) goOn(ctx context.Context, s *sweep, until time.Time) error {
+	if s.left() {
+		return nil
+	}
+	if s.scan == nil {
+		s.scan = newScan(a, patience{tries: min(a.tries, triesPerRequestOnce), deep: s.backfill != nil}, s, s.since, s.until)
+	}
+	err := s.scan.run(ctx, until)
+	if err == nil || errors.Is(err, errNotDone) {
+		s.failures, s.report.Error = 0, ""
+	}
+	return err
+}
+
+// putOff lets a sweep rest after a failure.
+func (a *account) putOff(s *sweep, err error) {
+	s.resume = time.Now().Add(min(sweepRest<<min(s.failures, 10), sweepRestMost))
+	s.failures++
+	s.report.Error = err.Error()
+	s.tell()
+	a.odd("sweep_failed", "a part of the list could not be read beside the passes; it is tried again", "error", err)
 }
 
 // left says whether nobody waits for the sweep any more.
@@ -169,7 +212,7 @@ func (s *sweep) left() bool {
 }
 
 func (a *account) end(s *sweep, err error) {
-	a.sweeps = a.sweeps[1:]
+	a.sweeps = slices.DeleteFunc(a.sweeps, func(other *sweep) bool { return other == s })
 	s.done <- err
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -178,7 +179,8 @@ func TestNowWhenThePollerEnds(t *testing.T) {
 	})
 }
 
-// A backfill over a range that the API cannot show keeps no other from being made.
+// A backfill over a range that the API cannot show says so, and keeps no other
+// from being made.
 func TestFailingBackfillKeepsNoOtherBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -197,12 +199,68 @@ func TestFailingBackfillKeepsNoOtherBack(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Minute)
 		defer cancel()
 		go func() { _ = p.Run(ctx) }()
-		go func() { _, _ = p.Backfill(ctx, poller.Backfill{Since: bad}, nil) }()
+		said := make(chan string, 100)
+		go func() {
+			_, _ = p.Backfill(ctx, poller.Backfill{Since: bad}, func(r poller.BackfillReport) { said <- r.Error })
+		}()
 		time.Sleep(time.Second)
 		if _, err := p.Backfill(ctx, poller.Backfill{Since: time.Now().Add(-time.Hour)}, nil); err != nil {
 			t.Errorf("the other backfill: %v", err)
 		}
+		if why := <-said; !strings.Contains(why, "oh no") {
+			t.Errorf("the failing one says %q", why)
+		}
+		if _, err := p.Backfill(ctx, poller.Backfill{Since: bad, DryRun: true}, nil); !errors.Is(err, poller.ErrUnreachable) {
+			t.Errorf("a dry run of the same range: %v, want ErrUnreachable", err)
+		}
 		cancel()
 		time.Sleep(time.Minute)
+	})
+}
+
+// A page that no sweep can read holds no pass back, is told, and is read once
+// that is possible.
+func TestFailingSweepHoldsNoPassBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.cfg.Poll.Tuning.PageSize = 10
+		w.cfg.Poll.Tuning.ReconcileEvery = 20 * time.Minute
+		var ids []string
+		for i := range 100 {
+			ids = append(ids, w.create(simulator.Fields{
+				"status": "complete", "payment_status": "paid", "created": time.Now().Add(-time.Duration(100-i) * 10 * time.Minute).UTC().Format(time.RFC3339),
+			}))
+		}
+		p := w.poller()
+		w.run(p, 5*time.Second)
+		w.answer = func(req *http.Request) (int, string) {
+			resp, err := serve(w.api, req)
+			if err != nil {
+				return http.StatusBadGateway, ""
+			}
+			body, _ := io.ReadAll(resp.Body)
+			if strings.Contains(string(body), ids[30]) {
+				return http.StatusInternalServerError, "oh no"
+			}
+			return resp.StatusCode, string(body)
+		}
+		before := p.Status()[0]
+		w.run(p, 3*time.Hour)
+		s := p.Status()[0]
+		const most = 3 * 60 * 6 // a pass every 10 s
+		if n := s.Passes - before.Passes; n < most*9/10 {
+			t.Errorf("%d passes were completed, of %d", n, most)
+		}
+		if s.Reconciled.After(before.Reconciled) || !s.Reconciling {
+			t.Errorf("the window counts as read at %v", s.Reconciled)
+		}
+		if !slices.ContainsFunc(s.Oddities, func(o poller.Oddity) bool { return o.Code == "sweep_failed" && o.Count > 5 }) {
+			t.Errorf("nothing is said of it: %+v", s.Oddities)
+		}
+		w.answer = nil
+		w.run(p, 30*time.Minute)
+		if s := p.Status()[0]; !s.Reconciled.After(before.Reconciled) {
+			t.Error("the window was not read later")
+		}
 	})
 }

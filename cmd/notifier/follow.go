@@ -84,6 +84,9 @@ func jobText(job *jobs.Job) string {
 	if job.Status != jobs.Done && !r.Reached.IsZero() {
 		text += "; down to " + clock(r.Reached)
 	}
+	if r.Error != "" {
+		text += "; it is tried again after: " + r.Error
+	}
 	return text
 }
 

@@ -119,6 +119,9 @@ func (d *daemon) PlanBackfill(ctx context.Context, b admin.Backfill) (any, error
 	plan := backfillPlan{DryRun: true, backfillParams: backfillParams{Accounts: accounts, Since: b.Since, Until: b.Until, Announce: b.Announce}}
 	plan.BackfillReport, err = d.poller.Backfill(ctx, plan.order(true), nil)
 	plan.Found = append([]poller.Found{}, plan.BackfillReport.Found...)
+	if errors.Is(err, poller.ErrUnreachable) {
+		err = fmt.Errorf("%w: %w", admin.ErrUpstream, err)
+	}
 	return plan, whyEnded(ctx, err)
 }
 
