@@ -15,8 +15,9 @@ import (
 
 const (
 	// triesPerRequest bounds how long one request is repeated before its pass
-	// fails, so that a page that always fails cannot hide all the others.
-	triesPerRequest = 8
+	// goes on without it, so that a page that always fails neither hides all the
+	// others nor slows them down.
+	triesPerRequest = 4
 	// triesPerRequestOnce is the same for a single pass, whose caller waits.
 	triesPerRequestOnce = 3
 )

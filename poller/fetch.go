@@ -28,7 +28,7 @@ func (a *account) ask(ctx context.Context, tries int, request func(context.Conte
 			return err
 		}
 		a.failed(failure)
-		wait := backoff(failure, n, rand.Float64())
+		wait := backoff(failure, max(n, a.failures), rand.Float64()) // longer while the API is away
 		if failure.RetryAfter > 0 || failure.Kind == KindDenied || failure.Kind == KindThrottled {
 			a.pacer.pause(wait) // it was not about this request
 		}

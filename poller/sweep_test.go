@@ -218,6 +218,49 @@ func TestFailingBackfillKeepsNoOtherBack(t *testing.T) {
 	})
 }
 
+// poison lets every answer fail that would show a session.
+func (w *world) poison(id string) {
+	w.answer = func(req *http.Request) (int, string) {
+		resp, err := serve(w.api, req)
+		if err != nil {
+			return http.StatusBadGateway, ""
+		}
+		body, _ := io.ReadAll(resp.Body)
+		if strings.Contains(string(body), id) {
+			return http.StatusInternalServerError, "oh no"
+		}
+		return resp.StatusCode, string(body)
+	}
+}
+
+// A page in the newest part of the list that always fails keeps no other from
+// being looked at as often as ever.
+func TestFailingPageSlowsNoOtherDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.cfg.Poll.Tuning.PageSize = 10
+		w.create(paid())
+		p := w.poller()
+		w.run(p, 5*time.Second)
+		w.poison(w.create(paid()))
+		var above []string
+		for range 10 { // it stands on the second page
+			above = append(above, w.create(simulator.Fields{"payment_status": "unpaid"}))
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- p.Run(ctx) }()
+		time.Sleep(5 * time.Minute)
+		for _, id := range above {
+			w.update(id, simulator.Fields{"status": "complete", "payment_status": "paid"})
+			time.Sleep(25 * time.Second)
+			w.expect(id, "created", "completed", "paid", "fulfillable")
+		}
+		cancel()
+		<-ended
+	})
+}
+
 // A page that no sweep can read holds no pass back, is told, and is read once
 // that is possible.
 func TestFailingSweepHoldsNoPassBack(t *testing.T) {
@@ -233,17 +276,7 @@ func TestFailingSweepHoldsNoPassBack(t *testing.T) {
 		}
 		p := w.poller()
 		w.run(p, 5*time.Second)
-		w.answer = func(req *http.Request) (int, string) {
-			resp, err := serve(w.api, req)
-			if err != nil {
-				return http.StatusBadGateway, ""
-			}
-			body, _ := io.ReadAll(resp.Body)
-			if strings.Contains(string(body), ids[30]) {
-				return http.StatusInternalServerError, "oh no"
-			}
-			return resp.StatusCode, string(body)
-		}
+		w.poison(ids[30])
 		before := p.Status()[0]
 		w.run(p, 3*time.Hour)
 		s := p.Status()[0]
