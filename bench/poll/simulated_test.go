@@ -92,6 +92,7 @@ func (r *outcome) simulate(t *testing.T, sessions []session) {
 	d := newDaemon(t, r.o, a, c)
 	ctx, cancel := context.WithTimeout(t.Context(), r.o.lasts())
 	defer cancel()
+	go r.progress(ctx, t, a)
 	p := newPlain(r.name, a, c)
 	switch {
 	case p != nil:
@@ -112,6 +113,15 @@ func (r *outcome) simulate(t *testing.T, sessions []session) {
 	synctest.Wait()
 	c.check(time.Now())
 	r.requests, r.verdict = a.requests, c.verdict
+}
+
+// progress says each simulated day how far a run is.
+func (r *outcome) progress(ctx context.Context, t *testing.T, a *api) {
+	for n := 1; wait(ctx, day) == nil; n++ {
+		a.mu.Lock()
+		t.Logf("%s: day %d of %g, %d requests", r.name, n, r.o.days, a.requests)
+		a.mu.Unlock()
+	}
 }
 
 // watch judges each minute what should have been told by then.
