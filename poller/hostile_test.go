@@ -549,3 +549,40 @@ func TestFailingPassesAreNotHealthy(t *testing.T) {
 		}
 	})
 }
+
+// A session of the future says nothing about how far the list was read: what is
+// created during a long pass stands above its begin, and is read by the next one.
+func TestCreatedInTheFuture(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		l := newListing()
+		w.cfg.Start = poller.StartAll
+		w.cfg.Poll.Timeout = time.Hour
+		w.cfg.Poll.Tuning.PageSize = 10
+		w.cfg.Poll.Tuning.ReconcileEvery = 1000 * time.Hour // it would find them
+		l.add("cs_9000", time.Now().Add(1000*time.Hour), "open", "unpaid")
+		for i := range 200 {
+			l.add(fmt.Sprintf("cs_%d", 1000-i), time.Now().Add(-time.Duration(i)*time.Minute), "complete", "paid")
+		}
+		w.answer = func(req *http.Request) (int, string) {
+			time.Sleep(time.Minute)
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			return l.answer(req)
+		}
+		go func() {
+			for i := range 25 {
+				time.Sleep(time.Minute + time.Second)
+				w.mu.Lock()
+				id := fmt.Sprintf("cs_%d", 2000+i)
+				l.set(id, time.Now(), "complete", "paid")
+				l.ids = append([]string{"cs_9000", id}, l.ids[1:]...)
+				w.mu.Unlock()
+			}
+		}()
+		w.run(w.poller(), 50*time.Minute)
+		for i := range 25 {
+			w.expect(fmt.Sprintf("cs_%d", 2000+i), "created", "completed", "paid", "fulfillable")
+		}
+	})
+}

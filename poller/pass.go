@@ -128,8 +128,9 @@ func (a *account) head(ctx context.Context) error {
 	}
 	// The newest creation time that was shown is a mark on the API's own scale:
 	// no clock, right or wrong, can move it past a session that is not visible yet.
+	// One of the future tells no more than when the pass began.
 	if !s.newest.IsZero() {
-		a.state.Low = earlier(s.newest, a.clock.now())
+		a.state.Low = earlier(s.newest, a.clock.at(a.now.began))
 	}
 	if !a.state.StartFixed {
 		a.state.StartFixed = true
