@@ -209,10 +209,11 @@ func (a *account) changed(page *Page) (items []*Item) {
 	return items
 }
 
-// getByID asks for one session, as a page of its own.
+// getByID asks for one session, as a page of its own. The whole pass must not wait
+// for one that the API cannot show: it is soon asked for again.
 func (a *account) getByID(ctx context.Context, id string) (*Page, error) {
 	page := &Page{Total: 1, checked: true}
-	err := a.ask(ctx, a.tries, func(ctx context.Context, client *Client) error {
+	err := a.ask(ctx, min(a.tries, triesPerRequestOnce), func(ctx context.Context, client *Client) error {
 		s, answer, err := client.Get(ctx, id)
 		if err == nil {
 			page.Items, page.Answer = []Item{decoded(&s)}, answer

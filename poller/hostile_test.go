@@ -586,3 +586,33 @@ func TestCreatedInTheFuture(t *testing.T) {
 		}
 	})
 }
+
+// A watched session that the API cannot show in a readable form delays no other.
+func TestUnreadableSessionDelaysNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		l := newListing()
+		w.answer = func(req *http.Request) (int, string) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			return l.answer(req)
+		}
+		l.add("cs_100", time.Now().Add(-2*time.Hour), "open", "unpaid")
+		l.add("cs_99", time.Now().Add(-3*time.Hour), "open", "unpaid")
+		p := w.poller()
+		w.run(p, 15*time.Second)
+		l.items["cs_99"] = `{"id":"cs_99","created":1,"status":{"oh":"no"}}`
+		go func() {
+			for i := range 100 {
+				w.mu.Lock()
+				id := fmt.Sprintf("cs_%d", 101+i)
+				l.ids = append([]string{id}, l.ids...)
+				l.set(id, time.Now(), "complete", "paid")
+				w.mu.Unlock()
+				time.Sleep(17 * time.Second)
+				w.expect(id, "created", "completed", "paid", "fulfillable")
+			}
+		}()
+		w.run(p, 30*time.Minute)
+	})
+}
