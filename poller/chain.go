@@ -240,7 +240,7 @@ func (c *chain) disorder() {
 
 // done says whether the page is the chain's last.
 func (c *chain) done(page *Page) bool {
-	if !c.unordered && !c.lo.IsZero() && c.oldest.Before(c.lo) {
+	if !c.unordered && !c.lo.IsZero() && page.reaches(c.lo) {
 		return true
 	}
 	limit := c.cfg.Poll.Tuning.PageSize

@@ -616,3 +616,37 @@ func TestUnreadableSessionDelaysNothing(t *testing.T) {
 		w.run(p, 30*time.Minute)
 	})
 }
+
+// One creation time that makes no sense does not end the walk down the list,
+// wherever on its page it stands.
+func TestNonsenseCreatedEndsNoChain(t *testing.T) {
+	for _, place := range []int{0, 5, 8, 9, 10} {
+		t.Run(fmt.Sprint(place), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				l := newListing()
+				w.answer = l.answer
+				w.cfg.Poll.Tuning.PageSize = 10
+				l.add("cs_100", time.Now(), "complete", "paid")
+				p := w.poller()
+				w.run(p, 15*time.Second)
+				time.Sleep(30 * time.Hour)
+				l.ids = nil
+				for i := range 40 {
+					created := time.Now().Add(-time.Duration(1+i*30) * time.Minute)
+					if i == place {
+						created = time.Unix(1, 0)
+					}
+					l.add(fmt.Sprintf("cs_%d", 9999-i), created, "complete", "paid")
+				}
+				l.ids = append(l.ids, "cs_100")
+				w.run(p, 15*time.Second)
+				for i, id := range l.ids[:40] {
+					if i != place { // created before the account's start
+						w.expect(id, "created", "completed", "paid", "fulfillable")
+					}
+				}
+			})
+		})
+	}
+}

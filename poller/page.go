@@ -176,6 +176,13 @@ func (p *Page) ordered() bool {
 	return !ascends
 }
 
+// reaches says whether the page goes down below a time. The last two sessions must
+// say so: one alone may have a creation time that makes no sense.
+func (p *Page) reaches(t time.Time) bool {
+	before := &p.Items[max(len(p.Items)-2, 0)]
+	return p.last().created().Before(t) && before.created().Before(t)
+}
+
 // older says whether a stands below b in a list.
 func older(a, b *Item) bool {
 	switch {
