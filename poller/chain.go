@@ -247,7 +247,8 @@ func (c *chain) done(page *Page) bool {
 	switch {
 	case page.HasMore == nil:
 		c.odd("has_more_missing", "the API does not say whether there are more pages; it is asked until it shows no more")
-		return c.short(page)
+		// Whether it would show as many as we ask for, if it had them, may have changed.
+		return page.Total < min(limit, defaultLimit)
 	case *page.HasMore:
 		return false
 	}

@@ -650,3 +650,39 @@ func TestNonsenseCreatedEndsNoChain(t *testing.T) {
 		})
 	}
 }
+
+// An API that does not say whether there are more pages may show fewer sessions
+// on one than it did: it is asked until it shows no more.
+func TestPagesThatShrinkWithoutHasMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		l := newListing()
+		most := 100
+		unsaid := strings.NewReplacer(`"has_more":true`, `"has_more":null`, `"has_more":false`, `"has_more":null`)
+		w.answer = func(req *http.Request) (int, string) {
+			if !isList(req) {
+				return l.answer(req)
+			}
+			limit, after := params(req)
+			return http.StatusOK, unsaid.Replace(l.page(min(limit, most), after))
+		}
+		for i := range 150 {
+			l.add(fmt.Sprintf("cs_%d", 1000-i), time.Now().Add(-time.Duration(i)*time.Second), "complete", "paid")
+		}
+		p := w.poller()
+		w.run(p, 15*time.Second)
+		time.Sleep(2 * time.Hour)
+		most = 50
+		before := l.ids
+		l.ids = nil
+		for i := range 120 {
+			l.add(fmt.Sprintf("cs_%d", 2000-i), time.Now().Add(-time.Duration(i)*time.Second), "complete", "paid")
+		}
+		after := l.ids
+		l.ids = append(l.ids, before...)
+		w.run(p, 2*time.Hour)
+		for _, id := range after {
+			w.expect(id, "created", "completed", "paid", "fulfillable")
+		}
+	})
+}
