@@ -297,3 +297,37 @@ func TestFailingSweepHoldsNoPassBack(t *testing.T) {
 		}
 	})
 }
+
+// A reconciliation that comes upon a page which always fails keeps no backfill
+// from being read.
+func TestFailingReconciliationStopsNoBackfill(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		l := newListing()
+		w.cfg.Poll.Tuning.PageSize = 10
+		for i := range 200 {
+			l.add(fmt.Sprintf("cs_%d", 1000-i), time.Now().Add(-time.Duration(i)*5*time.Minute), "complete", "paid")
+		}
+		fails := false
+		w.answer = func(req *http.Request) (int, string) {
+			status, body := l.answer(req)
+			if fails && strings.Contains(body, `"cs_900"`) {
+				return http.StatusInternalServerError, "boom"
+			}
+			return status, body
+		}
+		p := w.poller()
+		w.run(p, 15*time.Second)
+		fails = true
+		w.run(p, 2*time.Hour)
+		if !p.Status()[0].Reconciling {
+			t.Fatal("no reconciliation fails")
+		}
+		w.backfill(p, time.Hour, poller.Backfill{Since: time.Now().Add(-3 * time.Hour)})
+		fails = false
+		w.run(p, 15*time.Minute) // it rests
+		if p.Status()[0].Reconciling {
+			t.Error("the reconciliation was given up")
+		}
+	})
+}
