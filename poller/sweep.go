@@ -189,8 +189,13 @@ func (a *account) goOn(ctx context.Context, s *sweep, until time.Time) error {
 	return err
 }
 
-// putOff lets a sweep rest after a failure.
+// putOff lets a sweep rest after a failure. A reconciliation that has failed for a
+// whole window gives way to one over what is of interest by now.
 func (a *account) putOff(s *sweep, err error) {
+	if s.backfill == nil && a.clock.now().Sub(a.begun) >= Window {
+		a.end(s, err)
+		return
+	}
 	s.resume = time.Now().Add(min(sweepRest<<min(s.failures, 10), sweepRestMost))
 	s.failures++
 	s.report.Error = err.Error()

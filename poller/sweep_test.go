@@ -331,3 +331,36 @@ func TestFailingReconciliationStopsNoBackfill(t *testing.T) {
 		}
 	})
 }
+
+// A reconciliation that cannot be finished is given up for a new one once its
+// range lies behind the window.
+func TestReconciliationThatNeverEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		l := newListing()
+		w.cfg.Poll.Interval = time.Minute
+		w.cfg.Poll.Tuning.PageSize = 10
+		for i := range 200 {
+			l.add(fmt.Sprintf("cs_%d", 1000-i), time.Now().Add(-time.Duration(i)*5*time.Minute), "complete", "paid")
+		}
+		fails := false
+		w.answer = func(req *http.Request) (int, string) {
+			status, body := l.answer(req)
+			if fails && strings.Contains(body, `"cs_900"`) {
+				return http.StatusInternalServerError, "boom"
+			}
+			return status, body
+		}
+		p := w.poller()
+		w.run(p, 15*time.Second)
+		fails = true
+		w.run(p, 20*time.Hour)
+		if s := p.Status()[0]; !s.Reconciling || time.Since(s.Reconciled) < 15*time.Hour {
+			t.Fatal("no reconciliation fails")
+		}
+		w.run(p, 10*time.Hour)
+		if s := p.Status()[0]; !s.Healthy || time.Since(s.Reconciled) > 2*time.Hour {
+			t.Errorf("reconciled at %s, healthy %t: %s", s.Reconciled, s.Healthy, s.Error)
+		}
+	})
+}
