@@ -120,7 +120,7 @@ func (a *account) begin(ctx context.Context, page *Page) (existing bool, err err
 		return false, nil
 	}
 	if !a.state.Start.IsZero() { // the first chain is not finished
-		return true, nil
+		return true, a.save(ctx) // it could not be stored at once
 	}
 	now := page.Answer.Date
 	if now.IsZero() {

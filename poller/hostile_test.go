@@ -686,3 +686,24 @@ func TestPagesThatShrinkWithoutHasMore(t *testing.T) {
 		}
 	})
 }
+
+// Nothing is recorded by a start that is not stored: after a crash there would be
+// another one.
+func TestStartIsStoredBeforeAnySession(t *testing.T) {
+	for saves := range 5 {
+		t.Run(fmt.Sprint(saves), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.failSaves = saves
+				w.create(open(nil))
+				w.failIf = func(poller.Look) bool {
+					if w.account.Start.IsZero() {
+						t.Error("a session is recorded before the start is stored")
+					}
+					return false
+				}
+				w.run(w.poller(), time.Minute)
+			})
+		})
+	}
+}

@@ -35,6 +35,8 @@ type world struct {
 	requests  int
 	fail      error                  // of the next Handle
 	failIf    func(poller.Look) bool // of any of its looks
+	failSaves int                    // so many times, from the second save on
+	saves     int
 	// answer takes the API's place where it returns a status.
 	answer   func(req *http.Request) (status int, body string)
 	throttle string // Retry-After of those answers
@@ -131,6 +133,9 @@ func (w *world) Account(context.Context, string) (event.Account, bool, error) {
 func (w *world) SaveAccount(_ context.Context, a event.Account) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.saves++; w.saves > 1 && w.saves <= 1+w.failSaves {
+		return errors.New("disk full for a moment")
+	}
 	w.account = &a
 	return nil
 }
