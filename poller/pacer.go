@@ -144,6 +144,9 @@ func (p *pacer) leave(failure *Error, sent time.Time) {
 	defer p.mu.Unlock()
 	p.inFlight--
 	p.denied = failure != nil && failure.Kind == KindDenied
+	if failure != nil { // before anybody who waits is woken
+		p.resume = later(p.resume, time.Now().Add(failure.RetryAfter))
+	}
 	switch {
 	case p.denied: // until ask says how long
 		p.resume = later(p.resume, time.Now().Add(time.Second))

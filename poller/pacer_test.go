@@ -265,3 +265,18 @@ func TestPacerIsFair(t *testing.T) {
 		}
 	})
 }
+
+// Who waits for a request to end does not use the moment before its caller passes
+// on how long the API wants to be left alone.
+func TestPacerObeysRetryAfterAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPacer(0, 1)
+		began := time.Now()
+		go p.send(t, time.Second, &Error{Kind: KindThrottled, Status: http.StatusTooManyRequests, RetryAfter: time.Minute})
+		time.Sleep(time.Millisecond)
+		p.send(t, 0, nil)
+		if waited := time.Since(began); waited < time.Minute {
+			t.Errorf("asked again after %v", waited)
+		}
+	})
+}
