@@ -18,6 +18,7 @@ type sweep struct {
 	until    time.Time
 	backfill *Backfill // nil: a reconciliation
 	report   BackfillReport
+	told     map[string]bool // sessions of which a dry run has told
 	progress func(BackfillReport)
 	gone     <-chan struct{} // whoever asked has left
 	done     chan error
@@ -91,6 +92,11 @@ func (s *sweep) took(handled *Handled) {
 	for i := range handled.Rows {
 		row := &handled.Rows[i]
 		switch {
+		case s.repeats(row):
+			if !row.Silent {
+				s.report.Events -= len(row.Types)
+			}
+			continue
 		case row.New:
 			s.report.New++
 		case row.Changed:
@@ -108,6 +114,20 @@ func (s *sweep) took(handled *Handled) {
 		}
 	}
 	s.tell()
+}
+
+// repeats says whether a dry run has told of a session: slices overlap, and what
+// is not recorded looks new each time.
+func (s *sweep) repeats(row *Row) bool {
+	if !s.dry() || (!row.New && !row.Changed) {
+		return false
+	}
+	if s.told == nil {
+		s.told = make(map[string]bool)
+	}
+	told := s.told[row.ID]
+	s.told[row.ID] = true
+	return told
 }
 
 // reconcile begins a sweep over the whole window when one is due.

@@ -364,3 +364,29 @@ func TestReconciliationThatNeverEnds(t *testing.T) {
 		}
 	})
 }
+
+// A dry run records nothing, and yet tells of a session once, although slices
+// overlap by the rounding of creation times.
+func TestDryRunTellsOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.cfg.Poll.Tuning.PageSize = 10
+		ago := func(d time.Duration) string { return time.Now().Add(-14*24*time.Hour - d).UTC().Format(time.RFC3339) }
+		w.create(simulator.Fields{"status": "complete", "payment_status": "paid", "created": ago(-time.Minute)})
+		w.create(paid())
+		const sessions = 1000
+		for i := range sessions {
+			w.create(simulator.Fields{"status": "complete", "payment_status": "paid", "created": ago(time.Minute + time.Duration(i/4)*3*time.Second)})
+		}
+		w.answer = func(*http.Request) (int, string) {
+			time.Sleep(50 * time.Millisecond)
+			return 0, ""
+		}
+		p := w.poller()
+		w.run(p, 15*time.Second)
+		r := w.backfill(p, 5*time.Minute, poller.Backfill{Since: time.Now().Add(-14*24*time.Hour - 15*time.Minute), Until: time.Now().Add(-13 * 24 * time.Hour), DryRun: true})
+		if r.New != sessions || r.Events != sessions {
+			t.Errorf("%d new sessions and %d events, want %d of each", r.New, r.Events, sessions)
+		}
+	})
+}

@@ -206,9 +206,20 @@ func (w *world) Handle(_ context.Context, b poller.Batch) (poller.Handled, error
 	return handled, nil
 }
 
-// Preview shows nothing in this world.
-func (w *world) Preview(context.Context, poller.Batch) (poller.Handled, error) {
-	return poller.Handled{}, nil
+// Preview tells of sessions that are not stored, and of nothing else.
+func (w *world) Preview(_ context.Context, b poller.Batch) (handled poller.Handled, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for i := range b.Looks {
+		s := &b.Looks[i].Session
+		if _, known := w.snapshots[s.ID]; known {
+			continue
+		}
+		row := poller.Row{Tracked: event.Tracked{ID: s.ID, Created: s.Created}, New: true, Changed: true, Types: []string{event.Created}}
+		handled.Rows = append(handled.Rows, row)
+		handled.Events++
+	}
+	return handled, nil
 }
 
 func (w *world) Vanish(_ context.Context, _ string, ids []string) error {
