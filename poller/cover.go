@@ -160,9 +160,9 @@ func (r *revisit) take() *entry {
 // lookAt shows one due session, by the page on which it stands or by its id.
 func (a *account) lookAt(ctx context.Context, e *entry) error {
 	e.setTried(a.clock.now())
-	err := a.showPage(ctx, e)
+	err := a.showPage(ctx, e, a.index.newerNeighbour(e))
 	if errors.Is(err, errNoCursors) {
-		err = a.showPage(ctx, e)
+		err = a.showPage(ctx, e, "")
 	}
 	switch {
 	case err != nil && (!unanswered(err) || denied(err)):
@@ -176,11 +176,10 @@ func (a *account) lookAt(ctx context.Context, e *entry) error {
 // errNoCursors is a page that shows that cursors are ignored.
 var errNoCursors = errors.New("the API ignores starting_after")
 
-// showPage handles the page that begins with a session: after its newer
-// neighbour or, where cursors are ignored, at its creation time.
-func (a *account) showPage(ctx context.Context, e *entry) error {
+// showPage handles the page that begins with a session: after a newer neighbour
+// or, where cursors are ignored, at its creation time.
+func (a *account) showPage(ctx context.Context, e *entry, neighbour string) error {
 	p := patience{tries: min(a.tries, triesPerRequestOnce)} // there is another way
-	neighbour := a.index.newerNeighbour(e)
 	q := Query{StartingAfter: neighbour, Limit: a.cfg.Poll.Tuning.PageSize}
 	if a.cursorless {
 		q.StartingAfter, q.CreatedLTE = "", e.created().Add(createdRounding)
@@ -215,14 +214,39 @@ func (a *account) lookByID(ctx context.Context, e *entry) error {
 	switch {
 	case err == nil:
 		return a.handle(ctx, page, nil)
-	case errors.Is(err, ErrNotFound):
-		if a.now.listed { // else the API may know no address, or no session at all
-			e.misses = min(e.misses+1, missesToVanish)
-		}
+	case errors.Is(err, ErrNotFound) && !a.now.listed: // the API may know no address, or no session at all
 		return nil
+	case errors.Is(err, ErrNotFound):
+		return a.miss(ctx, e)
 	case refused(err):
 		a.odd("get_refused", "the API does not answer for a single session", "error", err)
 		return nil
 	}
 	return err
+}
+
+// miss counts that the API denies a session, unless it stands elsewhere among
+// those of its second than its id says and the API answers for no single one.
+func (a *account) miss(ctx context.Context, e *entry) error {
+	err := a.showPage(ctx, e, a.newerSecond(e))
+	switch {
+	case errors.Is(err, errNoCursors):
+		return nil // the next look takes another way
+	case err != nil && !refused(err): // the cursor may be gone as well
+		return err
+	case e.pass != a.now.number:
+		e.misses = min(e.misses+1, missesToVanish)
+	}
+	return nil
+}
+
+// newerSecond returns the id of the oldest session that was created in a later
+// second than another, "" if there is none.
+func (a *account) newerSecond(than *entry) string {
+	for i := a.index.search(than.created().Add(time.Second)); i < a.index.len(); i++ {
+		if e := a.index.at(i); listed(e) {
+			return a.index.id(e)
+		}
+	}
+	return ""
 }

@@ -237,3 +237,32 @@ func TestDueSessionsWithoutCursors(t *testing.T) {
 		}
 	})
 }
+
+// A session that stands elsewhere among those of its second than its id says is
+// found in the list, also where the API answers for no single session.
+func TestOrderWithinASecondWithoutLookUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		l := newListing()
+		w.cfg.Poll.Tuning.PageSize = 2
+		w.cfg.Poll.Tuning.ReconcileEvery = 1000 * time.Hour // it would find it
+		w.answer = func(req *http.Request) (int, string) {
+			if !isList(req) {
+				return http.StatusNotFound, `404 page not found`
+			}
+			return l.answer(req)
+		}
+		for i := range 6 {
+			l.add(fmt.Sprintf("cs_%d", 20-i), time.Now().Add(-time.Duration(i)*30*time.Minute), "complete", "paid")
+		}
+		at := time.Now().Add(-3 * time.Hour)
+		l.add("cs_1", at, "complete", "unpaid")
+		l.add("cs_2", at, "complete", "paid")
+		l.add("cs_0", at.Add(-time.Minute), "complete", "paid")
+		p := w.poller()
+		w.run(p, 50*time.Minute)
+		l.set("cs_1", at, "complete", "paid")
+		w.run(p, 20*time.Minute)
+		w.expect("cs_1", "paid", "fulfillable")
+	})
+}
