@@ -26,6 +26,7 @@ type PollingGauges struct {
 	Account    string
 	Tiers      map[string]int // watched sessions by tier
 	OldestLook time.Time      // among the watched sessions; zero if there are none
+	Reconciled time.Time      // when the last complete reconciliation began; zero if there was none
 	Held       int
 	Rate       float64 // requests per second at present, 0 = unlimited
 	Parallel   int

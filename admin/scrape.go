@@ -23,6 +23,7 @@ var (
 	descUp       = prometheus.NewDesc("notifier_destination_up", "Whether the destination took what it was sent last: 0 while it fails, pauses or cannot be reached.", []string{"destination"}, nil)
 	descTiers    = prometheus.NewDesc("notifier_sessions_by_tier", "Watched sessions by how often they are looked at.", []string{"account", "tier"}, nil)
 	descLook     = prometheus.NewDesc("notifier_oldest_look_seconds", "Age of the oldest look among the watched sessions, 0 if there are none.", []string{"account"}, nil)
+	descRead     = prometheus.NewDesc("notifier_since_reconciliation_seconds", "Age of the last complete reconciliation, 0 if there was none.", []string{"account"}, nil)
 	descHeld     = prometheus.NewDesc("notifier_steps_back_held", "Sessions that seem to step back, which is not believed until it is confirmed.", []string{"account"}, nil)
 	descRate     = prometheus.NewDesc("notifier_api_rate_limit", "Requests per second that the account may make at present, 0 if unlimited.", []string{"account"}, nil)
 	descParallel = prometheus.NewDesc("notifier_api_parallel", "Requests that the account may make at once at present.", []string{"account"}, nil)
@@ -32,7 +33,7 @@ var (
 // Describe implements prometheus.Collector.
 func (s *scrape) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		descTracked, descTiers, descLook, descHeld, descRate, descParallel, descPending, descOldest, descDead, descUp, descSize,
+		descTracked, descTiers, descLook, descRead, descHeld, descRate, descParallel, descPending, descOldest, descDead, descUp, descSize,
 	} {
 		ch <- d
 	}
@@ -88,6 +89,7 @@ func sendPolling(send func(d *prometheus.Desc, value float64, labels ...string),
 		}
 	}
 	send(descLook, age(p.OldestLook), p.Account)
+	send(descRead, age(p.Reconciled), p.Account)
 	send(descHeld, float64(p.Held), p.Account)
 	send(descRate, p.Rate, p.Account)
 	send(descParallel, float64(p.Parallel), p.Account)

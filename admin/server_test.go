@@ -49,7 +49,7 @@ func gauges(context.Context) (admin.Gauges, error) {
 		Destinations: []event.DestinationState{{Name: "shop", Pending: 2, Dead: 1, OldestPending: time.Now().Add(-time.Minute)}},
 		Up:           map[string]bool{"shop": true}, StoreBytes: 4096,
 		Polling: []admin.PollingGauges{{
-			Account: "main", Tiers: map[string]int{"hot": 2}, OldestLook: time.Now().Add(-time.Minute), Held: 1, Rate: 2.5, Parallel: 4,
+			Account: "main", Tiers: map[string]int{"hot": 2}, OldestLook: time.Now().Add(-time.Minute), Reconciled: time.Now().Add(-time.Hour), Held: 1, Rate: 2.5, Parallel: 4,
 		}},
 	}, nil
 }
@@ -296,6 +296,7 @@ func TestMetrics(t *testing.T) {
 		`notifier_sessions_by_tier{account="main",tier="hot"} 2`,
 		`notifier_sessions_by_tier{account="main",tier="expiring"} 0`,
 		`notifier_oldest_look_seconds{account="main"} 60`,
+		`notifier_since_reconciliation_seconds{account="main"} 3600`,
 		`notifier_steps_back_held{account="main"} 1`,
 		`notifier_api_rate_limit{account="main"} 2.5`,
 		`notifier_api_parallel{account="main"} 4`,

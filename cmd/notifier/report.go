@@ -218,7 +218,7 @@ func (d *daemon) gauges(ctx context.Context) (admin.Gauges, error) {
 	for _, s := range r.Accounts {
 		p := admin.PollingGauges{
 			Account: s.Account, Tiers: make(map[string]int), Held: s.Held, Rate: s.Rate, Parallel: s.Parallel,
-			OldestLook: oldestLook(s.Tiers),
+			OldestLook: oldestLook(s.Tiers), Reconciled: s.Reconciled,
 		}
 		for _, tier := range s.Tiers {
 			p.Tiers[tier.Name] = tier.Sessions
