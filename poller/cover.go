@@ -18,6 +18,7 @@ import (
 func (a *account) revisit(ctx context.Context, until time.Time) error {
 	r := &revisit{account: a, ctx: ctx, until: until, asked: make(map[*entry]bool)}
 	round := a.clock.now()
+	a.distrust(round)
 	due := a.due(round)
 	for ; r.cover(due); due = r.left(due) {
 		a.parallel(min(max(a.cfg.Poll.Tuning.Concurrency, 1), len(r.pages)), r.work)

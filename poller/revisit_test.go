@@ -266,3 +266,30 @@ func TestOrderWithinASecondWithoutLookUp(t *testing.T) {
 		w.expect("cs_1", "paid", "fulfillable")
 	})
 }
+
+// Rounds that were noted while the API's clock was hours ahead do not make
+// everything due in every pass of a later process.
+func TestRoundsOfTheFuture(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.cfg.Poll.Tuning.ReconcileEvery = 1000 * time.Hour
+		w.cfg.Poll.Tuning.PageSize = 2
+		w.create(paid())
+		for i := range 30 {
+			created := time.Now().Add(-time.Duration(i+30) * time.Minute).UTC().Format(time.RFC3339)
+			w.create(simulator.Fields{"status": "complete", "payment_status": "unpaid", "created": created})
+			for range 2 { // so that it needs a page of its own
+				w.create(simulator.Fields{"status": "complete", "payment_status": "paid", "created": created})
+			}
+		}
+		w.faults(simulator.Faults{ClockSkewS: 6 * 60 * 60})
+		w.run(w.poller(), 5*time.Minute)
+		w.faults(simulator.Faults{})
+		before := w.requests
+		w.run(w.poller(), time.Hour)
+		// A page of the head in each pass, and one in each round for each session.
+		if n := w.requests - before; n > 360+5*2*30 {
+			t.Errorf("%d requests in an hour", n)
+		}
+	})
+}

@@ -98,6 +98,16 @@ func (a *account) lastLook(e *entry) time.Time {
 	return later(last, a.before.WarmRound)
 }
 
+// distrust forgets rounds of the future: they tell of a Date that was wrong, and
+// would make all that they are about due in every pass until then.
+func (a *account) distrust(now time.Time) {
+	for _, round := range []*time.Time{&a.before.WarmRound, &a.before.UnpaidRound} {
+		if round.After(now.Add(skewNoticed)) {
+			*round = time.Time{}
+		}
+	}
+}
+
 // looked notes that all that was due at a time has been looked at.
 func (a *account) looked(at time.Time) {
 	a.state.WarmRound = a.roundBefore(at, a.cfg.Poll.Tuning.WarmEvery)
