@@ -26,9 +26,7 @@ func (c *clock) observe(a Answer) time.Time {
 	if a.Date.IsZero() {
 		return c.at(a.Received)
 	}
-	least := a.Date.Sub(c.at(a.Received))
-	most := a.Date.Add(time.Second).Sub(c.at(a.Sent))
-	wrong := max(least, min(0, most))
+	wrong := c.wrong(a)
 	switch {
 	case !c.known || wrong.Abs() < skewNoticed:
 	case c.doubted.IsZero() || (wrong-c.doubt).Abs() >= skewNoticed:
@@ -40,6 +38,25 @@ func (c *clock) observe(a Answer) time.Time {
 	c.local, c.server = a.Received, c.at(a.Received).Add(wrong)
 	c.known, c.doubted = true, time.Time{}
 	return c.server
+}
+
+// wrong is by how much an answer says that we are wrong, at least.
+func (c *clock) wrong(a Answer) time.Duration {
+	least := a.Date.Sub(c.at(a.Received))
+	most := a.Date.Add(time.Second).Sub(c.at(a.Sent))
+	return max(least, min(0, most))
+}
+
+// confirmed says whether the first answers of a process can be relied on for the
+// time: one agrees with our clock, or two that differ from it agree.
+func (c *clock) confirmed(a Answer) bool {
+	if c.known || a.Date.IsZero() {
+		return true
+	}
+	wrong := c.wrong(a)
+	again := !c.doubted.IsZero() && (wrong-c.doubt).Abs() < skewNoticed
+	c.doubt, c.doubted = wrong, a.Received
+	return again || wrong.Abs() < skewNoticed
 }
 
 // at translates a local time into the server's.

@@ -1,6 +1,7 @@
 package poller_test
 
 import (
+	"net/http"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -57,4 +58,38 @@ func TestClockThatWasSet(t *testing.T) {
 			t.Errorf("skew = %v after two minutes", skew)
 		}
 	})
+}
+
+// Neither does the first answer that a process gets.
+func TestFirstDateIsWrong(t *testing.T) {
+	for _, jump := range []time.Duration{30 * 24 * time.Hour, 11 * time.Minute, -30 * 24 * time.Hour} {
+		t.Run(jump.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				unpaid := w.create(simulator.Fields{"status": "complete", "payment_status": "unpaid"})
+				settled := w.create(paid())
+				w.run(w.poller(), 15*time.Second)
+				w.update(settled, simulator.Fields{"payment_status": "unpaid"})
+				w.run(w.poller(), 15*time.Second)
+				answers := 0
+				w.answer = func(*http.Request) (int, string) {
+					skew := 0
+					if answers++; answers == 1 {
+						skew = int(jump.Seconds())
+					}
+					w.faults(simulator.Faults{ClockSkewS: skew})
+					return 0, ""
+				}
+				p := w.poller()
+				w.run(p, 15*time.Second)
+				w.update(settled, paid())
+				w.run(p, time.Minute)
+				w.expect(unpaid)
+				w.expect(settled)
+				w.update(unpaid, paid())
+				w.run(p, 20*time.Minute)
+				w.expect(unpaid, "paid", "fulfillable")
+			})
+		})
+	}
 }
