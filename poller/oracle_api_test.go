@@ -79,7 +79,12 @@ func (a *trueAPI) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	return a.response(rec, req), nil
+	resp := a.response(rec, req)
+	if s, ok := a.mood(n, noted.sent)[slips]; ok && !a.noDate && n%3 == 0 { // one that all answers tell is believed
+		jump := time.Duration(s.n-4) * 11 * time.Minute
+		resp.Header.Set("Date", a.clock(a.now()+jump).UTC().Format(http.TimeFormat))
+	}
+	return resp, nil
 }
 
 func (a *trueAPI) response(rec *reply, req *http.Request) *http.Response {
@@ -268,6 +273,9 @@ func (a *trueAPI) list(q question, known []*being, now time.Duration, mood map[s
 	if has(tenAPage) {
 		q.limit = 10
 	}
+	if s, ok := mood[shortens]; ok {
+		q.limit = max(1, q.limit-1-s.n%3)
+	}
 	more := strconv.FormatBool(len(known) > q.limit || has(allHasMore))
 	if has(noHasMore) {
 		more = "null"
@@ -309,6 +317,9 @@ func (a *trueAPI) render(b *being, now time.Duration, mood map[string]spell, n u
 		case 2:
 			created, expires = strconv.Quote(created), fmt.Sprint(a.clock(b.born+b.lives).Unix())
 		}
+	}
+	if a.deep > 0 {
+		customer += `,"deep":` + strings.Repeat(`[`, a.deep) + strings.Repeat(`]`, a.deep)
 	}
 	if _, ok := mood[spoils]; ok && chance(a.seed, n, hashed(b.id)) < 0.3 {
 		switch hashed(b.id) % 3 {

@@ -217,7 +217,7 @@ func (j *judgement) silences() {
 
 // storm counts the requests at the end, when nothing happens any more.
 func (j *judgement) storm() {
-	if j.cron {
+	if j.cron || j.nudges > 0 || j.backfills > 0 {
 		return
 	}
 	from := j.ends() - j.convergence()

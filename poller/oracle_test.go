@@ -72,12 +72,35 @@ func daemon(ctx context.Context, l *ledger) error {
 			return err
 		}
 		if !l.cron {
+			l.meddle(ctx, p)
 			return p.Run(ctx)
 		}
 		_ = p.RunOnce(ctx) // the next may fare better
 		rest(ctx, l.universe.poll.Interval-time.Since(began))
 	}
 	return nil
+}
+
+// meddle asks for passes and backfills beside those that are due anyway.
+func (l *ledger) meddle(ctx context.Context, p *poller.Poller) {
+	if l.nudges > 0 {
+		go func() {
+			for ctx.Err() == nil {
+				rest(ctx, l.nudges)
+				_, _ = p.Now(ctx)
+			}
+		}()
+	}
+	if l.backfills > 0 {
+		go func() {
+			for ctx.Err() == nil {
+				rest(ctx, l.backfills)
+				asked, leave := context.WithTimeout(ctx, l.backfills)
+				_, _ = p.Backfill(asked, poller.Backfill{Since: l.api.clock(l.api.now() - time.Hour)}, nil)
+				leave()
+			}
+		}()
+	}
 }
 
 func (l *ledger) config() poller.Account {

@@ -28,6 +28,9 @@ type universe struct {
 	fates     []fate
 	spells    []spell
 	crashes   []crash
+	deep      int           // how deeply an unknown member nests
+	nudges    time.Duration // between two requests for a pass at once; 0: none
+	backfills time.Duration // between two backfills of an hour; 0: none
 }
 
 // fate is the life of a session. Times after the first count from its birth.
@@ -87,12 +90,14 @@ const (
 	badBody    = "refuses a body"
 	redirects  = "redirects"
 	babbles    = "answers nonsense"
+	shortens   = "shortens pages"
+	slips      = "tells a wrong time now and then"
 )
 
 var spells = []string{
 	slow, fails, throttles, hangs, cuts, busy, stale, noFilter, noUpper, noCursor, noHasMore, allHasMore, ascending,
 	shuffled, tenAPage, denies, loses, empties, repeats, flips, spoils,
-	noBody, badBody, redirects, babbles,
+	noBody, badBody, redirects, babbles, shortens, slips,
 }
 
 // crash is an end of the process, or a commit that fails.
@@ -148,6 +153,13 @@ func drawUniverse(t *rapid.T) *universe {
 		randomIDs: rapid.Bool().Draw(t, "random ids"),
 		exact:     rapid.Bool().Draw(t, "exact filter"),
 		badCursor: oneOf(t, "bad cursor", 404, 400),
+	}
+	u.deep = oneOf(t, "deep", 0, 0, 61, 62, 63, 101)
+	if rapid.IntRange(0, 3).Draw(t, "nudged") == 3 {
+		u.nudges = oneOf(t, "nudges", 7*time.Second, time.Minute)
+	}
+	if rapid.IntRange(0, 3).Draw(t, "backfilled") == 3 {
+		u.backfills = oneOf(t, "backfills", 4*time.Minute, 11*time.Minute)
 	}
 	if u.noDate {
 		u.skew = 0 // nothing would tell it
@@ -315,8 +327,8 @@ func (u *universe) String() string {
 	p, t := u.poll, u.poll.Tuning
 	fmt.Fprintf(&b, "poll every %s, rate limit %v, pages of %d, %d at once, overlap %s, hot %s, warm %s, unpaid %s, reconcile %s, confirm %s\n",
 		p.Interval, p.RateLimit, t.PageSize, t.Concurrency, t.Overlap, t.HotAge, t.WarmEvery, t.UnpaidEvery, t.ReconcileEvery, t.ConfirmAfter)
-	fmt.Fprintf(&b, "seed %d, start %s, params in %s, cron %t, skew %s, no date %t, random ids %t, exact filter %t, bad cursor %d; healthy from %s, ends at %s\n",
-		u.seed, u.start, u.params, u.cron, u.skew, u.noDate, u.randomIDs, u.exact, u.badCursor, u.healthyFrom(), u.ends())
+	fmt.Fprintf(&b, "seed %d, start %s, params in %s, cron %t, skew %s, no date %t, random ids %t, exact filter %t, bad cursor %d, deep %d, nudges %s, backfills %s; healthy from %s, ends at %s\n",
+		u.seed, u.start, u.params, u.cron, u.skew, u.noDate, u.randomIDs, u.exact, u.badCursor, u.deep, u.nudges, u.backfills, u.healthyFrom(), u.ends())
 	for i, f := range u.fates {
 		fmt.Fprintf(&b, "fate %d: born %s, lives %s, %s at +%s", i, f.born, f.lives, f.ends, f.at)
 		for _, more := range []struct {
