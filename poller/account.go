@@ -51,6 +51,7 @@ type account struct {
 	failures      int // requests in a row
 	broken        int // passes in a row
 	limitHonoured bool
+	filterPlaced  bool    // the API was asked whether it reads the parameters where they are sent
 	sawEnd        bool    // has_more was false once
 	cursorless    bool    // starting_after was ignored when it was last used
 	slicingFound  slicing // when it was last probed

@@ -180,8 +180,7 @@ func (c *chain) adapt(err error) bool {
 		c.odd("query_ignored", "the API ignores list parameters in the query; they are sent as list_params says again", "list_params", c.cfg.ListParams)
 		c.send(c.cfg.ListParams)
 	case repeated && c.client.params != ParamsBoth && !c.bodyRefused():
-		c.odd("params_ignored", "the API ignores list parameters where list_params sends them; they are sent in the body and the query from now on", "list_params", c.client.params)
-		c.send(ParamsBoth)
+		c.everywhere()
 	case (repeated || (refused(err) && c.query.StartingAfter != "")) && !c.byTime:
 		c.odd("cursor_ignored", "the API ignores or refuses starting_after; pages are cut by creation time instead", "error", err)
 		c.byTime = true
@@ -194,8 +193,14 @@ func (c *chain) adapt(err error) bool {
 }
 
 // send moves the list parameters to another place, where the limit may be ignored.
-func (c *chain) send(params string) {
-	c.client, c.limitHonoured = c.client.withParams(params), false
+func (a *account) send(params string) {
+	a.client, a.limitHonoured = a.client.withParams(params), false
+}
+
+// everywhere sends the list parameters to both places.
+func (a *account) everywhere() {
+	a.odd("params_ignored", "the API ignores list parameters where list_params sends them; they are sent in the body and the query from now on", "list_params", a.client.params)
+	a.send(ParamsBoth)
 }
 
 // bodyRefused says whether the parameters travel elsewhere than configured

@@ -1,9 +1,11 @@
 package poller
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"strings"
+	"time"
 
 	"checkout-notifier/checkout"
 )
@@ -50,6 +52,30 @@ func (f Filter) judge(s *checkout.Session) (verdict, error) {
 		}
 	}
 	return worst, nil
+}
+
+// beyond is how far ahead no session is ever created, whatever the clocks say.
+const beyond = 365 * 24 * time.Hour
+
+// placeFilter makes sure, once, that the API reads the parameters where they are
+// sent: if it does not, a page whose sessions show no value cannot tell.
+func (a *account) placeFilter(ctx context.Context) error {
+	if a.cfg.Filter == (Filter{}) || a.filterPlaced || a.client.params == ParamsBoth {
+		return nil
+	}
+	page, err := a.page(ctx, patience{tries: a.tries}, Query{CreatedGTE: a.clock.now().Add(beyond), Limit: 1}, nil)
+	switch {
+	case refusedQuestion(err): // the head finds out why
+		return nil
+	case err != nil:
+		return err
+	}
+	a.filterPlaced = true
+	if page.Total > 0 {
+		a.everywhere()
+	}
+	page.release()
+	return nil
 }
 
 // outside says which sessions of a page the filter leaves out: those that show

@@ -25,6 +25,9 @@ func (a *account) pass(ctx context.Context, until time.Time) (err error) {
 	if err := a.identify(ctx); err != nil {
 		return err
 	}
+	if err := a.placeFilter(ctx); err != nil {
+		return err
+	}
 	err = a.head(ctx)
 	if !errors.Is(err, errForeignPage) && !denied(err) && ctx.Err() == nil {
 		// A page of the head that always fails must not keep the known sessions from being looked at.

@@ -460,6 +460,32 @@ func TestListParams(t *testing.T) {
 	}
 }
 
+// Sessions that show no value cannot prove that the API reads the filter elsewhere.
+func TestFilterSentElsewhere(t *testing.T) {
+	for _, params := range []string{poller.ParamsBody, poller.ParamsQuery} {
+		for _, honoured := range []string{simulator.ParamsBody, simulator.ParamsQuery} {
+			t.Run(params+" where the API reads "+honoured, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					w := newWorld(t)
+					w.cfg.ListParams, w.cfg.Start = params, poller.StartAll
+					w.cfg.Filter.Customer = "cus_1"
+					w.faults(simulator.Faults{Params: honoured})
+					mine := w.create(simulator.Fields{"status": "open", "customer": "cus_1"})
+					var nobodys []string
+					for range 20 {
+						nobodys = append(nobodys, w.create(open(nil)))
+					}
+					w.run(w.poller(), 15*time.Second)
+					w.expect(mine, "created")
+					for _, id := range nobodys {
+						w.expect(id)
+					}
+				})
+			})
+		}
+	}
+}
+
 // An API that reads the list parameters elsewhere still shows everything.
 func TestParamsFallBack(t *testing.T) {
 	tests := []struct {
