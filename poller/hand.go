@@ -136,7 +136,7 @@ func (a *account) take(handled Handled, by *sweep) {
 	by.took(&handled)
 	if drift > 0 {
 		a.observer.Drifted(a.cfg.Name, drift)
-		a.log.Warn("the hourly pass over the whole window found what the others had missed", "sessions", drift)
+		a.log.Warn("a reconciliation found sessions that the passes had missed", "sessions", drift)
 		a.status.update(func(s *Status) { s.Drift += drift; s.DriftLast = a.clock.now() })
 	}
 }

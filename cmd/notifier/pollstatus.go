@@ -123,7 +123,7 @@ func passLines(s *pollStatus) []string {
 	}
 	drift := "none"
 	if s.Drift > 0 {
-		drift = fmt.Sprintf("%s that only a reconciliation found, last %s", count(s.Drift, "change"), ago(s.DriftLast))
+		drift = fmt.Sprintf("%s that only a reconciliation found, last %s", count(s.Drift, "session"), ago(s.DriftLast))
 	}
 	held := "none"
 	if s.Held > 0 {
