@@ -123,7 +123,7 @@ func (a *app) backfill(ctx context.Context, o backfillOptions) error {
 	}
 	if o.dryRun {
 		var plan backfillPlan
-		if err := c.patient().send(ctx, http.MethodPost, pollPath, order, &plan); err != nil {
+		if err := a.await(ctx, c, explainAfter, o.accounts, order, &plan); err != nil {
 			return interrupted(err, "nothing was changed")
 		}
 		return a.showPlan(o.output, &plan)

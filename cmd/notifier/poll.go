@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -35,7 +37,8 @@ func (a *app) pollNowCommand() *cobra.Command {
 		Short: "Make a pass at once and wait for it",
 		Long: `Have the running daemon make a pass over every account, or over those that are
 named, without waiting for poll.interval, and wait until all are finished. A pass
-under way is finished first. Each account gets a line: how long its pass took,
+under way is finished first; after five seconds the accounts that fail are named
+on stderr, for the API is asked again only as back-off allows. Each account gets a line: how long its pass took,
 the requests that it needed, the sessions that it was shown, and the events that
 came of it.
 
@@ -61,7 +64,7 @@ func (a *app) pollNow(ctx context.Context, accounts []string, output string) err
 		Items []poller.PassReport `json:"items"`
 	}
 	order := map[string]any{"accounts": accounts}
-	if err := c.patient().send(ctx, http.MethodPost, pollPath, order, &answer); err != nil {
+	if err := a.await(ctx, c, explainAfter, accounts, order, &answer); err != nil {
 		return interrupted(err, "the pass goes on without us")
 	}
 	err = showList(a, output, answer.Items, func(items []poller.PassReport) {
@@ -88,6 +91,30 @@ func (a *app) pollNow(ctx context.Context, accounts []string, output string) err
 		return exit(exitFailure, fmt.Errorf("%d of %s could not be completed", failed, passes(len(answer.Items))))
 	}
 	return nil
+}
+
+// explainAfter is how long a command waits before it says what keeps the accounts.
+const explainAfter = 5 * time.Second
+
+// await asks for what takes passes, and tells meanwhile which of the accounts
+// fail: the next try may be minutes away.
+func (a *app) await(ctx context.Context, c *client, after time.Duration, accounts []string, order, answer any) error {
+	done := make(chan error, 1)
+	go func() { done <- c.patient().send(ctx, http.MethodPost, pollPath, order, answer) }()
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(after):
+	}
+	var r report
+	if c.call(ctx, http.MethodGet, "/api/v1/status", &r) == nil { // else the answer tells why
+		for _, s := range r.Accounts {
+			if (s.Error != "" || s.Foreign != "") && (len(accounts) == 0 || slices.Contains(accounts, s.Account)) {
+				fmt.Fprintf(a.err, "%s: %s; waiting for its next try, Ctrl-C ends that\n", s.Account, accountState(&r, s))
+			}
+		}
+	}
+	return <-done
 }
 
 func passes(n int) string {

@@ -5,6 +5,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -79,6 +82,34 @@ func TestPollStatusIsComplete(t *testing.T) {
 	want = strings.Replace(want, "LOW", ago(s.Low), 1)
 	if diff := cmp.Diff(want, out.String()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// Who waits for a pass of an account that fails is told so, and then answered.
+func TestWaitingForAPassIsExplained(t *testing.T) {
+	told := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == pollPath {
+			<-told
+			_, _ = io.WriteString(w, `{"items": [{"account": "main"}]}`)
+			return
+		}
+		defer close(told)
+		_, _ = io.WriteString(w, `{"running": true, "accounts": [
+			{"account": "main", "error": "the key was refused"}, {"account": "well", "passes": 1}, {"account": "other", "error": "away"}]}`)
+	}))
+	defer server.Close()
+	var stderr bytes.Buffer
+	var answer struct {
+		Items []poller.PassReport `json:"items"`
+	}
+	a := &app{streams: streams{err: &stderr}}
+	err := a.await(t.Context(), &client{base: server.URL, http: *server.Client()}, time.Millisecond, []string{"main", "well"}, map[string]any{}, &answer)
+	if err != nil || len(answer.Items) != 1 {
+		t.Errorf("answered %v, %v", answer, err)
+	}
+	if said := stderr.String(); !strings.Contains(said, "main: failing") || !strings.Contains(said, "the key was refused") || strings.Count(said, "\n") != 1 {
+		t.Errorf("told %q", said)
 	}
 }
 
