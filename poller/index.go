@@ -110,12 +110,12 @@ func (x *index) setWatch(id string, w event.Watch) {
 
 func (x *index) watch(slot uint32, e *entry, w event.Watch) {
 	e.setWatch(w)
-	x.slabs.mark(slot, e.isWatched())
+	x.slabs.mark(slot, e.isRevisited())
 }
 
-// watched visits the slots of the watched sessions, in no order. The others,
-// usually most, cost nothing.
-func (x *index) watched() iter.Seq2[uint32, *entry] { return x.slabs.marked }
+// revisited visits the slots of the sessions that passes look at again, in no
+// order. The others, usually most, cost nothing.
+func (x *index) revisited() iter.Seq2[uint32, *entry] { return x.slabs.marked }
 
 // newestFirst returns the entries of slots in the order of the list. It may
 // reorder slots.
@@ -135,13 +135,13 @@ func (x *index) search(t time.Time) int {
 }
 
 // forget drops sessions that were created in a second before that of a time and
-// are not watched, so that memory is bounded by what the windows reach.
+// are not looked at again, so that memory is bounded by what the windows reach.
 func (x *index) forget(before time.Time) {
 	x.settle()
 	border := x.firstBorn(before.Unix())
 	kept := 0
 	for _, slot := range x.order[:border] {
-		if e := x.slabs.entry(slot); e.isWatched() {
+		if e := x.slabs.entry(slot); e.isRevisited() {
 			x.order[kept] = slot
 			kept++
 		} else {

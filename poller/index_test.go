@@ -33,8 +33,12 @@ func (n naive) byAge() []*naiveEntry {
 
 func (n naive) forget(before time.Time) {
 	maps.DeleteFunc(n, func(_ string, e *naiveEntry) bool {
-		return second(e.row.Created).Before(time.Unix(before.Unix(), 0)) && !e.row.Watch.Is(event.Watched)
+		return second(e.row.Created).Before(time.Unix(before.Unix(), 0)) && !e.revisited()
 	})
+}
+
+func (e *naiveEntry) revisited() bool {
+	return e.row.Watch.Is(event.Watched) || (e.row.Held && e.row.Watch != event.Vanished)
 }
 
 // second rounds down, also before 1970, and moves to what an entry can hold.
@@ -161,7 +165,7 @@ func checkIndex(t *rapid.T, x *index, model naive) {
 	if x.len() != len(all) {
 		t.Fatalf("%d entries instead of %d", x.len(), len(all))
 	}
-	checkWatched(t, x, all)
+	checkRevisited(t, x, all)
 	for i, want := range all {
 		e := x.at(i)
 		if got := x.get(want.row.ID); got != e {
@@ -193,23 +197,23 @@ func checkIndex(t *rapid.T, x *index, model naive) {
 	}
 }
 
-func checkWatched(t *rapid.T, x *index, all []*naiveEntry) {
+func checkRevisited(t *rapid.T, x *index, all []*naiveEntry) {
 	var watched []uint32
-	for slot := range x.watched() {
+	for slot := range x.revisited() {
 		watched = append(watched, slot)
 	}
 	entries := x.newestFirst(watched)
 	for _, want := range all {
-		if !want.row.Watch.Is(event.Watched) {
+		if !want.revisited() {
 			continue
 		}
 		if len(entries) == 0 || x.id(entries[len(entries)-1]) != want.row.ID {
-			t.Fatalf("%q is watched, and is not in its place among those that are", want.row.ID)
+			t.Fatalf("%q is looked at again, and is not in its place among those that are", want.row.ID)
 		}
 		entries = entries[:len(entries)-1]
 	}
 	if len(entries) > 0 {
-		t.Fatalf("%q is not watched", x.id(entries[0]))
+		t.Fatalf("%q is not looked at again", x.id(entries[0]))
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -211,6 +212,43 @@ func TestHeldIsLookedAtEachMinute(t *testing.T) {
 		w.run(p, 20*time.Minute)
 		if looks < 17 || looks > 21 {
 			t.Errorf("%d looks in 20 minutes", looks)
+		}
+	})
+}
+
+// A settled session that steps back is looked at until that is confirmed or over,
+// although the head has left it.
+func TestStepBackOfASettledSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.cfg.Start = poller.StartAll
+		w.cfg.Poll.Tuning.PageSize = 5
+		w.cfg.Poll.Tuning.Overlap = time.Second
+		id := w.create(paid())
+		p := w.poller()
+		w.run(p, 5*time.Second)
+		w.update(id, simulator.Fields{"payment_status": "unpaid"})
+		w.run(p, 5*time.Second)
+		for range 10 {
+			w.create(paid())
+			time.Sleep(time.Second)
+		}
+		w.run(p, 15*time.Second)
+		held := func() poller.Status {
+			s := p.Status()[0]
+			tier := slices.IndexFunc(s.Tiers, func(t poller.Tier) bool { return t.Name == "held" })
+			if s.Held != s.Tiers[tier].Sessions {
+				t.Errorf("%d are held, and %d in the tier", s.Held, s.Tiers[tier].Sessions)
+			}
+			return s
+		}
+		if s := held(); s.Held != 1 || s.Watched != 0 {
+			t.Errorf("%d are held, %d watched", s.Held, s.Watched)
+		}
+		w.run(p, w.cfg.Poll.Tuning.ConfirmAfter+2*time.Minute)
+		w.expect(id, "created", "completed", "paid", "fulfillable", "regressed")
+		if s := held(); s.Held != 0 || s.Watched != 1 {
+			t.Errorf("afterwards %d are held, %d watched", s.Held, s.Watched)
 		}
 	})
 }

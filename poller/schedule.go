@@ -26,7 +26,7 @@ const (
 	Window = 25 * time.Hour
 )
 
-// Tiers of watched sessions, by how soon they are looked at again.
+// Tiers of the sessions that are looked at again, by how soon they are looked at again.
 const (
 	tierHot      = "hot"      // younger than hot_age: in every pass
 	tierWarm     = "warm"     // open: in the rounds of warm_every
@@ -35,7 +35,7 @@ const (
 	tierHeld     = "held"     // a step back awaits confirmation
 )
 
-// tier returns a watched session's tier.
+// tier returns the tier of a session that is looked at again.
 func (a *account) tier(e *entry, now time.Time) string {
 	switch {
 	case e.isHeld():
@@ -50,7 +50,7 @@ func (a *account) tier(e *entry, now time.Time) string {
 	return tierExpiring
 }
 
-// dueAt returns when a watched session must be looked at again, given when it
+// dueAt returns when a session must be looked at again, given when it
 // was last looked at or asked for.
 func (a *account) dueAt(e *entry, last, now time.Time) time.Time {
 	tuning := a.cfg.Poll.Tuning
@@ -114,11 +114,11 @@ func (a *account) looked(at time.Time) {
 	a.state.UnpaidRound = a.roundBefore(at, a.cfg.Poll.Tuning.UnpaidEvery)
 }
 
-// due lists the watched sessions that the pass was not shown and that must be
-// looked at, newest first.
+// due lists the sessions that must be looked at and that the pass was not shown,
+// newest first.
 func (a *account) due(now time.Time) []*entry {
 	var due []uint32
-	for slot, e := range a.index.watched() {
+	for slot, e := range a.index.revisited() {
 		if e.pass == a.now.number {
 			continue
 		}

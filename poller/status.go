@@ -47,7 +47,7 @@ type Status struct {
 	Oddities         []Oddity      `json:"oddities,omitempty"`
 }
 
-// Tier is a part of the watched sessions, by how soon they are looked at again.
+// Tier is a part of the sessions that are looked at again, by how soon.
 type Tier struct {
 	Name       string    `json:"name"`
 	Sessions   int       `json:"sessions"`
@@ -75,8 +75,10 @@ func (a *account) publish(until time.Time) {
 		tiers[i].Name = names[i]
 	}
 	var next time.Time
-	for _, e := range a.index.watched() {
-		watching++
+	for _, e := range a.index.revisited() {
+		if e.isWatched() {
+			watching++
+		}
 		if e.isHeld() {
 			held++
 		}
