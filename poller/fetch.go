@@ -71,7 +71,6 @@ func (a *account) answered(code string) {
 	}
 	a.failures = 0
 	a.status.update(func(s *Status) {
-		s.Requests++
 		if a.broken == 0 {
 			s.Healthy, s.Error, s.ErrorSince = true, "", time.Time{}
 		}
@@ -80,7 +79,12 @@ func (a *account) answered(code string) {
 
 func (a *account) requested() {
 	a.now.requests++
-	a.requests.add(time.Now())
+	now := time.Now()
+	a.requests.add(now)
+	a.status.update(func(s *Status) {
+		s.Requests++
+		s.RequestsLastHour = a.requests.sum(now)
+	})
 }
 
 // failed notes a failed request; the log tells of the first of a row and then
@@ -97,7 +101,6 @@ func (a *account) failed(failure *Error) {
 		a.log.Log(context.Background(), level, "request failed and is repeated", "error", failure, "in_a_row", a.failures)
 	}
 	a.status.update(func(s *Status) {
-		s.Requests++
 		if s.ErrorSince.IsZero() {
 			s.ErrorSince = time.Now()
 		}

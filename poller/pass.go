@@ -64,11 +64,16 @@ func (a *account) reach() time.Duration {
 func (a *account) finish(ctx context.Context, err error) {
 	took := time.Since(a.now.began)
 	a.observer.Passed(a.cfg.Name, took, err)
+	if err != nil && ctx.Err() == nil {
+		for _, s := range a.sweeps { // whoever waits for them should know
+			s.failed(err)
+		}
+	}
 	a.status.update(func(s *Status) {
-		s.LastPass = took
 		switch {
 		case err == nil:
 			s.Passes++
+			s.LastPass = took
 			s.LastSuccess = time.Now()
 			s.Healthy, s.Error, s.ErrorSince = true, "", time.Time{}
 		case ctx.Err() == nil:

@@ -16,7 +16,7 @@ type Status struct {
 	ErrorSince  time.Time     `json:"error_since,omitzero"`
 	Passes      int           `json:"passes"` // complete ones, of this process
 	LastSuccess time.Time     `json:"last_success,omitzero"`
-	LastPass    time.Duration `json:"last_pass_ns"`
+	LastPass    time.Duration `json:"last_pass_ns"` // of the last complete one
 	Requests    int           `json:"requests"`
 	Tracked     int           `json:"tracked"` // sessions in memory
 	Watched     int           `json:"watched"` // sessions that can still change

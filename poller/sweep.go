@@ -80,6 +80,12 @@ func (s *sweep) drifted(row *Row) bool {
 	return s != nil && s.backfill == nil && row.New && row.Created.Before(s.until)
 }
 
+// failed tells whoever asked what keeps the sweep from going on.
+func (s *sweep) failed(err error) {
+	s.report.Error = err.Error()
+	s.tell()
+}
+
 // MostFound bounds the sessions that a dry run lists.
 const MostFound = 1000
 
@@ -218,8 +224,7 @@ func (a *account) putOff(s *sweep, err error) {
 	}
 	s.resume = time.Now().Add(min(sweepRest<<min(s.failures, 10), sweepRestMost))
 	s.failures++
-	s.report.Error = err.Error()
-	s.tell()
+	s.failed(err)
 	a.odd("sweep_failed", "a part of the list could not be read beside the passes; it is tried again", "error", err)
 }
 

@@ -1,0 +1,231 @@
+package poller_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"checkout-notifier/poller"
+	"checkout-notifier/simulator"
+)
+
+// A backfill over a range that the API cannot show says so, and keeps no other
+// from being made.
+func TestFailingBackfillKeepsNoOtherBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.create(paid())
+		p := w.poller()
+		w.run(p, time.Second)
+		bad := time.Now().Add(-1000 * 24 * time.Hour)
+		w.answer = func(req *http.Request) (int, string) {
+			body, _ := io.ReadAll(req.Body)
+			req.Body = io.NopCloser(strings.NewReader(string(body)))
+			if strings.Contains(string(body), fmt.Sprint(bad.Unix()-1)) {
+				return http.StatusInternalServerError, "oh no"
+			}
+			return 0, ""
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Minute)
+		defer cancel()
+		go func() { _ = p.Run(ctx) }()
+		said := make(chan string, 100)
+		go func() {
+			_, _ = p.Backfill(ctx, poller.Backfill{Since: bad}, func(r poller.BackfillReport) { said <- r.Error })
+		}()
+		time.Sleep(time.Second)
+		if _, err := p.Backfill(ctx, poller.Backfill{Since: time.Now().Add(-time.Hour)}, nil); err != nil {
+			t.Errorf("the other backfill: %v", err)
+		}
+		if why := <-said; !strings.Contains(why, "oh no") {
+			t.Errorf("the failing one says %q", why)
+		}
+		if _, err := p.Backfill(ctx, poller.Backfill{Since: bad, DryRun: true}, nil); !errors.Is(err, poller.ErrUnreachable) {
+			t.Errorf("a dry run of the same range: %v, want ErrUnreachable", err)
+		}
+		cancel()
+		time.Sleep(time.Minute)
+	})
+}
+
+// poison lets every answer fail that would show a session.
+func (w *world) poison(id string) {
+	w.answer = func(req *http.Request) (int, string) {
+		resp, err := serve(w.api, req)
+		if err != nil {
+			return http.StatusBadGateway, ""
+		}
+		body, _ := io.ReadAll(resp.Body)
+		if strings.Contains(string(body), id) {
+			return http.StatusInternalServerError, "oh no"
+		}
+		return resp.StatusCode, string(body)
+	}
+}
+
+// Whoever waits for a backfill is told that the account cannot be polled, and in
+// how many requests that was found out.
+func TestBackfillOfARefusedKey(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.create(paid())
+		p := w.poller()
+		w.run(p, time.Second)
+		before := p.Status()[0]
+		w.answer = func(*http.Request) (int, string) { return http.StatusForbidden, "no such key" }
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		ended := make(chan error, 1)
+		go func() { ended <- p.Run(ctx) }()
+		said := ""
+		_, err := p.Backfill(ctx, poller.Backfill{Since: time.Now().Add(-time.Hour)}, func(r poller.BackfillReport) { said = r.Error })
+		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(said, "403") {
+			t.Errorf("Backfill = %v, it said %q", err, said)
+		}
+		if s := p.Status()[0]; s.RequestsLastHour == 0 || s.LastPass != before.LastPass {
+			t.Errorf("%d requests in the last hour, the last complete pass took %v instead of %v", s.RequestsLastHour, s.LastPass, before.LastPass)
+		}
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A page in the newest part of the list that always fails keeps no other from
+// being looked at as often as ever.
+func TestFailingPageSlowsNoOtherDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.cfg.Poll.Tuning.PageSize = 10
+		w.create(paid())
+		p := w.poller()
+		w.run(p, 5*time.Second)
+		w.poison(w.create(paid()))
+		var above []string
+		for range 10 { // it stands on the second page
+			above = append(above, w.create(simulator.Fields{"payment_status": "unpaid"}))
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- p.Run(ctx) }()
+		time.Sleep(5 * time.Minute)
+		for _, id := range above {
+			w.update(id, simulator.Fields{"status": "complete", "payment_status": "paid"})
+			time.Sleep(25 * time.Second)
+			w.expect(id, "created", "completed", "paid", "fulfillable")
+		}
+		cancel()
+		<-ended
+	})
+}
+
+// A page that no sweep can read holds no pass back, is told, and is read once
+// that is possible.
+func TestFailingSweepHoldsNoPassBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.cfg.Poll.Tuning.PageSize = 10
+		w.cfg.Poll.Tuning.ReconcileEvery = 20 * time.Minute
+		var ids []string
+		for i := range 100 {
+			ids = append(ids, w.create(simulator.Fields{
+				"status": "complete", "payment_status": "paid", "created": time.Now().Add(-time.Duration(100-i) * 10 * time.Minute).UTC().Format(time.RFC3339),
+			}))
+		}
+		p := w.poller()
+		w.run(p, 5*time.Second)
+		w.poison(ids[30])
+		before := p.Status()[0]
+		w.run(p, 3*time.Hour)
+		s := p.Status()[0]
+		const most = 3 * 60 * 6 // a pass every 10 s
+		if n := s.Passes - before.Passes; n < most*9/10 {
+			t.Errorf("%d passes were completed, of %d", n, most)
+		}
+		if s.Reconciled.After(before.Reconciled) || !s.Reconciling {
+			t.Errorf("the window counts as read at %v", s.Reconciled)
+		}
+		if !slices.ContainsFunc(s.Oddities, func(o poller.Oddity) bool { return o.Code == "sweep_failed" && o.Count > 5 }) {
+			t.Errorf("nothing is said of it: %+v", s.Oddities)
+		}
+		w.answer = nil
+		w.run(p, 30*time.Minute)
+		if s := p.Status()[0]; !s.Reconciled.After(before.Reconciled) {
+			t.Error("the window was not read later")
+		}
+	})
+}
+
+// A reconciliation that comes upon a page which always fails keeps no backfill
+// from being read.
+func TestFailingReconciliationStopsNoBackfill(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		l := newListing()
+		w.cfg.Poll.Tuning.PageSize = 10
+		for i := range 200 {
+			l.add(fmt.Sprintf("cs_%d", 1000-i), time.Now().Add(-time.Duration(i)*5*time.Minute), "complete", "paid")
+		}
+		fails := false
+		w.answer = func(req *http.Request) (int, string) {
+			status, body := l.answer(req)
+			if fails && strings.Contains(body, `"cs_900"`) {
+				return http.StatusInternalServerError, "boom"
+			}
+			return status, body
+		}
+		p := w.poller()
+		w.run(p, 15*time.Second)
+		fails = true
+		w.run(p, 2*time.Hour)
+		if !p.Status()[0].Reconciling {
+			t.Fatal("no reconciliation fails")
+		}
+		w.backfill(p, time.Hour, poller.Backfill{Since: time.Now().Add(-3 * time.Hour)})
+		fails = false
+		w.run(p, 15*time.Minute) // it rests
+		if p.Status()[0].Reconciling {
+			t.Error("the reconciliation was given up")
+		}
+	})
+}
+
+// A reconciliation that cannot be finished is given up for a new one once its
+// range lies behind the window.
+func TestReconciliationThatNeverEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		l := newListing()
+		w.cfg.Poll.Interval = time.Minute
+		w.cfg.Poll.Tuning.PageSize = 10
+		for i := range 200 {
+			l.add(fmt.Sprintf("cs_%d", 1000-i), time.Now().Add(-time.Duration(i)*5*time.Minute), "complete", "paid")
+		}
+		fails := false
+		w.answer = func(req *http.Request) (int, string) {
+			status, body := l.answer(req)
+			if fails && strings.Contains(body, `"cs_900"`) {
+				return http.StatusInternalServerError, "boom"
+			}
+			return status, body
+		}
+		p := w.poller()
+		w.run(p, 15*time.Second)
+		fails = true
+		w.run(p, 20*time.Hour)
+		if s := p.Status()[0]; !s.Reconciling || time.Since(s.Reconciled) < 15*time.Hour {
+			t.Fatal("no reconciliation fails")
+		}
+		w.run(p, 10*time.Hour)
+		if s := p.Status()[0]; !s.Healthy || time.Since(s.Reconciled) > 2*time.Hour {
+			t.Errorf("reconciled at %s, healthy %t: %s", s.Reconciled, s.Healthy, s.Error)
+		}
+	})
+}
