@@ -32,6 +32,7 @@ type chain struct {
 	byTime    bool      // the API does not take cursors: pages are cut by creation time
 	promised  bool      // the last page said that there are more
 	refusals  int       // of the first page
+	narrowed  int       // how many of the next sessions stood on a page that could not be had
 }
 
 func newChain(a *account, p patience, by *sweep, lo, hi time.Time) *chain {
@@ -115,11 +116,15 @@ func (c *chain) advance(page *Page) {
 // either the cursor is ignored: then creation times must do, as they must for a
 // cursor that is refused.
 func (c *chain) next(ctx context.Context) (*Page, error) {
-	page, err := c.page(ctx, c.p, c.query, c.sensible)
+	p := c.p
+	if c.narrowed > 0 {
+		p.tries = 1
+	}
+	page, err := c.page(ctx, p, c.query, c.sensible)
 	if err == nil || c.believable(page, err) {
 		return c.accept(page), nil
 	}
-	if c.adapt(err) {
+	if c.adapt(err) || c.narrow(err) {
 		return c.next(ctx)
 	}
 	return nil, err
@@ -192,6 +197,25 @@ func (c *chain) adapt(err error) bool {
 	return true
 }
 
+// narrow asks for fewer sessions at once after a page that could not be had, and
+// says whether that may help: a single session may be what the API cannot show.
+func (c *chain) narrow(err error) bool {
+	if c.byTime || c.query.Limit == 1 || !unshown(err) {
+		return false
+	}
+	c.odd("page_narrowed", "the API could not show a page; it was read in smaller ones", "error", err)
+	c.narrowed = c.query.Limit
+	c.query.Limit = max(1, c.query.Limit/10)
+	return true
+}
+
+// widen asks for whole pages again once those that could not be had are behind.
+func (c *chain) widen(shown int) {
+	if c.narrowed = max(0, c.narrowed-shown); c.narrowed == 0 {
+		c.query.Limit = c.cfg.Poll.Tuning.PageSize
+	}
+}
+
 // send moves the list parameters to another place, where the limit may be ignored.
 func (a *account) send(params string) {
 	a.client, a.limitHonoured = a.client.withParams(params), false
@@ -214,11 +238,12 @@ func (c *chain) note(page *Page) {
 	if !c.oldest.IsZero() && page.first().created().After(c.oldest.Add(createdRounding)) {
 		c.disorder()
 	}
-	if page.Total > c.cfg.Poll.Tuning.PageSize {
+	if page.Total > page.limit {
 		c.odd("limit_ignored", "the API shows more items than limit asks for")
 	}
 	c.promised = page.HasMore != nil && *page.HasMore
-	c.limitHonoured = c.limitHonoured || page.Total == c.cfg.Poll.Tuning.PageSize
+	c.limitHonoured = c.limitHonoured || (page.Total == page.limit && page.limit == c.cfg.Poll.Tuning.PageSize)
+	c.widen(page.Total)
 	ignored := false
 	for i := range page.Items {
 		it := &page.Items[i]
@@ -245,29 +270,27 @@ func (c *chain) disorder() {
 
 // done says whether the page is the chain's last.
 func (c *chain) done(page *Page) bool {
-	if !c.unordered && !c.lo.IsZero() && page.reaches(c.lo) {
+	if !c.unordered && !c.lo.IsZero() && page.reaches(c.lo) && (len(page.Items) > 1 || c.narrowed == 0) {
 		return true
 	}
-	limit := c.cfg.Poll.Tuning.PageSize
 	switch {
 	case page.HasMore == nil:
 		c.odd("has_more_missing", "the API does not say whether there are more pages; it is asked until it shows no more")
 		// Whether it would show as many as we ask for, if it had them, may have changed.
-		return page.Total < min(limit, defaultLimit)
+		return page.Total < min(page.limit, defaultLimit)
 	case *page.HasMore:
 		return false
 	}
 	c.sawEnd = true
 	// A full page that is said to be the last is checked: the request is cheap,
 	// a wrong word would hide all older sessions.
-	return page.Total < limit
+	return page.Total < page.limit
 }
 
 // short says whether a page has fewer items than the API would show if it had
 // them, whether or not it takes our limit.
 func (c *chain) short(page *Page) bool {
-	limit := c.cfg.Poll.Tuning.PageSize
-	return page.Total < min(limit, defaultLimit) || (page.Total < limit && c.limitHonoured)
+	return page.Total < min(page.limit, defaultLimit) || (page.Total < page.limit && c.limitHonoured)
 }
 
 // knowsAny says whether a session is known between the chain's ends.

@@ -56,7 +56,7 @@ func TestFailingBackfillKeepsNoOtherBack(t *testing.T) {
 }
 
 // poison lets every answer fail that would show a session.
-func (w *world) poison(id string) {
+func (w *world) poison(id string, status int, answer string) {
 	w.answer = func(req *http.Request) (int, string) {
 		resp, err := serve(w.api, req)
 		if err != nil {
@@ -64,7 +64,7 @@ func (w *world) poison(id string) {
 		}
 		body, _ := io.ReadAll(resp.Body)
 		if strings.Contains(string(body), id) {
-			return http.StatusInternalServerError, "oh no"
+			return status, answer
 		}
 		return resp.StatusCode, string(body)
 	}
@@ -107,7 +107,7 @@ func TestFailingPageSlowsNoOtherDown(t *testing.T) {
 		w.create(paid())
 		p := w.poller()
 		w.run(p, 5*time.Second)
-		w.poison(w.create(paid()))
+		w.poison(w.create(paid()), http.StatusInternalServerError, "oh no")
 		var above []string
 		for range 10 { // it stands on the second page
 			above = append(above, w.create(simulator.Fields{"payment_status": "unpaid"}))
@@ -126,6 +126,38 @@ func TestFailingPageSlowsNoOtherDown(t *testing.T) {
 	})
 }
 
+// A session that the API cannot show hides none that is newer, however few there
+// are: the page is read in smaller ones.
+func TestSessionThatCannotBeShownHidesNoNewerOne(t *testing.T) {
+	for name, answer := range map[string]struct {
+		status int
+		body   string
+	}{"error": {http.StatusInternalServerError, "oh no"}, "nonsense": {http.StatusOK, `{"data":[{"id":`}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.create(paid())
+				p := w.poller()
+				w.run(p, 5*time.Second)
+				w.poison(w.create(paid()), answer.status, answer.body)
+				ctx, cancel := context.WithCancel(t.Context())
+				ended := make(chan error, 1)
+				go func() { ended <- p.Run(ctx) }()
+				for range 50 {
+					id := w.create(paid())
+					time.Sleep(40 * time.Second)
+					w.expect(id, "created", "completed", "paid", "fulfillable")
+				}
+				if p.Status()[0].Healthy {
+					t.Error("all is well")
+				}
+				cancel()
+				<-ended
+			})
+		})
+	}
+}
+
 // A page that no sweep can read holds no pass back, is told, and is read once
 // that is possible.
 func TestFailingSweepHoldsNoPassBack(t *testing.T) {
@@ -141,7 +173,7 @@ func TestFailingSweepHoldsNoPassBack(t *testing.T) {
 		}
 		p := w.poller()
 		w.run(p, 5*time.Second)
-		w.poison(ids[30])
+		w.poison(ids[30], http.StatusInternalServerError, "oh no")
 		before := p.Status()[0]
 		w.run(p, 3*time.Hour)
 		s := p.Status()[0]

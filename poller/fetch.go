@@ -171,6 +171,7 @@ func (a *account) list(ctx context.Context, tries int, q Query) (page *Page, err
 	if err != nil {
 		return nil, err
 	}
+	page.limit = q.Limit
 	a.observer.Fetched(a.cfg.Name, len(page.body), page.checked)
 	a.status.update(func(s *Status) {
 		s.Bytes += int64(len(page.body))
@@ -240,6 +241,13 @@ func refused(err error) bool {
 func unanswered(err error) bool {
 	var failure *Error
 	return errors.As(err, &failure)
+}
+
+// unshown says whether the API failed over what it was asked to show, or over
+// anything else that the same question might meet again.
+func unshown(err error) bool {
+	var failure *Error
+	return errors.As(err, &failure) && (failure.Kind == KindServer || failure.Kind == KindNetwork || failure.Kind == KindNonsense)
 }
 
 // denied says whether the API refused the key.

@@ -53,6 +53,7 @@ type Page struct {
 	HasMore  *bool   // nil when the API did not say
 	Answer   Answer
 
+	limit   int // that was asked for
 	body    []byte
 	checked bool // read by the checked decoder
 	memory  *pageMemory

@@ -47,7 +47,7 @@ func (c *chain) sensible(page *Page) error {
 		return nil
 	}
 	if len(page.Items) == 0 {
-		return unreadablePage{mayBeEnd: page.Total < c.cfg.Poll.Tuning.PageSize && !promised, first: page.Bad[0]}
+		return unreadablePage{mayBeEnd: page.Total < page.limit && !promised, first: page.Bad[0]}
 	}
 	if !c.hi.IsZero() && page.first().created().After(c.hi.Add(2*createdRounding)) {
 		return errTooNew
