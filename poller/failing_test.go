@@ -143,7 +143,7 @@ func TestSessionThatCannotBeShownHidesNoNewerOne(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
 				ended := make(chan error, 1)
 				go func() { ended <- p.Run(ctx) }()
-				for range 50 {
+				for range 12 {
 					id := w.create(paid())
 					time.Sleep(40 * time.Second)
 					w.expect(id, "created", "completed", "paid", "fulfillable")
