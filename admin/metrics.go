@@ -24,8 +24,8 @@ type Gauges struct {
 // PollingGauges is how an account's poller is doing.
 type PollingGauges struct {
 	Account    string
-	Tiers      map[string]int // watched sessions by tier
-	OldestLook time.Time      // among the watched sessions; zero if there are none
+	Tiers      map[string]int // sessions that are looked at again, by tier
+	OldestLook time.Time      // the oldest among these; zero if there are none
 	Reconciled time.Time      // when the last complete reconciliation began; zero if there was none
 	Held       int
 	Rate       float64 // requests per second at present, 0 = unlimited

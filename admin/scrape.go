@@ -22,7 +22,7 @@ var (
 	descDead     = prometheus.NewDesc("notifier_dead_letters", "Dead letters.", []string{"destination"}, nil)
 	descUp       = prometheus.NewDesc("notifier_destination_up", "Whether the destination took what it was sent last: 0 while it fails, pauses or cannot be reached.", []string{"destination"}, nil)
 	descTiers    = prometheus.NewDesc("notifier_sessions_by_tier", "Sessions that are looked at again, by how often.", []string{"account", "tier"}, nil)
-	descLook     = prometheus.NewDesc("notifier_oldest_look_seconds", "Age of the oldest look among the watched sessions, 0 if there are none.", []string{"account"}, nil)
+	descLook     = prometheus.NewDesc("notifier_oldest_look_seconds", "Age of the oldest look among the sessions that are looked at again, 0 if there are none.", []string{"account"}, nil)
 	descRead     = prometheus.NewDesc("notifier_since_reconciliation_seconds", "Age of the last complete reconciliation, 0 if there was none.", []string{"account"}, nil)
 	descHeld     = prometheus.NewDesc("notifier_steps_back_held", "Sessions that seem to step back, which is not believed until it is confirmed.", []string{"account"}, nil)
 	descRate     = prometheus.NewDesc("notifier_api_rate_limit", "Requests per second that the account may make at present, 0 if unlimited.", []string{"account"}, nil)

@@ -189,6 +189,7 @@ func (c *chain) adapt(err error) bool {
 	case (repeated || (refused(err) && c.query.StartingAfter != "")) && !c.byTime:
 		c.odd("cursor_ignored", "the API ignores or refuses starting_after; pages are cut by creation time instead", "error", err)
 		c.byTime = true
+		c.widen(c.narrowed) // a page must hold more than one moment's sessions
 		c.query.StartingAfter = ""
 		c.query.CreatedLTE = c.oldest.Add(createdRounding)
 	default:

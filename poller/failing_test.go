@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -195,33 +196,40 @@ func TestFailingSweepHoldsNoPassBack(t *testing.T) {
 	})
 }
 
+// listWithAHole takes the API's place by a list of settled sessions, and returns
+// what decides whether one of them can be shown.
+func (w *world) listWithAHole() *atomic.Bool {
+	var fails atomic.Bool
+	l := newListing()
+	w.cfg.Poll.Tuning.PageSize = 10
+	for i := range 200 {
+		l.add(fmt.Sprintf("cs_%d", 1000-i), time.Now().Add(-time.Duration(i)*5*time.Minute), "complete", "paid")
+	}
+	w.answer = func(req *http.Request) (int, string) {
+		status, body := l.answer(req)
+		if fails.Load() && strings.Contains(body, `"cs_900"`) {
+			return http.StatusInternalServerError, "boom"
+		}
+		return status, body
+	}
+	return &fails
+}
+
 // A reconciliation that comes upon a page which always fails keeps no backfill
 // from being read.
 func TestFailingReconciliationStopsNoBackfill(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		l := newListing()
-		w.cfg.Poll.Tuning.PageSize = 10
-		for i := range 200 {
-			l.add(fmt.Sprintf("cs_%d", 1000-i), time.Now().Add(-time.Duration(i)*5*time.Minute), "complete", "paid")
-		}
-		fails := false
-		w.answer = func(req *http.Request) (int, string) {
-			status, body := l.answer(req)
-			if fails && strings.Contains(body, `"cs_900"`) {
-				return http.StatusInternalServerError, "boom"
-			}
-			return status, body
-		}
+		fails := w.listWithAHole()
 		p := w.poller()
 		w.run(p, 15*time.Second)
-		fails = true
+		fails.Store(true)
 		w.run(p, 2*time.Hour)
 		if !p.Status()[0].Reconciling {
 			t.Fatal("no reconciliation fails")
 		}
 		w.backfill(p, time.Hour, poller.Backfill{Since: time.Now().Add(-3 * time.Hour)})
-		fails = false
+		fails.Store(false)
 		w.run(p, 15*time.Minute) // it rests
 		if p.Status()[0].Reconciling {
 			t.Error("the reconciliation was given up")
@@ -234,23 +242,11 @@ func TestFailingReconciliationStopsNoBackfill(t *testing.T) {
 func TestReconciliationThatNeverEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		l := newListing()
 		w.cfg.Poll.Interval = time.Minute
-		w.cfg.Poll.Tuning.PageSize = 10
-		for i := range 200 {
-			l.add(fmt.Sprintf("cs_%d", 1000-i), time.Now().Add(-time.Duration(i)*5*time.Minute), "complete", "paid")
-		}
-		fails := false
-		w.answer = func(req *http.Request) (int, string) {
-			status, body := l.answer(req)
-			if fails && strings.Contains(body, `"cs_900"`) {
-				return http.StatusInternalServerError, "boom"
-			}
-			return status, body
-		}
+		fails := w.listWithAHole()
 		p := w.poller()
 		w.run(p, 15*time.Second)
-		fails = true
+		fails.Store(true)
 		w.run(p, 20*time.Hour)
 		if s := p.Status()[0]; !s.Reconciling || time.Since(s.Reconciled) < 15*time.Hour {
 			t.Fatal("no reconciliation fails")

@@ -38,9 +38,9 @@ func (a *app) pollNowCommand() *cobra.Command {
 		Long: `Have the running daemon make a pass over every account, or over those that are
 named, without waiting for poll.interval, and wait until all are finished. A pass
 under way is finished first; after five seconds the accounts that fail are named
-on stderr, for the API is asked again only as back-off allows. Each account gets a line: how long its pass took,
-the requests that it needed, the sessions that it was shown, and the events that
-came of it.
+on stderr, for the API is asked again only as back-off allows. Each account gets
+a line: how long its pass took, the requests that it needed, the sessions that it
+was shown, and the events that came of it.
 
 Exit codes: 0 every pass was completed, 1 one was not (what it read is kept, the
 next pass reads the rest), 4 no daemon answers, 5 there is no such account.`,
