@@ -225,18 +225,20 @@ func (a *account) sameAccount(ctx context.Context) (bool, error) {
 }
 
 // enoughToTell is how many known sessions must be missing from the part of the
-// list in which they stood before the list is taken for another account's.
+// list in which they stood, and how many others must stand there, before the list
+// is taken for another account's.
 const enoughToTell = 5
 
 // errForeignPage is a page that shows only strangers where known sessions stood.
 var errForeignPage = errors.New("none of the known sessions stands where it stood in the list, only others")
 
-// plausible says whether a page can be of this account. A filter hides known
+// plausible says whether a page can be of this account. A few sessions tell
+// nothing: in a list of no order they may look ordered by chance. A filter hides known
 // sessions for a reason of its own. Those that this pass was shown stand
 // elsewhere in the list, and where the index has forgotten sessions a stranger
 // may be one of them.
 func (a *account) plausible(page *Page) error {
-	if len(page.Items) < 2 || a.cfg.Filter != (Filter{}) || !page.ordered() {
+	if len(page.Items) < enoughToTell || a.cfg.Filter != (Filter{}) || !page.ordered() {
 		return nil
 	}
 	newest, oldest := page.first().Created, page.first().Created

@@ -707,3 +707,30 @@ func TestStartIsStoredBeforeAnySession(t *testing.T) {
 		})
 	}
 }
+
+// A page of a list in no order may look ordered by chance: a few sessions that are
+// new, where others stood, are no other account.
+func TestAFewStrangersAreNoOtherAccount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		l := newListing()
+		w.cfg.Poll.Tuning.PageSize = 3
+		for i := range 20 {
+			l.add(fmt.Sprintf("cs_%d", 100-i), time.Now().Add(-time.Duration(i)*time.Minute), "complete", "paid")
+		}
+		w.answer = l.answer
+		p := w.poller()
+		w.run(p, 5*time.Second)
+		shuffled := newListing()
+		for i := range 3 { // as new ones, of which the list shows these first
+			shuffled.add(fmt.Sprintf("cs_%d", 200-i), time.Now().Add(-time.Duration(5*i)*time.Minute), "complete", "paid")
+		}
+		w.answer = shuffled.answer
+		w.run(p, time.Second)
+		w.answer = l.answer
+		w.run(p, time.Minute)
+		if s := p.Status()[0]; s.Foreign != "" || !s.Healthy {
+			t.Errorf("the account is stopped: %s, %s", s.Foreign, s.Error)
+		}
+	})
+}
