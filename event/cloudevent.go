@@ -35,8 +35,20 @@ type Match struct {
 type Attribute struct{ Name, Value string }
 
 // Attributes lists the context attributes of an event that are strings, in the
-// order of the body, specversion first; livemode is a boolean there.
+// order of the body, specversion first; livemode, which only events of a session
+// have, is a boolean there.
 func (e *Event) Attributes() []Attribute {
+	if e.IsSystem() {
+		return []Attribute{
+			{"specversion", SpecVersion},
+			{"id", e.ID},
+			{"source", SystemSource},
+			{"type", e.Type},
+			{"subject", e.Subject},
+			{"time", FormatTime(e.Time)},
+			{"datacontenttype", DataContentType},
+		}
+	}
 	return []Attribute{
 		{"specversion", SpecVersion},
 		{"id", e.ID},
@@ -72,6 +84,13 @@ type data struct {
 // Data renders the event's `data`: the whole body in CloudEvents binary mode.
 // Fields named in omit are left out of the session.
 func (e *Event) Data(m Match, omit []string) ([]byte, error) {
+	m = Match{Rules: orEmpty(m.Rules), Labels: m.Labels, Overtook: orEmpty(m.Overtook)}
+	if m.Labels == nil {
+		m.Labels = map[string]string{}
+	}
+	if e.IsSystem() {
+		return e.systemData(m)
+	}
 	object, previous, err := e.omit(omit)
 	if err != nil {
 		return nil, err
@@ -84,15 +103,34 @@ func (e *Event) Data(m Match, omit []string) ([]byte, error) {
 		Object: object, PreviousAttributes: previous, Change: change,
 		Revision: e.Revision, Inferred: e.Inferred, Unexpected: e.Unexpected, Async: e.Async, Reason: e.Reason,
 		OccurredBefore: FormatTime(e.OccurredBefore),
-		Match:          Match{Rules: orEmpty(m.Rules), Labels: m.Labels, Overtook: orEmpty(m.Overtook)},
-	}
-	if d.Match.Labels == nil {
-		d.Match.Labels = map[string]string{}
+		Match:          m,
 	}
 	if !e.OccurredAfter.IsZero() {
 		d.OccurredAfter = FormatTime(e.OccurredAfter)
 	}
 	return marshal(d)
+}
+
+// systemData is the `data` of one of the program's own events: what it was made
+// with, and the match behind it.
+func (e *Event) systemData(m Match) ([]byte, error) {
+	match, err := marshal(m)
+	if err != nil {
+		return nil, err
+	}
+	object := bytes.TrimSpace(e.System)
+	if len(object) < 2 || object[0] != '{' {
+		return nil, fmt.Errorf("the data of event %s is no object", e.ID)
+	}
+	var b bytes.Buffer
+	b.Write(object[:len(object)-1])
+	if len(object) > 2 {
+		b.WriteByte(',')
+	}
+	b.WriteString(`"match":`)
+	b.Write(match)
+	b.WriteByte('}')
+	return b.Bytes(), nil
 }
 
 // omit leaves fields out of everything that quotes the session.
@@ -131,7 +169,7 @@ func (e *Event) CloudEvent(m Match, omit []string) ([]byte, error) {
 // PreviousObject is the session as it was before the event, in the published
 // schema; nil at first sight.
 func (e *Event) PreviousObject() (json.RawMessage, error) {
-	if e.FirstSight() {
+	if e.FirstSight() || e.IsSystem() {
 		return nil, nil
 	}
 	return checkout.Previous(e.Object, e.PreviousAttributes)

@@ -94,6 +94,14 @@ type Event struct {
 	// them failed on this event and therefore did not match.
 	RuleSet    string      `json:"rule_set,omitempty"`
 	RuleErrors []RuleError `json:"rule_errors,omitempty"`
+
+	// Subject and System belong to the program's own events, which are about no
+	// session: what they are about, and their `data`. See NewSystem.
+	Subject string          `json:"subject,omitempty"`
+	System  json.RawMessage `json:"system,omitempty"`
+	// ReplayOf is the id of the event that this one is a copy of, made by a replay
+	// with new ids.
+	ReplayOf string `json:"replay_of,omitempty"`
 }
 
 // RuleError is a rule that failed on an event.
@@ -118,8 +126,9 @@ type Delivery struct {
 	// OwnRule names the rule whose own template, format or subject renders this
 	// delivery; "" for the delivery that all other rules share.
 	OwnRule string    `json:"own_rule,omitempty"`
-	Ordered bool      `json:"ordered"` // waits for earlier events of its session
+	Ordered bool      `json:"ordered"` // waits for earlier events of its session or subject
 	Created time.Time `json:"created"`
+	Subject string    `json:"subject,omitempty"` // of one of the program's own events
 
 	Status   Status    `json:"status"`
 	Due      time.Time `json:"due,omitzero"` // zero while parked behind an earlier event
@@ -130,18 +139,33 @@ type Delivery struct {
 	HeldAt   *time.Duration `json:"held_at,omitempty"`
 	Overtook []string       `json:"overtook,omitempty"` // event ids, fixed at the first attempt that may have arrived
 	Finished time.Time      `json:"finished,omitzero"`
-	Reason   string         `json:"reason,omitempty"` // why it was buried
+	Reason   string         `json:"reason,omitempty"` // why it was buried, or who purged it
+
+	// Actor asked for the next attempt; "" when the schedule does.
+	Actor string `json:"actor,omitempty"`
+	// Job is the replay or redrive that made it pending last.
+	Job string `json:"job,omitempty"`
+}
+
+// Group is what the order of deliveries is kept within, at one destination.
+func (d *Delivery) Group() (account, of string) {
+	if d.Session == "" {
+		return d.Account, d.Subject
+	}
+	return d.Account, d.Session
 }
 
 // Status of a delivery.
 type Status string
 
 // A delivery is pending until it is accepted or dead, and neither pending nor
-// dead ones are ever pruned.
+// dead ones are ever pruned. An operator may make a finished one pending again,
+// or purge a dead one, which is then kept as long as an accepted one.
 const (
 	StatusPending  Status = "pending"
 	StatusAccepted Status = "accepted"
 	StatusDead     Status = "dead"
+	StatusPurged   Status = "purged"
 )
 
 // Outcome of an attempt.
@@ -166,8 +190,12 @@ type Attempt struct {
 	StatusCode int           `json:"status_code,omitempty"`
 	Class      string        `json:"class,omitempty"`  // dns, connect, tls, timeout, refused_address, status, body, render, nats
 	Error      string        `json:"error,omitempty"`  // redacted
-	Answer     []byte        `json:"answer,omitempty"` // at most 4 KiB
+	Answer     []byte        `json:"answer,omitempty"` // at most 4 KiB, secrets and personal data masked
 	Note       string        `json:"note,omitempty"`   // such as "duplicate" from a stream
+	// Headers are those of the answer that help to find out what went wrong.
+	Headers map[string]string `json:"headers,omitempty"`
+	Actor   string            `json:"actor,omitempty"` // who asked for it; "": the schedule
+	Probe   bool              `json:"probe,omitempty"` // of an open breaker
 }
 
 // Job is a due delivery with all that an attempt needs.
@@ -191,6 +219,8 @@ type Verdict struct {
 	Retry    time.Time
 	At       time.Time     // now
 	UpClock  time.Duration // of the destination, to be kept
+	Standing Standing      // of the destination, to be kept
+	Notices  []Notice      // what the program's owner hears of this
 	// Release, when not zero, is when the next parked event of the same session
 	// may be looked at although this one is still pending.
 	Release time.Time

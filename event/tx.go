@@ -8,11 +8,16 @@ type Tx struct {
 	Snapshots  []Snapshot
 	Events     []Event    // in order; each is stored even if nobody hears of it
 	Deliveries []Delivery // each of an event of this Tx
+
+	Notices []Notice     // the program's own events
+	Raised  []Condition  // what its owner is told of by them
+	Cleared []Condition  // what is over
+	Audit   []AuditEntry // who asked for it
 }
 
 // Empty says whether there is nothing to commit.
 func (t *Tx) Empty() bool {
-	return len(t.Snapshots) == 0 && len(t.Events) == 0 && len(t.Deliveries) == 0
+	return len(t.Snapshots)+len(t.Events)+len(t.Deliveries)+len(t.Notices)+len(t.Raised)+len(t.Cleared)+len(t.Audit) == 0
 }
 
 // DestinationState is what is remembered of a destination, whether the
@@ -22,5 +27,68 @@ type DestinationState struct {
 	UpClock       time.Duration `json:"up_clock"` // time during which it could be reached
 	Pending       int           `json:"pending"`
 	Dead          int           `json:"dead"`
+	Standing      Standing      `json:"standing,omitzero"`
 	OldestPending time.Time     `json:"-"` // filled in on reading
+}
+
+// Standing is how a destination stands: what its lane takes up again after a
+// restart.
+type Standing struct {
+	// Version grows with every change, so that a later standing is never
+	// overwritten by an earlier one.
+	Version uint64 `json:"version"`
+
+	Failures     int       `json:"failures,omitempty"`      // attempts in a row that failed
+	FailedFirst  string    `json:"failed_first,omitempty"`  // the session or subject of the first of them
+	FailedOthers bool      `json:"failed_others,omitempty"` // they are of more than one
+	Why          string    `json:"why,omitempty"`           // the last of them failed; redacted
+	LastSuccess  time.Time `json:"last_success,omitzero"`
+
+	Broken     time.Time `json:"broken,omitzero"`  // since when the breaker is open; zero: it is closed
+	Probes     int       `json:"probes,omitempty"` // that failed since then
+	NextProbe  time.Time `json:"next_probe,omitzero"`
+	Recovering bool      `json:"recovering,omitempty"` // the breaker has closed, and what waits is not all due yet
+
+	Throttled time.Time `json:"throttled,omitzero"` // until then it wants nothing
+
+	Paused    time.Time `json:"paused,omitzero"` // since when; zero: it is not
+	PausedBy  string    `json:"paused_by,omitempty"`
+	PausedWhy string    `json:"paused_why,omitempty"`
+
+	// Announced is since when its owner has been told that it fails; zero: the
+	// owner believes it well.
+	Announced time.Time `json:"announced,omitzero"`
+}
+
+// Notice is one of the program's own events with who hears of it.
+type Notice struct {
+	Event      Event
+	Deliveries []Delivery
+}
+
+// StandingChange is a change of a destination's standing that no attempt brought.
+type StandingChange struct {
+	Destination string
+	UpClock     time.Duration
+	Standing    Standing
+	Notices     []Notice
+	Audit       *AuditEntry // who did it; nil: nobody
+}
+
+// AuditEntry is one act of a person.
+type AuditEntry struct {
+	Time    time.Time `json:"time"`
+	Actor   string    `json:"actor"`
+	Action  string    `json:"action"`            // such as destination.pause
+	Subject string    `json:"subject,omitempty"` // what it was done to
+	Detail  string    `json:"detail,omitempty"`
+}
+
+// Condition is a state of the program that its owner has been told of, and is
+// told of again when it ends.
+type Condition struct {
+	Kind    string    `json:"kind"`    // account, rule or store
+	Subject string    `json:"subject"` // which one
+	Since   time.Time `json:"since"`
+	Why     string    `json:"why"`
 }

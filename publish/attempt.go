@@ -139,7 +139,7 @@ func (l *lane) resolve(ctx context.Context, v event.Verdict) bool {
 // from one that can: an operator may have finished it meanwhile.
 func (l *lane) pending(ctx context.Context, id string) bool {
 	others := func(other string) bool { return other != id }
-	jobs, _, err := l.outbox.Due(ctx, l.dest.Name, time.Now().Add(farFuture), 1, others)
+	jobs, _, err := l.outbox.Due(ctx, l.dest.Name, time.Now().Add(farFuture), 1, 1, others)
 	return err != nil || len(jobs) > 0
 }
 

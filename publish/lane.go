@@ -106,7 +106,7 @@ func (l *lane) drain(ctx, send context.Context) (accepted, failed int) {
 		}
 	}
 	l.tasks.Wait()
-	left, _, err := l.outbox.Due(send, l.dest.Name, time.Now(), drainCount, l.skip)
+	left, _, err := l.outbox.Due(send, l.dest.Name, time.Now(), drainCount, drainCount, l.skip)
 	if err != nil {
 		l.log.Error("counting what is left", "error", err)
 	}
@@ -188,10 +188,11 @@ func (l *lane) pass(ctx, send context.Context) pass {
 func (l *lane) take(ctx context.Context, now time.Time, limit int) (send []event.Job, looked int, next time.Time, err error) {
 	l.order.Lock()
 	defer l.order.Unlock()
-	jobs, next, err := l.outbox.Due(ctx, l.dest.Name, now, limit, l.skip)
+	jobs, next, err := l.outbox.Due(ctx, l.dest.Name, now, limit, limit, l.skip)
 	if err != nil {
 		return nil, 0, time.Time{}, err
 	}
+	jobs = jobs[:min(limit, len(jobs))]
 	for _, job := range jobs {
 		job, wait := l.decide(job, now)
 		if wait != nil {

@@ -76,7 +76,7 @@ func (o *memoryOutbox) pending() (n int) {
 	return n
 }
 
-func (o *memoryOutbox) Due(_ context.Context, destination string, now time.Time, limit int, skip func(string) bool) ([]event.Job, time.Time, error) {
+func (o *memoryOutbox) Due(_ context.Context, destination string, now time.Time, first, again int, skip func(string) bool) ([]event.Job, time.Time, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.looks++
@@ -105,7 +105,15 @@ func (o *memoryOutbox) Due(_ context.Context, destination string, now time.Time,
 		}
 	}()
 	var jobs []event.Job
-	for _, r := range due[:min(limit, len(due))] {
+	slices.SortStableFunc(due, func(a, b *row) int { return cmp.Compare(min(a.Slots, 1), min(b.Slots, 1)) })
+	for _, r := range due {
+		limit := &first
+		if r.Slots > 0 {
+			limit = &again
+		}
+		if *limit--; *limit < 0 {
+			continue
+		}
 		job := event.Job{Delivery: r.Delivery, Event: r.event}
 		for n := range r.attempts {
 			job.Delivery.Attempts = max(job.Delivery.Attempts, n)

@@ -17,11 +17,12 @@ import (
 // Outbox is the store's side of the relay. An implementation is safe for use
 // from several goroutines.
 type Outbox interface {
-	// Due returns at most limit deliveries of a destination that are due by now,
-	// those due first at the front, without those that skip names, and the time
-	// at which the next one becomes due (zero: none is known). It fills in
+	// Due returns the deliveries of a destination that are due by now, those due
+	// first at the front, without those that skip names: at most first of those
+	// that were never refused, and behind them at most again of the others. next is
+	// when the next one becomes due (zero: none is known). It fills in
 	// Delivery.Attempts with the highest number of any attempt on record.
-	Due(ctx context.Context, destination string, now time.Time, limit int, skip func(deliveryID string) bool) (jobs []event.Job, next time.Time, err error)
+	Due(ctx context.Context, destination string, now time.Time, first, again int, skip func(deliveryID string) bool) (jobs []event.Job, next time.Time, err error)
 	// Begin keeps an attempt without a result; nil means that it is durable.
 	Begin(ctx context.Context, a event.Attempt) error
 	// Resolve keeps a result and what follows from it, whole or not at all. A

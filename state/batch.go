@@ -103,6 +103,7 @@ type record struct {
 	event.Delivery
 	sequence uint64
 	event    uint64 // sequence of its event
+	index    []byte // the bucket that has it under its due time
 }
 
 var errShortRow = errors.New("row is too short")
@@ -124,6 +125,7 @@ func decodeRecord(sequence uint64, row []byte) (record, error) {
 	if err := json.Unmarshal(row[sequenceSize:], &r.Delivery); err != nil {
 		return record{}, err
 	}
+	r.index = waiting(&r.Delivery)
 	return r, nil
 }
 
@@ -169,19 +171,20 @@ func (b *batch) save(r *record) error {
 	return rows.Put(sequenceKey(r.sequence), row)
 }
 
-// setDue moves a delivery in the due index; the zero time parks it. The record
-// is to be saved afterwards.
+// setDue moves a delivery in the index of what is due, and from one to the other
+// if its slots were changed; the zero time parks it. The record is to be saved
+// afterwards.
 func (b *batch) setDue(r *record, due time.Time) error {
 	if !r.Due.IsZero() {
-		if err := b.remove(bucketDue, dueKey(r.Destination, r.Due, r.sequence)); err != nil {
+		if err := b.remove(r.index, dueKey(r.Destination, r.Due, r.sequence)); err != nil {
 			return err
 		}
 	}
-	r.Due = due
+	r.Due, r.index = due, waiting(&r.Delivery)
 	if due.IsZero() {
 		return nil
 	}
-	return b.put(bucketDue, dueKey(r.Destination, due, r.sequence), []byte(r.ID))
+	return b.put(r.index, dueKey(r.Destination, due, r.sequence), []byte(r.ID))
 }
 
 // head returns the first pending delivery of the session and destination of

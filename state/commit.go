@@ -154,7 +154,13 @@ func (c *commit) apply(b *batch) error {
 			return err
 		}
 	}
-	return nil
+	if err := announce(b, c.tx.Notices); err != nil {
+		return err
+	}
+	if err := changeConditions(b, c.tx.Raised, c.tx.Cleared); err != nil {
+		return err
+	}
+	return writeAudit(b, c.tx.Audit...)
 }
 
 // putSnapshot writes a snapshot and its index row.

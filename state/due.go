@@ -12,36 +12,29 @@ import (
 )
 
 // Due returns the deliveries of a destination that are due at now, the longest
-// due first, at most limit, without those that skip (which may be nil) names;
-// and when the next one becomes due, zero if none waits for a time. Parked
-// deliveries are not due. What is not due yet costs nothing.
+// due first, without those that skip (which may be nil) names: at most first of
+// those that were never refused, and behind them at most again of the others.
+// next is when the next one of either kind becomes due, zero if none waits for a
+// time. Parked deliveries are not due. What is not due yet costs nothing.
 //
 // A job's delivery has in Attempts the highest number of an attempt begun, with
 // or without a result.
-func (s *Store) Due(ctx context.Context, destination string, now time.Time, limit int, skip func(deliveryID string) bool) (jobs []event.Job, next time.Time, err error) {
+func (s *Store) Due(ctx context.Context, destination string, now time.Time, first, again int, skip func(deliveryID string) bool) (jobs []event.Job, next time.Time, err error) {
 	err = s.view(ctx, "reading what is due for "+destination, func(tx *bolt.Tx) error {
-		prefix := appendText(nil, destination)
-		err := eachKey(tx.Bucket(bucketDue), prefix, func(key, id []byte) (bool, error) {
-			due, ok := readTime(key[len(prefix):])
-			if !ok {
-				return false, inconsistent(s.path, "an entry of what is due for %s is unreadable", destination)
+		jobs, next = nil, time.Time{}
+		for _, part := range []struct {
+			bucket []byte
+			limit  int
+		}{{bucketDue, first}, {bucketRetries, again}} {
+			found, err := dueIn(tx, part.bucket, destination, now, part.limit, skip)
+			if err != nil {
+				return err
 			}
-			if due.After(now) || len(jobs) >= limit {
-				return false, nil
+			jobs = append(jobs, found...)
+			if t := firstDueAfter(tx, part.bucket, destination, now); !t.IsZero() && (next.IsZero() || t.Before(next)) {
+				next = t
 			}
-			if skip != nil && skip(string(id)) {
-				return true, nil
-			}
-			job, err := readJob(tx, lastSequence(key))
-			if err == nil {
-				jobs = append(jobs, job)
-			}
-			return true, err
-		})
-		if err != nil {
-			return err
 		}
-		next = firstDueAfter(tx, prefix, now)
 		return nil
 	})
 	if err != nil {
@@ -50,10 +43,34 @@ func (s *Store) Due(ctx context.Context, destination string, now time.Time, limi
 	return jobs, next, nil
 }
 
+// dueIn returns what is due in one of the two indexes.
+func dueIn(tx *bolt.Tx, bucket []byte, destination string, now time.Time, limit int, skip func(string) bool) (jobs []event.Job, err error) {
+	prefix := appendText(nil, destination)
+	err = eachKey(tx.Bucket(bucket), prefix, func(key, id []byte) (bool, error) {
+		due, ok := readTime(key[len(prefix):])
+		if !ok {
+			return false, inconsistent(tx.DB().Path(), "an entry of what is due for %s is unreadable", destination)
+		}
+		if due.After(now) || len(jobs) >= limit {
+			return false, nil
+		}
+		if skip != nil && skip(string(id)) {
+			return true, nil
+		}
+		job, err := readJob(tx, lastSequence(key))
+		if err == nil {
+			jobs = append(jobs, job)
+		}
+		return true, err
+	})
+	return jobs, err
+}
+
 // firstDueAfter returns the due time of the first entry that is due after now.
-func firstDueAfter(tx *bolt.Tx, prefix []byte, now time.Time) time.Time {
+func firstDueAfter(tx *bolt.Tx, bucket []byte, destination string, now time.Time) time.Time {
+	prefix := appendText(nil, destination)
 	from := appendTime(bytes.Clone(prefix), now.Add(time.Nanosecond))
-	key, _ := tx.Bucket(bucketDue).Cursor().Seek(from)
+	key, _ := tx.Bucket(bucket).Cursor().Seek(from)
 	if !bytes.HasPrefix(key, prefix) {
 		return time.Time{}
 	}

@@ -16,6 +16,9 @@ var (
 	ErrHeld = errors.New("state file is held by another process")
 	// ErrNewer: the file was written by a newer notifier.
 	ErrNewer = errors.New("state file was written by a newer notifier")
+	// ErrOlder: the file was written by an older notifier, and OpenReadOnly
+	// migrates none.
+	ErrOlder = errors.New("state file was written by an older notifier")
 	// ErrForeign: the file is a sound bbolt file that is not notifier's.
 	ErrForeign = errors.New("file is not a state file")
 	// ErrDirectory: the directory of the file cannot be created or entered.

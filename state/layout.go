@@ -11,8 +11,9 @@ import (
 	"checkout-notifier/event"
 )
 
-// schema is the version of the layout below. A file of a higher one is refused.
-const schema = 1
+// schema is the version of the layout below. A file of a higher one is refused,
+// one of a lower one is copied and migrated.
+const schema = 2
 
 // The buckets. Texts in keys carry their length in front, so that no key is the
 // beginning of another's text; numbers and times are big endian, so that keys
@@ -34,12 +35,16 @@ var (
 	bucketAttempts    = []byte("attempts")         // sequence of the delivery, n → JSON event.Attempt
 
 	bucketPending  = []byte("pending")  // destination, sequence → created
-	bucketDue      = []byte("due")      // destination, due, sequence → id
-	bucketOrder    = []byte("order")    // destination, account, session, sequence: pending and ordered
-	bucketAccepted = []byte("accepted") // finished, sequence
+	bucketDue      = []byte("due")      // destination, due, sequence → id: never refused so far
+	bucketRetries  = []byte("retries")  // the same of those that were
+	bucketOrder    = []byte("order")    // destination, account, session or subject, sequence: pending and ordered
+	bucketAccepted = []byte("accepted") // finished, sequence: accepted or purged
 	bucketDead     = []byte("dead")     // destination, sequence → reason
 
 	bucketDestinations = []byte("destinations") // destination → JSON event.DestinationState
+
+	bucketAudit      = []byte("audit")      // sequence → JSON event.AuditEntry
+	bucketConditions = []byte("conditions") // kind, subject → JSON event.Condition
 
 	bucketJobs = []byte("jobs") // id → JSON of package jobs; made with the first job, so that files without it stay of this schema
 )
@@ -47,8 +52,8 @@ var (
 func buckets() [][]byte {
 	return [][]byte{
 		bucketMeta, bucketAccounts, bucketSessions, bucketIndex, bucketCounts, bucketEvents, bucketEventIDs,
-		bucketDeliveries, bucketDeliveryIDs, bucketFanOut, bucketAttempts, bucketPending, bucketDue, bucketOrder,
-		bucketAccepted, bucketDead, bucketDestinations,
+		bucketDeliveries, bucketDeliveryIDs, bucketFanOut, bucketAttempts, bucketPending, bucketDue, bucketRetries,
+		bucketOrder, bucketAccepted, bucketDead, bucketDestinations, bucketAudit, bucketConditions,
 	}
 }
 
@@ -152,13 +157,25 @@ func dueKey(destination string, due time.Time, sequence uint64) []byte {
 	return appendSequence(appendTime(appendText(nil, destination), due), sequence)
 }
 
+// waiting is the index of deliveries that are due at a time: first attempts have
+// one of their own, so that no number of retries stands before them.
+func waiting(d *event.Delivery) []byte {
+	if d.Slots > 0 {
+		return bucketRetries
+	}
+	return bucketDue
+}
+
 func orderPrefix(d *event.Delivery) []byte {
-	return appendText(appendText(appendText(nil, d.Destination), d.Account), d.Session)
+	account, of := d.Group()
+	return appendText(appendText(appendText(nil, d.Destination), account), of)
 }
 
 func orderKey(d *event.Delivery, sequence uint64) []byte {
 	return appendSequence(orderPrefix(d), sequence)
 }
+
+func conditionKey(kind, subject string) []byte { return appendText(appendText(nil, kind), subject) }
 
 func acceptedKey(finished time.Time, sequence uint64) []byte {
 	return appendSequence(appendTime(nil, finished), sequence)

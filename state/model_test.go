@@ -83,7 +83,7 @@ func (w *world) commit(t *rapid.T) {
 
 func (w *world) due(t *rapid.T) {
 	destination := rapid.SampledFrom([]string{"shop", "bus", "new"}).Draw(t, "destination")
-	limit := rapid.IntRange(1, 5).Draw(t, "limit")
+	first, again := rapid.IntRange(0, 4).Draw(t, "first"), rapid.IntRange(0, 4).Draw(t, "again")
 	skipped := func(id string) bool { return id[len(id)-1] < 'd' }
 	var want []event.Job
 	var next time.Time
@@ -107,8 +107,16 @@ func (w *world) due(t *rapid.T) {
 		}
 	}
 	slices.SortStableFunc(want, func(a, b event.Job) int { return a.Delivery.Due.Compare(b.Delivery.Due) })
-	want = want[:min(limit, len(want))]
-	got, gotNext, err := w.s.Due(context.Background(), destination, w.now, limit, skipped)
+	var fresh, retries []event.Job
+	for _, job := range want {
+		if job.Delivery.Slots == 0 {
+			fresh = append(fresh, job)
+		} else {
+			retries = append(retries, job)
+		}
+	}
+	want = append(fresh[:min(first, len(fresh))], retries[:min(again, len(retries))]...)
+	got, gotNext, err := w.s.Due(context.Background(), destination, w.now, first, again, skipped)
 	if err != nil || !gotNext.Equal(next) || len(got) != len(want) {
 		t.Fatalf("Due: %d jobs, next %v, %v; want %d and %v", len(got), gotNext, err, len(want), next)
 	}

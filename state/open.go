@@ -236,24 +236,33 @@ func openBolt(path string, file *os.File, toRead bool) (db *bolt.DB, err error) 
 // checkSchema makes sure that the file is ours and that we can read it.
 func (s *Store) checkSchema(ctx context.Context) error {
 	missing := false
+	var found uint64
 	err := s.view(ctx, "opening state file", func(tx *bolt.Tx) error {
 		meta := tx.Bucket(bucketMeta)
 		if meta == nil || len(meta.Get(keySchema)) != 8 {
 			return &fault{kind: ErrForeign, message: fmt.Sprintf(
 				"%s is a bbolt file of another program: choose another state.path", s.path)}
 		}
-		switch found := binary.BigEndian.Uint64(meta.Get(keySchema)); {
+		switch found = binary.BigEndian.Uint64(meta.Get(keySchema)); {
 		case found > schema:
 			return &fault{kind: ErrNewer, message: fmt.Sprintf(
 				"state file %s was written by a newer notifier (schema %d, this one reads %d): upgrade", s.path, found, schema)}
-		case found < schema:
+		case found == 0:
 			return inconsistent(s.path, "schema %d never existed", found)
+		case found < schema && s.db.IsReadOnly():
+			return &fault{kind: ErrOlder, message: fmt.Sprintf(
+				"state file %s was written by an older notifier (schema %d, this one reads %d): run this one, which migrates it", s.path, found, schema)}
+		case found < schema:
+			return nil
 		}
 		for _, name := range buckets() {
 			missing = missing || tx.Bucket(name) == nil
 		}
 		return nil
 	})
+	if err == nil && found < schema {
+		return s.migrate(found)
+	}
 	if err == nil && missing {
 		err = inconsistent(s.path, "a part of it is missing")
 	}

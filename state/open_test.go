@@ -165,7 +165,7 @@ func TestFilesThatAreNotOurs(t *testing.T) {
 	edit(t, cfg.Path, func(tx *bolt.Tx) error {
 		return tx.Bucket([]byte("meta")).Put([]byte("schema"), binary.BigEndian.AppendUint64(nil, 7))
 	})
-	wants(t, open(ctx, cfg), state.ErrNewer, "schema 7, this one reads 1", "upgrade")
+	wants(t, open(ctx, cfg), state.ErrNewer, "schema 7, this one reads 2", "upgrade")
 
 	foreign := filepath.Join(t.TempDir(), "other.db")
 	edit(t, foreign, func(tx *bolt.Tx) error {
@@ -263,7 +263,7 @@ func TestRandomDamage(t *testing.T) {
 			err = s.Verify(t.Context())
 			// Neither may the daily work end the process.
 			s.Commit(t.Context(), page("x", 3, start, "shop"))
-			s.Due(t.Context(), "shop", start, 1000, nil)
+			s.Due(t.Context(), "shop", start, 1000, 1000, nil)
 			s.Prune(t.Context(), state.PrunePolicy{Before: start.Add(time.Hour), CreatedBefore: start, LookedBefore: start})
 			s.Close()
 		}

@@ -146,7 +146,7 @@ func (p *deliveryPruner) remove(b *batch, keys [][]byte, pruned *Pruned) error {
 		if err != nil {
 			return err
 		}
-		if r.Status != event.StatusAccepted {
+		if r.Status != event.StatusAccepted && r.Status != event.StatusPurged {
 			return inconsistent(b.tx.DB().Path(), "delivery %s is %s among the accepted", r.ID, r.Status)
 		}
 		if err := removeDelivery(b, &r, key, pruned); err != nil {

@@ -75,6 +75,9 @@ func (s *Store) Resolve(ctx context.Context, v event.Verdict) error {
 		r.Attempts, r.Slots = max(r.Attempts, v.Delivery.Attempts), v.Delivery.Slots
 		r.HeldAt, r.Overtook = v.Delivery.HeldAt, v.Delivery.Overtook
 		if v.Attempt != nil {
+			r.Actor = "" // the attempt that was asked for is made
+		}
+		if v.Attempt != nil {
 			r.Attempts = max(r.Attempts, v.Attempt.N)
 			if err := putAttempt(b, &r, v.Attempt); err != nil {
 				return err
@@ -85,6 +88,10 @@ func (s *Store) Resolve(ctx context.Context, v event.Verdict) error {
 			return err
 		}
 		state.UpClock = max(state.UpClock, v.UpClock)
+		stand(state, v.Standing)
+		if err := announce(b, v.Notices); err != nil {
+			return err
+		}
 		if v.Accepted || v.Dead != "" {
 			return finish(b, &r, state, &v)
 		}

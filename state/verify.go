@@ -86,7 +86,7 @@ func (v *verifier) expect(bucket, key, value []byte, format string, arguments ..
 }
 
 func (v *verifier) run() error {
-	for _, check := range []func() error{v.accounts, v.sessions, v.events, v.deliveries, v.attempts, v.order, v.states, v.totals, v.jobs} {
+	for _, check := range []func() error{v.accounts, v.sessions, v.events, v.deliveries, v.attempts, v.order, v.states, v.totals, v.jobs, v.audit, v.conditions} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -120,6 +120,25 @@ func (v *verifier) jobs() error {
 	return v.each(bucketJobs, func(id, row []byte) {
 		if !json.Valid(row) {
 			v.report("job %s is unreadable", id)
+		}
+	})
+}
+
+func (v *verifier) audit() error {
+	return v.each(bucketAudit, func(key, row []byte) {
+		var a event.AuditEntry
+		if err := json.Unmarshal(row, &a); err != nil {
+			v.report("audit entry %d is unreadable: %v", lastSequence(key), err)
+		}
+		v.sequence(bucketAudit, key)
+	})
+}
+
+func (v *verifier) conditions() error {
+	return v.each(bucketConditions, func(key, row []byte) {
+		var c event.Condition
+		if err := json.Unmarshal(row, &c); err != nil || !bytes.Equal(key, conditionKey(c.Kind, c.Subject)) {
+			v.report("condition at key %x is unreadable: %v", key, err)
 		}
 	})
 }
@@ -215,14 +234,14 @@ func (v *verifier) status(r *record) {
 		state.Pending++
 		v.expect(bucketPending, destinationKey(r.Destination, r.sequence), appendTime(nil, r.Created), "delivery %s", r.ID)
 		if !r.Due.IsZero() {
-			v.expect(bucketDue, dueKey(r.Destination, r.Due, r.sequence), []byte(r.ID), "delivery %s", r.ID)
+			v.expect(waiting(&r.Delivery), dueKey(r.Destination, r.Due, r.sequence), []byte(r.ID), "delivery %s", r.ID)
 		}
 		if r.Ordered {
 			v.expect(bucketOrder, orderKey(&r.Delivery, r.sequence), nil, "delivery %s", r.ID)
 		} else if r.Due.IsZero() {
 			v.report("delivery %s is parked and not ordered", r.ID)
 		}
-	case event.StatusAccepted:
+	case event.StatusAccepted, event.StatusPurged:
 		v.expect(bucketAccepted, acceptedKey(r.Finished, r.sequence), nil, "delivery %s", r.ID)
 	case event.StatusDead:
 		state.Dead++
@@ -299,7 +318,7 @@ func (v *verifier) states() error {
 func (v *verifier) totals() error {
 	indexes := [][]byte{
 		bucketIndex, bucketEventIDs, bucketDeliveryIDs, bucketFanOut,
-		bucketPending, bucketDue, bucketOrder, bucketAccepted, bucketDead,
+		bucketPending, bucketDue, bucketRetries, bucketOrder, bucketAccepted, bucketDead,
 	}
 	for _, bucket := range indexes {
 		n := 0

@@ -1,0 +1,81 @@
+package state
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// migrate brings a file of an earlier schema up to date, in one transaction. The
+// file as it was stays beside it, for the version that wrote it.
+func (s *Store) migrate(from uint64) error {
+	kept := fmt.Sprintf("%s.schema%d", s.path, from)
+	if err := s.copyTo(kept); err != nil {
+		return fmt.Errorf("copying state file %s before it is migrated: %w", s.path, s.classify(err))
+	}
+	err := s.db.Update(func(tx *bolt.Tx) error {
+		return guard(func() error {
+			for _, name := range buckets() {
+				if _, err := tx.CreateBucketIfNotExists(name); err != nil {
+					return err
+				}
+			}
+			if err := separateRetries(tx); err != nil {
+				return err
+			}
+			return tx.Bucket(bucketMeta).Put(keySchema, binary.BigEndian.AppendUint64(nil, schema))
+		})
+	})
+	if err != nil {
+		return fmt.Errorf("migrating state file %s: %w", s.path, s.classify(err))
+	}
+	s.log.Info("state file migrated", "path", s.path, "schema", schema, "before", kept)
+	return nil
+}
+
+// copyTo writes a copy of the file, whole or not at all. Nobody may write to it
+// meanwhile.
+func (s *Store) copyTo(path string) error {
+	temporary := path + ".new"
+	file, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	// bbolt's own way to copy opens the file by our hook, which gives it the one
+	// that it has, and closes that.
+	_, err = io.Copy(file, io.NewSectionReader(s.file, 0, math.MaxInt64))
+	err = errors.Join(err, file.Sync(), file.Close())
+	if err == nil {
+		err = os.Rename(temporary, path)
+	}
+	if err != nil {
+		return errors.Join(err, os.RemoveAll(temporary))
+	}
+	return syncDirectory(filepath.Dir(path))
+}
+
+// separateRetries moves what was refused before out of the index of what is due:
+// schema 1 had one index for all.
+func separateRetries(tx *bolt.Tx) error {
+	due, retries := tx.Bucket(bucketDue), tx.Bucket(bucketRetries)
+	var moved [][]byte
+	err := due.ForEach(func(key, id []byte) error {
+		r, err := readRecord(tx, lastSequence(key))
+		if err != nil || r.Slots == 0 {
+			return err
+		}
+		moved = append(moved, bytes.Clone(key))
+		return retries.Put(key, id)
+	})
+	for _, key := range moved {
+		err = errors.Join(err, due.Delete(key))
+	}
+	return err
+}

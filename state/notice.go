@@ -1,0 +1,141 @@
+package state
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+
+	bolt "go.etcd.io/bbolt"
+
+	"checkout-notifier/event"
+)
+
+// announce stores the program's own events with their deliveries. One that is
+// there already is left out.
+func announce(b *batch, notices []event.Notice) error {
+	for i := range notices {
+		n := &notices[i]
+		if err := checkTexts("event", n.Event.ID); err != nil {
+			return err
+		}
+		if b.get(bucketEventIDs, []byte(n.Event.ID)) != nil {
+			continue
+		}
+		row, err := marshal(&n.Event)
+		if err != nil {
+			return invalid("event %s: %v", n.Event.ID, err)
+		}
+		err = b.add(bucketEvents, appendOnly, func(sequence uint64) ([]byte, error) {
+			return row, b.put(bucketEventIDs, []byte(n.Event.ID), sequenceKey(sequence))
+		})
+		if err != nil {
+			return err
+		}
+		for _, d := range n.Deliveries {
+			if err := checkDelivery(&d); err != nil {
+				return err
+			}
+			if b.get(bucketDeliveryIDs, []byte(d.ID)) != nil {
+				continue
+			}
+			if err := addDelivery(b, d); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func changeConditions(b *batch, raised, cleared []event.Condition) error {
+	for _, c := range cleared {
+		if err := b.remove(bucketConditions, conditionKey(c.Kind, c.Subject)); err != nil {
+			return err
+		}
+	}
+	for _, c := range raised {
+		if err := checkTexts("condition", c.Kind, c.Subject); err != nil {
+			return err
+		}
+		row, err := marshal(&c)
+		if err != nil {
+			return invalid("condition of %s %s: %v", c.Kind, c.Subject, err)
+		}
+		if err := b.put(bucketConditions, conditionKey(c.Kind, c.Subject), row); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Conditions returns what the program's owner has been told of and is not over.
+func (s *Store) Conditions(ctx context.Context) (conditions []event.Condition, err error) {
+	err = s.view(ctx, "reading the conditions", func(tx *bolt.Tx) error {
+		conditions = nil
+		return tx.Bucket(bucketConditions).ForEach(func(key, row []byte) error {
+			var c event.Condition
+			if err := json.Unmarshal(row, &c); err != nil {
+				return inconsistent(s.path, "condition at key %x: %v", key, err)
+			}
+			conditions = append(conditions, c)
+			return nil
+		})
+	})
+	return conditions, err
+}
+
+// writeAudit appends what people did.
+func writeAudit(b *batch, entries ...event.AuditEntry) error {
+	for i := range entries {
+		row, err := marshal(&entries[i])
+		if err != nil {
+			return invalid("audit entry %s: %v", entries[i].Action, err)
+		}
+		err = b.add(bucketAudit, appendOnly, func(uint64) ([]byte, error) { return row, nil })
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// AuditRow is an audit entry with its place in the order of writing.
+type AuditRow struct {
+	Sequence uint64
+	Entry    event.AuditEntry
+}
+
+// Audit returns at most limit entries, newest first, of those that were written
+// before the sequence before; 0 begins with the newest.
+func (s *Store) Audit(ctx context.Context, before uint64, limit int) (rows []AuditRow, err error) {
+	err = s.view(ctx, "reading the audit log", func(tx *bolt.Tx) error {
+		rows = nil
+		c := tx.Bucket(bucketAudit).Cursor()
+		key, row := seekBefore(c, before)
+		for ; key != nil && len(rows) < limit; key, row = c.Prev() {
+			item := AuditRow{Sequence: lastSequence(key)}
+			if err := json.Unmarshal(row, &item.Entry); err != nil {
+				return inconsistent(s.path, "audit entry %d: %v", item.Sequence, err)
+			}
+			rows = append(rows, item)
+		}
+		return nil
+	})
+	return rows, err
+}
+
+// seekBefore moves to the last row whose sequence is less than before, or to the
+// last of all if before is 0.
+func seekBefore(c *bolt.Cursor, before uint64) (key, row []byte) {
+	if before == 0 {
+		return c.Last()
+	}
+	border := sequenceKey(before)
+	key, row = c.Seek(border)
+	if key == nil {
+		key, row = c.Last()
+	}
+	for key != nil && bytes.Compare(key, border) >= 0 {
+		key, row = c.Prev()
+	}
+	return key, row
+}

@@ -1,0 +1,104 @@
+package state
+
+import (
+	"bytes"
+	"context"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+
+	"checkout-notifier/event"
+)
+
+// stand takes a standing over unless a later one is there.
+func stand(state *event.DestinationState, s event.Standing) {
+	if s.Version > state.Standing.Version {
+		state.Standing = s
+	}
+}
+
+// SaveStanding stores a change of a destination's standing, with what its owner
+// hears of it and who did it. A standing that is not newer than the stored one is
+// left out; the rest is stored all the same.
+func (s *Store) SaveStanding(ctx context.Context, c event.StandingChange) error {
+	return s.write(ctx, "storing how destination "+c.Destination+" stands", func(b *batch) error {
+		if err := checkTexts("destination", c.Destination); err != nil {
+			return err
+		}
+		state, err := b.destination(c.Destination)
+		if err != nil {
+			return err
+		}
+		state.UpClock = max(state.UpClock, c.UpClock)
+		stand(state, c.Standing)
+		if err := announce(b, c.Notices); err != nil || c.Audit == nil {
+			return err
+		}
+		return writeAudit(b, *c.Audit)
+	})
+}
+
+// Hasten makes deliveries of a destination that wait for a later time due now, at
+// most limit of them, and returns how many: fewer than limit means that none is
+// left. Parked ones stay parked.
+func (s *Store) Hasten(ctx context.Context, destination string, now time.Time, limit int) (hastened int, err error) {
+	err = s.write(ctx, "making due what waits for "+destination, func(b *batch) error {
+		hastened = 0
+		for _, bucket := range [][]byte{bucketRetries, bucketDue} {
+			for _, sequence := range dueAfter(b.tx, bucket, destination, now, limit-hastened) {
+				r, err := readRecord(b.tx, sequence)
+				if err != nil {
+					return err
+				}
+				if err := b.setDue(&r, now); err != nil {
+					return err
+				}
+				if err := b.save(&r); err != nil {
+					return err
+				}
+				hastened++
+			}
+		}
+		return nil
+	})
+	return hastened, err
+}
+
+// dueAfter returns the sequences of deliveries that are due later than now.
+func dueAfter(tx *bolt.Tx, bucket []byte, destination string, now time.Time, limit int) (sequences []uint64) {
+	prefix := appendText(nil, destination)
+	c := tx.Bucket(bucket).Cursor()
+	key, _ := c.Seek(appendTime(bytes.Clone(prefix), now.Add(time.Nanosecond)))
+	for ; len(sequences) < limit && bytes.HasPrefix(key, prefix); key, _ = c.Next() {
+		sequences = append(sequences, lastSequence(key))
+	}
+	return sequences
+}
+
+// oldestExamined bounds how many deliveries Oldest looks at.
+const oldestExamined = 1000
+
+// Oldest returns the delivery of a destination that has waited longest, due or
+// not, among those that skip (which may be nil) does not name and that wait for
+// no earlier one of their session; found is false if there is none.
+func (s *Store) Oldest(ctx context.Context, destination string, skip func(deliveryID string) bool) (job event.Job, found bool, err error) {
+	err = s.view(ctx, "looking for what has waited longest for "+destination, func(tx *bolt.Tx) error {
+		found = false
+		examined := 0
+		return eachKey(tx.Bucket(bucketPending), appendText(nil, destination), func(key, _ []byte) (bool, error) {
+			examined++
+			r, err := readRecord(tx, lastSequence(key))
+			if err != nil {
+				return false, err
+			}
+			if skip == nil || !skip(r.ID) {
+				if job, err = readJob(tx, r.sequence); err != nil {
+					return false, err
+				}
+				found = len(job.Earlier) == 0
+			}
+			return !found && examined < oldestExamined, nil
+		})
+	})
+	return job, found && err == nil, err
+}
