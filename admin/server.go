@@ -33,8 +33,11 @@ type Daemon interface {
 	// AcceptAccount lets a stopped account go on with the sessions that its key
 	// shows now. ErrNotFound: no such account.
 	AcceptAccount(ctx context.Context, name, actor string) error
-	// ResumeDestination lets a destination that stopped at a 410 go on.
+	// PauseDestination stops a destination until it is resumed; what waits is kept.
 	// ErrNotFound: no such destination.
+	PauseDestination(ctx context.Context, name, actor string) error
+	// ResumeDestination lets a destination go on that was paused or stopped by
+	// itself, and probes one whose breaker is open. ErrNotFound.
 	ResumeDestination(ctx context.Context, name, actor string) error
 	Polling
 	Jobs
@@ -118,6 +121,7 @@ func (s *Server) Handler() http.Handler {
 	mux.Handle("GET /metrics", s.guardMetrics(s.metrics))
 	mux.Handle("GET /api/v1/status", s.guard(RoleViewer, s.status))
 	mux.Handle("POST /api/v1/accounts/{name}/accept", s.guard(RoleOperator, s.acceptAccount))
+	mux.Handle("POST /api/v1/destinations/{name}/pause", s.guard(RoleOperator, s.pauseDestination))
 	mux.Handle("POST /api/v1/destinations/{name}/resume", s.guard(RoleOperator, s.resumeDestination))
 	mux.Handle("POST /api/v1/poll", s.guard(RoleOperator, s.poll))
 	mux.Handle("GET /api/v1/jobs", s.guard(RoleViewer, s.jobs))
@@ -179,6 +183,10 @@ func (s *Server) status(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) acceptAccount(w http.ResponseWriter, r *http.Request) {
 	s.act(w, r, "account", s.daemon.AcceptAccount)
+}
+
+func (s *Server) pauseDestination(w http.ResponseWriter, r *http.Request) {
+	s.act(w, r, "destination", s.daemon.PauseDestination)
 }
 
 func (s *Server) resumeDestination(w http.ResponseWriter, r *http.Request) {

@@ -39,6 +39,10 @@ func (d *daemon) AcceptAccount(_ context.Context, name, actor string) error {
 	return nil
 }
 
+func (d *daemon) PauseDestination(ctx context.Context, name, actor string) error {
+	return d.AcceptAccount(ctx, name, actor)
+}
+
 func (d *daemon) ResumeDestination(ctx context.Context, name, actor string) error {
 	return d.AcceptAccount(ctx, name, actor)
 }

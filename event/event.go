@@ -225,3 +225,33 @@ type Verdict struct {
 	// may be looked at although this one is still pending.
 	Release time.Time
 }
+
+// Begin is an attempt that is about to be made. Its delivery brings the Overtook
+// that the attempt is the first to tell, if Overtakes is set.
+type Begin struct {
+	Delivery  Delivery
+	Attempt   Attempt
+	Overtakes bool
+}
+
+// Step is what is written down at once of the deliveries of a destination, whole
+// or not at all, in the order of its members.
+type Step struct {
+	Parked    []Verdict // that must let earlier ones of their session go first
+	Resolved  []Verdict // of attempts that have a result
+	Withdrawn []Begin   // attempts that were begun and will not be made
+	Begun     []Begin   // attempts that may be made once the step is durable
+}
+
+// Empty says whether there is nothing to write down.
+func (s *Step) Empty() bool {
+	return len(s.Parked)+len(s.Resolved)+len(s.Withdrawn)+len(s.Begun) == 0
+}
+
+// Stepped is what a step met.
+type Stepped struct {
+	Woke bool // something that waited for an earlier delivery of its session was given a due time
+	// Gone holds the ids of deliveries that are not pending any more: nothing was
+	// done to them.
+	Gone []string
+}

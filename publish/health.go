@@ -1,19 +1,23 @@
 package publish
 
 import (
-	"log/slog"
+	"context"
 	"time"
+
+	"checkout-notifier/event"
 )
 
 // State of a destination.
 type State string
 
 // The states. StateWaiting is a destination that answers and does not take, or
-// asked for a pause; StateUnreachable one that does not answer at all.
+// asked for a pause; StateUnreachable one that does not answer at all;
+// StateFailing one whose breaker is open.
 const (
 	StateOK          State = "ok"
 	StateWaiting     State = "waiting"
 	StateUnreachable State = "unreachable"
+	StateFailing     State = "failing"
 	StatePaused      State = "paused"
 )
 
@@ -23,107 +27,67 @@ type DestinationStatus struct {
 	State       State
 	Why         string // redacted, "" when ok
 	InFlight    int
-	LastSuccess time.Time // zero: none in this process
+	LastSuccess time.Time // zero: none so far
 	Failures    int       // in a row
 	UpClock     time.Duration
+	Since       time.Time // it is failing or paused; else zero
+	NextProbe   time.Time // of a failing one
+	PausedBy    string    // who paused it; "": it stopped by itself
+	Told        bool      // its owner was told that it fails
 }
 
-// health is what a lane knows of its destination. The lane's mu guards it.
+// health is what a lane knows of its destination and need not survive a restart.
+// The lane's mu guards it.
 type health struct {
-	paused    string    // why nothing is sent until somebody resumes
-	throttled time.Time // until then nothing is sent, as the destination asked
-	down      bool      // it could not take anything: probe
-	lost      bool      // the publisher knew that of itself
-	probe     time.Time // the next one
-	probes    backoff
-	store     time.Time // until then the store is left alone
-	stores    backoff
+	down   bool      // it could not take anything: probe
+	lost   bool      // the publisher knew that of itself
+	since  time.Time // it is down
+	probe  time.Time // the next one
+	probes backoff
+	store  time.Time // until then the store is left alone
+	stores backoff
 
-	lastSuccess time.Time
-	failures    int
-	unreached   bool // the last attempt did not get there
-	why         string
+	unreached bool // the last attempt did not get there
 }
 
-// closed returns how long nothing may be started; zero: go on.
-func (h *health) closed(now time.Time) time.Duration {
-	if h.paused != "" {
+// reached notes an accepted message.
+func (h *health) reached() {
+	h.unreached, h.down, h.lost = false, false, false
+	h.probes.reset()
+}
+
+// tellAfter is how long a destination that can take nothing may be so before its
+// owner hears of it.
+const tellAfter = time.Minute
+
+// closed returns how long nothing may be begun; zero: go on.
+func (l *lane) closed(now time.Time) time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.standing.Paused.IsZero() {
 		return idleLook
 	}
-	until := h.throttled
-	if h.store.After(until) {
-		until = h.store
+	until := l.standing.Throttled
+	if l.standing.NextProbe.After(until) {
+		until = l.standing.NextProbe
 	}
-	if h.down && h.probe.After(until) {
-		until = h.probe
+	if l.health.down && l.health.probe.After(until) {
+		until = l.health.probe
 	}
 	return max(0, until.Sub(now))
 }
 
-func (h *health) success(now time.Time) {
-	h.lastSuccess, h.failures, h.why = now, 0, ""
-	h.unreached, h.down, h.lost = false, false, false
-	h.probes.reset()
-	h.stores.reset()
+// mayBeSent says whether what was begun may still be sent. The caller holds mu.
+func (l *lane) mayBeSent(t *task, now time.Time) bool {
+	s := &l.standing
+	return s.Paused.IsZero() && !s.Throttled.After(now) && (!l.broken() || t.probe) && (!l.health.down || l.sending.all == 0)
 }
 
-func (h *health) failure(r Result) {
-	h.failures++
-	h.why = describe(r)
-	h.unreached = r.Contact == ContactFailed
-	if r.Contact == ContactMade {
-		h.down = false
-		h.probes.reset()
-	}
-}
-
-func (h *health) throttle(until time.Time) {
-	if until.After(h.throttled) {
-		h.throttled = until
-	}
-}
-
-// unavailable notes that the destination cannot take anything, and returns the
-// time until the next probe. Attempts that fail together count as one probe.
-func (h *health) unavailable(why string, now time.Time, log *slog.Logger) time.Duration {
-	if !h.down {
-		h.down = true
-		log.Warn("destination unavailable: waiting", "reason", why)
-	}
-	h.why = why
-	h.unreached, h.lost = true, false
-	if !h.probe.After(now) {
-		h.failures++
-		h.probe = now.Add(h.probes.step(probeFirst, probeLast))
-	}
-	return h.probe.Sub(now)
-}
-
-// lost notes that the publisher knows of itself that it cannot send.
-func (l *lane) lost(why string, now time.Time) time.Duration {
+// storeWait returns how long the store is left alone.
+func (l *lane) storeWait(now time.Time) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.noteContact(ContactFailed, now)
-	pause := l.health.unavailable(why, now, l.log)
-	l.health.lost = true
-	return pause
-}
-
-// found notes that the publisher sees nothing in the way. A destination that
-// refused to take anything is for a probe to find well again.
-func (l *lane) found(now time.Time) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	h := &l.health
-	if h.lost {
-		l.log.Info("destination is back")
-		h.lost, h.down, h.unreached = false, false, false
-		h.failures, h.why = 0, ""
-		h.probes.reset()
-	}
-	if !h.down {
-		l.noteContact(ContactMade, now)
-	}
+	return max(0, l.health.store.Sub(now))
 }
 
 func (l *lane) storeFailed(now time.Time) time.Duration {
@@ -135,36 +99,105 @@ func (l *lane) storeFailed(now time.Time) time.Duration {
 	return l.health.store.Sub(now)
 }
 
-func (l *lane) unpause() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.health.paused == "" {
-		return false
+// unavailable notes that the destination cannot take anything, and returns the
+// time until the next probe. Attempts that fail together count as one probe. The
+// caller holds mu.
+func (l *lane) unavailable(why string, now time.Time, notices *[]event.Notice) time.Duration {
+	h, s := &l.health, &l.standing
+	if !h.down {
+		h.down, h.since = true, now
+		l.log.Warn("destination unavailable: waiting", "reason", why)
 	}
-	l.health.paused = ""
-	l.clock.assume(time.Now())
-	clear(l.stalled)
-	l.poke()
-	return true
+	s.Why = why
+	h.unreached, h.lost = true, false
+	if !h.probe.After(now) {
+		s.Version++
+		s.Failures++
+		h.probe = now.Add(h.probes.step(probeFirst, probeLast))
+	}
+	if now.Sub(h.since) >= tellAfter {
+		l.announceFailing(now, notices)
+	}
+	return h.probe.Sub(now)
 }
 
+// lost notes that the publisher knows of itself that it cannot send.
+func (l *lane) lost(send context.Context, why string, now time.Time) time.Duration {
+	l.mu.Lock()
+	l.noteContact(ContactFailed, now)
+	var notices []event.Notice
+	pause := l.unavailable(why, now, &notices)
+	l.health.lost = true
+	change := l.change(now)
+	l.mu.Unlock()
+	l.tell(send, change, notices)
+	return pause
+}
+
+// found notes that the publisher sees nothing in the way. A destination that
+// refused to take anything is for a probe to find well again.
+func (l *lane) found(send context.Context, now time.Time) {
+	l.mu.Lock()
+	var notices []event.Notice
+	if h := &l.health; h.lost {
+		l.log.Info("destination is back")
+		h.lost, h.down, h.unreached = false, false, false
+		h.probes.reset()
+		l.standing.Failures, l.standing.Why = 0, ""
+		l.standing.Version++
+		l.recovered(now, &notices)
+	}
+	if !l.health.down && !l.broken() {
+		l.noteContact(ContactMade, now)
+	}
+	change := l.change(now)
+	l.mu.Unlock()
+	l.tell(send, change, notices)
+}
+
+// tell stores notices that no attempt brought. What cannot be stored is said
+// again with the next occasion.
+func (l *lane) tell(send context.Context, change event.StandingChange, notices []event.Notice) {
+	if len(notices) == 0 {
+		return
+	}
+	change.Notices = notices
+	if err := l.outbox.SaveStanding(context.WithoutCancel(send), change); err != nil {
+		l.log.Error("storing how the destination stands", "error", err)
+		return
+	}
+	for i := range notices {
+		l.call(&notices[i])
+	}
+}
+
+// status is how the destination is doing.
 func (l *lane) status(now time.Time) DestinationStatus {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	h := &l.health
-	s := DestinationStatus{
-		Name: l.dest.Name, State: StateOK, Why: h.why, InFlight: len(l.inFlight),
-		LastSuccess: h.lastSuccess, Failures: h.failures, UpClock: l.clock.at(now),
+	s := &l.standing
+	status := DestinationStatus{
+		Name: l.dest.Name, State: StateOK, Why: s.Why, InFlight: l.sending.all,
+		LastSuccess: s.LastSuccess, Failures: s.Failures, UpClock: l.clock.at(now), Told: !s.Announced.IsZero(),
 	}
 	switch {
-	case h.paused != "":
-		s.State, s.Why = StatePaused, h.paused
-	case h.unreached:
-		s.State = StateUnreachable
-	case h.throttled.After(now):
-		s.State, s.Why = StateWaiting, "asked for a pause until "+h.throttled.UTC().Format(time.RFC3339)
-	case h.failures > 0:
-		s.State = StateWaiting
+	case !s.Paused.IsZero():
+		status.State, status.Why, status.Since, status.PausedBy = StatePaused, pausedWhy(s), s.Paused, s.PausedBy
+	case l.broken():
+		status.State, status.Since, status.NextProbe = StateFailing, s.Broken, s.NextProbe
+	case l.health.unreached:
+		status.State = StateUnreachable
+	case s.Throttled.After(now):
+		status.State, status.Why = StateWaiting, "asked for a pause until "+s.Throttled.UTC().Format(time.RFC3339)
+	case s.Failures > 0:
+		status.State = StateWaiting
 	}
-	return s
+	return status
+}
+
+func pausedWhy(s *event.Standing) string {
+	if s.PausedBy != "" {
+		return "paused by " + s.PausedBy
+	}
+	return "stopped: " + s.PausedWhy
 }

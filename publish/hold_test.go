@@ -2,6 +2,7 @@ package publish_test
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -291,8 +292,13 @@ func TestGonePausesUntilResumed(t *testing.T) {
 			t.Fatalf("%d requests, %+v", n, r.Status()[0])
 		}
 		to.reply(nil)
-		if !r.Resume("shop") || r.Resume("shop") || r.Resume("nobody") {
-			t.Error("Resume does not say whether something stood still")
+		for _, want := range []bool{true, false} {
+			if changed, err := r.Resume(t.Context(), "shop", "ann"); changed != want || err != nil {
+				t.Errorf("Resume: %t, %v, want %t", changed, err, want)
+			}
+		}
+		if _, err := r.Resume(t.Context(), "nobody", "ann"); !errors.Is(err, publish.ErrUnknownDestination) {
+			t.Errorf("Resume of nobody: %v", err)
 		}
 		synctest.Wait()
 		if got := o.get(id); got.Status != event.StatusAccepted {
@@ -318,7 +324,10 @@ func TestHoldGoesOnWhenResumed(t *testing.T) {
 		if n := len(to.sent()); n != 1 {
 			t.Fatalf("%d requests while paused", n)
 		}
-		r.Resume("shop")
+		to.reply(refuseFirst(first, refused(500)))
+		if _, err := r.Resume(t.Context(), "shop", "ann"); err != nil {
+			t.Fatal(err)
+		}
 		time.Sleep(d.OrderHold)
 		synctest.Wait()
 		if n := len(sentOf(to.sent(), second)); n != 1 {

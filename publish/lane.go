@@ -2,7 +2,6 @@ package publish
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -21,28 +20,38 @@ const (
 	storeLast  = 15 * time.Second
 )
 
-// lane is the loop of one destination.
+// lane is one destination. Its loop alone talks to the outbox: it reads what is
+// due, and writes down in one step what came of attempts and which ones begin.
+// Senders make the attempts that were begun and leave their results to the loop.
 type lane struct {
 	dest      Destination
 	publisher Publisher
 	outbox    Outbox
 	observer  Observer
+	announce  func(event.Event) event.Notice // may be nil
+	others    func(destinations ...string)   // wakes other lanes
 	log       *slog.Logger
 	limiter   *rate.Limiter // nil: unlimited
 	wake      chan struct{} // holds one call
-
-	// order is held while what is due is read and what must wait is parked; a
-	// result is kept under its read side. So nothing is parked behind a delivery
-	// whose release has just gone by.
-	order sync.RWMutex
-	tasks sync.WaitGroup // attempts under way
+	senders   sync.WaitGroup
 
 	mu       sync.Mutex // guards all below
-	inFlight map[string]bool
+	queue    queue
+	begun    []task          // written down, and waiting for a free slot
+	leaving  []task          // begun, and about to be withdrawn
+	early    int             // attempts that may be begun before a slot is free for them
+	sending  slots           // under way
+	working  int             // senders
+	results  []event.Verdict // that are not written down
+	claimed  map[string]bool // deliveries in queue, begun, under way, or with a result that is not written down
+	stopping bool
+
 	stalled  map[string]bool // held followers that wait until the clock runs again
 	passing  map[string]bool // deliveries whose Overtook the attempt under way is the first to tell
 	reuse    map[string]int  // number of the last attempt, if it found the destination unavailable
+	tried    map[string]bool // deliveries that were probes since the breaker opened
 	clock    upClock
+	standing event.Standing
 	health   health
 	tally    *tally // of a drain, else nil
 }
@@ -53,26 +62,58 @@ type tally struct {
 	accepted, failed int
 }
 
-func newLane(l Lane, outbox Outbox, observer Observer, log *slog.Logger) *lane {
+// task is an attempt that is to be made.
+type task struct {
+	job     event.Job
+	attempt event.Attempt
+	late    bool // the delivery was refused before
+	probe   bool // of an open breaker
+}
+
+// slots counts attempts.
+type slots struct{ all, late int }
+
+func (s *slots) add(t *task, by int) {
+	s.all += by
+	if t.late {
+		s.late += by
+	}
+}
+
+func newLane(l Lane, outbox Outbox, o Options, others func(...string), log *slog.Logger) *lane {
 	lane := &lane{
-		dest: l.Destination, publisher: l.Publisher, outbox: outbox, observer: observer, log: log,
-		wake:     make(chan struct{}, 1),
-		inFlight: make(map[string]bool), stalled: make(map[string]bool), passing: make(map[string]bool), reuse: make(map[string]int),
+		dest: l.Destination, publisher: l.Publisher, outbox: outbox, observer: o.Observer, announce: o.Announce,
+		others: others, log: log, wake: make(chan struct{}, 1),
 	}
-	if l.Destination.RateLimit > 0 {
-		lane.limiter = rate.NewLimiter(rate.Limit(l.Destination.RateLimit), 1)
+	if limit := l.Destination.RateLimit; limit > 0 {
+		// Requests that are begun together, as steps are, must not lose tokens.
+		lane.limiter = rate.NewLimiter(rate.Limit(limit), 1+int(limit/50))
 	}
+	lane.reset()
 	return lane
 }
 
-// resume starts the up clock where the last process left it. Whether the
-// destination can be reached shows with the first contact, which may be far: a
-// hold that waited for it would have no end.
-func (l *lane) resume(clock time.Duration) {
+// reset forgets everything but what takeUp brings.
+func (l *lane) reset() {
+	l.queue = queue{unseen: true}
+	l.begun, l.leaving, l.results, l.early, l.stopping = nil, nil, nil, 0, false
+	l.claimed, l.stalled, l.passing = make(map[string]bool), make(map[string]bool), make(map[string]bool)
+	l.reuse, l.tried = make(map[string]int), make(map[string]bool)
+	l.health = health{}
+}
+
+// takeUp goes on where the last process stopped. Whether the destination can be
+// reached shows with the first contact, which may be far: a hold that waited for
+// it would have no end.
+func (l *lane) takeUp(stored event.DestinationState) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.clock = upClock{total: clock}
-	l.clock.assume(time.Now())
+	l.reset()
+	l.standing = stored.Standing
+	l.clock = upClock{total: stored.UpClock}
+	if l.standing.Paused.IsZero() && l.standing.Broken.IsZero() {
+		l.clock.assume(time.Now())
+	}
 }
 
 func (l *lane) poke() {
@@ -82,30 +123,35 @@ func (l *lane) poke() {
 	}
 }
 
-// run looks, sends and sleeps until ctx ends and what is under way has ended.
-func (l *lane) run(ctx, send context.Context) {
-	defer l.tasks.Wait()
-	for ctx.Err() == nil {
-		p := l.pass(ctx, send)
-		l.sleep(ctx, p.wait)
-	}
+// look makes the lane look at the outbox: something may have become due.
+func (l *lane) look() {
+	l.mu.Lock()
+	l.queue.unseen = true
+	l.mu.Unlock()
+	l.poke()
 }
 
-// drain passes until nothing is due that it has not tried.
+// run takes turns until ctx ends, and then ends what is under way.
+func (l *lane) run(ctx, send context.Context) {
+	for ctx.Err() == nil {
+		l.sleep(ctx, l.turn(send).wait)
+	}
+	l.finish(send)
+}
+
+// drain takes turns until nothing is due that it has not tried.
 func (l *lane) drain(ctx, send context.Context) (accepted, failed int) {
 	l.mu.Lock()
 	l.tally = &tally{seen: make(map[string]bool)}
 	l.mu.Unlock()
 	for ctx.Err() == nil {
-		p := l.pass(ctx, send)
-		if p.looked == 0 && l.busy() == 0 {
+		t := l.turn(send)
+		if t.idle {
 			break
 		}
-		if p.looked == 0 || p.full {
-			l.sleep(ctx, idleLook) // until an attempt ends
-		}
+		l.sleep(ctx, t.wait)
 	}
-	l.tasks.Wait()
+	l.finish(send)
 	left, _, err := l.outbox.Due(send, l.dest.Name, time.Now(), drainCount, drainCount, l.skip)
 	if err != nil {
 		l.log.Error("counting what is left", "error", err)
@@ -133,147 +179,35 @@ func (l *lane) sleep(ctx context.Context, pause time.Duration) {
 	}
 }
 
-func (l *lane) busy() int {
+// finish waits for what is under way and writes down what came of it, for as
+// long as send lives. What was begun and not sent is withdrawn.
+func (l *lane) finish(send context.Context) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	return len(l.inFlight)
-}
-
-// pass is one look of a lane at the outbox.
-type pass struct {
-	looked int           // deliveries that were due
-	full   bool          // every slot is taken
-	wait   time.Duration // until the next look, unless woken
-}
-
-// pass starts what is due and may be sent.
-func (l *lane) pass(ctx, send context.Context) pass {
-	now := time.Now()
-	free, closed := l.capacity(now)
-	if closed > 0 {
-		return pass{wait: closed}
-	}
-	if free == 0 {
-		return pass{full: true, wait: idleLook}
-	}
-	if p, ok := l.publisher.(Prober); ok {
-		if err := p.Available(send); err != nil {
-			return pass{wait: l.lost(err.Error(), now)}
+	l.stopping = true
+	l.mu.Unlock()
+	l.senders.Wait()
+	for {
+		step := l.last()
+		if step.Empty() {
+			return
 		}
-		l.found(now)
-	}
-	jobs, looked, next, err := l.take(send, now, free)
-	if err != nil {
-		l.log.Error("reading what is due", "error", err)
-		return pass{wait: l.storeFailed(now)}
-	}
-	for i, job := range jobs {
-		if !l.pace(ctx) {
-			l.putBack(jobs[i:])
-			return pass{looked: looked}
-		}
-		l.tasks.Go(func() { l.attempt(send, job) })
-	}
-	switch {
-	case looked > 0:
-		return pass{looked: looked, full: len(jobs) == free}
-	case next.IsZero():
-		return pass{wait: idleLook}
-	}
-	return pass{wait: min(max(next.Sub(now), time.Millisecond), idleLook)}
-}
-
-// take reads what is due and sorts out what must wait. What it returns counts
-// as under way.
-func (l *lane) take(ctx context.Context, now time.Time, limit int) (send []event.Job, looked int, next time.Time, err error) {
-	l.order.Lock()
-	defer l.order.Unlock()
-	jobs, next, err := l.outbox.Due(ctx, l.dest.Name, now, limit, limit, l.skip)
-	if err != nil {
-		return nil, 0, time.Time{}, err
-	}
-	jobs = jobs[:min(limit, len(jobs))]
-	for _, job := range jobs {
-		job, wait := l.decide(job, now)
-		if wait != nil {
-			if err = l.outbox.Resolve(ctx, *wait); err != nil {
-				err = fmt.Errorf("parking delivery %s: %w", job.Delivery.ID, err)
-				break
-			}
+		err := l.take(send, &step, nil)
+		if err == nil {
 			continue
 		}
-		if l.claim(job) {
-			send = append(send, job)
+		l.log.Error("writing deliveries down", "error", err)
+		if send.Err() != nil {
+			return
 		}
-	}
-	if len(send) > 0 {
-		err = nil // what is claimed must be sent; the store will fail again if it must
-	}
-	return send, len(jobs), next, err
-}
-
-// claim counts a job as under way, unless it has to wait for the clock.
-func (l *lane) claim(job event.Job) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.stalled[job.Delivery.ID] {
-		return false
-	}
-	l.inFlight[job.Delivery.ID] = true
-	if l.tally != nil {
-		l.tally.seen[job.Delivery.ID] = true
-	}
-	return true
-}
-
-func (l *lane) putBack(jobs []event.Job) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, job := range jobs {
-		delete(l.inFlight, job.Delivery.ID)
-		delete(l.passing, job.Delivery.ID)
-		if l.tally != nil {
-			delete(l.tally.seen, job.Delivery.ID)
-		}
+		l.sleep(send, storeFirst)
 	}
 }
 
-func (l *lane) skip(deliveryID string) bool {
+// last is the step that ends a lane's work.
+func (l *lane) last() event.Step {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.inFlight[deliveryID] || l.stalled[deliveryID] || (l.tally != nil && l.tally.seen[deliveryID])
-}
-
-// pace waits for the rate limiter. It says no when the lane was closed or
-// stopped meanwhile.
-func (l *lane) pace(ctx context.Context) bool {
-	if l.limiter != nil && l.limiter.Wait(ctx) != nil {
-		return false
-	}
-	if ctx.Err() != nil {
-		return false
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.health.closed(time.Now()) == 0
-}
-
-// capacity returns how many attempts may be started, and how long the lane
-// stays closed.
-func (l *lane) capacity(now time.Time) (free int, closed time.Duration) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if closed = l.health.closed(now); closed > 0 {
-		return 0, closed
-	}
-	slots := l.dest.Concurrency
-	if l.health.down {
-		slots = 1 // a probe
-	}
-	free = max(0, slots-len(l.inFlight))
-	if l.limiter != nil {
-		// What is taken waits for the limiter: not so much that it grows stale.
-		free = min(free, 1+int(l.dest.RateLimit/4))
-	}
-	return free, 0
+	step := event.Step{Resolved: l.results, Withdrawn: l.withdraw()}
+	l.results = nil
+	return step
 }

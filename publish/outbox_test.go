@@ -19,7 +19,9 @@ import (
 type memoryOutbox struct {
 	mu         sync.Mutex
 	deliveries []*row // in the order of events
-	clocks     map[string]time.Duration
+	states     map[string]event.DestinationState
+	notices    []event.Notice
+	audit      []event.AuditEntry
 	looks      int
 	verdicts   int
 	fail       error // what every write returns, when set
@@ -32,7 +34,7 @@ type row struct {
 	attempts map[int]event.Attempt
 }
 
-func newOutbox() *memoryOutbox { return &memoryOutbox{clocks: map[string]time.Duration{}} }
+func newOutbox() *memoryOutbox { return &memoryOutbox{states: map[string]event.DestinationState{}} }
 
 // put adds a delivery of a sample event and returns its id.
 func (o *memoryOutbox) put(destination, session string, change ...func(*event.Delivery)) string {
@@ -114,16 +116,20 @@ func (o *memoryOutbox) Due(_ context.Context, destination string, now time.Time,
 		if *limit--; *limit < 0 {
 			continue
 		}
-		job := event.Job{Delivery: r.Delivery, Event: r.event}
-		for n := range r.attempts {
-			job.Delivery.Attempts = max(job.Delivery.Attempts, n)
-		}
-		if r.Ordered {
-			job.Earlier = o.earlier(r)
-		}
-		jobs = append(jobs, job)
+		jobs = append(jobs, o.job(r))
 	}
 	return jobs, next, nil
+}
+
+func (o *memoryOutbox) job(r *row) event.Job {
+	job := event.Job{Delivery: r.Delivery, Event: r.event}
+	for n := range r.attempts {
+		job.Delivery.Attempts = max(job.Delivery.Attempts, n)
+	}
+	if r.Ordered {
+		job.Earlier = o.earlier(r)
+	}
+	return job
 }
 
 func (o *memoryOutbox) earlier(of *row) (earlier []event.Delivery) {
@@ -138,27 +144,51 @@ func (o *memoryOutbox) earlier(of *row) (earlier []event.Delivery) {
 	return earlier
 }
 
-func (o *memoryOutbox) Begin(_ context.Context, a event.Attempt) error {
+func (o *memoryOutbox) Take(_ context.Context, step event.Step) (met event.Stepped, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.fail != nil {
-		return o.fail
+		return met, o.fail
 	}
-	o.find(a.DeliveryID).attempts[a.N] = a
-	return nil
+	gone := func(id string) bool {
+		if o.find(id).Status == event.StatusPending {
+			return false
+		}
+		met.Gone = append(met.Gone, id)
+		return true
+	}
+	for _, v := range append(slices.Clone(step.Parked), step.Resolved...) {
+		if gone(v.Delivery.ID) {
+			continue
+		}
+		if err := o.resolve(&v); err != nil {
+			return met, err
+		}
+		met.Woke = true // a look more does no harm
+	}
+	for _, b := range step.Withdrawn {
+		r := o.find(b.Delivery.ID)
+		delete(r.attempts, b.Attempt.N)
+		if b.Overtakes {
+			r.Overtook = nil
+		}
+	}
+	for _, b := range step.Begun {
+		if gone(b.Delivery.ID) {
+			continue
+		}
+		r := o.find(b.Delivery.ID)
+		if b.Overtakes {
+			r.Overtook = b.Delivery.Overtook
+		}
+		r.attempts[b.Attempt.N] = b.Attempt
+	}
+	return met, nil
 }
 
-func (o *memoryOutbox) Resolve(_ context.Context, v event.Verdict) error {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.fail != nil {
-		return o.fail
-	}
+func (o *memoryOutbox) resolve(v *event.Verdict) error {
 	o.verdicts++
 	r := o.find(v.Delivery.ID)
-	if r.Status != event.StatusPending {
-		return errors.New("verdict on a delivery that is finished")
-	}
 	r.Delivery = v.Delivery
 	r.Due = v.Retry
 	if v.Attempt != nil {
@@ -172,13 +202,63 @@ func (o *memoryOutbox) Resolve(_ context.Context, v event.Verdict) error {
 		r.Status, r.Finished, r.Due = event.StatusAccepted, v.At, time.Time{}
 	case v.Dead != "":
 		r.Status, r.Finished, r.Reason, r.Due = event.StatusDead, v.At, v.Dead, time.Time{}
+	case r.Due.IsZero() && len(o.earlier(r)) == 0:
+		r.Due = v.At
 	}
 	if r.Status != event.StatusPending {
 		o.release(r, v.At)
 	} else if !v.Release.IsZero() {
 		o.release(r, v.Release)
 	}
-	o.clocks[r.Destination] = v.UpClock
+	state := o.states[r.Destination]
+	state.Name, state.UpClock = r.Destination, v.UpClock
+	if v.Standing.Version > state.Standing.Version {
+		state.Standing = v.Standing
+	}
+	o.states[r.Destination] = state
+	o.notices = append(o.notices, v.Notices...)
+	return nil
+}
+
+func (o *memoryOutbox) Oldest(_ context.Context, destination string, skip func(string) bool) (event.Job, bool, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, r := range o.deliveries {
+		if r.Destination == destination && r.Status == event.StatusPending && !skip(r.ID) && (!r.Ordered || len(o.earlier(r)) == 0) {
+			return o.job(r), true, nil
+		}
+	}
+	return event.Job{}, false, nil
+}
+
+func (o *memoryOutbox) Hasten(_ context.Context, destination string, now time.Time, limit int) (n int, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, r := range o.deliveries {
+		if r.Destination == destination && r.Status == event.StatusPending && r.Due.After(now) && n < limit {
+			r.Due = now
+			n++
+		}
+	}
+	return n, o.fail
+}
+
+func (o *memoryOutbox) SaveStanding(_ context.Context, c event.StandingChange) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.fail != nil {
+		return o.fail
+	}
+	state := o.states[c.Destination]
+	state.Name, state.UpClock = c.Destination, max(state.UpClock, c.UpClock)
+	if c.Standing.Version > state.Standing.Version {
+		state.Standing = c.Standing
+	}
+	o.states[c.Destination] = state
+	o.notices = append(o.notices, c.Notices...)
+	if c.Audit != nil {
+		o.audit = append(o.audit, *c.Audit)
+	}
 	return nil
 }
 
@@ -199,8 +279,8 @@ func (o *memoryOutbox) Destinations(context.Context) ([]event.DestinationState, 
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	var states []event.DestinationState
-	for name, clock := range o.clocks {
-		states = append(states, event.DestinationState{Name: name, UpClock: clock})
+	for _, state := range o.states {
+		states = append(states, state)
 	}
 	return states, nil
 }

@@ -80,6 +80,7 @@ type Result struct {
 	Error      string // redacted, "" when accepted
 	Answer     []byte // the first 4 KiB
 	Note       string
+	Headers    map[string]string // of the answer, that help to find out what went wrong
 
 	Unsent     bool          // nothing of the message can have left: there was no connection
 	RetryAfter time.Duration // asked for by the destination, 0 when it did not

@@ -23,12 +23,18 @@ type Outbox interface {
 	// when the next one becomes due (zero: none is known). It fills in
 	// Delivery.Attempts with the highest number of any attempt on record.
 	Due(ctx context.Context, destination string, now time.Time, first, again int, skip func(deliveryID string) bool) (jobs []event.Job, next time.Time, err error)
-	// Begin keeps an attempt without a result; nil means that it is durable.
-	Begin(ctx context.Context, a event.Attempt) error
-	// Resolve keeps a result and what follows from it, whole or not at all. A
-	// delivery that is accepted or dead releases the next parked one of its
-	// session; Verdict.Release does so at its time.
-	Resolve(ctx context.Context, v event.Verdict) error
+	// Oldest returns what has waited longest for a destination, due or not, among
+	// what skip does not name and what waits for no earlier one of its session.
+	Oldest(ctx context.Context, destination string, skip func(deliveryID string) bool) (job event.Job, found bool, err error)
+	// Take writes a step down, whole or not at all; nil means that it is durable. A
+	// delivery that is accepted or dead releases the next parked one of its session;
+	// Verdict.Release does so at its time.
+	Take(ctx context.Context, step event.Step) (event.Stepped, error)
+	// Hasten makes due now what waits for later, at most limit deliveries; fewer
+	// means that none is left.
+	Hasten(ctx context.Context, destination string, now time.Time, limit int) (hastened int, err error)
+	// SaveStanding keeps a standing that no attempt brought.
+	SaveStanding(ctx context.Context, c event.StandingChange) error
 	// Destinations returns what is remembered of each destination.
 	Destinations(ctx context.Context) ([]event.DestinationState, error)
 }
@@ -46,6 +52,10 @@ type Options struct {
 	Grace time.Duration
 	// Observer hears of every attempt that has a result; may be nil.
 	Observer Observer
+	// Announce says who hears of one of the program's own events. It may be nil,
+	// and is called from several goroutines; what it returns is stored with what
+	// the event is about.
+	Announce func(event.Event) event.Notice
 }
 
 // Observer hears of finished attempts. It is called from several goroutines and
@@ -71,7 +81,6 @@ type Relay struct {
 	lanes  []*lane
 	byName map[string]*lane
 	grace  time.Duration
-	log    *slog.Logger
 }
 
 const defaultGrace = 20 * time.Second
@@ -82,7 +91,7 @@ func NewRelay(outbox Outbox, lanes []Lane, o Options, log *slog.Logger) (*Relay,
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	r := &Relay{outbox: outbox, byName: make(map[string]*lane), grace: cmp.Or(o.Grace, defaultGrace), log: log}
+	r := &Relay{outbox: outbox, byName: make(map[string]*lane), grace: cmp.Or(o.Grace, defaultGrace)}
 	var problems []error
 	for _, l := range lanes {
 		name := l.Destination.Name
@@ -94,7 +103,7 @@ func NewRelay(outbox Outbox, lanes []Lane, o Options, log *slog.Logger) (*Relay,
 			problems = append(problems, fmt.Errorf("destination %s: %w", name, err))
 			continue
 		}
-		lane := newLane(l, outbox, o.Observer, log.With("destination", name))
+		lane := newLane(l, outbox, o, r.Wake, log.With("destination", name))
 		r.lanes = append(r.lanes, lane)
 		r.byName[name] = lane
 	}
@@ -149,12 +158,14 @@ func (r *Relay) Drain(ctx context.Context) (accepted, failed int, err error) {
 func (r *Relay) work(ctx context.Context, do func(l *lane, send context.Context)) error {
 	states, err := r.outbox.Destinations(ctx)
 	if err != nil {
-		return fmt.Errorf("reading the destinations' clocks: %w", err)
+		return fmt.Errorf("reading how the destinations stand: %w", err)
 	}
+	stored := make(map[string]event.DestinationState, len(states))
 	for _, s := range states {
-		if l, ok := r.byName[s.Name]; ok {
-			l.resume(s.UpClock)
-		}
+		stored[s.Name] = s
+	}
+	for _, l := range r.lanes {
+		l.takeUp(stored[l.dest.Name])
 	}
 	send, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
@@ -197,16 +208,42 @@ func (r *Relay) close(ctx context.Context) {
 func (r *Relay) Wake(destinations ...string) {
 	for _, name := range destinations {
 		if l, ok := r.byName[name]; ok {
-			l.poke()
+			l.look()
 		}
 	}
 }
 
-// Resume lets a destination that stopped at a 410 (on_gone: pause) go on; false
-// if no such destination stands still.
-func (r *Relay) Resume(destination string) bool {
+// ErrUnknownDestination is returned for a name that no lane has.
+var ErrUnknownDestination = errors.New("there is no such destination")
+
+// Pause stops a destination until Resume, over restarts. What waits is kept, and
+// what is under way ends. changed is false if it stood still already.
+func (r *Relay) Pause(ctx context.Context, destination, actor string) (changed bool, err error) {
 	l, ok := r.byName[destination]
-	return ok && l.unpause()
+	if !ok {
+		return false, fmt.Errorf("%w: %s", ErrUnknownDestination, destination)
+	}
+	return l.pause(ctx, actor)
+}
+
+// Resume lets a destination go on that was paused or stopped at a 410
+// (on_gone: pause), and probes one whose breaker is open. What waits is due at
+// once. changed is false if it was neither.
+func (r *Relay) Resume(ctx context.Context, destination, actor string) (changed bool, err error) {
+	l, ok := r.byName[destination]
+	if !ok {
+		return false, fmt.Errorf("%w: %s", ErrUnknownDestination, destination)
+	}
+	return l.unpause(ctx, actor)
+}
+
+// Lane returns a destination with the way to it.
+func (r *Relay) Lane(destination string) (Lane, bool) {
+	l, ok := r.byName[destination]
+	if !ok {
+		return Lane{}, false
+	}
+	return Lane{l.dest, l.publisher}, true
 }
 
 // Status returns how each destination is doing, in the order of NewRelay.

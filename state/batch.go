@@ -147,20 +147,6 @@ func findRecord(tx *bolt.Tx, id string) (r record, found bool, err error) {
 	return r, err == nil, err
 }
 
-// pending looks up a delivery that may still be worked on.
-func (b *batch) pending(id string) (record, error) {
-	r, found, err := findRecord(b.tx, id)
-	switch {
-	case err != nil:
-		return record{}, err
-	case !found:
-		return record{}, fmt.Errorf("%w: %s", ErrNoDelivery, id)
-	case r.Status != event.StatusPending:
-		return record{}, fmt.Errorf("%w: %s is %s", ErrFinished, id, r.Status)
-	}
-	return r, nil
-}
-
 func (b *batch) save(r *record) error {
 	row, err := encodeRecord(r)
 	if err != nil {
@@ -200,9 +186,9 @@ func head(tx *bolt.Tx, d *event.Delivery) (sequence uint64, found bool) {
 
 // wake makes the first delivery of the same session and destination behind a
 // sequence that waits for earlier ones due at a time.
-func (b *batch) wake(d *event.Delivery, behind uint64, at time.Time) error {
+func (b *batch) wake(d *event.Delivery, behind uint64, at time.Time) (woke bool, err error) {
 	var waiting *record
-	err := eachKey(b.tx.Bucket(bucketOrder), orderPrefix(d), func(key, _ []byte) (bool, error) {
+	err = eachKey(b.tx.Bucket(bucketOrder), orderPrefix(d), func(key, _ []byte) (bool, error) {
 		if lastSequence(key) <= behind {
 			return true, nil
 		}
@@ -213,12 +199,12 @@ func (b *batch) wake(d *event.Delivery, behind uint64, at time.Time) error {
 		return waiting == nil, err
 	})
 	if err != nil || waiting == nil {
-		return err
+		return false, err
 	}
 	if err := b.setDue(waiting, at); err != nil {
-		return err
+		return false, err
 	}
-	return b.save(waiting)
+	return true, b.save(waiting)
 }
 
 // waitsForEarlier says whether an ordered delivery has nothing else to wait for:

@@ -44,15 +44,12 @@ var (
 	ErrClosed = errors.New("state file is closed")
 )
 
-// Errors of single calls.
-var (
-	// ErrInvalid: the argument contradicts itself or the store; nothing was done.
-	ErrInvalid = errors.New("invalid argument")
-	// ErrNoDelivery: Begin or Resolve of a delivery that is not in the store.
-	ErrNoDelivery = errors.New("no such delivery")
-	// ErrFinished: Begin or Resolve of a delivery that is accepted or dead already.
-	ErrFinished = errors.New("delivery is finished already")
-)
+// ErrInvalid: the argument of a call contradicts itself or the store; nothing was
+// done.
+var ErrInvalid = errors.New("invalid argument")
+
+// errNotPending: a delivery is not in the store, or accepted or dead already.
+var errNotPending = errors.New("delivery is not pending")
 
 // fault is an error that is one of our sentinels, with a message of its own.
 type fault struct {

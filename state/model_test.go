@@ -144,7 +144,7 @@ func (w *world) begin(t *rapid.T) {
 	d := w.deliveries[w.pick(t)]
 	n := rapid.IntRange(1, 4).Draw(t, "n")
 	err := w.s.Begin(context.Background(), event.Attempt{DeliveryID: d.ID, N: n, Started: w.now})
-	if finished := d.Status != event.StatusPending; finished != errors.Is(err, state.ErrFinished) || !finished && err != nil {
+	if finished := d.Status != event.StatusPending; finished != errors.Is(err, state.ErrNotPending) || !finished && err != nil {
 		t.Fatalf("Begin of a delivery that is %s: %v", d.Status, err)
 	} else if !finished {
 		w.attempts[d.ID] = max(w.attempts[d.ID], n)
@@ -175,7 +175,7 @@ func (w *world) resolve(t *rapid.T) {
 	}
 	err := w.s.Resolve(context.Background(), v)
 	if d.Status != event.StatusPending {
-		if !errors.Is(err, state.ErrFinished) {
+		if !errors.Is(err, state.ErrNotPending) {
 			t.Fatalf("Resolve of a delivery that is %s: %v", d.Status, err)
 		}
 		return

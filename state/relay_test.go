@@ -81,7 +81,7 @@ func TestAnAttemptIsThereBeforeItsResult(t *testing.T) {
 		t.Errorf("delivery = %+v", got)
 	}
 	for _, err := range []error{s.Resolve(ctx, v), s.Begin(ctx, second)} {
-		if !errors.Is(err, state.ErrFinished) {
+		if !errors.Is(err, state.ErrNotPending) {
 			t.Errorf("after the end: %v", err)
 		}
 	}
@@ -169,7 +169,7 @@ func TestResolveTrustsOnlyTheStore(t *testing.T) {
 	d := queue(t, s, "1", "cs_1", "shop")
 	waiting := queue(t, s, "2", "cs_1", "shop")
 	forged := d
-	forged.Destination, forged.Account, forged.Session, forged.EventID = "bus", "other", "cs_2", "evt_2"
+	forged.Account, forged.Session, forged.EventID = "other", "cs_2", "evt_2"
 	forged.Ordered, forged.Due, forged.Status, forged.Rules = false, start.Add(time.Hour), event.StatusDead, nil
 	resolve(t, s, event.Verdict{Delivery: forged, Accepted: true})
 	got := delivery(t, s, d.ID)
@@ -216,9 +216,9 @@ func TestRelayErrors(t *testing.T) {
 	d := queue(t, s, "1", "cs_1", "shop")
 	unknown := event.Delivery{ID: "dlv_none"}
 	for name, c := range map[string]struct{ got, want error }{
-		"begin unknown":     {s.Begin(ctx, event.Attempt{DeliveryID: "dlv_none", N: 1}), state.ErrNoDelivery},
+		"begin unknown":     {s.Begin(ctx, event.Attempt{DeliveryID: "dlv_none", N: 1}), state.ErrNotPending},
 		"begin attempt 0":   {s.Begin(ctx, event.Attempt{DeliveryID: d.ID}), state.ErrInvalid},
-		"resolve unknown":   {s.Resolve(ctx, event.Verdict{Delivery: unknown, Accepted: true, At: start}), state.ErrNoDelivery},
+		"resolve unknown":   {s.Resolve(ctx, event.Verdict{Delivery: unknown, Accepted: true, At: start}), state.ErrNotPending},
 		"two ends":          {s.Resolve(ctx, event.Verdict{Delivery: d, Accepted: true, Dead: "x", At: start}), state.ErrInvalid},
 		"end and retry":     {s.Resolve(ctx, event.Verdict{Delivery: d, Dead: "x", Retry: start, At: start}), state.ErrInvalid},
 		"no time":           {s.Resolve(ctx, event.Verdict{Delivery: d, Accepted: true}), state.ErrInvalid},

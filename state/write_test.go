@@ -30,7 +30,7 @@ func TestWritersTogether(t *testing.T) {
 					tx.Deliveries = append(tx.Deliveries, newDelivery(newEvent("evt_none", "cs_none"), "shop", true, start))
 					want = state.ErrInvalid
 				case 2:
-					if err := s.Resolve(ctx, event.Verdict{Delivery: done, Dead: "again", At: start}); !errors.Is(err, state.ErrFinished) {
+					if err := s.Resolve(ctx, event.Verdict{Delivery: done, Dead: "again", At: start}); !errors.Is(err, state.ErrNotPending) {
 						t.Errorf("%s: Resolve = %v", id, err)
 					}
 				}
@@ -80,7 +80,7 @@ func TestOfManyThatResolveOneWins(t *testing.T) {
 		switch {
 		case err == nil:
 			won++
-		case !errors.Is(err, state.ErrFinished):
+		case !errors.Is(err, state.ErrNotPending):
 			t.Errorf("Resolve = %v", err)
 		}
 	}

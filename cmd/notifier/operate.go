@@ -68,7 +68,7 @@ func (a *app) destinationsCommand() *cobra.Command {
 	parent := &cobra.Command{
 		Use:     "destinations",
 		GroupID: "look",
-		Short:   "List destinations, and resume one that stopped",
+		Short:   "List destinations, pause and resume them",
 		Args:    usage(cobra.NoArgs),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -86,15 +86,25 @@ func (a *app) destinationsCommand() *cobra.Command {
 		},
 	}
 	outputFlag(list, &output, asTable, asJSON, asLines)
+	pause := &cobra.Command{
+		Use:   "pause NAME",
+		Short: "Stop a destination; what is due for it waits",
+		Args:  usage(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.act(cmd.Context(), "destinations", args[0], "pause", "is paused")
+		},
+	}
 	resume := &cobra.Command{
 		Use:   "resume NAME",
-		Short: "Let a destination go on that stopped at a 410 (on_gone: pause)",
-		Args:  usage(cobra.ExactArgs(1)),
+		Short: "Let a destination go on that was paused, or stopped at a 410 (on_gone: pause)",
+		Long: `Let a destination go on that was paused, or stopped at a 410 (on_gone: pause).
+What waits for it is due at once. One that is failing gets a probe at once.`,
+		Args: usage(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.act(cmd.Context(), "destinations", args[0], "resume", "goes on")
 		},
 	}
-	parent.AddCommand(list, resume)
+	parent.AddCommand(list, pause, resume)
 	return parent
 }
 

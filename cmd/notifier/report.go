@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -181,12 +182,25 @@ func (d *daemon) AcceptAccount(ctx context.Context, name, actor string) error {
 }
 
 // ResumeDestination implements admin.Daemon.
-func (d *daemon) ResumeDestination(_ context.Context, name, actor string) error {
-	if !slices.ContainsFunc(d.cfg.Destinations, func(x publish.Destination) bool { return x.Name == name }) {
+func (d *daemon) ResumeDestination(ctx context.Context, name, actor string) error {
+	return d.stand(ctx, name, actor, "destination resumed", d.relay.Resume)
+}
+
+// PauseDestination implements admin.Daemon.
+func (d *daemon) PauseDestination(ctx context.Context, name, actor string) error {
+	return d.stand(ctx, name, actor, "destination paused", d.relay.Pause)
+}
+
+// stand stops a destination or lets it go on, in somebody's name.
+func (d *daemon) stand(ctx context.Context, name, actor, said string, do func(ctx context.Context, name, actor string) (bool, error)) error {
+	changed, err := do(ctx, name, actor)
+	switch {
+	case errors.Is(err, publish.ErrUnknownDestination):
 		return fmt.Errorf("destination %s: %w", name, admin.ErrNotFound)
-	}
-	if d.relay.Resume(name) {
-		d.log.Info("destination resumed", "destination", name, "actor", actor)
+	case err != nil:
+		return err
+	case changed:
+		d.log.Info(said, "destination", name, "actor", actor)
 	}
 	return nil
 }

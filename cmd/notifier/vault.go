@@ -46,14 +46,27 @@ func (v *vault) Commit(ctx context.Context, tx *event.Tx) error {
 	return v.note(v.Store.Commit(ctx, tx))
 }
 
-// Begin implements publish.Outbox.
-func (v *vault) Begin(ctx context.Context, a event.Attempt) error {
-	return v.note(v.Store.Begin(ctx, a))
+// Take implements publish.Outbox.
+func (v *vault) Take(ctx context.Context, step event.Step) (event.Stepped, error) {
+	met, err := v.Store.Take(ctx, step)
+	return met, v.note(err)
 }
 
-// Resolve implements publish.Outbox.
-func (v *vault) Resolve(ctx context.Context, verdict event.Verdict) error {
-	return v.note(v.Store.Resolve(ctx, verdict))
+// Hasten implements publish.Outbox.
+func (v *vault) Hasten(ctx context.Context, destination string, now time.Time, limit int) (int, error) {
+	n, err := v.Store.Hasten(ctx, destination, now, limit)
+	return n, v.note(err)
+}
+
+// SaveStanding implements publish.Outbox.
+func (v *vault) SaveStanding(ctx context.Context, c event.StandingChange) error {
+	return v.note(v.Store.SaveStanding(ctx, c))
+}
+
+// Oldest implements publish.Outbox.
+func (v *vault) Oldest(ctx context.Context, destination string, skip func(deliveryID string) bool) (event.Job, bool, error) {
+	job, found, err := v.Store.Oldest(ctx, destination, skip)
+	return job, found, v.note(err)
 }
 
 // SaveAccount implements poller.Tracker.

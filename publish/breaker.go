@@ -1,0 +1,188 @@
+package publish
+
+import (
+	"context"
+	"time"
+
+	"checkout-notifier/event"
+)
+
+// A destination that fails so often in a row, over more than one session, is left
+// alone but for probes.
+const (
+	breakAfter     = 10
+	breakFirstLook = 5 * time.Second
+	breakLastLook  = 5 * time.Minute
+)
+
+// hastenAtOnce bounds what is made due in one transaction.
+const hastenAtOnce = 500
+
+// broken says whether the breaker is open. The caller holds mu.
+func (l *lane) broken() bool { return !l.standing.Broken.IsZero() }
+
+func (l *lane) isBroken() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.broken()
+}
+
+// probePause is how long to wait for the next probe after so many that failed.
+func probePause(failed int) time.Duration {
+	pause := breakFirstLook
+	for range failed {
+		if pause *= 2; pause >= breakLastLook {
+			return breakLastLook
+		}
+	}
+	return pause
+}
+
+// succeeded notes an accepted delivery: an open breaker closes.
+func (l *lane) succeeded(v *event.Verdict, now time.Time) {
+	s := &l.standing
+	s.Version++
+	s.LastSuccess = now
+	s.Failures, s.FailedFirst, s.FailedOthers, s.Why = 0, "", false, ""
+	l.health.reached()
+	if l.broken() {
+		l.log.Info("destination takes deliveries again", "after", now.Sub(s.Broken).Round(time.Second).String())
+		s.Broken, s.NextProbe, s.Probes = time.Time{}, time.Time{}, 0
+		s.Recovering = true
+		l.unstall()
+	}
+	l.recovered(now, &v.Notices)
+}
+
+// failed notes a refusal. What was wrong with the message itself says nothing of
+// the destination.
+func (l *lane) failed(v *event.Verdict, d *event.Delivery, r Result, probe bool, now time.Time) {
+	if r.Class == ClassRender || r.Class == ClassBody {
+		return
+	}
+	s := &l.standing
+	s.Version++
+	s.Failures++
+	s.Why = describe(r)
+	_, group := d.Group()
+	if s.Failures == 1 {
+		s.FailedFirst = group
+	} else if group != s.FailedFirst {
+		s.FailedOthers = true
+	}
+	l.health.unreached = r.Contact == ContactFailed
+	if r.Contact == ContactMade {
+		l.health.down = false
+		l.health.probes.reset()
+	}
+	switch {
+	case l.broken() && probe:
+		s.Probes++
+		s.NextProbe = now.Add(probePause(s.Probes))
+	case !l.broken() && l.dest.Type != TypeNATS && s.Failures >= breakAfter && s.FailedOthers:
+		s.Broken, s.Probes, s.NextProbe = now, 0, now.Add(breakFirstLook)
+		clear(l.tried)
+		l.log.Warn("destination fails: only probes are sent until one is accepted", "failures_in_a_row", s.Failures, "reason", s.Why)
+		l.announceFailing(now, &v.Notices)
+	}
+	if l.broken() {
+		l.clock.note(ContactFailed, now)
+	}
+	if r.Throttled && r.RetryAfter > 0 {
+		l.throttle(now, now.Add(min(r.RetryAfter, retryAfterLimit)))
+	}
+	if r.Gone && l.dest.Retry.OnGone == OnGonePause && s.Paused.IsZero() {
+		l.stop(now, "", "it answered 410 Gone", &v.Notices)
+	}
+}
+
+// throttle leaves the destination alone for as long as it asked.
+func (l *lane) throttle(now, until time.Time) {
+	if until.After(l.standing.Throttled) {
+		l.standing.Throttled = until
+	}
+	l.clock.skip(now, l.standing.Throttled) // no hold runs out while all have to wait
+}
+
+// planProbe begins the delivery that has waited longest, and with each probe that
+// fails the next one: what one delivery meets is no verdict on all.
+func (l *lane) planProbe(send context.Context, now time.Time, step *event.Step) (tasks []task, wait time.Duration, err error) {
+	l.mu.Lock()
+	probing := len(l.begun) > 0 && l.begun[0].probe
+	if !probing {
+		step.Withdrawn = l.withdraw()
+	}
+	l.drop()
+	busy := probing || l.sending.all > 0 || len(step.Withdrawn)+len(step.Resolved)+len(l.results) > 0
+	l.mu.Unlock()
+	if busy {
+		return nil, idleLook, nil // it is called when they are done
+	}
+	job, found, err := l.outbox.Oldest(send, l.dest.Name, l.triedOrSeen)
+	if err != nil {
+		return nil, 0, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !found {
+		if len(l.tried) == 0 {
+			return nil, idleLook, nil
+		}
+		clear(l.tried) // all had their turn
+		return nil, time.Millisecond, nil
+	}
+	l.tried[job.Delivery.ID] = true
+	l.claim(&job)
+	t := l.prepare(job, now)
+	t.probe = true
+	step.Begun = append(step.Begun, l.begin(&t))
+	return []task{t}, 0, nil
+}
+
+func (l *lane) triedOrSeen(deliveryID string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.tried[deliveryID] || l.claimed[deliveryID] || l.tally != nil && l.tally.seen[deliveryID]
+}
+
+// drop forgets what was read and not begun.
+func (l *lane) drop() {
+	for _, list := range [][]event.Job{l.queue.fresh, l.queue.late} {
+		for i := range list {
+			l.unclaim(list[i].Delivery.ID)
+		}
+	}
+	l.queue = queue{unseen: true}
+}
+
+// hasten makes due what waits, after a breaker has closed or a pause has ended.
+func (l *lane) hasten(send context.Context, now time.Time) error {
+	l.mu.Lock()
+	recovering := l.standing.Recovering && l.standing.Paused.IsZero()
+	l.mu.Unlock()
+	if !recovering {
+		return nil
+	}
+	ctx := context.WithoutCancel(send)
+	for {
+		n, err := l.outbox.Hasten(ctx, l.dest.Name, now, hastenAtOnce)
+		if err != nil {
+			return err
+		}
+		if n < hastenAtOnce {
+			break
+		}
+	}
+	l.mu.Lock()
+	l.standing.Recovering = false
+	l.standing.Version++
+	l.drop()
+	change := l.change(now)
+	l.mu.Unlock()
+	return l.outbox.SaveStanding(ctx, change)
+}
+
+// change is the lane's standing as it is to be stored.
+func (l *lane) change(now time.Time) event.StandingChange {
+	return event.StandingChange{Destination: l.dest.Name, UpClock: l.clock.at(now), Standing: l.standing}
+}

@@ -1,0 +1,59 @@
+package publish
+
+import (
+	"slices"
+	"time"
+
+	"checkout-notifier/event"
+)
+
+// decide says whether a due delivery may be sent. One that has to let earlier
+// events of its session go first comes back with the verdict that makes it
+// wait, or is noted as stalled, which costs no write.
+func (l *lane) decide(job *event.Job, now time.Time) *event.Verdict {
+	d := &job.Delivery
+	if !d.Ordered || len(job.Earlier) == 0 {
+		return nil
+	}
+	up := l.clock.at(now)
+	var remaining time.Duration
+	overtook := make([]string, 0, len(job.Earlier))
+	for _, earlier := range job.Earlier {
+		if earlier.EventID == d.EventID {
+			continue // another rule's rendering of the same event: neither comes first
+		}
+		due := !earlier.Due.IsZero() && !earlier.Due.After(now)
+		if earlier.HeldAt == nil || due || l.claimed[earlier.ID] {
+			// It is due or on its way, and wakes this one when it ends.
+			return &event.Verdict{Delivery: *d, At: now, UpClock: up}
+		}
+		remaining = max(remaining, l.dest.OrderHold-(up-*earlier.HeldAt))
+		overtook = append(overtook, earlier.EventID)
+	}
+	switch {
+	case remaining > 0 && l.clock.running:
+		return &event.Verdict{Delivery: *d, At: now, UpClock: up, Retry: now.Add(remaining)}
+	case remaining > 0:
+		l.stalled[d.ID] = true
+	case d.Overtook == nil:
+		d.Overtook = slices.Compact(overtook) // an event may have two renderings
+		l.passing[d.ID] = len(overtook) > 0
+	}
+	return nil
+}
+
+// noteContact moves the up clock; a contact regained wakes what waits for it.
+func (l *lane) noteContact(c Contact, now time.Time) {
+	was := l.clock.running
+	l.clock.note(c, now)
+	if l.clock.running && !was {
+		l.unstall()
+	}
+}
+
+// unstall lets held followers look again.
+func (l *lane) unstall() {
+	clear(l.stalled)
+	l.queue.unseen = true
+	l.poke()
+}

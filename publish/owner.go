@@ -1,0 +1,158 @@
+package publish
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"checkout-notifier/event"
+)
+
+// What the owner of the program hears of a destination. All of it is stored with
+// what it is about. The callers hold mu.
+
+// notify adds one of the program's own events to what is to be stored.
+func (l *lane) notify(to *[]event.Notice, eventType, about string, at time.Time, data any) {
+	if l.announce == nil {
+		return
+	}
+	e, err := event.NewSystem(eventType, l.dest.Name, about, at, data)
+	if err != nil {
+		l.log.Error("writing an event about the destination", "type", eventType, "error", err)
+		return
+	}
+	*to = append(*to, l.announce(e))
+}
+
+// announceFailing tells that the destination fails, once until it is well again.
+func (l *lane) announceFailing(now time.Time, to *[]event.Notice) {
+	s := &l.standing
+	if !s.Announced.IsZero() {
+		return
+	}
+	s.Announced = now
+	s.Version++
+	l.notify(to, event.DestinationFailing, "", now, map[string]any{
+		"summary":     fmt.Sprintf("Destination %s has failed %d times in a row: %s. What is due for it waits.", l.dest.Name, s.Failures, s.Why),
+		"destination": l.dest.Name, "since": event.FormatTime(now), "failures": s.Failures, "reason": s.Why,
+	})
+}
+
+// recovered tells that a destination whose failing was told is well again.
+func (l *lane) recovered(now time.Time, to *[]event.Notice) {
+	s := &l.standing
+	if s.Announced.IsZero() {
+		return
+	}
+	since := s.Announced
+	s.Announced = time.Time{}
+	s.Version++
+	took := now.Sub(since).Round(time.Second)
+	l.notify(to, event.DestinationRecovered, "", now, map[string]any{
+		"summary":     fmt.Sprintf("Destination %s takes deliveries again, after %s.", l.dest.Name, took),
+		"destination": l.dest.Name, "since": event.FormatTime(since), "down_for": took.String(),
+	})
+}
+
+// bury makes a delivery a dead letter, and tells so. The death of what tells of
+// failures is not told: it would go the same way.
+func (l *lane) bury(v *event.Verdict, d *event.Delivery, r Result, why string, now time.Time) {
+	v.Dead = why
+	if event.IsSystemType(d.EventType) {
+		return
+	}
+	l.notify(&v.Notices, event.DeliveryDead, fmt.Sprintf("%s/%d", d.ID, d.Attempts), now, map[string]any{
+		"summary":     fmt.Sprintf("Delivery of %s for session %s to %s is dead: %s.", event.Short(d.EventType), d.Session, l.dest.Name, why),
+		"destination": l.dest.Name, "delivery": d.ID, "event": d.EventID, "event_type": d.EventType,
+		"account": d.Account, "session": d.Session, "rules": d.Rules, "reason": why,
+		"attempts": d.Attempts, "class": r.Class, "status_code": r.StatusCode,
+	})
+}
+
+// stop pauses the destination until somebody resumes it, and tells so.
+func (l *lane) stop(now time.Time, actor, why string, to *[]event.Notice) {
+	s := &l.standing
+	s.Paused, s.PausedBy, s.PausedWhy = now, actor, why
+	s.Version++
+	l.clock.note(ContactFailed, now)
+	reason := pausedWhy(s)
+	l.log.Warn("destination paused", "reason", reason)
+	l.notify(to, event.DestinationPaused, "", now, map[string]any{
+		"summary":     fmt.Sprintf("Destination %s is %s. What is due for it waits.", l.dest.Name, reason),
+		"destination": l.dest.Name, "by": actor, "reason": why,
+	})
+}
+
+// pause stops the destination in the name of somebody.
+func (l *lane) pause(ctx context.Context, actor string) (changed bool, err error) {
+	now := time.Now()
+	l.mu.Lock()
+	if !l.standing.Paused.IsZero() {
+		l.mu.Unlock()
+		return false, nil
+	}
+	var notices []event.Notice
+	l.stop(now, actor, "", &notices)
+	change := l.change(now)
+	l.mu.Unlock()
+	l.poke()
+	change.Notices = notices
+	change.Audit = &event.AuditEntry{Time: now, Actor: actor, Action: "destination.pause", Subject: l.dest.Name}
+	if err := l.outbox.SaveStanding(ctx, change); err != nil {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.goOn(now)
+		return false, err
+	}
+	for i := range notices {
+		l.call(&notices[i])
+	}
+	return true, nil
+}
+
+// unpause lets the destination go on, and probes one whose breaker is open.
+func (l *lane) unpause(ctx context.Context, actor string) (changed bool, err error) {
+	now := time.Now()
+	l.mu.Lock()
+	before := l.standing
+	if before.Paused.IsZero() && !l.broken() {
+		l.mu.Unlock()
+		return false, nil
+	}
+	l.goOn(now)
+	change := l.change(now)
+	l.mu.Unlock()
+	change.Audit = &event.AuditEntry{Time: now, Actor: actor, Action: "destination.resume", Subject: l.dest.Name, Detail: pausedDetail(&before)}
+	if err := l.outbox.SaveStanding(ctx, change); err != nil {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.standing.Paused, l.standing.PausedBy, l.standing.PausedWhy = before.Paused, before.PausedBy, before.PausedWhy
+		l.standing.Version++
+		return false, err
+	}
+	l.poke()
+	return true, nil
+}
+
+func pausedDetail(s *event.Standing) string {
+	if s.Paused.IsZero() {
+		return "its breaker was open"
+	}
+	return "it was " + pausedWhy(s)
+}
+
+// goOn ends a pause. What waits is due at once, or what is first is a probe.
+func (l *lane) goOn(now time.Time) {
+	s := &l.standing
+	if !s.Paused.IsZero() {
+		s.Recovering = !l.broken()
+	}
+	s.Paused, s.PausedBy, s.PausedWhy = time.Time{}, "", ""
+	if l.broken() {
+		s.NextProbe = now
+	} else {
+		l.clock.assume(now)
+	}
+	s.Version++
+	l.unstall()
+}

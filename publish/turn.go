@@ -1,0 +1,338 @@
+package publish
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"checkout-notifier/event"
+)
+
+// turn says what a turn of the loop came to.
+type turn struct {
+	wait time.Duration // until the next one, unless called
+	idle bool          // nothing is under way, and nothing can be begun now
+}
+
+// turn writes down what came of attempts, and begins what is due and may be sent.
+func (l *lane) turn(send context.Context) turn {
+	now := time.Now()
+	if wait := l.storeWait(now); wait > 0 {
+		return turn{wait: wait, idle: l.still()}
+	}
+	if err := l.hasten(send, now); err != nil {
+		return l.failing("making due what waits", err)
+	}
+	step := event.Step{Resolved: l.takeResults()}
+	tasks, wait, err := l.plan(send, now, &step)
+	if err != nil {
+		l.putBack(&step, tasks)
+		return l.failing("reading what is due", err)
+	}
+	if step.Empty() {
+		return turn{wait: wait, idle: l.still()}
+	}
+	if err := l.take(send, &step, tasks); err != nil {
+		return l.failing("writing deliveries down", err)
+	}
+	l.start(send, tasks)
+	return turn{}
+}
+
+// failing is a turn that the store did not let happen.
+func (l *lane) failing(doing string, err error) turn {
+	l.log.Error(doing, "error", err)
+	return turn{wait: l.storeFailed(time.Now()), idle: l.still()}
+}
+
+// still says whether nothing is under way or waits to be.
+func (l *lane) still() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.claimed) == 0
+}
+
+// stepSize bounds the results that are written down at once, and with them how
+// long others wait for the store.
+const stepSize = 256
+
+func (l *lane) takeResults() []event.Verdict {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := min(len(l.results), stepSize)
+	if l.health.stores.next > 0 {
+		n = min(n, 1) // the last step failed: should it be for one of them, the others go on
+	}
+	results := slices.Clone(l.results[:n])
+	l.results = slices.Delete(l.results, 0, n)
+	// As many as ended during a step may be begun before a slot is free for them.
+	l.early = max(n, l.early/2)
+	return results
+}
+
+// plan adds to a step what must wait and what begins. wait is how long nothing
+// else can be begun.
+func (l *lane) plan(send context.Context, now time.Time, step *event.Step) (tasks []task, wait time.Duration, err error) {
+	if wait = l.closed(now); wait == 0 {
+		wait = l.available(send, now)
+	}
+	if wait > 0 {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		step.Withdrawn = l.withdraw()
+		return nil, wait, nil
+	}
+	if l.isBroken() {
+		return l.planProbe(send, now, step)
+	}
+	if err := l.refill(send, now, step); err != nil {
+		return nil, 0, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	tasks, wait = l.pick(now)
+	for i := range tasks {
+		step.Begun = append(step.Begun, l.begin(&tasks[i]))
+	}
+	return tasks, wait, nil
+}
+
+// available asks a publisher that knows of itself whether it can send.
+func (l *lane) available(send context.Context, now time.Time) (wait time.Duration) {
+	p, ok := l.publisher.(Prober)
+	if !ok {
+		return 0
+	}
+	if err := p.Available(send); err != nil {
+		return l.lost(send, err.Error(), now)
+	}
+	l.found(send, now)
+	return 0
+}
+
+// refill reads what is due, as far as there is room for it, and sorts out what
+// must wait.
+func (l *lane) refill(send context.Context, now time.Time, step *event.Step) error {
+	l.mu.Lock()
+	q, most := &l.queue, ahead(l.dest.Concurrency)
+	if l.limiter != nil {
+		most = leastAhead // what is read waits for the limiter: not so much that it grows stale
+	}
+	room, _ := l.room()
+	first, again := max(0, most-len(q.fresh)), max(0, most-len(q.late))
+	wants := room > 0 && q.wants(now, room)
+	if wants {
+		q.unseen = false
+	}
+	l.mu.Unlock()
+	if !wants {
+		return nil
+	}
+	jobs, next, err := l.outbox.Due(send, l.dest.Name, now, first, again, l.skip)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err != nil {
+		q.unseen = true
+		return err
+	}
+	q.looked, q.next = now, next
+	late := 0
+	for _, job := range jobs {
+		if job.Delivery.Slots > 0 {
+			late++
+		}
+		l.sort(job, now, step)
+	}
+	q.moreFresh, q.moreLate = len(jobs)-late == first, late == again
+	return nil
+}
+
+// sort puts a due delivery into the queue, or adds to the step that it must wait.
+func (l *lane) sort(job event.Job, now time.Time, step *event.Step) {
+	parked := l.decide(&job, now)
+	switch {
+	case parked != nil:
+		step.Parked = append(step.Parked, *parked)
+	case l.stalled[job.Delivery.ID]:
+	default:
+		l.claim(&job)
+		if l.passing[job.Delivery.ID] {
+			l.queue.passing = append(l.queue.passing, job)
+			return
+		}
+		l.queue.add(job)
+	}
+}
+
+func (l *lane) claim(job *event.Job) {
+	l.claimed[job.Delivery.ID] = true
+	if l.tally != nil {
+		l.tally.seen[job.Delivery.ID] = true
+	}
+}
+
+// unclaim lets a delivery be read again: nothing came of it.
+func (l *lane) unclaim(id string) {
+	delete(l.claimed, id)
+	delete(l.passing, id)
+	if l.tally != nil {
+		delete(l.tally.seen, id)
+	}
+}
+
+func (l *lane) skip(deliveryID string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.claimed[deliveryID] || l.stalled[deliveryID] || l.tally != nil && l.tally.seen[deliveryID]
+}
+
+// room returns how many attempts may be begun, and how many of them of deliveries
+// that were refused before.
+func (l *lane) room() (all, late int) {
+	most := l.dest.Concurrency
+	if l.health.down {
+		most = 1 // a probe
+	} else if l.limiter == nil {
+		most += min(l.early, l.dest.Concurrency)
+	}
+	begun := l.sending
+	for i := range l.begun {
+		begun.add(&l.begun[i], 1)
+	}
+	return max(0, most-begun.all), max(0, lateSlots(l.dest.Concurrency)-begun.late)
+}
+
+// pick takes from the queue what may be begun now.
+func (l *lane) pick(now time.Time) (tasks []task, wait time.Duration) {
+	room, lateRoom := l.room()
+	if wait = l.queue.wait(now); room == 0 {
+		wait = idleLook // until an attempt ends
+	}
+	for ; room > 0; room-- {
+		job, late, ok := l.queue.pop(lateRoom)
+		if !ok {
+			break
+		}
+		if pause := l.pace(now); pause > 0 {
+			l.queue.put(job)
+			wait = min(wait, pause)
+			break
+		}
+		if late {
+			lateRoom--
+		}
+		tasks = append(tasks, l.prepare(job, now))
+	}
+	for i := range l.queue.passing {
+		l.unclaim(l.queue.passing[i].Delivery.ID)
+		l.queue.unseen = true
+	}
+	l.queue.passing = nil
+	return tasks, wait
+}
+
+// pace asks the rate limiter for leave; a pause means that it does not give it now.
+func (l *lane) pace(now time.Time) (pause time.Duration) {
+	if l.limiter == nil {
+		return 0
+	}
+	leave := l.limiter.ReserveN(now, 1)
+	if pause = leave.DelayFrom(now); pause > 0 {
+		leave.CancelAt(now)
+	}
+	return pause
+}
+
+func (l *lane) prepare(job event.Job, now time.Time) task {
+	d := &job.Delivery
+	return task{
+		job: job, late: d.Slots > 0,
+		attempt: event.Attempt{DeliveryID: d.ID, N: l.number(d), Started: now, Outcome: event.OutcomeUnknown, Actor: d.Actor},
+	}
+}
+
+// number returns the number of the next attempt. A row that a crash left
+// without a result keeps its number; one that found the destination
+// unavailable is written again, so that an outage does not fill the store.
+func (l *lane) number(d *event.Delivery) int {
+	n, again := l.reuse[d.ID]
+	delete(l.reuse, d.ID)
+	if again && n == d.Attempts {
+		return n
+	}
+	return d.Attempts + 1
+}
+
+// begin is the part of a step that makes an attempt durable, and with it what the
+// delivery overtakes, so that a crash cannot change what was said of it.
+func (l *lane) begin(t *task) event.Begin {
+	return event.Begin{Delivery: t.job.Delivery, Attempt: t.attempt, Overtakes: l.passing[t.job.Delivery.ID]}
+}
+
+// withdraw gives up what was begun and not sent.
+func (l *lane) withdraw() (withdrawn []event.Begin) {
+	l.leaving, l.begun = l.begun, nil
+	for i := range l.leaving {
+		withdrawn = append(withdrawn, l.begin(&l.leaving[i]))
+	}
+	return withdrawn
+}
+
+// take writes a step down and draws the conclusions.
+func (l *lane) take(send context.Context, step *event.Step, tasks []task) error {
+	// The store is local: a shutdown must not keep a result from being written.
+	met, err := l.outbox.Take(context.WithoutCancel(send), *step)
+	if err != nil {
+		l.putBack(step, tasks)
+		return err
+	}
+	l.mu.Lock()
+	l.health.stores.reset()
+	for i := range step.Resolved {
+		v := &step.Resolved[i]
+		delete(l.claimed, v.Delivery.ID)
+		if v.Attempt.Outcome == event.OutcomeUnavailable {
+			l.reuse[v.Delivery.ID] = v.Attempt.N
+		}
+		l.queue.sooner(v.Retry)
+		l.queue.sooner(v.Release)
+	}
+	for i := range step.Parked {
+		l.queue.sooner(step.Parked[i].Retry)
+	}
+	for i := range step.Withdrawn {
+		b := &step.Withdrawn[i]
+		l.unclaim(b.Delivery.ID)
+		if b.Attempt.N == b.Delivery.Attempts {
+			l.reuse[b.Delivery.ID] = b.Attempt.N
+		}
+	}
+	l.leaving = nil
+	l.queue.unseen = l.queue.unseen || met.Woke || len(step.Withdrawn) > 0
+	for _, id := range met.Gone {
+		l.unclaim(id)
+	}
+	l.mu.Unlock()
+	l.told(step.Resolved, met.Gone)
+	return nil
+}
+
+// putBack takes up again what could not be written down: results behind the
+// others, what was to begin at the front.
+func (l *lane) putBack(step *event.Step, tasks []task) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.results = append(l.results, step.Resolved...)
+	for i := range slices.Backward(tasks) {
+		if d := &tasks[i].job.Delivery; tasks[i].attempt.N == d.Attempts {
+			l.reuse[d.ID] = d.Attempts
+		}
+		if tasks[i].probe {
+			l.unclaim(tasks[i].job.Delivery.ID)
+			continue
+		}
+		l.queue.put(tasks[i].job)
+	}
+	l.begun, l.leaving = append(l.leaving, l.begun...), nil
+	l.queue.unseen = l.queue.unseen || len(step.Parked) > 0
+}

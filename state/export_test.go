@@ -1,0 +1,35 @@
+package state
+
+import (
+	"context"
+
+	"checkout-notifier/event"
+)
+
+// ErrNotPending is what Begin and Resolve say of a delivery that is not pending.
+var ErrNotPending = errNotPending
+
+// Begin takes the step of one attempt.
+func (s *Store) Begin(ctx context.Context, a event.Attempt) error {
+	d, found, err := s.Delivery(ctx, a.DeliveryID)
+	if err != nil {
+		return err
+	}
+	if !found {
+		return ErrNotPending
+	}
+	met, err := s.Take(ctx, event.Step{Begun: []event.Begin{{Delivery: d, Attempt: a}}})
+	if err == nil && len(met.Gone) > 0 {
+		return ErrNotPending
+	}
+	return err
+}
+
+// Resolve takes the step of one verdict.
+func (s *Store) Resolve(ctx context.Context, v event.Verdict) error {
+	met, err := s.Take(ctx, event.Step{Resolved: []event.Verdict{v}})
+	if err == nil && len(met.Gone) > 0 {
+		return ErrNotPending
+	}
+	return err
+}

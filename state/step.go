@@ -1,0 +1,250 @@
+package state
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"checkout-notifier/event"
+)
+
+// attemptNumber returns the n of a key of attempts.
+func attemptNumber(key []byte) int {
+	if len(key) != sequenceSize+4 {
+		return 0
+	}
+	return int(binary.BigEndian.Uint32(key[sequenceSize:]))
+}
+
+// Take writes down a step of a destination's deliveries, whole or not at all;
+// nil means that it is on the disk. A delivery that is not in the store, or not
+// pending, is left out and named in Stepped.Gone.
+//
+// Of a verdict's Delivery it takes Attempts, Slots, HeldAt and Overtook; the rest
+// is as it was stored. Accepted and Dead finish the delivery and make the first
+// one of its session and destination that waits for earlier ones due at At: one
+// that is parked, or one that was released for a later time. A Retry makes it due
+// then. None of the three parks it behind the earlier ones of its session; if
+// there are none any more, it is due at At. A Release makes the first one behind
+// it that waits due then. The destination's clock never goes back.
+//
+// An attempt that is begun has no result, and its delivery stays due. A row with
+// the same number is overwritten. One that is withdrawn leaves no row, unless its
+// number was used before. Error: ErrInvalid and the named errors of the store.
+func (s *Store) Take(ctx context.Context, step event.Step) (event.Stepped, error) {
+	for _, verdicts := range [][]event.Verdict{step.Parked, step.Resolved} {
+		for i := range verdicts {
+			if err := checkVerdict(&verdicts[i]); err != nil {
+				return event.Stepped{}, err
+			}
+		}
+	}
+	var met event.Stepped
+	err := s.write(ctx, "writing deliveries down", func(b *batch) error {
+		met = event.Stepped{}
+		return take(b, &step, &met)
+	})
+	return met, err
+}
+
+func checkVerdict(v *event.Verdict) error {
+	finished := v.Accepted || v.Dead != ""
+	switch {
+	case v.Accepted && v.Dead != "", finished && !v.Retry.IsZero():
+		return fmt.Errorf("verdict on delivery %s: %w", v.Delivery.ID, invalid("more than one of accepted, dead and retry"))
+	case v.At.IsZero():
+		return fmt.Errorf("verdict on delivery %s: %w", v.Delivery.ID, invalid("no time is given"))
+	}
+	return nil
+}
+
+func take(b *batch, step *event.Step, met *event.Stepped) error {
+	for _, verdicts := range [][]event.Verdict{step.Parked, step.Resolved} {
+		for i := range verdicts {
+			woke, err := resolve(b, &verdicts[i])
+			if err = gone(met, verdicts[i].Delivery.ID, err); err != nil {
+				return err
+			}
+			met.Woke = met.Woke || woke
+		}
+	}
+	for i := range step.Withdrawn {
+		d := &step.Withdrawn[i].Delivery
+		if err := gone(met, d.ID, withdraw(b, &step.Withdrawn[i])); err != nil {
+			return err
+		}
+	}
+	for i := range step.Begun {
+		d := &step.Begun[i].Delivery
+		if err := gone(met, d.ID, begin(b, &step.Begun[i])); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func putAttempt(b *batch, sequence uint64, id string, a *event.Attempt) error {
+	if a.DeliveryID != id || a.N < 1 || a.N > math.MaxInt32 {
+		return invalid("attempt %d of delivery %s cannot be kept with delivery %s", a.N, a.DeliveryID, id)
+	}
+	row, err := marshal(a)
+	if err != nil {
+		return invalid("attempt %d of delivery %s: %v", a.N, a.DeliveryID, err)
+	}
+	attempts := b.tx.Bucket(bucketAttempts)
+	attempts.FillPercent = appendAndGrow
+	return attempts.Put(attemptKey(sequence, a.N), row)
+}
+
+// gone notes a delivery that is not pending any more.
+func gone(met *event.Stepped, id string, err error) error {
+	if !errors.Is(err, errNotPending) {
+		return err
+	}
+	if !slices.Contains(met.Gone, id) {
+		met.Gone = append(met.Gone, id)
+	}
+	return nil
+}
+
+// place finds a pending delivery without reading it.
+func (b *batch) place(d *event.Delivery) (sequence uint64, err error) {
+	row := b.get(bucketDeliveryIDs, []byte(d.ID))
+	if row == nil || b.get(bucketPending, destinationKey(d.Destination, lastSequence(row))) == nil {
+		return 0, errNotPending
+	}
+	return lastSequence(row), nil
+}
+
+func begin(b *batch, start *event.Begin) error {
+	sequence, err := b.place(&start.Delivery)
+	if err != nil {
+		return err
+	}
+	if start.Overtakes {
+		if err := overtake(b, sequence, start.Delivery.Overtook); err != nil {
+			return err
+		}
+	}
+	a := start.Attempt
+	a.Outcome = event.OutcomeUnknown
+	return putAttempt(b, sequence, start.Delivery.ID, &a)
+}
+
+// overtake fixes what a delivery says that it overtook.
+func overtake(b *batch, sequence uint64, eventIDs []string) error {
+	r, err := readRecord(b.tx, sequence)
+	if err != nil {
+		return err
+	}
+	r.Overtook = eventIDs
+	return b.save(&r)
+}
+
+func withdraw(b *batch, start *event.Begin) error {
+	d, a := &start.Delivery, start.Attempt
+	sequence, err := b.place(d)
+	if err != nil {
+		return err
+	}
+	if start.Overtakes {
+		if err := overtake(b, sequence, nil); err != nil {
+			return err
+		}
+	}
+	if d.Attempts < a.N {
+		return b.remove(bucketAttempts, attemptKey(sequence, a.N))
+	}
+	a.Outcome, a.Note = event.OutcomeUnavailable, "not sent"
+	return putAttempt(b, sequence, d.ID, &a)
+}
+
+// resolve does to a pending delivery what a verdict says.
+func resolve(b *batch, v *event.Verdict) (woke bool, err error) {
+	sequence, err := b.place(&v.Delivery)
+	if err != nil {
+		return false, err
+	}
+	r, err := readRecord(b.tx, sequence)
+	if err != nil {
+		return false, err
+	}
+	r.Attempts, r.Slots = max(r.Attempts, v.Delivery.Attempts), v.Delivery.Slots
+	r.HeldAt, r.Overtook = v.Delivery.HeldAt, v.Delivery.Overtook
+	if v.Attempt != nil {
+		r.Actor = "" // the attempt that was asked for is made
+		r.Attempts = max(r.Attempts, v.Attempt.N)
+		if err := putAttempt(b, sequence, r.ID, v.Attempt); err != nil {
+			return false, err
+		}
+	}
+	state, err := b.destination(r.Destination)
+	if err != nil {
+		return false, err
+	}
+	state.UpClock = max(state.UpClock, v.UpClock)
+	stand(state, v.Standing)
+	if err := announce(b, v.Notices); err != nil {
+		return false, err
+	}
+	if v.Accepted || v.Dead != "" {
+		return finish(b, &r, state, v)
+	}
+	return postpone(b, &r, v)
+}
+
+// finish takes an accepted or dead delivery out of everything that is pending.
+func finish(b *batch, r *record, state *event.DestinationState, v *event.Verdict) (woke bool, err error) {
+	if err := b.setDue(r, time.Time{}); err != nil {
+		return false, err
+	}
+	if err := b.remove(bucketPending, destinationKey(r.Destination, r.sequence)); err != nil {
+		return false, err
+	}
+	state.Pending--
+	r.Finished = v.At
+	if v.Accepted {
+		r.Status = event.StatusAccepted
+		err = b.put(bucketAccepted, acceptedKey(v.At, r.sequence), nil)
+	} else {
+		r.Status, r.Reason = event.StatusDead, v.Dead
+		state.Dead++
+		err = b.put(bucketDead, destinationKey(r.Destination, r.sequence), []byte(v.Dead))
+	}
+	if err != nil {
+		return false, err
+	}
+	if err := b.save(r); err != nil || !r.Ordered {
+		return false, err
+	}
+	if err := b.remove(bucketOrder, orderKey(&r.Delivery, r.sequence)); err != nil {
+		return false, err
+	}
+	return b.wake(&r.Delivery, 0, v.At)
+}
+
+// postpone makes a delivery due again or parks it.
+func postpone(b *batch, r *record, v *event.Verdict) (woke bool, err error) {
+	due := v.Retry
+	if due.IsZero() {
+		// Parked behind nobody it would never be looked at again.
+		first, found := head(b.tx, &r.Delivery)
+		if !r.Ordered || !found || first >= r.sequence {
+			due = v.At
+		}
+	}
+	if err := b.setDue(r, due); err != nil {
+		return false, err
+	}
+	if err := b.save(r); err != nil {
+		return false, err
+	}
+	if v.Release.IsZero() || !r.Ordered {
+		return false, nil
+	}
+	return b.wake(&r.Delivery, r.sequence, v.Release)
+}
