@@ -3,7 +3,6 @@ package state
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -106,7 +105,7 @@ func readEvent(tx *bolt.Tx, sequence uint64) (event.Event, error) {
 	if row == nil {
 		return e, inconsistent(tx.DB().Path(), "event %d is missing", sequence)
 	}
-	if err := json.Unmarshal(row, &e); err != nil {
+	if err := decodeEvent(row, &e); err != nil {
 		return e, inconsistent(tx.DB().Path(), "event %d: %v", sequence, err)
 	}
 	return e, nil

@@ -3,13 +3,15 @@ package state
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"testing"
 	"time"
 
 	"checkout-notifier/event"
 )
 
-// Rows are what encoding/json makes of the whole record, byte for byte.
+// A snapshot's row is what encoding/json makes of the whole record, byte for byte,
+// and an event comes back as it would from such a row, which schema 1 had.
 func TestEncoderAgreesWithMarshal(t *testing.T) {
 	shared := json.RawMessage(` {"object": 0, "id":"<&>\u2028", "a":[ 1 , 2 ]} `)
 	rows := newEncoder()
@@ -30,7 +32,34 @@ func TestEncoderAgreesWithMarshal(t *testing.T) {
 		}
 		got, err := rows.snapshot(&s)
 		check("snapshot", got, err, &s)
-		got, err = rows.event(&e)
-		check("event", got, err, &e)
+		var again, before event.Event
+		row, err := rows.event(&e)
+		whole, wantErr := marshal(&e)
+		if (err == nil) != (wantErr == nil) {
+			t.Errorf("event of %s: %v, want %v", name, err, wantErr)
+		}
+		if err != nil {
+			continue
+		}
+		if err := errors.Join(decodeEvent(row, &again), decodeEvent(whole, &before)); err != nil {
+			t.Errorf("event of %s: %v", name, err)
+		}
+		got, err = marshal(&again)
+		check("event", got, err, &before)
 	}
+}
+
+func FuzzDecodeEvent(f *testing.F) {
+	rows := newEncoder()
+	row, err := rows.event(&event.Event{ID: "evt_1", Object: json.RawMessage(`{"id":"cs_1"}`)})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(row)
+	f.Add([]byte(`{"id":"evt_1"}`))
+	f.Add([]byte{apart, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01})
+	f.Fuzz(func(_ *testing.T, row []byte) {
+		var e event.Event
+		_ = decodeEvent(row, &e) // an error, never a panic
+	})
 }

@@ -42,7 +42,7 @@ func (s *Store) Events(ctx context.Context, after uint64, limit int) (events []S
 		c := tx.Bucket(bucketEvents).Cursor()
 		for key, row := c.Seek(sequenceKey(after + 1)); key != nil && len(events) < limit; key, row = c.Next() {
 			item := Sequenced{Sequence: lastSequence(key)}
-			if err := json.Unmarshal(row, &item.Event); err != nil {
+			if err := decodeEvent(row, &item.Event); err != nil {
 				return inconsistent(s.path, "event %d: %v", item.Sequence, err)
 			}
 			events = append(events, item)

@@ -26,7 +26,7 @@ var (
 	bucketIndex    = []byte("session_index")  // account, id → binary event.Tracked
 	bucketCounts   = []byte("session_counts") // account, watch → number
 
-	bucketEvents   = []byte("events")    // sequence → JSON event.Event
+	bucketEvents   = []byte("events")    // sequence → event.Event, see encoder.event
 	bucketEventIDs = []byte("event_ids") // id → sequence
 
 	bucketDeliveries  = []byte("deliveries")       // sequence → sequence of the event, JSON event.Delivery

@@ -13,6 +13,7 @@ import (
 // announce stores the program's own events with their deliveries. One that is
 // there already is left out.
 func announce(b *batch, notices []event.Notice) error {
+	rows := newEncoder()
 	for i := range notices {
 		n := &notices[i]
 		if err := checkTexts("event", n.Event.ID); err != nil {
@@ -21,7 +22,7 @@ func announce(b *batch, notices []event.Notice) error {
 		if b.get(bucketEventIDs, []byte(n.Event.ID)) != nil {
 			continue
 		}
-		row, err := marshal(&n.Event)
+		row, err := rows.event(&n.Event)
 		if err != nil {
 			return invalid("event %s: %v", n.Event.ID, err)
 		}

@@ -196,7 +196,11 @@ type eventPruner struct {
 func (p *eventPruner) find(tx *bolt.Tx, from []byte) ([][]byte, []byte, error) {
 	return scan(tx.Bucket(bucketEvents), from, func(key, row []byte) (bool, bool, error) {
 		var e struct{ Time time.Time }
-		if err := json.Unmarshal(row, &e); err != nil {
+		_, rest, err := splitEvent(row)
+		if err == nil {
+			err = json.Unmarshal(rest, &e)
+		}
+		if err != nil {
 			return false, false, inconsistent(tx.DB().Path(), "event %d: %v", lastSequence(key), err)
 		}
 		if !e.Time.Before(p.before) {

@@ -192,7 +192,7 @@ func (v *verifier) sessions() error {
 func (v *verifier) events() error {
 	return v.each(bucketEvents, func(key, row []byte) {
 		var e event.Event
-		if err := json.Unmarshal(row, &e); err != nil {
+		if err := decodeEvent(row, &e); err != nil {
 			v.report("event %d: %v", lastSequence(key), err)
 			return
 		}
