@@ -133,7 +133,7 @@ func (l *lane) planProbe(send context.Context, now time.Time, step *event.Step) 
 	}
 	l.tried[job.Delivery.ID] = true
 	l.claim(&job)
-	t := l.prepare(job, now)
+	t := l.prepare(&job, now)
 	t.probe = true
 	step.Begun = append(step.Begun, l.begin(&t))
 	return []task{t}, 0, nil
@@ -147,7 +147,7 @@ func (l *lane) triedOrSeen(deliveryID string) bool {
 
 // drop forgets what was read and not begun.
 func (l *lane) drop() {
-	for _, list := range [][]event.Job{l.queue.fresh, l.queue.late} {
+	for _, list := range [][]*event.Job{l.queue.fresh, l.queue.late} {
 		for i := range list {
 			l.unclaim(list[i].Delivery.ID)
 		}

@@ -64,7 +64,7 @@ type tally struct {
 
 // task is an attempt that is to be made.
 type task struct {
-	job     event.Job
+	job     *event.Job
 	attempt event.Attempt
 	late    bool // the delivery was refused before
 	probe   bool // of an open breaker

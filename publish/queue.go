@@ -10,10 +10,10 @@ import (
 // queue holds deliveries that were read and wait for a slot. The lane's mu guards
 // it.
 type queue struct {
-	fresh, late []event.Job // never refused so far, and those that were
+	fresh, late []*event.Job // never refused so far, and those that were
 	// passing are about to overtake earlier ones of their session. They begin in the
 	// turn that read them or are read again: who is overtaken may change.
-	passing []event.Job
+	passing []*event.Job
 
 	unseen              bool      // the outbox may hold what no look has seen
 	moreFresh, moreLate bool      // the last look left some
@@ -46,7 +46,7 @@ func (q *queue) wait(now time.Time) time.Duration {
 
 // pop takes the next delivery, fresh and late ones in turns, as long as there is
 // room for late ones.
-func (q *queue) pop(lateRoom int) (job event.Job, late, ok bool) {
+func (q *queue) pop(lateRoom int) (job *event.Job, late, ok bool) {
 	if len(q.passing) > 0 {
 		job, q.passing = q.passing[0], q.passing[1:]
 		return job, job.Delivery.Slots > 0, true
@@ -57,17 +57,17 @@ func (q *queue) pop(lateRoom int) (job event.Job, late, ok bool) {
 		from = &q.late
 	}
 	if len(*from) == 0 {
-		return event.Job{}, false, false
+		return nil, false, false
 	}
 	job = (*from)[0]
-	(*from)[0] = event.Job{}
+	(*from)[0] = nil
 	*from = (*from)[1:]
 	q.lateTurn = !late
 	return job, late, true
 }
 
 // add appends a delivery.
-func (q *queue) add(job event.Job) {
+func (q *queue) add(job *event.Job) {
 	if job.Delivery.Slots > 0 {
 		q.late = append(q.late, job)
 		return
@@ -76,7 +76,7 @@ func (q *queue) add(job event.Job) {
 }
 
 // put returns a delivery to the front.
-func (q *queue) put(job event.Job) {
+func (q *queue) put(job *event.Job) {
 	if job.Delivery.Slots > 0 {
 		q.late = slices.Insert(q.late, 0, job)
 		return

@@ -137,25 +137,25 @@ func (l *lane) refill(send context.Context, now time.Time, step *event.Step) err
 	}
 	q.looked, q.next = now, next
 	late := 0
-	for _, job := range jobs {
-		if job.Delivery.Slots > 0 {
+	for i := range jobs {
+		if jobs[i].Delivery.Slots > 0 {
 			late++
 		}
-		l.sort(job, now, step)
+		l.sort(&jobs[i], now, step)
 	}
 	q.moreFresh, q.moreLate = len(jobs)-late == first, late == again
 	return nil
 }
 
 // sort puts a due delivery into the queue, or adds to the step that it must wait.
-func (l *lane) sort(job event.Job, now time.Time, step *event.Step) {
-	parked := l.decide(&job, now)
+func (l *lane) sort(job *event.Job, now time.Time, step *event.Step) {
+	parked := l.decide(job, now)
 	switch {
 	case parked != nil:
 		step.Parked = append(step.Parked, *parked)
 	case l.stalled[job.Delivery.ID]:
 	default:
-		l.claim(&job)
+		l.claim(job)
 		if l.passing[job.Delivery.ID] {
 			l.queue.passing = append(l.queue.passing, job)
 			return
@@ -243,7 +243,7 @@ func (l *lane) pace(now time.Time) (pause time.Duration) {
 	return pause
 }
 
-func (l *lane) prepare(job event.Job, now time.Time) task {
+func (l *lane) prepare(job *event.Job, now time.Time) task {
 	d := &job.Delivery
 	return task{
 		job: job, late: d.Slots > 0,

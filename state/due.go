@@ -42,6 +42,9 @@ func (s *Store) Due(ctx context.Context, destination string, now time.Time, firs
 	return jobs, next, nil
 }
 
+// mostAtOnce is how many jobs there is room for from the start.
+const mostAtOnce = 256
+
 // dueIn returns what is due in one of the two indexes.
 func dueIn(tx *bolt.Tx, bucket []byte, destination string, now time.Time, limit int, skip func(string) bool) (jobs []event.Job, err error) {
 	prefix := appendText(nil, destination)
@@ -55,6 +58,9 @@ func dueIn(tx *bolt.Tx, bucket []byte, destination string, now time.Time, limit 
 		}
 		if skip != nil && skip(string(id)) {
 			return true, nil
+		}
+		if jobs == nil {
+			jobs = make([]event.Job, 0, min(limit, mostAtOnce))
 		}
 		job, err := readJob(tx, lastSequence(key))
 		if err == nil {

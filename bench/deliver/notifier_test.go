@@ -24,7 +24,7 @@ type notifier struct {
 	made  int // events so far
 }
 
-func newNotifier(t *testing.T) *notifier {
+func newNotifier(t testing.TB) *notifier {
 	t.Helper()
 	cfg := state.Config{Path: filepath.Join(t.TempDir(), "notifier.db")}
 	store, err := state.Open(t.Context(), cfg, slog.New(slog.DiscardHandler))
