@@ -171,20 +171,34 @@ func (l *lane) tell(send context.Context, change event.StandingChange, notices [
 	}
 }
 
+// StoredStatus is what is known of a destination while nothing is sent to it. Its
+// State is empty unless it is paused or failing.
+func StoredStatus(stored event.DestinationState) DestinationStatus {
+	s := &stored.Standing
+	status := DestinationStatus{
+		Name: stored.Name, Why: s.Why, LastSuccess: s.LastSuccess, Failures: s.Failures, UpClock: stored.UpClock, Told: !s.Announced.IsZero(),
+	}
+	switch {
+	case !s.Paused.IsZero():
+		status.State, status.Why, status.Since, status.PausedBy = StatePaused, pausedWhy(s), s.Paused, s.PausedBy
+	case !s.Broken.IsZero():
+		status.State, status.Since, status.NextProbe = StateFailing, s.Broken, s.NextProbe
+	}
+	return status
+}
+
 // status is how the destination is doing.
 func (l *lane) status(now time.Time) DestinationStatus {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := &l.standing
-	status := DestinationStatus{
-		Name: l.dest.Name, State: StateOK, Why: s.Why, InFlight: l.sending.all,
-		LastSuccess: s.LastSuccess, Failures: s.Failures, UpClock: l.clock.at(now), Told: !s.Announced.IsZero(),
+	status := StoredStatus(event.DestinationState{Name: l.dest.Name, UpClock: l.clock.at(now), Standing: l.standing})
+	status.InFlight = l.sending.all
+	if status.State != "" {
+		return status
 	}
+	status.State = StateOK
 	switch {
-	case !s.Paused.IsZero():
-		status.State, status.Why, status.Since, status.PausedBy = StatePaused, pausedWhy(s), s.Paused, s.PausedBy
-	case l.broken():
-		status.State, status.Since, status.NextProbe = StateFailing, s.Broken, s.NextProbe
 	case l.health.unreached:
 		status.State = StateUnreachable
 	case s.Throttled.After(now):

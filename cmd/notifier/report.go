@@ -30,7 +30,7 @@ type report struct {
 
 type destinationReport struct {
 	Name          string    `json:"name"`
-	State         string    `json:"state"` // ok, waiting, unreachable, paused, orphaned, unknown
+	State         string    `json:"state"` // ok, waiting, unreachable, failing, paused, orphaned, unknown
 	Why           string    `json:"why,omitempty"`
 	Pending       int       `json:"pending"`
 	Dead          int       `json:"dead_letters"`
@@ -38,6 +38,9 @@ type destinationReport struct {
 	OldestPending time.Time `json:"oldest_pending,omitzero"`
 	LastSuccess   time.Time `json:"last_success,omitzero"`
 	Failures      int       `json:"failures_in_a_row"`
+	Since         time.Time `json:"since,omitzero"`      // it is failing or paused
+	NextProbe     time.Time `json:"next_probe,omitzero"` // of a failing one
+	PausedBy      string    `json:"paused_by,omitempty"`
 }
 
 type storeReport struct {
@@ -85,9 +88,11 @@ func storedReport(ctx context.Context, store *state.Store) (*report, error) {
 		return nil, err
 	}
 	for _, s := range stored {
-		r.Destinations = append(r.Destinations, destinationReport{
-			Name: s.Name, State: stateUnknown, Pending: s.Pending, Dead: s.Dead, OldestPending: s.OldestPending,
-		})
+		line := destinationReport{
+			Name: s.Name, Pending: s.Pending, Dead: s.Dead, OldestPending: s.OldestPending,
+		}
+		line.stands(publish.StoredStatus(s))
+		r.Destinations = append(r.Destinations, line)
 	}
 	accounts, err := store.Accounts(ctx)
 	if err != nil {
@@ -101,6 +106,15 @@ func storedReport(ctx context.Context, store *state.Store) (*report, error) {
 	return r, nil
 }
 
+// stands takes over how the destination is doing.
+func (d *destinationReport) stands(s publish.DestinationStatus) {
+	d.State, d.Why, d.InFlight, d.LastSuccess, d.Failures = string(s.State), s.Why, s.InFlight, s.LastSuccess, s.Failures
+	d.Since, d.NextProbe, d.PausedBy = s.Since, s.NextProbe, s.PausedBy
+	if d.State == "" {
+		d.State = stateUnknown
+	}
+}
+
 // merge adds what is known of the configured destinations to what is stored.
 // What is stored and not configured any more is orphaned, and not worth a line
 // once nothing waits.
@@ -108,13 +122,14 @@ func (r *report) merge(live []publish.DestinationStatus) {
 	stored := r.Destinations
 	r.Destinations = []destinationReport{}
 	for _, l := range live {
-		line := destinationReport{Name: l.Name}
+		line := destinationReport{Name: l.Name, State: stateUnknown}
 		if i := slices.IndexFunc(stored, func(s destinationReport) bool { return s.Name == l.Name }); i >= 0 {
 			line = stored[i]
 			stored = slices.Delete(stored, i, i+1)
 		}
-		line.State, line.Why, line.InFlight = string(l.State), l.Why, l.InFlight
-		line.LastSuccess, line.Failures = l.LastSuccess, l.Failures
+		if r.Running {
+			line.stands(l)
+		}
 		r.Destinations = append(r.Destinations, line)
 	}
 	for _, orphan := range stored {

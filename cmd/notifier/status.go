@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -118,9 +119,24 @@ func (a *app) printDestinations(list []destinationReport) {
 		if !d.OldestPending.IsZero() {
 			oldest = ago(d.OldestPending)
 		}
-		lines = append(lines, fmt.Sprintf("%s\t%s\t%d\t%s\t%d\t%s\t%s", d.Name, d.State, d.Pending, oldest, d.Dead, ago(d.LastSuccess), d.Why))
+		lines = append(lines, fmt.Sprintf("%s\t%s\t%d\t%s\t%d\t%s\t%s", d.Name, d.State, d.Pending, oldest, d.Dead, ago(d.LastSuccess), d.story()))
 	}
 	a.rows(lines...)
+}
+
+// story says why a destination is as it is, since when, and what comes next.
+func (d *destinationReport) story() string {
+	parts := []string{}
+	if d.Why != "" {
+		parts = append(parts, d.Why)
+	}
+	if !d.Since.IsZero() {
+		parts = append(parts, "since "+ago(d.Since))
+	}
+	if !d.NextProbe.IsZero() {
+		parts = append(parts, "next probe "+in(d.NextProbe))
+	}
+	return strings.Join(parts, ", ")
 }
 
 func accountState(r *report, s poller.Status) string {
