@@ -53,23 +53,48 @@ const (
 // order of the rules. The Set is nil only if a problem is no warning. Rules that
 // are not enabled are checked like the others and never match.
 func Compile(rules []Rule, known Known) (*Set, []Problem) {
-	c := checkers{known: known, config: newConfig(), first: map[string]int{}}
-	set := &Set{}
+	all, problems := compileAll(rules, known)
+	if slices.ContainsFunc(problems, func(p Problem) bool { return !p.Warning }) {
+		return nil, problems
+	}
+	set := &Set{types: make(map[string][]string, len(all))}
 	hash := newIdentity()
-	for i, rule := range rules {
-		c.at = i
-		r := c.compile(rule)
+	for i, r := range all {
 		hash.add(r)
-		if rule.Enabled {
+		set.types[r.rule.Name] = r.known()
+		if rules[i].Enabled {
 			set.rules = append(set.rules, r)
 		}
 	}
-	if slices.ContainsFunc(c.problems, func(p Problem) bool { return !p.Warning }) {
-		return nil, c.problems
-	}
 	set.index = newIndex(set.rules)
 	set.id = hash.sum()
-	return set, c.problems
+	return set, problems
+}
+
+// Types lists for each of some rules, which need not compile, the types of events
+// that it can match, as far as its keys can be read.
+func Types(rules []Rule, known Known) [][]string {
+	all, _ := compileAll(rules, known)
+	types := make([][]string, len(all))
+	for i, r := range all {
+		types[i] = r.known()
+	}
+	return types
+}
+
+func compileAll(rules []Rule, known Known) ([]*compiled, []Problem) {
+	c := checkers{known: known, config: newConfig(), first: map[string]int{}}
+	all := make([]*compiled, len(rules))
+	for i, rule := range rules {
+		c.at = i
+		all[i] = c.compile(rule)
+	}
+	return all, c.problems
+}
+
+// known lists the types of a rule that this version knows.
+func (r *compiled) known() []string {
+	return slices.DeleteFunc(slices.Clone(r.types), func(t string) bool { return t == "" })
 }
 
 // checkers collects the problems of all rules.

@@ -31,6 +31,7 @@ type Set struct {
 	rules []*compiled
 	index *index
 	id    string
+	types map[string][]string // by rule, of those too that are not enabled
 }
 
 // compiled is a rule with its names resolved.
@@ -61,6 +62,11 @@ type Target struct {
 // expressions, the order of names in lists and the spelling of event types do
 // not count. It is the same after a restart.
 func (s *Set) ID() string { return s.id }
+
+// Types lists the types of events that a rule can match, whole names, whether or
+// not it is enabled; none for a rule that is not in the set. Types that a later
+// version may know are left out.
+func (s *Set) Types(rule string) []string { return slices.Clone(s.types[rule]) }
 
 // Match says who hears of an event. Previous is the session before it, in the
 // published schema, nil at first sight; now is what now() returns.
