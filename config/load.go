@@ -92,6 +92,7 @@ type loader struct {
 	detached map[string]bool       // keys of a destination that it does not inherit
 	used     map[string]bool       // variables that the files ask for by name
 	config   Config
+	types    [][]string // of events, that each rule can match
 }
 
 // Load reads, layers and checks a configuration. The error is a *Problems with

@@ -3,15 +3,55 @@ package publish
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"checkout-notifier/checkout"
 	"checkout-notifier/event"
 )
 
-// templateData is what templates and subjects see. Everything is a map or a
+// The names at the top of what templates see.
+const (
+	nameAccount  = "Account"
+	nameChange   = "Change"
+	nameRule     = "Rule"
+	nameLabels   = "Labels"
+	nameLink     = "Link"
+	nameEvent    = "Event"
+	nameSession  = "Session"
+	namePrevious = "Previous"
+	nameAlert    = "Alert"
+)
+
+// templateData is what templates and subjects see, as far as this one needs it:
+// to read a session takes longer than all the rest. Everything is a map or a
 // plain value, integers as int64, so that they compare with literals.
-func templateData(m *Message, omit []string, link string) (map[string]any, error) {
+func templateData(m *Message, needs needs, omit []string, link string) (map[string]any, error) {
 	e := &m.Event
+	labels := make(map[string]any, len(m.Delivery.Labels))
+	for name, value := range m.Delivery.Labels {
+		labels[name] = value
+	}
+	data := map[string]any{
+		nameAccount: accountOf(e), nameChange: event.Short(e.Type), nameRule: ruleOf(&m.Delivery), nameLabels: labels, nameLink: link,
+	}
+	var err error
+	if needs.name(nameEvent) {
+		if data[nameEvent], err = eventData(e, omit); err != nil {
+			return nil, err
+		}
+	}
+	if needs.name(nameAlert) {
+		if data[nameAlert], err = plainObject(e.System); err != nil {
+			return nil, err
+		}
+	}
+	if !needs.name(nameSession) && !needs.name(namePrevious) {
+		return data, nil
+	}
+	if e.IsSystem() {
+		data[nameSession], data[namePrevious] = map[string]any{}, map[string]any{}
+		return data, nil
+	}
 	object, err := checkout.Omit(e.Object, omit)
 	if err != nil {
 		return nil, err
@@ -20,35 +60,40 @@ func templateData(m *Message, omit []string, link string) (map[string]any, error
 	if err != nil {
 		return nil, err
 	}
+	data[nameSession] = session
+	if needs.name(namePrevious) {
+		if data[namePrevious], err = previousData(e, session, omit); err != nil {
+			return nil, err
+		}
+	}
+	return data, nil
+}
+
+// accountOf is the account that an event is about, "" if there is none.
+func accountOf(e *event.Event) string {
+	if e.Account == "" && strings.HasPrefix(e.Type, event.SystemPrefix+"account.") {
+		return e.Subject
+	}
+	return e.Account
+}
+
+// previousData is the session before the event: all null at first sight.
+func previousData(e *event.Event, session map[string]any, omit []string) (map[string]any, error) {
 	was, err := e.PreviousObject()
 	if err != nil {
 		return nil, fmt.Errorf("reading the earlier session: %w", err)
 	}
-	previous := make(map[string]any, len(session))
 	if was == nil {
+		previous := make(map[string]any, len(session))
 		for name := range session {
-			previous[name] = nil // zero values at first sight
+			previous[name] = nil
 		}
-	} else {
-		if was, err = checkout.Omit(was, omit); err != nil {
-			return nil, err
-		}
-		if previous, err = plainObject(was); err != nil {
-			return nil, err
-		}
+		return previous, nil
 	}
-	about, err := eventData(e, omit)
-	if err != nil {
+	if was, err = checkout.Omit(was, omit); err != nil {
 		return nil, err
 	}
-	labels := make(map[string]any, len(m.Delivery.Labels))
-	for name, value := range m.Delivery.Labels {
-		labels[name] = value
-	}
-	return map[string]any{
-		"Account": e.Account, "Change": event.Short(e.Type), "Rule": ruleOf(&m.Delivery), "Labels": labels, "Link": link,
-		"Event": about, "Session": session, "Previous": previous, "Alert": map[string]any{},
-	}, nil
+	return plainObject(was)
 }
 
 func eventData(e *event.Event, omit []string) (map[string]any, error) {
@@ -81,7 +126,10 @@ func plainObject(raw json.RawMessage) (map[string]any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the session: %w", err)
 	}
-	members, _ := v.(map[string]any)
+	members, ok := v.(map[string]any)
+	if !ok {
+		members = map[string]any{} // the program's own events are about no session, and others are no alerts
+	}
 	return members, nil
 }
 

@@ -174,7 +174,9 @@ func (p *NATSPublisher) message(m Message) (*nats.Msg, error) {
 	for _, a := range m.Event.Attributes() {
 		message.Header.Set(headerAttribute+a.Name, headerText(a.Value))
 	}
-	message.Header.Set(headerAttribute+"livemode", strconv.FormatBool(m.Event.Livemode))
+	if !m.Event.IsSystem() {
+		message.Header.Set(headerAttribute+"livemode", strconv.FormatBool(m.Event.Livemode))
+	}
 	return message, nil
 }
 

@@ -43,6 +43,7 @@ type Renderer struct {
 	externalURL string
 	shared      rendering
 	own         map[string]rendering // by rule
+	sent        map[string][]string  // by rule: the types that it sends here
 }
 
 // rendering is one compiled way to render.
@@ -53,20 +54,38 @@ type rendering struct {
 	subject     *program // type nats
 }
 
+// RuleTypes says which types of events a rule can send to a destination.
+type RuleTypes struct {
+	Rule  string
+	Types []string // whole names, session and system types alike
+}
+
 // NewRenderer compiles the templates of a destination and of the rules that
-// render their deliveries to it in their own way, and renders a sample of every
-// event type with each, so that mistakes show at load. externalURL is where the
-// operator reaches the console, "" for messages without links.
-func NewRenderer(dest Destination, own map[string]Rendering, externalURL string) (*Renderer, error) {
-	r := &Renderer{dest: dest, externalURL: strings.TrimSuffix(externalURL, "/"), own: make(map[string]rendering)}
+// render their deliveries to it in their own way, and renders with each a sample
+// of every type that it can meet, so that mistakes show at load: with those of
+// own the types of their rule, with the destination's the types of all other
+// rules. externalURL is where the operator reaches the console, "" for messages
+// without links.
+func NewRenderer(dest Destination, own map[string]Rendering, externalURL string, rules ...RuleTypes) (*Renderer, error) {
+	r := &Renderer{
+		dest: dest, externalURL: strings.TrimSuffix(externalURL, "/"),
+		own: make(map[string]rendering), sent: make(map[string][]string),
+	}
+	var shared []string
+	for _, rule := range rules {
+		r.sent[rule.Rule] = rule.Types
+		if _, renders := own[rule.Rule]; !renders {
+			shared = append(shared, rule.Types...)
+		}
+	}
 	base := Rendering{Format: dest.Format, Template: dest.Template, ContentType: dest.ContentType, Subject: dest.Subject}
 	var err error
 	var problems []error
-	if r.shared, err = r.compile(base); err != nil {
+	if r.shared, err = r.compile(base, shared); err != nil {
 		problems = append(problems, err)
 	}
 	for _, name := range slices.Sorted(maps.Keys(own)) {
-		compiled, err := r.compile(merge(base, own[name]))
+		compiled, err := r.compile(merge(base, own[name]), r.sent[name])
 		if err != nil {
 			problems = append(problems, fmt.Errorf("rule %s: %w", name, err))
 			continue
@@ -104,7 +123,7 @@ func merge(base, own Rendering) Rendering {
 	return merged
 }
 
-func (r *Renderer) compile(in Rendering) (rendering, error) {
+func (r *Renderer) compile(in Rendering, types []string) (rendering, error) {
 	out := rendering{format: in.Format, contentType: in.ContentType}
 	if in.Template != "" && (in.Format == FormatCloudEvents || in.Format == "") {
 		out.format = FormatTemplate // a template says what is wanted
@@ -125,12 +144,12 @@ func (r *Renderer) compile(in Rendering) (rendering, error) {
 	}
 	var err error
 	if out.format == FormatTemplate {
-		if out.body, err = compileTemplate(in.Template, r.dest.Omit); err != nil {
+		if out.body, err = compileTemplate(in.Template, r.dest.Omit, types); err != nil {
 			return rendering{}, fmt.Errorf("template: %w", err)
 		}
 	}
 	if r.dest.Type == TypeNATS {
-		if out.subject, err = compileSubject(in.Subject); err != nil {
+		if out.subject, err = compileSubject(in.Subject, r.dest.Omit, types); err != nil {
 			return rendering{}, fmt.Errorf("subject: %w", err)
 		}
 	}
@@ -177,7 +196,7 @@ func (r *Renderer) Render(m Message) (Body, error) {
 	case FormatSlack:
 		body.Content, err = slackBody(&m, r.dest.Omit, r.link(&m.Event))
 	case FormatPagerDuty:
-		body.Content, err = pagerDutyBody(&m, r.dest.RoutingKey, r.dest.Omit, r.link(&m.Event))
+		body.Content, err = pagerDutyBody(&m, r.dest.RoutingKey, r.dest.Omit, r.link(&m.Event), r.sent[ruleOf(&m.Delivery)])
 	case FormatTemplate:
 		if way.contentType != "" {
 			body.ContentType = way.contentType

@@ -16,9 +16,12 @@ import (
 	"checkout-notifier/publish"
 )
 
+// everything is a rule that sends every type about a session.
+var everything = publish.RuleTypes{Rule: "everything", Types: event.Types()}
+
 func renderer(t testing.TB, d publish.Destination, own map[string]publish.Rendering) *publish.Renderer {
 	t.Helper()
-	r, err := publish.NewRenderer(d, own, "https://ops.example/console/")
+	r, err := publish.NewRenderer(d, own, "https://ops.example/console/", everything)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,7 +110,7 @@ func TestMistakesAreFoundAtLoad(t *testing.T) {
 		"{{ _get . }}":                             {1, 0, `function "_get" not defined`},
 		"{{ money .Session.customer_email \"x\"}}": {1, 4, `money: "buyer@example.com" is not an amount in minor units`},
 	} {
-		err := publish.CheckTemplate(text)
+		err := publish.CheckTemplate(text, nil, event.Types())
 		var mistake *publish.TemplateError
 		if !errors.As(err, &mistake) {
 			t.Errorf("%q: %v", text, err)
@@ -118,7 +121,7 @@ func TestMistakesAreFoundAtLoad(t *testing.T) {
 		}
 	}
 	for _, text := range []string{`{{ .Labels.team }}{{ .Session.metadata.any }}{{ .Session.payment_link }}`, ``, `{{ with .Session.shipping }}{{ .name }}{{ end }}`} {
-		if err := publish.CheckTemplate(text); err != nil {
+		if err := publish.CheckTemplate(text, nil, event.Types()); err != nil {
 			t.Errorf("%q: %v", text, err)
 		}
 	}
@@ -132,7 +135,7 @@ func TestTemplatesAreBounded(t *testing.T) {
 		`{{ $x := "xxxxxxxx" }}{{ range 100 }}{{ $x = printf "%s%s" $x $x }}{{ end }}`:          publish.ErrTooLong,
 		`{{ range 5000 }}{{ printf "%500d" 1 }}{{ end }}`:                                       publish.ErrTooLarge,
 	} {
-		if err := publish.CheckTemplate(text); !errors.Is(err, want) {
+		if err := publish.CheckTemplate(text, nil, event.Types()); !errors.Is(err, want) {
 			t.Errorf("%s: %v, want %v", text, err, want)
 		}
 	}
@@ -157,7 +160,7 @@ func TestOmittedFieldsAreNowhere(t *testing.T) {
 	}
 	d := publish.DefaultHTTP()
 	d.Template, d.Omit = "{{ .Session.customer_email }}", []string{"customer_email"}
-	if _, err := publish.NewRenderer(d, nil, ""); err == nil {
+	if _, err := publish.NewRenderer(d, nil, "", everything); err == nil {
 		t.Error("a template that names an omitted field is accepted")
 	}
 }
@@ -203,7 +206,7 @@ func TestPagerDuty(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 	d.RoutingKey = ""
-	if _, err := publish.NewRenderer(d, nil, ""); err == nil {
+	if _, err := publish.NewRenderer(d, nil, "", everything); err == nil {
 		t.Error("a pagerduty destination without routing_key is accepted")
 	}
 }
@@ -233,7 +236,7 @@ func TestFormatsAndTheirCompanions(t *testing.T) {
 	} {
 		d := publish.DefaultHTTP()
 		change(&d)
-		if _, err := publish.NewRenderer(d, nil, ""); err == nil {
+		if _, err := publish.NewRenderer(d, nil, "", everything); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
 	}
@@ -282,12 +285,12 @@ func TestSubjects(t *testing.T) {
 
 func TestSubjectMistakesAreFoundAtLoad(t *testing.T) {
 	for _, text := range []string{"", "$JS.x", "_INBOX.x", "_INBOXES", "a b", "a.*", "a.>", "a..b", ".a", "a.", "a.{{ .Acount }}", "a\n", "a.{{ if .Link }} {{ end }}"} {
-		if err := publish.CheckSubject(text); err == nil {
+		if err := publish.CheckSubject(text, nil, event.Types()); err == nil {
 			t.Errorf("%q is accepted", text)
 		}
 	}
 	var mistake *publish.TemplateError
-	if err := publish.CheckSubject("ab.*"); !errors.As(err, &mistake) || mistake.Line != 1 || mistake.Column != 4 {
+	if err := publish.CheckSubject("ab.*", nil, nil); !errors.As(err, &mistake) || mistake.Line != 1 || mistake.Column != 4 {
 		t.Errorf("got %v", err)
 	}
 }
@@ -339,12 +342,12 @@ func FuzzTemplate(f *testing.F) {
 	f.Add("{{ if $.Labels.x }}{{ else with .Event }}{{ .ID }}{{ end }}{{ break }}")
 	f.Add("{{ (index .Session.line_items.data 0).id }}{{ .Session.metadata.x | json | truncate 3 }}")
 	f.Fuzz(func(t *testing.T, text string) {
-		if err := publish.CheckTemplate(text); err != nil {
+		if err := publish.CheckTemplate(text, nil, event.Types()); err != nil {
 			return
 		}
 		d := publish.DefaultHTTP()
 		d.Format, d.Template = publish.FormatTemplate, text
-		r, err := publish.NewRenderer(d, nil, "")
+		r, err := publish.NewRenderer(d, nil, "", everything)
 		if text == "" {
 			return
 		}
@@ -361,12 +364,12 @@ func FuzzSubject(f *testing.F) {
 	f.Add("checkout.{{ .Account }}", "x")
 	f.Add("a.{{ .Session.id }}.b{{ .Labels.l }}", "é. *")
 	f.Fuzz(func(t *testing.T, text, value string) {
-		if publish.CheckSubject(text) != nil {
+		if publish.CheckSubject(text, nil, event.Types()) != nil {
 			return
 		}
 		d := publish.DefaultNATS()
 		d.Subject = text
-		r, err := publish.NewRenderer(d, nil, "")
+		r, err := publish.NewRenderer(d, nil, "", everything)
 		if err != nil {
 			t.Fatalf("CheckSubject accepts what NewRenderer does not: %v", err)
 		}

@@ -13,10 +13,20 @@ import (
 //   - loops and named templates begin with a call of _step, so that no template
 //     runs for ever;
 //   - what is inserted goes through the function last.
+//
+// On its way it notes what the template needs.
 type rewriter struct {
 	last  string
-	words map[string]bool
+	needs needs
 }
+
+// needs is what a template may read of its data.
+type needs struct {
+	words map[string]bool // every name that it uses
+	whole bool            // it hands the data on as a whole, to a function or a variable
+}
+
+func (n needs) name(word string) bool { return n.whole || n.words[word] }
 
 func (r *rewriter) root(list *parse.ListNode) {
 	r.list(list)
@@ -42,7 +52,9 @@ func (r *rewriter) list(list *parse.ListNode) {
 			r.branch(&n.BranchNode)
 			countSteps(n.List)
 		case *parse.TemplateNode:
-			r.pipe(n.Pipe)
+			if !isRoot(n.Pipe) { // what the other template reads has been or will be noted
+				r.pipe(n.Pipe)
+			}
 		}
 	}
 }
@@ -69,6 +81,20 @@ func (r *rewriter) pipe(p *parse.PipeNode) {
 	}
 }
 
+// isRoot says whether a pipe is . or $ and nothing else.
+func isRoot(p *parse.PipeNode) bool {
+	if p == nil || len(p.Decl) > 0 || len(p.Cmds) != 1 || len(p.Cmds[0].Args) != 1 {
+		return false
+	}
+	switch n := p.Cmds[0].Args[0].(type) {
+	case *parse.DotNode:
+		return true
+	case *parse.VariableNode:
+		return len(n.Ident) == 1 && n.Ident[0] == "$"
+	}
+	return false
+}
+
 func isDefault(cmd *parse.CommandNode) bool {
 	identifier, ok := cmd.Args[0].(*parse.IdentifierNode)
 	return ok && identifier.Ident == "default"
@@ -90,6 +116,9 @@ func (r *rewriter) arg(arg parse.Node, get string) parse.Node {
 			base := &parse.VariableNode{NodeType: parse.NodeVariable, Pos: n.Pos, Ident: n.Ident[:1]}
 			return r.lookup(n.Pos, get, base, n.Ident[1:])
 		}
+		r.needs.whole = r.needs.whole || n.Ident[0] == "$"
+	case *parse.DotNode:
+		r.needs.whole = true
 	case *parse.ChainNode:
 		return r.lookup(n.Pos, get, r.arg(n.Node, get), n.Field)
 	}
@@ -99,7 +128,7 @@ func (r *rewriter) arg(arg parse.Node, get string) parse.Node {
 func (r *rewriter) lookup(pos parse.Pos, get string, base parse.Node, path []string) parse.Node {
 	args := []parse.Node{base}
 	for _, name := range path {
-		r.words[name] = true
+		r.needs.words[name] = true
 		args = append(args, &parse.StringNode{NodeType: parse.NodeString, Pos: pos, Quoted: strconv.Quote(name), Text: name})
 	}
 	return &parse.PipeNode{NodeType: parse.NodePipe, Pos: pos, Cmds: []*parse.CommandNode{call(pos, get, args...)}}

@@ -7,7 +7,12 @@ import (
 	"checkout-notifier/event"
 )
 
-const sampleSession = `{"id":"cs_2031282752732528640","object":"checkout.session","amount_subtotal":12900,` +
+// What the samples are about, and when.
+const sampleID = "cs_2031282752732528640"
+
+var sampleTime = time.Date(2026, 12, 1, 10, 0, 0, 123_000_000, time.UTC)
+
+const sampleSession = `{"id":"` + sampleID + `","object":"checkout.session","amount_subtotal":12900,` +
 	`"amount_total":12900,"billing_address_collection":"auto","cancel_url":"https://shop.example/cart",` +
 	`"client_reference_id":"order-1001","created":1796119200,"currency":"USD","customer":"cus_100",` +
 	`"customer_email":"buyer@example.com","expires_at":1796205600,"livemode":true,"metadata":{"order_id":"1001"},` +
@@ -27,11 +32,15 @@ const sampleSession = `{"id":"cs_2031282752732528640","object":"checkout.session
 	`"postal_code":"10115","state":""},"email":"buyer@example.com","name":"A. Buyer","phone":"+4930000000"}}`
 
 // SampleEvent is a made-up event of a type, whole or short, with every
-// documented field of the session filled in: what templates are checked with,
-// and what a test delivery may carry.
+// documented field of the session, or of the data of one of the program's own
+// events, filled in: what templates are checked with, and what a test delivery
+// may carry.
 func SampleEvent(eventType string) event.Event {
 	eventType = event.Qualify(eventType)
-	look := time.Date(2026, 12, 1, 10, 0, 0, 123_000_000, time.UTC)
+	if event.IsSystemType(eventType) {
+		return sampleSystem(eventType)
+	}
+	look := sampleTime
 	field, from, to := "payment_status", `"unpaid"`, `"paid"`
 	switch eventType {
 	case event.Created:
@@ -46,7 +55,7 @@ func SampleEvent(eventType string) event.Event {
 		field, from, to = "amount_total", "9900", "12900"
 	}
 	e := event.Event{
-		Type: eventType, Account: "main", Session: "cs_2031282752732528640", Livemode: true, Time: look,
+		Type: eventType, Account: "main", Session: sampleID, Livemode: true, Time: look,
 		Revision: 3, Position: 2, Object: json.RawMessage(sampleSession),
 		PreviousAttributes: json.RawMessage(`{"` + field + `":` + from + `}`),
 		Change:             &event.Change{Field: field, From: json.RawMessage(from), To: json.RawMessage(to)},
@@ -67,7 +76,7 @@ func sampleMessage(eventType string) Message {
 	e := SampleEvent(eventType)
 	return Message{Event: e, Delivery: event.Delivery{
 		ID: event.DeliveryID(e.ID, "sample", ""), EventID: e.ID, EventType: e.Type, Account: e.Account, Session: e.Session,
-		Destination: "sample", Rules: []string{"sample"}, Labels: map[string]string{"severity": "page"},
+		Subject: e.Subject, Destination: "sample", Rules: []string{"sample"}, Labels: map[string]string{"severity": "page"},
 		Ordered: true, Created: e.Time,
 	}}
 }

@@ -15,14 +15,15 @@ const (
 	inboxPrefix  = "_INBOX"
 )
 
-// CheckSubject compiles a subject template and renders a sample of every event
-// type with it. Its errors are *TemplateError where a place is known.
-func CheckSubject(text string) error {
-	_, err := compileSubject(text)
+// CheckSubject compiles a subject template and renders with it a sample of every
+// given type of event, without the fields to omit. Its errors are
+// *TemplateError where a place is known, joined when there are several.
+func CheckSubject(text string, omit, types []string) error {
+	_, err := compileSubject(text, omit, types)
 	return err
 }
 
-func compileSubject(text string) (*program, error) {
+func compileSubject(text string, omit, types []string) (*program, error) {
 	if text == "" {
 		return nil, fmt.Errorf("%w: it is empty", ErrSubject)
 	}
@@ -41,7 +42,7 @@ func compileSubject(text string) (*program, error) {
 			return nil, err
 		}
 	}
-	return p, p.try(nil, func(rendered []byte) error {
+	return p, p.try(omit, types, func(rendered []byte) error {
 		_, err := finishSubject(string(rendered))
 		return err
 	})

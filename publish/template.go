@@ -5,15 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
-	"strings"
+	"sync"
 	"text/template"
-
-	"checkout-notifier/event"
 )
 
 // TemplateError is a mistake in a template or subject, found at load by
-// compiling it and rendering a sample of every event type.
+// compiling it and rendering a sample of every type of event that it can meet.
 type TemplateError struct {
 	Line   int // from 1, within the template; 0 when unknown
 	Column int // from 1; 0 when the parser knows the line alone
@@ -23,19 +22,21 @@ type TemplateError struct {
 
 // Error implements error.
 func (e *TemplateError) Error() string {
-	var b strings.Builder
-	if e.Line > 0 {
-		fmt.Fprintf(&b, "line %d", e.Line)
-		if e.Column > 0 {
-			fmt.Fprintf(&b, ", column %d", e.Column)
-		}
-		b.WriteString(": ")
-	}
-	b.WriteString(e.Reason)
+	message := e.where() + e.Reason
 	if e.Type != "" {
-		b.WriteString(" (with a sample of " + e.Type + ")")
+		message += " (with a sample of " + e.Type + ")"
 	}
-	return b.String()
+	return message
+}
+
+func (e *TemplateError) where() string {
+	switch {
+	case e.Line == 0:
+		return ""
+	case e.Column == 0:
+		return fmt.Sprintf("line %d: ", e.Line)
+	}
+	return fmt.Sprintf("line %d, column %d: ", e.Line, e.Column)
 }
 
 const templateName = "template"
@@ -69,7 +70,14 @@ func explain(err error, eventType string) error {
 // program is a compiled template. It is safe for concurrent use.
 type program struct {
 	template *template.Template
-	words    []string // every name it uses, for samples
+	needs    needs
+	runs     sync.Pool // of *run
+}
+
+// run is a template with functions of its own: those belong to one execution.
+type run struct {
+	template  *template.Template
+	execution *execution
 }
 
 // compile parses a text and prepares it: names are looked up leniently where
@@ -81,36 +89,38 @@ func compile(text, last string) (*program, error) {
 		return nil, explain(err, "")
 	}
 	t.Funcs(internals(&execution{})) // after parsing: no template may name them
-	p := &program{template: t}
-	rewriter := rewriter{last: last, words: make(map[string]bool)}
+	rewriter := rewriter{last: last, needs: needs{words: make(map[string]bool)}}
 	for _, part := range t.Templates() {
 		if part.Tree != nil && part.Tree.Root != nil {
 			rewriter.root(part.Tree.Root)
 		}
 	}
-	for word := range rewriter.words {
-		p.words = append(p.words, word)
-	}
-	return p, nil
+	return &program{template: t, needs: rewriter.needs}, nil
 }
 
 // run renders a message. The output is bounded, and so is the work.
 func (p *program) run(m *Message, omit []string, link string) ([]byte, error) {
-	data, err := templateData(m, omit, link)
+	data, err := templateData(m, p.needs, omit, link)
 	if err != nil {
 		return nil, err
 	}
-	return p.execute(data, &execution{}, "")
+	return p.execute(data, false, "")
 }
 
-func (p *program) execute(data map[string]any, x *execution, eventType string) ([]byte, error) {
-	t, err := p.template.Clone() // functions belong to one execution
-	if err != nil {
-		return nil, fmt.Errorf("preparing the template: %w", err)
+func (p *program) execute(data map[string]any, strict bool, eventType string) ([]byte, error) {
+	r, ok := p.runs.Get().(*run)
+	if !ok {
+		t, err := p.template.Clone()
+		if err != nil {
+			return nil, fmt.Errorf("preparing the template: %w", err)
+		}
+		x := &execution{}
+		r = &run{t.Funcs(functions(x)).Funcs(internals(x)), x}
 	}
-	t.Funcs(functions(x)).Funcs(internals(x))
+	defer p.runs.Put(r)
+	*r.execution = execution{strict: strict}
 	var out limitedBuffer
-	if err := t.Execute(&out, data); err != nil {
+	if err := r.template.Execute(&out, data); err != nil {
 		return nil, explain(err, eventType)
 	}
 	return out.Bytes(), nil
@@ -127,49 +137,70 @@ func (b *limitedBuffer) Write(p []byte) (int, error) {
 	return b.Buffer.Write(p)
 }
 
-// CheckTemplate compiles a body template and renders a sample of every event
-// type with it. Its errors are *TemplateError where a place is known.
-func CheckTemplate(text string) error {
-	_, err := compileTemplate(text, nil)
+// CheckTemplate compiles a body template and renders with it a sample of every
+// given type of event, without the fields to omit. Its errors are
+// *TemplateError where a place is known, joined when there are several.
+func CheckTemplate(text string, omit, types []string) error {
+	_, err := compileTemplate(text, omit, types)
 	return err
 }
 
-func compileTemplate(text string, omit []string) (*program, error) {
+func compileTemplate(text string, omit, types []string) (*program, error) {
 	p, err := compile(text, "_show")
 	if err != nil {
 		return nil, err
 	}
-	return p, p.try(omit, nil)
+	return p, p.try(omit, types, nil)
 }
 
-// try renders a sample of every event type, strictly: a name that no session
-// can have is an error here, and null at run time.
-func (p *program) try(omit []string, check func(rendered []byte) error) error {
-	for _, eventType := range event.Types() {
-		m := sampleMessage(eventType)
-		data, err := templateData(&m, omit, "https://notifier.invalid/events/"+m.Event.ID)
-		if err != nil {
-			return err
+// try renders a sample of every given type, strictly: a name that no session can
+// have is an error here, and null at run time. A mistake that several types show
+// is reported once.
+func (p *program) try(omit, types []string, check func(rendered []byte) error) error {
+	var problems []error
+	seen := make(map[string]bool)
+	for _, eventType := range slices.Compact(slices.Sorted(slices.Values(types))) {
+		err := p.trySample(eventType, omit, check)
+		if err == nil {
+			continue
 		}
-		p.fill(data)
-		out, err := p.execute(data, &execution{strict: true}, eventType)
-		if err != nil {
-			return err
+		key := err.Error()
+		var mistake *TemplateError
+		if errors.As(err, &mistake) {
+			key = mistake.where() + mistake.Reason
+		} else {
+			err = fmt.Errorf("%w (with a sample of %s)", err, eventType)
 		}
-		if check != nil {
-			if err := check(out); err != nil {
-				return err
-			}
+		if !seen[key] {
+			seen[key] = true
+			problems = append(problems, err)
+		}
+		if errors.Is(err, ErrTooLarge) || errors.Is(err, ErrTooLong) {
+			break // the others would take as long
 		}
 	}
-	return nil
+	return errors.Join(problems...)
+}
+
+func (p *program) trySample(eventType string, omit []string, check func(rendered []byte) error) error {
+	m := sampleMessage(eventType)
+	data, err := templateData(&m, p.needs, omit, "https://notifier.invalid/events/"+m.Event.ID)
+	if err != nil {
+		return err
+	}
+	p.fill(data)
+	out, err := p.execute(data, true, eventType)
+	if err != nil || check == nil {
+		return err
+	}
+	return check(out)
 }
 
 // fill gives a sample every label and every metadata key that the template
 // names: those are the operator's and the merchant's, and cannot be checked.
 func (p *program) fill(data map[string]any) {
-	free := []map[string]any{data["Labels"].(map[string]any)}
-	for _, name := range []string{"Session", "Previous"} {
+	free := []map[string]any{data[nameLabels].(map[string]any)}
+	for _, name := range []string{nameSession, namePrevious} {
 		if session, ok := data[name].(map[string]any); ok {
 			if metadata, ok := session["metadata"].(map[string]any); ok {
 				free = append(free, metadata)
@@ -177,7 +208,7 @@ func (p *program) fill(data map[string]any) {
 		}
 	}
 	for _, members := range free {
-		for _, word := range p.words {
+		for word := range p.needs.words {
 			if _, known := members[word]; !known {
 				members[word] = "sample"
 			}

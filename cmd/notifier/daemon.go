@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -85,7 +84,7 @@ func (d *daemon) wire(ctx context.Context, loaded *config.Loaded) error {
 		}
 		d.broker = server
 	}
-	lanes, err := newLanes(d.cfg, d.log)
+	lanes, err := newLanes(loaded, d.cfg.Destinations, d.log)
 	if err != nil {
 		return exit(exitInvalid, err)
 	}
@@ -112,19 +111,13 @@ func (d *daemon) wire(ctx context.Context, loaded *config.Loaded) error {
 	return d.poller.Check(ctx)
 }
 
-// newLanes builds every destination's publisher. Nothing connects yet.
-func newLanes(cfg config.Config, log *slog.Logger) ([]publish.Lane, error) {
-	own := make(map[string]publish.Rendering)
-	for _, r := range cfg.Rules {
-		if r.OwnRendering() {
-			own[r.Name] = publish.Rendering{Format: r.Format, Template: r.Template, ContentType: r.ContentType, Subject: r.Subject}
-		}
-	}
+// newLanes builds the publishers of destinations. Nothing connects yet.
+func newLanes(loaded *config.Loaded, destinations []publish.Destination, log *slog.Logger) ([]publish.Lane, error) {
 	connections := publish.NewConnections(log)
 	var lanes []publish.Lane
 	var mistakes []error
-	for _, dest := range cfg.Destinations {
-		publisher, err := newPublisher(cfg, dest, own, connections)
+	for _, dest := range destinations {
+		publisher, err := newPublisher(loaded, dest, connections)
 		if err != nil {
 			mistakes = append(mistakes, fmt.Errorf("destination %s: %w", dest.Name, err))
 			continue
@@ -134,21 +127,16 @@ func newLanes(cfg config.Config, log *slog.Logger) ([]publish.Lane, error) {
 	return lanes, errors.Join(mistakes...)
 }
 
-func newPublisher(cfg config.Config, dest publish.Destination, own map[string]publish.Rendering, connections *publish.Connections) (publish.Publisher, error) {
-	relevant := make(map[string]publish.Rendering)
-	for _, r := range cfg.Rules {
-		if rendering, ok := own[r.Name]; ok && slices.Contains(r.To, dest.Name) {
-			relevant[r.Name] = rendering
-		}
-	}
-	renderer, err := publish.NewRenderer(dest, relevant, cfg.Admin.ExternalURL)
+func newPublisher(loaded *config.Loaded, dest publish.Destination, connections *publish.Connections) (publish.Publisher, error) {
+	own, sent := loaded.Renderings(dest.Name)
+	renderer, err := publish.NewRenderer(dest, own, loaded.Config.Admin.ExternalURL, sent...)
 	if err != nil {
 		return nil, err
 	}
 	if dest.Type == publish.TypeNATS {
 		return publish.NewNATS(dest, renderer, connections)
 	}
-	return publish.NewHTTP(dest, renderer, publish.HTTPOptions{Version: version(), Network: cfg.Network})
+	return publish.NewHTTP(dest, renderer, publish.HTTPOptions{Version: version(), Network: loaded.Config.Network})
 }
 
 // Committed implements pipeline.Observer: the relay is woken, never asked to

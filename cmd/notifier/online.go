@@ -68,8 +68,7 @@ func (a *app) checkOnline(ctx context.Context, loaded *config.Loaded) error {
 // checkDestinations reaches every destination, all at once, and counts those
 // that it does not reach.
 func (a *app) checkDestinations(ctx context.Context, loaded *config.Loaded, say func(ok bool, format string, args ...any)) (unreachable int, err error) {
-	cfg := loaded.Config
-	cfg.Destinations = nil
+	var destinations []publish.Destination
 	for i, d := range loaded.Config.Destinations {
 		if incomplete(loaded, "destinations", i) {
 			fmt.Fprintf(a.out, "skip destination %s: it has values that are not set here\n", d.Name)
@@ -80,9 +79,9 @@ func (a *app) checkDestinations(ctx context.Context, loaded *config.Loaded, say 
 			continue
 		}
 		d.Stream.Ensure = false // a check changes no stream
-		cfg.Destinations = append(cfg.Destinations, d)
+		destinations = append(destinations, d)
 	}
-	lanes, err := newLanes(cfg, slog.New(slog.DiscardHandler))
+	lanes, err := newLanes(loaded, destinations, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return 0, exit(exitInvalid, err)
 	}

@@ -1,0 +1,142 @@
+package publish
+
+import (
+	"slices"
+	"strings"
+
+	"checkout-notifier/event"
+	"checkout-notifier/secret"
+)
+
+// The lengths that PagerDuty takes.
+const (
+	pagerSummary  = 1024
+	pagerKeyLimit = 255
+)
+
+// The actions of PagerDuty's Events API v2.
+const (
+	pagerTrigger = "trigger"
+	pagerResolve = "resolve"
+)
+
+type pagerLink struct {
+	Href string `json:"href"`
+	Text string `json:"text"`
+}
+
+type pagerPayload struct {
+	Summary   string            `json:"summary"`
+	Source    string            `json:"source"`
+	Severity  string            `json:"severity"`
+	Timestamp string            `json:"timestamp"`
+	Component string            `json:"component"`
+	Class     string            `json:"class"`
+	Details   map[string]string `json:"custom_details"`
+}
+
+type pagerBody struct {
+	RoutingKey  string       `json:"routing_key"`
+	EventAction string       `json:"event_action"`
+	DedupKey    string       `json:"dedup_key"`
+	Client      string       `json:"client"`
+	Links       []pagerLink  `json:"links,omitempty"`
+	Payload     pagerPayload `json:"payload"`
+}
+
+// pagerDutyBody renders an event for PagerDuty. Sent are the types that the
+// delivery's rule sends to this destination, nil when that is not known.
+func pagerDutyBody(m *Message, key secret.String, omit []string, link string, sent []string) ([]byte, error) {
+	n, err := newNotice(m, omit)
+	if err != nil {
+		return nil, err
+	}
+	details := make(map[string]string, len(n.facts)+len(m.Delivery.Labels)+2)
+	for name, value := range m.Delivery.Labels {
+		details[name] = value
+	}
+	details["event_id"], details["event_type"] = m.Event.ID, m.Event.Type
+	for _, f := range n.facts {
+		details[f.key()] = f.value // of a dead delivery event_type is that of its event
+	}
+	source, component := event.SourcePrefix+m.Event.Account, m.Event.Account
+	if m.Event.IsSystem() {
+		source, component = event.SystemSource, m.Event.Subject
+		details["rules"] = strings.Join(m.Delivery.Rules, ", ")
+	}
+	incident, action := incidentOf(m, n, sent)
+	body := pagerBody{
+		RoutingKey: key.Reveal(), EventAction: action, DedupKey: incident, Client: "notifier",
+		Payload: pagerPayload{
+			Summary: truncate(pagerSummary, n.headline), Source: source, Component: component,
+			Severity: severity(m.Delivery.Labels["severity"]), Timestamp: event.FormatTime(m.Event.Time),
+			Class: m.Event.Type, Details: details,
+		},
+	}
+	if link != "" {
+		body.Links = []pagerLink{{link, "Event"}}
+	}
+	return marshal(body)
+}
+
+// closing are the types that end an incident whatever rule sends them.
+var closing = map[string]bool{
+	event.DestinationRecovered: true,
+	event.AccountRecovered:     true,
+}
+
+// What a rule tells of a session opens an incident, unless the rule also tells
+// of trouble and this is the good end of it. A rule that never tells of trouble
+// is meant to page: there would be nothing to resolve.
+var (
+	troubles = []string{event.Expired, event.Unresolved, event.Regressed}
+	goodEnds = []string{event.Completed, event.NoPaymentRequired, event.Paid, event.Fulfillable}
+)
+
+// incidentOf says which incident an event belongs to, and what it does to it.
+func incidentOf(m *Message, n notice, sent []string) (key, action string) {
+	tellsOfTrouble := slices.ContainsFunc(troubles, func(trouble string) bool { return slices.Contains(sent, trouble) })
+	action = pagerTrigger
+	if closing[m.Event.Type] || tellsOfTrouble && slices.Contains(goodEnds, m.Event.Type) {
+		action = pagerResolve
+	}
+	scope, rule := m.Event.Session, ruleOf(&m.Delivery)
+	if m.Event.IsSystem() {
+		scope, rule = systemScope(&m.Event, n.data), m.Delivery.OwnRule
+	}
+	if key = strings.TrimSuffix(scope+"/"+rule, "/"); len(key) > pagerKeyLimit {
+		key = event.DeliveryID(scope, m.Delivery.Destination, rule)
+	}
+	return key, action
+}
+
+// systemScope is what an incident of the program's own is about, the same when
+// it begins and when it ends. Which rules heard of it is no part of it: they may
+// be others at its end.
+func systemScope(e *event.Event, data map[string]any) string {
+	subject := e.Subject
+	if e.Type == event.DeliveryDead { // each is to be looked at
+		subject = firstText(data["delivery"], e.ID)
+	}
+	kind, _, _ := strings.Cut(strings.TrimPrefix(e.Type, event.SystemPrefix), ".")
+	return "notifier/" + kind + "/" + subject
+}
+
+// severity maps a label to the four words that PagerDuty takes.
+func severity(label string) string {
+	switch label {
+	case "critical", "error", "warning", "info":
+		return label
+	case "page":
+		return "critical"
+	}
+	return "warning"
+}
+
+// ruleOf is the rule that a delivery goes by: its own, or the first that matched.
+func ruleOf(d *event.Delivery) string {
+	if d.OwnRule != "" || len(d.Rules) == 0 {
+		return d.OwnRule
+	}
+	return d.Rules[0]
+}
