@@ -138,6 +138,13 @@ func Omit(object json.RawMessage, fields []string) (json.RawMessage, error) {
 	if len(fields) == 0 {
 		return object, nil
 	}
+	if rest, ok := omitVerbatim(object, fields); ok {
+		return rest, nil
+	}
+	return omitDecoded(object, fields)
+}
+
+func omitDecoded(object json.RawMessage, fields []string) (json.RawMessage, error) {
 	members, err := decodeObject(object)
 	if err != nil {
 		return nil, fmt.Errorf("reading the session: %w", err)

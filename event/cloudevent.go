@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"slices"
+	"strconv"
 	"time"
 
 	"checkout-notifier/checkout"
@@ -66,71 +66,10 @@ func (e *Event) Attributes() []Attribute {
 // Sequence orders the events of one session.
 func (e *Event) Sequence() string { return fmt.Sprintf("%010d-%02d", e.Revision, e.Position) }
 
-// data is the `data` member of a session event.
-type data struct {
-	Object             json.RawMessage `json:"object"`
-	PreviousAttributes json.RawMessage `json:"previous_attributes"`
-	Change             *Change         `json:"change"`
-	Revision           int             `json:"revision"`
-	Inferred           bool            `json:"inferred"`
-	Unexpected         bool            `json:"unexpected"`
-	Async              bool            `json:"async"`
-	Reason             string          `json:"reason"`
-	OccurredAfter      string          `json:"occurred_after,omitempty"`
-	OccurredBefore     string          `json:"occurred_before"`
-	Match              Match           `json:"match"`
-}
-
 // Data renders the event's `data`: the whole body in CloudEvents binary mode.
 // Fields named in omit are left out of the session.
 func (e *Event) Data(m Match, omit []string) ([]byte, error) {
-	m = Match{Rules: orEmpty(m.Rules), Labels: m.Labels, Overtook: orEmpty(m.Overtook)}
-	if m.Labels == nil {
-		m.Labels = map[string]string{}
-	}
-	if e.IsSystem() {
-		return e.systemData(m)
-	}
-	object, previous, err := e.omit(omit)
-	if err != nil {
-		return nil, err
-	}
-	change := e.Change
-	if change != nil && slices.Contains(omit, change.Field) {
-		change = &Change{Field: change.Field}
-	}
-	d := data{
-		Object: object, PreviousAttributes: previous, Change: change,
-		Revision: e.Revision, Inferred: e.Inferred, Unexpected: e.Unexpected, Async: e.Async, Reason: e.Reason,
-		OccurredBefore: FormatTime(e.OccurredBefore),
-		Match:          m,
-	}
-	if !e.OccurredAfter.IsZero() {
-		d.OccurredAfter = FormatTime(e.OccurredAfter)
-	}
-	return marshal(d)
-}
-
-// systemData is the `data` of one of the program's own events: what it was made
-// with, and the match behind it.
-func (e *Event) systemData(m Match) ([]byte, error) {
-	match, err := marshal(m)
-	if err != nil {
-		return nil, err
-	}
-	object := bytes.TrimSpace(e.System)
-	if len(object) < 2 || object[0] != '{' {
-		return nil, fmt.Errorf("the data of event %s is no object", e.ID)
-	}
-	var b bytes.Buffer
-	b.Write(object[:len(object)-1])
-	if len(object) > 2 {
-		b.WriteByte(',')
-	}
-	b.WriteString(`"match":`)
-	b.Write(match)
-	b.WriteByte('}')
-	return b.Bytes(), nil
+	return e.appendData(make([]byte, 0, e.size(m)), m, omit)
 }
 
 // omit leaves fields out of everything that quotes the session.
@@ -144,26 +83,18 @@ func (e *Event) omit(fields []string) (object, previous json.RawMessage, err err
 
 // CloudEvent renders the event in CloudEvents 1.0 JSON (structured mode).
 func (e *Event) CloudEvent(m Match, omit []string) ([]byte, error) {
-	data, err := e.Data(m, omit)
+	b := append(make([]byte, 0, e.size(m)), '{')
+	for _, a := range e.Attributes() {
+		b = append(appendText(append(appendText(b, a.Name), ':'), a.Value), ',')
+		if a.Name == "account" {
+			b = append(strconv.AppendBool(append(b, `"livemode":`...), e.Livemode), ',')
+		}
+	}
+	b, err := e.appendData(append(b, `"data":`...), m, omit)
 	if err != nil {
 		return nil, err
 	}
-	var b bytes.Buffer
-	b.WriteByte('{')
-	for _, a := range e.Attributes() {
-		name, value := quote(a.Name), quote(a.Value)
-		b.Write(name)
-		b.WriteByte(':')
-		b.Write(value)
-		b.WriteByte(',')
-		if a.Name == "account" {
-			fmt.Fprintf(&b, `"livemode":%t,`, e.Livemode)
-		}
-	}
-	b.WriteString(`"data":`)
-	b.Write(data)
-	b.WriteByte('}')
-	return b.Bytes(), nil
+	return append(b, '}'), nil
 }
 
 // PreviousObject is the session as it was before the event, in the published
@@ -188,11 +119,4 @@ func marshal(v any) ([]byte, error) {
 func quote(s string) []byte {
 	text, _ := marshal(s) // a string always marshals
 	return text
-}
-
-func orEmpty(list []string) []string {
-	if list == nil {
-		return []string{}
-	}
-	return list
 }
