@@ -2,6 +2,7 @@ package publish
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -16,6 +17,8 @@ const (
 	stepLimit  = 10_000
 	bytesLimit = 16 << 20
 )
+
+// What functions say of a value does not quote it: it may be the buyer's.
 
 // execution is the state of one run of a template. It serves one goroutine.
 type execution struct {
@@ -175,7 +178,7 @@ func money(amount, currency any) (string, error) {
 		return "", nil
 	}
 	if _, err := strconv.ParseInt(digits, 10, 64); err != nil {
-		return "", fmt.Errorf("money: %q is not an amount in minor units", digits)
+		return "", errors.New("money: not an amount in minor units")
 	}
 	code := strings.ToUpper(text(currency))
 	places, special := decimals[code]
@@ -198,7 +201,7 @@ func money(amount, currency any) (string, error) {
 // after a layout of package time in that, after a layout and a zone in both.
 func formatTime(args ...any) (string, error) {
 	if len(args) < 1 || len(args) > 3 {
-		return "", fmt.Errorf("time: takes a time, or a layout and a time, or a layout, a zone and a time")
+		return "", errors.New("time: takes a time, or a layout and a time, or a layout, a zone and a time")
 	}
 	value := args[len(args)-1]
 	if value == nil || value == "" {
@@ -214,7 +217,7 @@ func formatTime(args ...any) (string, error) {
 	}
 	if len(args) > 2 {
 		if zone, err = time.LoadLocation(text(args[1])); err != nil {
-			return "", fmt.Errorf("time: unknown zone %q", text(args[1]))
+			return "", errors.New("time: unknown zone")
 		}
 	}
 	return at.In(zone).Format(layout), nil
@@ -230,7 +233,7 @@ func readTime(v any) (time.Time, error) {
 	}
 	at, err := time.Parse(time.RFC3339, s)
 	if err != nil {
-		return time.Time{}, fmt.Errorf("time: %q is not a time", s)
+		return time.Time{}, errors.New("time: neither seconds nor RFC 3339")
 	}
 	return at, nil
 }

@@ -108,7 +108,7 @@ func TestMistakesAreFoundAtLoad(t *testing.T) {
 		"a\n{{ if }}":                              {2, 0, "missing value for if"},
 		"{{ nothing .Account }}":                   {1, 0, `function "nothing" not defined`},
 		"{{ _get . }}":                             {1, 0, `function "_get" not defined`},
-		"{{ money .Session.customer_email \"x\"}}": {1, 4, `money: "buyer@example.com" is not an amount in minor units`},
+		"{{ money .Session.customer_email \"x\"}}": {1, 4, "money: not an amount in minor units"},
 	} {
 		err := publish.CheckTemplate(text, nil, event.Types())
 		var mistake *publish.TemplateError

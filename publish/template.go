@@ -47,8 +47,8 @@ var (
 	templateCall  = regexp.MustCompile(`^executing "[^"]*" at <.*>: (?:error calling _?\w+: )?`)
 )
 
-// explain turns an error of text/template into a TemplateError, and keeps the
-// named errors of this package in its chain.
+// explain turns an error of text/template into a TemplateError, without the
+// values that it quotes, and keeps the named errors of this package in its chain.
 func explain(err error, eventType string) error {
 	if errors.Is(err, ErrTooLarge) || errors.Is(err, ErrTooLong) {
 		return err
@@ -63,8 +63,28 @@ func explain(err error, eventType string) error {
 		}
 		reason = reason[len(m[0]):]
 	}
-	e.Reason = templateCall.ReplaceAllString(reason, "")
+	e.Reason = withoutValues(templateCall.ReplaceAllString(reason, ""))
 	return e
+}
+
+// quoting are the messages of text/template that quote a value, which may be the
+// buyer's.
+var quoting = []struct {
+	form  *regexp.Regexp
+	plain string
+}{
+	{regexp.MustCompile(`(?s)range can't iterate over .*`), "range can't iterate over this value"},
+	{regexp.MustCompile(`(?s)can't use .* iterate over more than one variable`), "this value has only one variable to iterate over"},
+	{regexp.MustCompile(`(?s)if/with can't use .*`), "if and with can't use this value"},
+	{regexp.MustCompile(`(?s)non-comparable type.*`), "these values cannot be compared"},
+	{regexp.MustCompile(`(?s)(index out of range|invalid slice index): .*`), "$1"},
+}
+
+func withoutValues(reason string) string {
+	for _, q := range quoting {
+		reason = q.form.ReplaceAllString(reason, q.plain)
+	}
+	return reason
 }
 
 // program is a compiled template. It is safe for concurrent use.
