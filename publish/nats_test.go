@@ -1,7 +1,6 @@
 package publish_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -584,79 +583,6 @@ func TestNewNATSRefusesWhatCannotWork(t *testing.T) {
 			}
 			if strings.Contains(err.Error(), "s3cret") {
 				t.Errorf("the error tells the secret: %v", err)
-			}
-		})
-	}
-}
-
-// TestConformance holds all publishers to the same promises.
-func TestConformance(t *testing.T) {
-	url := embedded(t)
-	nc, sub := listener(t, url)
-	stream(t, nc, jetstream.StreamConfig{Name: "CHECKOUT", Subjects: []string{"checkout.js.>"}})
-	httpURL, requests := callback(t, nil)
-	overNATS := func(jetStream bool, subject string) publish.Destination {
-		d := natsDestination(url)
-		d.JetStream, d.Subject = jetStream, subject
-		return d
-	}
-	fromNATS := func() (string, []byte) {
-		m := next(t, sub)
-		return m.Header.Get("Nats-Msg-Id"), m.Data
-	}
-	for _, c := range []struct {
-		name string
-		dest publish.Destination
-		take func() (id string, body []byte)
-	}{
-		{"HTTP", httpDestination(httpURL), func() (string, []byte) {
-			q := <-requests
-			return q.header.Get("Webhook-Id"), q.body
-		}},
-		{"core NATS", overNATS(false, "checkout.core"), fromNATS},
-		{"JetStream", overNATS(true, "checkout.js.{{ .Change }}"), fromNATS},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			d := c.dest
-			d.Omit = []string{"customer_details"}
-			own := map[string]publish.Rendering{"audit": {Template: `{"t":{{ json .Event.Type }},"rule":"{{ .Rule }}"}`}}
-			renderer, err := publish.NewRenderer(d, own, "")
-			if err != nil {
-				t.Fatal(err)
-			}
-			p := publisher(t, d, renderer)
-			m := message(event.Paid)
-			deliver := func(m publish.Message) []byte {
-				t.Helper()
-				if r := p.Publish(t.Context(), m); r.Outcome != event.OutcomeAccepted || r.Contact != publish.ContactMade || r.Class != "" {
-					t.Fatalf("result %+v", r)
-				}
-				id, body := c.take()
-				if id != m.Delivery.ID {
-					t.Errorf("id %q, want %q", id, m.Delivery.ID)
-				}
-				return body
-			}
-			body := deliver(m)
-			if !bytes.Contains(body, []byte(m.Event.Session)) || bytes.Contains(body, []byte("A. Buyer\",\"phone\":\"+4930000000\"}}")) {
-				t.Errorf("body %s", body)
-			}
-			m.Delivery.ID, m.Delivery.OwnRule = "dlv_own", "audit"
-			if got := string(deliver(m)); got != `{"t":"checkout.session.paid","rule":"audit"}` {
-				t.Errorf("the rule's own body: %s", got)
-			}
-			m.Delivery.ID, m.Delivery.OwnRule = "dlv_gone", "forgotten"
-			if got := deliver(m); !bytes.Contains(got, []byte(m.Event.Session)) {
-				t.Errorf("the body when the rule is gone: %s", got)
-			}
-			m.Event.Object = json.RawMessage(`{"id":`)
-			if r := p.Publish(t.Context(), m); r.Outcome != event.OutcomeRefused || r.Class != publish.ClassRender || !r.Final {
-				t.Errorf("an event that cannot be rendered: %+v", r)
-			}
-			cut, cancel := context.WithCancel(t.Context())
-			cancel()
-			if r := p.Publish(cut, message(event.Paid)); r.Outcome == event.OutcomeAccepted {
-				t.Errorf("with a context that has ended: %+v", r)
 			}
 		})
 	}
