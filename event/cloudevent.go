@@ -115,8 +115,3 @@ func marshal(v any) ([]byte, error) {
 	}
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
-
-func quote(s string) []byte {
-	text, _ := marshal(s) // a string always marshals
-	return text
-}

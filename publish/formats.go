@@ -3,6 +3,7 @@ package publish
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -100,14 +101,16 @@ func lowerCurrency(members map[string]any) {
 
 // decodeMembers reads an object with its numbers exact.
 func decodeMembers(raw json.RawMessage) (map[string]any, error) {
-	members := make(map[string]any)
 	if len(raw) == 0 {
-		return members, nil
+		return map[string]any{}, nil
 	}
-	d := json.NewDecoder(bytes.NewReader(raw))
-	d.UseNumber()
-	if err := d.Decode(&members); err != nil {
+	v, err := checkout.Decode(raw)
+	if err != nil {
 		return nil, fmt.Errorf("reading the session: %w", err)
+	}
+	members, ok := v.(map[string]any)
+	if !ok && v != nil {
+		return nil, errors.New("reading the session: it is no object")
 	}
 	return members, nil
 }
