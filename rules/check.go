@@ -3,14 +3,9 @@ package rules
 import (
 	"fmt"
 	"maps"
-	"path"
 	"regexp"
 	"slices"
 	"strings"
-
-	"checkout-notifier/event"
-
-	"github.com/expr-lang/expr/conf"
 )
 
 // Known is what rules may name.
@@ -40,6 +35,8 @@ const (
 	CodeUnknownDestination = "unknown-destination"
 	CodeUnknownAccount     = "unknown-account"
 	CodeUnknownEvent       = "unknown-event"
+	CodeOn                 = "on"
+	CodeConflict           = "conflict"
 	CodeExpression         = "expression"
 	CodeNotBoolean         = "not-boolean"
 	CodeBudget             = "budget"
@@ -57,12 +54,20 @@ func Compile(rules []Rule, known Known) (*Set, []Problem) {
 	if slices.ContainsFunc(problems, func(p Problem) bool { return !p.Warning }) {
 		return nil, problems
 	}
-	set := &Set{types: make(map[string][]string, len(all))}
+	set := &Set{types: make(map[string][]string, len(all)), identities: make(map[string]string)}
 	hash := newIdentity()
 	for i, r := range all {
 		hash.add(r)
 		set.types[r.rule.Name] = r.known()
-		if rules[i].Enabled {
+		if !rules[i].Enabled {
+			continue
+		}
+		own := newIdentity()
+		own.add(r)
+		set.identities[r.rule.Name] = own.sum()
+		if r.rule.On == OnSystem {
+			set.system = append(set.system, r)
+		} else {
 			set.rules = append(set.rules, r)
 		}
 	}
@@ -83,7 +88,7 @@ func Types(rules []Rule, known Known) [][]string {
 }
 
 func compileAll(rules []Rule, known Known) ([]*compiled, []Problem) {
-	c := checkers{known: known, config: newConfig(), first: map[string]int{}}
+	c := checkers{known: known, scopes: newScopes(), first: map[string]int{}}
 	all := make([]*compiled, len(rules))
 	for i, rule := range rules {
 		c.at = i
@@ -100,8 +105,8 @@ func (r *compiled) known() []string {
 // checkers collects the problems of all rules.
 type checkers struct {
 	known    Known
-	config   *conf.Config
-	first    map[string]int // by name
+	scopes   map[bool]*scope // by whether it is that of on: system
+	first    map[string]int  // by name
 	at       int
 	problems []Problem
 }
@@ -115,15 +120,17 @@ func (c *checkers) compile(rule Rule) *compiled {
 	rule.Labels = maps.Clone(rule.Labels)
 	r := &compiled{rule: rule, to: slices.Clone(rule.To)}
 	c.name(rule)
+	c.on(rule)
+	s := c.scopes[rule.On == OnSystem]
 	r.accounts = c.accounts(rule)
-	r.types = c.events(rule)
-	matchesAll := len(r.types) == len(allTypes)
+	r.types = c.events(rule, s.types())
+	matchesAll := !s.system && len(r.types) == len(allTypes)
 	c.destinations(rule)
 	slices.Sort(r.to)
 	r.to = slices.Compact(r.to)
 	c.rendering(rule)
 	if strings.TrimSpace(rule.When) != "" {
-		r.expression = c.when(rule.When)
+		r.expression = c.when(s, rule.When)
 	}
 	c.constant(rule, matchesAll)
 	c.narrow(r)
@@ -171,6 +178,13 @@ func properName(name string) string {
 }
 
 func (c *checkers) accounts(rule Rule) []string {
+	if rule.On == OnSystem {
+		if len(rule.Accounts) > 0 {
+			c.add(Problem{Key: "accounts", Index: -1, Code: CodeConflict, Message: "accounts has no effect with on: system: " +
+				`the program's own events belong to no account; choose by what they are about, as in when: event.subject == "main"`})
+		}
+		return []string{""}
+	}
 	for i, name := range rule.Accounts {
 		if !slices.Contains(c.known.Accounts, name) {
 			c.add(Problem{Key: "accounts", Index: i, Code: CodeUnknownAccount, Suggestion: closest(name, c.known.Accounts),
@@ -198,66 +212,6 @@ func (c *checkers) destinations(rule Rule) {
 	}
 }
 
-// allTypes are the types of events, and "" for those of a later version.
-var (
-	allTypes   = append(event.Types(), "")
-	knownTypes = func() map[string]bool {
-		known := map[string]bool{}
-		for _, t := range event.Types() {
-			known[t] = true
-		}
-		return known
-	}()
-)
-
-// events resolves the globs of a rule. A list that takes in every type is the
-// same as none.
-func (c *checkers) events(rule Rule) []string {
-	if len(rule.Events) == 0 {
-		return allTypes
-	}
-	chosen := map[string]bool{}
-	for i, glob := range rule.Events {
-		matched := 0
-		for _, t := range event.Types() {
-			short, err := path.Match(glob, event.Short(t))
-			whole, _ := path.Match(glob, t)
-			if err == nil && (short || whole) {
-				chosen[t] = true
-				matched++
-			}
-		}
-		if matched == 0 {
-			c.add(Problem{Key: "events", Index: i, Code: CodeUnknownEvent, Suggestion: suggestType(glob),
-				Message: fmt.Sprintf("no event type matches %q", glob)})
-		}
-	}
-	if len(chosen) == len(event.Types()) {
-		return allTypes
-	}
-	var types []string
-	for _, t := range event.Types() {
-		if chosen[t] {
-			types = append(types, t)
-		}
-	}
-	return types
-}
-
-func suggestType(glob string) string {
-	var short []string
-	for _, t := range event.Types() {
-		short = append(short, event.Short(t))
-	}
-	if rest, ok := strings.CutPrefix(glob, event.TypePrefix); ok {
-		if near := closest(rest, short); near != "" {
-			return event.TypePrefix + near
-		}
-		return ""
-	}
-	return closest(glob[strings.LastIndexByte(glob, '.')+1:], short)
-}
-
 var formats = []string{"cloudevents", "stripe", "slack", "pagerduty", "template"}
 
 func (c *checkers) rendering(rule Rule) {
@@ -279,8 +233,8 @@ func (c *checkers) rendering(rule Rule) {
 	}
 }
 
-func (c *checkers) when(text string) *expression {
-	x, faults := compileExpression(c.config, text)
+func (c *checkers) when(s *scope, text string) *expression {
+	x, faults := compileExpression(s, text)
 	for _, f := range faults {
 		p := Problem{Key: "when", Index: -1, Message: f.message, Suggestion: f.suggestion, Warning: f.warning, Code: f.code}
 		p.Line, p.Column, p.Snippet = locate(text, f.at)

@@ -1,8 +1,15 @@
 package rules
 
+// Values of Rule.On.
+const (
+	OnEvent  = "event"  // what happened to a session
+	OnSystem = "system" // the program's own events
+)
+
 // Rule is one rule as the operator wrote it.
 type Rule struct {
 	Name     string            `koanf:"name"`
+	On       string            `koanf:"on"`       // what it looks at; empty: OnEvent
 	Accounts []string          `koanf:"accounts"` // empty: all
 	Events   []string          `koanf:"events"`   // types, short or whole, with globs; empty: all
 	When     string            `koanf:"when"`     // an expr-lang expression; empty: true

@@ -17,7 +17,7 @@ func (s *Set) MatchWithoutIndex(e *event.Event, previous json.RawMessage, now ti
 			all = append(all, int32(i))
 		}
 	}
-	return s.evaluate(v, all)
+	return evaluate(v, s.rules, all)
 }
 
 func (r *compiled) admits(e *event.Event) bool {

@@ -9,7 +9,6 @@ import (
 	"github.com/expr-lang/expr/ast"
 	"github.com/expr-lang/expr/checker"
 	"github.com/expr-lang/expr/compiler"
-	"github.com/expr-lang/expr/conf"
 	"github.com/expr-lang/expr/file"
 	"github.com/expr-lang/expr/parser"
 	"github.com/expr-lang/expr/parser/lexer"
@@ -51,33 +50,34 @@ type fault struct {
 
 // compileExpression compiles a non-empty text. The expression is nil when a
 // fault is no warning.
-func compileExpression(c *conf.Config, text string) (x *expression, faults []fault) {
+func compileExpression(s *scope, text string) (x *expression, faults []fault) {
 	defer func() {
 		if recover() != nil { // of expr: nothing it does with a text may stop the program
 			x, faults = nil, []fault{{code: CodeExpression, message: "the expression cannot be compiled"}}
 		}
 	}()
-	canonical, bad := scan(text)
+	canonical, bad := s.scan(text)
 	if bad != nil {
 		return nil, []fault{*bad}
 	}
+	c := s.config
 	tree, err := parser.ParseWithConfig(text, c)
 	if err != nil {
-		return nil, []fault{explain(err, tree)}
+		return nil, []fault{s.explain(err, tree)}
 	}
-	if faults = refuse(tree.Node); len(faults) > 0 {
+	if faults = s.refuse(tree.Node); len(faults) > 0 {
 		return nil, faults
 	}
 	c.Expect, c.ExpectAny = reflect.Bool, false
 	if _, err := checker.Check(tree, c); err != nil {
-		return nil, []fault{explain(err, tree)}
+		return nil, []fault{s.explain(err, tree)}
 	}
 	if faults = refuseTyped(tree.Node); len(faults) > 0 {
 		return nil, faults
 	}
 	x = &expression{canonical: canonical, conjuncts: conjunctsOf(tree.Node)}
 	collectUses(tree.Node, &x.uses)
-	faults = lint(tree.Node)
+	faults = s.lint(tree.Node)
 	rewrite(&tree.Node)
 	if x.program, err = compiler.Compile(tree, c); err != nil {
 		return nil, []fault{{code: CodeExpression, message: "the expression cannot be compiled"}}
@@ -87,13 +87,13 @@ func compileExpression(c *conf.Config, text string) (x *expression, faults []fau
 
 // scan looks at the tokens before anything recurses over them, and returns them
 // as one text that white space and comments do not change.
-func scan(text string) (canonical string, bad *fault) {
+func (s *scope) scan(text string) (canonical string, bad *fault) {
 	if len(text) > maxText {
 		return "", &fault{code: CodeBudget, message: fmt.Sprintf("the expression is longer than %d KiB", maxText>>10)}
 	}
 	tokens, err := lexer.Lex(file.NewSource(text))
 	if err != nil {
-		f := explain(err, nil)
+		f := s.explain(err, nil)
 		return "", &f
 	}
 	var b strings.Builder
@@ -118,7 +118,7 @@ func scan(text string) (canonical string, bad *fault) {
 }
 
 // explain turns an error of expr into a fault in the words of the reference.
-func explain(err error, tree *parser.Tree) fault {
+func (s *scope) explain(err error, tree *parser.Tree) fault {
 	f := fault{code: CodeExpression, message: err.Error()}
 	var at *file.Error
 	if errors.As(err, &at) {
@@ -136,7 +136,7 @@ func explain(err error, tree *parser.Tree) fault {
 		return f
 	}
 	if name, ok := strings.CutPrefix(f.message, "unknown name "); ok {
-		f.suggestion = suggestName(name)
+		f.suggestion = s.suggestName(name)
 		return f
 	}
 	if rest, ok := strings.CutPrefix(f.message, "type "); ok {
@@ -155,6 +155,9 @@ func explainField(f fault, owner, name string) fault {
 		return f
 	}
 	f.suggestion = suggestField(t, name)
+	if t == systemType && f.suggestion == "" {
+		f.message += fmt.Sprintf(`; what the event's data holds is read with raw("%s")`, name)
+	}
 	if t == sessionType && name == freeForm {
 		f.message = fmt.Sprintf("the members of session.%s are not documented", name)
 		f.suggestion = fmt.Sprintf(`raw("%s")`, name)
@@ -167,7 +170,7 @@ func explainField(f fault, owner, name string) fault {
 // envTypes are the struct types of the env by the names that expr's messages
 // use; plainTypes turns these names, and Go's, into those of the reference.
 var (
-	envTypes   = structTypes(reflect.TypeFor[env](), map[string]reflect.Type{})
+	envTypes   = structTypes(reflect.TypeFor[systemEnv](), structTypes(reflect.TypeFor[env](), map[string]reflect.Type{}))
 	plainTypes = typeReplacer()
 	scopeNames = []string{"event", "session", "previous", "has", "changed", "raw", "now", "duration",
 		"all", "any", "none", "one", "filter", "map", "find", "count", "sum", "reduce", "len", "lower", "upper", "trim",
@@ -190,7 +193,7 @@ func structTypes(t reflect.Type, types map[string]reflect.Type) map[string]refle
 
 func typeReplacer() *strings.Replacer {
 	pairs := []string{"*rules.sessionFields", "session", "rules.sessionFields", "session",
-		"*rules.eventFields", "event", "rules.eventFields", "event"}
+		"*rules.eventFields", "event", "rules.eventFields", "event", "*rules.systemFields", "event", "rules.systemFields", "event"}
 	for name := range envTypes {
 		plain := strings.TrimPrefix(name, "rules.")
 		pairs = append(pairs, "*"+name, plain, name, plain)

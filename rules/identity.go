@@ -19,6 +19,9 @@ func newIdentity() identity { return identity{sha256.New()} }
 // rules have the same text. Types count as the globs resolve to.
 func (id identity) add(r *compiled) {
 	id.write("rule", r.rule.Name, fmt.Sprint(r.rule.Enabled))
+	if r.rule.On == OnSystem {
+		id.write("on", r.rule.On)
+	}
 	id.write("accounts", r.accounts...)
 	id.write("events", r.types...)
 	if r.expression != nil {

@@ -25,13 +25,13 @@ var documentedWords = map[string][]string{
 }
 
 // lint warns of comparisons that are never true.
-func lint(n ast.Node) []fault {
+func (s *scope) lint(n ast.Node) []fault {
 	var faults []fault
 	if b, ok := n.(*ast.BinaryNode); ok && (b.Operator == "==" || b.Operator == "!=" || b.Operator == "in") {
 		for _, side := range [][2]ast.Node{{b.Left, b.Right}, {b.Right, b.Left}} {
 			path := pathOf(side[0])
 			if len(path) > 1 {
-				faults = append(faults, lintWords(strings.Join(path, "."), side[1])...)
+				faults = append(faults, s.lintWords(strings.Join(path, "."), side[1])...)
 			}
 			if _, isNil := side[1].(*ast.NilNode); isNil && len(path) > 0 && neverNil(side[0], path[0]) {
 				faults = append(faults, fault{at: side[1].Location().From, code: CodeNeverMatches, warning: true,
@@ -48,7 +48,7 @@ func lint(n ast.Node) []fault {
 		}
 	}
 	for _, child := range children(n) {
-		for _, f := range lint(*child) {
+		for _, f := range s.lint(*child) {
 			if !slices.Contains(faults, f) {
 				faults = append(faults, f)
 			}
@@ -67,7 +67,7 @@ func neverNil(n ast.Node, root string) bool {
 	return kind != reflect.Map && kind != reflect.Slice && kind != reflect.Interface
 }
 
-func lintWords(path string, n ast.Node) []fault {
+func (s *scope) lintWords(path string, n ast.Node) []fault {
 	words := []ast.Node{n}
 	if array, ok := n.(*ast.ArrayNode); ok {
 		words = array.Nodes
@@ -75,7 +75,7 @@ func lintWords(path string, n ast.Node) []fault {
 	var faults []fault
 	for _, node := range words {
 		if word, ok := node.(*ast.StringNode); ok {
-			if f, bad := lintWord(path, word.Value); bad {
+			if f, bad := s.lintWord(path, word.Value); bad {
 				f.at = node.Location().From
 				faults = append(faults, f)
 			}
@@ -84,7 +84,7 @@ func lintWords(path string, n ast.Node) []fault {
 	return faults
 }
 
-func lintWord(path, word string) (fault, bool) {
+func (s *scope) lintWord(path, word string) (fault, bool) {
 	f := fault{code: CodeNeverMatches, warning: true}
 	key := strings.Replace(path, "previous.", "session.", 1)
 	if key == "session.currency" && word != strings.ToUpper(word) {
@@ -93,15 +93,18 @@ func lintWord(path, word string) (fault, bool) {
 		return f, true
 	}
 	documented, ok := documentedWords[key]
+	if s.system && key == "event.type" {
+		documented = event.SystemTypes()
+	}
 	if !ok || word == "" || slices.Contains(documented, word) {
 		return f, false
 	}
 	f.message = fmt.Sprintf("%s is never %q; documented: %s", path, word, strings.Join(documented, ", "))
 	f.suggestion = closest(word, documented)
 	switch {
-	case key == "event.type" && event.IsType(word):
+	case key == "event.type" && slices.Contains(documented, s.types().qualify(word)):
 		f.message = fmt.Sprintf("event.type is never %q: it is the whole type", word)
-		f.suggestion = event.Qualify(word)
+		f.suggestion = s.types().qualify(word)
 	case key == "event.change.field":
 		if f.suggestion == "" {
 			return f, false // an undocumented field can change too

@@ -36,10 +36,10 @@ var operators = map[string]call{
 	"raw":      raw,
 }
 
-// newConfig is the configuration that expressions are parsed and checked with.
-// It caches types while it is used and is therefore for one goroutine.
-func newConfig() *conf.Config {
-	c := conf.New(env{})
+// newConfig is the configuration that expressions over an env are parsed and
+// checked with. It caches types while it is used and is therefore for one goroutine.
+func newConfig(env any) *conf.Config {
+	c := conf.New(env)
 	c.MaxNodes = maxNodes
 	for _, name := range []string{"now", "duration"} { // "::now" would reach the original
 		c.Disabled[name] = true

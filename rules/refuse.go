@@ -17,14 +17,14 @@ import (
 const maxPattern = 4096
 
 // refuse finds what no expression may do, before types are checked.
-func refuse(root ast.Node) []fault {
+func (s *scope) refuse(root ast.Node) []fault {
 	if visits(root, map[ast.Node]int{}) > maxVisits {
 		return []fault{{at: root.Location().From, code: CodeBudget, message: "calls and comparisons are nested too deeply"}}
 	}
 	var faults []fault
 	var walk func(n ast.Node)
 	walk = func(n ast.Node) {
-		if f, bad := refuseNode(n); bad {
+		if f, bad := s.refuseNode(n); bad {
 			f.at = max(f.at, n.Location().From) // an argument is behind its function
 			if f.code == "" {
 				f.code = CodeExpression
@@ -63,9 +63,12 @@ func visits(n ast.Node, known map[ast.Node]int) int {
 	return known[n]
 }
 
-func refuseNode(n ast.Node) (f fault, bad bool) {
+func (s *scope) refuseNode(n ast.Node) (f fault, bad bool) {
 	switch n := n.(type) {
 	case *ast.IdentifierNode:
+		if s.system && slices.Contains(sessionNames, n.Value) {
+			return fault{message: noSession(n.Value)}, true
+		}
 		return refuseName(n.Value)
 	case *ast.VariableDeclaratorNode:
 		return refuseName(n.Name)
@@ -78,7 +81,7 @@ func refuseNode(n ast.Node) (f fault, bad bool) {
 	case *ast.BuiltinNode:
 		return refuseBuiltin(n)
 	case *ast.CallNode:
-		return refuseCall(n)
+		return s.refuseCall(n)
 	}
 	return f, false
 }
@@ -165,7 +168,7 @@ func loadZone(name string) (*time.Location, error) {
 	return time.LoadLocation(name)
 }
 
-func refuseCall(n *ast.CallNode) (fault, bool) {
+func (s *scope) refuseCall(n *ast.CallNode) (fault, bool) {
 	callee, ok := n.Callee.(*ast.IdentifierNode)
 	if !ok {
 		return fault{}, false // methods: refuseTyped
@@ -183,7 +186,10 @@ func refuseCall(n *ast.CallNode) (fault, bool) {
 		if _, err := parseDuration(arg.Value); err != nil {
 			return fault{at: at, message: fmt.Sprintf("%q is no duration: use units such as 30m, 1h30m or 7d", arg.Value)}, true
 		}
-	case "raw":
+	case "raw", "has":
+		if callee.Value == "has" && !s.system {
+			return refusePath(at, callee.Value, arg.Value)
+		}
 		if slices.Contains(strings.Split(arg.Value, "."), "") {
 			return fault{at: at, message: fmt.Sprintf("%q is no path: use names separated by dots", arg.Value)}, true
 		}

@@ -10,6 +10,7 @@ import (
 	"checkout-notifier/rules"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
 func TestTargets(t *testing.T) {
@@ -46,7 +47,7 @@ func TestTargets(t *testing.T) {
 		},
 		Errors: []event.RuleError{{Rule: "failing", Error: "int of a text that is no integer, at 1:1 of when"}},
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(rules.Result{})); diff != "" {
 		t.Errorf("result (-want +got):\n%s", diff)
 	}
 

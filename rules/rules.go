@@ -28,10 +28,12 @@ import (
 
 // Set is a compiled list of rules. It is immutable and safe for concurrent use.
 type Set struct {
-	rules []*compiled
-	index *index
-	id    string
-	types map[string][]string // by rule, of those too that are not enabled
+	rules      []*compiled // with on: event
+	index      *index
+	system     []*compiled // with on: system
+	identities map[string]string
+	types      map[string][]string // by rule, of those too that are not enabled
+	id         string
 }
 
 // compiled is a rule with its names resolved.
@@ -47,6 +49,17 @@ type compiled struct {
 type Result struct {
 	Targets []Target          // one per delivery, by destination, shared ones first
 	Errors  []event.RuleError // rules that failed, in file order; they did not match
+
+	rules     []*compiled
+	evaluated []int32 // of rules, in file order
+}
+
+// Passed says whether a rule was evaluated on the event, whatever it said, and
+// did not fail. One that the index left out was not evaluated.
+func (r *Result) Passed(rule string) bool {
+	named := func(i int32) bool { return r.rules[i].rule.Name == rule }
+	failed := func(e event.RuleError) bool { return e.Rule == rule }
+	return slices.ContainsFunc(r.evaluated, named) && !slices.ContainsFunc(r.Errors, failed)
 }
 
 // Target is one delivery: to a destination, for all rules that matched, or for
@@ -68,6 +81,10 @@ func (s *Set) ID() string { return s.id }
 // version may know are left out.
 func (s *Set) Types(rule string) []string { return slices.Clone(s.types[rule]) }
 
+// Identity identifies the meaning of one rule as ID does that of all; "" if no
+// such rule is enabled.
+func (s *Set) Identity(rule string) string { return s.identities[rule] }
+
 // Match says who hears of an event. Previous is the session before it, in the
 // published schema, nil at first sight; now is what now() returns.
 //
@@ -77,14 +94,14 @@ func (s *Set) Types(rule string) []string { return slices.Clone(s.types[rule]) }
 // rule whose expression would fail, if one of its conditions is false anyway.
 func (s *Set) Match(e *event.Event, previous json.RawMessage, now time.Time) Result {
 	v := newView(e, previous, now)
-	return s.evaluate(v, s.index.candidates(v))
+	return evaluate(v, s.rules, s.index.candidates(v))
 }
 
-func (s *Set) evaluate(v *view, candidates []int32) Result {
-	var result Result
+func evaluate(v *view, rules []*compiled, candidates []int32) Result {
+	result := Result{rules: rules, evaluated: candidates}
 	var matched []*compiled
 	for _, i := range candidates {
-		r := s.rules[i]
+		r := rules[i]
 		ok, err := r.matches(v)
 		switch {
 		case err != nil:
@@ -108,10 +125,10 @@ func (r *compiled) matches(v *view) (bool, error) {
 	if err := v.prepare(&x.uses); err != nil {
 		return false, err
 	}
-	v.env.State.budget = budget{}
+	v.state.budget = budget{}
 	machine := machines.Get().(*vm.VM)
 	machine.MemoryBudget = maxBytes / elementBytes
-	out, err := machine.Run(x.program, &v.env)
+	out, err := machine.Run(x.program, v.scope())
 	if err != nil {
 		// The machine is dropped with all that a runaway expression put into it.
 		return false, evaluationError(err)

@@ -2,6 +2,7 @@ package rules
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 )
 
@@ -85,7 +86,13 @@ func deeper(t reflect.Type, name string) string {
 }
 
 // suggestName proposes something in scope for an unknown name.
-func suggestName(name string) string {
+func (s *scope) suggestName(name string) string {
+	if s.system {
+		if _, ok := fieldByName(systemType, name); ok {
+			return "event." + name
+		}
+		return closest(name, slices.DeleteFunc(slices.Clone(scopeNames), func(n string) bool { return slices.Contains(sessionNames, n) }))
+	}
 	for _, t := range []struct {
 		root string
 		t    reflect.Type

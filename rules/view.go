@@ -14,7 +14,9 @@ type view struct {
 	event        *event.Event
 	previousJSON json.RawMessage
 	now          time.Time
-	env          env
+	state        *state
+	env          env       // of an event of a session
+	system       systemEnv // of one of the program's own
 
 	object     map[string]any // the decoded session
 	unreadable uint64         // fields of the session, see readSession
@@ -32,11 +34,17 @@ type view struct {
 
 func newView(e *event.Event, previous json.RawMessage, now time.Time) *view {
 	v := &view{event: e, previousJSON: previous, now: now}
-	v.env = env{
-		Event: newEventFields(e), Session: new(sessionFields), Previous: new(sessionFields),
-		State: &state{view: v},
-	}
+	v.state = &state{view: v}
+	v.env = env{Event: newEventFields(e), Session: new(sessionFields), Previous: new(sessionFields), State: v.state}
 	return v
+}
+
+// scope is the env of the view's kind of event.
+func (v *view) scope() any {
+	if v.system.State != nil {
+		return &v.system
+	}
+	return &v.env
 }
 
 func (v *view) decodeSession() error {
@@ -44,6 +52,10 @@ func (v *view) decodeSession() error {
 		return v.sessionErr
 	}
 	v.decoded = true
+	if v.system.State != nil {
+		v.object, v.sessionErr = decodeObject(v.event.System)
+		return v.sessionErr
+	}
 	if v.object, v.sessionErr = decodeObject(v.event.Object); v.sessionErr == nil {
 		v.env.Session, v.unreadable = readSession(v.object)
 	}
@@ -81,6 +93,9 @@ func (v *view) decodeAttributes() error {
 func (v *view) prepare(u *uses) error {
 	if u.object || u.session != 0 {
 		if v.decodeSession() != nil {
+			if v.system.State != nil {
+				return evalError("the event's data cannot be read")
+			}
 			return evalError("the session cannot be read")
 		}
 		if bad := v.unreadable & u.session; bad != 0 {

@@ -1,0 +1,160 @@
+package rules
+
+import (
+	"fmt"
+	"path"
+	"strings"
+
+	"checkout-notifier/event"
+)
+
+// allTypes are the types of events of a session, and "" for those of a later
+// version.
+var (
+	allTypes   = append(event.Types(), "")
+	knownTypes = func() map[string]bool {
+		known := map[string]bool{}
+		for _, t := range event.Types() {
+			known[t] = true
+		}
+		return known
+	}()
+)
+
+// vocabulary is the types that one kind of rule can name.
+type vocabulary struct {
+	prefix string
+	types  []string
+	short  func(string) string // the name without what goes without saying
+	all    []string            // and "" for those of a later version
+	remedy string              // for a type of the other kind
+}
+
+var (
+	sessionTypes = vocabulary{
+		prefix: event.TypePrefix, types: event.Types(), short: event.Short, all: allTypes,
+		remedy: "is an event of the program itself, which only rules with on: system see",
+	}
+	systemTypes = vocabulary{
+		prefix: event.SystemPrefix, types: event.SystemTypes(), all: append(event.SystemTypes(), ""),
+		short:  func(t string) string { return strings.TrimPrefix(t, event.SystemPrefix) },
+		remedy: "is an event of a session, which a rule with on: system never sees: leave out `on`, or name the program's own",
+	}
+)
+
+// other is the vocabulary of the other kind of rule.
+func (v *vocabulary) other() *vocabulary {
+	if v == &systemTypes {
+		return &sessionTypes
+	}
+	return &systemTypes
+}
+
+// match lists the types that a glob names, short or whole.
+func (v *vocabulary) match(glob string) []string {
+	var found []string
+	for _, t := range v.types {
+		short, _ := path.Match(glob, v.short(t)) // a glob that is none matches nothing
+		whole, _ := path.Match(glob, t)
+		if short || whole {
+			found = append(found, t)
+		}
+	}
+	return found
+}
+
+// qualify returns the whole name of a type that may be given without its prefix.
+func (v *vocabulary) qualify(name string) string {
+	return v.prefix + strings.TrimPrefix(name, v.prefix)
+}
+
+// foreign says whether a glob names a type of the other kind of rule.
+func (v *vocabulary) foreign(glob string) bool {
+	return strings.HasPrefix(glob, v.other().prefix) || len(v.other().match(glob)) > 0
+}
+
+// TypesNamed lists the types of events that the globs of a rule name; all that its
+// kind of rule can see without any.
+func TypesNamed(on string, globs []string) []string {
+	v := &sessionTypes
+	if on == OnSystem {
+		v = &systemTypes
+	}
+	if len(globs) == 0 {
+		return v.types
+	}
+	chosen := map[string]bool{}
+	for _, glob := range globs {
+		for _, t := range v.match(glob) {
+			chosen[t] = true
+		}
+	}
+	return v.chosen(chosen)
+}
+
+func (v *vocabulary) chosen(chosen map[string]bool) []string {
+	var types []string
+	for _, t := range v.types {
+		if chosen[t] {
+			types = append(types, t)
+		}
+	}
+	return types
+}
+
+// events resolves the globs of a rule. A list that takes in every type is the
+// same as none.
+func (c *checkers) events(rule Rule, v *vocabulary) []string {
+	if len(rule.Events) == 0 {
+		return v.all
+	}
+	chosen := map[string]bool{}
+	for i, glob := range rule.Events {
+		matched := v.match(glob)
+		for _, t := range matched {
+			chosen[t] = true
+		}
+		switch {
+		case len(matched) > 0:
+		case v.foreign(glob):
+			c.add(Problem{Key: "events", Index: i, Code: CodeUnknownEvent, Message: fmt.Sprintf("%q %s", glob, v.remedy)})
+		default:
+			c.add(Problem{Key: "events", Index: i, Code: CodeUnknownEvent, Suggestion: v.suggest(glob),
+				Message: fmt.Sprintf("no event type matches %q", glob)})
+		}
+	}
+	if len(chosen) == len(v.types) {
+		return v.all
+	}
+	return v.chosen(chosen)
+}
+
+// suggest proposes a type for a misspelt one, in the form in which it was written.
+func (v *vocabulary) suggest(glob string) string {
+	var short []string
+	for _, t := range v.types {
+		short = append(short, v.short(t))
+	}
+	if rest, ok := strings.CutPrefix(glob, v.prefix); ok {
+		if near := closest(rest, short); near != "" {
+			return v.prefix + near
+		}
+		return ""
+	}
+	if near := closest(glob, short); near != "" {
+		return near
+	}
+	var last []string // `dead` for delivery.dead
+	for _, name := range short {
+		if strings.HasSuffix(name, "."+glob) {
+			last = append(last, name)
+		}
+	}
+	switch len(last) {
+	case 0:
+		return closest(glob[strings.LastIndexByte(glob, '.')+1:], short)
+	case 1:
+		return last[0]
+	}
+	return "*." + glob
+}
