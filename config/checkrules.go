@@ -8,12 +8,9 @@ import (
 	"checkout-notifier/rules"
 )
 
-// keyOn is the rule key that says what a rule looks at; so far its only value
-// is the default.
-const (
-	keyOn   = "on"
-	onEvent = "event"
-)
+// onSession is the value of a rule's `on` that the format has a place for and
+// this version does not know yet.
+const onSession = "session"
 
 // later are the rule keys, and the sections, that the format has a place for
 // and this version does not do yet.
@@ -44,7 +41,7 @@ func (l *loader) checkRules() {
 		if l.untouchable(path) {
 			continue
 		}
-		l.checkOn(join(path, keyOn))
+		l.checkOn(join(path, "on"), rule.On)
 		for n, name := range rule.To {
 			if slices.Contains(rule.To[:n], name) {
 				at := index(join(path, "to"), n)
@@ -55,19 +52,12 @@ func (l *loader) checkRules() {
 	}
 }
 
-// checkOn reads the one key of a rule that is in no rule, for its only value is
-// the default.
-func (l *loader) checkOn(path string) {
-	p, given := l.places[path]
-	if !given || p.node == nil || p.node.Value == onEvent {
+func (l *loader) checkOn(path, value string) {
+	if value == onSession {
+		l.errorf(path, codeUnsupported, "on: %s is not supported yet by this version", value)
 		return
 	}
-	switch value := p.node.Value; value {
-	case "session", "system":
-		l.errorf(path, codeUnsupported, "on: %s is not supported yet by this version", value)
-	default:
-		l.oneOf(path, value, onEvent)
-	}
+	l.oneOf(path, value, rules.OnEvent, rules.OnSystem)
 }
 
 // checkOwnRendering checks the rule's format and subject against the
@@ -103,8 +93,6 @@ var pending = []string{
 	"state.backup.dir",
 	"state.backup.every",
 	"state.backup.keep",
-	"heartbeat.url",
-	"heartbeat.every",
 }
 
 // warnPending says once which settings have no effect yet.

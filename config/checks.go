@@ -41,6 +41,7 @@ func (l *loader) check() *rules.Set {
 	l.warnModes()
 	l.warnUnused()
 	l.warnStripe()
+	l.warnSelfReports()
 	l.warnPorts()
 	l.build()
 	return set

@@ -5,7 +5,7 @@ import (
 )
 
 // compile compiles the rules and reports what is wrong with them at the place
-// in the file. Names are left out: the loader has looked at them already.
+// in the file. Names and `on` are left out: the loader has looked at them already.
 func (l *loader) compile() *rules.Set {
 	var known rules.Known
 	for _, d := range l.config.Destinations {
@@ -20,7 +20,7 @@ func (l *loader) compile() *rules.Set {
 		l.types = rules.Types(l.config.Rules, known)
 	}
 	for _, p := range problems {
-		if p.Code == rules.CodeName || p.Code == rules.CodeDuplicate {
+		if p.Code == rules.CodeName || p.Code == rules.CodeDuplicate || p.Code == rules.CodeOn {
 			continue
 		}
 		rule := index(rulesKey, p.Rule)

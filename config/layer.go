@@ -172,11 +172,10 @@ func (l *loader) destinations(top, file map[string]any) error {
 func (l *loader) rules(top, file map[string]any) error {
 	var list []any
 	for _, own := range elements(file, "rules") {
-		rule, err := overlay(encodeSection(rules.Rule{Enabled: true}), own)
+		rule, err := overlay(encodeSection(rules.Rule{On: rules.OnEvent, Enabled: true}), own)
 		if err != nil {
 			return err
 		}
-		delete(rule, keyOn) // `event`, the only value that is accepted
 		list = append(list, rule)
 	}
 	top["rules"] = list

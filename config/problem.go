@@ -94,6 +94,7 @@ const (
 	codeUnused       = "config/unused-destination"
 	codeStripeType   = "config/stripe-type"
 	codeStripeTwice  = "config/stripe-twice"
+	codeSelfReport   = "config/self-report"
 	codePlainHTTP    = "config/plain-http"
 	codeUnsigned     = "config/unsigned"
 	codeSamePort     = "config/same-port"

@@ -74,8 +74,6 @@ func newDocument() *schema {
 	nats.rename("server", "url")
 	destinations, _ := s.field("destinations")
 	destinations.element.remove("server") // written as `url`, which HTTP destinations have as well
-	rule, _ := s.field("rules")
-	rule.element.fields = append(rule.element.fields, field{name: keyOn, tag: keyOn, schema: &schema{kind: kindText}})
 	return s
 }
 

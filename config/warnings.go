@@ -1,7 +1,6 @@
 package config
 
 import (
-	"path"
 	"slices"
 	"strings"
 
@@ -15,6 +14,9 @@ import (
 // order that ships is as bad as a live one that does not.
 func (l *loader) warnModes() {
 	for i, rule := range l.config.Rules {
+		if rule.On == rules.OnSystem {
+			continue // its events are of no account
+		}
 		modes := make(map[string]bool)
 		for _, account := range l.config.Accounts {
 			if len(rule.Accounts) == 0 || slices.Contains(rule.Accounts, account.Name) {
@@ -71,7 +73,12 @@ func (l *loader) warnStripe() {
 			if !rule.Enabled || !slices.Contains(rule.To, d.Name) || effectiveFormat(rule, d) != publish.FormatStripe {
 				continue
 			}
-			types := matchingTypes(rule.Events)
+			if rule.On == rules.OnSystem {
+				l.warnf(join(index(rulesKey, i), "to"), codeStripeType, "%s sends destination %s the program's own events, which Stripe's format has no place for",
+					l.ruleName(i), quote(d.Name))
+				continue
+			}
+			types := rules.Types(rule.On, rule.Events)
 			l.warnUnknownToStripe(i, d.Name, types)
 			for _, eventType := range types {
 				if _, known := twice[eventType]; !known {
@@ -121,21 +128,23 @@ func effectiveFormat(rule rules.Rule, d publish.Destination) string {
 	return d.Format
 }
 
-// matchingTypes lists the types that a rule's events name; all without any.
-func matchingTypes(patterns []string) []string {
-	if len(patterns) == 0 {
-		return event.Types()
+// aboutDestinations are the types of the program's own events that are about a
+// destination, which is never told of itself.
+var aboutDestinations = []string{event.DeliveryDead, event.DestinationFailing, event.DestinationRecovered, event.DestinationPaused}
+
+// warnSelfReports finds rules that tell the only destination of its own troubles.
+func (l *loader) warnSelfReports() {
+	if len(l.config.Destinations) != 1 {
+		return
 	}
-	var found []string
-	for _, eventType := range event.Types() {
-		if slices.ContainsFunc(patterns, func(pattern string) bool {
-			// An unusable pattern was reported and matches nothing.
-			short, _ := path.Match(pattern, event.Short(eventType))
-			whole, _ := path.Match(pattern, eventType)
-			return short || whole
-		}) {
-			found = append(found, eventType)
+	for i, rule := range l.config.Rules {
+		if !rule.Enabled || rule.On != rules.OnSystem || l.untouchable(join(index(rulesKey, i), "events")) {
+			continue
+		}
+		types := rules.Types(rule.On, rule.Events)
+		other := func(t string) bool { return !slices.Contains(aboutDestinations, t) }
+		if len(types) > 0 && !slices.ContainsFunc(types, other) {
+			l.warnf(rulePath(i, l), codeSelfReport, "%s tells nobody: its events are about the only destination, and none is told of its own troubles", l.ruleName(i))
 		}
 	}
-	return found
 }

@@ -20,6 +20,8 @@ func TestWarnings(t *testing.T) {
   - {name: main, secret_key: "${KEY}"}
   - {name: live, secret_key: "${LIVE}"}
 `
+	slack := `  - {name: ops, type: http, url: "https://hooks.slack.example/x", format: slack}
+`
 	stripe := `destinations:
   - {name: shop, type: http, url: "https://shop.example/hooks", secrets: ["${SECRET}"], format: stripe}
 `
@@ -55,6 +57,13 @@ func TestWarnings(t *testing.T) {
 		{"no rule file", minimal + shop + ship + "rule_files: [nowhere/*.yaml]\n", `test.yaml:8:14: no rule file matches "nowhere/*.yaml"`},
 		{"key over http", strings.Replace(minimal, "${KEY}", "${KEY}\n    base_url: http://api.example", 1) + shop + ship,
 			`test.yaml:4:15: accounts[0].base_url sends the secret key over plain HTTP`},
+		{"the owner", minimal + shop + ship + "  - {name: owner, on: system, to: [shop]}\n", ""},
+		{"the owner, by a destination of its own", minimal + shop + slack + ship + "  - {name: owner, on: system, to: [ops]}\n", ""},
+		{"the owner of two modes", twoModes + shop + strings.Replace(ship, "to:", "accounts: [live], to:", 1) + "  - {name: owner, on: system, to: [shop]}\n", ""},
+		{"the owner in Stripe's format", minimal + stripe + ship + "  - {name: owner, on: system, to: [shop]}\n",
+			`test.yaml:8:35: rule "owner" sends destination "shop" the program's own events, which Stripe's format has no place for`},
+		{"the owner, told of a destination by itself", minimal + shop + ship + "  - {name: owner, on: system, events: ['destination.*', delivery.dead], to: [shop]}\n",
+			`test.yaml:8:39: rule "owner" tells nobody: its events are about the only destination, and none is told of its own troubles`},
 		{"everything", minimal + shop + "rules:\n  - {name: all, to: [shop]}\n", `test.yaml:7:12: rule "all" has neither events nor when: it matches every event`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -73,15 +82,15 @@ func TestWarnings(t *testing.T) {
 
 // What has no effect yet is said once, and only where it was changed.
 func TestSettingsWithoutEffect(t *testing.T) {
-	defaults := "state: {backup: {dir: '', every: 24h, keep: 7}}\nheartbeat: {url: '', every: 1m}\n"
+	defaults := "state: {backup: {dir: '', every: 24h, keep: 7}}\n"
 	if loaded := load(t, minimal+defaults, config.Options{}); len(loaded.Warnings) > 0 {
 		t.Errorf("defaults are warned of:\n%s", lines(loaded.Warnings))
 	}
-	loaded := load(t, minimal+"state: {backup: {dir: /backup}}\n"+
+	loaded := load(t, minimal+"state: {backup: {dir: /backup, keep: 3}}\nheartbeat: {url: 'https://ping.example/x'}\n"+
 		`destinations:
   - {name: shop, type: http, url: "https://shop.example/hooks", secrets: ["${SECRET}"], retry: {on_gone: pause}}
-`+ship, config.Options{Environ: environ("NOTIFIER_HEARTBEAT_URL=https://ping.example/x")})
-	want := "test.yaml:4:23: accepted, but without effect in this version: state.backup.dir, heartbeat.url\n"
+`+ship, config.Options{Environ: environ("NOTIFIER_STATE_BACKUP_EVERY=2h")})
+	want := "test.yaml:4:23: accepted, but without effect in this version: state.backup.dir, state.backup.every, state.backup.keep\n"
 	if got := lines(loaded.Warnings); got != want {
 		t.Errorf("got\n%swant\n%s", got, want)
 	}
