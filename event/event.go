@@ -94,6 +94,8 @@ type Event struct {
 	// them failed on this event and therefore did not match.
 	RuleSet    string      `json:"rule_set,omitempty"`
 	RuleErrors []RuleError `json:"rule_errors,omitempty"`
+	// Suppressed are the matches that led to no delivery.
+	Suppressed []Suppression `json:"suppressed,omitempty"`
 
 	// Subject and System belong to the program's own events, which are about no
 	// session: what they are about, and their `data`. See NewSystem.
@@ -109,6 +111,17 @@ type RuleError struct {
 	Rule  string `json:"rule"`
 	Error string `json:"error"`
 }
+
+// Suppression is a match that led to no delivery.
+type Suppression struct {
+	Rules       []string `json:"rules"`
+	Destination string   `json:"destination"`
+	Reason      string   `json:"reason"`
+}
+
+// SuppressedSelf is the reason of a match that would have told a destination of
+// its own troubles.
+const SuppressedSelf = "self"
 
 // FirstSight says whether the event comes from the first look at its session.
 func (e *Event) FirstSight() bool { return e.Revision == 1 }

@@ -84,11 +84,26 @@ type AuditEntry struct {
 	Detail  string    `json:"detail,omitempty"`
 }
 
+// Kinds of conditions.
+const (
+	ConditionAccount = "account"
+	ConditionRule    = "rule"
+	ConditionStore   = "store"
+)
+
 // Condition is a state of the program that its owner has been told of, and is
-// told of again when it ends.
+// told of again when it ends. That of a rule is kept from its first failure on,
+// before its owner hears of it, so that failures are counted over restarts.
 type Condition struct {
-	Kind    string    `json:"kind"`    // account, rule or store
+	Kind    string    `json:"kind"`
 	Subject string    `json:"subject"` // which one
 	Since   time.Time `json:"since"`
 	Why     string    `json:"why"`
+
+	// Of a rule.
+	Failures  int       `json:"failures,omitempty"`   // in a row
+	LastEvent string    `json:"last_event,omitempty"` // the event that it failed on
+	Last      time.Time `json:"last,omitzero"`
+	Untold    bool      `json:"untold,omitempty"`   // too few for its owner to hear of
+	Identity  string    `json:"identity,omitempty"` // a rule with another meaning starts afresh
 }

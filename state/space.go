@@ -1,0 +1,19 @@
+package state
+
+import (
+	"fmt"
+	"path/filepath"
+)
+
+// Space returns how many bytes the store may still grow by on its file system,
+// and how many it has. The error is errors.ErrUnsupported where the system
+// does not tell.
+func (s *Store) Space() (free, size int64, err error) {
+	if size, err = s.Size(); err != nil {
+		return 0, 0, err
+	}
+	if free, err = space(s.file.Fd()); err != nil {
+		return 0, size, fmt.Errorf("reading the free space below %s: %w", filepath.Dir(s.path), err)
+	}
+	return free, size, nil
+}
