@@ -72,7 +72,7 @@ func (a *account) answered(code string) {
 	a.failures = 0
 	a.status.update(func(s *Status) {
 		if a.broken == 0 {
-			s.Healthy, s.Error, s.ErrorSince = true, "", time.Time{}
+			s.recovered()
 		}
 	})
 }
@@ -100,12 +100,7 @@ func (a *account) failed(failure *Error) {
 		}
 		a.log.Log(context.Background(), level, "request failed and is repeated", "error", failure, "in_a_row", a.failures)
 	}
-	a.status.update(func(s *Status) {
-		if s.ErrorSince.IsZero() {
-			s.ErrorSince = time.Now()
-		}
-		s.Healthy, s.Error = false, failure.Error()
-	})
+	a.status.update(func(s *Status) { s.fail(failure) })
 }
 
 const (

@@ -75,12 +75,9 @@ func (a *account) finish(ctx context.Context, err error) {
 			s.Passes++
 			s.LastPass = took
 			s.LastSuccess = time.Now()
-			s.Healthy, s.Error, s.ErrorSince = true, "", time.Time{}
+			s.recovered()
 		case ctx.Err() == nil:
-			s.Healthy, s.Error = false, err.Error()
-			if s.ErrorSince.IsZero() {
-				s.ErrorSince = time.Now()
-			}
+			s.fail(err)
 		}
 	})
 }

@@ -393,7 +393,7 @@ func TestDeniedKeyIsLoudAndNoSessionsAreAssumed(t *testing.T) {
 		p := w.poller()
 		w.run(p, 15*time.Second)
 		s := p.Status()[0]
-		if s.Healthy || !strings.Contains(s.Error, "secret_key") || strings.Contains(s.Error, testKey) {
+		if s.Healthy || !s.Denied || !strings.Contains(s.Error, "secret_key") || strings.Contains(s.Error, testKey) {
 			t.Errorf("status = %+v", s)
 		}
 		if !p.Ready() {

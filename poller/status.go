@@ -14,7 +14,8 @@ type Status struct {
 	Healthy     bool          `json:"healthy"` // the last request was answered and the last pass completed
 	Error       string        `json:"error,omitempty"`
 	ErrorSince  time.Time     `json:"error_since,omitzero"`
-	Passes      int           `json:"passes"` // complete ones, of this process
+	Denied      bool          `json:"denied,omitempty"` // the error is that the API refused the key
+	Passes      int           `json:"passes"`           // complete ones, of this process
 	LastSuccess time.Time     `json:"last_success,omitzero"`
 	LastPass    time.Duration `json:"last_pass_ns"` // of the last complete one
 	Requests    int           `json:"requests"`
@@ -62,6 +63,19 @@ type Chain struct {
 	To     time.Time     `json:"to,omitzero"`   // how far down it had to read
 	Took   time.Duration `json:"took_ns"`
 	Slices int           `json:"slices"` // parts that were read in parallel
+}
+
+// fail notes an error.
+func (s *Status) fail(err error) {
+	if s.ErrorSince.IsZero() {
+		s.ErrorSince = time.Now()
+	}
+	s.Healthy, s.Error, s.Denied = false, err.Error(), denied(err)
+}
+
+// recovered notes that all is well.
+func (s *Status) recovered() {
+	s.Healthy, s.Error, s.ErrorSince, s.Denied = true, "", time.Time{}, false
 }
 
 // publish brings the status up to date with what the account knows.
