@@ -1,7 +1,6 @@
 package pipeline
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"time"
@@ -10,6 +9,7 @@ import (
 	"checkout-notifier/diff"
 	"checkout-notifier/event"
 	"checkout-notifier/poller"
+	"checkout-notifier/rules"
 )
 
 // name turns transitions into events with their ids, raising the snapshot's
@@ -63,24 +63,28 @@ func newValues(eventType string, changes []checkout.Change) []string {
 }
 
 // address asks the rules who must hear of the events of one look, which have the
-// state before it in common, and makes the deliveries.
-func (p *Pipeline) address(events []event.Event) (deliveries []event.Delivery, err error) {
+// state before it in common, and makes the deliveries. It also returns the
+// verdicts that concern the rule watch.
+func (p *Pipeline) address(events []event.Event) (deliveries []event.Delivery, verdicts []Verdict, err error) {
 	if len(events) == 0 {
-		return nil, nil
+		return nil, nil, nil
 	}
 	before, err := events[0].PreviousObject()
 	if err != nil {
-		return nil, fmt.Errorf("rebuilding the state before event %s: %w", events[0].ID, err)
+		return nil, nil, fmt.Errorf("rebuilding the state before event %s: %w", events[0].ID, err)
 	}
 	for i := range events {
-		deliveries = append(deliveries, p.match(&events[i], before)...)
+		result := p.matcher.Match(&events[i], before, events[i].Time)
+		if p.watch != nil && p.watch.Concerns(&result) {
+			verdicts = append(verdicts, Verdict{Event: events[i].ID, Result: result})
+		}
+		deliveries = append(deliveries, p.deliveries(&events[i], &result)...)
 	}
-	return deliveries, nil
+	return deliveries, verdicts, nil
 }
 
-// match asks the rules who must hear of an event.
-func (p *Pipeline) match(e *event.Event, before json.RawMessage) []event.Delivery {
-	result := p.matcher.Match(e, before, e.Time)
+// deliveries makes those that the rules ask for.
+func (p *Pipeline) deliveries(e *event.Event, result *rules.Result) []event.Delivery {
 	e.RuleSet, e.RuleErrors = p.matcher.ID(), result.Errors
 	for _, failed := range result.Errors {
 		p.log.Warn("rule failed and did not match", "rule", failed.Rule, "event", e.ID, "session", e.Session, "error", failed.Error)

@@ -47,6 +47,7 @@ type Pipeline struct {
 	matcher  Matcher
 	ordered  func(destination string) bool
 	observer Observer
+	watch    *RuleWatch // may be nil
 	log      *slog.Logger
 }
 
@@ -54,6 +55,15 @@ type Pipeline struct {
 // session's events.
 func New(store Store, matcher Matcher, ordered func(destination string) bool, observer Observer, log *slog.Logger) *Pipeline {
 	return &Pipeline{store: store, matcher: matcher, ordered: ordered, observer: observer, log: log}
+}
+
+// WatchRules has failures of rules counted. It comes before the first Handle.
+func (p *Pipeline) WatchRules(w *RuleWatch) { p.watch = w }
+
+// draft is a transaction in the making.
+type draft struct {
+	event.Tx
+	verdicts []Verdict // those that concern the rule watch
 }
 
 // Handle commits what a page of looks shows that is new, and returns the index
@@ -65,11 +75,29 @@ func (p *Pipeline) Handle(ctx context.Context, page poller.Batch) (poller.Handle
 	if err != nil || tx.Empty() {
 		return handled, err
 	}
-	if err := p.store.Commit(ctx, tx); err != nil {
+	if err := p.commit(ctx, tx); err != nil {
 		return poller.Handled{}, err
 	}
-	p.observer.Committed(tx.Events, tx.Deliveries)
 	return handled, nil
+}
+
+// commit stores a page with what it changes for the rules, and tells of it.
+func (p *Pipeline) commit(ctx context.Context, tx *draft) error {
+	done := func(bool) {}
+	if len(tx.verdicts) > 0 {
+		done = p.watch.Count(tx.verdicts, &tx.Tx)
+	}
+	err := p.store.Commit(ctx, &tx.Tx)
+	done(err == nil)
+	if err != nil {
+		return err
+	}
+	events, deliveries := tx.Events, tx.Deliveries
+	for _, n := range tx.Notices {
+		events, deliveries = append(events, n.Event), append(deliveries, n.Deliveries...)
+	}
+	p.observer.Committed(events, deliveries)
+	return nil
 }
 
 // Preview says what Handle would make of a page, and commits nothing.
@@ -79,7 +107,7 @@ func (p *Pipeline) Preview(ctx context.Context, page poller.Batch) (poller.Handl
 }
 
 // plan takes a page through the stages.
-func (p *Pipeline) plan(ctx context.Context, page *poller.Batch) (*event.Tx, poller.Handled, error) {
+func (p *Pipeline) plan(ctx context.Context, page *poller.Batch) (*draft, poller.Handled, error) {
 	ids := make([]string, len(page.Looks))
 	for i := range page.Looks {
 		ids[i] = page.Looks[i].Session.ID
@@ -93,7 +121,7 @@ func (p *Pipeline) plan(ctx context.Context, page *poller.Batch) (*event.Tx, pol
 			return nil, poller.Handled{}, err
 		}
 	}
-	tx := &event.Tx{Account: page.Account.Name}
+	tx := &draft{Tx: event.Tx{Account: page.Account.Name}}
 	var handled poller.Handled
 	for i := range page.Looks {
 		row, err := p.stages(page, &page.Looks[i], snapshots, tx)
@@ -109,7 +137,7 @@ func (p *Pipeline) plan(ctx context.Context, page *poller.Batch) (*event.Tx, pol
 
 // stages takes one look through the stages and adds what follows from it to the
 // transaction.
-func (p *Pipeline) stages(page *poller.Batch, look *poller.Look, snapshots map[string]event.Snapshot, tx *event.Tx) (poller.Row, error) {
+func (p *Pipeline) stages(page *poller.Batch, look *poller.Look, snapshots map[string]event.Snapshot, tx *draft) (poller.Row, error) {
 	outcome, err := p.compare(page, look, snapshots)
 	if err != nil {
 		return poller.Row{}, err
@@ -196,7 +224,7 @@ func (p *Pipeline) compare(page *poller.Batch, look *poller.Look, snapshots map[
 
 // record raises what a transition raises and adds the session's part to the
 // transaction: its snapshot, its events, and who must hear of them.
-func (p *Pipeline) record(page *poller.Batch, at time.Time, o *diff.Outcome, tx *event.Tx) error {
+func (p *Pipeline) record(page *poller.Batch, at time.Time, o *diff.Outcome, tx *draft) error {
 	events, err := p.name(page, at, o)
 	if err != nil {
 		return err
@@ -205,7 +233,7 @@ func (p *Pipeline) record(page *poller.Batch, at time.Time, o *diff.Outcome, tx 
 		tx.Snapshots = append(tx.Snapshots, o.Snapshot)
 		return nil
 	}
-	deliveries, err := p.address(events)
+	deliveries, verdicts, err := p.address(events)
 	if err != nil {
 		return err
 	}
@@ -213,5 +241,6 @@ func (p *Pipeline) record(page *poller.Batch, at time.Time, o *diff.Outcome, tx 
 	tx.Snapshots = append(tx.Snapshots, o.Snapshot)
 	tx.Events = append(tx.Events, events...)
 	tx.Deliveries = append(tx.Deliveries, deliveries...)
+	tx.verdicts = append(tx.verdicts, verdicts...)
 	return nil
 }
