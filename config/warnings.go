@@ -78,7 +78,7 @@ func (l *loader) warnStripe() {
 					l.ruleName(i), quote(d.Name))
 				continue
 			}
-			types := rules.Types(rule.On, rule.Events)
+			types := rules.TypesNamed(rule.On, rule.Events)
 			l.warnUnknownToStripe(i, d.Name, types)
 			for _, eventType := range types {
 				if _, known := twice[eventType]; !known {
@@ -141,7 +141,7 @@ func (l *loader) warnSelfReports() {
 		if !rule.Enabled || rule.On != rules.OnSystem || l.untouchable(join(index(rulesKey, i), "events")) {
 			continue
 		}
-		types := rules.Types(rule.On, rule.Events)
+		types := rules.TypesNamed(rule.On, rule.Events)
 		other := func(t string) bool { return !slices.Contains(aboutDestinations, t) }
 		if len(types) > 0 && !slices.ContainsFunc(types, other) {
 			l.warnf(rulePath(i, l), codeSelfReport, "%s tells nobody: its events are about the only destination, and none is told of its own troubles", l.ruleName(i))

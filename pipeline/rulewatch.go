@@ -4,7 +4,6 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -53,13 +52,6 @@ func NewRuleWatch(stored []event.Condition, identity func(rule string) string, t
 	}
 	w.some.Store(len(w.rows) > 0)
 	return w, stale
-}
-
-// Failing lists the rules that failed when they were last evaluated, by name.
-func (w *RuleWatch) Failing() []event.Condition {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return slices.SortedFunc(maps.Values(w.rows), func(a, b event.Condition) int { return strings.Compare(a.Subject, b.Subject) })
 }
 
 // Concerns says whether the outcome of an event changes any count.

@@ -21,7 +21,9 @@ func (l *lane) notify(to *[]event.Notice, eventType, about string, at time.Time,
 		l.log.Error("writing an event about the destination", "type", eventType, "error", err)
 		return
 	}
-	*to = append(*to, l.announce(e))
+	if n := l.announce(e); n.Event.ID != "" {
+		*to = append(*to, n)
+	}
 }
 
 // announceFailing tells that the destination fails, once until it is well again.

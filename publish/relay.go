@@ -54,7 +54,7 @@ type Options struct {
 	Observer Observer
 	// Announce says who hears of one of the program's own events. It may be nil,
 	// and is called from several goroutines; what it returns is stored with what
-	// the event is about.
+	// the event is about, unless it has no event.
 	Announce func(event.Event) event.Notice
 }
 

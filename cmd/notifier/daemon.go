@@ -54,6 +54,11 @@ type daemon struct {
 	metrics  *admin.Metrics
 	failed   *failedRules
 	witness  witness
+
+	announcer *announcer
+	owner     *owner
+	heartbeat *heartbeat // nil without a URL
+
 	stopping atomic.Bool
 	stopped  chan struct{} // closed when work ends
 }
@@ -90,7 +95,7 @@ func (d *daemon) wire(ctx context.Context, loaded *config.Loaded) error {
 	}
 	d.metrics = admin.NewMetrics(version(), names(d.cfg.Accounts, func(a poller.Account) string { return a.Name }),
 		ruleNames(d.cfg), names(d.cfg.Destinations, func(x publish.Destination) string { return x.Name }), d.gauges)
-	d.relay, err = publish.NewRelay(d.store, lanes, publish.Options{Grace: d.cfg.ShutdownGrace, Observer: d}, d.log)
+	d.relay, err = publish.NewRelay(d.store, lanes, publish.Options{Grace: d.cfg.ShutdownGrace, Observer: d, Announce: d.announce}, d.log)
 	if err != nil {
 		return exit(exitInvalid, err)
 	}
@@ -98,17 +103,50 @@ func (d *daemon) wire(ctx context.Context, loaded *config.Loaded) error {
 	for _, x := range d.cfg.Destinations {
 		ordered[x.Name] = x.Ordered
 	}
-	d.pipeline = pipeline.New(d.store, loaded.Rules, func(name string) bool { return ordered[name] }, d, d.log)
+	isOrdered := func(name string) bool { return ordered[name] }
+	d.announcer = newAnnouncer(loaded.Rules, isOrdered, d.log)
+	d.pipeline = pipeline.New(d.store, loaded.Rules, isOrdered, d, d.log)
 	d.poller, err = poller.New(d.cfg.Accounts, d.store, d.pipeline, poller.Options{
 		Version: version(), Observer: d.metrics, Logger: d.log,
 	})
 	if err != nil {
 		return exit(exitInvalid, err)
 	}
+	if err := d.wireOwner(ctx); err != nil {
+		return err
+	}
 	d.jobs = jobs.New(d.store, map[string]jobs.Kind{
 		jobBackfill: {Run: d.runBackfill, Conflicts: conflictingBackfills},
 	}, d.log)
 	return d.poller.Check(ctx)
+}
+
+// wireOwner takes up what the owner was told of, and forgets what nothing can
+// end any more.
+func (d *daemon) wireOwner(ctx context.Context) error {
+	stored, err := d.store.Conditions(ctx)
+	if err != nil {
+		return err
+	}
+	watch, stale := pipeline.NewRuleWatch(stored, d.announcer.rules.Identity, d.announcer.tellOfRule, d.log)
+	d.announcer.watch = watch
+	d.pipeline.WatchRules(watch)
+	intervals := make(map[string]time.Duration)
+	for _, a := range d.cfg.Accounts {
+		intervals[a.Name] = a.Poll.Interval
+	}
+	d.owner = &owner{
+		commit: d.store.Commit, announcer: d.announcer, watch: watch, accounts: d.poller.Status, intervals: intervals,
+		space: d.store.Space, path: d.store.Path(), committed: d.Committed, log: d.log,
+	}
+	stale = append(stale, d.owner.remember(stored)...)
+	if err := d.store.Commit(ctx, &event.Tx{Cleared: stale}); err != nil {
+		d.log.Warn("conditions of what the configuration no longer names could not be removed; the next start tries again", "error", err)
+	}
+	if d.cfg.Heartbeat.URL != "" {
+		d.heartbeat = newHeartbeat(d.cfg.Heartbeat, d.ill, d.log)
+	}
+	return nil
 }
 
 // newLanes builds the publishers of destinations. Nothing connects yet.
@@ -191,6 +229,10 @@ func (d *daemon) run(ctx context.Context, listener net.Listener) error {
 	working.Go(func() error { return d.relay.Run(workCtx) })
 	working.Go(func() error { return d.poller.Run(workCtx) })
 	working.Go(func() error { return d.jobs.Run(workCtx) })
+	working.Go(func() error { return d.owner.Run(workCtx) })
+	if d.heartbeat != nil {
+		working.Go(func() error { return d.heartbeat.Run(workCtx) })
+	}
 	working.Go(func() error { return d.pruneLoop(workCtx) })
 	err := working.Wait()
 	stopServing()

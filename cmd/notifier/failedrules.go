@@ -10,10 +10,14 @@ import (
 	"checkout-notifier/event"
 )
 
-// ruleReport is a rule that failed on events of this process.
+// ruleReport is a rule that failed on events of this process, or on all that it
+// was evaluated on of late.
 type ruleReport struct {
 	Rule      string    `json:"rule"`
-	Failures  int       `json:"failures"`
+	Failing   bool      `json:"failing"`           // so often in a row that its owner was told
+	Failures  int       `json:"failures"`          // of this process, or in a row if those are more
+	InARow    int       `json:"failures_in_a_row"` // over restarts
+	Since     time.Time `json:"since,omitzero"`    // the first of the row
 	LastError string    `json:"last_error"`
 	LastEvent string    `json:"last_event"`
 	Last      time.Time `json:"last"`
@@ -42,9 +46,19 @@ func (f *failedRules) note(events []event.Event) {
 	}
 }
 
-// list returns the rules that failed, by name.
-func (f *failedRules) list() []ruleReport {
+// merge adds the rules that failed in this process to those that are stored
+// because they failed last, and returns all by name.
+func (f *failedRules) merge(stored []ruleReport) []ruleReport {
 	f.mu.Lock()
-	defer f.mu.Unlock()
-	return slices.SortedFunc(maps.Values(f.byName), func(a, b ruleReport) int { return cmp.Compare(a.Rule, b.Rule) })
+	all := maps.Clone(f.byName)
+	f.mu.Unlock()
+	for _, s := range stored {
+		r, known := all[s.Rule]
+		if !known {
+			r = s
+		}
+		r.Failing, r.InARow, r.Since, r.Failures = s.Failing, s.InARow, s.Since, max(r.Failures, s.InARow)
+		all[s.Rule] = r
+	}
+	return slices.SortedFunc(maps.Values(all), func(a, b ruleReport) int { return cmp.Compare(a.Rule, b.Rule) })
 }

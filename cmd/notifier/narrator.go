@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -67,7 +68,7 @@ func (n *narrator) Committed(events []event.Event, deliveries []event.Delivery) 
 	defer n.mu.Unlock()
 	for i := range events {
 		e := &events[i]
-		n.events[event.Short(e.Type)]++
+		n.events[shortType(e.Type)]++
 		if e.Type == event.Fulfillable {
 			n.fulfilled[e.Session]++
 		}
@@ -75,8 +76,17 @@ func (n *narrator) Committed(events []event.Event, deliveries []event.Delivery) 
 		if len(to[e.ID]) > 0 {
 			rest += " → " + strings.Join(to[e.ID], ", ")
 		}
-		n.line(eventColour(e.Type), "event", event.Short(e.Type), e.Session, rest)
+		n.line(eventColour(e.Type), "event", shortType(e.Type), cmp.Or(e.Session, e.Subject), rest)
 	}
+}
+
+// shortType is the last word of a session event's type, and all but the prefix
+// of the program's own.
+func shortType(eventType string) string {
+	if rest, own := strings.CutPrefix(eventType, event.SystemPrefix); own {
+		return rest
+	}
+	return event.Short(eventType)
 }
 
 func eventColour(eventType string) string {
@@ -96,7 +106,7 @@ func (n *narrator) Attempted(o publish.Observation) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	d := &o.Delivery
-	what := event.Short(d.EventType)
+	what, about := shortType(d.EventType), cmp.Or(d.Session, d.Subject)
 	switch {
 	case o.Attempt.Outcome == event.OutcomeAccepted:
 		n.accepted[d.Destination]++
@@ -104,13 +114,13 @@ func (n *narrator) Attempted(o publish.Observation) {
 		if o.Attempt.N > 1 {
 			rest += fmt.Sprintf(", at attempt %d", o.Attempt.N)
 		}
-		n.line(green, "accepted", what, d.Session, rest)
+		n.line(green, "accepted", what, about, rest)
 	case o.Dead != "":
 		n.dead++
-		n.line(red, "buried", what, d.Session, fmt.Sprintf("for %s: %s", d.Destination, o.Dead))
+		n.line(red, "buried", what, about, fmt.Sprintf("for %s: %s", d.Destination, o.Dead))
 	default:
 		n.refused[d.Destination]++
-		n.line(yellow, string(o.Attempt.Outcome), what, d.Session, fmt.Sprintf("by %s: %s; it is tried again", d.Destination, o.Attempt.Error))
+		n.line(yellow, string(o.Attempt.Outcome), what, about, fmt.Sprintf("by %s: %s; it is tried again", d.Destination, o.Attempt.Error))
 	}
 }
 

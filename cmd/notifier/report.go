@@ -23,8 +23,10 @@ type report struct {
 	Waiting      string                         `json:"waiting_for,omitempty"` // why it is not ready
 	Accounts     []poller.Status                `json:"accounts"`
 	Destinations []destinationReport            `json:"destinations"`
+	Conditions   []conditionReport              `json:"conditions"` // what the owner was told of and is not over
 	FailedRules  []ruleReport                   `json:"failed_rules,omitempty"`
-	Sessions     map[string]map[event.Watch]int `json:"sessions"` // by account and state
+	Heartbeat    *heartbeatReport               `json:"heartbeat,omitempty"` // nil: none is configured, or no daemon runs
+	Sessions     map[string]map[event.Watch]int `json:"sessions"`            // by account and state
 	Store        storeReport                    `json:"store"`
 }
 
@@ -41,6 +43,18 @@ type destinationReport struct {
 	Since         time.Time `json:"since,omitzero"`      // it is failing or paused
 	NextProbe     time.Time `json:"next_probe,omitzero"` // of a failing one
 	PausedBy      string    `json:"paused_by,omitempty"`
+}
+
+// conditionReport is a state of the program that somebody should end.
+type conditionReport struct {
+	Kind    string    `json:"kind"`    // account, rule or store
+	Subject string    `json:"subject"` // which one
+	Since   time.Time `json:"since"`
+	Why     string    `json:"why"`
+}
+
+func (c conditionReport) String() string {
+	return conditionText(event.Condition{Kind: c.Kind, Subject: c.Subject, Why: c.Why})
 }
 
 type storeReport struct {
@@ -66,7 +80,11 @@ func (d *daemon) report(ctx context.Context) (*report, error) {
 	r.Ready = r.Waiting == ""
 	r.Accounts = d.poller.Status()
 	r.merge(d.relay.Status())
-	r.FailedRules = d.failed.list()
+	r.FailedRules = d.failed.merge(r.FailedRules)
+	if d.heartbeat != nil {
+		state := d.heartbeat.report()
+		r.Heartbeat = &state
+	}
 	return r, nil
 }
 
@@ -74,7 +92,8 @@ func (d *daemon) report(ctx context.Context) (*report, error) {
 func storedReport(ctx context.Context, store *state.Store) (*report, error) {
 	r := &report{
 		Version: version(), Store: storeReport{Path: store.Path()},
-		Accounts: []poller.Status{}, Destinations: []destinationReport{}, // in JSON a list, also while it is empty
+		// In JSON a list, also while it is empty.
+		Accounts: []poller.Status{}, Destinations: []destinationReport{}, Conditions: []conditionReport{},
 	}
 	var err error
 	if r.Sessions, err = store.SessionCounts(ctx); err != nil {
@@ -103,6 +122,11 @@ func storedReport(ctx context.Context, store *state.Store) (*report, error) {
 			Account: a.Name, Host: a.Host, Mode: a.Mode, Start: a.Start, Low: a.Low, Foreign: a.Foreign,
 		})
 	}
+	conditions, err := store.Conditions(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r.add(conditions)
 	return r, nil
 }
 
@@ -112,6 +136,22 @@ func (d *destinationReport) stands(s publish.DestinationStatus) {
 	d.Since, d.NextProbe, d.PausedBy = s.Since, s.NextProbe, s.PausedBy
 	if d.State == "" {
 		d.State = stateUnknown
+	}
+}
+
+// add takes in what is stored of conditions: that of a rule is kept before its
+// owner hears of it.
+func (r *report) add(conditions []event.Condition) {
+	for _, c := range conditions {
+		if !c.Untold {
+			r.Conditions = append(r.Conditions, conditionReport{Kind: c.Kind, Subject: c.Subject, Since: c.Since, Why: c.Why})
+		}
+		if c.Kind == event.ConditionRule {
+			r.FailedRules = append(r.FailedRules, ruleReport{
+				Rule: c.Subject, Failing: !c.Untold, Failures: c.Failures, InARow: c.Failures, Since: c.Since,
+				LastError: c.Why, LastEvent: c.LastEvent, Last: c.Last,
+			})
+		}
 	}
 }
 

@@ -106,8 +106,14 @@ func (a *app) printReport(r *report) {
 			fmt.Fprintf(a.out, "\n%s: %s (%s, %d times, last %s)", s.Account, o.Message, o.Code, o.Count, ago(o.Last))
 		}
 	}
+	for _, c := range r.Conditions {
+		fmt.Fprintf(a.out, "\n%s; it began %s", c, ago(c.Since))
+	}
 	for _, f := range r.FailedRules {
 		fmt.Fprintf(a.out, "\nrule %s failed %s and did not match, last %s on %s: %s", f.Rule, count(f.Failures, "time"), ago(f.Last), f.LastEvent, f.LastError)
+	}
+	if h := r.Heartbeat; h != nil {
+		fmt.Fprintf(a.out, "\nheartbeat %s\n", h)
 	}
 	fmt.Fprintf(a.out, "\nstate %s, %.1f MB\n", r.Store.Path, float64(r.Store.Bytes)/1e6)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"checkout-notifier/event"
@@ -16,7 +17,8 @@ import (
 // whatever call it shows: nothing more is to be built on it.
 type vault struct {
 	*state.Store
-	broken chan error // holds the first such error
+	broken chan error            // holds the first such error
+	failed atomic.Pointer[error] // why the last write failed; nil: it did not
 }
 
 func newVault(store *state.Store) *vault { return &vault{Store: store, broken: make(chan error, 1)} }
@@ -41,26 +43,50 @@ func (v *vault) note(err error) error {
 	return err
 }
 
+// wrote notes what came of a write. A mistake of the caller's, or its haste, says
+// nothing of the store.
+func (v *vault) wrote(err error) error {
+	switch {
+	case err == nil:
+		v.failed.Store(nil)
+	case errors.Is(err, state.ErrInvalid), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+	default:
+		v.failed.Store(&err)
+	}
+	return v.note(err)
+}
+
+// failure is why the last write failed, nil if it did not.
+func (v *vault) failure() error {
+	if err := v.failed.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
 // Commit implements pipeline.Store.
 func (v *vault) Commit(ctx context.Context, tx *event.Tx) error {
-	return v.note(v.Store.Commit(ctx, tx))
+	if tx.Empty() {
+		return nil // which says nothing of the store
+	}
+	return v.wrote(v.Store.Commit(ctx, tx))
 }
 
 // Take implements publish.Outbox.
 func (v *vault) Take(ctx context.Context, step event.Step) (event.Stepped, error) {
 	met, err := v.Store.Take(ctx, step)
-	return met, v.note(err)
+	return met, v.wrote(err)
 }
 
 // Hasten implements publish.Outbox.
 func (v *vault) Hasten(ctx context.Context, destination string, now time.Time, limit int) (int, error) {
 	n, err := v.Store.Hasten(ctx, destination, now, limit)
-	return n, v.note(err)
+	return n, v.wrote(err)
 }
 
 // SaveStanding implements publish.Outbox.
 func (v *vault) SaveStanding(ctx context.Context, c event.StandingChange) error {
-	return v.note(v.Store.SaveStanding(ctx, c))
+	return v.wrote(v.Store.SaveStanding(ctx, c))
 }
 
 // Oldest implements publish.Outbox.
@@ -71,7 +97,7 @@ func (v *vault) Oldest(ctx context.Context, destination string, skip func(delive
 
 // SaveAccount implements poller.Tracker.
 func (v *vault) SaveAccount(ctx context.Context, account event.Account) error {
-	return v.note(v.Store.SaveAccount(ctx, account))
+	return v.wrote(v.Store.SaveAccount(ctx, account))
 }
 
 // Tracked implements poller.Tracker.

@@ -1,0 +1,224 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"checkout-notifier/config"
+	"checkout-notifier/event"
+	"checkout-notifier/publish"
+)
+
+const (
+	heartbeatLook    = time.Second // how often it looks whether it is due
+	heartbeatTimeout = 10 * time.Second
+)
+
+// States of the heartbeat.
+const (
+	heartbeatWaiting = "waiting" // for the first complete pass of every account
+	heartbeatSent    = "sent"
+	heartbeatStopped = "stopped" // not everything is well
+)
+
+// heartbeatReport is how the heartbeat is doing.
+type heartbeatReport struct {
+	State string    `json:"state"`
+	Why   string    `json:"why,omitempty"`   // it is stopped
+	Error string    `json:"error,omitempty"` // of the last request, if it failed
+	Last  time.Time `json:"last,omitzero"`   // request that was accepted
+}
+
+func (r *heartbeatReport) String() string {
+	switch {
+	case r.State == heartbeatStopped:
+		return "is not sent: " + r.Why
+	case r.State == heartbeatWaiting:
+		return "waits for the first complete pass of every account"
+	case r.Error != "":
+		return fmt.Sprintf("does not arrive, last %s: %s", ago(r.Last), r.Error)
+	}
+	return "sent, last " + ago(r.Last)
+}
+
+// heartbeat lets a dead man's switch know that everything is well, and does not
+// when it is not. One goroutine runs it; report may be called from any.
+type heartbeat struct {
+	every time.Duration
+	ping  func(ctx context.Context) error
+	// ill says why not everything is well, "" if it is; waiting, that nobody can
+	// tell yet.
+	ill func() (why string, waiting bool)
+	log *slog.Logger
+
+	due time.Time
+
+	mu    sync.Mutex // guards state
+	state heartbeatReport
+}
+
+func newHeartbeat(cfg config.Heartbeat, ill func() (string, bool), log *slog.Logger) *heartbeat {
+	return &heartbeat{
+		every: cfg.Every, ping: pinger(cfg), ill: ill, log: log,
+		state: heartbeatReport{State: heartbeatWaiting},
+	}
+}
+
+func (h *heartbeat) report() heartbeatReport {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.state
+}
+
+// Run sends heartbeats until the context ends.
+func (h *heartbeat) Run(ctx context.Context) error {
+	ticker := time.NewTicker(heartbeatLook)
+	defer ticker.Stop()
+	for {
+		if now := time.Now(); !now.Before(h.due) {
+			h.beat(ctx, now)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+	}
+}
+
+// beat sends one if all is well. If it is not, the next look tries again, so
+// that the heartbeat resumes as soon as it may.
+func (h *heartbeat) beat(ctx context.Context, now time.Time) {
+	was := h.report()
+	why, waiting := h.ill()
+	switch {
+	case why != "":
+		if was.State != heartbeatStopped {
+			h.log.Warn("the heartbeat is not sent: not everything is well", "why", why)
+		}
+		h.set(func(s *heartbeatReport) { s.State, s.Why = heartbeatStopped, why })
+		return
+	case waiting:
+		return
+	case was.State == heartbeatStopped:
+		h.log.Info("the heartbeat is sent again: everything is well", "it_was", was.Why)
+	}
+	h.due = now.Add(h.every)
+	err := h.ping(ctx)
+	if ctx.Err() != nil {
+		return
+	}
+	h.set(func(s *heartbeatReport) {
+		s.State, s.Why, s.Error = heartbeatSent, "", ""
+		if err != nil {
+			s.Error = err.Error()
+		} else {
+			s.Last = now.UTC()
+		}
+	})
+	switch {
+	case err != nil && was.Error == "":
+		h.log.Warn("the heartbeat did not arrive; the next ones are tried as usual", "error", err)
+	case err == nil && was.Error != "":
+		h.log.Info("the heartbeat arrives again")
+	}
+}
+
+func (h *heartbeat) set(change func(*heartbeatReport)) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	change(&h.state)
+}
+
+// pinger makes one GET, within a time-out. The URL is a secret and in no error.
+func pinger(cfg config.Heartbeat) func(context.Context) error {
+	client := &http.Client{
+		Timeout:       heartbeatTimeout,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Transport: &http.Transport{ // without the proxies of the environment
+			DialContext: (&net.Dialer{Timeout: heartbeatTimeout}).DialContext, TLSHandshakeTimeout: heartbeatTimeout,
+			ForceAttemptHTTP2: true, DisableKeepAlives: true,
+		},
+	}
+	return func(ctx context.Context) error {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, cfg.URL.Reveal(), nil)
+		if err != nil {
+			return errors.New("heartbeat.url cannot be used")
+		}
+		req.Header.Set("User-Agent", "notifier/"+version())
+		resp, err := client.Do(req)
+		if err != nil {
+			return fmt.Errorf("asking %s: %w", cfg.URL.URL(), withoutURL(err))
+		}
+		defer resp.Body.Close()
+		const enough = 64 << 10
+		_, _ = io.CopyN(io.Discard, resp.Body, enough) // only the status counts
+		if resp.StatusCode/100 != 2 {
+			return fmt.Errorf("%s answered with status %d", cfg.URL.URL(), resp.StatusCode)
+		}
+		return nil
+	}
+}
+
+// withoutURL takes off what quotes the URL.
+func withoutURL(err error) error {
+	for wrapped := (*url.Error)(nil); errors.As(err, &wrapped); {
+		if wrapped.Timeout() {
+			return fmt.Errorf("no answer within %s", heartbeatTimeout)
+		}
+		err = wrapped.Err
+	}
+	return err
+}
+
+// ill says why not everything is well; waiting, that some account has not
+// finished its first pass.
+func (d *daemon) ill() (why string, waiting bool) {
+	if err := d.store.failure(); err != nil {
+		return "the store cannot be written: " + err.Error(), false
+	}
+	for _, c := range d.owner.open() {
+		return conditionText(c), false
+	}
+	for _, s := range d.relay.Status() {
+		if why := destinationTrouble(&s); why != "" {
+			return fmt.Sprintf("destination %s %s", s.Name, why), false
+		}
+	}
+	for _, s := range d.poller.Status() {
+		if s.Passes == 0 {
+			return "", true
+		}
+	}
+	return "", false
+}
+
+// destinationTrouble says what is wrong with a destination that fails or has
+// stopped by itself; "" if nothing is.
+func destinationTrouble(s *publish.DestinationStatus) string {
+	switch s.State {
+	case publish.StatePaused:
+		return "is paused: " + s.Why
+	case publish.StateUnreachable:
+		return "cannot be reached: " + s.Why
+	}
+	return ""
+}
+
+// conditionText says for people what is wrong.
+func conditionText(c event.Condition) string {
+	switch c.Kind {
+	case event.ConditionStore:
+		return "the store is low on space: " + c.Why
+	default:
+		return fmt.Sprintf("%s %s is failing: %s", c.Kind, c.Subject, c.Why)
+	}
+}

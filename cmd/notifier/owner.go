@@ -1,0 +1,221 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"checkout-notifier/event"
+	"checkout-notifier/pipeline"
+	"checkout-notifier/poller"
+)
+
+const (
+	ownerEvery = time.Second // how often the owner looks
+	spaceEvery = time.Minute // and at the disk
+
+	// An account fails when it could not be polled for the longer of these; at
+	// once when its key is refused or shows other sessions.
+	failingAfter     = 2 * time.Minute
+	failingIntervals = 5
+	// wellPasses is how many complete passes make it well again.
+	wellPasses = 2
+
+	// leastSpace, or the size of the store if that is more, must be free.
+	leastSpace = 256 << 20
+)
+
+// owner finds what whoever runs the program must know and nothing else tells:
+// accounts that fail, rules with on: system that fail, a disk that fills. Each
+// condition is stored with the event that tells of it, so that it is told of
+// once, whatever restarts. One goroutine runs it; open may be called from any.
+type owner struct {
+	commit    func(ctx context.Context, tx *event.Tx) error
+	announcer *announcer
+	watch     *pipeline.RuleWatch
+	accounts  func() []poller.Status
+	intervals map[string]time.Duration // of the accounts' passes
+	space     func() (free, size int64, err error)
+	path      string // of the store
+	committed func(events []event.Event, deliveries []event.Delivery)
+	log       *slog.Logger
+
+	passes     map[string]int // of an account in trouble, when it was last seen so
+	nextSpace  time.Time
+	spaceError bool // it was said that the disk does not tell
+	failures   int  // commits in a row
+
+	mu         sync.Mutex // guards conditions
+	conditions map[conditionName]event.Condition
+}
+
+type conditionName struct{ kind, subject string }
+
+func nameOf(c event.Condition) conditionName { return conditionName{c.Kind, c.Subject} }
+
+// remember takes up what is stored. Stale are the conditions of accounts that
+// the configuration no longer names.
+func (o *owner) remember(stored []event.Condition) (stale []event.Condition) {
+	o.passes = make(map[string]int)
+	o.conditions = make(map[conditionName]event.Condition)
+	for _, c := range stored {
+		_, configured := o.intervals[c.Subject]
+		switch {
+		case c.Kind == event.ConditionAccount && !configured:
+			stale = append(stale, c)
+		case c.Kind != event.ConditionRule:
+			o.conditions[nameOf(c)] = c
+		}
+	}
+	return stale
+}
+
+// open lists the conditions that are not over, but for those of rules.
+func (o *owner) open() []event.Condition {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return slices.SortedFunc(maps.Values(o.conditions), func(a, b event.Condition) int {
+		return strings.Compare(a.Kind+" "+a.Subject, b.Kind+" "+b.Subject)
+	})
+}
+
+// Run looks until the context ends.
+func (o *owner) Run(ctx context.Context) error {
+	ticker := time.NewTicker(ownerEvery)
+	defer ticker.Stop()
+	for {
+		o.look(ctx, time.Now())
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+	}
+}
+
+// look commits what has changed. What could not be committed is found again.
+func (o *owner) look(ctx context.Context, now time.Time) {
+	tx := &event.Tx{}
+	o.lookAtAccounts(tx, now)
+	o.lookAtSpace(tx, now)
+	verdicts := o.announcer.take()
+	done := func(bool) {}
+	if len(verdicts) > 0 {
+		done = o.watch.Count(verdicts, tx)
+	}
+	err := o.commit(ctx, tx) // an empty one costs nothing
+	done(err == nil)
+	if err != nil {
+		o.announcer.putBack(verdicts)
+		o.nextSpace = time.Time{}
+		if o.failures++; ctx.Err() == nil && o.failures&(o.failures-1) == 0 {
+			o.log.Error("what the owner must know could not be stored; it is tried again", "error", err, "in_a_row", o.failures)
+		}
+		return
+	}
+	o.failures = 0
+	o.apply(tx)
+}
+
+// apply takes over what was committed, and tells of it.
+func (o *owner) apply(tx *event.Tx) {
+	o.mu.Lock()
+	for _, c := range tx.Cleared {
+		delete(o.conditions, nameOf(c))
+	}
+	for _, c := range tx.Raised {
+		if c.Kind != event.ConditionRule {
+			o.conditions[nameOf(c)] = c
+		}
+	}
+	o.mu.Unlock()
+	if len(tx.Notices) == 0 {
+		return
+	}
+	var events []event.Event
+	var deliveries []event.Delivery
+	for _, n := range tx.Notices {
+		o.log.Info("told the owner", "event", n.Event.ID, "type", n.Event.Type, "subject", n.Event.Subject, "deliveries", len(n.Deliveries))
+		events, deliveries = append(events, n.Event), append(deliveries, n.Deliveries...)
+	}
+	o.committed(events, deliveries)
+}
+
+// tell adds an event with who hears of it.
+func (o *owner) tell(tx *event.Tx, e event.Event, err error) {
+	if err != nil { // of data that has no JSON, which ours has
+		o.log.Error("an event for the owner could not be made", "error", err)
+		return
+	}
+	tx.Notices = append(tx.Notices, o.announcer.announce(e))
+}
+
+func (o *owner) lookAtAccounts(tx *event.Tx, now time.Time) {
+	for _, s := range o.accounts() {
+		c, open := o.conditions[conditionName{event.ConditionAccount, s.Account}]
+		troubled := s.Error != "" || s.Foreign != ""
+		switch {
+		case troubled && open:
+			o.passes[s.Account] = s.Passes
+		case troubled && failing(&s, o.intervals[s.Account], now):
+			o.passes[s.Account] = s.Passes
+			c = event.Condition{Kind: event.ConditionAccount, Subject: s.Account, Since: now.UTC(), Why: s.Error}
+			if !s.ErrorSince.IsZero() {
+				c.Since = s.ErrorSince.UTC()
+			}
+			if s.Foreign != "" {
+				c.Why = s.Foreign
+			}
+			e, err := accountFailingEvent(c, &s, now)
+			tx.Raised = append(tx.Raised, c)
+			o.tell(tx, e, err)
+		case open && !troubled && s.Passes >= o.passes[s.Account]+wellPasses:
+			e, err := accountRecoveredEvent(c, now)
+			tx.Cleared = append(tx.Cleared, c)
+			o.tell(tx, e, err)
+		}
+	}
+}
+
+// failing says whether an account in trouble is to be told of.
+func failing(s *poller.Status, interval time.Duration, now time.Time) bool {
+	if s.Foreign != "" || s.Denied {
+		return true
+	}
+	return now.Sub(s.ErrorSince) >= max(failingAfter, failingIntervals*interval)
+}
+
+func (o *owner) lookAtSpace(tx *event.Tx, now time.Time) {
+	if now.Before(o.nextSpace) {
+		return
+	}
+	o.nextSpace = now.Add(spaceEvery)
+	free, size, err := o.space()
+	if err != nil {
+		if !o.spaceError && !errors.Is(err, errors.ErrUnsupported) {
+			o.log.Warn("the free space of the state file's disk is unknown", "error", err)
+		}
+		o.spaceError = true
+		return
+	}
+	o.spaceError = false
+	need := max(leastSpace, size)
+	c, open := o.conditions[conditionName{event.ConditionStore, event.SubjectStore}]
+	switch {
+	case !open && free < need:
+		c = event.Condition{Kind: event.ConditionStore, Subject: event.SubjectStore, Since: now.UTC(),
+			Why: fmt.Sprintf("%s are free and the file has %s", megabytes(free), megabytes(size))}
+		e, err := lowSpaceEvent(c, o.path, free, size, now)
+		tx.Raised = append(tx.Raised, c)
+		o.tell(tx, e, err)
+	case open && free >= need+need/2:
+		tx.Cleared = append(tx.Cleared, c)
+		o.log.Info("there is room again on the disk of the state file", "free_bytes", free)
+	}
+}

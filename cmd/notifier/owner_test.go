@@ -1,0 +1,391 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"checkout-notifier/event"
+	"checkout-notifier/pipeline"
+	"checkout-notifier/poller"
+	"checkout-notifier/rules"
+	"checkout-notifier/state"
+)
+
+// ownerWorld is an owner over a real store, with what it looks at as plain data.
+type ownerWorld struct {
+	t     *testing.T
+	path  string
+	rules []rules.Rule
+
+	store      *state.Store
+	owner      *owner
+	accounts   []poller.Status
+	intervals  map[string]time.Duration
+	free, size int64
+	spaceError error
+	commits    int
+	fail       error // of the next commit
+	committed  int   // deliveries that the relay was woken for
+}
+
+func newOwnerWorld(t *testing.T) *ownerWorld {
+	w := &ownerWorld{
+		t: t, path: filepath.Join(t.TempDir(), "notifier.db"), free: 1 << 40, size: 1 << 20,
+		rules:     []rules.Rule{{Name: "owner", On: rules.OnSystem, To: []string{"ops"}, Labels: map[string]string{"severity": "page"}}},
+		accounts:  []poller.Status{{Account: "main", Passes: 1, Healthy: true}},
+		intervals: map[string]time.Duration{"main": 10 * time.Second},
+	}
+	w.open()
+	return w
+}
+
+// open opens the store and makes an owner, as a start of the daemon does.
+func (w *ownerWorld) open() {
+	w.t.Helper()
+	cfg := state.DefaultConfig()
+	cfg.Path = w.path
+	log := slog.New(slog.DiscardHandler)
+	var err error
+	if w.store, err = state.Open(w.t.Context(), cfg, log); err != nil {
+		w.t.Fatal(err)
+	}
+	stored, err := w.store.Conditions(w.t.Context())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	a := newTestAnnouncer(w.t, log, w.rules...)
+	watch, stale := pipeline.NewRuleWatch(stored, a.rules.Identity, a.tellOfRule, log)
+	a.watch = watch
+	w.owner = &owner{
+		commit: w.commit, announcer: a, watch: watch, intervals: w.intervals, path: w.path, log: log,
+		accounts:  func() []poller.Status { return w.accounts },
+		space:     func() (int64, int64, error) { return w.free, w.size, w.spaceError },
+		committed: func(_ []event.Event, deliveries []event.Delivery) { w.committed += len(deliveries) },
+	}
+	stale = append(stale, w.owner.remember(stored)...)
+	if err := w.store.Commit(w.t.Context(), &event.Tx{Cleared: stale}); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *ownerWorld) commit(ctx context.Context, tx *event.Tx) error {
+	if err := w.fail; err != nil && !tx.Empty() {
+		w.fail = nil
+		return err
+	}
+	if !tx.Empty() {
+		w.commits++
+	}
+	return w.store.Commit(ctx, tx)
+}
+
+func (w *ownerWorld) close() {
+	w.t.Helper()
+	if err := errors.Join(w.store.Verify(w.t.Context()), w.store.Close()); err != nil {
+		w.t.Error(err)
+	}
+}
+
+// restart is a crash and the next start: nothing of the process is left.
+func (w *ownerWorld) restart() {
+	w.t.Helper()
+	w.close()
+	for i := range w.accounts {
+		w.accounts[i].Passes = 0
+	}
+	w.open()
+}
+
+// run lets the owner look for a while of the bubble's time.
+func (w *ownerWorld) run(d time.Duration) {
+	ctx, cancel := context.WithTimeout(w.t.Context(), d)
+	defer cancel()
+	_ = w.owner.Run(ctx) // it has no error
+}
+
+// told lists the events that are stored, as type and subject.
+func (w *ownerWorld) told() []string {
+	w.t.Helper()
+	list := []string{}
+	for _, e := range w.events() {
+		list = append(list, strings.TrimPrefix(e.Type, event.SystemPrefix)+" "+e.Subject)
+	}
+	return list
+}
+
+func (w *ownerWorld) events() (events []event.Event) {
+	w.t.Helper()
+	rows, err := w.store.Events(w.t.Context(), 0, 100)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, row := range rows {
+		events = append(events, row.Event)
+	}
+	return events
+}
+
+func (w *ownerWorld) expect(want ...string) {
+	w.t.Helper()
+	if diff := cmp.Diff(append([]string{}, want...), w.told()); diff != "" {
+		w.t.Errorf("told (-want +got):\n%s", diff)
+	}
+}
+
+func (w *ownerWorld) expectOpen(want ...string) {
+	w.t.Helper()
+	stored, err := w.store.Conditions(w.t.Context())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for name, list := range map[string][]event.Condition{"stored": stored, "kept": w.owner.open()} {
+		got := []string{}
+		for _, c := range list {
+			if c.Kind != event.ConditionRule {
+				got = append(got, c.Kind+" "+c.Subject)
+			}
+		}
+		if diff := cmp.Diff(append([]string{}, want...), got); diff != "" {
+			w.t.Errorf("%s conditions (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+func (w *ownerWorld) data(i int) map[string]any {
+	w.t.Helper()
+	events, data := w.events(), map[string]any{}
+	if i >= len(events) {
+		w.t.Fatalf("there are %d events", len(events))
+	}
+	if err := json.Unmarshal(events[i].System, &data); err != nil {
+		w.t.Fatal(err)
+	}
+	return data
+}
+
+// trouble makes the account fail from now on.
+func (w *ownerWorld) trouble(why string) {
+	w.accounts[0].Healthy, w.accounts[0].Error, w.accounts[0].ErrorSince = false, why, time.Now()
+}
+
+func (w *ownerWorld) well(passes int) {
+	a := &w.accounts[0]
+	a.Healthy, a.Error, a.ErrorSince, a.Denied, a.Foreign = true, "", time.Time{}, false, ""
+	a.Passes += passes
+}
+
+func inBubble(t *testing.T, test func(w *ownerWorld)) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newOwnerWorld(t)
+		test(w)
+		w.close()
+	})
+}
+
+func TestAccountThatFailsIsToldOfOnce(t *testing.T) {
+	inBubble(t, func(w *ownerWorld) {
+		w.trouble("the API cannot be reached: connection refused")
+		since := w.accounts[0].ErrorSince
+		w.run(failingAfter - time.Second)
+		w.expect()
+		w.run(2 * time.Second)
+		w.expect("account.failing main")
+		want := map[string]any{
+			"summary": "Account main has not been polled successfully for 2m.", "account": "main",
+			"since": event.FormatTime(since), "error": "the API cannot be reached: connection refused",
+		}
+		if diff := cmp.Diff(want, w.data(0)); diff != "" {
+			w.t.Errorf("data (-want +got):\n%s", diff)
+		}
+		w.expectOpen("account main")
+		if w.committed != 1 {
+			w.t.Errorf("the relay was woken for %d deliveries", w.committed)
+		}
+		w.run(time.Hour)
+		w.restart()
+		w.run(time.Hour)
+		w.expect("account.failing main")
+		if w.commits != 1 {
+			w.t.Errorf("%d commits", w.commits)
+		}
+
+		w.well(1)
+		w.run(time.Minute)
+		w.trouble("again") // one good pass is not well
+		w.run(time.Minute)
+		w.well(wellPasses - 1)
+		w.run(time.Minute)
+		w.expect("account.failing main")
+		w.well(1)
+		w.run(time.Minute)
+		w.expect("account.failing main", "account.recovered main")
+		w.expectOpen()
+		if got := w.data(1)["summary"]; got != "Account main is polled again; it was not for 2h06m." && got != "Account main is polled again; it was not for 2h05m." {
+			w.t.Errorf("summary %q", got)
+		}
+		w.restart()
+		w.run(time.Hour)
+		w.expect("account.failing main", "account.recovered main")
+
+		w.trouble("another time")
+		w.run(failingAfter + time.Second)
+		w.expect("account.failing main", "account.recovered main", "account.failing main")
+	})
+}
+
+func TestSlowAccountsAreGivenMoreTime(t *testing.T) {
+	inBubble(t, func(w *ownerWorld) {
+		w.intervals["main"] = 10 * time.Minute
+		w.trouble("status 500")
+		w.run(failingIntervals*10*time.Minute - time.Second)
+		w.expect()
+		w.run(2 * time.Second)
+		w.expect("account.failing main")
+	})
+}
+
+// Failures that pass before anybody had to act are told to nobody.
+func TestBriefTroubleIsNotToldOf(t *testing.T) {
+	inBubble(t, func(w *ownerWorld) {
+		for range 20 {
+			w.trouble("status 500")
+			w.run(failingAfter - 10*time.Second)
+			w.well(1)
+			w.run(10 * time.Second)
+		}
+		w.expect()
+	})
+}
+
+func TestRefusedKeysAndForeignSessionsAreToldOfAtOnce(t *testing.T) {
+	inBubble(t, func(w *ownerWorld) {
+		w.trouble("the API refused the key (status 401)")
+		w.accounts[0].Denied = true
+		w.run(time.Millisecond)
+		w.expect("account.failing main")
+		if got := w.data(0)["summary"]; got != "Account main cannot be polled: the API refuses its key." {
+			w.t.Errorf("summary %q", got)
+		}
+		w.well(wellPasses)
+		w.run(time.Second)
+		w.accounts[0].Foreign = "none of its sessions is known"
+		w.run(time.Second)
+		w.expect("account.failing main", "account.recovered main", "account.failing main")
+		if got := w.data(2); got["error"] != "none of its sessions is known" || !strings.Contains(fmt.Sprint(got["summary"]), "is stopped") {
+			w.t.Errorf("data %v", got)
+		}
+	})
+}
+
+func TestAccountThatLeavesTheConfigurationIsForgotten(t *testing.T) {
+	inBubble(t, func(w *ownerWorld) {
+		w.trouble("status 500")
+		w.run(failingAfter + time.Second)
+		w.accounts, w.intervals = nil, map[string]time.Duration{}
+		w.restart()
+		w.run(time.Minute)
+		w.expect("account.failing main")
+		w.expectOpen()
+	})
+}
+
+func TestLowSpace(t *testing.T) {
+	inBubble(t, func(w *ownerWorld) {
+		w.size = 100 << 20
+		w.free = leastSpace
+		w.run(2 * spaceEvery)
+		w.expect()
+		w.free--
+		w.run(spaceEvery + ownerEvery)
+		w.expect("store.low_space store")
+		want := map[string]any{
+			"summary": "The disk of the state file is nearly full: 268 MB are free and the file has 104 MB.",
+			"path":    w.path, "free_bytes": float64(w.free), "store_bytes": float64(w.size),
+		}
+		if diff := cmp.Diff(want, w.data(0)); diff != "" {
+			w.t.Errorf("data (-want +got):\n%s", diff)
+		}
+		w.free = leastSpace*3/2 - 1
+		w.run(2 * spaceEvery)
+		w.restart()
+		w.run(2 * spaceEvery)
+		w.expect("store.low_space store")
+		w.expectOpen("store store")
+		w.free++
+		w.run(spaceEvery + ownerEvery)
+		w.expectOpen()
+		w.size = 1 << 30 // a large file needs as much as it has
+		w.run(spaceEvery + ownerEvery)
+		w.expect("store.low_space store", "store.low_space store")
+	})
+}
+
+func TestUnknownSpaceIsNoLowSpace(t *testing.T) {
+	inBubble(t, func(w *ownerWorld) {
+		w.free, w.spaceError = 0, errors.ErrUnsupported
+		w.run(time.Hour)
+		w.expect()
+	})
+}
+
+// A crash before the commit loses the event with the condition, one after it
+// repeats neither.
+func TestConditionsSurviveCrashes(t *testing.T) {
+	inBubble(t, func(w *ownerWorld) {
+		w.trouble("status 500")
+		w.run(failingAfter - time.Second)
+		w.restart() // before: nothing was said
+		w.expect()
+		w.fail = errors.New("no space left")
+		w.run(time.Second + time.Millisecond) // a commit that fails is made again
+		w.run(2 * time.Second)
+		w.expect("account.failing main")
+		id := w.events()[0].ID
+		for range 3 {
+			w.restart()
+			w.run(time.Minute)
+		}
+		w.expect("account.failing main")
+		deliveries, err := w.store.EventDeliveries(w.t.Context(), id)
+		if err != nil || len(deliveries) != 1 || deliveries[0].Destination != "ops" || deliveries[0].Subject != "main" {
+			w.t.Errorf("deliveries %+v, %v", deliveries, err)
+		}
+	})
+}
+
+// Rules with on: system are counted like the others, by the owner.
+func TestSystemRulesThatFailAreToldOf(t *testing.T) {
+	inBubble(t, func(w *ownerWorld) {
+		w.rules = append(w.rules, rules.Rule{Name: "broken", On: rules.OnSystem, Events: []string{"account.*", "delivery.*"}, When: `int(event.subject) > 1`, To: []string{"ops"}})
+		w.restart()
+		for i := range 12 {
+			e, err := event.NewSystem(event.DeliveryDead, "shop", fmt.Sprint(i), time.Now(), map[string]any{"summary": "dead"})
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			w.owner.announcer.announce(e)
+			w.run(time.Second)
+			if i == 5 {
+				w.restart()
+			}
+		}
+		w.expect("rule.failing broken")
+		want := map[string]any{
+			"summary": "Rule broken failed on 10 events in a row, so nothing matches it.", "rule": "broken", "failures": float64(10),
+			"error": "int of a text that is no integer, at 1:1 of when", "event": w.data(0)["event"],
+		}
+		if diff := cmp.Diff(want, w.data(0)); diff != "" {
+			w.t.Errorf("data (-want +got):\n%s", diff)
+		}
+	})
+}

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"checkout-notifier/event"
+	"checkout-notifier/state"
+)
+
+// What is not over is shown by the file alone, and so after a restart too.
+func TestStatusTellsOfConditions(t *testing.T) {
+	w := newOwnerWorld(t)
+	defer func() { w.close() }()
+	ago := time.Now().Add(-time.Hour).UTC()
+	raised := []event.Condition{
+		{Kind: event.ConditionAccount, Subject: "main", Since: ago, Why: "status 500"},
+		{Kind: event.ConditionRule, Subject: "big", Since: ago, Last: ago, Why: "index out of range", Failures: 12, LastEvent: "evt_1"},
+		{Kind: event.ConditionRule, Subject: "small", Since: ago, Last: ago, Why: "division by zero", Failures: 2, LastEvent: "evt_2", Untold: true},
+		{Kind: event.ConditionStore, Subject: "store", Since: ago, Why: "1 MB are free and the file has 2 MB"},
+	}
+	if err := w.store.Commit(t.Context(), &event.Tx{Raised: raised}); err != nil {
+		t.Fatal(err)
+	}
+	r, err := storedReport(t.Context(), w.store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Heartbeat = &heartbeatReport{State: heartbeatStopped, Why: "account main is failing: status 500"}
+	failed := newFailedRules()
+	failed.note([]event.Event{{ID: "evt_3", RuleErrors: []event.RuleError{{Rule: "small", Error: "later"}, {Rule: "past", Error: "once"}}}})
+	r.FailedRules = failed.merge(r.FailedRules)
+	var out bytes.Buffer
+	(&app{streams: streams{out: &out}}).printReport(r)
+	for _, want := range []string{
+		"account main is failing: status 500; it began 1h00m ago",
+		"rule big is failing: index out of range; it began 1h00m ago",
+		"the store is low on space: 1 MB are free and the file has 2 MB; it began 1h00m ago",
+		"rule big failed 12 times and did not match, last 1h00m ago on evt_1: index out of range",
+		"rule past failed 1 time and did not match, last 0s ago on evt_3: once",
+		"heartbeat is not sent: account main is failing: status 500\n",
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("the status does not say %q:\n%s", want, out.String())
+		}
+	}
+	if strings.Contains(out.String(), "rule small is failing") {
+		t.Errorf("two failures are told as failing:\n%s", out.String())
+	}
+	var rows []string
+	for _, f := range r.FailedRules {
+		rows = append(rows, fmt.Sprintf("%s %d %d %t %s", f.Rule, f.Failures, f.InARow, f.Failing, f.LastError))
+	}
+	want := []string{"big 12 12 true index out of range", "past 1 0 false once", "small 2 2 false later"}
+	if diff := cmp.Diff(want, rows); diff != "" {
+		t.Errorf("failed rules (-want +got):\n%s", diff)
+	}
+}
+
+// The heartbeat asks whether the last write arrived, not whether a caller erred.
+func TestVaultRemembersFailedWrites(t *testing.T) {
+	w := newOwnerWorld(t)
+	v := newVault(w.store)
+	c := &event.Tx{Raised: []event.Condition{{Kind: "account", Subject: "main"}}}
+	for _, step := range []struct {
+		name string
+		do   func() error
+		want bool
+	}{
+		{"a write", func() error { return v.Commit(t.Context(), c) }, false},
+		{"a mistake", func() error { return v.Commit(t.Context(), &event.Tx{Raised: []event.Condition{{}}}) }, false},
+		{"a full disk", func() error { return v.wrote(fmt.Errorf("committing: %w", state.ErrDiskFull)) }, true},
+		{"an empty write", func() error { return v.Commit(t.Context(), &event.Tx{}) }, true},
+		{"another write", func() error { return v.Commit(t.Context(), c) }, false},
+		{"a closed store", func() error { return errors.Join(w.store.Close(), v.Commit(t.Context(), c)) }, true},
+	} {
+		err := step.do()
+		if got := v.failure() != nil; got != step.want {
+			t.Errorf("after %s (%v): failed %t", step.name, err, got)
+		}
+	}
+}
