@@ -267,6 +267,19 @@ type status struct {
 		Pending int    `json:"pending"`
 		Dead    int    `json:"dead_letters"`
 	} `json:"destinations"`
+	Conditions []struct {
+		Kind    string `json:"kind"`
+		Subject string `json:"subject"`
+	} `json:"conditions"`
+	FailedRules []struct {
+		Rule    string `json:"rule"`
+		Failing bool   `json:"failing"`
+		InARow  int    `json:"failures_in_a_row"`
+	} `json:"failed_rules"`
+	Heartbeat *struct {
+		State string `json:"state"`
+		Why   string `json:"why"`
+	} `json:"heartbeat"`
 }
 
 // waiting is the number of deliveries that are neither accepted nor dead.

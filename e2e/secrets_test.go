@@ -16,7 +16,7 @@ func canaries() map[string]string {
 		"API key": "CanaryKey7Qx", "wrong API key": "CanaryWrong2Lp", "signing secret": "Q2FuYXJ5U2lnbmluZ1NlY3JldD", "token in a URL": urlToken,
 		"password in NATS URL": natsPassword, "header": "CanaryHeader6Tr", "bearer": "CanaryBearer1Hs", "password": "CanaryBasic5Nf",
 		"e-mail address": "canary.buyer@example.com", "pay link": "checkouttest.example/pay", "admin token": "CanaryAdmin4Gb",
-		"token in a dead URL": "CanaryDeadUrl8Kw",
+		"token in a dead URL": "CanaryDeadUrl8Kw", "token in a heartbeat": "CanaryHeartbeat3Vd",
 	}
 }
 
@@ -68,6 +68,8 @@ func secretWorld(t *testing.T) *world {
 		{"name": "failing", "when": `int(session.metadata["email"]) > 1`, "to": []string{"hook"}},
 	}
 	w.accounts = append(w.accounts, object{"name": "wrong", "secret_key": "sk_test_CanaryWrong2Lp", "base_url": w.apiURL})
+	w.rest["heartbeat"] = object{"url": "http://127.0.0.1:1/CanaryHeartbeat3Vd", "every": "1s"}
+	w.rules = append(w.rules, object{"name": "owner", "on": "system", "to": names})
 	w.rest["admin"] = object{"listen": "127.0.0.1:0", "tokens": []object{{"name": "ci", "token": "CanaryAdmin4Gb", "role": "operator"}}}
 	return w
 }
