@@ -15,6 +15,9 @@ import (
 // readyLimit is how long a server may take to accept connections.
 const readyLimit = 20 * time.Second
 
+// lameDuck is how long a server that retires takes.
+const lameDuck = 200 * time.Millisecond
+
 // Options of a server; the zero value lets everybody in.
 type Options struct {
 	StoreDir    string // if empty, a directory of the test
@@ -37,6 +40,14 @@ type Server struct {
 	// Limit changes the largest payload under way, of which the server tells
 	// nobody who is connected.
 	Limit func(maxPayload int32)
+	// Allow replaces what the users may do under way; those who are connected
+	// stay so.
+	Allow func(users ...User)
+	// Storage limits what the streams may hold on disk altogether, in bytes; -1
+	// lifts the limit.
+	Storage func(limit int64)
+	// Retire ends the server as a lame duck: JetStream first, then the clients.
+	Retire func()
 }
 
 // Start returns when the server accepts connections, or fails the test.
@@ -45,16 +56,12 @@ func Start(t testing.TB, o Options) Server {
 	options := &server.Options{
 		ServerName: "test", Host: "127.0.0.1", Port: server.RANDOM_PORT, NoLog: true, NoSigs: true,
 		JetStream: !o.NoJetStream, StoreDir: o.StoreDir, MaxPayload: o.MaxPayload,
+		LameDuckDuration: lameDuck, LameDuckGracePeriod: lameDuck / 2,
 	}
 	if o.StoreDir == "" {
 		options.StoreDir = t.TempDir()
 	}
-	for _, u := range o.Users {
-		options.Users = append(options.Users, &server.User{
-			Username: u.Name, Password: u.Password,
-			Permissions: &server.Permissions{Publish: allow(u.Publish), Subscribe: allow(u.Subscribe)},
-		})
-	}
+	options.Users = usersOf(o.Users)
 	srv, err := server.NewServer(options)
 	if err != nil {
 		t.Fatalf("preparing a NATS server: %v", err)
@@ -68,14 +75,37 @@ func Start(t testing.TB, o Options) Server {
 	if !srv.ReadyForConnections(readyLimit) {
 		t.Fatal("the NATS server did not become ready")
 	}
-	limit := func(maxPayload int32) {
+	reload := func(change func(*server.Options)) {
 		changed := options.Clone()
-		changed.MaxPayload = maxPayload
+		change(changed)
 		if err := srv.ReloadOptions(changed); err != nil {
 			t.Errorf("reloading the NATS server: %v", err)
 		}
 	}
-	return Server{URL: srv.ClientURL(), Stop: stop, Clients: srv.NumClients, Limit: limit}
+	return Server{
+		URL: srv.ClientURL(), Stop: stop, Clients: srv.NumClients, Retire: srv.LameDuckShutdown,
+		Limit: func(maxPayload int32) { reload(func(o *server.Options) { o.MaxPayload = maxPayload }) },
+		Allow: func(users ...User) { reload(func(o *server.Options) { o.Users = usersOf(users) }) },
+		Storage: func(limit int64) {
+			limits := server.JetStreamAccountLimits{
+				MaxMemory: -1, MaxStore: limit, MaxStreams: -1, MaxConsumers: -1, MaxAckPending: -1, MemoryMaxStreamBytes: -1, StoreMaxStreamBytes: -1,
+			}
+			if err := srv.GlobalAccount().UpdateJetStreamLimits(map[string]server.JetStreamAccountLimits{"": limits}); err != nil {
+				t.Errorf("limiting the NATS server: %v", err)
+			}
+		},
+	}
+}
+
+func usersOf(users []User) []*server.User {
+	var all []*server.User
+	for _, u := range users {
+		all = append(all, &server.User{
+			Username: u.Name, Password: u.Password,
+			Permissions: &server.Permissions{Publish: allow(u.Publish), Subscribe: allow(u.Subscribe)},
+		})
+	}
+	return all
 }
 
 func allow(subjects []string) *server.SubjectPermission {
