@@ -157,7 +157,12 @@ func conformsOtherwise(t *testing.T, w wire, c conforming, p publish.Publisher) 
 func publisherAs(t *testing.T, d publish.Destination, renderer *publish.Renderer) publish.Publisher {
 	t.Helper()
 	if d.Type != publish.TypeHTTP {
-		return publisher(t, d, renderer)
+		p, err := publish.NewNATS(d, renderer, publish.NewConnections(nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { p.Close(context.Background()) })
+		return p
 	}
 	p, err := publish.NewHTTP(d, renderer, publish.HTTPOptions{Version: "1.2.3"})
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -21,7 +22,7 @@ const (
 	natsConnectTimeout  = 5 * time.Second
 	natsReconnectWait   = time.Second
 	natsReconnectJitter = 500 * time.Millisecond
-	natsPingInterval    = 20 * time.Second
+	natsPingInterval    = 10 * time.Second // a server that says nothing is given up after three
 )
 
 // natsContext is what we take from a context file of the nats CLI, and what we
@@ -188,6 +189,9 @@ func natsOptions(n NATS) ([]nats.Option, error) {
 		// Nothing is kept for later in memory: the outbox does that.
 		nats.ReconnectBufSize(-1),
 		nats.PingInterval(natsPingInterval),
+		nats.FlusherTimeout(ackTimeout),
+		nats.ReconnectOnFlusherError(),
+		nats.SetCustomDialer(strictDialer{&net.Dialer{Timeout: natsConnectTimeout}}),
 	}
 	switch {
 	case n.Creds != "":

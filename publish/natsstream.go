@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -63,51 +65,102 @@ func covers(wide, narrow string) bool {
 }
 
 // streamQuestions are the subjects of all that is asked about streams.
-const streamQuestions = "$JS.>"
+const streamQuestions = "$JS.API.>"
+
+// ensureAgain is how long a stream that could not be ensured is left alone.
+const ensureAgain = time.Minute
+
+// forGood is later than any time.
+const forGood = math.MaxInt64
 
 // ensure creates the stream or brings it up to date, once; later again when it
-// turned out to be gone.
-func (p *NATSPublisher) ensure(ctx context.Context, js jetstream.JetStream) error {
-	if !p.dest.Stream.Ensure {
+// turned out to be gone. It fails only for want of a connection: whether the
+// stream takes messages as it is shows with each of them, and what hindered us
+// is a complaint.
+func (p *NATSPublisher) ensure(ctx context.Context, l *link) error {
+	if !p.dest.Stream.Ensure || p.settled.Load() > time.Now().UnixNano() {
 		return nil
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.ensured {
+	p.ensuring.Lock()
+	defer p.ensuring.Unlock()
+	if p.settled.Load() > time.Now().UnixNano() {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, ackTimeout)
-	defer cancel()
-	ctx, done := p.conn.watch(ctx, streamQuestions)
-	defer done()
-	err := p.conn.deaf()
+	err := l.ask(ctx, func(ctx context.Context) error { return p.createOrUpdate(ctx, l.js) })
 	if err == nil {
-		err = p.createOrUpdate(ctx, js)
+		p.complaint.Store(nil)
+		p.settled.Store(forGood)
+		return nil
 	}
-	if cause := context.Cause(ctx); err != nil && errors.Is(cause, ErrDenied) {
-		err = cause
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case l.nc.Status() != nats.CONNECTED, notSent(err), errors.Is(err, nats.ErrDisconnected):
+		return l.why()
 	}
-	if err != nil {
-		return fmt.Errorf("ensuring stream %s: %w", p.dest.Stream.Name, err)
+	text := fmt.Sprintf("stream %s could not be brought up to date: %s", p.dest.Stream.Name, streamTrouble(err))
+	if p.Complaint() != text {
+		l.log.Warn("publishing goes on if the stream takes the subject", "destination", p.dest.Name, "reason", text)
 	}
-	p.ensured = true
+	p.complaint.Store(&text)
+	p.settled.Store(time.Now().Add(ensureAgain).UnixNano())
 	return nil
 }
 
-// createOrUpdate sets what the configuration names and leaves all else, the
-// subjects of others included, as the stream has it.
+// ask puts a question about streams, unless the server denies it.
+func (l *link) ask(ctx context.Context, question func(ctx context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, ackTimeout)
+	defer cancel()
+	answered := make(chan error, 1)
+	w := newWaiter(waitDenial, streamQuestions)
+	l.mu.Lock()
+	l.list(w)
+	l.mu.Unlock()
+	go func() { answered <- question(ctx) }()
+	select {
+	case err := <-answered:
+		if denied := l.forget(w); denied != nil {
+			return denied
+		}
+		return err
+	case f := <-w.fate:
+		cancel()
+		<-answered
+		waiters.Put(w)
+		return f.err
+	}
+}
+
+// streamTrouble says what went wrong with a question about a stream.
+func streamTrouble(err error) string {
+	var answer *jetstream.APIError
+	switch {
+	case errors.Is(err, errDeniedReply):
+		return fmt.Sprintf("%v: to subscribe to the inbox where answers go", ErrDenied)
+	case errors.Is(err, ErrDenied):
+		return fmt.Sprintf("%v: to publish to %s", ErrDenied, streamQuestions)
+	case errors.As(err, &answer):
+		return truncate(reasonLimit, answer.Description)
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Sprintf("no answer within %s", ackTimeout)
+	}
+	return reasonOf(err)
+}
+
+// createOrUpdate creates the stream, or brings one that is there up to what the
+// configuration says. All else, the subjects of others included, stays.
 func (p *NATSPublisher) createOrUpdate(ctx context.Context, js jetstream.JetStream) error {
 	want := p.dest.Stream
 	stream, err := js.Stream(ctx, want.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		_, err = js.CreateStream(ctx, configured(jetstream.StreamConfig{Name: want.Name}, want, p.subjects))
+		_, err = js.CreateStream(ctx, created(want, p.subjects))
 		return err
 	}
 	if err != nil {
 		return err
 	}
 	had := stream.CachedInfo().Config
-	config := configured(had, want, p.subjects)
+	config := updated(had, want, p.subjects)
 	if slices.Equal(had.Subjects, config.Subjects) && had.MaxAge == config.MaxAge &&
 		had.Replicas == config.Replicas && had.Duplicates == config.Duplicates {
 		return nil
@@ -116,17 +169,42 @@ func (p *NATSPublisher) createOrUpdate(ctx context.Context, js jetstream.JetStre
 	return err
 }
 
-// configured lays the operator's wishes over a stream's configuration.
-func configured(config jetstream.StreamConfig, want Stream, subjects []string) jetstream.StreamConfig {
+// created is the configuration of a stream that was not there.
+func created(want Stream, subjects []string) jetstream.StreamConfig {
+	config := jetstream.StreamConfig{
+		Name: want.Name, MaxAge: want.MaxAge, Replicas: max(1, want.Replicas), Duplicates: want.DuplicateWindow,
+	}
+	return withSubjects(bounded(config), subjects)
+}
+
+// updated lays the operator's wishes over an existing stream's configuration.
+// What is at its default is no wish: the stream may be another's, who knows how
+// long and how often its messages are to be kept. Copies are never taken away.
+func updated(config jetstream.StreamConfig, want Stream, subjects []string) jetstream.StreamConfig {
+	usual := DefaultNATS().Stream
+	if want.MaxAge != usual.MaxAge {
+		config.MaxAge = want.MaxAge
+	}
+	config.Replicas = max(config.Replicas, want.Replicas)
+	if want.DuplicateWindow != usual.DuplicateWindow || want.DuplicateWindow > config.Duplicates {
+		config.Duplicates = want.DuplicateWindow
+	}
+	return withSubjects(bounded(config), subjects)
+}
+
+// bounded shortens the duplicate window: the server refuses to remember ids for
+// longer than messages.
+func bounded(config jetstream.StreamConfig) jetstream.StreamConfig {
+	const shortest = 100 * time.Millisecond // of what the server takes as an age
+	if config.MaxAge > 0 {
+		config.Duplicates = min(config.Duplicates, max(config.MaxAge, shortest))
+	}
+	return config
+}
+
+func withSubjects(config jetstream.StreamConfig, subjects []string) jetstream.StreamConfig {
 	for _, subject := range subjects {
 		config.Subjects = addSubject(config.Subjects, subject)
-	}
-	config.MaxAge = want.MaxAge
-	config.Replicas = max(1, want.Replicas)
-	config.Duplicates = want.DuplicateWindow
-	if want.MaxAge > 0 {
-		// The server refuses to remember ids for longer than messages.
-		config.Duplicates = min(config.Duplicates, max(want.MaxAge, 100*time.Millisecond))
 	}
 	return config
 }

@@ -36,7 +36,7 @@ func TestRenderErrorsAreFinalAndSayWhere(t *testing.T) {
 			t.Errorf("%s: %v", text, err)
 			continue
 		}
-		r := publisher(t, d, renderer).Publish(t.Context(), message(event.Paid))
+		r := publisherAs(t, d, renderer).Publish(t.Context(), message(event.Paid))
 		if r.Outcome != event.OutcomeRefused || r.Class != publish.ClassRender || !r.Final || !strings.Contains(r.Error, want) {
 			t.Errorf("%s: %+v", text, r)
 		}
@@ -53,7 +53,7 @@ func TestRenderErrorsAreFinalAndSayWhere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := publisher(t, n, renderer).Publish(t.Context(), message(event.Paid))
+	r := publisherAs(t, n, renderer).Publish(t.Context(), message(event.Paid))
 	if r.Class != publish.ClassRender || !r.Final || !strings.Contains(r.Error, "line 1, column 19") || strings.Contains(r.Error, private) {
 		t.Errorf("a subject: %+v", r)
 	}

@@ -1,0 +1,127 @@
+package publish
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// publishAcknowledged publishes a message and waits for a stream's word on it.
+//
+// It does what jetstream.PublishMsgAsync does, on one list of waiters with the
+// server's denials: a lost connection, a denial and the caller's context end
+// the wait at once and leave nothing behind.
+func (l *link) publishAcknowledged(ctx context.Context, message *nats.Msg) (duplicate bool, err error) {
+	w := newWaiter(waitAck, message.Subject)
+	for {
+		l.mu.Lock()
+		if l.inbox != "" {
+			break
+		}
+		l.mu.Unlock()
+		if err := l.hear(ctx); err != nil {
+			waiters.Put(w)
+			return false, err
+		}
+	}
+	l.list(w)
+	message.Reply = l.inbox + strconv.FormatUint(w.token, 36)
+	l.stream.add(parcel{token: w.token, message: message}, l.sendStream)
+	l.mu.Unlock()
+	f := l.await(ctx, w)
+	return f.duplicate, f.err
+}
+
+// sendStream sends what has gathered, again and again until nothing has. It
+// waits for no answer.
+func (l *link) sendStream() {
+	for {
+		batch := l.take(&l.stream)
+		if len(batch) == 0 {
+			return
+		}
+		l.write(batch)
+	}
+}
+
+// hear subscribes to an inbox and asks the server whether it may: a message
+// whose acknowledgement nobody hears would be stored again and again.
+func (l *link) hear(ctx context.Context) error {
+	l.hearing.Lock()
+	defer l.hearing.Unlock()
+	l.mu.Lock()
+	inbox := l.inbox
+	l.mu.Unlock()
+	if inbox != "" {
+		return nil // another caller has tried meanwhile
+	}
+	if l.nc.Status() != nats.CONNECTED {
+		return l.why()
+	}
+	inbox = l.nc.NewInbox() + "."
+	subject := inbox + "*"
+	w := newWaiter(waitDenial, subject)
+	l.mu.Lock()
+	l.list(w)
+	l.mu.Unlock()
+	heard, err := l.nc.Subscribe(subject, func(m *nats.Msg) { l.acknowledged(m, len(inbox)) })
+	if err == nil {
+		err = l.ping(ctx)
+	}
+	if denied := l.forget(w); denied != nil {
+		err = denied
+	}
+	if err != nil {
+		if heard != nil {
+			_ = heard.Unsubscribe() // it is the lesser of two errors
+		}
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.inbox, l.heard = inbox, heard
+	return nil
+}
+
+// acknowledged takes an answer to a publish.
+func (l *link) acknowledged(m *nats.Msg, prefix int) {
+	token, err := strconv.ParseUint(m.Subject[min(prefix, len(m.Subject)):], 36, 64)
+	if err != nil {
+		return
+	}
+	f := fateOf(m)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.end(token, f)
+}
+
+// Of an answer that no subscriber gave.
+const (
+	headerStatus = "Status"
+	noResponders = "503"
+)
+
+func fateOf(m *nats.Msg) fate {
+	if len(m.Data) == 0 && m.Header.Get(headerStatus) == noResponders {
+		return fate{err: errNoStream}
+	}
+	var answer struct {
+		Stream    string              `json:"stream"`
+		Duplicate bool                `json:"duplicate"`
+		Error     *jetstream.APIError `json:"error"`
+	}
+	if err := json.Unmarshal(m.Data, &answer); err != nil {
+		return fate{err: fmt.Errorf("what answered for the stream is not a NATS server: %w", err)}
+	}
+	switch {
+	case answer.Error != nil:
+		return fate{err: answer.Error}
+	case answer.Stream == "":
+		return fate{err: jetstream.ErrInvalidJSAck}
+	}
+	return fate{duplicate: answer.Duplicate}
+}

@@ -1,0 +1,167 @@
+package publish_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"checkout-notifier/broker/brokertest"
+	"checkout-notifier/event"
+)
+
+func TestEnsureStream(t *testing.T) {
+	url := embedded(t)
+	nc, _ := listener(t, url)
+	d := natsDestination(url)
+	d.Stream.Name, d.Stream.Ensure, d.Stream.MaxAge = "CHECKOUT", true, 24*time.Hour
+	if r := newNATS(t, d, nil).Publish(t.Context(), message(event.Paid)); r.Outcome != event.OutcomeAccepted {
+		t.Fatalf("result %+v", r)
+	}
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := func() jetstream.StreamConfig {
+		s, err := js.Stream(t.Context(), "CHECKOUT")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.CachedInfo().Config
+	}
+	got := config()
+	if diff := cmp.Diff([]string{"checkout.*.*"}, got.Subjects); diff != "" || got.MaxAge != 24*time.Hour || got.Duplicates != time.Hour || got.Replicas != 1 {
+		t.Errorf("created with %+v\n%s", got, diff)
+	}
+	// What others have set stays, theirs and ours stand side by side.
+	got.Subjects, got.MaxBytes = append(got.Subjects, "orders.>"), 1<<30
+	if _, err := js.UpdateStream(t.Context(), got); err != nil {
+		t.Fatal(err)
+	}
+	d.Stream.MaxAge, d.Stream.DuplicateWindow = 30*time.Minute, time.Hour
+	d.Subject = "payments.{{ .Change }}"
+	if r := newNATS(t, d, nil).Publish(t.Context(), message(event.Expired)); r.Outcome != event.OutcomeAccepted {
+		t.Fatalf("result %+v", r)
+	}
+	got = config()
+	if diff := cmp.Diff([]string{"checkout.*.*", "orders.>", "payments.*"}, got.Subjects); diff != "" ||
+		got.MaxBytes != 1<<30 || got.MaxAge != 30*time.Minute || got.Duplicates != 30*time.Minute {
+		t.Errorf("updated to %+v\n%s", got, diff)
+	}
+	if err := js.DeleteStream(t.Context(), "CHECKOUT"); err != nil {
+		t.Fatal(err)
+	}
+	p := newNATS(t, d, nil)
+	if r := p.Publish(t.Context(), message(event.Paid)); r.Outcome != event.OutcomeAccepted {
+		t.Fatalf("created again: %+v", r)
+	}
+	if err := js.DeleteStream(t.Context(), "CHECKOUT"); err != nil {
+		t.Fatal(err)
+	}
+	if r := p.Publish(t.Context(), message(event.Paid)); r.Outcome != event.OutcomeUnavailable {
+		t.Errorf("deleted under way: %+v", r)
+	}
+	if r := p.Publish(t.Context(), message(event.Paid)); r.Outcome != event.OutcomeAccepted {
+		t.Errorf("the next one: %+v", r)
+	}
+}
+
+// TestEnsureLeavesAStreamOfOthers has a stream that somebody else looks after,
+// and a destination that wishes nothing but its subject.
+func TestEnsureLeavesAStreamOfOthers(t *testing.T) {
+	broker := brokertest.Start(t, brokertest.Options{})
+	nc, _ := listener(t, broker.URL)
+	theirs := stream(t, nc, jetstream.StreamConfig{
+		Name: "CHECKOUT", Subjects: []string{"orders.>"}, MaxAge: 240 * time.Hour, Duplicates: 3 * time.Hour, Description: "theirs",
+	})
+	d := natsDestination(broker.URL)
+	d.Stream.Name, d.Stream.Ensure = "CHECKOUT", true
+	config := func() jetstream.StreamConfig {
+		info, err := theirs.Info(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.Config
+	}
+	want := config()
+	want.Subjects = []string{"orders.>", "checkout.*.*"}
+	accept := func(id string) {
+		t.Helper()
+		m := message(event.Paid)
+		m.Delivery.ID = id
+		p := newNATS(t, d, nil)
+		if r := p.Publish(t.Context(), m); r.Outcome != event.OutcomeAccepted || p.Complaint() != "" {
+			t.Fatalf("result %+v, complaint %q", r, p.Complaint())
+		}
+	}
+	accept("dlv_1")
+	if diff := cmp.Diff(want, config()); diff != "" {
+		t.Errorf("with the defaults (-want +got):\n%s", diff)
+	}
+	d.Stream.DuplicateWindow = 4 * time.Hour // what is written counts
+	accept("dlv_2")
+	want.Duplicates = 4 * time.Hour
+	if diff := cmp.Diff(want, config()); diff != "" {
+		t.Errorf("with a longer window (-want +got):\n%s", diff)
+	}
+	d.Stream.DuplicateWindow, d.Stream.MaxAge = 2*time.Hour, 48*time.Hour
+	accept("dlv_3")
+	want.Duplicates, want.MaxAge = 2*time.Hour, 48*time.Hour
+	if diff := cmp.Diff(want, config()); diff != "" {
+		t.Errorf("with a shorter window and age (-want +got):\n%s", diff)
+	}
+}
+
+// TestEnsureThatFailsIsAComplaint has streams that cannot be brought up to date.
+// Whether messages are taken shows with each of them.
+func TestEnsureThatFailsIsAComplaint(t *testing.T) {
+	s := brokertest.Start(t, brokertest.Options{Users: []brokertest.User{
+		{Name: "all", Password: "p"},
+		{Name: "mute", Password: "p", Publish: []string{"checkout.>"}},
+		{Name: "deaf", Password: "p", Publish: []string{">"}, Subscribe: []string{"checkout.>"}},
+	}})
+	as := func(user string) string { return strings.Replace(s.URL, "nats://", "nats://"+user+":p@", 1) }
+	nc, err := nats.Connect(as("all"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	stream(t, nc, checkoutStream(nil))
+	stream(t, nc, jetstream.StreamConfig{Name: "COPY", Mirror: &jetstream.StreamSource{Name: "CHECKOUT"}})
+	for _, c := range []struct {
+		name, user, stream, subject string
+		complains                   string
+		want                        event.Outcome
+		says                        string
+	}{
+		{name: "may not ask", user: "mute", stream: "CHECKOUT", subject: "checkout.x", want: event.OutcomeAccepted,
+			complains: "stream CHECKOUT could not be brought up to date: permission denied by the NATS server: to publish to $JS.API"},
+		{name: "may not hear", user: "deaf", stream: "CHECKOUT", subject: "checkout.x", want: event.OutcomeRefused,
+			complains: "the inbox where answers go", says: "permission denied"},
+		{name: "another's subject", user: "all", stream: "MINE", subject: "checkout.x", want: event.OutcomeRefused,
+			complains: "subjects overlap with an existing stream", says: "another stream than MINE"},
+		{name: "mirror", user: "all", stream: "COPY", subject: "another.x", want: event.OutcomeUnavailable,
+			complains: "mirror", says: "no stream takes the subject: is there a stream COPY? (stream COPY could not be brought up to date: "},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d := natsDestination(as(c.user))
+			d.Stream.Name, d.Stream.Ensure, d.Subject = c.stream, true, c.subject
+			p := newNATS(t, d, nil)
+			start := time.Now()
+			for range 2 {
+				if err := p.Available(t.Context()); err != nil || !strings.Contains(p.Complaint(), c.complains) {
+					t.Errorf("Available: %v, complaint %q", err, p.Complaint())
+				}
+				if r := p.Publish(t.Context(), message(event.Paid)); r.Outcome != c.want || !strings.Contains(r.Error, c.says) {
+					t.Errorf("result %+v", r)
+				}
+			}
+			if took := time.Since(start); took >= ackTimeout {
+				t.Errorf("it took %s: the server's word was not heard", took)
+			}
+		})
+	}
+}

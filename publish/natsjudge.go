@@ -1,0 +1,131 @@
+package publish
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"checkout-notifier/event"
+)
+
+// Errors that end the wait for the server's word.
+var (
+	// ErrDenied is returned when the server refuses a publish for want of permission.
+	ErrDenied = errors.New("permission denied by the NATS server")
+
+	errNotConnected = errors.New("not connected to NATS")
+	errLost         = errors.New("the connection to NATS was lost before it answered")
+	errNoStream     = errors.New("no stream takes the subject")
+	errNoAnswer     = fmt.Errorf("no acknowledgement within %s: the server or the stream is overloaded, or only subscribers without a stream take the subject", ackTimeout)
+	errNoPong       = fmt.Errorf("no answer from the server within %s", ackTimeout)
+	errDeniedReply  = fmt.Errorf("%w: to subscribe to the inbox where acknowledgements go", ErrDenied)
+)
+
+// Codes of JetStream's answers to a publish.
+const (
+	codeAccountLimit    jetstream.ErrorCode = 10002
+	codeNoLeader        jetstream.ErrorCode = 10008
+	codeResources       jetstream.ErrorCode = 10023
+	codeMemory          jetstream.ErrorCode = 10028
+	codeStorage         jetstream.ErrorCode = 10047
+	codeMessageTooLarge jetstream.ErrorCode = 10054
+	codeWrongStream     jetstream.ErrorCode = 10060
+	codeStoreFailed     jetstream.ErrorCode = 10077
+	codeSealed          jetstream.ErrorCode = 10109
+)
+
+// failed judges an error of a publish. What another try may mend by itself
+// finds the destination unavailable; what somebody must mend is a refusal.
+func (p *NATSPublisher) failed(m *Message, l *link, err error) Result {
+	var answer *jetstream.APIError
+	switch {
+	case errors.Is(err, ErrDenied):
+		return refusedByNATS(p.denial(m, err))
+	case errors.Is(err, nats.ErrMaxPayload):
+		return refusedByNATS(fmt.Sprintf("the message is over the server's maximum of %d bytes", l.nc.MaxPayload()))
+	case errors.As(err, &answer):
+		return p.answered(answer)
+	case errors.Is(err, errNoStream):
+		p.settled.Store(0)
+		return unavailable(p.noStream(l))
+	case notSent(err):
+		if !errors.Is(err, errNotConnected) {
+			err = l.why()
+		}
+		r := unavailable(err.Error())
+		r.Unsent = true
+		return r
+	case errors.Is(err, errNoAnswer):
+		p.settled.Store(0) // with a subscriber there nobody says that the stream is gone
+	case errors.Is(err, context.DeadlineExceeded):
+		err = errNoPong
+	}
+	return unavailable(reasonOf(err))
+}
+
+// notSent says whether the client kept a message back for want of a connection.
+func notSent(err error) bool {
+	return errors.Is(err, errNotConnected) || errors.Is(err, nats.ErrReconnectBufExceeded) ||
+		errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrConnectionDraining)
+}
+
+// denial names the pattern of the subject and not the subject: what is inserted
+// may be of a customer.
+func (p *NATSPublisher) denial(m *Message, err error) string {
+	if errors.Is(err, errDeniedReply) {
+		return err.Error()
+	}
+	if pattern, ok := p.renderer.choose(m).subject.subjectPattern(); ok {
+		return fmt.Sprintf("%v: to publish to %s", ErrDenied, pattern)
+	}
+	return fmt.Sprintf("%v: to publish to the subject", ErrDenied)
+}
+
+func (p *NATSPublisher) noStream(l *link) string {
+	text := errNoStream.Error()
+	if p.dest.Stream.Name != "" {
+		text += ": is there a stream " + p.dest.Stream.Name + "?"
+	}
+	if l.retiring.Load() {
+		text += " (the server is shutting down)"
+	}
+	if complaint := p.Complaint(); complaint != "" {
+		text += " (" + complaint + ")"
+	}
+	return text
+}
+
+// answered judges what a stream, or the server for it, said to a publish.
+func (p *NATSPublisher) answered(a *jetstream.APIError) Result {
+	why := ""
+	switch a.ErrorCode {
+	case codeMessageTooLarge:
+		return refusedByNATS("the message is over the stream's maximum")
+	case codeWrongStream:
+		return refusedByNATS("the subject belongs to another stream than " + p.dest.Stream.Name)
+	case codeStoreFailed:
+		why = "the stream does not take it, it may be full"
+	case codeSealed:
+		why = "the stream is read-only"
+	case codeAccountLimit:
+		why = "the account's storage is used up"
+	case codeResources, codeMemory, codeStorage:
+		why = "the server's storage is used up"
+	case codeNoLeader:
+		why = "the stream has no leader at present"
+	default:
+		why = "the stream does not take it"
+	}
+	return unavailable(truncate(reasonLimit, why+": "+a.Description))
+}
+
+func refusedByNATS(why string) Result {
+	return Result{Outcome: event.OutcomeRefused, Contact: ContactMade, Class: ClassNATS, Error: why}
+}
+
+func unavailable(why string) Result {
+	return Result{Outcome: event.OutcomeUnavailable, Contact: ContactFailed, Class: ClassNATS, Error: why}
+}

@@ -1,0 +1,174 @@
+package publish
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"regexp"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// link is one client of a server, from dialling to closing, through as many
+// reconnects as there are; with it, what waits for the server and what the
+// server complains of.
+type link struct {
+	nc       *nats.Conn
+	js       jetstream.JetStream
+	log      *slog.Logger
+	closed   chan struct{}
+	gone     atomic.Bool // closed
+	retiring atomic.Bool // the server said that it is about to end
+
+	hearing sync.Mutex // held while an inbox is tried
+
+	mu      sync.Mutex // guards all below
+	inbox   string     // where acknowledgements go, with its last dot; "" before one is heard
+	heard   *nats.Subscription
+	waiting map[uint64]*waiter
+	last    uint64 // token of the waiter that came last
+	stream  outgoing
+	core    outgoing
+	failed  error         // why the last attempt to connect again came to nothing
+	lastErr error         // the last one that the handler was given
+	handled chan struct{} // closed and replaced with each of them
+	wake    func()
+}
+
+func newLink(log *slog.Logger, wake func()) *link {
+	return &link{
+		log: log, wake: wake, closed: make(chan struct{}),
+		waiting: make(map[uint64]*waiter), handled: make(chan struct{}),
+	}
+}
+
+// handlers are what the client calls, one at a time and in order, behind the
+// connection.
+func (l *link) handlers() []nats.Option {
+	closing := sync.OnceFunc(func() {
+		l.gone.Store(true)
+		l.lost()
+		close(l.closed)
+	})
+	return []nats.Option{
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { l.complain(err) }),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if err != nil {
+				l.log.Warn("NATS connection lost", "error", reasonOf(err))
+			}
+			l.lost()
+		}),
+		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			l.failed = err
+		}),
+		nats.ConnectHandler(func(*nats.Conn) { l.renewed("connected to NATS") }),
+		nats.ReconnectHandler(func(*nats.Conn) { l.renewed("connected to NATS again") }),
+		nats.LameDuckModeHandler(func(*nats.Conn) {
+			l.retiring.Store(true)
+			l.log.Warn("the NATS server is shutting down")
+		}),
+		nats.ClosedHandler(func(*nats.Conn) { closing() }),
+	}
+}
+
+// renewed forgets why an earlier connection was lost.
+func (l *link) renewed(text string) {
+	l.log.Info(text)
+	l.retiring.Store(false)
+	l.mu.Lock()
+	l.failed = nil
+	l.mu.Unlock()
+	l.wake()
+}
+
+// why says why the link is not connected.
+func (l *link) why() error {
+	l.mu.Lock()
+	failed := l.failed
+	l.mu.Unlock()
+	if err := cmp.Or(failed, l.nc.LastError()); err != nil {
+		return fmt.Errorf("%w: %s", errNotConnected, reasonOf(err))
+	}
+	return errNotConnected
+}
+
+// lost ends the waits for acknowledgements: they went with the connection.
+func (l *link) lost() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for token, w := range l.waiting {
+		if w.kind == waitAck {
+			l.end(token, fate{err: errLost})
+		}
+	}
+}
+
+// The server's words for a denied permission.
+var deniedWords = regexp.MustCompile(`(?i)Permissions Violation for (Publish|Subscription)(?: with Reply of| to) "([^"]*)"`)
+
+// complain takes an error that the server sent besides its answers.
+func (l *link) complain(err error) {
+	m := deniedWords.FindStringSubmatch(err.Error())
+	if m == nil {
+		l.log.Warn("NATS", "error", reasonOf(err))
+	} else {
+		l.log.Warn("NATS", "error", ErrDenied, "to", strings.ToLower(m[1])) // the subject may name a customer
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if m != nil {
+		l.denied(strings.EqualFold(m[1], "publish"), m[2])
+	}
+	l.lastErr = err
+	close(l.handled)
+	l.handled = make(chan struct{})
+}
+
+// denied ends the waits that a denial makes hopeless. The caller holds mu.
+func (l *link) denied(publish bool, subject string) {
+	inbox := !publish && l.inbox != "" && subject == l.inbox+"*"
+	if inbox {
+		l.inbox = ""
+		_ = l.heard.Unsubscribe() // it brings nothing
+	}
+	for token, w := range l.waiting {
+		switch {
+		case inbox && w.kind == waitAck:
+			l.end(token, fate{err: errDeniedReply})
+		case publish && covers(w.subject, subject):
+			l.end(token, fate{err: ErrDenied})
+		case !publish && w.kind == waitDenial && (w.subject == subject || w.subject == streamQuestions):
+			l.end(token, fate{err: errDeniedReply})
+		}
+	}
+}
+
+// settle waits until the handler was given all that the server has complained
+// of so far: it runs behind the connection.
+func (l *link) settle(ctx context.Context) {
+	for {
+		last := l.nc.LastError()
+		if !errors.Is(last, nats.ErrPermissionViolation) {
+			return
+		}
+		l.mu.Lock()
+		given, next := l.lastErr == last, l.handled //nolint:errorlint // the very same one
+		l.mu.Unlock()
+		if given {
+			return
+		}
+		select {
+		case <-next:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
