@@ -48,29 +48,50 @@ func (l *link) sendStream() {
 	}
 }
 
-// hear subscribes to an inbox and asks the server whether it may: a message
-// whose acknowledgement nobody hears would be stored again and again.
+// trial is an inbox that is tried, for all who need one.
+type trial struct {
+	done chan struct{}
+	err  error // once done
+}
+
+// hear returns when there is an inbox, or why there is none.
 func (l *link) hear(ctx context.Context) error {
-	l.hearing.Lock()
-	defer l.hearing.Unlock()
 	l.mu.Lock()
-	inbox := l.inbox
-	l.mu.Unlock()
-	if inbox != "" {
-		return nil // another caller has tried meanwhile
+	t := l.trial
+	if t == nil {
+		t = &trial{done: make(chan struct{})}
+		l.trial = t
+		go func() {
+			t.err = l.tryInbox()
+			l.mu.Lock()
+			l.trial = nil
+			l.mu.Unlock()
+			close(t.done)
+		}()
 	}
+	l.mu.Unlock()
+	select {
+	case <-t.done:
+		return t.err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// tryInbox subscribes to an inbox and asks the server whether it may: a message
+// whose acknowledgement nobody hears would be stored again and again.
+func (l *link) tryInbox() error {
 	if l.nc.Status() != nats.CONNECTED {
 		return l.why()
 	}
-	inbox = l.nc.NewInbox() + "."
-	subject := inbox + "*"
-	w := newWaiter(waitDenial, subject)
+	inbox := l.nc.NewInbox() + "."
+	w := newWaiter(waitDenial, inbox+"*")
 	l.mu.Lock()
 	l.list(w)
 	l.mu.Unlock()
-	heard, err := l.nc.Subscribe(subject, func(m *nats.Msg) { l.acknowledged(m, len(inbox)) })
+	heard, err := l.nc.Subscribe(w.subject, func(m *nats.Msg) { l.acknowledged(m, len(inbox)) })
 	if err == nil {
-		err = l.ping(ctx)
+		err = l.ping(context.Background())
 	}
 	if denied := l.forget(w); denied != nil {
 		err = denied

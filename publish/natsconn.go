@@ -139,14 +139,16 @@ func (c *connection) release(ctx context.Context, user *NATSPublisher) error {
 		return nil
 	}
 	c.link.Store(nil)
-	if err := l.nc.Drain(); err != nil {
-		l.nc.Close() // it was not connected: there is nothing to hand over
-	}
+	go func() { // a server that does not read holds it up
+		if err := l.nc.Drain(); err != nil {
+			l.nc.Close() // it was not connected: there is nothing to hand over
+		}
+	}()
 	select {
 	case <-l.closed:
 		return nil
 	case <-ctx.Done():
-		l.nc.Close()
+		go l.nc.Close()
 		return fmt.Errorf("draining NATS: %w", context.Cause(ctx))
 	}
 }

@@ -31,7 +31,9 @@ func (l *link) sendCore() {
 			return
 		}
 		reconnects := l.nc.Stats().Reconnects
-		l.write(batch)
+		if l.write(batch) == 0 {
+			continue
+		}
 		err := l.ping(context.Background()) // whoever's context ends does not wait for it
 		if err == nil && l.nc.Stats().Reconnects != reconnects {
 			err = errLost // the PONG may speak for the new connection, a message for the old
@@ -47,6 +49,9 @@ func (l *link) sendCore() {
 // ping returns when the server has answered a PING and the handler was given
 // what the server complained of before.
 func (l *link) ping(ctx context.Context) error {
+	if l.nc.Status() != nats.CONNECTED {
+		return errLost // the client would keep the PING until it is connected again
+	}
 	ctx, cancel := context.WithTimeout(ctx, ackTimeout)
 	defer cancel()
 	err := l.nc.FlushWithContext(ctx)

@@ -26,11 +26,10 @@ type link struct {
 	gone     atomic.Bool // closed
 	retiring atomic.Bool // the server said that it is about to end
 
-	hearing sync.Mutex // held while an inbox is tried
-
 	mu      sync.Mutex // guards all below
 	inbox   string     // where acknowledgements go, with its last dot; "" before one is heard
 	heard   *nats.Subscription
+	trial   *trial // of an inbox, under way
 	waiting map[uint64]*waiter
 	last    uint64 // token of the waiter that came last
 	stream  outgoing

@@ -136,13 +136,16 @@ func (l *link) take(o *outgoing) []parcel {
 }
 
 // write hands messages to the client and ends the waits for those that it does
-// not take.
-func (l *link) write(batch []parcel) {
+// not take. It returns how many it took.
+func (l *link) write(batch []parcel) (taken int) {
 	for _, p := range batch {
 		if err := l.nc.PublishMsg(p.message); err != nil {
 			l.mu.Lock()
 			l.end(p.token, fate{err: err})
 			l.mu.Unlock()
+			continue
 		}
+		taken++
 	}
+	return taken
 }
