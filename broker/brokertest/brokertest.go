@@ -20,10 +20,11 @@ const lameDuck = 200 * time.Millisecond
 
 // Options of a server; the zero value lets everybody in.
 type Options struct {
-	StoreDir    string // if empty, a directory of the test
-	NoJetStream bool
-	MaxPayload  int32 // if zero, the server's default
-	Users       []User
+	StoreDir      string // if empty, a directory of the test
+	NoJetStream   bool
+	MaxPayload    int32 // if zero, the server's default
+	Users         []User
+	Authorization string // or in the words of a server's configuration file
 }
 
 // User may do what the lists of subjects allow; an empty list allows all.
@@ -62,6 +63,13 @@ func Start(t testing.TB, o Options) Server {
 		options.StoreDir = t.TempDir()
 	}
 	options.Users = usersOf(o.Users)
+	if o.Authorization != "" {
+		var read server.Options
+		if err := read.ProcessConfigString(o.Authorization); err != nil {
+			t.Fatalf("reading the configuration of a NATS server: %v", err)
+		}
+		options.Users = read.Users
+	}
 	srv, err := server.NewServer(options)
 	if err != nil {
 		t.Fatalf("preparing a NATS server: %v", err)
