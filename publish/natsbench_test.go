@@ -178,7 +178,7 @@ func BenchmarkPublish(b *testing.B) {
 		b.Run(fmt.Sprint("callers=", callers), func(b *testing.B) {
 			f := newBenched(b)
 			attributes := f.publisher.binary(&f.sample, benchSubject, f.body).Header
-			turn := max(5*callers, 200)
+			turn := max(20*callers, 500)
 			ways := []struct {
 				name string
 				do   func()

@@ -79,7 +79,7 @@ func (l *link) await(ctx context.Context, w *waiter) fate {
 		w.timer.Stop()
 		f.err = context.Cause(ctx)
 	}
-	l.forget(w)
+	_ = l.forget(w) // what came too late is for the next attempt to find
 	return f
 }
 

@@ -125,7 +125,7 @@ func (l *link) ask(ctx context.Context, question func(ctx context.Context) error
 		return err
 	case f := <-w.fate:
 		cancel()
-		<-answered
+		_ = <-answered // it was cut short
 		waiters.Put(w)
 		return f.err
 	}
