@@ -7,7 +7,7 @@ import (
 
 func TestPublicAddresses(t *testing.T) {
 	for text, want := range map[string]bool{
-		"8.8.8.8": true, "2606:4700::1111": true, "::ffff:8.8.8.8": true, "64:ff9b::808:808": true, "2002:808:808::1": true,
+		"8.8.8.8": true, "2606:4700::1111": true, "::ffff:8.8.8.8": true, "64:ff9b::808:808": true, "2002:808:808::1": false,
 		"172.32.0.1": true, "100.128.0.1": true, "2003::1": true,
 		"0.0.0.0": false, "10.1.2.3": false, "100.64.0.1": false, "127.0.0.2": false, "168.63.129.16": false,
 		"169.254.169.254": false, "172.31.255.255": false, "192.0.0.8": false, "192.168.1.1": false, "198.18.0.1": false,

@@ -8,7 +8,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -16,22 +15,20 @@ import (
 	"slices"
 	"strconv"
 	"time"
-
-	"checkout-notifier/event"
 )
 
 const (
-	answerKept      = 4 << 10 // of an answer's body, for the record
-	answerRead      = 8 << 10 // before the connection is given up
 	responseHeaders = 64 << 10
+	receiveBuffer   = 256 << 10
 	writeBuffer     = 16 << 10
 	idleTimeout     = 90 * time.Second
 )
 
 // HTTPOptions are what HTTP publishers share.
 type HTTPOptions struct {
-	Version string // of the program, for User-Agent
-	Network Network
+	Version  string // of the program, for User-Agent
+	Network  Network
+	Resolver *net.Resolver // of host names; nil: the system's
 }
 
 // HTTP posts messages to a callback. It is safe for concurrent use and
@@ -47,13 +44,15 @@ type HTTP struct {
 	agent     string
 	timeout   time.Duration
 	final     []int
+	secrets   []hidden // what no attempt may keep
+	barred    bool     // the URL, behind a proxy, names what network.refuse_private forbids
 }
 
 // NewHTTP checks a destination of type http, reads its certificates and builds
 // its own transport. It does not connect. Its errors quote no secret.
 func NewHTTP(dest Destination, renderer *Renderer, o HTTPOptions) (*HTTP, error) {
 	h := &HTTP{
-		renderer: renderer, timeout: dest.Timeout, final: dest.Retry.FinalStatuses,
+		renderer: renderer, timeout: dest.Timeout, final: dest.Retry.FinalStatuses, secrets: secretsOf(dest),
 		agent: "notifier/" + cmp.Or(o.Version, "dev"),
 	}
 	var problems []error
@@ -80,10 +79,16 @@ func NewHTTP(dest Destination, renderer *Renderer, o HTTPOptions) (*HTTP, error)
 			note(fmt.Errorf("retry.final_statuses: %d is not a status of a refusal", status))
 		}
 	}
-	h.transport, err = newTransport(dest, o.Network)
+	guard, err := newGuard(net.Dialer{Timeout: dest.Timeout, Resolver: o.Resolver}, dest.AllowNetworks)
+	note(err)
+	h.transport, err = newTransport(dest, guard, o.Network)
 	note(err)
 	if len(problems) > 0 {
 		return nil, errors.Join(problems...)
+	}
+	if o.Network.RefusePrivate && dest.Proxy != "" {
+		u, err := url.Parse(h.url)
+		h.barred = err != nil || !guard.permitsHost(u.Hostname())
 	}
 	return h, nil
 }
@@ -102,20 +107,13 @@ func checkURL(key, text string) (string, error) {
 	return text, nil
 }
 
-func newTransport(dest Destination, network Network) (*http.Transport, error) {
-	// The transport goes on dialling after the request was given up, so that
-	// another one may have the connection: dialling has an end of its own.
-	dialer := net.Dialer{Timeout: dest.Timeout}
-	guard, err := newGuard(dialer, dest.AllowNetworks)
-	if err != nil {
-		return nil, err
-	}
+func newTransport(dest Destination, guard *guard, network Network) (*http.Transport, error) {
 	config, err := clientTLS(dest.TLS)
 	if err != nil {
 		return nil, err
 	}
 	t := &http.Transport{
-		DialContext:            dialer.DialContext,
+		DialContext:            guard.dialer.DialContext,
 		TLSClientConfig:        config,
 		TLSHandshakeTimeout:    dest.Timeout,
 		ForceAttemptHTTP2:      true,
@@ -125,21 +123,49 @@ func newTransport(dest Destination, network Network) (*http.Transport, error) {
 		IdleConnTimeout:        idleTimeout,
 		MaxResponseHeaderBytes: responseHeaders,
 		WriteBufferSize:        writeBuffer,
-		// All requests share one connection of HTTP/2. If nobody is left at its
-		// other end, they would time out on it until the kernel notices.
-		HTTP2: &http.HTTP2Config{SendPingTimeout: dest.Timeout, PingTimeout: dest.Timeout},
+		HTTP2: &http.HTTP2Config{
+			// All requests share one connection of HTTP/2. If nobody is left at its
+			// other end, they would time out on it until the kernel notices.
+			SendPingTimeout: dest.Timeout, PingTimeout: dest.Timeout,
+			// What is sent is kept until it is read, and little of it is read.
+			MaxReceiveBufferPerStream: 2 * answerRead, MaxReceiveBufferPerConnection: receiveBuffer,
+		},
+	}
+	if dest.Proxy != "" {
+		return t, throughProxy(t, dest)
 	}
 	if network.RefusePrivate {
 		t.DialContext = guard.dial
 	}
-	if dest.Proxy != "" {
-		u, err := url.Parse(dest.Proxy.Reveal())
-		if err != nil || u.Host == "" || !slices.Contains([]string{"http", "https", "socks5", "socks5h"}, u.Scheme) {
-			return nil, errors.New("proxy: not an http, https or socks5 URL")
-		}
-		t.Proxy = http.ProxyURL(u)
-	}
 	return t, nil
+}
+
+// throughProxy sends everything through the destination's proxy. The operator
+// has named it, so that its address is none to be refused.
+func throughProxy(t *http.Transport, dest Destination) error {
+	u, err := url.Parse(dest.Proxy.Reveal())
+	if err != nil || u.Host == "" || !slices.Contains([]string{"http", "https", "socks5", "socks5h"}, u.Scheme) {
+		return errors.New("proxy: not an http, https or socks5 URL")
+	}
+	t.Proxy = http.ProxyURL(u)
+	// The transport goes on dialling after the request was given up, so that
+	// another one may have the connection; a proxy that takes it and says nothing
+	// would keep it. The trace takes the deadline off when a request gets it.
+	dial := t.DialContext
+	t.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return conn, conn.SetDeadline(time.Now().Add(dest.Timeout))
+	}
+	t.OnProxyConnectResponse = func(_ context.Context, _ *url.URL, _ *http.Request, response *http.Response) error {
+		if response.StatusCode != http.StatusOK {
+			return proxyRefusal(response.StatusCode)
+		}
+		return nil
+	}
+	return nil
 }
 
 // clientTLS reads the PEM files of a destination.
@@ -174,6 +200,9 @@ func clientTLS(files TLS) (*tls.Config, error) {
 
 // Publish implements Publisher: one POST, within the destination's timeout.
 func (h *HTTP) Publish(ctx context.Context, m Message) Result {
+	if h.barred {
+		return refusedFinally(ClassRefusedAddress, ErrRefusedAddress)
+	}
 	body, err := h.renderer.Render(m)
 	if err != nil {
 		return renderFailed(err)
@@ -186,12 +215,38 @@ func (h *HTTP) Publish(ctx context.Context, m Message) Result {
 		return refusedFinally(ClassRender, errors.New("building the request: the URL cannot be used"))
 	}
 	request.Header = h.headers(m.Delivery.ID, body, time.Now().Unix())
+	said := &exchange{secrets: h.secrets, event: &m.Event, header: request.Header}
 	response, err := h.transport.RoundTrip(request)
 	if err != nil {
-		return trace.classify(ctx, err)
+		r := trace.classify(ctx, err)
+		r.Error = string(said.scrub([]byte(r.Error), true))
+		return r
 	}
 	defer response.Body.Close()
-	return h.answer(response)
+	return h.answer(response, said)
+}
+
+// Reach connects to the destination as a delivery would, through its proxy and
+// with its certificates, and sends nothing. Its errors quote no secret.
+func (h *HTTP) Reach(ctx context.Context) error {
+	if h.barred {
+		return ErrRefusedAddress
+	}
+	u, err := url.Parse(h.url)
+	if err != nil {
+		return errors.New("the URL cannot be used")
+	}
+	ctx, cancel := context.WithTimeout(ctx, h.timeout)
+	defer cancel()
+	trace := &trace{}
+	conn, err := h.transport.NewClientConn(trace.on(ctx), u.Scheme, net.JoinHostPort(u.Hostname(), u.Port()))
+	if err != nil {
+		r := trace.classify(ctx, err)
+		return errors.New(r.Class + ": " + string(scrub([]byte(r.Error), true, h.secrets)))
+	}
+	// It was opened and can be used, which is all there is to know.
+	_ = conn.Close()
+	return nil
 }
 
 // renderFailed is the result for a body that cannot be made.
@@ -217,52 +272,6 @@ func (h *HTTP) headers(id string, body Body, seconds int64) http.Header {
 		}
 	}
 	return header
-}
-
-// answer judges a response. Its status line decides: a receiver that said 2xx
-// has the event, whatever becomes of the rest of its answer.
-func (h *HTTP) answer(response *http.Response) Result {
-	var rest io.Reader = response.Body
-	if response.StatusCode == http.StatusSwitchingProtocols {
-		rest = http.NoBody // behind it is the bare connection, which no deadline ends
-	}
-	kept, err := io.ReadAll(io.LimitReader(rest, answerKept))
-	if err == nil {
-		// A short rest is read so that the connection can be used again.
-		_, err = io.CopyN(io.Discard, rest, answerRead-answerKept)
-	}
-	r := Result{
-		Outcome: event.OutcomeAccepted, Contact: ContactMade, StatusCode: response.StatusCode, Answer: kept,
-	}
-	if err != nil && !errors.Is(err, io.EOF) {
-		r.Note = "the answer was cut"
-	}
-	if response.StatusCode >= 200 && response.StatusCode <= 299 {
-		return r
-	}
-	r.Outcome, r.Class = event.OutcomeRefused, ClassStatus
-	r.Error = "answered " + strconv.Itoa(response.StatusCode)
-	if response.StatusCode >= 300 && response.StatusCode <= 399 {
-		r.Error += ", and redirects are not followed"
-	}
-	r.RetryAfter = retryAfter(response.Header.Get("Retry-After"), time.Now())
-	r.Throttled = response.StatusCode == http.StatusTooManyRequests
-	r.Gone = response.StatusCode == http.StatusGone
-	r.Final = slices.Contains(h.final, response.StatusCode)
-	return r
-}
-
-// retryAfter reads seconds or an HTTP date; anything else asks for nothing.
-func retryAfter(value string, now time.Time) time.Duration {
-	seconds, err := strconv.ParseUint(value, 10, 31)
-	if err == nil || errors.Is(err, strconv.ErrRange) { // then it is the largest that fits
-		return time.Duration(seconds) * time.Second
-	}
-	at, err := http.ParseTime(value)
-	if err != nil {
-		return 0
-	}
-	return max(0, at.Sub(now))
 }
 
 // Close implements Closer: it closes the connections that are idle.

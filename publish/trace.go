@@ -7,8 +7,8 @@ import (
 	"errors"
 	"net"
 	"net/http/httptrace"
-	"net/url"
 	"sync/atomic"
+	"time"
 
 	"checkout-notifier/event"
 )
@@ -23,7 +23,10 @@ type trace struct {
 func (t *trace) on(ctx context.Context) context.Context {
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		TLSHandshakeStart: func() { t.secured.Store(true) },
-		GotConn:           func(httptrace.GotConnInfo) { t.connected.Store(true) },
+		GotConn: func(info httptrace.GotConnInfo) {
+			t.connected.Store(true)
+			_ = info.Conn.SetDeadline(time.Time{}) // one of dialling, see throughProxy
+		},
 	})
 }
 
@@ -58,22 +61,4 @@ func (t *trace) classify(ctx context.Context, err error) Result {
 		r.Class, r.Error = ClassConnect, reasonOf(err)
 	}
 	return r
-}
-
-// reasonLimit is how much of an error's text is kept: some quote what the other
-// side sent, whole.
-const reasonLimit = 500
-
-// reasonOf is the innermost part of a network error: what happened, without
-// the addresses and names around it.
-func reasonOf(err error) string {
-	var wrapped *url.Error
-	if errors.As(err, &wrapped) {
-		err = wrapped.Err
-	}
-	var op *net.OpError
-	for errors.As(err, &op) && op.Err != nil { // that of a proxy wraps that of the dial
-		err = op.Err
-	}
-	return truncate(reasonLimit, err.Error())
 }

@@ -2,12 +2,10 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -140,7 +138,16 @@ func reach(ctx context.Context, lane publish.Lane) error {
 	if lane.Destination.Type == publish.TypeNATS {
 		return reachNATS(ctx, lane.Publisher)
 	}
-	return connect(ctx, lane.Destination)
+	http, ok := lane.Publisher.(reacher)
+	if !ok {
+		return errors.New("nothing says how to reach it")
+	}
+	return http.Reach(ctx)
+}
+
+// reacher is a publisher that connects just as its deliveries do.
+type reacher interface {
+	Reach(ctx context.Context) error
 }
 
 // reachNATS waits until the connection stands.
@@ -160,32 +167,4 @@ func reachNATS(ctx context.Context, p publish.Publisher) error {
 		case <-time.After(200 * time.Millisecond):
 		}
 	}
-}
-
-// connect opens and closes a connection to an HTTP destination, or to its proxy.
-func connect(ctx context.Context, d publish.Destination) error {
-	target := d.URL
-	if d.Proxy != "" {
-		target = d.Proxy
-	}
-	u, err := url.Parse(target.Reveal())
-	if err != nil {
-		return errors.New("the URL cannot be read")
-	}
-	port := u.Port()
-	if port == "" {
-		port = map[string]string{"https": "443"}[u.Scheme]
-	}
-	if port == "" {
-		port = "80"
-	}
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", net.JoinHostPort(u.Hostname(), port))
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	if u.Scheme != "https" || d.TLS.CA != "" {
-		return nil
-	}
-	return tls.Client(conn, &tls.Config{ServerName: u.Hostname(), MinVersion: tls.VersionTLS12}).HandshakeContext(ctx)
 }

@@ -1,0 +1,46 @@
+package publish
+
+import (
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/url"
+	"regexp"
+	"strconv"
+)
+
+// reasonLimit is how much of an error's text is kept: a certificate may bring
+// a thousand names.
+const reasonLimit = 500
+
+// proxyRefusal is the status of a proxy that opened no way.
+type proxyRefusal int
+
+// Error implements error. What else the proxy said may be an echo.
+func (status proxyRefusal) Error() string { return "the proxy answered " + strconv.Itoa(int(status)) }
+
+// quoted is what errors quote: mostly what the other side sent, which may be an
+// echo of our request.
+var quoted = regexp.MustCompile(`\s*"(?:[^"\\]|\\.)*"?`)
+
+// reasonOf is the innermost part of a network error: what happened, without
+// the addresses and names around it, and without what the other side sent.
+func reasonOf(err error) string {
+	var refusal proxyRefusal
+	if errors.As(err, &refusal) {
+		return refusal.Error()
+	}
+	var record tls.RecordHeaderError
+	if errors.As(err, &record) && string(record.RecordHeader[:]) == "HTTP/" {
+		return "the port speaks plain HTTP, not TLS"
+	}
+	var wrapped *url.Error
+	if errors.As(err, &wrapped) {
+		err = wrapped.Err
+	}
+	var op *net.OpError
+	for errors.As(err, &op) && op.Err != nil { // that of a proxy wraps that of the dial
+		err = op.Err
+	}
+	return truncate(reasonLimit, quoted.ReplaceAllString(err.Error(), ""))
+}
