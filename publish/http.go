@@ -210,7 +210,9 @@ func (h *HTTP) Publish(ctx context.Context, m Message) Result {
 	ctx, cancel := context.WithTimeout(ctx, h.timeout)
 	defer cancel()
 	trace := &trace{}
-	request, err := http.NewRequestWithContext(trace.on(ctx), http.MethodPost, h.url, bytes.NewReader(body.Content))
+	traced, done := trace.on(ctx)
+	defer done()
+	request, err := http.NewRequestWithContext(traced, http.MethodPost, h.url, bytes.NewReader(body.Content))
 	if err != nil {
 		return refusedFinally(ClassRender, errors.New("building the request: the URL cannot be used"))
 	}
@@ -239,7 +241,9 @@ func (h *HTTP) Reach(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, h.timeout)
 	defer cancel()
 	trace := &trace{}
-	conn, err := h.transport.NewClientConn(trace.on(ctx), u.Scheme, net.JoinHostPort(u.Hostname(), u.Port()))
+	traced, done := trace.on(ctx)
+	defer done()
+	conn, err := h.transport.NewClientConn(traced, u.Scheme, net.JoinHostPort(u.Hostname(), u.Port()))
 	if err != nil {
 		r := trace.classify(ctx, err)
 		return errors.New(r.Class + ": " + string(scrub([]byte(r.Error), true, h.secrets)))

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"regexp"
 	"strconv"
+	"strings"
 )
 
 // reasonLimit is how much of an error's text is kept: a certificate may bring
@@ -42,5 +43,7 @@ func reasonOf(err error) string {
 	for errors.As(err, &op) && op.Err != nil { // that of a proxy wraps that of the dial
 		err = op.Err
 	}
-	return truncate(reasonLimit, quoted.ReplaceAllString(err.Error(), ""))
+	text := err.Error()
+	text = text[:min(len(text), 8*reasonLimit)] // one that quotes may be as long as all headers together
+	return truncate(reasonLimit, quoted.ReplaceAllString(strings.ToValidUTF8(text, ""), ""))
 }

@@ -13,21 +13,32 @@ import (
 	"checkout-notifier/event"
 )
 
+// mostConnections is how many new connections a request may use up. A receiver
+// that says goodbye instead of answering (GOAWAY) gets the request again on
+// another one at once, which net/http would repeat until the deadline.
+const mostConnections = 3
+
 // trace notes how far a request got, to tell its failures apart. The transport
 // calls it from several goroutines.
 type trace struct {
-	secured   atomic.Bool // a TLS handshake was begun
-	connected atomic.Bool // the request had a connection
+	secured     atomic.Bool // a TLS handshake was begun
+	connected   atomic.Bool // the request had a connection
+	connections atomic.Int32
 }
 
-func (t *trace) on(ctx context.Context) context.Context {
+// on returns the context of the request; cancel is to be called after its end.
+func (t *trace) on(ctx context.Context) (traced context.Context, cancel context.CancelFunc) {
+	ctx, cancel = context.WithCancel(ctx)
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		TLSHandshakeStart: func() { t.secured.Store(true) },
 		GotConn: func(info httptrace.GotConnInfo) {
 			t.connected.Store(true)
 			_ = info.Conn.SetDeadline(time.Time{}) // one of dialling, see throughProxy
+			if !info.Reused && t.connections.Add(1) > mostConnections {
+				cancel()
+			}
 		},
-	})
+	}), cancel
 }
 
 // classify names what went wrong with a request that had no answer.
@@ -44,6 +55,8 @@ func (t *trace) classify(ctx context.Context, err error) Result {
 	switch {
 	case errors.Is(err, ErrRefusedAddress):
 		return refusedFinally(ClassRefusedAddress, ErrRefusedAddress)
+	case t.connections.Load() > mostConnections:
+		r.Class, r.Error = ClassConnect, "the connection was closed before an answer, again and again"
 	case errors.As(err, &dns):
 		r.Class, r.Error = ClassDNS, "the host name was not resolved: "+dns.Err
 	case ctx.Err() != nil || errors.As(err, &network) && network.Timeout():
