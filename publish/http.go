@@ -4,24 +4,13 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"net/url"
-	"os"
-	"slices"
 	"strconv"
 	"time"
-)
-
-const (
-	responseHeaders = 64 << 10
-	receiveBuffer   = 256 << 10
-	writeBuffer     = 16 << 10
-	idleTimeout     = 90 * time.Second
 )
 
 // HTTPOptions are what HTTP publishers share.
@@ -37,6 +26,7 @@ type HTTP struct {
 	// The transport is used without a client: that would read the Location of a
 	// redirect, and fail instead of answering where it is not a URL.
 	transport *http.Transport
+	dialer    *dialer
 	renderer  *Renderer
 	signer    signer
 	url       string
@@ -81,7 +71,7 @@ func NewHTTP(dest Destination, renderer *Renderer, o HTTPOptions) (*HTTP, error)
 	}
 	guard, err := newGuard(net.Dialer{Timeout: dest.Timeout, Resolver: o.Resolver}, dest.AllowNetworks)
 	note(err)
-	h.transport, err = newTransport(dest, guard, o.Network)
+	h.transport, h.dialer, err = newTransport(dest, guard, o.Network)
 	note(err)
 	if len(problems) > 0 {
 		return nil, errors.Join(problems...)
@@ -105,97 +95,6 @@ func checkURL(key, text string) (string, error) {
 		return "", fmt.Errorf("%s: put user name and password under auth", key)
 	}
 	return text, nil
-}
-
-func newTransport(dest Destination, guard *guard, network Network) (*http.Transport, error) {
-	config, err := clientTLS(dest.TLS)
-	if err != nil {
-		return nil, err
-	}
-	t := &http.Transport{
-		DialContext:            guard.dialer.DialContext,
-		TLSClientConfig:        config,
-		TLSHandshakeTimeout:    dest.Timeout,
-		ForceAttemptHTTP2:      true,
-		DisableCompression:     true,
-		MaxIdleConns:           dest.Concurrency,
-		MaxIdleConnsPerHost:    dest.Concurrency,
-		IdleConnTimeout:        idleTimeout,
-		MaxResponseHeaderBytes: responseHeaders,
-		WriteBufferSize:        writeBuffer,
-		HTTP2: &http.HTTP2Config{
-			// All requests share one connection of HTTP/2. If nobody is left at its
-			// other end, they would time out on it until the kernel notices.
-			SendPingTimeout: dest.Timeout, PingTimeout: dest.Timeout,
-			// What is sent is kept until it is read, and little of it is read.
-			MaxReceiveBufferPerStream: 2 * answerRead, MaxReceiveBufferPerConnection: receiveBuffer,
-		},
-	}
-	if dest.Proxy != "" {
-		return t, throughProxy(t, dest)
-	}
-	if network.RefusePrivate {
-		t.DialContext = guard.dial
-	}
-	return t, nil
-}
-
-// throughProxy sends everything through the destination's proxy. The operator
-// has named it, so that its address is none to be refused.
-func throughProxy(t *http.Transport, dest Destination) error {
-	u, err := url.Parse(dest.Proxy.Reveal())
-	if err != nil || u.Host == "" || !slices.Contains([]string{"http", "https", "socks5", "socks5h"}, u.Scheme) {
-		return errors.New("proxy: not an http, https or socks5 URL")
-	}
-	t.Proxy = http.ProxyURL(u)
-	// The transport goes on dialling after the request was given up, so that
-	// another one may have the connection; a proxy that takes it and says nothing
-	// would keep it. The trace takes the deadline off when a request gets it.
-	dial := t.DialContext
-	t.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
-		conn, err := dial(ctx, network, address)
-		if err != nil {
-			return nil, err
-		}
-		return conn, conn.SetDeadline(time.Now().Add(dest.Timeout))
-	}
-	t.OnProxyConnectResponse = func(_ context.Context, _ *url.URL, _ *http.Request, response *http.Response) error {
-		if response.StatusCode != http.StatusOK {
-			return proxyRefusal(response.StatusCode)
-		}
-		return nil
-	}
-	return nil
-}
-
-// clientTLS reads the PEM files of a destination.
-func clientTLS(files TLS) (*tls.Config, error) {
-	config := &tls.Config{MinVersion: tls.VersionTLS12}
-	if files.CA != "" {
-		pem, err := os.ReadFile(files.CA)
-		if err != nil {
-			return nil, fmt.Errorf("tls.ca: %w", err)
-		}
-		pool, err := x509.SystemCertPool()
-		if err != nil {
-			pool = x509.NewCertPool()
-		}
-		if !pool.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("tls.ca: no certificate in %s", files.CA)
-		}
-		config.RootCAs = pool
-	}
-	if (files.Cert == "") != (files.Key == "") {
-		return nil, errors.New("tls: cert and key belong together")
-	}
-	if files.Cert != "" {
-		pair, err := tls.LoadX509KeyPair(files.Cert, files.Key)
-		if err != nil {
-			return nil, fmt.Errorf("tls.cert: %w", err)
-		}
-		config.Certificates = []tls.Certificate{pair}
-	}
-	return config, nil
 }
 
 // Publish implements Publisher: one POST, within the destination's timeout.
@@ -278,8 +177,9 @@ func (h *HTTP) headers(id string, body Body, seconds int64) http.Header {
 	return header
 }
 
-// Close implements Closer: it closes the connections that are idle.
+// Close implements Closer: it closes the connections.
 func (h *HTTP) Close(context.Context) error {
-	h.transport.CloseIdleConnections()
+	h.transport.CloseIdleConnections() // and gives up dialling
+	h.dialer.close()
 	return nil
 }

@@ -33,7 +33,7 @@ func (t *trace) on(ctx context.Context) (traced context.Context, cancel context.
 		TLSHandshakeStart: func() { t.secured.Store(true) },
 		GotConn: func(info httptrace.GotConnInfo) {
 			t.connected.Store(true)
-			_ = info.Conn.SetDeadline(time.Time{}) // one of dialling, see throughProxy
+			_ = info.Conn.SetDeadline(time.Time{}) // one of dialling, see newTransport
 			if !info.Reused && t.connections.Add(1) > mostConnections {
 				cancel()
 			}
