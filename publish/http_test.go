@@ -357,20 +357,6 @@ func TestRedirectIsNotFollowed(t *testing.T) {
 	}
 }
 
-func TestProxyOnlyWhenConfigured(t *testing.T) {
-	proxy, asked := callback(t, nil)
-	t.Setenv("HTTP_PROXY", proxy)
-	direct, _ := callback(t, nil)
-	if r := newHTTP(t, httpDestination(direct), publish.HTTPOptions{}).Publish(t.Context(), message(event.Paid)); r.Outcome != event.OutcomeAccepted || len(asked) != 0 {
-		t.Errorf("result %+v, the environment's proxy was asked %d times", r, len(asked))
-	}
-	d := httpDestination("http://shop.invalid/hook")
-	d.Proxy = secret.String(proxy)
-	if r := newHTTP(t, d, publish.HTTPOptions{}).Publish(t.Context(), message(event.Paid)); r.Outcome != event.OutcomeAccepted || len(asked) != 1 {
-		t.Errorf("result %+v, the configured proxy was asked %d times", r, len(asked))
-	}
-}
-
 // authority writes the certificate of a test server to a file.
 func authority(t *testing.T, s *httptest.Server) (file string) {
 	t.Helper()
@@ -382,17 +368,6 @@ func authority(t *testing.T, s *httptest.Server) (file string) {
 	return file
 }
 
-func TestProxyThatIsAway(t *testing.T) {
-	for _, scheme := range []string{"http", "socks5"} {
-		d := httpDestination("http://shop.invalid/hook")
-		d.Proxy = secret.String(strings.Replace(nobody, "http", scheme, 1))
-		r := newHTTP(t, d, publish.HTTPOptions{}).Publish(t.Context(), message(event.Paid))
-		if r.Class != publish.ClassConnect || r.Contact != publish.ContactFailed || strings.Contains(r.Error, "127.0.0.1") || strings.Contains(r.Error, "shop.invalid") {
-			t.Errorf("%s: result %+v", scheme, r)
-		}
-	}
-}
-
 func TestOwnAuthority(t *testing.T) {
 	s := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	t.Cleanup(s.Close)
@@ -400,22 +375,6 @@ func TestOwnAuthority(t *testing.T) {
 	d.TLS.CA = authority(t, s)
 	if r := newHTTP(t, d, publish.HTTPOptions{}).Publish(t.Context(), message(event.Paid)); r.Outcome != event.OutcomeAccepted {
 		t.Errorf("result %+v", r)
-	}
-}
-
-func TestPrivateAddressesAreRefused(t *testing.T) {
-	url, got := callback(t, nil)
-	o := publish.HTTPOptions{Network: publish.Network{RefusePrivate: true}}
-	for _, target := range []string{url, strings.Replace(url, "127.0.0.1", "localhost", 1), strings.Replace(url, "127.0.0.1", "[::ffff:127.0.0.1]", 1)} {
-		r := newHTTP(t, httpDestination(target), o).Publish(t.Context(), message(event.Paid))
-		if r.Class != publish.ClassRefusedAddress || !r.Final || len(got) != 0 {
-			t.Errorf("%s: %+v, %d requests", target, r, len(got))
-		}
-	}
-	d := httpDestination(url)
-	d.AllowNetworks = []string{"127.0.0.0/8"}
-	if r := newHTTP(t, d, o).Publish(t.Context(), message(event.Paid)); r.Outcome != event.OutcomeAccepted {
-		t.Errorf("allowed: %+v", r)
 	}
 }
 
