@@ -144,8 +144,10 @@ func (h *HTTP) Reach(ctx context.Context) error {
 	defer done()
 	conn, err := h.transport.NewClientConn(traced, u.Scheme, net.JoinHostPort(u.Hostname(), u.Port()))
 	if err != nil {
-		r := trace.classify(ctx, err)
-		return errors.New(r.Class + ": " + string(scrub([]byte(r.Error), true, h.secrets)))
+		if errors.Is(err, ErrRefusedAddress) {
+			return ErrRefusedAddress
+		}
+		return errors.New(string(scrub([]byte(trace.classify(ctx, err).Error), true, h.secrets)))
 	}
 	// It was opened and can be used, which is all there is to know.
 	_ = conn.Close()

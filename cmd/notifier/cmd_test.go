@@ -3,9 +3,11 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -350,6 +352,46 @@ ok: 1 account, 2 destinations, 1 rule
 `
 	if code != exitOK || stdout != want {
 		t.Errorf("exit code %d, stdout %s, stderr %s", code, stdout, stderr)
+	}
+}
+
+// The online check connects as a delivery would: with the destination's CA,
+// under network.refuse_private, and it posts nothing.
+func TestOnlineCheckConnectsAsADeliveryDoes(t *testing.T) {
+	hooks := httptest.NewTLSServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { t.Errorf("it asked for %s", r.URL) }))
+	t.Cleanup(hooks.Close)
+	hooks.Config.ErrorLog = log.New(io.Discard, "", 0)
+	dir := t.TempDir()
+	ca, file := filepath.Join(dir, "ca.pem"), filepath.Join(dir, "c.yaml")
+	block := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: hooks.Certificate().Raw})
+	text := fmt.Sprintf(`accounts: [{name: main, secret_key: "${NOT_SET_HERE}", base_url: "http://127.0.0.1:1"}]
+destinations:
+  - {name: good, type: http, url: "%[1]s/t0ken", tls: {ca: %[2]s}, allow_networks: [127.0.0.0/8]}
+  - {name: untrusted, type: http, url: "%[1]s/t0ken", allow_networks: [127.0.0.0/8]}
+  - {name: private, type: http, url: "%[1]s/t0ken", tls: {ca: %[2]s}}
+  - {name: proxied, type: http, url: "%[1]s/t0ken", tls: {ca: %[2]s}, allow_networks: [127.0.0.0/8], proxy: "http://u:t0ken@127.0.0.1:1"}
+network: {refuse_private: true}
+rules: [{name: ship, events: [fulfillable], to: [good, untrusted, private, proxied]}]
+`, hooks.URL, ca)
+	for name, content := range map[string][]byte{ca: block, file: []byte(text)} {
+		if err := os.WriteFile(name, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	code, stdout, stderr := run(t, "check", "--online", "--allow-missing-secrets", "-c", file)
+	if code != exitUnreachable {
+		t.Errorf("exit code %d, stderr %s", code, stderr)
+	}
+	for _, want := range []string{
+		"ok   destination good: reached\n", "FAIL destination untrusted: tls: failed to verify certificate: ", "FAIL destination private: address refused by network.refuse_private\n",
+		"FAIL destination proxied: connect: connection refused\n",
+	} {
+		if !strings.Contains(stdout, want) {
+			t.Errorf("%q is not in:\n%s", want, stdout)
+		}
+	}
+	if strings.Contains(stdout+stderr, "t0ken") {
+		t.Errorf("a secret is in:\n%s%s", stdout, stderr)
 	}
 }
 
