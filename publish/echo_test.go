@@ -15,6 +15,8 @@ import (
 	"strings"
 	"testing"
 
+	"pgregory.net/rapid"
+
 	"checkout-notifier/event"
 	"checkout-notifier/publish"
 	"checkout-notifier/secret"
@@ -171,6 +173,52 @@ func TestEchoesAreNotKeptAnywhere(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestNoEchoSurvives lets chance put answers together: pieces of HTTP, of what
+// is none, and of our request.
+func TestNoEchoSurvives(t *testing.T) {
+	pieces := []string{"HTTP/1.1 ", "200 OK", "503 No", "\r\n", "\r\n\r\n", "X-Request-Id: ", "Location: https://a.example/?", "Server: ", "Content-Length: 50", "Transfer-Encoding: chunked",
+		"Content-Encoding: gzip", "fff\r\n", "0\r\n", " ", ":", `"`, `\`, "%", "\x00", "\xff", "<p>", "Connection: close"}
+	answers := make(chan func(raw []byte) string, 1)
+	requests := make(chan []byte, 1)
+	address, _ := stranger(t, nil, func(c net.Conn) {
+		raw := readAll(c)
+		requests <- raw
+		io.WriteString(c, (<-answers)(raw))
+	})
+	p := newHTTP(t, marked("http://"+address), publish.HTTPOptions{})
+	part := rapid.Custom(func(t *rapid.T) func(raw []byte) string {
+		switch rapid.IntRange(0, 4).Draw(t, "kind") {
+		case 0:
+			return oneLine
+		case 1:
+			line := rapid.IntRange(0, 12).Draw(t, "from line")
+			return func(raw []byte) string {
+				lines := strings.SplitAfter(string(raw), "\n")
+				return strings.Join(lines[min(line, len(lines)):], "")
+			}
+		case 2:
+			return func(raw []byte) string { return fmt.Sprintf("%q", raw) }
+		}
+		piece := rapid.SampledFrom(pieces).Draw(t, "piece")
+		return func([]byte) string { return piece }
+	})
+	rapid.Check(t, func(t *rapid.T) {
+		begin := rapid.SampledFrom([]string{"", "HTTP/1.1 ", "HTTP/1.1 400 No\r\n", "HTTP/1.1 200 OK\r\n\r\n", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfff\r\n"}).Draw(t, "begin")
+		parts := rapid.SliceOfN(part, 0, 8).Draw(t, "parts")
+		answers <- func(raw []byte) string {
+			text := begin
+			for _, part := range parts {
+				text += part(raw)
+			}
+			return text
+		}
+		r := p.Publish(t.Context(), markedMessage())
+		if left := leaked(<-requests, r); left != "" {
+			t.Fatal(left)
+		}
+	})
 }
 
 // TestNoErrorTellsASecret goes through whatever ends without an answer.

@@ -11,7 +11,7 @@ import (
 const (
 	leastHidden = 4  // shorter texts are no secrets, and turn up in every answer
 	leastStart  = 12 // that many first bytes of a secret give it away,
-	mostStart   = 32 // and of a longer one half, up to this many
+	mostStart   = 16 // and of a longer one half, up to this many
 	escapeDepth = 5  // as in a request in a string of JSON on a page of HTML, and then some
 )
 
