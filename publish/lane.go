@@ -89,6 +89,9 @@ func newLane(l Lane, outbox Outbox, o Options, others func(...string), log *slog
 		// Requests that are begun together, as steps are, must not lose tokens.
 		lane.limiter = rate.NewLimiter(rate.Limit(limit), 1+int(limit/50))
 	}
+	if w, ok := l.Publisher.(Waker); ok {
+		w.OnReady(lane.ready)
+	}
 	lane.reset()
 	return lane
 }
@@ -121,6 +124,14 @@ func (l *lane) poke() {
 	case l.wake <- struct{}{}:
 	default:
 	}
+}
+
+// ready lets the next probe be now.
+func (l *lane) ready() {
+	l.mu.Lock()
+	l.health.probe = time.Time{}
+	l.mu.Unlock()
+	l.poke()
 }
 
 // look makes the lane look at the outbox: something may have become due.

@@ -110,7 +110,7 @@ func attributeHeader(name string) string {
 // headerText writes an attribute's value as a CloudEvents header: what is not
 // printable ASCII, and the space, quote and percent sign, as %XX.
 func headerText(value string) string {
-	if !escapes(value) {
+	if !needsEscape(value) {
 		return value
 	}
 	const hex = "0123456789ABCDEF"
@@ -125,7 +125,7 @@ func headerText(value string) string {
 	return b.String()
 }
 
-func escapes(value string) bool {
+func needsEscape(value string) bool {
 	for i := range len(value) {
 		if escaped(value[i]) {
 			return true

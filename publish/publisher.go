@@ -30,6 +30,12 @@ type Prober interface {
 	Available(ctx context.Context) error
 }
 
+// Waker is a Publisher that knows when it may be able to send again. OnReady sets
+// what it calls then, from any goroutine; it is called before the first Publish.
+type Waker interface {
+	OnReady(f func())
+}
+
 // Closer is a Publisher that holds a connection. Close hands over what is on
 // its way, bounded by ctx, and is called when no Publish is running.
 type Closer interface {
