@@ -71,13 +71,8 @@ func (s *Store) EventDeliveries(ctx context.Context, eventID string) (deliveries
 		if sequence == nil {
 			return nil
 		}
-		return eachKey(tx.Bucket(bucketFanOut), sequence, func(key, _ []byte) (bool, error) {
-			r, err := readRecord(tx, lastSequence(key))
-			if err == nil {
-				deliveries = append(deliveries, withAttempts(tx, r))
-			}
-			return true, err
-		})
+		deliveries, err = fanOut(tx, lastSequence(sequence))
+		return err
 	})
 	return deliveries, err
 }

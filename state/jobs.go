@@ -5,11 +5,20 @@ import (
 	"context"
 
 	bolt "go.etcd.io/bbolt"
+
+	"checkout-notifier/event"
 )
 
 // SaveJob stores the row of a job under its id, in place of an earlier one.
 // What a row says is its owner's; here it only has to be JSON.
 func (s *Store) SaveJob(ctx context.Context, id string, row []byte) error {
+	return s.RecordJob(ctx, id, row, nil)
+}
+
+// RecordJob stores the row of a job and, in the same transaction, what audit says
+// of the change; before is nil for a new job. audit may be nil, may return nil,
+// and may be called more than once.
+func (s *Store) RecordJob(ctx context.Context, id string, row []byte, audit func(before []byte) []event.AuditEntry) error {
 	return s.write(ctx, "storing job "+id, func(b *batch) error {
 		if err := checkTexts("job", id); err != nil {
 			return err
@@ -18,6 +27,11 @@ func (s *Store) SaveJob(ctx context.Context, id string, row []byte) error {
 		jobs, err := b.tx.CreateBucketIfNotExists(bucketJobs)
 		if err != nil {
 			return err
+		}
+		if audit != nil {
+			if err := writeAudit(b, audit(bytes.Clone(jobs.Get([]byte(id))))...); err != nil {
+				return err
+			}
 		}
 		return jobs.Put([]byte(id), row)
 	})

@@ -1,0 +1,191 @@
+package state
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"checkout-notifier/event"
+)
+
+// Act is what a person does to deliveries, alone or through a job.
+type Act struct {
+	At    time.Time // now
+	Actor string
+	// Job is the redrive or replay that works for them; "" if they named the
+	// delivery. It leaves alone what it made pending once, and what was finished
+	// after Before, when it was asked for: so it may begin again.
+	Job    string
+	Before time.Time
+	// Audit returns what is written down of the deliveries that were changed, in
+	// the same transaction; it may be nil, and may be called more than once.
+	Audit func(changed []event.Delivery) event.AuditEntry
+}
+
+// done writes an act down, if it changed anything.
+func (a *Act) done(b *batch, changed []event.Delivery) error {
+	if a.Audit == nil || len(changed) == 0 {
+		return nil
+	}
+	return writeAudit(b, a.Audit(changed))
+}
+
+// mayReopen says whether the act is about a finished delivery, still.
+func (a *Act) mayReopen(d *event.Delivery) bool {
+	return d.Status != event.StatusPending && (a.Job == "" || d.Job != a.Job) &&
+		(a.Before.IsZero() || d.Finished.Before(a.Before))
+}
+
+// Retry makes a delivery due now. One that is accepted, dead or purged becomes
+// pending again, with all slots of its schedule. One that is pending keeps its
+// slots; if earlier ones of its session are pending it still waits for its turn.
+// Error: ErrNoDelivery.
+func (s *Store) Retry(ctx context.Context, id string, act Act) (d event.Delivery, err error) {
+	err = s.write(ctx, "retrying delivery "+id, func(b *batch) error {
+		r, found, err := findRecord(b.tx, id)
+		switch {
+		case err != nil:
+			return err
+		case !found:
+			return fmt.Errorf("%w: %s", ErrNoDelivery, id)
+		case r.Status == event.StatusPending:
+			err = b.hasten(&r, &act)
+		default:
+			err = b.reopen(&r, &act)
+		}
+		if err != nil {
+			return err
+		}
+		d = withAttempts(b.tx, r)
+		return act.done(b, []event.Delivery{d})
+	})
+	if err != nil {
+		return event.Delivery{}, err
+	}
+	return d, nil
+}
+
+// hasten makes a pending delivery due now, unless it is parked.
+func (b *batch) hasten(r *record, act *Act) error {
+	r.Actor = act.Actor
+	if !r.Due.IsZero() && r.Due.After(act.At) {
+		if err := b.setDue(r, act.At); err != nil {
+			return err
+		}
+	}
+	return b.save(r)
+}
+
+// reopen makes a finished delivery pending again, in the place among the others
+// of its session that it had. Its attempts stay, and are counted on.
+func (b *batch) reopen(r *record, act *Act) error {
+	state, err := b.destination(r.Destination)
+	if err != nil {
+		return err
+	}
+	if r.Status == event.StatusDead {
+		state.Dead--
+		err = b.remove(bucketDead, destinationKey(r.Destination, r.sequence))
+	} else {
+		err = b.remove(bucketAccepted, acceptedKey(r.Finished, r.sequence))
+	}
+	if err != nil {
+		return err
+	}
+	state.Pending++
+	if err := b.put(bucketPending, destinationKey(r.Destination, r.sequence), appendTime(nil, r.Created)); err != nil {
+		return err
+	}
+	r.Attempts = max(r.Attempts, lastAttempt(b.tx, r.sequence))
+	r.Status, r.Reason, r.Finished = event.StatusPending, "", time.Time{}
+	r.Slots, r.HeldAt, r.Overtook = 0, nil, nil
+	r.Actor, r.Job = act.Actor, act.Job
+	if err := b.queueAgain(r, act.At); err != nil {
+		return err
+	}
+	return b.save(r)
+}
+
+// queueAgain makes a delivery due, or parks it behind an earlier one of its
+// session. Unlike a new one it need not be the last of them.
+func (b *batch) queueAgain(r *record, due time.Time) error {
+	if !r.Ordered {
+		return b.setDue(r, due)
+	}
+	first, others := head(b.tx, &r.Delivery)
+	if err := b.put(bucketOrder, orderKey(&r.Delivery, r.sequence), nil); err != nil {
+		return err
+	}
+	if others && first < r.sequence {
+		earlier, err := readRecord(b.tx, first)
+		if err != nil {
+			return err
+		}
+		if earlier.HeldAt == nil { // behind a held one it is due, as a new one would be
+			return nil
+		}
+	}
+	return b.setDue(r, due)
+}
+
+// Redrive makes dead letters pending again, all or none, and returns them as
+// they are now. It leaves out what is no dead letter any more, and what the act
+// is not about.
+func (s *Store) Redrive(ctx context.Context, ids []string, act Act) (redriven []event.Delivery, err error) {
+	err = s.write(ctx, "redriving dead letters", func(b *batch) error {
+		redriven, err = b.eachDead(ids, &act, b.reopen)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return redriven, nil
+}
+
+// eachDead does something to those dead letters that an act is about.
+func (b *batch) eachDead(ids []string, act *Act, do func(*record, *Act) error) (changed []event.Delivery, err error) {
+	for _, id := range ids {
+		r, found, err := findRecord(b.tx, id)
+		if err != nil {
+			return nil, err
+		}
+		if !found || r.Status != event.StatusDead || !act.mayReopen(&r.Delivery) {
+			continue
+		}
+		if err := do(&r, act); err != nil {
+			return nil, err
+		}
+		changed = append(changed, withAttempts(b.tx, r))
+	}
+	return changed, act.done(b, changed)
+}
+
+// Purge gives dead letters up for good, all or none, and returns them as they
+// are now: they stay, with their reason and who purged them, as long as accepted
+// deliveries do. What is no dead letter any more is left out.
+func (s *Store) Purge(ctx context.Context, ids []string, act Act) (purged []event.Delivery, err error) {
+	err = s.write(ctx, "purging dead letters", func(b *batch) error {
+		purged, err = b.eachDead(ids, &act, b.purge)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return purged, nil
+}
+
+func (b *batch) purge(r *record, act *Act) error {
+	state, err := b.destination(r.Destination)
+	if err != nil {
+		return err
+	}
+	state.Dead--
+	if err := b.remove(bucketDead, destinationKey(r.Destination, r.sequence)); err != nil {
+		return err
+	}
+	r.Status, r.Reason, r.Finished = event.StatusPurged, "purged by "+act.Actor+": "+r.Reason, act.At
+	if err := b.put(bucketAccepted, acceptedKey(act.At, r.sequence), nil); err != nil {
+		return err
+	}
+	return b.save(r)
+}
