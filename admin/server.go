@@ -8,6 +8,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -41,6 +42,9 @@ type Daemon interface {
 	ResumeDestination(ctx context.Context, name, actor string) error
 	Polling
 	Jobs
+	Records
+	Acts
+	Redeliveries
 }
 
 // Errors of a Daemon. But for ErrNotFound their messages are shown to whoever
@@ -127,6 +131,7 @@ func (s *Server) Handler() http.Handler {
 	mux.Handle("GET /api/v1/jobs", s.guard(RoleViewer, s.jobs))
 	mux.Handle("GET /api/v1/jobs/{id}", s.guard(RoleViewer, s.job))
 	mux.Handle("POST /api/v1/jobs/{id}/cancel", s.guard(RoleOperator, s.cancelJob))
+	s.handleRecords(mux)
 	if s.cfg.PProf {
 		mux.Handle("GET /debug/pprof/", s.guard(RoleOperator, pprof.Index))
 		mux.Handle("GET /debug/pprof/profile", s.guard(RoleOperator, pprof.Profile))
@@ -211,11 +216,14 @@ func (s *Server) act(w http.ResponseWriter, r *http.Request, kind string, do fun
 // refuse answers with what kept a request from being done.
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	var request *badRequest
+	var stranger *UnknownError
 	switch {
+	case errors.As(err, &stranger):
+		unknown(w, stranger.Kind, stranger.Error())
 	case errors.As(err, &request):
 		problem(w, request.status, request.detail)
 	case errors.Is(err, ErrNotFound):
-		problem(w, http.StatusNotFound, fmt.Sprintf("there is nothing by the name %q", r.PathValue("id")))
+		problem(w, http.StatusNotFound, fmt.Sprintf("there is nothing by the name %q", cmp.Or(r.PathValue("id"), r.PathValue("name"))))
 	case errors.Is(err, ErrUnknownAccount):
 		unknown(w, "account", err.Error())
 	case errors.Is(err, ErrBadCursor):

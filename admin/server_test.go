@@ -26,6 +26,7 @@ type daemon struct {
 	waiting  string
 	accepted string
 	operator
+	clerk
 }
 
 func (d *daemon) Healthy(context.Context) error       { return d.sick }

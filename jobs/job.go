@@ -46,9 +46,10 @@ type Job struct {
 // Kind is what jobs of one kind do.
 type Kind struct {
 	// Run works until it is done or ctx ends, and may be called again with the
-	// same parameters after it was cut short. report may be called at any time
-	// until Run returns; it must not be given what changes afterwards.
-	Run func(ctx context.Context, params json.RawMessage, report func(progress any)) (result any, err error)
+	// same job after it was cut short; it goes by what is fixed at its start: ID,
+	// Actor, Params, Created. report may be called at any time until Run returns;
+	// it must not be given what changes afterwards.
+	Run func(ctx context.Context, job Job, report func(progress any)) (result any, err error)
 	// Conflicts says whether two jobs of the kind must not run at once; nil: never.
 	Conflicts func(a, b json.RawMessage) bool
 }

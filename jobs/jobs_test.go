@@ -47,9 +47,9 @@ type params struct {
 
 func (b *bench) kinds() map[string]jobs.Kind {
 	return map[string]jobs.Kind{"dig": {
-		Run: func(ctx context.Context, raw json.RawMessage, report func(any)) (any, error) {
+		Run: func(ctx context.Context, job jobs.Job, report func(any)) (any, error) {
 			report(map[string]int{"depth": 1})
-			b.begun <- string(raw)
+			b.begun <- string(job.Params)
 			select {
 			case err := <-b.end:
 				return map[string]int{"depth": 2}, err

@@ -13,22 +13,22 @@ func (r *Runner) work(ctx context.Context, w *work) {
 	defer close(w.done)
 	defer w.cancel()
 	r.mu.Lock()
-	kind, params, id, restarts := w.job.Kind, w.job.Params, w.job.ID, w.job.Restarts
+	begun := w.job
 	r.mu.Unlock()
-	if restarts > 0 {
-		r.log.Info("job begins again", "job", id, "kind", kind, "restarts", restarts)
+	if begun.Restarts > 0 {
+		r.log.Info("job begins again", "job", begun.ID, "kind", begun.Kind, "restarts", begun.Restarts)
 	}
 	working, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(w.ctx, cancel)()
 	var result any
-	err := fmt.Errorf("this version of notifier knows no jobs of the kind %q", kind)
-	if k, known := r.kinds[kind]; known {
-		result, err = k.Run(working, params, func(progress any) { r.progress(w, progress) })
+	err := fmt.Errorf("this version of notifier knows no jobs of the kind %q", begun.Kind)
+	if k, known := r.kinds[begun.Kind]; known {
+		result, err = k.Run(working, begun, func(progress any) { r.progress(w, progress) })
 	}
 	if job, ended := r.end(ctx, w, result, err); ended {
 		r.saveEnd(ctx, job)
-		r.forget(id)
+		r.forget(begun.ID)
 		r.trim(ctx)
 	}
 }

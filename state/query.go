@@ -61,6 +61,11 @@ func (q *Query) MatchDelivery(d *event.Delivery) bool {
 		q.ofType(d.EventType) && q.within(at)
 }
 
+// MatchEvent says whether an event with these deliveries is chosen.
+func (q *Query) MatchEvent(e *event.Event, deliveries []event.Delivery) bool {
+	return q.matchEvent(e) && q.ruleMatched(deliveries)
+}
+
 // matchEvent says whether an event is chosen, but for the rules that matched.
 func (q *Query) matchEvent(e *event.Event) bool {
 	return (q.Account == "" || e.Account == q.Account) &&

@@ -19,6 +19,7 @@ import (
 	"checkout-notifier/pipeline"
 	"checkout-notifier/poller"
 	"checkout-notifier/publish"
+	"checkout-notifier/rules"
 	"checkout-notifier/state"
 )
 
@@ -53,6 +54,9 @@ type daemon struct {
 	jobs     *jobs.Runner
 	metrics  *admin.Metrics
 	failed   *failedRules
+	rules    *rules.Set
+	lanes    []publish.Lane
+	*ledger
 	witness  witness
 
 	announcer *announcer
@@ -72,6 +76,7 @@ func newDaemon(ctx context.Context, loaded *config.Loaded, w witness, log *slog.
 		return nil, err
 	}
 	d.store = newVault(store)
+	d.ledger = &ledger{store: store, cfg: &d.cfg, note: d.store.note}
 	if err := d.wire(ctx, loaded); err != nil {
 		return nil, errors.Join(err, d.close())
 	}
@@ -93,6 +98,7 @@ func (d *daemon) wire(ctx context.Context, loaded *config.Loaded) error {
 	if err != nil {
 		return exit(exitInvalid, err)
 	}
+	d.rules, d.lanes = loaded.Rules, lanes
 	d.metrics = admin.NewMetrics(version(), names(d.cfg.Accounts, func(a poller.Account) string { return a.Name }),
 		ruleNames(d.cfg), names(d.cfg.Destinations, func(x publish.Destination) string { return x.Name }), d.gauges)
 	d.relay, err = publish.NewRelay(d.store, lanes, publish.Options{Grace: d.cfg.ShutdownGrace, Observer: d, Announce: d.announce}, d.log)
@@ -117,6 +123,8 @@ func (d *daemon) wire(ctx context.Context, loaded *config.Loaded) error {
 	}
 	d.jobs = jobs.New(d.store, map[string]jobs.Kind{
 		jobBackfill: {Run: d.runBackfill, Conflicts: conflictingBackfills},
+		jobRedrive:  {Run: d.runRedrive},
+		jobReplay:   {Run: d.runReplay},
 	}, d.log)
 	return d.poller.Check(ctx)
 }

@@ -47,9 +47,9 @@ a daemon does.`,
 		},
 	}
 	statuses := names(jobs.Statuses(), func(s jobs.Status) string { return string(s) })
-	cmd.Flags().Var(choice{&kind, []string{jobBackfill}}, "kind", "only jobs of this kind: "+jobBackfill)
+	cmd.Flags().Var(choice{&kind, jobKinds()}, "kind", "only jobs of this kind: "+strings.Join(jobKinds(), ", "))
 	cmd.Flags().Var(choice{&status, statuses}, "status", "only jobs with this status: "+strings.Join(statuses, ", "))
-	completeFlag(cmd, "kind", func() []string { return []string{jobBackfill} })
+	completeFlag(cmd, "kind", jobKinds)
 	completeFlag(cmd, "status", func() []string { return statuses })
 	outputFlag(cmd, &output, asTable, asJSON, asLines)
 	return cmd

@@ -16,6 +16,9 @@ import (
 // jobBackfill is the kind of the jobs that read a part of the list again.
 const jobBackfill = "backfill"
 
+// jobKinds lists the kinds of jobs.
+func jobKinds() []string { return []string{jobBackfill, jobRedrive, jobReplay} }
+
 // backfillParams is what is stored of a backfill. The range is fixed when it is
 // accepted, so that a restart does not change what it reads.
 type backfillParams struct {
@@ -46,9 +49,9 @@ func conflictingBackfills(a, b json.RawMessage) bool {
 }
 
 // runBackfill is a job. It may begin again: what was read once is known then.
-func (d *daemon) runBackfill(ctx context.Context, raw json.RawMessage, report func(any)) (any, error) {
+func (d *daemon) runBackfill(ctx context.Context, job jobs.Job, report func(any)) (any, error) {
 	var params backfillParams
-	if err := json.Unmarshal(raw, &params); err != nil {
+	if err := json.Unmarshal(job.Params, &params); err != nil {
 		return nil, fmt.Errorf("reading the parameters: %w", err)
 	}
 	return d.poller.Backfill(ctx, params.order(false), func(r poller.BackfillReport) { report(r) })
@@ -150,7 +153,7 @@ func jobError(err error) error {
 
 // JobFilters implements admin.Jobs.
 func (d *daemon) JobFilters() (kinds, statuses []string) {
-	return []string{jobBackfill}, names(jobs.Statuses(), func(s jobs.Status) string { return string(s) })
+	return jobKinds(), names(jobs.Statuses(), func(s jobs.Status) string { return string(s) })
 }
 
 // Jobs implements admin.Jobs.

@@ -129,9 +129,9 @@ func (v *vault) Destinations(ctx context.Context) ([]event.DestinationState, err
 	return states, v.note(err)
 }
 
-// SaveJob implements jobs.Store.
+// SaveJob implements jobs.Store. Who started or cancelled the job is audited with it.
 func (v *vault) SaveJob(ctx context.Context, id string, row []byte) error {
-	return v.note(v.Store.SaveJob(ctx, id, row))
+	return v.note(v.Store.RecordJob(ctx, id, row, func(before []byte) []event.AuditEntry { return auditJob(before, row) }))
 }
 
 // Job implements jobs.Store.
@@ -155,4 +155,28 @@ func (v *vault) DeleteJobs(ctx context.Context, ids []string) error {
 func (v *vault) Prune(ctx context.Context, policy state.PrunePolicy) (state.Pruned, error) {
 	pruned, err := v.Store.Prune(ctx, policy)
 	return pruned, v.note(err)
+}
+
+// Retry makes a delivery due now.
+func (v *vault) Retry(ctx context.Context, id string, act state.Act) (event.Delivery, error) {
+	d, err := v.Store.Retry(ctx, id, act)
+	return d, v.note(err)
+}
+
+// Redrive makes dead letters pending again.
+func (v *vault) Redrive(ctx context.Context, ids []string, act state.Act) ([]event.Delivery, error) {
+	done, err := v.Store.Redrive(ctx, ids, act)
+	return done, v.note(err)
+}
+
+// Purge gives dead letters up.
+func (v *vault) Purge(ctx context.Context, ids []string, act state.Act) ([]event.Delivery, error) {
+	purged, err := v.Store.Purge(ctx, ids, act)
+	return purged, v.note(err)
+}
+
+// Replay makes deliveries of past events.
+func (v *vault) Replay(ctx context.Context, replays []state.Replay, act state.Act) ([]event.Delivery, error) {
+	made, err := v.Store.Replay(ctx, replays, act)
+	return made, v.note(err)
 }

@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"checkout-notifier/admin"
+	"checkout-notifier/event"
+	"checkout-notifier/jobs"
+	"checkout-notifier/publish"
+	"checkout-notifier/state"
+)
+
+// What the audit log calls the acts.
+const (
+	auditRetry  = "delivery.retry"
+	auditPurge  = "deadletters.purge"
+	auditTest   = "destination.test"
+	auditStart  = "job.start"
+	auditCancel = "job.cancel"
+)
+
+// auditJob says who started or cancelled a job, from its rows before and after.
+func auditJob(before, after []byte) []event.AuditEntry {
+	var was, is jobs.Job
+	if json.Unmarshal(after, &is) != nil || (before != nil && json.Unmarshal(before, &was) != nil) {
+		return nil
+	}
+	switch {
+	case before == nil:
+		return []event.AuditEntry{{Time: is.Created, Actor: is.Actor, Action: auditStart, Subject: is.ID, Detail: is.Kind + " " + string(is.Params)}}
+	case was.Status == jobs.Running && is.Status == jobs.Cancelled:
+		return []event.AuditEntry{{Time: is.Ended, Actor: is.CancelledBy, Action: auditCancel, Subject: is.ID, Detail: is.Kind}}
+	}
+	return nil
+}
+
+// List implements admin.Records.
+func (d *daemon) List(ctx context.Context, kind admin.Kind, q admin.Query) (any, string, error) {
+	if kind != admin.Destinations {
+		return d.ledger.List(ctx, kind, q)
+	}
+	from, err := readPlace(q.Before)
+	if err != nil {
+		return nil, "", err
+	}
+	r, err := d.report(ctx)
+	if err != nil {
+		return nil, "", err
+	}
+	all := r.Destinations
+	first := min(int(from), len(all))
+	last := min(first+q.Limit, len(all))
+	if last < len(all) {
+		return all[first:last], fmt.Sprint(last), nil
+	}
+	return all[first:last], "", nil
+}
+
+// RetryDelivery implements admin.Acts.
+func (d *daemon) RetryDelivery(ctx context.Context, id, actor string) (any, error) {
+	now := time.Now().UTC()
+	act := state.Act{At: now, Actor: actor, Audit: func(changed []event.Delivery) event.AuditEntry {
+		return event.AuditEntry{Time: now, Actor: actor, Action: auditRetry, Subject: id, Detail: "to " + changed[0].Destination}
+	}}
+	delivery, err := d.store.Retry(ctx, id, act)
+	if errors.Is(err, state.ErrNoDelivery) {
+		return nil, fmt.Errorf("%w: %w", admin.ErrNotFound, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	d.log.Info("delivery is retried", "delivery", id, "destination", delivery.Destination, "actor", actor)
+	d.relay.Wake(delivery.Destination)
+	return viewDelivery(&delivery), nil
+}
+
+// purgeResult is what a purge did, or would do.
+type purgeResult struct {
+	DryRun     bool       `json:"dry_run,omitempty"`
+	WouldPurge *int       `json:"would_purge,omitempty"`
+	Purged     *int       `json:"purged,omitempty"`
+	By         []planLine `json:"destinations,omitempty"`
+}
+
+// Purge implements admin.Acts. What dies while it works stays.
+func (d *daemon) Purge(ctx context.Context, chosen admin.Selection, dryRun bool, actor string) (any, error) {
+	f, err := d.chosen(ctx, &chosen)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := d.whileWorking(ctx)
+	defer cancel()
+	if dryRun {
+		plan, err := d.countLetters(ctx, f)
+		return purgeResult{DryRun: true, WouldPurge: &plan.Deliveries, By: plan.By}, whyEnded(ctx, err)
+	}
+	purged, begun := 0, time.Now().UTC()
+	act := state.Act{At: begun, Actor: actor, Before: begun, Audit: func(changed []event.Delivery) event.AuditEntry {
+		return event.AuditEntry{Time: begun, Actor: actor, Action: auditPurge, Subject: count(len(changed), "dead letter"), Detail: f.text()}
+	}}
+	err = d.eachLetter(ctx, f, mostAtOnce, func(letters []event.Delivery, _ int) error {
+		done, err := d.store.Purge(ctx, names(letters, func(x event.Delivery) string { return x.ID }), act)
+		purged += len(done)
+		return err
+	})
+	d.log.Info("dead letters purged", "purged", purged, "filter", f.text(), "actor", actor)
+	return purgeResult{Purged: &purged}, whyEnded(ctx, err)
+}
+
+// testView is what came of a test.
+type testView struct {
+	Destination string `json:"destination"`
+	Type        string `json:"type"`
+	Delivery    string `json:"delivery"` // the id that it went out with
+	attemptView
+}
+
+// TestDestination implements admin.Acts. It goes past the outbox: nothing of it
+// is kept but who did it, and neither a pause nor a breaker holds it up.
+func (d *daemon) TestDestination(ctx context.Context, name, eventType, actor string) (any, error) {
+	i := slices.IndexFunc(d.lanes, func(l publish.Lane) bool { return l.Destination.Name == name })
+	if i < 0 {
+		return nil, fmt.Errorf("destination %s: %w", name, admin.ErrNotFound)
+	}
+	ctx, cancel := d.whileWorking(ctx)
+	defer cancel()
+	a := event.Attempt{Started: time.Now().UTC(), Actor: actor}
+	m := publish.TestMessage(name, eventType, a.Started)
+	r := d.lanes[i].Publisher.Publish(ctx, m)
+	a.Duration = time.Since(a.Started)
+	a.Outcome, a.StatusCode, a.Class, a.Error, a.Answer, a.Note = r.Outcome, r.StatusCode, r.Class, r.Error, r.Answer, r.Note
+	entry := event.AuditEntry{Time: a.Started, Actor: actor, Action: auditTest, Subject: name, Detail: event.Short(eventType) + ": " + string(r.Outcome)}
+	if err := d.store.Commit(context.WithoutCancel(ctx), &event.Tx{Audit: []event.AuditEntry{entry}}); err != nil {
+		return nil, err
+	}
+	return testView{Destination: name, Type: eventType, Delivery: m.Delivery.ID, attemptView: viewAttempt(&a)}, nil
+}

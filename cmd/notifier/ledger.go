@@ -1,0 +1,213 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"checkout-notifier/admin"
+	"checkout-notifier/config"
+	"checkout-notifier/event"
+	"checkout-notifier/poller"
+	"checkout-notifier/publish"
+	"checkout-notifier/rules"
+	"checkout-notifier/state"
+)
+
+// ledger looks up what happened: in a daemon, and in the file without one.
+type ledger struct {
+	store *state.Store
+	cfg   *config.Config
+	note  func(error) error // hears of every error of the store, and returns it
+}
+
+// storedLedger reads a file that no daemon has.
+func storedLedger(store *state.Store, cfg *config.Config) *ledger {
+	return &ledger{store: store, cfg: cfg, note: func(err error) error { return err }}
+}
+
+// List implements admin.Records, but for the destinations.
+func (l *ledger) List(ctx context.Context, kind admin.Kind, q admin.Query) (items any, next string, err error) {
+	if err := l.check(ctx, &q); err != nil {
+		return nil, "", err
+	}
+	before, err := readPlace(q.Before)
+	if err != nil {
+		return nil, "", err
+	}
+	var place uint64
+	switch kind {
+	case admin.Deliveries, admin.DeadLetters:
+		items, place, err = l.deliveries(ctx, kind, q, before)
+	case admin.Events:
+		items, place, err = l.events(ctx, q, before)
+	case admin.Audit:
+		items, place, err = l.audit(ctx, q, before)
+	default:
+		return nil, "", fmt.Errorf("there are no records of the kind %q", kind)
+	}
+	if err != nil {
+		return nil, "", l.note(err)
+	}
+	if place > 0 {
+		next = strconv.FormatUint(place, 10)
+	}
+	return items, next, nil
+}
+
+func readPlace(text string) (uint64, error) {
+	if text == "" {
+		return 0, nil
+	}
+	place, err := strconv.ParseUint(text, 10, 64)
+	if err != nil || place == 0 {
+		return 0, admin.ErrBadCursor
+	}
+	return place, nil
+}
+
+func (l *ledger) deliveries(ctx context.Context, kind admin.Kind, q admin.Query, before uint64) (any, uint64, error) {
+	search := storeQuery(&q, before)
+	if kind == admin.DeadLetters {
+		search.Status, search.ByEnd = event.StatusDead, true
+	}
+	rows, next, err := l.store.SearchDeliveries(ctx, search)
+	items := []deliveryView{}
+	for i := range rows {
+		items = append(items, viewDelivery(&rows[i].Delivery))
+	}
+	return items, next, err
+}
+
+func (l *ledger) events(ctx context.Context, q admin.Query, before uint64) (any, uint64, error) {
+	rows, next, err := l.store.SearchEvents(ctx, storeQuery(&q, before))
+	items := []eventView{}
+	for i := range rows {
+		items = append(items, viewEvent(&rows[i].Event))
+	}
+	return items, next, err
+}
+
+// auditAtOnce is how many entries are looked at for one page.
+const auditAtOnce = 2000
+
+func (l *ledger) audit(ctx context.Context, q admin.Query, before uint64) (any, uint64, error) {
+	rows, err := l.store.Audit(ctx, before, auditAtOnce)
+	items := []event.AuditEntry{}
+	for i, row := range rows {
+		e := row.Entry
+		if (q.Actor == "" || e.Actor == q.Actor) && (q.Action == "" || e.Action == q.Action) &&
+			(q.Since.IsZero() || !e.Time.Before(q.Since)) && (q.Until.IsZero() || !e.Time.After(q.Until)) {
+			items = append(items, e)
+		}
+		if len(items) == q.Limit && i < len(rows)-1 {
+			return items, row.Sequence, err
+		}
+	}
+	if len(rows) < auditAtOnce {
+		return items, 0, err
+	}
+	return items, rows[len(rows)-1].Sequence, err
+}
+
+func storeQuery(q *admin.Query, before uint64) state.Query {
+	search := state.Query{
+		Destination: q.Destination, Account: q.Account, Session: q.Session, Rule: q.Rule, Event: q.Event, Status: q.Status,
+		Since: q.Since, Until: q.Until, Failed: q.Failed, Before: before, Limit: q.Limit,
+	}
+	if q.Type != "" {
+		search.Types = []string{q.Type}
+	}
+	return search
+}
+
+// Record implements admin.Records.
+func (l *ledger) Record(ctx context.Context, kind admin.Kind, id string) (any, error) {
+	if kind == admin.Events {
+		e, found, err := l.store.Event(ctx, id)
+		if err != nil || !found {
+			return nil, l.notFound(kind, id, err)
+		}
+		deliveries, err := l.store.EventDeliveries(ctx, id)
+		return viewWhole(&e, deliveries), l.note(err)
+	}
+	d, found, err := l.store.Delivery(ctx, id)
+	if err != nil || !found || (kind == admin.DeadLetters && d.Status != event.StatusDead) {
+		return nil, l.notFound(kind, id, err)
+	}
+	attempts, err := l.store.Attempts(ctx, id)
+	if err != nil {
+		return nil, l.note(err)
+	}
+	view := viewDelivery(&d)
+	for i := range attempts {
+		view.Attempts = append(view.Attempts, viewAttempt(&attempts[i]))
+	}
+	return view, nil
+}
+
+func (l *ledger) notFound(kind admin.Kind, id string, err error) error {
+	if err != nil {
+		return l.note(err)
+	}
+	return fmt.Errorf("%w: there is nothing by the name %q among the %s", admin.ErrNotFound, id, kind)
+}
+
+// check refuses names that nothing has, here or in the store: a misspelt one must
+// not look like an empty list.
+func (l *ledger) check(ctx context.Context, q *admin.Query) error {
+	if q.Event != "" {
+		if _, found, err := l.store.Event(ctx, q.Event); err != nil || !found {
+			return l.unknown("event", q.Event, err)
+		}
+	}
+	if err := l.checkDestination(ctx, q.Destination); err != nil {
+		return err
+	}
+	if err := l.checkAccount(ctx, q.Account); err != nil {
+		return err
+	}
+	return l.checkRule(q.Rule)
+}
+
+func (l *ledger) unknown(kind, name string, err error) error {
+	if err != nil {
+		return l.note(err)
+	}
+	return &admin.UnknownError{Kind: kind, Name: name}
+}
+
+func (l *ledger) checkDestination(ctx context.Context, name string) error {
+	if name == "" || l.configured(name) {
+		return nil
+	}
+	states, err := l.store.Destinations(ctx)
+	if err == nil && slices.ContainsFunc(states, func(s event.DestinationState) bool { return s.Name == name }) {
+		return nil
+	}
+	return l.unknown("destination", name, err)
+}
+
+// configured says whether the configuration names a destination.
+func (l *ledger) configured(name string) bool {
+	return slices.ContainsFunc(l.cfg.Destinations, func(d publish.Destination) bool { return d.Name == name })
+}
+
+func (l *ledger) checkAccount(ctx context.Context, name string) error {
+	if name == "" || slices.ContainsFunc(l.cfg.Accounts, func(a poller.Account) bool { return a.Name == name }) {
+		return nil
+	}
+	_, known, err := l.store.Account(ctx, name)
+	if err == nil && known {
+		return nil
+	}
+	return l.unknown("account", name, err)
+}
+
+func (l *ledger) checkRule(name string) error {
+	if name == "" || slices.ContainsFunc(l.cfg.Rules, func(r rules.Rule) bool { return r.Name == name }) {
+		return nil
+	}
+	return l.unknown("rule", name, nil)
+}

@@ -1,0 +1,418 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"checkout-notifier/admin"
+	"checkout-notifier/config"
+	"checkout-notifier/event"
+	"checkout-notifier/jobs"
+	"checkout-notifier/publish"
+)
+
+// office is a daemon that neither polls nor delivers: its jobs run, and what they
+// make due can be looked at.
+type office struct {
+	*daemon
+	t    *testing.T
+	stop func()
+}
+
+const officeConfig = `version: 1
+accounts: [{name: main, secret_key: sk_test_x, base_url: "http://127.0.0.1:1"}]
+state: {path: %q}
+admin: {listen: "127.0.0.1:1"}
+destinations:
+  - {name: shop, type: http, url: "http://127.0.0.1:1/"}
+  - {name: other, type: http, url: "http://127.0.0.1:1/"}
+rules:
+  - {name: ship, events: [paid], to: [shop]}
+  - {name: dear, when: %q, to: [other]}
+`
+
+func newOffice(t *testing.T, path, dear string) *office {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "c.yaml")
+	if err := os.WriteFile(file, fmt.Appendf(nil, officeConfig, path, dear), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	loaded, err := config.Load(config.Options{Path: file})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := newDaemon(t.Context(), loaded, nil, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- d.jobs.Run(ctx) }()
+	return &office{daemon: d, t: t, stop: func() {
+		t.Helper()
+		cancel()
+		err := errors.Join(<-ended, d.store.Verify(t.Context()), d.close())
+		if err != nil {
+			t.Error(err)
+		}
+	}}
+}
+
+// happen stores n paid events with a delivery to shop; the rule dear failed on
+// each. What has an even number is dead, the rest accepted.
+func (o *office) happen(n int) (events []event.Event) {
+	o.t.Helper()
+	at := time.Now().UTC().Add(-time.Hour)
+	tx := &event.Tx{Account: "main"}
+	for i := range n {
+		e := publish.SampleEvent(event.Paid)
+		e.Session, e.Time = fmt.Sprintf("cs_%d", i), at.Add(time.Duration(i)*time.Second)
+		e.ID = event.ID(e.Account, e.Session, e.Type, 1)
+		e.RuleErrors = []event.RuleError{{Rule: "dear", Error: "no"}}
+		d := blank(&e, "shop", "", []string{"ship"}, map[string]string{"severity": "page"})
+		d.Ordered, d.Created, d.Due, d.Status = true, e.Time, e.Time, event.StatusPending
+		tx.Events, tx.Deliveries = append(tx.Events, e), append(tx.Deliveries, d)
+	}
+	if err := o.store.Commit(o.t.Context(), tx); err != nil {
+		o.t.Fatal(err)
+	}
+	for i, d := range tx.Deliveries {
+		v := event.Verdict{Delivery: d, At: d.Created.Add(time.Minute), Accepted: i%2 == 1}
+		a := event.Attempt{DeliveryID: d.ID, N: 1, Started: d.Created, Outcome: event.OutcomeRefused, StatusCode: 400, Answer: []byte("no b@example.com")}
+		if v.Attempt = &a; i%2 == 0 {
+			v.Dead = "status: status 400 Bad Request"
+		}
+		if err := o.store.Resolve(o.t.Context(), v); err != nil {
+			o.t.Fatal(err)
+		}
+	}
+	return tx.Events
+}
+
+func (o *office) await(id string) redeliveryReport {
+	o.t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		job, err := o.jobs.Get(o.t.Context(), id)
+		if err != nil {
+			o.t.Fatal(err)
+		}
+		if job.Status == jobs.Running {
+			continue
+		}
+		var r redeliveryReport
+		if err := json.Unmarshal(job.Result, &r); err != nil || job.Status != jobs.Done {
+			o.t.Fatalf("job %+v: %v", job, err)
+		}
+		return r
+	}
+	o.t.Fatalf("job %s does not end", id)
+	return redeliveryReport{}
+}
+
+// pending counts what is pending for each destination.
+func (o *office) pending() map[string]int {
+	o.t.Helper()
+	states, err := o.store.Destinations(o.t.Context())
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	n := make(map[string]int)
+	for _, s := range states {
+		n[s.Name] = s.Pending
+	}
+	return n
+}
+
+func (o *office) audits() (lines []string) {
+	o.t.Helper()
+	items, _, err := o.List(o.t.Context(), admin.Audit, admin.Query{Limit: 100})
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	for _, e := range items.([]event.AuditEntry) {
+		lines = append(lines, e.Actor+" "+e.Action)
+	}
+	return lines
+}
+
+const dearWorks = "session.amount_total > 1"
+
+func TestRedrivesAndPurges(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "n.db")
+	o := newOffice(t, path, dearWorks)
+	o.happen(7)
+	ctx := t.Context()
+	plan, err := o.PlanRedrive(ctx, admin.Redrive{Selection: admin.Selection{Destination: "shop"}, Rate: 2})
+	want := &redeliveryPlan{DryRun: true, Examined: 4, Matched: 4, Deliveries: 4, By: []planLine{{Destination: "shop", Deliveries: 4}}, Rate: 2, Takes: "2s", Warnings: []string{}}
+	if diff := cmp.Diff(want, plan, cmp.AllowUnexported(planLine{})); diff != "" || err != nil {
+		t.Errorf("plan: %v (-want +got):\n%s", err, diff)
+	}
+	if n := o.pending()["shop"]; n != 0 {
+		t.Errorf("the plan made %d pending", n)
+	}
+	for _, s := range []admin.Selection{{IDs: []string{"dlv_none"}}, {Destination: "shp"}, {Account: "man"}, {Rule: "shp"}} {
+		var unknown *admin.UnknownError
+		if _, err := o.PlanRedrive(ctx, admin.Redrive{Selection: s}); !errors.As(err, &unknown) {
+			t.Errorf("%+v: %v", s, err)
+		}
+	}
+	if result, err := o.Purge(ctx, admin.Selection{Session: "cs_0"}, false, "ann"); err != nil || *result.(purgeResult).Purged != 1 {
+		t.Errorf("purge: %+v, %v", result, err)
+	}
+	if result, err := o.Purge(ctx, admin.Selection{All: true}, true, "ann"); err != nil || *result.(purgeResult).WouldPurge != 3 {
+		t.Errorf("purge, dry: %+v, %v", result, err)
+	}
+	id, _, err := o.StartRedrive(ctx, admin.Redrive{Selection: admin.Selection{All: true}}, "bob")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := o.await(id); r.Done != 3 || r.Skipped != 0 || r.Examined != 3 || r.Total != 3 || o.pending()["shop"] != 3 {
+		t.Errorf("redrive: %+v, pending %v", r, o.pending())
+	}
+	if diff := cmp.Diff([]string{"bob job.start", "ann deadletters.purge"}, o.audits()); diff != "" {
+		t.Errorf("audit (-want +got):\n%s", diff)
+	}
+	o.stop()
+}
+
+// A job that a stop cut short goes on where it was, and makes nothing twice.
+func TestARedriveBeginsAgain(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "n.db")
+	o := newOffice(t, path, dearWorks)
+	o.happen(9)
+	id, _, err := o.StartRedrive(t.Context(), admin.Redrive{Selection: admin.Selection{All: true}, Rate: 0.5}, "bob")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for o.pending()["shop"] == 0 { // the first goes at once, the second after two seconds
+		time.Sleep(time.Millisecond)
+	}
+	o.stop()
+	o = newOffice(t, path, dearWorks)
+	first := o.pending()["shop"]
+	// What it redrove dies again: that is for another redrive.
+	rows, err := o.store.DeadLetters(t.Context(), "shop", 0, 100)
+	if err != nil || len(rows)+first != 5 {
+		t.Fatalf("%d dead and %d pending, %v", len(rows), first, err)
+	}
+	all, _, err := o.List(t.Context(), admin.Deliveries, admin.Query{Status: event.StatusPending, Limit: 100})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range all.([]deliveryView) {
+		if d.Job != id || d.Actor != "bob" {
+			t.Errorf("%+v is not the job's", d)
+		}
+		if err := o.store.Resolve(t.Context(), event.Verdict{Delivery: d.Delivery, Dead: "again", At: time.Now()}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := o.CancelJob(t.Context(), id, "eve"); err != nil {
+		t.Fatal(err)
+	}
+	after, err := o.store.DeadLetters(t.Context(), "shop", 0, 100)
+	if redriven := o.pending()["shop"]; err != nil || len(after)+redriven != 5 || redriven > 1 {
+		t.Errorf("%d dead and %d pending, %v: what died again was redriven", len(after), redriven, err)
+	}
+	for _, row := range after {
+		if row.Delivery.Job == id && row.Delivery.Reason != "again" {
+			t.Errorf("%+v", row.Delivery)
+		}
+	}
+	if diff := cmp.Diff([]string{"eve job.cancel", "bob job.start"}, o.audits()); diff != "" {
+		t.Errorf("audit (-want +got):\n%s", diff)
+	}
+	o.stop()
+}
+
+func TestReplaysToOtherDestinations(t *testing.T) {
+	o := newOffice(t, filepath.Join(t.TempDir(), "n.db"), dearWorks)
+	events := o.happen(6)
+	ctx := t.Context()
+	order := admin.Replay{Since: events[2].Time, Until: events[4].Time, To: []string{"shop", "other"}}
+	plan, err := o.PlanReplay(ctx, order)
+	want := &redeliveryPlan{
+		DryRun: true, Examined: 4, Matched: 3, Deliveries: 6,
+		By:    []planLine{{Destination: "other", Deliveries: 3}, {Destination: "shop", Deliveries: 3, AcceptedBefore: 1, fulfilment: 1}},
+		Takes: "0s", Warnings: []string{"shop accepted 1 event that goods may be shipped by, and would get them again: does it know them by their ids?"},
+	}
+	if diff := cmp.Diff(want, plan, cmp.AllowUnexported(planLine{})); diff != "" || err != nil {
+		t.Errorf("plan: %v (-want +got):\n%s", err, diff)
+	}
+	id, _, err := o.StartReplay(ctx, order, "bob")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := o.await(id); r.Done != 6 || r.Skipped != 0 || r.Matched != 3 {
+		t.Errorf("replay: %+v", r)
+	}
+	if diff := cmp.Diff(map[string]int{"shop": 3, "other": 3}, o.pending()); diff != "" {
+		t.Errorf("pending (-want +got):\n%s", diff)
+	}
+	d, found, err := o.store.Delivery(ctx, event.DeliveryID(events[3].ID, "other", ""))
+	if err != nil || !found || cmp.Diff([]string{"ship"}, d.Rules) != "" || d.Labels["severity"] != "page" || !d.Ordered || d.Job != id {
+		t.Errorf("a new one is %+v, %v", d, err)
+	}
+
+	// New ids: copies, which a later replay by a filter leaves out.
+	order = admin.Replay{Events: []string{events[1].ID}, To: []string{"shop"}, NewIDs: true}
+	id, _, err = o.StartReplay(ctx, order, "bob")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := o.await(id); r.Done != 1 {
+		t.Errorf("replay with new ids: %+v", r)
+	}
+	cp, found, err := o.store.Event(ctx, event.CopyID(events[1].ID, id))
+	if err != nil || !found || cp.ReplayOf != events[1].ID || !cp.Time.Equal(events[1].Time) {
+		t.Errorf("the copy is %+v, %v", cp, err)
+	}
+	plan, err = o.PlanReplay(ctx, admin.Replay{All: true, To: []string{"shop"}})
+	if got := plan.(*redeliveryPlan); err != nil || got.Matched != 6 || got.Deliveries != 3 || got.By[0].Waiting != 3 {
+		t.Errorf("all: %+v, %v", got, err)
+	}
+	for _, bad := range []admin.Replay{{Events: []string{"evt_none"}, To: []string{"shop"}}, {All: true, To: []string{"shp"}}, {Accounts: []string{"man"}, To: []string{"shop"}}} {
+		var unknown *admin.UnknownError
+		if _, err := o.PlanReplay(ctx, bad); !errors.As(err, &unknown) {
+			t.Errorf("%+v: %v", bad, err)
+		}
+	}
+	o.stop()
+}
+
+// What a rule failed on is evaluated again with the rule as it is now.
+func TestReplaysOfWhatARuleFailedOn(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "n.db")
+	o := newOffice(t, path, `session.payment_method_types[99] == "card"`)
+	events := o.happen(3)
+	order := admin.Replay{Rule: "dear", Failed: true}
+	plan, err := o.PlanReplay(t.Context(), order)
+	if got := plan.(*redeliveryPlan); err != nil || got.Matched != 3 || got.Failing != 3 || got.Deliveries != 0 {
+		t.Errorf("with the broken rule: %+v, %v", got, err)
+	}
+	o.stop()
+	o = newOffice(t, path, dearWorks)
+	plan, err = o.PlanReplay(t.Context(), order)
+	if got := plan.(*redeliveryPlan); err != nil || got.Repaired != 3 || got.Failing != 0 || got.Deliveries != 3 || got.By[0].Destination != "other" {
+		t.Errorf("with the mended rule: %+v, %v", got, err)
+	}
+	for want := 3; want >= 0; want -= 3 { // the second time there is nothing to do
+		id, _, err := o.StartReplay(t.Context(), order, "bob")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r := o.await(id); r.Done != want {
+			t.Errorf("replay: %+v, want %d done", r, want)
+		}
+	}
+	d, found, err := o.store.Delivery(t.Context(), event.DeliveryID(events[0].ID, "other", ""))
+	if err != nil || !found || cmp.Diff([]string{"dear"}, d.Rules) != "" {
+		t.Errorf("it is %+v, %v", d, err)
+	}
+	o.stop()
+}
+
+func TestARetryIsTheOperators(t *testing.T) {
+	o := newOffice(t, filepath.Join(t.TempDir(), "n.db"), dearWorks)
+	events := o.happen(2)
+	id := event.DeliveryID(events[1].ID, "shop", "")
+	view, err := o.RetryDelivery(t.Context(), id, "ann")
+	if got, ok := view.(deliveryView); err != nil || !ok || got.Status != event.StatusPending || got.Actor != "ann" {
+		t.Errorf("retry: %+v, %v", view, err)
+	}
+	if _, err := o.RetryDelivery(t.Context(), "dlv_none", "ann"); !errors.Is(err, admin.ErrNotFound) {
+		t.Errorf("retry of none: %v", err)
+	}
+	if diff := cmp.Diff([]string{"ann delivery.retry"}, o.audits()); diff != "" {
+		t.Errorf("audit (-want +got):\n%s", diff)
+	}
+	o.stop()
+}
+
+// What is looked up shows no more of people than it must.
+func TestRecordsAreMasked(t *testing.T) {
+	o := newOffice(t, filepath.Join(t.TempDir(), "n.db"), dearWorks)
+	events := o.happen(1)
+	for _, ask := range []struct {
+		kind admin.Kind
+		id   string
+		want []string
+	}{
+		{admin.Events, events[0].ID, []string{`"amount_total":12900`, `"url":"https://pay.example/***"`, `"customer_email":"b***@example.com"`, `"country":"DE"`, `"deliveries":[{`}},
+		{admin.DeadLetters, event.DeliveryID(events[0].ID, "shop", ""), []string{`"attempts":[{"n":1`, `"answer":"no b***@example.com"`, `"attempts_made":1`, `"status_code":400`}},
+	} {
+		document, err := o.Record(t.Context(), ask.kind, ask.id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := string(marshalPlain(document))
+		for _, want := range ask.want {
+			if !strings.Contains(text, want) {
+				t.Errorf("%s has no %s: %s", ask.kind, want, text)
+			}
+		}
+		for _, secret := range []string{"buyer@example.com", "b@example.com", "https://pay.example/cs_", "Main Street", "A. Buyer", "+49"} {
+			if strings.Contains(text, secret) {
+				t.Errorf("%s shows %q: %s", ask.kind, secret, text)
+			}
+		}
+	}
+	o.stop()
+}
+
+func TestMasks(t *testing.T) {
+	for text, want := range map[string]string{
+		"mail a.b@x.example now":               "mail a***@x.example now",
+		"see https://pay.example/cs_1?k=2, ok": "see https://pay.example/*** ok",
+		"at http://127.0.0.1:80/ and no more":  "at http://127.0.0.1:80/ and no more",
+		"nothing":                              "nothing",
+	} {
+		if got := maskText(text); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+	c := maskChange(&event.Change{Field: "customer_email", From: json.RawMessage(`null`), To: json.RawMessage(`"joe@x.example"`)})
+	if string(c.From) != "null" || string(c.To) != `"j***@x.example"` {
+		t.Errorf("change from %s to %s", c.From, c.To)
+	}
+	if got := maskSession(json.RawMessage(`{"amount_total":9007199254740993,"a":[{"url":"http://x.example/1"}]}`)); string(got) != `{"a":[{"url":"http://x.example/***"}],"amount_total":9007199254740993}` {
+		t.Errorf("session %s", got)
+	}
+}
+
+func TestPace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for rate, n := range map[float64]int{0.5: 1, 4: 1, 50: 10, 1e6: 500, 0: 500} {
+			p := &paced{rate: rate}
+			if p.atOnce() != n {
+				t.Errorf("rate %v: %d at once, want %d", rate, p.atOnce(), n)
+			}
+		}
+		p, begun := &paced{rate: 50}, time.Now()
+		for range 10 {
+			time.Sleep(50 * time.Millisecond) // the work counts
+			if err := p.wait(t.Context(), 10); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if took := time.Since(begun); took < 2*time.Second || took > 2600*time.Millisecond {
+			t.Errorf("100 at 50 a second took %v", took)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if p.wait(ctx, 10) == nil {
+			t.Error("it waits although nobody does")
+		}
+	})
+}

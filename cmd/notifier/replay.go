@@ -1,0 +1,359 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"checkout-notifier/admin"
+	"checkout-notifier/event"
+	"checkout-notifier/jobs"
+	"checkout-notifier/rules"
+	"checkout-notifier/state"
+)
+
+// jobReplay is the kind of the jobs that deliver past events again.
+const jobReplay = "replay"
+
+// replayParams is what is stored of a replay.
+type replayParams struct {
+	Events   []string  `json:"events,omitempty"`
+	Types    []string  `json:"types,omitempty"`
+	Accounts []string  `json:"accounts,omitempty"`
+	Session  string    `json:"session,omitempty"`
+	Rule     string    `json:"rule,omitempty"`
+	Failed   bool      `json:"failed,omitempty"`
+	Since    time.Time `json:"since,omitzero"`
+	Until    time.Time `json:"until,omitzero"`
+	All      bool      `json:"all,omitempty"`
+
+	To     []string `json:"to,omitempty"`
+	NewIDs bool     `json:"new_ids,omitempty"`
+	Rate   float64  `json:"rate"`
+}
+
+// replayed checks the names in an order for a replay.
+func (l *ledger) replayed(ctx context.Context, o *admin.Replay) (*replayParams, error) {
+	for _, id := range o.Events {
+		if err := l.check(ctx, &admin.Query{Event: id}); err != nil {
+			return nil, err
+		}
+	}
+	for _, name := range o.Accounts {
+		if err := l.checkAccount(ctx, name); err != nil {
+			return nil, err
+		}
+	}
+	if err := l.checkRule(o.Rule); err != nil {
+		return nil, err
+	}
+	for _, name := range o.To {
+		if !l.configured(name) {
+			return nil, &admin.UnknownError{Kind: "destination", Name: name}
+		}
+	}
+	return &replayParams{
+		Events: o.Events, Types: o.Types, Accounts: o.Accounts, Session: o.Session, Rule: o.Rule, Failed: o.Failed,
+		Since: o.Since, Until: o.Until, All: o.All, To: distinct(o.To), NewIDs: o.NewIDs, Rate: o.Rate,
+	}, nil
+}
+
+func distinct(list []string) (once []string) {
+	for _, name := range list {
+		if !slices.Contains(once, name) {
+			once = append(once, name)
+		}
+	}
+	return once
+}
+
+// eachEvent calls do with the events of a replay, oldest first, a few at once.
+// Copies, and the program's own events, are meant only where they are named.
+func (l *ledger) eachEvent(ctx context.Context, p *replayParams, atOnce int, do func(found []state.FannedOut, examined int) error) error {
+	q := state.Query{Types: p.Types, Session: p.Session, Rule: p.Rule, Failed: p.Failed, Since: p.Since, Until: p.Until, Limit: atOnce}
+	if len(p.Accounts) == 1 {
+		q.Account = p.Accounts[0]
+	}
+	after, err := l.store.SeekEvents(ctx, p.Since)
+	if err != nil {
+		return l.note(err)
+	}
+	if len(p.Events) > 0 {
+		return l.eachNamedEvent(ctx, p, q, do)
+	}
+	for {
+		found, examined, next, err := l.store.WalkEvents(ctx, q, after)
+		if err != nil {
+			return l.note(err)
+		}
+		found = slices.DeleteFunc(found, func(f state.FannedOut) bool { return !p.means(&f.Event) })
+		if err := do(found, examined); err != nil || next == 0 {
+			return err
+		}
+		after = next
+	}
+}
+
+// means says whether an event that was found by a filter is meant.
+func (p *replayParams) means(e *event.Event) bool {
+	return e.ReplayOf == "" && (len(p.Accounts) == 0 || slices.Contains(p.Accounts, e.Account)) &&
+		(len(p.Types) > 0 || !event.IsSystemType(e.Type))
+}
+
+// eachNamedEvent does so with events that are named: a filter beside them holds.
+func (l *ledger) eachNamedEvent(ctx context.Context, p *replayParams, q state.Query, do func([]state.FannedOut, int) error) error {
+	for _, id := range p.Events {
+		e, found, err := l.store.Event(ctx, id)
+		if err != nil {
+			return l.note(err)
+		}
+		if !found {
+			continue // pruned meanwhile
+		}
+		deliveries, err := l.store.EventDeliveries(ctx, id)
+		if err != nil {
+			return l.note(err)
+		}
+		var list []state.FannedOut
+		if q.MatchEvent(&e, deliveries) && (len(p.Accounts) == 0 || slices.Contains(p.Accounts, e.Account)) {
+			list = append(list, state.FannedOut{Event: e, Deliveries: deliveries})
+		}
+		if err := do(list, 1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// replayer makes the deliveries of a replay.
+type replayer struct {
+	replayParams
+	job     string // "" in a plan
+	matcher interface {
+		Match(e *event.Event, previous json.RawMessage, now time.Time) rules.Result
+	}
+	ordered func(destination string) bool
+}
+
+// of returns what an event becomes. With Failed, fails says whether a rule that
+// failed on it does so still.
+func (r *replayer) of(f *state.FannedOut) (replay state.Replay, fails bool) {
+	if r.Failed {
+		return r.again(f)
+	}
+	replay.Event = f.Event
+	if r.NewIDs {
+		replay.Event.ID, replay.Event.ReplayOf = event.CopyID(f.Event.ID, r.job), f.Event.ID
+	}
+	for _, destination := range r.To {
+		for _, d := range r.template(f, destination) {
+			d.Ordered = r.ordered(destination)
+			if r.NewIDs {
+				d.EventID, d.ID = replay.Event.ID, event.DeliveryID(replay.Event.ID, destination, d.OwnRule)
+			}
+			replay.Deliveries = append(replay.Deliveries, d)
+		}
+	}
+	return replay, false
+}
+
+// all returns what events become, and of how many deliveries that is.
+func (r *replayer) all(found []state.FannedOut) (replays []state.Replay, deliveries int) {
+	for i := range found {
+		if replay, _ := r.of(&found[i]); len(replay.Deliveries) > 0 {
+			replays = append(replays, replay)
+			deliveries += len(replay.Deliveries)
+		}
+	}
+	return replays, deliveries
+}
+
+// template returns the deliveries that a destination had of an event: those of
+// the rule in question, if there are any; or else one that says which rules
+// matched the event.
+func (r *replayer) template(f *state.FannedOut, destination string) []event.Delivery {
+	var had, byRule []event.Delivery
+	matched, labels := []string{}, map[string]string{}
+	for _, d := range f.Deliveries {
+		for _, name := range d.Rules {
+			if !slices.Contains(matched, name) {
+				matched = append(matched, name)
+			}
+		}
+		for name, value := range d.Labels {
+			if _, taken := labels[name]; !taken {
+				labels[name] = value
+			}
+		}
+		if d.Destination != destination {
+			continue
+		}
+		had = append(had, blank(&f.Event, destination, d.OwnRule, d.Rules, d.Labels))
+		if r.Rule != "" && slices.Contains(d.Rules, r.Rule) {
+			byRule = append(byRule, had[len(had)-1])
+		}
+	}
+	switch {
+	case len(byRule) > 0:
+		return byRule
+	case len(had) > 0:
+		return had
+	}
+	return []event.Delivery{blank(&f.Event, destination, "", matched, labels)}
+}
+
+// blank is a delivery of which only the store knows what became of it.
+func blank(e *event.Event, destination, ownRule string, matched []string, labels map[string]string) event.Delivery {
+	return event.Delivery{
+		ID: event.DeliveryID(e.ID, destination, ownRule), EventID: e.ID, EventType: e.Type, Account: e.Account, Session: e.Session,
+		Subject: e.Subject, Destination: destination, OwnRule: ownRule, Rules: matched, Labels: labels,
+	}
+}
+
+// again asks the rules of today that failed on an event. What they match now and
+// nobody has is made; what somebody has is left as it is.
+func (r *replayer) again(f *state.FannedOut) (replay state.Replay, fails bool) {
+	replay = state.Replay{Event: f.Event, OnlyNew: true}
+	failed := func(name string) bool {
+		return (r.Rule == "" || name == r.Rule) &&
+			slices.ContainsFunc(f.Event.RuleErrors, func(x event.RuleError) bool { return x.Rule == name })
+	}
+	previous, err := f.Event.PreviousObject()
+	if err != nil {
+		return replay, true
+	}
+	result := r.matcher.Match(&f.Event, previous, f.Event.Time)
+	for _, target := range result.Targets {
+		if !slices.ContainsFunc(target.Rules, failed) || (len(r.To) > 0 && !slices.Contains(r.To, target.Destination)) {
+			continue
+		}
+		d := blank(&f.Event, target.Destination, target.OwnRule, target.Rules, target.Labels)
+		d.Ordered = r.ordered(target.Destination)
+		replay.Deliveries = append(replay.Deliveries, d)
+	}
+	return replay, slices.ContainsFunc(result.Errors, func(x event.RuleError) bool { return failed(x.Rule) })
+}
+
+// shipping are the types that goods may be shipped by.
+var shipping = []string{event.Fulfillable, event.Paid, event.Completed, event.NoPaymentRequired}
+
+// countReplay says what a replay would do.
+func (d *daemon) countReplay(ctx context.Context, r *replayer) (*redeliveryPlan, error) {
+	plan := &redeliveryPlan{DryRun: true, Rate: r.Rate}
+	lines := make(map[string]*planLine)
+	err := d.eachEvent(ctx, &r.replayParams, mostAtOnce, func(found []state.FannedOut, examined int) error {
+		plan.Examined += examined
+		plan.Matched += len(found)
+		for i := range found {
+			replay, fails := r.of(&found[i])
+			switch {
+			case fails:
+				plan.Failing++
+			case r.Failed:
+				plan.Repaired++
+			}
+			for j := range replay.Deliveries {
+				plan.add(lines, &found[i], &replay, &replay.Deliveries[j])
+			}
+		}
+		return ctx.Err()
+	})
+	d.conclude(plan, lines)
+	plan.Takes = takes(plan.Deliveries, r.Rate).String()
+	return plan, err
+}
+
+// add counts one delivery of a replay.
+func (p *redeliveryPlan) add(lines map[string]*planLine, f *state.FannedOut, replay *state.Replay, d *event.Delivery) {
+	line := lineOf(lines, d.Destination)
+	before := func(x event.Delivery) bool { return x.Destination == d.Destination && x.OwnRule == d.OwnRule }
+	i := slices.IndexFunc(f.Deliveries, before)
+	if i >= 0 && replay.Event.ReplayOf == "" && (replay.OnlyNew || f.Deliveries[i].Status == event.StatusPending) {
+		if f.Deliveries[i].Status == event.StatusPending {
+			line.Waiting++
+		}
+		return
+	}
+	p.Deliveries++
+	line.Deliveries++
+	if i >= 0 && f.Deliveries[i].Status == event.StatusAccepted {
+		line.AcceptedBefore++
+		if slices.Contains(shipping, f.Event.Type) {
+			line.fulfilment++
+		}
+	}
+}
+
+func (d *daemon) newReplayer(p *replayParams, job string) *replayer {
+	ordered := make(map[string]bool)
+	for _, x := range d.cfg.Destinations {
+		ordered[x.Name] = x.Ordered
+	}
+	return &replayer{replayParams: *p, job: job, matcher: d.rules, ordered: func(name string) bool { return ordered[name] }}
+}
+
+// PlanReplay implements admin.Redeliveries.
+func (d *daemon) PlanReplay(ctx context.Context, o admin.Replay) (any, error) {
+	p, err := d.replayed(ctx, &o)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := d.whileWorking(ctx)
+	defer cancel()
+	plan, err := d.countReplay(ctx, d.newReplayer(p, ""))
+	if p.NewIDs && plan.accepted() > 0 {
+		plan.Warnings = append(plan.Warnings, "with new ids nobody can tell these events from new ones")
+	}
+	return plan, whyEnded(ctx, err)
+}
+
+func (p *redeliveryPlan) accepted() (n int) {
+	for _, line := range p.By {
+		n += line.AcceptedBefore
+	}
+	return n
+}
+
+// StartReplay implements admin.Redeliveries.
+func (d *daemon) StartReplay(ctx context.Context, o admin.Replay, actor string) (string, any, error) {
+	p, err := d.replayed(ctx, &o)
+	if err != nil {
+		return "", nil, err
+	}
+	if p.Until.IsZero() { // else it would run after what is seen meanwhile
+		p.Until = time.Now().UTC()
+	}
+	job, err := d.jobs.Start(ctx, jobReplay, p, actor)
+	return job.ID, job, jobError(err)
+}
+
+// runReplay is a job. As runRedrive it may begin again.
+func (d *daemon) runReplay(ctx context.Context, job jobs.Job, report func(any)) (any, error) {
+	var params replayParams
+	if err := json.Unmarshal(job.Params, &params); err != nil {
+		return nil, fmt.Errorf("reading the parameters: %w", err)
+	}
+	maker := d.newReplayer(&params, job.ID)
+	plan, err := d.countReplay(ctx, maker)
+	if err != nil {
+		return nil, err
+	}
+	r := redeliveryReport{Total: plan.Deliveries, Rate: params.Rate}
+	pace := &paced{rate: params.Rate}
+	err = d.eachEvent(ctx, &params, pace.atOnce(), func(found []state.FannedOut, examined int) error {
+		replays, deliveries := maker.all(found)
+		made, err := d.store.Replay(ctx, replays, d.actOf(&job))
+		if err != nil {
+			return err
+		}
+		d.wakeFor(made)
+		r.Examined, r.Matched = r.Examined+examined, r.Matched+len(found)
+		r.Done, r.Skipped = r.Done+len(made), r.Skipped+deliveries-len(made)
+		r.estimate(time.Now())
+		report(r)
+		return pace.wait(ctx, len(made))
+	})
+	return r, err
+}

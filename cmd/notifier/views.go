@@ -1,0 +1,86 @@
+package main
+
+import (
+	"encoding/json"
+	"time"
+	"unicode/utf8"
+
+	"checkout-notifier/event"
+)
+
+// deliveryView is a delivery as it is shown: its attempts, as a list, only where
+// it is shown alone.
+type deliveryView struct {
+	event.Delivery
+	Attempts     []attemptView `json:"attempts,omitempty"`
+	AttemptsMade int           `json:"attempts_made"`
+}
+
+// attemptView is an attempt as it is shown, or what came of a test.
+type attemptView struct {
+	N            int               `json:"n,omitempty"`
+	Started      time.Time         `json:"started"`
+	Milliseconds int64             `json:"duration_ms"`
+	Outcome      event.Outcome     `json:"outcome"`
+	StatusCode   int               `json:"status_code,omitempty"`
+	Class        string            `json:"class,omitempty"`
+	Error        string            `json:"error,omitempty"`
+	Headers      map[string]string `json:"headers,omitempty"`
+	Answer       string            `json:"answer,omitempty"`
+	AnswerBytes  []byte            `json:"answer_base64,omitempty"` // in its place, if it is no text
+	Note         string            `json:"note,omitempty"`
+	Actor        string            `json:"actor,omitempty"`
+	Probe        bool              `json:"probe,omitempty"`
+}
+
+// eventView is an event as it is shown: without the session in lists.
+type eventView struct {
+	event.Event
+	Object             json.RawMessage `json:"object,omitempty"`
+	PreviousAttributes json.RawMessage `json:"previous_attributes,omitempty"`
+	Change             *event.Change   `json:"change"`
+	System             json.RawMessage `json:"system,omitempty"`
+	Sequence           string          `json:"sequence"`
+	Deliveries         []deliveryView  `json:"deliveries,omitempty"`
+}
+
+func viewDelivery(d *event.Delivery) deliveryView {
+	view := deliveryView{Delivery: *d, AttemptsMade: d.Attempts}
+	view.Reason = maskText(d.Reason)
+	return view
+}
+
+func viewAttempt(a *event.Attempt) attemptView {
+	view := attemptView{
+		N: a.N, Started: a.Started, Milliseconds: a.Duration.Milliseconds(), Outcome: a.Outcome, StatusCode: a.StatusCode,
+		Class: a.Class, Error: maskText(a.Error), Note: a.Note, Actor: a.Actor, Probe: a.Probe,
+	}
+	if utf8.Valid(a.Answer) {
+		view.Answer = maskText(string(a.Answer))
+	} else {
+		view.AnswerBytes = a.Answer
+	}
+	for name, value := range a.Headers {
+		if view.Headers == nil {
+			view.Headers = make(map[string]string)
+		}
+		view.Headers[name] = maskText(value)
+	}
+	return view
+}
+
+func viewEvent(e *event.Event) eventView {
+	return eventView{Event: *e, Change: maskChange(e.Change), Sequence: e.Sequence()}
+}
+
+// viewWhole is an event with its session and its deliveries.
+func viewWhole(e *event.Event, deliveries []event.Delivery) eventView {
+	view := viewEvent(e)
+	view.Object, view.PreviousAttributes = maskSession(e.Object), maskSession(e.PreviousAttributes)
+	view.System = maskSession(e.System)
+	view.Deliveries = []deliveryView{}
+	for i := range deliveries {
+		view.Deliveries = append(view.Deliveries, viewDelivery(&deliveries[i]))
+	}
+	return view
+}

@@ -1,0 +1,28 @@
+package publish
+
+import (
+	"bytes"
+	"encoding/json"
+	"testing"
+	"time"
+
+	"checkout-notifier/event"
+)
+
+// Nobody may ship goods because somebody tried a destination out.
+func TestATestIsNoLiveEvent(t *testing.T) {
+	at := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
+	for _, eventType := range event.Types() {
+		m := TestMessage("shop", eventType, at)
+		body, err := m.Event.CloudEvent(m.Match(), nil)
+		if err != nil || !json.Valid(body) {
+			t.Fatalf("%s: %s, %v", eventType, body, err)
+		}
+		if bytes.Contains(body, []byte(`"livemode":true`)) || bytes.Contains(body, []byte("1001")) {
+			t.Errorf("%s looks like a live one: %s", eventType, body)
+		}
+		if m.Event.ID == SampleEvent(eventType).ID || m.Delivery.ID == TestMessage("shop", eventType, at.Add(1)).Delivery.ID {
+			t.Errorf("%s has an id that was given before", eventType)
+		}
+	}
+}
