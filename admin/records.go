@@ -89,7 +89,7 @@ func (s *Server) handleRecords(mux *http.ServeMux) {
 // list answers with a page of a kind of records.
 func (s *Server) list(kind Kind) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		q, err := readQuery(kind, r.URL.RawQuery)
+		q, err := ReadQuery(kind, r.URL.RawQuery)
 		if err != nil {
 			s.refuse(w, r, err)
 			return
@@ -101,7 +101,7 @@ func (s *Server) list(kind Kind) http.HandlerFunc {
 		}
 		document := map[string]any{"items": items, "next": nil}
 		if next != "" {
-			document["next"] = writeCursor(kind, next)
+			document["next"] = Cursor(kind, next)
 		}
 		answer(w, http.StatusOK, document)
 	}
@@ -123,8 +123,8 @@ func (s *Server) record(kind Kind) http.HandlerFunc {
 	}
 }
 
-// A cursor is of one kind of lists.
-func writeCursor(kind Kind, next string) string {
+// Cursor writes where the next page of a kind of records begins.
+func Cursor(kind Kind, next string) string {
 	return base64.RawURLEncoding.EncodeToString([]byte(string(kind) + ":" + next))
 }
 
@@ -137,7 +137,8 @@ func readCursor(kind Kind, cursor string) (string, error) {
 	return next, nil
 }
 
-func readQuery(kind Kind, raw string) (Query, error) {
+// ReadQuery reads what stands behind the question mark of a list of records.
+func ReadQuery(kind Kind, raw string) (Query, error) {
 	q := Query{Limit: maxLimit}
 	values, err := url.ParseQuery(raw)
 	if err != nil {

@@ -63,11 +63,22 @@ func (a *app) showEnd(output string, job *jobs.Job) error {
 	case err != nil:
 		return err
 	case job.Status == jobs.Cancelled:
-		return exit(exitFailure, fmt.Errorf("%s was cancelled by %s; what it announced stays", job.ID, job.CancelledBy))
+		return exit(exitFailure, fmt.Errorf("%s was cancelled by %s; what it did stays", job.ID, job.CancelledBy))
 	case job.Status != jobs.Done:
-		return exit(exitFailure, fmt.Errorf("%s %s: %s; it may be started again, what is known already raises nothing", job.ID, job.Status, job.Error))
+		return exit(exitFailure, fmt.Errorf("%s %s: %s; %s", job.ID, job.Status, job.Error, afterwards(job.Kind)))
 	}
 	return nil
+}
+
+// afterwards says what is to be known of another job in the place of one that failed.
+func afterwards(kind string) string {
+	switch kind {
+	case jobRedrive:
+		return "what is a dead letter still may be redriven again"
+	case jobReplay:
+		return "what it made due stays; another replay begins from the start"
+	}
+	return "it may be started again, what is known already raises nothing"
 }
 
 // jobText says what a job came to, or how far it is.
@@ -75,6 +86,9 @@ func jobText(job *jobs.Job) string {
 	raw := job.Result
 	if raw == nil {
 		raw = job.Progress
+	}
+	if job.Kind != jobBackfill {
+		return redeliveryText(job, raw)
 	}
 	var r poller.BackfillReport
 	if raw == nil || json.Unmarshal(raw, &r) != nil {

@@ -68,7 +68,7 @@ func (a *app) destinationsCommand() *cobra.Command {
 	parent := &cobra.Command{
 		Use:     "destinations",
 		GroupID: "look",
-		Short:   "List destinations, pause and resume them",
+		Short:   "List destinations, try one out, pause and resume them",
 		Args:    usage(cobra.NoArgs),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -104,7 +104,7 @@ What waits for it is due at once. One that is failing gets a probe at once.`,
 			return a.act(cmd.Context(), "destinations", args[0], "resume", "goes on")
 		},
 	}
-	parent.AddCommand(list, pause, resume)
+	parent.AddCommand(list, a.destinationsTestCommand(), pause, resume)
 	return parent
 }
 

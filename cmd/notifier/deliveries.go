@@ -1,0 +1,235 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"checkout-notifier/admin"
+	"checkout-notifier/event"
+)
+
+// parentCommand is one that only has others below it.
+func parentCommand(use, short string, children ...*cobra.Command) *cobra.Command {
+	parent := &cobra.Command{
+		Use: use, GroupID: "look", Short: short, Args: usage(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	parent.AddCommand(children...)
+	return parent
+}
+
+func (a *app) deliveriesCommand() *cobra.Command {
+	list := a.listCommand(admin.Deliveries, "List deliveries, newest first", `List deliveries, newest first: of each event one for every destination that hears
+of it. --since and --until are about when they were made. Without a daemon the
+state file is read.`, a.deliveryTable(),
+		"status", "destination", "account", "session", "type", "rule", "event", "since", "until")
+	list.Example = "  notifier deliveries list --status pending --destination shop\n  notifier deliveries list --session cs_2031282752732528640 -o json"
+	return parentCommand("deliveries", "List deliveries, show one with its attempts, retry one",
+		list, getCommand(a, admin.Deliveries, "a delivery with its attempts", a.printDelivery), a.deliveriesRetryCommand())
+}
+
+func (a *app) deliveryTable() func([]rawItem) error {
+	return tableOf(a, "DELIVERY\tTYPE\tSESSION\tDESTINATION\tSTATUS\tATTEMPTS\tCREATED\tWHY", func(d deliveryView) string {
+		return strings.Join([]string{
+			d.ID, shortType(d.EventType), about(&d.Delivery), d.Destination, statusText(&d.Delivery), strconv.Itoa(d.AttemptsMade), ago(d.Created), d.Reason,
+		}, "\t")
+	})
+}
+
+// shortType leaves out what all types of sessions have in common.
+func shortType(eventType string) string { return strings.TrimPrefix(eventType, event.TypePrefix) }
+
+// about is the session of a delivery, or what one of the program's own events is about.
+func about(d *event.Delivery) string {
+	_, of := d.Group()
+	return of
+}
+
+func statusText(d *event.Delivery) string {
+	switch {
+	case d.Status != event.StatusPending:
+		return string(d.Status)
+	case d.Due.IsZero():
+		return "pending, behind an earlier event"
+	}
+	return "pending, due " + in(d.Due)
+}
+
+// facts prints what is known of a thing, a line each, and leaves out the rest.
+func (a *app) facts(pairs ...string) {
+	var lines []string
+	for i := 0; i+1 < len(pairs); i += 2 {
+		if pairs[i+1] != "" {
+			lines = append(lines, pairs[i]+"\t"+pairs[i+1])
+		}
+	}
+	a.rows(lines...)
+}
+
+func whenText(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format("2006-01-02T15:04:05.000Z07:00") + " (" + ago(t) + ")"
+}
+
+func (a *app) printDelivery(d *deliveryView) {
+	a.facts(
+		"delivery", d.ID,
+		"event", d.EventID+" "+d.EventType,
+		"account", d.Account,
+		"about", about(&d.Delivery),
+		"destination", d.Destination,
+		"rules", strings.Join(d.Rules, ", "),
+		"rendered by", d.OwnRule,
+		"status", statusText(&d.Delivery),
+		"why", d.Reason,
+		"created", whenText(d.Created),
+		"finished", whenText(d.Finished),
+		"overtook", strings.Join(d.Overtook, ", "),
+		"asked for by", d.Actor,
+		"job", d.Job,
+	)
+	if len(d.Attempts) == 0 {
+		return
+	}
+	fmt.Fprintln(a.out)
+	lines := []string{"ATTEMPT\tSTARTED\tTOOK\tOUTCOME\tSTATUS\tCLASS\tBY\tERROR"}
+	for i := range d.Attempts {
+		t := &d.Attempts[i]
+		status := ""
+		if t.StatusCode != 0 {
+			status = strconv.Itoa(t.StatusCode)
+		}
+		by := t.Actor
+		if t.Probe {
+			by = strings.TrimSpace(by + " probe")
+		}
+		lines = append(lines, strings.Join([]string{
+			strconv.Itoa(t.N), whenText(t.Started), fmt.Sprintf("%dms", t.Milliseconds), string(t.Outcome), status, t.Class, by, strings.TrimSpace(t.Error + " " + t.Note),
+		}, "\t"))
+	}
+	a.rows(lines...)
+	if last := &d.Attempts[len(d.Attempts)-1]; last.Answer != "" {
+		fmt.Fprintf(a.out, "\nanswer to attempt %d:\n%s\n", last.N, strings.TrimRight(last.Answer, "\n"))
+	}
+}
+
+func (a *app) deliveriesRetryCommand() *cobra.Command {
+	var output string
+	cmd := &cobra.Command{
+		Use:   "retry ID...",
+		Short: "Try deliveries at once, whatever became of them",
+		Long: `Make deliveries due now. One that waits for its next try is tried at once and
+keeps its place in the schedule; one that is accepted, dead or purged begins its
+schedule anew. It goes out with the same webhook-id, in its turn within its
+session, and waits like others while its destination is paused or unreachable.
+
+Exit codes: 0 they are due, 4 no daemon answers, 5 there is no such delivery.`,
+		Args:              usage(cobra.MinimumNArgs(1)),
+		ValidArgsFunction: a.completeRecords(admin.Deliveries),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.retry(cmd.Context(), args, output)
+		},
+	}
+	outputFlag(cmd, &output, asTable, asJSON, asLines)
+	return cmd
+}
+
+func (a *app) retry(ctx context.Context, ids []string, output string) error {
+	c, _, err := a.client()
+	if err != nil {
+		return err
+	}
+	var done []deliveryView
+	var failed error
+	for _, id := range ids {
+		var d deliveryView
+		if err := c.call(ctx, http.MethodPost, "/api/v1/deliveries/"+url.PathEscape(id)+"/retry", &d); err != nil {
+			failed = err
+			break
+		}
+		done = append(done, d)
+	}
+	if failed != nil && len(done) == 0 {
+		return failed
+	}
+	err = showList(a, output, done, func(items []deliveryView) {
+		for i := range items {
+			fmt.Fprintf(a.out, "%s to %s: %s\n", items[i].ID, items[i].Destination, statusText(&items[i].Delivery))
+		}
+	})
+	return cmp.Or(failed, err)
+}
+
+func (a *app) eventsCommand() *cobra.Command {
+	table := tableOf(a, "EVENT\tTIME\tTYPE\tACCOUNT\tABOUT\tSEQUENCE\tFAILED RULES", func(e eventView) string {
+		subject := e.Session
+		if subject == "" {
+			subject = e.Subject
+		}
+		failed := names(e.RuleErrors, func(x event.RuleError) string { return x.Rule })
+		return strings.Join([]string{e.ID, clock(e.Time), shortType(e.Type), e.Account, subject, e.Sequence, strings.Join(failed, ", ")}, "\t")
+	})
+	list := a.listCommand(admin.Events, "List events, newest first", `List events, newest first, those that nobody heard of too. Without a daemon the
+state file is read.`, table, "type", "account", "session", "rule", "since", "until")
+	list.Example = "  notifier events list --type fulfillable --since 2h\n  notifier events list --failed --rule expired-high-value"
+	return parentCommand("events", "List events, show one with its session and deliveries",
+		list, getCommand(a, admin.Events, "an event with its session and deliveries, what is personal masked", a.printEvent))
+}
+
+func (a *app) printEvent(e *eventView) {
+	change := ""
+	if e.Change != nil {
+		change = fmt.Sprintf("%s: %s to %s", e.Change.Field, e.Change.From, e.Change.To)
+	}
+	a.facts(
+		"event", e.ID,
+		"type", e.Type,
+		"account", e.Account,
+		"session", e.Session,
+		"about", e.Subject,
+		"time", whenText(e.Time),
+		"sequence", e.Sequence,
+		"change", change,
+		"reason", e.Reason,
+		"copy of", e.ReplayOf,
+		"rule set", e.RuleSet,
+	)
+	for _, failed := range e.RuleErrors {
+		fmt.Fprintf(a.out, "rule %s failed: %s\n", failed.Rule, failed.Error)
+	}
+	for _, document := range []rawItem{e.Object, e.System} {
+		if len(document) > 0 {
+			fmt.Fprintf(a.out, "\n%s\n", indented(document))
+		}
+	}
+	if len(e.Deliveries) > 0 {
+		fmt.Fprintln(a.out)
+		lines := []string{"DELIVERY\tDESTINATION\tSTATUS\tATTEMPTS\tWHY"}
+		for i := range e.Deliveries {
+			d := &e.Deliveries[i]
+			lines = append(lines, strings.Join([]string{d.ID, d.Destination, statusText(&d.Delivery), strconv.Itoa(d.AttemptsMade), d.Reason}, "\t"))
+		}
+		a.rows(lines...)
+	}
+}
+
+func (a *app) auditCommand() *cobra.Command {
+	table := tableOf(a, "TIME\tBY\tWHAT\tOF\tDETAIL", func(e event.AuditEntry) string {
+		return strings.Join([]string{clock(e.Time), e.Actor, e.Action, e.Subject, e.Detail}, "\t")
+	})
+	return parentCommand("audit", "List what people did",
+		a.listCommand(admin.Audit, "List what people did, newest first", `List what was done by hand, newest first, with the name of the token that it was
+done by ("local" where none are set). Attempts that somebody asked for are among
+those of their delivery: notifier deliveries get. Without a daemon the state file
+is read.`, table, "actor", "action", "since", "until"))
+}

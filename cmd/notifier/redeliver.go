@@ -1,0 +1,152 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"checkout-notifier/jobs"
+)
+
+// rawItem is a document that is shown as it came.
+type rawItem = json.RawMessage
+
+// redelivery is a redrive or a replay, as it was asked for.
+type redelivery struct {
+	path            string
+	order           map[string]any
+	thing, question string
+	dryRun          bool
+	yes, detach     bool
+	output          string
+}
+
+// with is an order with one more member.
+func with(order map[string]any, name string, value any) map[string]any {
+	order = maps.Clone(order)
+	order[name] = value
+	return order
+}
+
+// redeliver shows the plan, asks, starts the job and follows it.
+func (a *app) redeliver(ctx context.Context, r redelivery) error {
+	if r.dryRun && r.detach {
+		return exit(exitUsage, errors.New("--dry-run starts no job that --detach could leave running"))
+	}
+	c, _, err := a.client()
+	if err != nil {
+		return err
+	}
+	var plan redeliveryPlan
+	if err := c.patient().send(ctx, http.MethodPost, r.path, with(r.order, "dry_run", true), &plan); err != nil {
+		return interrupted(err, "nothing was changed")
+	}
+	if r.dryRun {
+		return a.show(r.output, plan, func() {
+			a.printLines(a.out, plan.By)
+			a.sumUp(&plan, r.thing)
+			fmt.Fprintln(a.err, "nothing was changed")
+		})
+	}
+	a.printLines(a.err, plan.By)
+	a.sumUp(&plan, r.thing)
+	if plan.Deliveries == 0 {
+		fmt.Fprintln(a.err, "there is nothing to do")
+		return nil
+	}
+	if !r.yes {
+		if err := a.confirm(r.question + "?"); err != nil {
+			return err
+		}
+	}
+	var job jobs.Job
+	if err := c.send(ctx, http.MethodPost, r.path, r.order, &job); err != nil {
+		return interrupted(err, "it may have been started: see notifier jobs list")
+	}
+	if r.detach {
+		return a.show(r.output, job, func() { fmt.Fprintln(a.out, job.ID) })
+	}
+	fmt.Fprintf(a.err, "%s is at work; Ctrl-C leaves it running, notifier jobs cancel %s ends it\n", job.ID, job.ID)
+	return a.follow(ctx, c, job, r.output)
+}
+
+// printLines prints the parts of a plan.
+func (a *app) printLines(w io.Writer, lines []planLine) {
+	if len(lines) == 0 {
+		return
+	}
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "DESTINATION\tDELIVERIES\tACCEPTED BEFORE\tWAITING ANYWAY")
+	for _, line := range lines {
+		fmt.Fprintf(table, "%s\t%d\t%d\t%d\n", line.Destination, line.Deliveries, line.AcceptedBefore, line.Waiting)
+	}
+	_ = table.Flush() // a closed pipe is the reader's choice
+}
+
+// sumUp says of a plan what its lines do not.
+func (a *app) sumUp(plan *redeliveryPlan, thing string) {
+	speed := "as fast as it goes"
+	if plan.Rate > 0 {
+		speed = fmt.Sprintf("about %s at %s a second", plan.Takes, strconv.FormatFloat(plan.Rate, 'f', -1, 64))
+	}
+	fmt.Fprintf(a.err, "%s of %d examined, %s to make due, %s\n", count(plan.Matched, thing), plan.Examined, count(plan.Deliveries, "delivery"), speed)
+	if plan.Repaired+plan.Failing > 0 {
+		fmt.Fprintf(a.err, "the rules fail no longer on %d, and still do on %d\n", plan.Repaired, plan.Failing)
+	}
+	for _, warning := range plan.Warnings {
+		fmt.Fprintln(a.err, "warning:", warning)
+	}
+}
+
+// confirm asks on a terminal; elsewhere whoever called has decided.
+func (a *app) confirm(question string) error {
+	if !isTerminal(a.in) || !isTerminal(a.err) {
+		return nil
+	}
+	return ask(a.in, a.err, question)
+}
+
+// ask is nil for a yes.
+func ask(in io.Reader, out io.Writer, question string) error {
+	fmt.Fprintf(out, "%s [y/N] ", question)
+	answer, _ := bufio.NewReader(in).ReadString('\n') // no answer is a no
+	switch strings.ToLower(strings.TrimSpace(answer)) {
+	case "y", "yes":
+		return nil
+	}
+	return exit(exitFailure, errors.New("nothing was changed"))
+}
+
+// redeliveryText says what a redrive or a replay came to, or how far it is.
+func redeliveryText(job *jobs.Job, raw json.RawMessage) string {
+	var r redeliveryReport
+	if raw == nil || json.Unmarshal(raw, &r) != nil {
+		return "nothing yet"
+	}
+	text := fmt.Sprintf("%d of %s made due", r.Done, count(r.Total, "delivery"))
+	if r.Skipped > 0 {
+		text += fmt.Sprintf(", %d were not to be any more", r.Skipped)
+	}
+	if job.Status == jobs.Running && !r.ETA.IsZero() {
+		text += ", done " + in(r.ETA.Add(time.Second/2))
+	}
+	return text
+}
+
+func indented(document rawItem) string {
+	var b bytes.Buffer
+	if json.Indent(&b, document, "", "  ") != nil {
+		return string(document)
+	}
+	return b.String()
+}

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"checkout-notifier/event"
+)
+
+func (a *app) destinationsTestCommand() *cobra.Command {
+	var sample, output string
+	types := names(event.Types(), event.Short)
+	cmd := &cobra.Command{
+		Use:   "test NAME",
+		Short: "Send a made-up event and print the answer",
+		Long: `Have the running daemon send a made-up event to a destination, signed and rendered
+as its deliveries are, and print what it answered. It says of itself that it is
+no live one (livemode false, account "test"), its ids are new each time, and it is
+sent at once, whether the destination is paused or not. It is no delivery: nothing
+is retried, and nothing kept but who did it.
+
+Exit codes: 0 it was accepted, 1 it was not, 4 no daemon answers, 5 there is no
+such destination.`,
+		Example:           "  notifier destinations test shop\n  notifier destinations test shop --type fulfillable -o json",
+		Args:              usage(cobra.ExactArgs(1)),
+		ValidArgsFunction: a.completeDestinations,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.testDestination(cmd.Context(), args[0], sample, output)
+		},
+	}
+	sample = "paid"
+	cmd.Flags().Var(choice{&sample, types}, "type", "type of the event: "+strings.Join(types, ", "))
+	completeFlag(cmd, "type", func() []string { return types })
+	outputFlag(cmd, &output, asTable, asJSON, asLines)
+	return cmd
+}
+
+func (a *app) testDestination(ctx context.Context, name, sample, output string) error {
+	c, _, err := a.client()
+	if err != nil {
+		return err
+	}
+	var t testView
+	path := "/api/v1/destinations/" + url.PathEscape(name) + "/test"
+	if err := c.patient().send(ctx, http.MethodPost, path, map[string]string{"type": sample}, &t); err != nil {
+		return interrupted(err, "it may have been sent")
+	}
+	if err := a.show(output, t, func() { a.printTest(&t) }); err != nil {
+		return err
+	}
+	if t.Outcome != event.OutcomeAccepted {
+		return exit(exitFailure, fmt.Errorf("%s did not accept it", name))
+	}
+	return nil
+}
+
+func (a *app) printTest(t *testView) {
+	status := ""
+	if t.StatusCode != 0 {
+		status = fmt.Sprintf("%d %s", t.StatusCode, http.StatusText(t.StatusCode))
+	}
+	a.facts("outcome", string(t.Outcome), "status", status, "took", fmt.Sprintf("%dms", t.Milliseconds),
+		"class", t.Class, "error", t.Error, "note", t.Note, "sent as", t.Delivery)
+	for _, name := range slices.Sorted(maps.Keys(t.Headers)) {
+		fmt.Fprintf(a.out, "%s: %s\n", name, t.Headers[name])
+	}
+	switch {
+	case t.Answer != "":
+		fmt.Fprintf(a.out, "\n%s\n", strings.TrimRight(t.Answer, "\n"))
+	case len(t.AnswerBytes) > 0:
+		fmt.Fprintf(a.out, "\n(%d bytes that are no text; -o json has them)\n", len(t.AnswerBytes))
+	}
+}
