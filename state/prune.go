@@ -139,8 +139,8 @@ func (p *deliveryPruner) find(tx *bolt.Tx, from []byte) ([][]byte, []byte, error
 
 func (p *deliveryPruner) remove(b *batch, keys [][]byte, pruned *Pruned) error {
 	for _, key := range keys {
-		if b.get(bucketDeliveries, sequenceKey(lastSequence(key))) == nil {
-			continue // another Prune was faster
+		if b.get(bucketAccepted, key) == nil {
+			continue // another Prune was faster, or it was made pending again
 		}
 		r, err := readRecord(b.tx, lastSequence(key))
 		if err != nil {
