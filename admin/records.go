@@ -42,7 +42,7 @@ type Records interface {
 type Query struct {
 	Destination, Account, Session string
 	Type                          string // whole
-	Rule, Event                   string
+	Rule, Event, Job              string
 	Status                        event.Status
 	Failed                        bool // events on which a rule failed
 	Actor, Action                 string
@@ -60,8 +60,8 @@ func (u *UnknownError) Error() string { return fmt.Sprintf("there is no %s %q", 
 // filters are the names that a query of each kind may have besides those of
 // pages, sorted.
 var filters = map[Kind][]string{
-	Deliveries:   {"account", "destination", "event", "rule", "session", "since", "status", "type", "until"},
-	DeadLetters:  {"account", "destination", "event", "rule", "session", "since", "type", "until"},
+	Deliveries:   {"account", "destination", "event", "job", "rule", "session", "since", "status", "type", "until"},
+	DeadLetters:  {"account", "destination", "event", "job", "rule", "session", "since", "type", "until"},
 	Events:       {"account", "failed", "rule", "session", "since", "type", "until"},
 	Audit:        {"action", "actor", "since", "until"},
 	Destinations: {},
@@ -186,6 +186,8 @@ func (q *Query) set(name, value string) (err error) {
 		q.Event = value
 	case "rule":
 		q.Rule = value
+	case "job":
+		q.Job = value
 	case "actor":
 		q.Actor = value
 	case "action":

@@ -118,6 +118,10 @@ func TestDeadLettersAreMended(t *testing.T) {
 	if err := json.Unmarshal([]byte(p.stdout.String()), &delivery); err != nil || delivery.Status != "accepted" || !strings.HasPrefix(delivery.Job, "job_") || len(delivery.Attempts) != 2 {
 		t.Errorf("deliveries get: %s, %v", p.stdout, err)
 	}
+	if got := lines(t, w.asks(d, 0, "deliveries list -o jsonl --job "+delivery.Job)); len(got) != 1 || got[0]["id"] != first {
+		t.Errorf("the first redrive made %v", got)
+	}
+	w.asks(d, 5, "deliveries list --job job_none")
 	p = w.asks(d, 0, "deadletters redrive --all")
 	if !strings.Contains(p.stderr.String(), "there is nothing to do") {
 		t.Errorf("a second redrive: %s", p.stderr)

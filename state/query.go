@@ -18,6 +18,7 @@ type Query struct {
 	Types                         []string // whole; any of them
 	Rule                          string
 	Event                         string // of deliveries: the id of theirs
+	Job                           string // of deliveries: what made them pending last
 	Status                        event.Status
 	// Since and Until are about when an event was seen or a delivery made; ByEnd
 	// makes them about when the delivery was finished.
@@ -57,6 +58,7 @@ func (q *Query) MatchDelivery(d *event.Delivery) bool {
 		(q.Session == "" || d.Session == q.Session) &&
 		(q.Rule == "" || slices.Contains(d.Rules, q.Rule)) &&
 		(q.Event == "" || d.EventID == q.Event) &&
+		(q.Job == "" || d.Job == q.Job) &&
 		(q.Status == "" || d.Status == q.Status) &&
 		q.ofType(d.EventType) && q.within(at)
 }
@@ -83,6 +85,36 @@ func (q *Query) failedOn(e *event.Event) bool {
 func (q *Query) ruleMatched(deliveries []event.Delivery) bool {
 	return q.Rule == "" || q.Failed ||
 		slices.ContainsFunc(deliveries, func(d event.Delivery) bool { return slices.Contains(d.Rules, q.Rule) })
+}
+
+// clockMargin is by how much clocks may differ: nothing is told of a session
+// earlier than that before its creation.
+const clockMargin = 24 * time.Hour
+
+// narrow bounds a query of one session by the time of its creation, so that not
+// all that was ever stored is looked through for it.
+func (q *Query) narrow(tx *bolt.Tx) {
+	if q.Session == "" || q.ByEnd {
+		return
+	}
+	var first time.Time
+	accounts := tx.Bucket(bucketAccounts).Cursor()
+	for name, _ := accounts.First(); name != nil; name, _ = accounts.Next() {
+		row := tx.Bucket(bucketIndex).Get(indexKey(string(name), q.Session))
+		if row == nil {
+			continue
+		}
+		t, err := decodeTracked(q.Session, row)
+		if err != nil {
+			return // whoever reads the index says so
+		}
+		if first.IsZero() || t.Created.Before(first) {
+			first = t.Created
+		}
+	}
+	if since := first.Add(-clockMargin); !first.IsZero() && since.After(q.Since) {
+		q.Since = since
+	}
 }
 
 // backward walks the rows of a bucket whose keys are a prefix and a sequence,

@@ -3,7 +3,6 @@ package state
 import (
 	"context"
 	"math"
-	"time"
 
 	bolt "go.etcd.io/bbolt"
 
@@ -22,6 +21,7 @@ type DeliveryRow struct {
 func (s *Store) SearchDeliveries(ctx context.Context, q Query) (rows []DeliveryRow, next uint64, err error) {
 	err = s.view(ctx, "looking for deliveries", func(tx *bolt.Tx) error {
 		rows, next = nil, 0
+		q.narrow(tx)
 		walkers := q.walkers(tx)
 		var last uint64
 		examined, old := 0, 0
@@ -54,6 +54,7 @@ func (s *Store) SearchDeliveries(ctx context.Context, q Query) (rows []DeliveryR
 func (s *Store) SearchEvents(ctx context.Context, q Query) (rows []Sequenced, next uint64, err error) {
 	err = s.view(ctx, "looking for events", func(tx *bolt.Tx) error {
 		rows, next = nil, 0
+		q.narrow(tx)
 		w := newBackward(tx.Bucket(bucketEvents), nil, q.Before)
 		var last uint64
 		examined, old := 0, 0
@@ -147,14 +148,19 @@ func (s *Store) WalkEvents(ctx context.Context, q Query, after uint64) (found []
 	return found, examined, next, err
 }
 
-// SeekEvents returns the sequence behind which the first event of a time or later
-// lies. It reads backwards from the newest: that costs no more than reading them.
-func (s *Store) SeekEvents(ctx context.Context, since time.Time) (after uint64, err error) {
-	if since.IsZero() {
-		return 0, nil
+// SeekEvents returns a sequence behind which all events of a query lie, to begin
+// walking there. It reads backwards from the newest, which costs no more than
+// walking does.
+func (s *Store) SeekEvents(ctx context.Context, of Query) (after uint64, err error) {
+	err = s.view(ctx, "looking where to begin", func(tx *bolt.Tx) error {
+		of.narrow(tx)
+		return nil
+	})
+	if err != nil || of.Since.IsZero() {
+		return 0, err
 	}
 	after = math.MaxUint64 - 1 // behind all
-	q := Query{Since: since, Limit: examineAtOnce}
+	q := Query{Since: of.Since, Limit: examineAtOnce}
 	for {
 		rows, next, err := s.SearchEvents(ctx, q)
 		if err != nil {

@@ -110,7 +110,7 @@ func events(t *testing.T, s *state.Store, q state.Query) (ids []string) {
 // walked is the same by WalkEvents, which goes the other way.
 func walked(t *testing.T, s *state.Store, q state.Query) (ids []string) {
 	t.Helper()
-	after, err := s.SeekEvents(t.Context(), q.Since)
+	after, err := s.SeekEvents(t.Context(), q)
 	for err == nil {
 		var found []state.FannedOut
 		if found, _, after, err = s.WalkEvents(t.Context(), q, after); err != nil {
@@ -193,6 +193,18 @@ func TestSearchesAreBounded(t *testing.T) {
 	}
 	if _, next, err := s.SearchEvents(t.Context(), old); err != nil || next != 0 {
 		t.Errorf("old events: next %d, %v", next, err)
+	}
+	// A session that is known bounds the search by its creation.
+	commit(t, s, &event.Tx{Account: "main", Snapshots: []event.Snapshot{snapshot("cs_new", start.Add(48*time.Hour))}})
+	if err := s.SaveAccount(t.Context(), event.Account{Name: "main"}); err != nil {
+		t.Fatal(err)
+	}
+	fresh := state.Query{Session: "cs_new", Limit: 100}
+	if _, next, err := s.SearchEvents(t.Context(), fresh); err != nil || next != 0 {
+		t.Errorf("events of a new session: next %d, %v", next, err)
+	}
+	if _, next, err := s.SearchDeliveries(t.Context(), fresh); err != nil || next != 0 {
+		t.Errorf("deliveries of a new session: next %d, %v", next, err)
 	}
 	young := state.Query{Until: start.Add(-time.Second), Limit: 100}
 	if _, examined, next, err := s.WalkEvents(t.Context(), young, 0); err != nil || examined != 2000 || next != 0 {

@@ -20,6 +20,7 @@ const (
 	auditRetry  = "delivery.retry"
 	auditPurge  = "deadletters.purge"
 	auditTest   = "destination.test"
+	auditAccept = "account.accept"
 	auditStart  = "job.start"
 	auditCancel = "job.cancel"
 )

@@ -113,7 +113,7 @@ func (l *ledger) audit(ctx context.Context, q admin.Query, before uint64) (any, 
 
 func storeQuery(q *admin.Query, before uint64) state.Query {
 	search := state.Query{
-		Destination: q.Destination, Account: q.Account, Session: q.Session, Rule: q.Rule, Event: q.Event, Status: q.Status,
+		Destination: q.Destination, Account: q.Account, Session: q.Session, Rule: q.Rule, Event: q.Event, Job: q.Job, Status: q.Status,
 		Since: q.Since, Until: q.Until, Failed: q.Failed, Before: before, Limit: q.Limit,
 	}
 	if q.Type != "" {
@@ -160,6 +160,11 @@ func (l *ledger) check(ctx context.Context, q *admin.Query) error {
 	if q.Event != "" {
 		if _, found, err := l.store.Event(ctx, q.Event); err != nil || !found {
 			return l.unknown("event", q.Event, err)
+		}
+	}
+	if q.Job != "" {
+		if _, found, err := l.store.Job(ctx, q.Job); err != nil || !found {
+			return l.unknown("job", q.Job, err)
 		}
 	}
 	if err := l.checkDestination(ctx, q.Destination); err != nil {

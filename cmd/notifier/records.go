@@ -48,6 +48,7 @@ func (a *app) filterFlags(cmd *cobra.Command, filters map[string]*string, names 
 		"type":        "only events of this type: paid, or checkout.session.paid",
 		"rule":        "only what this rule matched",
 		"event":       "only of the event with this id",
+		"job":         "only what this redrive or replay made due",
 		"status":      "only with this status: pending, accepted, dead, purged",
 		"since":       "only from then on: 2h, 7d, 2026-11-20, 2026-11-20T10:00:00Z",
 		"until":       "only until then",
@@ -88,7 +89,11 @@ func (a *app) completeFilter(cmd *cobra.Command, name string) {
 	case "since", "until":
 		words = func() []string { return []string{"1h", "24h", "7d"} }
 	case "action":
-		words = func() []string { return []string{auditRetry, auditPurge, auditTest, auditStart, auditCancel} }
+		words = func() []string { return []string{auditRetry, auditPurge, auditTest, auditAccept, auditStart, auditCancel} }
+	}
+	if name == "job" {
+		completeWith(cmd, name, a.completeJobs(""))
+		return
 	}
 	completeFlag(cmd, name, words)
 }

@@ -77,7 +77,9 @@ func (a *app) redeliver(ctx context.Context, r redelivery) error {
 		return a.show(r.output, job, func() { fmt.Fprintln(a.out, job.ID) })
 	}
 	fmt.Fprintf(a.err, "%s is at work; Ctrl-C leaves it running, notifier jobs cancel %s ends it\n", job.ID, job.ID)
-	return a.follow(ctx, c, job, r.output)
+	err = a.follow(ctx, c, job, r.output)
+	fmt.Fprintf(a.err, "what becomes of them: notifier deliveries list --job %s\n", job.ID)
+	return err
 }
 
 // printLines prints the parts of a plan.

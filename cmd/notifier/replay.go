@@ -76,12 +76,12 @@ func (l *ledger) eachEvent(ctx context.Context, p *replayParams, atOnce int, do 
 	if len(p.Accounts) == 1 {
 		q.Account = p.Accounts[0]
 	}
-	after, err := l.store.SeekEvents(ctx, p.Since)
-	if err != nil {
-		return l.note(err)
-	}
 	if len(p.Events) > 0 {
 		return l.eachNamedEvent(ctx, p, q, do)
+	}
+	after, err := l.store.SeekEvents(ctx, q)
+	if err != nil {
+		return l.note(err)
 	}
 	for {
 		found, examined, next, err := l.store.WalkEvents(ctx, q, after)

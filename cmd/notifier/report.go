@@ -232,6 +232,10 @@ func (d *daemon) AcceptAccount(ctx context.Context, name, actor string) error {
 	if err := d.store.SaveAccount(ctx, account); err != nil {
 		return err
 	}
+	entry := event.AuditEntry{Time: time.Now().UTC(), Actor: actor, Action: auditAccept, Subject: name}
+	if err := d.store.Commit(ctx, &event.Tx{Account: name, Audit: []event.AuditEntry{entry}}); err != nil {
+		return err
+	}
 	d.log.Info("account accepted: the sessions that its key shows now are recorded silently, later changes are announced", "account", name, "actor", actor)
 	return nil
 }
