@@ -106,11 +106,15 @@ func readJob(tx *bolt.Tx, sequence uint64) (event.Job, error) {
 }
 
 func readEvent(tx *bolt.Tx, sequence uint64) (event.Event, error) {
-	var e event.Event
 	row := tx.Bucket(bucketEvents).Get(sequenceKey(sequence))
 	if row == nil {
-		return e, inconsistent(tx.DB().Path(), "event %d is missing", sequence)
+		return event.Event{}, inconsistent(tx.DB().Path(), "event %d is missing", sequence)
 	}
+	return eventOf(tx, sequence, row)
+}
+
+// eventOf decodes the row of an event.
+func eventOf(tx *bolt.Tx, sequence uint64, row []byte) (e event.Event, err error) {
 	if err := decodeEvent(row, &e); err != nil {
 		return e, inconsistent(tx.DB().Path(), "event %d: %v", sequence, err)
 	}

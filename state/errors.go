@@ -48,6 +48,9 @@ var (
 // done.
 var ErrInvalid = errors.New("invalid argument")
 
+// ErrNoDelivery: a delivery is not in the store.
+var ErrNoDelivery = errors.New("no such delivery")
+
 // errNotPending: a delivery is not in the store, or accepted or dead already.
 var errNotPending = errors.New("delivery is not pending")
 

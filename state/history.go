@@ -41,11 +41,11 @@ func (s *Store) Events(ctx context.Context, after uint64, limit int) (events []S
 	err = s.view(ctx, "reading events", func(tx *bolt.Tx) error {
 		c := tx.Bucket(bucketEvents).Cursor()
 		for key, row := c.Seek(sequenceKey(after + 1)); key != nil && len(events) < limit; key, row = c.Next() {
-			item := Sequenced{Sequence: lastSequence(key)}
-			if err := decodeEvent(row, &item.Event); err != nil {
-				return inconsistent(s.path, "event %d: %v", item.Sequence, err)
+			e, err := eventOf(tx, lastSequence(key), row)
+			if err != nil {
+				return err
 			}
-			events = append(events, item)
+			events = append(events, Sequenced{lastSequence(key), e})
 		}
 		return nil
 	})

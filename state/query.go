@@ -2,7 +2,6 @@ package state
 
 import (
 	"bytes"
-	"encoding/json"
 	"math"
 	"slices"
 	"time"
@@ -181,12 +180,4 @@ func (q *Query) walkers(tx *bolt.Tx) []*backward {
 		walkers = append(walkers, newBackward(tx.Bucket(index), appendText(nil, string(name)), q.Before))
 	}
 	return walkers
-}
-
-func decodeEvent(tx *bolt.Tx, sequence uint64, row []byte) (event.Event, error) {
-	var e event.Event
-	if err := json.Unmarshal(row, &e); err != nil {
-		return e, inconsistent(tx.DB().Path(), "event %d: %v", sequence, err)
-	}
-	return e, nil
 }

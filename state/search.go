@@ -66,7 +66,7 @@ func (s *Store) SearchEvents(ctx context.Context, q Query) (rows []Sequenced, ne
 				return nil
 			}
 			examined, last = examined+1, w.sequence()
-			e, err := decodeEvent(tx, last, w.row)
+			e, err := eventOf(tx, last, w.row)
 			if err != nil {
 				return err
 			}
@@ -125,7 +125,7 @@ func (s *Store) WalkEvents(ctx context.Context, q Query, after uint64) (found []
 				return nil
 			}
 			examined, after = examined+1, lastSequence(key)
-			e, err := decodeEvent(tx, after, row)
+			e, err := eventOf(tx, after, row)
 			if err != nil {
 				return err
 			}
