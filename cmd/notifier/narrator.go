@@ -80,15 +80,6 @@ func (n *narrator) Committed(events []event.Event, deliveries []event.Delivery) 
 	}
 }
 
-// shortType is the last word of a session event's type, and all but the prefix
-// of the program's own.
-func shortType(eventType string) string {
-	if rest, own := strings.CutPrefix(eventType, event.SystemPrefix); own {
-		return rest
-	}
-	return event.Short(eventType)
-}
-
 func eventColour(eventType string) string {
 	switch eventType {
 	case event.Fulfillable, event.Paid, event.NoPaymentRequired, event.Completed:

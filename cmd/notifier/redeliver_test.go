@@ -93,7 +93,7 @@ func (o *office) happen(n int) (events []event.Event) {
 		if v.Attempt = &a; i%2 == 0 {
 			v.Dead = "status: status 400 Bad Request"
 		}
-		if err := o.store.Resolve(o.t.Context(), v); err != nil {
+		if _, err := o.store.Take(o.t.Context(), event.Step{Resolved: []event.Verdict{v}}); err != nil {
 			o.t.Fatal(err)
 		}
 	}
@@ -214,7 +214,8 @@ func TestARedriveBeginsAgain(t *testing.T) {
 		if d.Job != id || d.Actor != "bob" {
 			t.Errorf("%+v is not the job's", d)
 		}
-		if err := o.store.Resolve(t.Context(), event.Verdict{Delivery: d.Delivery, Dead: "again", At: time.Now()}); err != nil {
+		step := event.Step{Resolved: []event.Verdict{{Delivery: d.Delivery, Dead: "again", At: time.Now()}}}
+		if _, err := o.store.Take(t.Context(), step); err != nil {
 			t.Fatal(err)
 		}
 	}
