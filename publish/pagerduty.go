@@ -44,9 +44,9 @@ type pagerBody struct {
 	Payload     pagerPayload `json:"payload"`
 }
 
-// pagerDutyBody renders an event for PagerDuty. Sent are the types that the
-// delivery's rule sends to this destination, nil when that is not known.
-func pagerDutyBody(m *Message, key secret.String, omit []string, link string, sent []string) ([]byte, error) {
+// pagerDutyBody renders an event for PagerDuty. Sent are the types that each
+// rule sends to this destination.
+func pagerDutyBody(m *Message, key secret.String, omit []string, link string, sent map[string][]string) ([]byte, error) {
 	n, err := newNotice(m, omit)
 	if err != nil {
 		return nil, err
@@ -94,20 +94,42 @@ var (
 )
 
 // incidentOf says which incident an event belongs to, and what it does to it.
-func incidentOf(m *Message, n notice, sent []string) (key, action string) {
-	tellsOfTrouble := slices.ContainsFunc(troubles, func(trouble string) bool { return slices.Contains(sent, trouble) })
-	action = pagerTrigger
-	if closing[m.Event.Type] || tellsOfTrouble && slices.Contains(goodEnds, m.Event.Type) {
-		action = pagerResolve
-	}
-	scope, rule := m.Event.Session, ruleOf(&m.Delivery)
-	if m.Event.IsSystem() {
+func incidentOf(m *Message, n notice, sent map[string][]string) (key, action string) {
+	scope, rule, action := m.Event.Session, ruleOf(&m.Delivery), pagerTrigger
+	switch {
+	case m.Event.IsSystem():
 		scope, rule = systemScope(&m.Event, n.data), m.Delivery.OwnRule
+		if closing[m.Event.Type] {
+			action = pagerResolve
+		}
+	case slices.Contains(goodEnds, m.Event.Type):
+		rule, action = goodEnd(&m.Delivery, sent)
 	}
 	if key = strings.TrimSuffix(scope+"/"+rule, "/"); len(key) > pagerKeyLimit {
 		key = event.DeliveryID(scope, m.Delivery.Destination, rule)
 	}
 	return key, action
+}
+
+// goodEnd says for which rule of a delivery the good end of a session counts:
+// for one that wants to page with it, if there is one, else for the first.
+func goodEnd(d *event.Delivery, sent map[string][]string) (rule, action string) {
+	rules := d.Rules
+	if d.OwnRule != "" {
+		rules = []string{d.OwnRule}
+	}
+	action = pagerTrigger // what nobody sends any more may have been meant to page
+	for _, name := range rules {
+		types, known := sent[name]
+		if !known {
+			continue
+		}
+		if !slices.ContainsFunc(troubles, func(trouble string) bool { return slices.Contains(types, trouble) }) {
+			return name, pagerTrigger
+		}
+		action = pagerResolve
+	}
+	return ruleOf(d), action
 }
 
 // systemScope is what an incident of the program's own is about, the same when

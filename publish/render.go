@@ -196,7 +196,7 @@ func (r *Renderer) Render(m Message) (Body, error) {
 	case FormatSlack:
 		body.Content, err = slackBody(&m, r.dest.Omit, r.link(&m.Event))
 	case FormatPagerDuty:
-		body.Content, err = pagerDutyBody(&m, r.dest.RoutingKey, r.dest.Omit, r.link(&m.Event), r.sent[ruleOf(&m.Delivery)])
+		body.Content, err = pagerDutyBody(&m, r.dest.RoutingKey, r.dest.Omit, r.link(&m.Event), r.sent)
 	case FormatTemplate:
 		if way.contentType != "" {
 			body.ContentType = way.contentType

@@ -2,6 +2,7 @@ package publish
 
 import (
 	"encoding/json"
+	"strings"
 	"time"
 
 	"checkout-notifier/event"
@@ -41,35 +42,53 @@ func SampleEvent(eventType string) event.Event {
 		return sampleSystem(eventType)
 	}
 	look := sampleTime
-	field, from, to := "payment_status", `"unpaid"`, `"paid"`
-	switch eventType {
-	case event.Created:
-		field, from, to = "status", "null", `"open"`
-	case event.Completed, event.Regressed:
-		field, from, to = "status", `"open"`, `"complete"`
-	case event.Expired:
-		field, from, to = "status", `"open"`, `"expired"`
-	case event.NoPaymentRequired:
-		to = `"no_payment_required"`
-	case event.Updated:
-		field, from, to = "amount_total", "9900", "12900"
-	}
+	is := sampleOf(eventType)
 	e := event.Event{
 		Type: eventType, Account: "main", Session: sampleID, Livemode: true, Time: look,
-		Revision: 3, Position: 2, Object: json.RawMessage(sampleSession),
-		PreviousAttributes: json.RawMessage(`{"` + field + `":` + from + `}`),
-		Change:             &event.Change{Field: field, From: json.RawMessage(from), To: json.RawMessage(to)},
+		Revision: 3, Position: 2, Object: sampleObject(is.status, is.payment),
+		PreviousAttributes: json.RawMessage(`{"` + is.field + `":` + is.from + `}`),
+		Change:             &event.Change{Field: is.field, From: json.RawMessage(is.from), To: json.RawMessage(is.to)},
 		OccurredAfter:      look.Add(-10 * time.Second), OccurredBefore: look,
 	}
-	if eventType == event.Created {
+	switch eventType {
+	case event.Created:
 		e.Revision, e.Position, e.OccurredAfter = 1, 1, time.Time{}
 		e.PreviousAttributes = json.RawMessage("{}")
-	}
-	if eventType == event.Expired {
+	case event.Expired:
 		e.Reason = event.ReasonTimer
+	case event.Unresolved:
+		e.PreviousAttributes = json.RawMessage("{}") // nothing has changed
 	}
 	e.ID = event.ID(e.Account, e.Session, e.Type, 1)
 	return e
+}
+
+// transition is what a sample is about, and the state that its session is in.
+type transition struct{ field, from, to, status, payment string }
+
+func sampleOf(eventType string) transition {
+	switch eventType {
+	case event.Created:
+		return transition{"status", "null", `"open"`, "open", "unpaid"}
+	case event.Completed:
+		return transition{"status", `"open"`, `"complete"`, "complete", "unpaid"}
+	case event.Expired:
+		return transition{"status", `"open"`, `"expired"`, "expired", "unpaid"}
+	case event.NoPaymentRequired:
+		return transition{"payment_status", `"unpaid"`, `"no_payment_required"`, "complete", "no_payment_required"}
+	case event.Regressed:
+		return transition{"status", `"complete"`, `"open"`, "open", "unpaid"}
+	case event.Updated:
+		return transition{"amount_total", "9900", "12900", "open", "unpaid"}
+	case event.Unresolved:
+		return transition{"payment_status", `"unpaid"`, `"unpaid"`, "complete", "unpaid"}
+	}
+	return transition{"payment_status", `"unpaid"`, `"paid"`, "complete", "paid"}
+}
+
+func sampleObject(status, payment string) json.RawMessage {
+	r := strings.NewReplacer(`"status":"complete"`, `"status":"`+status+`"`, `"payment_status":"paid"`, `"payment_status":"`+payment+`"`)
+	return json.RawMessage(r.Replace(sampleSession))
 }
 
 func sampleMessage(eventType string) Message {

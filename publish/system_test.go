@@ -172,23 +172,32 @@ func TestIncidentsAreAboutTheirSubject(t *testing.T) {
 func TestSessionsOpenAndCloseIncidents(t *testing.T) {
 	watching := publish.RuleTypes{Rule: "ship", Types: []string{event.Expired, event.Unresolved, event.Fulfillable}}
 	paging := publish.RuleTypes{Rule: "ship", Types: []string{event.Fulfillable, event.Completed}}
+	other := publish.RuleTypes{Rule: "audit", Types: []string{event.Paid, event.Fulfillable}}
 	for _, c := range []struct {
 		name   string
 		rules  []publish.RuleTypes
 		event  string
 		action string
+		rule   string
 	}{
-		{"trouble", []publish.RuleTypes{watching}, event.Unresolved, "trigger"},
-		{"its good end", []publish.RuleTypes{watching}, event.Fulfillable, "resolve"},
-		{"a rule that only tells of good news", []publish.RuleTypes{paging}, event.Fulfillable, "trigger"},
-		{"another rule tells of trouble", []publish.RuleTypes{{Rule: "other", Types: watching.Types}, paging}, event.Fulfillable, "trigger"},
-		{"a rule that is gone", nil, event.Fulfillable, "trigger"},
-		{"neither good nor bad", []publish.RuleTypes{watching}, event.Updated, "trigger"},
+		{"trouble", []publish.RuleTypes{watching}, event.Unresolved, "trigger", "ship"},
+		{"its good end", []publish.RuleTypes{watching}, event.Fulfillable, "resolve", "ship"},
+		{"a rule that only tells of good news", []publish.RuleTypes{paging}, event.Fulfillable, "trigger", "ship"},
+		{"another rule pages with it", []publish.RuleTypes{watching, other}, event.Fulfillable, "trigger", "audit"},
+		{"a rule of no part tells of trouble", []publish.RuleTypes{{Rule: "none", Types: watching.Types}, paging}, event.Fulfillable, "trigger", "ship"},
+		{"rules that are gone", nil, event.Fulfillable, "trigger", "ship"},
+		{"neither good nor bad", []publish.RuleTypes{watching}, event.Updated, "trigger", "ship"},
 	} {
 		got := paged(t, pagerRenderer(t, nil, c.rules...), message(c.event))
-		if got.Action != c.action || got.Key != "cs_2031282752732528640/ship" || got.Payload.Component != "main" {
+		if got.Action != c.action || got.Key != "cs_2031282752732528640/"+c.rule || got.Payload.Component != "main" {
 			t.Errorf("%s: %s of %s", c.name, got.Action, got.Key)
 		}
+	}
+	mine := message(event.Fulfillable)
+	mine.Delivery.OwnRule = "ship"
+	own := map[string]publish.Rendering{"ship": {Format: publish.FormatPagerDuty}}
+	if got := paged(t, pagerRenderer(t, own, watching, other), mine); got.Action != "resolve" {
+		t.Errorf("a rule's own rendering: %s", got.Action)
 	}
 	long := message(event.Expired)
 	long.Event.Session = strings.Repeat("x", 250)
@@ -333,5 +342,22 @@ func TestSlackIsWithinItsLimits(t *testing.T) {
 	m.Event.System = json.RawMessage(`{"summary":"x"}`)
 	if body := rendered(t, renderer(t, d, nil), m); strings.Contains(body, "fields") || !strings.Contains(body, "*x*") {
 		t.Errorf("without facts: %s", body)
+	}
+}
+
+// A sample is what its type says: the session is in the state after the change.
+func TestSamplesAgreeWithThemselves(t *testing.T) {
+	for _, eventType := range event.Types() {
+		e := publish.SampleEvent(eventType)
+		var object map[string]json.RawMessage
+		if err := json.Unmarshal(e.Object, &object); err != nil {
+			t.Fatal(err)
+		}
+		if got := string(object[e.Change.Field]); got != string(e.Change.To) {
+			t.Errorf("%s: %s is %s, and became %s", eventType, e.Change.Field, got, e.Change.To)
+		}
+		if paid := string(object["payment_status"]) == `"paid"`; paid != slices.Contains([]string{event.Paid, event.Fulfillable}, eventType) {
+			t.Errorf("%s: payment_status %s", eventType, object["payment_status"])
+		}
 	}
 }
