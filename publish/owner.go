@@ -26,6 +26,21 @@ func (l *lane) notify(to *[]event.Notice, eventType, about string, at time.Time,
 	}
 }
 
+// pending is how many deliveries wait for the destination, 0 if the outbox does
+// not tell.
+func (l *lane) pending() int {
+	states, err := l.outbox.Destinations(context.Background())
+	if err != nil {
+		return 0
+	}
+	for _, s := range states {
+		if s.Name == l.dest.Name {
+			return s.Pending
+		}
+	}
+	return 0
+}
+
 // announceFailing tells that the destination fails, once until it is well again.
 func (l *lane) announceFailing(now time.Time, to *[]event.Notice) {
 	s := &l.standing
@@ -34,9 +49,9 @@ func (l *lane) announceFailing(now time.Time, to *[]event.Notice) {
 	}
 	s.Announced = now
 	s.Version++
-	l.notify(to, event.DestinationFailing, "", now, map[string]any{
-		"summary":     fmt.Sprintf("Destination %s has failed %d times in a row: %s. What is due for it waits.", l.dest.Name, s.Failures, s.Why),
-		"destination": l.dest.Name, "since": event.FormatTime(now), "failures": s.Failures, "reason": s.Why,
+	l.notify(to, event.DestinationFailing, "", now, event.DestinationFailingData{
+		Summary:     fmt.Sprintf("Destination %s has failed %d times in a row: %s. What is due for it waits.", l.dest.Name, s.Failures, s.Why),
+		Destination: l.dest.Name, Since: event.FormatTime(now), Failures: s.Failures, Reason: s.Why, Pending: l.pending(),
 	})
 }
 
@@ -49,10 +64,10 @@ func (l *lane) recovered(now time.Time, to *[]event.Notice) {
 	since := s.Announced
 	s.Announced = time.Time{}
 	s.Version++
-	took := now.Sub(since).Round(time.Second)
-	l.notify(to, event.DestinationRecovered, "", now, map[string]any{
-		"summary":     fmt.Sprintf("Destination %s takes deliveries again, after %s.", l.dest.Name, took),
-		"destination": l.dest.Name, "since": event.FormatTime(since), "down_for": took.String(),
+	took := event.FormatSpan(now.Sub(since))
+	l.notify(to, event.DestinationRecovered, "", now, event.DestinationRecoveredData{
+		Summary:     fmt.Sprintf("Destination %s takes deliveries again, after %s.", l.dest.Name, took),
+		Destination: l.dest.Name, Since: event.FormatTime(since), DownFor: took,
 	})
 }
 
@@ -63,11 +78,10 @@ func (l *lane) bury(v *event.Verdict, d *event.Delivery, r Result, why string, n
 	if event.IsSystemType(d.EventType) {
 		return
 	}
-	l.notify(&v.Notices, event.DeliveryDead, fmt.Sprintf("%s/%d", d.ID, d.Attempts), now, map[string]any{
-		"summary":     fmt.Sprintf("Delivery of %s for session %s to %s is dead: %s.", event.Short(d.EventType), d.Session, l.dest.Name, why),
-		"destination": l.dest.Name, "delivery": d.ID, "event": d.EventID, "event_type": d.EventType,
-		"account": d.Account, "session": d.Session, "rules": d.Rules, "reason": why,
-		"attempts": d.Attempts, "class": r.Class, "status_code": r.StatusCode,
+	l.notify(&v.Notices, event.DeliveryDead, fmt.Sprintf("%s/%d", d.ID, d.Attempts), now, event.DeliveryDeadData{
+		Summary:     fmt.Sprintf("The delivery of %s of session %s to %s is dead: %s.", event.Short(d.EventType), d.Session, l.dest.Name, why),
+		Destination: l.dest.Name, Delivery: d.ID, Event: d.EventID, EventType: d.EventType, Account: d.Account, Session: d.Session,
+		Rules: d.Rules, Reason: why, Attempts: d.Attempts, Class: r.Class, StatusCode: r.StatusCode,
 	})
 }
 
@@ -79,9 +93,9 @@ func (l *lane) stop(now time.Time, actor, why string, to *[]event.Notice) {
 	l.clock.note(ContactFailed, now)
 	reason := pausedWhy(s)
 	l.log.Warn("destination paused", "reason", reason)
-	l.notify(to, event.DestinationPaused, "", now, map[string]any{
-		"summary":     fmt.Sprintf("Destination %s is %s. What is due for it waits.", l.dest.Name, reason),
-		"destination": l.dest.Name, "by": actor, "reason": why,
+	l.notify(to, event.DestinationPaused, "", now, event.DestinationPausedData{
+		Summary:     fmt.Sprintf("Destination %s is %s. What is due for it waits.", l.dest.Name, reason),
+		Destination: l.dest.Name, By: actor, Reason: why, Pending: l.pending(),
 	})
 }
 
