@@ -24,6 +24,7 @@ func FuzzExpression(f *testing.F) {
 	} {
 		f.Add(when)
 	}
+	f.Add(`event.subject == "shop" && raw("rules.0") == "ship" && has("class") && event.time < now()`)
 	e, previous := paid(f, map[string]any{"a": []any{map[string]any{"b": 1}}})
 	f.Fuzz(func(t *testing.T, when string) {
 		set, problems := rules.Compile([]rules.Rule{rule("fuzzed", when)}, known)
@@ -31,6 +32,9 @@ func FuzzExpression(f *testing.F) {
 			if p.Message == "" || p.Line < 1 || p.Column < 1 || p.Snippet == "" {
 				t.Errorf("problem without a place: %s", describe(problems))
 			}
+		}
+		if set, _ := rules.Compile([]rules.Rule{system("fuzzed", when)}, known); set != nil {
+			set.MatchSystem(dead(t), now) // must not panic
 		}
 		if set == nil {
 			return

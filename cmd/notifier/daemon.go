@@ -144,7 +144,7 @@ func (d *daemon) wireOwner(ctx context.Context) error {
 		intervals[a.Name] = a.Poll.Interval
 	}
 	d.owner = &owner{
-		commit: d.store.Commit, announcer: d.announcer, watch: watch, accounts: d.poller.Status, intervals: intervals,
+		commit: d.store.Commit, announce: d.announce, verdicts: d.announcer, watch: watch, accounts: d.poller.Status, intervals: intervals,
 		space: d.store.Space, path: d.store.Path(), committed: d.Committed, log: d.log,
 	}
 	stale = append(stale, d.owner.remember(stored)...)

@@ -37,7 +37,8 @@ const (
 // once, whatever restarts. One goroutine runs it; open may be called from any.
 type owner struct {
 	commit    func(ctx context.Context, tx *event.Tx) error
-	announcer *announcer
+	announce  func(e event.Event) event.Notice
+	verdicts  *announcer // has those of rules with on: system
 	watch     *pipeline.RuleWatch
 	accounts  func() []poller.Status
 	intervals map[string]time.Duration // of the accounts' passes
@@ -104,7 +105,7 @@ func (o *owner) look(ctx context.Context, now time.Time) {
 	tx := &event.Tx{}
 	o.lookAtAccounts(tx, now)
 	o.lookAtSpace(tx, now)
-	verdicts := o.announcer.take()
+	verdicts := o.verdicts.take()
 	done := func(bool) {}
 	if len(verdicts) > 0 {
 		done = o.watch.Count(verdicts, tx)
@@ -112,7 +113,7 @@ func (o *owner) look(ctx context.Context, now time.Time) {
 	err := o.commit(ctx, tx) // an empty one costs nothing
 	done(err == nil)
 	if err != nil {
-		o.announcer.putBack(verdicts)
+		o.verdicts.putBack(verdicts)
 		o.nextSpace = time.Time{}
 		if o.failures++; ctx.Err() == nil && o.failures&(o.failures-1) == 0 {
 			o.log.Error("what the owner must know could not be stored; it is tried again", "error", err, "in_a_row", o.failures)
@@ -153,7 +154,7 @@ func (o *owner) tell(tx *event.Tx, e event.Event, err error) {
 		o.log.Error("an event for the owner could not be made", "error", err)
 		return
 	}
-	tx.Notices = append(tx.Notices, o.announcer.announce(e))
+	tx.Notices = append(tx.Notices, o.announce(e))
 }
 
 func (o *owner) lookAtAccounts(tx *event.Tx, now time.Time) {

@@ -67,7 +67,7 @@ func (w *ownerWorld) open() {
 	watch, stale := pipeline.NewRuleWatch(stored, a.rules.Identity, a.tellOfRule, log)
 	a.watch = watch
 	w.owner = &owner{
-		commit: w.commit, announcer: a, watch: watch, intervals: w.intervals, path: w.path, log: log,
+		commit: w.commit, announce: a.announce, verdicts: a, watch: watch, intervals: w.intervals, path: w.path, log: log,
 		accounts:  func() []poller.Status { return w.accounts },
 		space:     func() (int64, int64, error) { return w.free, w.size, w.spaceError },
 		committed: func(_ []event.Event, deliveries []event.Delivery) { w.committed += len(deliveries) },
@@ -373,7 +373,7 @@ func TestSystemRulesThatFailAreToldOf(t *testing.T) {
 			if err != nil {
 				w.t.Fatal(err)
 			}
-			w.owner.announcer.announce(e)
+			w.owner.announce(e)
 			w.run(time.Second)
 			if i == 5 {
 				w.restart()
