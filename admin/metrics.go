@@ -48,6 +48,7 @@ type Metrics struct {
 	events      *prometheus.CounterVec
 	matches     *prometheus.CounterVec
 	ruleErrors  *prometheus.CounterVec
+	suppressed  *prometheus.CounterVec
 	attempts    *prometheus.CounterVec
 	latency     *prometheus.HistogramVec
 }
@@ -86,6 +87,7 @@ func NewMetrics(version string, accounts, ruleNames, destinations []string, gaug
 	m.events = counter("events_total", "Events by type.", "type")
 	m.matches = counter("rule_matches_total", "Events that a rule sent to somebody.", "rule")
 	m.ruleErrors = counter("rule_errors_total", "Evaluations of a rule that failed.", "rule")
+	m.suppressed = counter("rule_suppressed_total", "Matches of a rule that led to no delivery, by reason.", "rule", "reason")
 	m.attempts = counter("delivery_attempts_total", "Delivery attempts by destination and outcome.", "destination", "outcome")
 	m.latency = histogram("delivery_latency_seconds", "From the commit of an event to its acceptance.", seconds, "destination")
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -100,12 +102,13 @@ func NewMetrics(version string, accounts, ruleNames, destinations []string, gaug
 			v.WithLabelValues(a)
 		}
 	}
-	for _, t := range event.Types() {
+	for _, t := range append(event.Types(), event.SystemTypes()...) {
 		m.events.WithLabelValues(t)
 	}
 	for _, r := range ruleNames {
 		m.matches.WithLabelValues(r)
 		m.ruleErrors.WithLabelValues(r)
+		m.suppressed.WithLabelValues(r, event.SuppressedSelf)
 	}
 	for _, d := range destinations {
 		m.latency.WithLabelValues(d)
@@ -159,6 +162,11 @@ func (m *Metrics) Committed(events []event.Event, deliveries []event.Delivery) {
 		}
 		for _, failed := range e.RuleErrors {
 			m.ruleErrors.WithLabelValues(failed.Rule).Inc()
+		}
+		for _, s := range e.Suppressed {
+			for _, rule := range s.Rules {
+				m.suppressed.WithLabelValues(rule, s.Reason).Inc()
+			}
 		}
 	}
 	counted := make(map[[2]string]bool)

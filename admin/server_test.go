@@ -274,7 +274,8 @@ func TestMetrics(t *testing.T) {
 	m.Fetched("main", 1000, false)
 	m.Fetched("main", 24, true)
 	m.Waited("main", 1500*time.Millisecond)
-	m.Committed([]event.Event{{ID: "e", Type: event.Paid, Account: "main", RuleErrors: []event.RuleError{{Rule: "ship"}}}},
+	m.Committed([]event.Event{{ID: "e", Type: event.Paid, Account: "main", RuleErrors: []event.RuleError{{Rule: "ship"}},
+		Suppressed: []event.Suppression{{Rules: []string{"ship"}, Destination: "shop", Reason: event.SuppressedSelf}}}},
 		[]event.Delivery{{EventID: "e", Rules: []string{"ship"}}, {EventID: "e", Rules: []string{"ship"}}})
 	m.Attempted("shop", event.OutcomeAccepted, time.Second)
 	recorder := httptest.NewRecorder()
@@ -287,6 +288,8 @@ func TestMetrics(t *testing.T) {
 		`notifier_events_total{type="checkout.session.expired"} 0`,
 		`notifier_rule_matches_total{rule="ship"} 1`, // one event, however many deliveries
 		`notifier_rule_errors_total{rule="ship"} 1`,
+		`notifier_rule_suppressed_total{reason="self",rule="ship"} 1`,
+		`notifier_events_total{type="notifier.account.failing"} 0`,
 		`notifier_delivery_attempts_total{destination="shop",outcome="accepted"} 1`,
 		`notifier_delivery_attempts_total{destination="shop",outcome="refused"} 0`,
 		`notifier_deliveries_pending{destination="shop"} 2`,
