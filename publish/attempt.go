@@ -163,8 +163,11 @@ func (l *lane) told(verdicts []event.Verdict, gone []string) {
 	}
 }
 
-// call wakes the destinations that hear of a notice.
+// call wakes the destinations that hear of a notice that is stored.
 func (l *lane) call(n *event.Notice) {
+	if l.observer != nil {
+		l.observer.Told(*n)
+	}
 	for i := range n.Deliveries {
 		l.others(n.Deliveries[i].Destination)
 	}

@@ -225,6 +225,8 @@ func (r *recorder) Attempted(o publish.Observation) {
 	r.got = append(r.got, o)
 }
 
+func (r *recorder) Told(event.Notice) {}
+
 func TestObserverHearsOfEveryAttempt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o, to, heard := newOutbox(), &receiver{}, &recorder{}

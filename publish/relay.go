@@ -58,10 +58,12 @@ type Options struct {
 	Announce func(event.Event) event.Notice
 }
 
-// Observer hears of finished attempts. It is called from several goroutines and
-// must not block.
+// Observer hears of finished attempts, and of what the owner hears of
+// destinations, after it is stored. It is called from several goroutines and must
+// not block.
 type Observer interface {
 	Attempted(Observation)
+	Told(event.Notice)
 }
 
 // Observation is one finished attempt.

@@ -26,11 +26,15 @@ func (s *Store) Commit(ctx context.Context, tx *event.Tx) error {
 	if tx.Empty() {
 		return nil
 	}
+	doing := "committing what the program tells"
+	if tx.Account != "" {
+		doing = "committing a page of account " + tx.Account
+	}
 	c, err := prepare(tx)
 	if err != nil {
-		return fmt.Errorf("committing a page of account %s: %w", tx.Account, err)
+		return fmt.Errorf("%s: %w", doing, err)
 	}
-	if err := s.write(ctx, "committing a page of account "+tx.Account, c.apply); err != nil {
+	if err := s.write(ctx, doing, c.apply); err != nil {
 		return err
 	}
 	if len(c.knownEvents) > 0 || c.knownDeliveries > 0 {

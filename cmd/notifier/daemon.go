@@ -37,7 +37,7 @@ var (
 // forward print by it.
 type witness interface {
 	pipeline.Observer
-	publish.Observer
+	Attempted(publish.Observation)
 }
 
 // daemon is all the stages, wired. It is built whole or not at all.
@@ -209,6 +209,9 @@ func (d *daemon) Attempted(o publish.Observation) {
 		d.witness.Attempted(o)
 	}
 }
+
+// Told implements publish.Observer.
+func (d *daemon) Told(n event.Notice) { d.Committed([]event.Event{n.Event}, n.Deliveries) }
 
 // pruneEvery is how often what is past its retention is removed.
 const pruneEvery = time.Hour

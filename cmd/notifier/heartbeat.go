@@ -201,14 +201,15 @@ func (d *daemon) ill() (why string, waiting bool) {
 	return "", false
 }
 
-// destinationTrouble says what is wrong with a destination that fails or has
-// stopped by itself; "" if nothing is.
+// destinationTrouble says what is wrong with a destination of which the owner was
+// told that it fails, or that has stopped by itself; "" if nothing is. One that
+// somebody paused is as it was meant to be.
 func destinationTrouble(s *publish.DestinationStatus) string {
-	switch s.State {
-	case publish.StatePaused:
-		return "is paused: " + s.Why
-	case publish.StateUnreachable:
-		return "cannot be reached: " + s.Why
+	switch {
+	case s.State == publish.StatePaused && s.PausedBy == "":
+		return "has " + s.Why
+	case s.Told:
+		return "fails: " + s.Why
 	}
 	return ""
 }

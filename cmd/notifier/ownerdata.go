@@ -8,35 +8,6 @@ import (
 	"checkout-notifier/poller"
 )
 
-// The `data` of the events that the owner makes: docs/alerts.md is their table.
-type (
-	accountFailingData struct {
-		Summary string `json:"summary"`
-		Account string `json:"account"`
-		Since   string `json:"since"`
-		Error   string `json:"error"`
-	}
-	accountRecoveredData struct {
-		Summary string `json:"summary"`
-		Account string `json:"account"`
-		Since   string `json:"since"`
-		DownFor string `json:"down_for"`
-	}
-	ruleFailingData struct {
-		Summary  string `json:"summary"`
-		Rule     string `json:"rule"`
-		Failures int    `json:"failures"`
-		Error    string `json:"error"`
-		Event    string `json:"event"`
-	}
-	lowSpaceData struct {
-		Summary    string `json:"summary"`
-		Path       string `json:"path"`
-		FreeBytes  int64  `json:"free_bytes"`
-		StoreBytes int64  `json:"store_bytes"`
-	}
-)
-
 // conditionEvent makes the event that tells of a condition's begin or end. Its
 // id depends on when the condition began, so that none is told of twice.
 func conditionEvent(eventType string, c event.Condition, now time.Time, data any) (event.Event, error) {
@@ -55,28 +26,28 @@ func accountFailingEvent(c event.Condition, s *poller.Status, now time.Time) (ev
 	default:
 		summary = fmt.Sprintf("Account %s has not been polled successfully for %s.", c.Subject, shortDuration(now.Sub(c.Since)))
 	}
-	return conditionEvent(event.AccountFailing, c, now, accountFailingData{
+	return conditionEvent(event.AccountFailing, c, now, event.AccountFailingData{
 		Summary: summary, Account: c.Subject, Since: event.FormatTime(c.Since), Error: c.Why,
 	})
 }
 
 func accountRecoveredEvent(c event.Condition, now time.Time) (event.Event, error) {
-	down := now.Sub(c.Since).Round(time.Second)
-	return conditionEvent(event.AccountRecovered, c, now, accountRecoveredData{
+	down := now.Sub(c.Since)
+	return conditionEvent(event.AccountRecovered, c, now, event.AccountRecoveredData{
 		Summary: fmt.Sprintf("Account %s is polled again; it was not for %s.", c.Subject, shortDuration(down)),
-		Account: c.Subject, Since: event.FormatTime(c.Since), DownFor: down.String(),
+		Account: c.Subject, Since: event.FormatTime(c.Since), DownFor: event.FormatSpan(down),
 	})
 }
 
 func ruleFailingEvent(c event.Condition) (event.Event, error) {
-	return conditionEvent(event.RuleFailing, c, c.Last, ruleFailingData{
+	return conditionEvent(event.RuleFailing, c, c.Last, event.RuleFailingData{
 		Summary: fmt.Sprintf("Rule %s failed on %d events in a row, so nothing matches it.", c.Subject, c.Failures),
 		Rule:    c.Subject, Failures: c.Failures, Error: c.Why, Event: c.LastEvent,
 	})
 }
 
 func lowSpaceEvent(c event.Condition, path string, free, size int64, now time.Time) (event.Event, error) {
-	return conditionEvent(event.StoreLowSpace, c, now, lowSpaceData{
+	return conditionEvent(event.StoreLowSpace, c, now, event.StoreLowSpaceData{
 		Summary: "The disk of the state file is nearly full: " + c.Why + ".", Path: path, FreeBytes: free, StoreBytes: size,
 	})
 }
