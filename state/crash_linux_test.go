@@ -72,7 +72,7 @@ func TestKilledAtAnyMoment(t *testing.T) {
 	durable := -1
 	for round := range rounds {
 		child, out := startChild(t, "commit", path, nil)
-		if round < 5 {
+		if round < rounds/5 {
 			killed := time.AfterFunc(time.Duration(random.IntN(30))*time.Millisecond, func() { child.Process.Kill() })
 			defer killed.Stop()
 		}

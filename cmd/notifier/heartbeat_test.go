@@ -143,11 +143,20 @@ func TestHeartbeatRequests(t *testing.T) {
 }
 
 func TestDestinationsInTrouble(t *testing.T) {
-	for state, want := range map[publish.State]bool{
-		publish.StateOK: false, publish.StateWaiting: false, publish.StateUnreachable: true, publish.StatePaused: true,
+	for _, c := range []struct {
+		status publish.DestinationStatus
+		want   bool
+	}{
+		{publish.DestinationStatus{State: publish.StateOK}, false},
+		{publish.DestinationStatus{State: publish.StateWaiting}, false},
+		{publish.DestinationStatus{State: publish.StateUnreachable}, false}, // for a moment, perhaps
+		{publish.DestinationStatus{State: publish.StateUnreachable, Told: true}, true},
+		{publish.DestinationStatus{State: publish.StateFailing, Told: true}, true},
+		{publish.DestinationStatus{State: publish.StatePaused}, true},
+		{publish.DestinationStatus{State: publish.StatePaused, PausedBy: "ann"}, false},
 	} {
-		if got := destinationTrouble(&publish.DestinationStatus{State: state, Why: "because"}) != ""; got != want {
-			t.Errorf("%s is trouble: %t", state, got)
+		if got := destinationTrouble(&c.status) != ""; got != c.want {
+			t.Errorf("%+v is trouble: %t", c.status, got)
 		}
 	}
 }
