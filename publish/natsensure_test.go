@@ -144,7 +144,7 @@ func TestEnsureThatFailsIsAComplaint(t *testing.T) {
 		{name: "another's subject", user: "all", stream: "MINE", subject: "checkout.x", want: event.OutcomeRefused,
 			complains: "subjects overlap with an existing stream", says: "another stream than MINE"},
 		{name: "mirror", user: "all", stream: "COPY", subject: "another.x", want: event.OutcomeUnavailable,
-			complains: "mirror", says: "no stream takes the subject: is there a stream COPY? (stream COPY could not be brought up to date: "},
+			complains: "mirror", says: "no stream takes the subject, or it has no leader: is there a stream COPY? (stream COPY could not be brought up to date: "},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			d := natsDestination(as(c.user))

@@ -18,7 +18,7 @@ var (
 
 	errNotConnected = errors.New("not connected to NATS")
 	errLost         = errors.New("the connection to NATS was lost before it answered")
-	errNoStream     = errors.New("no stream takes the subject")
+	errNoStream     = errors.New("no stream takes the subject, or it has no leader")
 	errNoAnswer     = fmt.Errorf("no acknowledgement within %s: the server or the stream is overloaded, or only subscribers without a stream take the subject", ackTimeout)
 	errNoPong       = fmt.Errorf("no answer from the server within %s", ackTimeout)
 	errDeniedReply  = fmt.Errorf("%w: to subscribe to the inbox where acknowledgements go", ErrDenied)
@@ -49,7 +49,7 @@ func (p *NATSPublisher) failed(m *Message, l *link, err error) Result {
 	case errors.As(err, &answer):
 		return p.answered(answer)
 	case errors.Is(err, errNoStream):
-		p.settled.Store(0)
+		p.settled.CompareAndSwap(forGood, 0)
 		return unavailable(p.noStream(l))
 	case notSent(err):
 		if !errors.Is(err, errNotConnected) {
@@ -59,7 +59,7 @@ func (p *NATSPublisher) failed(m *Message, l *link, err error) Result {
 		r.Unsent = true
 		return r
 	case errors.Is(err, errNoAnswer):
-		p.settled.Store(0) // with a subscriber there nobody says that the stream is gone
+		p.settled.CompareAndSwap(forGood, 0) // with a subscriber there nobody says that the stream is gone
 	case errors.Is(err, context.DeadlineExceeded):
 		err = errNoPong
 	}

@@ -68,10 +68,10 @@ func covers(wide, narrow string) bool {
 const streamQuestions = "$JS.API.>"
 
 // ensureAgain is how long a stream that could not be ensured is left alone.
-const ensureAgain = time.Minute
+const ensureAgain = 15 * time.Second
 
 // forGood is later than any time.
-const forGood = math.MaxInt64
+const forGood int64 = math.MaxInt64
 
 // ensure creates the stream or brings it up to date, once; later again when it
 // turned out to be gone. It fails only for want of a connection: whether the

@@ -70,6 +70,13 @@ func Start(t testing.TB, o Options) Server {
 		}
 		options.Users = read.Users
 	}
+	s, _ := serve(t, options)
+	return s
+}
+
+// serve starts a server and stops it with the test.
+func serve(t testing.TB, options *server.Options) (Server, *server.Server) {
+	t.Helper()
 	srv, err := server.NewServer(options)
 	if err != nil {
 		t.Fatalf("preparing a NATS server: %v", err)
@@ -102,7 +109,7 @@ func Start(t testing.TB, o Options) Server {
 				t.Errorf("limiting the NATS server: %v", err)
 			}
 		},
-	}
+	}, srv
 }
 
 func usersOf(users []User) []*server.User {
