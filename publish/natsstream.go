@@ -124,9 +124,7 @@ func (l *link) ask(ctx context.Context, question func(ctx context.Context) error
 		}
 		return err
 	case f := <-w.fate:
-		cancel()
-		_ = <-answered // it was cut short
-		waiters.Put(w)
+		waiters.Put(w) // the question ends with its context
 		return f.err
 	}
 }
