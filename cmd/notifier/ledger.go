@@ -141,6 +141,7 @@ func (l *ledger) Record(ctx context.Context, kind admin.Kind, id string) (any, e
 		return nil, l.note(err)
 	}
 	view := viewDelivery(&d)
+	view.Attempts = []attemptView{}
 	for i := range attempts {
 		view.Attempts = append(view.Attempts, viewAttempt(&attempts[i]))
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"math"
 	"time"
 )
 
@@ -43,12 +44,12 @@ func (p *paced) wait(ctx context.Context, n int) error {
 	}
 }
 
-// takes is how long n of them take.
+// takes is how long n of them take, in whole seconds.
 func takes(n int, rate float64) time.Duration {
 	if rate == 0 {
 		return 0
 	}
-	return time.Duration(float64(n) / rate * float64(time.Second)).Round(time.Second)
+	return time.Duration(math.Ceil(float64(n)/rate)) * time.Second
 }
 
 // redeliveryReport says how far a redrive or a replay is.

@@ -89,7 +89,9 @@ func (a *app) completeFilter(cmd *cobra.Command, name string) {
 	case "since", "until":
 		words = func() []string { return []string{"1h", "24h", "7d"} }
 	case "action":
-		words = func() []string { return []string{auditRetry, auditPurge, auditTest, auditAccept, auditStart, auditCancel} }
+		words = func() []string {
+			return []string{auditRetry, auditPurge, auditTest, auditAccept, auditStart, auditCancel}
+		}
 	}
 	if name == "job" {
 		completeWith(cmd, name, a.completeJobs(""))

@@ -279,6 +279,13 @@ func TestReplaysToOtherDestinations(t *testing.T) {
 	if err != nil || !found || cp.ReplayOf != events[1].ID || !cp.Time.Equal(events[1].Time) {
 		t.Errorf("the copy is %+v, %v", cp, err)
 	}
+	o.cfg.Destinations[0].Type, o.cfg.Destinations[0].JetStream = publish.TypeNATS, true
+	for newIDs, says := range map[bool]string{true: "shop cannot tell what has new ids", false: "shop is a stream"} {
+		plan, err := o.PlanReplay(ctx, admin.Replay{Events: []string{events[5].ID}, To: []string{"shop"}, NewIDs: newIDs})
+		if got := plan.(*redeliveryPlan); err != nil || len(got.Warnings) != 2 || !strings.HasPrefix(got.Warnings[1], says) {
+			t.Errorf("with new ids %t: %q, %v", newIDs, got.Warnings, err)
+		}
+	}
 	plan, err = o.PlanReplay(ctx, admin.Replay{All: true, To: []string{"shop"}})
 	if got := plan.(*redeliveryPlan); err != nil || got.Matched != 6 || got.Deliveries != 3 || got.By[0].Waiting != 3 {
 		t.Errorf("all: %+v, %v", got, err)

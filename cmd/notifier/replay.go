@@ -10,6 +10,7 @@ import (
 	"checkout-notifier/admin"
 	"checkout-notifier/event"
 	"checkout-notifier/jobs"
+	"checkout-notifier/publish"
 	"checkout-notifier/rules"
 	"checkout-notifier/state"
 )
@@ -303,17 +304,26 @@ func (d *daemon) PlanReplay(ctx context.Context, o admin.Replay) (any, error) {
 	ctx, cancel := d.whileWorking(ctx)
 	defer cancel()
 	plan, err := d.countReplay(ctx, d.newReplayer(p, ""))
-	if p.NewIDs && plan.accepted() > 0 {
-		plan.Warnings = append(plan.Warnings, "with new ids nobody can tell these events from new ones")
+	for _, line := range plan.By {
+		if line.AcceptedBefore > 0 {
+			plan.Warnings = append(plan.Warnings, d.aboutIDs(line.Destination, p.NewIDs)...)
+		}
 	}
 	return plan, whyEnded(ctx, err)
 }
 
-func (p *redeliveryPlan) accepted() (n int) {
-	for _, line := range p.By {
-		n += line.AcceptedBefore
+// aboutIDs says what a destination makes of the ids of events that it accepted before.
+func (l *ledger) aboutIDs(destination string, newIDs bool) (warnings []string) {
+	stream := slices.ContainsFunc(l.cfg.Destinations, func(x publish.Destination) bool {
+		return x.Name == destination && x.Type == publish.TypeNATS && x.JetStream
+	})
+	switch {
+	case newIDs:
+		return []string{destination + " cannot tell what has new ids from new events"}
+	case stream:
+		return []string{destination + " is a stream: it leaves out ids that it has seen within its duplicate window"}
 	}
-	return n
+	return nil
 }
 
 // StartReplay implements admin.Redeliveries.

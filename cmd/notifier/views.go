@@ -12,7 +12,7 @@ import (
 // it is shown alone.
 type deliveryView struct {
 	event.Delivery
-	Attempts     []attemptView `json:"attempts,omitempty"`
+	Attempts     []attemptView `json:"attempts,omitzero"`
 	AttemptsMade int           `json:"attempts_made"`
 }
 
@@ -41,7 +41,7 @@ type eventView struct {
 	Change             *event.Change   `json:"change"`
 	System             json.RawMessage `json:"system,omitempty"`
 	Sequence           string          `json:"sequence"`
-	Deliveries         []deliveryView  `json:"deliveries,omitempty"`
+	Deliveries         []deliveryView  `json:"deliveries,omitzero"`
 }
 
 func viewDelivery(d *event.Delivery) deliveryView {
