@@ -183,7 +183,7 @@ func TestReplayPurgeAndAudit(t *testing.T) {
 	if n := len(w.came("/other")); n != 4 {
 		t.Errorf("5 requests with %d ids, want 4", n)
 	}
-	w.asks(d, 0, "replay "+fulfillable+" --to other --new-ids")
+	w.asks(d, 0, "replay --event "+fulfillable+" --to other --new-ids")
 	w.awaitOther(d, 6)
 	if n := len(w.came("/other")); n != 5 {
 		t.Errorf("6 requests with %d ids, want 5", n)

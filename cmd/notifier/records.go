@@ -201,34 +201,49 @@ func (a *app) asker(kind admin.Kind) (ask func(context.Context, string) (recordP
 		return nil, nil, err
 	}
 	var stored *ledger
+	var since time.Time
+	done = func() error {
+		if stored == nil {
+			return nil
+		}
+		store := stored.store
+		stored = nil
+		return store.Close()
+	}
 	ask = func(ctx context.Context, query string) (page recordPage, err error) {
+		if stored != nil && time.Since(since) > holdFile {
+			if err := done(); err != nil {
+				return page, err
+			}
+		}
 		if stored == nil {
 			err = c.call(ctx, http.MethodGet, "/api/v1/"+string(kind)+"?"+query, &page)
 			if !errors.Is(err, errNoDaemon) || loaded == nil {
 				return page, err
 			}
-			if stored, err = a.openLedger(ctx, loaded, err); err != nil {
+			if stored, err = a.openLedger(ctx, loaded, err, since.IsZero()); err != nil {
 				return page, err
 			}
+			since = time.Now()
 		}
 		return stored.page(ctx, kind, query)
-	}
-	done = func() error {
-		if stored == nil {
-			return nil
-		}
-		return stored.store.Close()
 	}
 	return ask, done, nil
 }
 
+// holdFile is how long a command that reads many pages keeps the file from a
+// daemon that wants to start; then it lets go, and asks that one.
+const holdFile = 2 * time.Second
+
 // openLedger reads the file where there is no daemon.
-func (a *app) openLedger(ctx context.Context, loaded *config.Loaded, noDaemon error) (*ledger, error) {
+func (a *app) openLedger(ctx context.Context, loaded *config.Loaded, noDaemon error, say bool) (*ledger, error) {
 	store, err := openInstead(ctx, loaded, noDaemon)
 	if err != nil {
 		return nil, err
 	}
-	fmt.Fprintf(a.err, "no daemon is running; this is what %s tells\n", store.Path())
+	if say {
+		fmt.Fprintf(a.err, "no daemon is running; this is what %s tells\n", store.Path())
+	}
 	return storedLedger(store, &loaded.Config), nil
 }
 
@@ -324,7 +339,7 @@ func (a *app) readRecord(ctx context.Context, kind admin.Kind, id string) (raw j
 	if !errors.Is(err, errNoDaemon) || loaded == nil {
 		return raw, err
 	}
-	stored, err := a.openLedger(ctx, loaded, err)
+	stored, err := a.openLedger(ctx, loaded, err, true)
 	if err != nil {
 		return nil, err
 	}

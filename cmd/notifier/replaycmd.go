@@ -12,12 +12,12 @@ import (
 
 // replayOptions are the flags of replay.
 type replayOptions struct {
-	filters             map[string]*string
-	types, accounts, to []string
-	failed, all, newIDs bool
-	dryRun, yes, detach bool
-	rate                float64
-	output              string
+	filters                     map[string]*string
+	events, types, accounts, to []string
+	failed, all, newIDs         bool
+	dryRun, yes, detach         bool
+	rate                        float64
+	output                      string
 }
 
 func (a *app) replayCommand() *cobra.Command {
@@ -60,9 +60,11 @@ destination, account or rule.`,
 	}
 	a.filterFlags(cmd, o.filters, "session", "rule", "since", "until")
 	flags := cmd.Flags()
+	flags.StringArrayVar(&o.events, "event", nil, "an event's id, beside those that are arguments; may be repeated")
 	flags.StringArrayVar(&o.types, "type", nil, "only events of this type; may be repeated")
 	flags.StringArrayVar(&o.accounts, "account", nil, "only of this account; may be repeated")
 	flags.StringArrayVar(&o.to, "to", nil, "the destination that is to have them; may be repeated")
+	completeWith(cmd, "event", a.completeRecords(admin.Events))
 	for _, name := range []string{"type", "account", "to"} {
 		a.completeFilter(cmd, name)
 	}
@@ -79,7 +81,7 @@ destination, account or rule.`,
 // order is the body of the request.
 func (o *replayOptions) order(ids []string, now time.Time) (map[string]any, error) {
 	order := map[string]any{}
-	for name, list := range map[string][]string{"events": ids, "types": o.types, "accounts": o.accounts} {
+	for name, list := range map[string][]string{"events": append(ids, o.events...), "types": o.types, "accounts": o.accounts} {
 		if len(list) > 0 {
 			order[name] = list
 		}
