@@ -158,6 +158,16 @@ type Delivery struct {
 	Actor string `json:"actor,omitempty"`
 	// Job is the replay or redrive that made it pending last.
 	Job string `json:"job,omitempty"`
+	// Reopened is when it was made pending again last.
+	Reopened time.Time `json:"reopened,omitzero"`
+}
+
+// Since is since when the delivery waits.
+func (d *Delivery) Since() time.Time {
+	if d.Reopened.After(d.Created) {
+		return d.Reopened
+	}
+	return d.Created
 }
 
 // Group is what the order of deliveries is kept within, at one destination.

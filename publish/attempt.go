@@ -198,6 +198,6 @@ func (l *lane) report(v *event.Verdict) {
 	}
 	l.observer.Attempted(Observation{
 		Destination: l.dest.Name, Delivery: v.Delivery, Attempt: *a, Dead: v.Dead,
-		Latency: v.At.Sub(v.Delivery.Created),
+		Latency: v.At.Sub(v.Delivery.Since()),
 	})
 }

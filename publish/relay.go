@@ -72,7 +72,7 @@ type Observation struct {
 	Delivery    event.Delivery // as the verdict leaves it
 	Attempt     event.Attempt
 	Dead        string        // why the delivery was buried, else ""
-	Latency     time.Duration // from the delivery's creation to the result
+	Latency     time.Duration // since the delivery waits, to the result
 }
 
 // Relay moves due deliveries from the outbox to their destinations, one loop

@@ -208,8 +208,8 @@ func (b *batch) wake(d *event.Delivery, behind uint64, at time.Time) (woke bool,
 }
 
 // waitsForEarlier says whether an ordered delivery has nothing else to wait for:
-// it is parked, or it was never tried and looks again when a hold may have run
+// it is parked, or it was never refused and looks again when a hold may have run
 // out, later than at.
 func waitsForEarlier(d *event.Delivery, at time.Time) bool {
-	return d.Due.IsZero() || (d.Attempts == 0 && d.HeldAt == nil && d.Due.After(at))
+	return d.Due.IsZero() || (d.Slots == 0 && d.HeldAt == nil && d.Due.After(at))
 }

@@ -34,7 +34,7 @@ var (
 	bucketFanOut      = []byte("event_deliveries") // sequence of the event, sequence of the delivery
 	bucketAttempts    = []byte("attempts")         // sequence of the delivery, n → JSON event.Attempt
 
-	bucketPending  = []byte("pending")  // destination, sequence → created
+	bucketPending  = []byte("pending")  // destination, sequence → since when
 	bucketDue      = []byte("due")      // destination, due, sequence → id: never refused so far
 	bucketRetries  = []byte("retries")  // the same of those that were
 	bucketOrder    = []byte("order")    // destination, account, session or subject, sequence: pending and ordered

@@ -93,7 +93,8 @@ func (b *batch) reopen(r *record, act *Act) error {
 		return err
 	}
 	state.Pending++
-	if err := b.put(bucketPending, destinationKey(r.Destination, r.sequence), appendTime(nil, r.Created)); err != nil {
+	r.Reopened = act.At
+	if err := b.put(bucketPending, destinationKey(r.Destination, r.sequence), appendTime(nil, r.Since())); err != nil {
 		return err
 	}
 	r.Attempts = max(r.Attempts, lastAttempt(b.tx, r.sequence))

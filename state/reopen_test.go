@@ -44,7 +44,7 @@ func TestARedrivenLetterBeginsAnew(t *testing.T) {
 		t.Fatalf("Redrive: %v, %v", done, err)
 	}
 	want := d
-	want.Due, want.Attempts, want.Actor, want.Job = now, 1, "ann", "job_1"
+	want.Due, want.Reopened, want.Attempts, want.Actor, want.Job = now, now, 1, "ann", "job_1"
 	if diff := cmp.Diff(want, delivery(t, s, d.ID)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

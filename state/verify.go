@@ -232,7 +232,7 @@ func (v *verifier) status(r *record) {
 	switch r.Status {
 	case event.StatusPending:
 		state.Pending++
-		v.expect(bucketPending, destinationKey(r.Destination, r.sequence), appendTime(nil, r.Created), "delivery %s", r.ID)
+		v.expect(bucketPending, destinationKey(r.Destination, r.sequence), appendTime(nil, r.Since()), "delivery %s", r.ID)
 		if !r.Due.IsZero() {
 			v.expect(waiting(&r.Delivery), dueKey(r.Destination, r.Due, r.sequence), []byte(r.ID), "delivery %s", r.ID)
 		}
