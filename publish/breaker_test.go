@@ -61,7 +61,7 @@ func TestBreakerOpensAndProbes(t *testing.T) {
 		if n := len(to.sent()); n != 10 {
 			t.Fatalf("%d requests before the breaker opened, want 10", n)
 		}
-		if s := r.Status()[0]; s.State != publish.StateFailing || s.NextProbe.Sub(time.Now()) != 5*time.Second || !s.Told {
+		if s := r.Status()[0]; s.State != publish.StateFailing || time.Until(s.NextProbe) != 5*time.Second || !s.Told {
 			t.Errorf("status %+v", s)
 		}
 		time.Sleep(20 * time.Minute)

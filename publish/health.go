@@ -206,6 +206,9 @@ func (l *lane) status(now time.Time) DestinationStatus {
 	case s.Failures > 0:
 		status.State = StateWaiting
 	}
+	if c, ok := l.publisher.(Complainer); ok && status.Why == "" {
+		status.Why = c.Complaint()
+	}
 	return status
 }
 

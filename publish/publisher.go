@@ -36,6 +36,12 @@ type Waker interface {
 	OnReady(f func())
 }
 
+// Complainer is a Publisher that goes on although something is not as it was
+// configured: Complaint says what, redacted, "" if nothing is.
+type Complainer interface {
+	Complaint() string
+}
+
 // Closer is a Publisher that holds a connection. Close hands over what is on
 // its way, bounded by ctx, and is called when no Publish is running.
 type Closer interface {

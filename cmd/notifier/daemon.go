@@ -57,7 +57,7 @@ type daemon struct {
 	rules    *rules.Set
 	lanes    []publish.Lane
 	*ledger
-	witness  witness
+	witness witness
 
 	announcer *announcer
 	owner     *owner
