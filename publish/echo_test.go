@@ -178,6 +178,7 @@ func TestEchoesAreNotKeptAnywhere(t *testing.T) {
 // TestNoEchoSurvives lets chance put answers together: pieces of HTTP, of what
 // is none, and of our request.
 func TestNoEchoSurvives(t *testing.T) {
+	quiet(t)
 	pieces := []string{"HTTP/1.1 ", "200 OK", "503 No", "\r\n", "\r\n\r\n", "X-Request-Id: ", "Location: https://a.example/?", "Server: ", "Content-Length: 50", "Transfer-Encoding: chunked",
 		"Content-Encoding: gzip", "fff\r\n", "0\r\n", " ", ":", `"`, `\`, "%", "\x00", "\xff", "<p>", "Connection: close"}
 	answers := make(chan func(raw []byte) string, 1)

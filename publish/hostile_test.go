@@ -108,9 +108,7 @@ func hostilities(t *testing.T) []hostility {
 // TestHostileReceivers says for everything that a receiver may do: what comes
 // of it, by when, in how much memory, and that nothing is left behind.
 func TestHostileReceivers(t *testing.T) {
-	// net/http logs what it did not ask for. So does not the program, see main.
-	log.SetOutput(io.Discard)
-	t.Cleanup(func() { log.SetOutput(os.Stderr) })
+	quiet(t)
 	for _, h := range hostilities(t) {
 		t.Run(h.name, func(t *testing.T) {
 			before := runtime.NumGoroutine()
@@ -170,6 +168,13 @@ func checkHostile(t *testing.T, h hostility, r publish.Result) {
 	if h.note == packedNote && !bytes.HasPrefix(r.Answer, []byte("\x1f\x8b")) {
 		t.Errorf("not the bytes as they came: %q", r.Answer[:20])
 	}
+}
+
+// quiet keeps net/http from logging what it did not ask for, as the program
+// does in main.
+func quiet(t *testing.T) {
+	log.SetOutput(io.Discard)
+	t.Cleanup(func() { log.SetOutput(os.Stderr) })
 }
 
 // settled waits until nothing runs that did not run before.
