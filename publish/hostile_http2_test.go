@@ -199,24 +199,32 @@ func fragile(t *testing.T, server string) (address string, cut func()) {
 
 func TestDeadConnectionIsReplaced(t *testing.T) {
 	t.Parallel()
-	protocols := make(chan string, 100)
-	s := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { protocols <- r.Proto }))
-	s.EnableHTTP2 = true
-	s.StartTLS()
-	t.Cleanup(s.Close)
-	address, cut := fragile(t, s.Listener.Addr().String())
-	d := httpDestination("https://" + address)
-	d.TLS.CA = authority(t, s)
-	d.Timeout = 2 * time.Second // enough to connect
-	p := newHTTP(t, d, publish.HTTPOptions{})
-	if r := p.Publish(t.Context(), message(event.Paid)); r.Outcome != event.OutcomeAccepted || <-protocols != "HTTP/2.0" {
-		t.Fatalf("result %+v", r)
+	for _, want := range []string{"HTTP/1.1", "HTTP/2.0"} {
+		t.Run(want, func(t *testing.T) {
+			protocols := make(chan string, 100)
+			s := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { protocols <- r.Proto }))
+			s.EnableHTTP2 = want == "HTTP/2.0"
+			s.StartTLS()
+			t.Cleanup(s.Close)
+			address, cut := fragile(t, s.Listener.Addr().String())
+			d := httpDestination("https://" + address)
+			d.TLS.CA = authority(t, s)
+			d.Timeout = 2 * time.Second // enough to connect
+			p := newHTTP(t, d, publish.HTTPOptions{})
+			if r := p.Publish(t.Context(), message(event.Paid)); r.Outcome != event.OutcomeAccepted || <-protocols != want {
+				t.Fatalf("result %+v", r)
+			}
+			cut()
+			for range 20 {
+				r := p.Publish(t.Context(), message(event.Paid))
+				if r.Outcome == event.OutcomeAccepted {
+					return
+				}
+				if r.Class != publish.ClassTimeout && r.Class != publish.ClassConnect {
+					t.Errorf("result %+v", r)
+				}
+			}
+			t.Error("every request goes over the dead connection")
+		})
 	}
-	cut()
-	for range 20 {
-		if p.Publish(t.Context(), message(event.Paid)).Outcome == event.OutcomeAccepted {
-			return
-		}
-	}
-	t.Error("every request goes over the dead connection")
 }

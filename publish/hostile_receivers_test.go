@@ -136,7 +136,6 @@ func reset(c net.Conn) {
 type issuer struct {
 	certificate *x509.Certificate
 	key         *ecdsa.PrivateKey
-	file        string
 }
 
 var authorityOnce = sync.OnceValues(func() (*issuer, error) {
