@@ -258,3 +258,31 @@ func TestNoErrorTellsASecret(t *testing.T) {
 		})
 	}
 }
+
+// A template's error may quote what the session holds.
+func TestNoErrorOfATemplateTellsASecret(t *testing.T) {
+	for _, text := range []string{`{{ money .Session.customer_email "USD" }}`, `{{ time .Session.url }}`, `{{ index .Session.url 5000 }}`, `{{ slice .Session.url 5000 }}`,
+		`{{ if ne .Event.ID "" }}{{ printf "%d" .Session.customer_details | money "USD" }}{{ end }}`} {
+		d := marked(nobody)
+		d.Format, d.Template = publish.FormatTemplate, `{{ if eq .Account "other" }}`+text+`{{ end }}`
+		renderer, err := publish.NewRenderer(d, nil, "")
+		if err != nil {
+			t.Logf("%s: refused at load", text)
+			continue
+		}
+		p, err := publish.NewHTTP(d, renderer, publish.HTTPOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { p.Close(t.Context()) })
+		m := markedMessage()
+		m.Event.Account = "other"
+		r := p.Publish(t.Context(), m)
+		if r.Class != publish.ClassRender || !r.Final || r.Error == "" {
+			t.Errorf("%s: %+v", text, r)
+		}
+		if left := leaked(nil, r); left != "" {
+			t.Errorf("%s: %s", text, left)
+		}
+	}
+}

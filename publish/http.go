@@ -102,9 +102,12 @@ func (h *HTTP) Publish(ctx context.Context, m Message) Result {
 	if h.barred {
 		return refusedFinally(ClassRefusedAddress, ErrRefusedAddress)
 	}
+	said := &exchange{secrets: h.secrets, event: &m.Event}
 	body, err := h.renderer.Render(m)
 	if err != nil {
-		return renderFailed(err)
+		r := renderFailed(err) // a function of a template quotes what it cannot take
+		r.Error = said.scrubError(r.Error)
+		return r
 	}
 	ctx, cancel := context.WithTimeout(ctx, h.timeout)
 	defer cancel()
@@ -116,11 +119,11 @@ func (h *HTTP) Publish(ctx context.Context, m Message) Result {
 		return refusedFinally(ClassRender, errors.New("building the request: the URL cannot be used"))
 	}
 	request.Header = h.headers(m.Delivery.ID, body, time.Now().Unix())
-	said := &exchange{secrets: h.secrets, event: &m.Event, header: request.Header}
+	said.header = request.Header
 	response, err := h.transport.RoundTrip(request)
 	if err != nil {
 		r := trace.classify(ctx, err)
-		r.Error = string(said.scrub([]byte(r.Error), true))
+		r.Error = said.scrubError(r.Error)
 		return r
 	}
 	defer response.Body.Close()
