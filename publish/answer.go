@@ -69,9 +69,6 @@ func (x *exchange) scrub(text []byte, cut bool) []byte {
 	return scrub(text, cut, x.secrets, x.known())
 }
 
-// scrubError scrubs the text of an error, which may be shortened.
-func (x *exchange) scrubError(text string) string { return string(x.scrub([]byte(text), true)) }
-
 // read returns what is kept of an answer's body. A short rest is read so that
 // the connection can be used again, and so that a secret is recognised that
 // begins in the part that is kept. What comes compressed was not asked for, and

@@ -11,6 +11,8 @@ import (
 	"net/url"
 	"strconv"
 	"time"
+
+	"checkout-notifier/event"
 )
 
 // HTTPOptions are what HTTP publishers share.
@@ -102,12 +104,9 @@ func (h *HTTP) Publish(ctx context.Context, m Message) Result {
 	if h.barred {
 		return refusedFinally(ClassRefusedAddress, ErrRefusedAddress)
 	}
-	said := &exchange{secrets: h.secrets, event: &m.Event}
 	body, err := h.renderer.Render(m)
 	if err != nil {
-		r := renderFailed(err) // a function of a template quotes what it cannot take
-		r.Error = said.scrubError(r.Error)
-		return r
+		return renderFailed(err, &m.Event)
 	}
 	ctx, cancel := context.WithTimeout(ctx, h.timeout)
 	defer cancel()
@@ -119,11 +118,11 @@ func (h *HTTP) Publish(ctx context.Context, m Message) Result {
 		return refusedFinally(ClassRender, errors.New("building the request: the URL cannot be used"))
 	}
 	request.Header = h.headers(m.Delivery.ID, body, time.Now().Unix())
-	said.header = request.Header
+	said := &exchange{secrets: h.secrets, event: &m.Event, header: request.Header}
 	response, err := h.transport.RoundTrip(request)
 	if err != nil {
 		r := trace.classify(ctx, err)
-		r.Error = said.scrubError(r.Error)
+		r.Error = string(said.scrub([]byte(r.Error), true))
 		return r
 	}
 	defer response.Body.Close()
@@ -157,12 +156,16 @@ func (h *HTTP) Reach(ctx context.Context) error {
 	return nil
 }
 
-// renderFailed is the result for a body that cannot be made.
-func renderFailed(err error) Result {
+// renderFailed is the result for a body or a subject that cannot be made. A
+// function of a template quotes what it cannot take, which may be private.
+func renderFailed(err error, e *event.Event) Result {
+	class := ClassRender
 	if errors.Is(err, ErrTooLarge) {
-		return refusedFinally(ClassBody, err)
+		class = ClassBody
 	}
-	return refusedFinally(ClassRender, err)
+	r := refusedFinally(class, err)
+	r.Error = string(scrub([]byte(r.Error), true, privateOf(e)))
+	return r
 }
 
 func (h *HTTP) headers(id string, body Body, seconds int64) http.Header {

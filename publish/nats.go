@@ -93,7 +93,7 @@ func (p *NATSPublisher) Complaint() string {
 func (p *NATSPublisher) Publish(ctx context.Context, m Message) Result {
 	message, err := p.message(&m)
 	if err != nil {
-		return renderFailed(err)
+		return renderFailed(err, &m.Event)
 	}
 	l, err := p.conn.use(p)
 	if err == nil {
