@@ -18,7 +18,9 @@ const (
 	answerKept = 4 << 10 // of an answer's body, for the record
 	answerRead = 8 << 10 // before the connection is given up
 
-	leastEcho        = 24 // a shorter answer without "//" and "@" repeats nothing of a request
+	// A shorter text without "//" and "@" repeats no signature, link or address,
+	// and is not worth taking the session apart for: a date, a type, an id.
+	leastEcho        = 40
 	answerHeaders    = 20
 	answerHeaderKept = 256
 )
