@@ -76,7 +76,7 @@ func (l *lane) ended(ctx context.Context, t *task, r Result) {
 }
 
 // judge decides what becomes of a delivery after an attempt.
-func (l *lane) judge(t *task, a *event.Attempt, r Result, now time.Time) event.Verdict {
+func (l *lane) judge(t *task, a *event.Attempt, r Result, now time.Time) outcome {
 	d := t.job.Delivery
 	l.noteContact(r.Contact, now)
 	l.count(a.Outcome)
@@ -85,27 +85,28 @@ func (l *lane) judge(t *task, a *event.Attempt, r Result, now time.Time) event.V
 		d.Overtook = nil // nobody has seen it, so that it has passed nobody
 	}
 	delete(l.passing, d.ID)
-	v := event.Verdict{Attempt: a, At: now}
+	o := outcome{verdict: event.Verdict{Attempt: a, At: now}}
+	v := &o.verdict
 	switch r.Outcome {
 	case event.OutcomeAccepted:
 		v.Accepted = true
-		l.succeeded(&v, now)
+		l.succeeded(&o, now)
 	case event.OutcomeUnavailable:
-		v.Retry = now.Add(l.unavailable(r.Error, now, &v.Notices))
+		v.Retry = now.Add(l.unavailable(r.Error, now, &o.news))
 	default:
-		l.refused(&v, &d, r, t.probe, now)
+		l.refused(&o, &d, r, t.probe, now)
 	}
 	v.Delivery = d
 	v.UpClock, v.Standing = l.clock.at(now), l.standing
-	return v
+	return o
 }
 
 // refused fills in a verdict about a refusal.
-func (l *lane) refused(v *event.Verdict, d *event.Delivery, r Result, probe bool, now time.Time) {
-	wasBroken := l.broken()
-	l.failed(v, d, r, probe, now)
+func (l *lane) refused(o *outcome, d *event.Delivery, r Result, probe bool, now time.Time) {
+	v, wasBroken := &o.verdict, l.broken()
+	l.failed(o, d, r, probe, now)
 	if r.Final {
-		l.bury(v, d, r, describe(r), now)
+		l.bury(o, d, r, describe(r), now)
 		return
 	}
 	if wasBroken {
@@ -115,7 +116,7 @@ func (l *lane) refused(v *event.Verdict, d *event.Delivery, r Result, probe bool
 	d.Slots++
 	slot, ok := l.dest.Retry.slot(d.Slots, l.dest.Type == TypeNATS)
 	if !ok {
-		l.bury(v, d, r, fmt.Sprintf("given up after %d refusals, the last: %s", d.Slots, describe(r)), now)
+		l.bury(o, d, r, fmt.Sprintf("given up after %d refusals, the last: %s", d.Slots, describe(r)), now)
 		return
 	}
 	v.Retry = now.Add(l.dest.Retry.pause(slot, r.RetryAfter, spread()))

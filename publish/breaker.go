@@ -39,7 +39,7 @@ func probePause(failed int) time.Duration {
 }
 
 // succeeded notes an accepted delivery: an open breaker closes.
-func (l *lane) succeeded(v *event.Verdict, now time.Time) {
+func (l *lane) succeeded(o *outcome, now time.Time) {
 	s := &l.standing
 	s.Version++
 	s.LastSuccess = now
@@ -51,12 +51,12 @@ func (l *lane) succeeded(v *event.Verdict, now time.Time) {
 		s.Recovering = true
 		l.unstall()
 	}
-	l.recovered(now, &v.Notices)
+	l.recovered(now, &o.news)
 }
 
 // failed notes a refusal. What was wrong with the message itself says nothing of
 // the destination.
-func (l *lane) failed(v *event.Verdict, d *event.Delivery, r Result, probe bool, now time.Time) {
+func (l *lane) failed(o *outcome, d *event.Delivery, r Result, probe bool, now time.Time) {
 	if r.Class == ClassRender || r.Class == ClassBody {
 		return
 	}
@@ -83,7 +83,7 @@ func (l *lane) failed(v *event.Verdict, d *event.Delivery, r Result, probe bool,
 		s.Broken, s.Probes, s.NextProbe = now, 0, now.Add(breakFirstLook)
 		clear(l.tried)
 		l.log.Warn("destination fails: only probes are sent until one is accepted", "failures_in_a_row", s.Failures, "reason", s.Why)
-		l.announceFailing(now, &v.Notices)
+		l.announceFailing(now, &o.news)
 	}
 	if l.broken() {
 		l.clock.note(ContactFailed, now)
@@ -92,7 +92,7 @@ func (l *lane) failed(v *event.Verdict, d *event.Delivery, r Result, probe bool,
 		l.throttle(now, now.Add(min(r.RetryAfter, retryAfterLimit)))
 	}
 	if r.Gone && l.dest.Retry.OnGone == OnGonePause && s.Paused.IsZero() {
-		l.stop(now, "", "it answered 410 Gone", &v.Notices)
+		l.stop(now, "", "it answered 410 Gone", &o.news)
 	}
 }
 

@@ -102,7 +102,7 @@ func (l *lane) storeFailed(now time.Time) time.Duration {
 // unavailable notes that the destination cannot take anything, and returns the
 // time until the next probe. Attempts that fail together count as one probe. The
 // caller holds mu.
-func (l *lane) unavailable(why string, now time.Time, notices *[]event.Notice) time.Duration {
+func (l *lane) unavailable(why string, now time.Time, to *[]news) time.Duration {
 	h, s := &l.health, &l.standing
 	if !h.down {
 		h.down, h.since = true, now
@@ -116,7 +116,7 @@ func (l *lane) unavailable(why string, now time.Time, notices *[]event.Notice) t
 		h.probe = now.Add(h.probes.step(probeFirst, probeLast))
 	}
 	if now.Sub(h.since) >= tellAfter {
-		l.announceFailing(now, notices)
+		l.announceFailing(now, to)
 	}
 	return h.probe.Sub(now)
 }
@@ -125,12 +125,12 @@ func (l *lane) unavailable(why string, now time.Time, notices *[]event.Notice) t
 func (l *lane) lost(send context.Context, why string, now time.Time) time.Duration {
 	l.mu.Lock()
 	l.noteContact(ContactFailed, now)
-	var notices []event.Notice
-	pause := l.unavailable(why, now, &notices)
+	var list []news
+	pause := l.unavailable(why, now, &list)
 	l.health.lost = true
 	change := l.change(now)
 	l.mu.Unlock()
-	l.tell(send, change, notices)
+	l.tell(send, change, l.notices(list))
 	return pause
 }
 
@@ -138,37 +138,21 @@ func (l *lane) lost(send context.Context, why string, now time.Time) time.Durati
 // refused to take anything is for a probe to find well again.
 func (l *lane) found(send context.Context, now time.Time) {
 	l.mu.Lock()
-	var notices []event.Notice
+	var list []news
 	if h := &l.health; h.lost {
 		l.log.Info("destination is back")
 		h.lost, h.down, h.unreached = false, false, false
 		h.probes.reset()
 		l.standing.Failures, l.standing.Why = 0, ""
 		l.standing.Version++
-		l.recovered(now, &notices)
+		l.recovered(now, &list)
 	}
 	if !l.health.down && !l.broken() {
 		l.noteContact(ContactMade, now)
 	}
 	change := l.change(now)
 	l.mu.Unlock()
-	l.tell(send, change, notices)
-}
-
-// tell stores notices that no attempt brought. What cannot be stored is said
-// again with the next occasion.
-func (l *lane) tell(send context.Context, change event.StandingChange, notices []event.Notice) {
-	if len(notices) == 0 {
-		return
-	}
-	change.Notices = notices
-	if err := l.outbox.SaveStanding(context.WithoutCancel(send), change); err != nil {
-		l.log.Error("storing how the destination stands", "error", err)
-		return
-	}
-	for i := range notices {
-		l.call(&notices[i])
-	}
+	l.tell(send, change, l.notices(list))
 }
 
 // StoredStatus is what is known of a destination while nothing is sent to it. Its

@@ -34,15 +34,18 @@ type lane struct {
 	limiter   *rate.Limiter // nil: unlimited
 	wake      chan struct{} // holds one call
 	senders   sync.WaitGroup
+	untold    []event.Notice // that could not be stored; the loop's
 
-	mu       sync.Mutex // guards all below
+	// mu guards all below. It is never held during a call of the outbox, which calls
+	// skip from inside a transaction.
+	mu       sync.Mutex
 	queue    queue
 	begun    []task          // written down, and waiting for a free slot
 	leaving  []task          // begun, and about to be withdrawn
 	early    int             // attempts that may be begun before a slot is free for them
 	sending  slots           // under way
 	working  int             // senders
-	results  []event.Verdict // that are not written down
+	results  []outcome       // that are not written down
 	claimed  map[string]bool // deliveries in queue, begun, under way, or with a result that is not written down
 	stopping bool
 
@@ -68,6 +71,12 @@ type task struct {
 	attempt event.Attempt
 	late    bool // the delivery was refused before
 	probe   bool // of an open breaker
+}
+
+// outcome is the verdict on an attempt, with what the owner hears of it.
+type outcome struct {
+	verdict event.Verdict
+	news    []news
 }
 
 // slots counts attempts.
@@ -217,8 +226,9 @@ func (l *lane) finish(send context.Context) {
 // last is the step that ends a lane's work.
 func (l *lane) last() event.Step {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	step := event.Step{Resolved: l.results, Withdrawn: l.withdraw()}
+	results, step := l.results, event.Step{Withdrawn: l.withdraw()}
 	l.results = nil
+	l.mu.Unlock()
+	step.Resolved = l.verdicts(results)
 	return step
 }

@@ -293,7 +293,7 @@ func TestStress(t *testing.T) {
 			})
 			lanes = append(lanes, publish.Lane{Destination: d, Publisher: receivers[i]})
 		}
-		r := relay(t, o, publish.Options{}, lanes...)
+		r := relay(t, o, publish.Options{Announce: teller}, lanes...)
 		stop := run(t, r)
 		for range events {
 			for s := range sessions {

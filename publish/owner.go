@@ -8,22 +8,47 @@ import (
 	"checkout-notifier/event"
 )
 
-// What the owner of the program hears of a destination. All of it is stored with
-// what it is about. The callers hold mu.
+// news is something that the owner of the program hears of a destination.
+type news struct {
+	eventType, about string
+	at               time.Time
+	data             any
+}
 
-// notify adds one of the program's own events to what is to be stored.
-func (l *lane) notify(to *[]event.Notice, eventType, about string, at time.Time, data any) {
+// verdicts are outcomes as they are to be stored, with what the owner hears of
+// them. The caller does not hold mu: it takes a look at the outbox.
+func (l *lane) verdicts(results []outcome) []event.Verdict {
+	list := make([]event.Verdict, len(results))
+	for i := range results {
+		list[i] = results[i].verdict
+		list[i].Notices = append(list[i].Notices, l.notices(results[i].news)...)
+	}
+	return list
+}
+
+// notices makes events of news, and asks who hears of them. The caller does not
+// hold mu.
+func (l *lane) notices(list []news) (notices []event.Notice) {
 	if l.announce == nil {
-		return
+		return nil
 	}
-	e, err := event.NewSystem(eventType, l.dest.Name, about, at, data)
-	if err != nil {
-		l.log.Error("writing an event about the destination", "type", eventType, "error", err)
-		return
+	for _, n := range list {
+		switch data := n.data.(type) {
+		case *event.DestinationFailingData:
+			data.Pending = l.pending()
+		case *event.DestinationPausedData:
+			data.Pending = l.pending()
+		}
+		e, err := event.NewSystem(n.eventType, l.dest.Name, n.about, n.at, n.data)
+		if err != nil {
+			l.log.Error("writing an event about the destination", "type", n.eventType, "error", err)
+			continue
+		}
+		if notice := l.announce(e); notice.Event.ID != "" {
+			notices = append(notices, notice)
+		}
 	}
-	if n := l.announce(e); n.Event.ID != "" {
-		*to = append(*to, n)
-	}
+	return notices
 }
 
 // pending is how many deliveries wait for the destination, 0 if the outbox does
@@ -41,22 +66,52 @@ func (l *lane) pending() int {
 	return 0
 }
 
+// tell stores what no attempt brought. What cannot be stored is said with the
+// next turn.
+func (l *lane) tell(send context.Context, change event.StandingChange, notices []event.Notice) {
+	if len(notices) == 0 {
+		return
+	}
+	change.Notices = notices
+	if err := l.outbox.SaveStanding(context.WithoutCancel(send), change); err != nil {
+		l.log.Error("storing how the destination stands", "error", err)
+		l.untold = append(l.untold, notices...)
+		return
+	}
+	for i := range notices {
+		l.call(&notices[i])
+	}
+}
+
+// tellAgain tells what could not be stored before.
+func (l *lane) tellAgain(send context.Context) {
+	if len(l.untold) == 0 {
+		return
+	}
+	notices := l.untold
+	l.untold = nil
+	l.mu.Lock()
+	change := l.change(time.Now())
+	l.mu.Unlock()
+	l.tell(send, change, notices)
+}
+
 // announceFailing tells that the destination fails, once until it is well again.
-func (l *lane) announceFailing(now time.Time, to *[]event.Notice) {
+func (l *lane) announceFailing(now time.Time, to *[]news) {
 	s := &l.standing
 	if !s.Announced.IsZero() {
 		return
 	}
 	s.Announced = now
 	s.Version++
-	l.notify(to, event.DestinationFailing, "", now, event.DestinationFailingData{
+	*to = append(*to, news{event.DestinationFailing, "", now, &event.DestinationFailingData{
 		Summary:     fmt.Sprintf("Destination %s has failed %d times in a row: %s. What is due for it waits.", l.dest.Name, s.Failures, s.Why),
-		Destination: l.dest.Name, Since: event.FormatTime(now), Failures: s.Failures, Reason: s.Why, Pending: l.pending(),
-	})
+		Destination: l.dest.Name, Since: event.FormatTime(now), Failures: s.Failures, Reason: s.Why,
+	}})
 }
 
 // recovered tells that a destination whose failing was told is well again.
-func (l *lane) recovered(now time.Time, to *[]event.Notice) {
+func (l *lane) recovered(now time.Time, to *[]news) {
 	s := &l.standing
 	if s.Announced.IsZero() {
 		return
@@ -65,38 +120,38 @@ func (l *lane) recovered(now time.Time, to *[]event.Notice) {
 	s.Announced = time.Time{}
 	s.Version++
 	took := event.FormatSpan(now.Sub(since))
-	l.notify(to, event.DestinationRecovered, "", now, event.DestinationRecoveredData{
+	*to = append(*to, news{event.DestinationRecovered, "", now, &event.DestinationRecoveredData{
 		Summary:     fmt.Sprintf("Destination %s takes deliveries again, after %s.", l.dest.Name, took),
 		Destination: l.dest.Name, Since: event.FormatTime(since), DownFor: took,
-	})
+	}})
 }
 
 // bury makes a delivery a dead letter, and tells so. The death of what tells of
 // failures is not told: it would go the same way.
-func (l *lane) bury(v *event.Verdict, d *event.Delivery, r Result, why string, now time.Time) {
-	v.Dead = why
+func (l *lane) bury(o *outcome, d *event.Delivery, r Result, why string, now time.Time) {
+	o.verdict.Dead = why
 	if event.IsSystemType(d.EventType) {
 		return
 	}
-	l.notify(&v.Notices, event.DeliveryDead, fmt.Sprintf("%s/%d", d.ID, d.Attempts), now, event.DeliveryDeadData{
+	o.news = append(o.news, news{event.DeliveryDead, fmt.Sprintf("%s/%d", d.ID, d.Attempts), now, &event.DeliveryDeadData{
 		Summary:     fmt.Sprintf("The delivery of %s of session %s to %s is dead: %s.", event.Short(d.EventType), d.Session, l.dest.Name, why),
 		Destination: l.dest.Name, Delivery: d.ID, Event: d.EventID, EventType: d.EventType, Account: d.Account, Session: d.Session,
 		Rules: d.Rules, Reason: why, Attempts: d.Attempts, Class: r.Class, StatusCode: r.StatusCode,
-	})
+	}})
 }
 
 // stop pauses the destination until somebody resumes it, and tells so.
-func (l *lane) stop(now time.Time, actor, why string, to *[]event.Notice) {
+func (l *lane) stop(now time.Time, actor, why string, to *[]news) {
 	s := &l.standing
 	s.Paused, s.PausedBy, s.PausedWhy = now, actor, why
 	s.Version++
 	l.clock.note(ContactFailed, now)
 	reason := pausedWhy(s)
 	l.log.Warn("destination paused", "reason", reason)
-	l.notify(to, event.DestinationPaused, "", now, event.DestinationPausedData{
+	*to = append(*to, news{event.DestinationPaused, "", now, &event.DestinationPausedData{
 		Summary:     fmt.Sprintf("Destination %s is %s. What is due for it waits.", l.dest.Name, reason),
-		Destination: l.dest.Name, By: actor, Reason: why, Pending: l.pending(),
-	})
+		Destination: l.dest.Name, By: actor, Reason: why,
+	}})
 }
 
 // pause stops the destination in the name of somebody.
@@ -107,11 +162,12 @@ func (l *lane) pause(ctx context.Context, actor string) (changed bool, err error
 		l.mu.Unlock()
 		return false, nil
 	}
-	var notices []event.Notice
-	l.stop(now, actor, "", &notices)
+	var list []news
+	l.stop(now, actor, "", &list)
 	change := l.change(now)
 	l.mu.Unlock()
 	l.poke()
+	notices := l.notices(list)
 	change.Notices = notices
 	change.Audit = &event.AuditEntry{Time: now, Actor: actor, Action: "destination.pause", Subject: l.dest.Name}
 	if err := l.outbox.SaveStanding(ctx, change); err != nil {

@@ -23,7 +23,8 @@ func (l *lane) turn(send context.Context) turn {
 	if err := l.hasten(send, now); err != nil {
 		return l.failing("making due what waits", err)
 	}
-	step := event.Step{Resolved: l.takeResults()}
+	l.tellAgain(send)
+	step := event.Step{Resolved: l.verdicts(l.takeResults())}
 	tasks, wait, err := l.plan(send, now, &step)
 	if err != nil {
 		l.putBack(&step, tasks)
@@ -56,7 +57,7 @@ func (l *lane) still() bool {
 // long others wait for the store.
 const stepSize = 256
 
-func (l *lane) takeResults() []event.Verdict {
+func (l *lane) takeResults() []outcome {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	n := min(len(l.results), stepSize)
@@ -322,7 +323,9 @@ func (l *lane) take(send context.Context, step *event.Step, tasks []task) error 
 func (l *lane) putBack(step *event.Step, tasks []task) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.results = append(l.results, step.Resolved...)
+	for i := range step.Resolved {
+		l.results = append(l.results, outcome{verdict: step.Resolved[i]})
+	}
 	for i := range slices.Backward(tasks) {
 		if d := &tasks[i].job.Delivery; tasks[i].attempt.N == d.Attempts {
 			l.reuse[d.ID] = d.Attempts
