@@ -159,7 +159,10 @@ func (r *Relay) Drain(ctx context.Context) (accepted, failed int, err error) {
 // grace, and closes the publishers afterwards.
 func (r *Relay) work(ctx context.Context, do func(l *lane, send context.Context)) error {
 	states, err := r.outbox.Destinations(ctx)
-	if err != nil {
+	switch {
+	case ctx.Err() != nil:
+		return nil
+	case err != nil:
 		return fmt.Errorf("reading how the destinations stand: %w", err)
 	}
 	stored := make(map[string]event.DestinationState, len(states))
