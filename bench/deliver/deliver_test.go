@@ -4,7 +4,9 @@ package deliver_test
 
 import (
 	"flag"
+	"os"
 	"runtime"
+	"runtime/pprof"
 	"slices"
 	"testing"
 	"time"
@@ -16,6 +18,7 @@ import (
 var (
 	deliveries = flag.Int("deliveries", 0, "deliveries of a measurement; 0: the short run of the tests")
 	rounds     = flag.Int("rounds", 5, "how often each way is measured, in turns")
+	profile    = flag.String("profile", "", "write the CPU that the notifier takes in the last round of 64 in flight to this file")
 )
 
 func size() (n, times int) {
@@ -68,12 +71,32 @@ func TestHTTP(t *testing.T) {
 				return err
 			}
 		}
-		for range times {
+		for round := range times {
 			bare.measure(func() { post(t, o.url(pathAccept), list, c.concurrency, before) })
 			shop.fill(t, n, "shop", time.Time{})
+			stop := profiling(t, c.concurrency == 64 && round == times-1)
 			notified.measure(func() { shop.drain(t, n, callback("shop", o.url(pathAccept), c.concurrency)) })
+			stop()
 		}
 		t.Logf("%2d in flight: bare %.0f/s (%.0f us CPU), notifier %.0f/s (%.0f us CPU): %.2f (goal %.1f)", c.concurrency,
 			bare.rate(n), bare.micros(n), notified.rate(n), notified.micros(n), notified.rate(n)/bare.rate(n), c.goal)
+	}
+}
+
+// profiling writes a profile until what it returns is called, if it was asked for.
+func profiling(t *testing.T, wanted bool) (stop func()) {
+	if *profile == "" || !wanted {
+		return func() {}
+	}
+	file, err := os.Create(*profile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := pprof.StartCPUProfile(file); err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		pprof.StopCPUProfile()
+		_ = file.Close() // a profile that is cut off shows itself
 	}
 }

@@ -27,7 +27,7 @@ func async(t *testing.T, js jetstream.JetStream, list []parcel, round int) {
 	for i := range list {
 		m := &nats.Msg{Subject: "checkout.main.paid", Data: list[i].body, Header: nats.Header{}}
 		m.Header.Set(nats.MsgIdHdr, fmt.Sprint(list[i].id, "-", round))
-		if _, err := js.PublishMsgAsync(m); err != nil {
+		if _, err := js.PublishMsgAsync(m, jetstream.WithStallWait(time.Minute)); err != nil {
 			t.Fatal(err)
 		}
 	}
