@@ -122,7 +122,7 @@ func decodeRecord(sequence uint64, row []byte) (record, error) {
 		return record{}, errShortRow
 	}
 	r := record{sequence: sequence, event: binary.BigEndian.Uint64(row)}
-	if err := json.Unmarshal(row[sequenceSize:], &r.Delivery); err != nil {
+	if err := unpack(row[sequenceSize:], &r.Delivery, deliveryFields); err != nil {
 		return record{}, err
 	}
 	r.index = waiting(&r.Delivery)
@@ -130,11 +130,11 @@ func decodeRecord(sequence uint64, row []byte) (record, error) {
 }
 
 func encodeRecord(r *record) ([]byte, error) {
-	row, err := marshal(&r.Delivery)
+	row, err := pack(sequenceKey(r.event), &r.Delivery, deliveryFields)
 	if err != nil {
 		return nil, invalid("delivery %s: %v", r.ID, err)
 	}
-	return append(sequenceKey(r.event), row...), nil
+	return row, nil
 }
 
 // findRecord looks a delivery up by its id.

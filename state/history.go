@@ -2,7 +2,6 @@ package state
 
 import (
 	"context"
-	"encoding/json"
 
 	bolt "go.etcd.io/bbolt"
 
@@ -87,7 +86,7 @@ func (s *Store) Attempts(ctx context.Context, deliveryID string) (attempts []eve
 		}
 		return eachKey(tx.Bucket(bucketAttempts), sequence, func(_, row []byte) (bool, error) {
 			var a event.Attempt
-			if err := json.Unmarshal(row, &a); err != nil {
+			if err := unpack(row, &a, attemptFields); err != nil {
 				return false, inconsistent(s.path, "attempt of delivery %s: %v", deliveryID, err)
 			}
 			attempts = append(attempts, a)

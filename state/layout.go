@@ -26,13 +26,13 @@ var (
 	bucketIndex    = []byte("session_index")  // account, id → binary event.Tracked
 	bucketCounts   = []byte("session_counts") // account, watch → number
 
-	bucketEvents   = []byte("events")    // sequence → event.Event, see encoder.event
+	bucketEvents   = []byte("events")    // sequence → packed event.Event
 	bucketEventIDs = []byte("event_ids") // id → sequence
 
-	bucketDeliveries  = []byte("deliveries")       // sequence → sequence of the event, JSON event.Delivery
+	bucketDeliveries  = []byte("deliveries")       // sequence → sequence of the event, packed event.Delivery
 	bucketDeliveryIDs = []byte("delivery_ids")     // id → sequence
 	bucketFanOut      = []byte("event_deliveries") // sequence of the event, sequence of the delivery
-	bucketAttempts    = []byte("attempts")         // sequence of the delivery, n → JSON event.Attempt
+	bucketAttempts    = []byte("attempts")         // sequence of the delivery, n → packed event.Attempt
 
 	bucketPending  = []byte("pending")  // destination, sequence → since when
 	bucketDue      = []byte("due")      // destination, due, sequence → id: never refused so far

@@ -3,7 +3,6 @@ package state
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -195,13 +194,9 @@ type eventPruner struct {
 
 func (p *eventPruner) find(tx *bolt.Tx, from []byte) ([][]byte, []byte, error) {
 	return scan(tx.Bucket(bucketEvents), from, func(key, row []byte) (bool, bool, error) {
-		var e struct{ Time time.Time }
-		_, rest, err := splitEvent(row)
-		if err == nil {
-			err = json.Unmarshal(rest, &e)
-		}
+		e, err := eventOf(tx, lastSequence(key), row)
 		if err != nil {
-			return false, false, inconsistent(tx.DB().Path(), "event %d: %v", lastSequence(key), err)
+			return false, false, err
 		}
 		if !e.Time.Before(p.before) {
 			p.young++

@@ -257,7 +257,7 @@ func (v *verifier) status(r *record) {
 func (v *verifier) attempts() error {
 	return v.each(bucketAttempts, func(key, row []byte) {
 		var a event.Attempt
-		if err := json.Unmarshal(row, &a); err != nil || a.N != attemptNumber(key) {
+		if err := unpack(row, &a, attemptFields); err != nil || a.N != attemptNumber(key) {
 			v.report("attempt at key %x is unreadable: %v", key, err)
 			return
 		}
