@@ -7,7 +7,7 @@ SESSIONS ?= 10000
 LINT      = $(GO) tool -modfile=tools/go.mod golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test race lint fuzz bench bench-poll bench-cycle bench-index check
+.PHONY: help build demo test race lint fuzz bench bench-poll bench-cycle bench-deliver bench-index check
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -45,6 +45,10 @@ bench-poll: ## Poll DAYS simulated days of SESSIONS a day; more by ARGS, see ben
 bench-cycle: ## Measure whole cycles against bare reading; more by ARGS, see bench/README.md
 	$(GO) test ./poller -run '^$$' -bench 'Split/(limit|rotating-url)' -benchtime 1000x
 	$(GO) test ./bench/cycle -v -count=1 -timeout 0 -args -sessions 100000 $(ARGS)
+
+bench-deliver: ## Measure deliveries against bare sending; more by ARGS, see bench/README.md
+	$(GO) test ./bench/deliver -run '^$$' -bench Relay -benchtime 20000x
+	$(GO) test ./bench/deliver -v -count=1 -timeout 0 -args -deliveries 20000 $(ARGS)
 
 bench-index: ## Measure the memory of a million tracked sessions, and how soon they are ready
 	$(GO) test ./poller -run '^$$' -bench 'Index|PassOverAMillion' -benchmem

@@ -40,6 +40,8 @@ var (
 	// ErrUncertain: a commit failed at its very end, so that it may or may not be
 	// there after a restart. Every later write is refused with this error.
 	ErrUncertain = errors.New("outcome of a write is unknown")
+	// ErrMoved: the file at the path is not, or no longer, the one that is open.
+	ErrMoved = errors.New("state file was removed or replaced")
 	// ErrClosed: the store was closed.
 	ErrClosed = errors.New("state file is closed")
 )

@@ -14,6 +14,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"runtime/debug"
@@ -57,6 +58,21 @@ func (s *Store) Close() error {
 
 // Path returns the path of the file, for messages.
 func (s *Store) Path() string { return s.path }
+
+// InPlace returns ErrMoved if the file that the store writes to is no longer the
+// one at its path: what is stored then is gone with the process.
+func (s *Store) InPlace() error {
+	same, err := isAt(s.file, s.path)
+	if err == nil && same {
+		return nil
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("looking for state file %s: %w", s.path, err)
+	}
+	return &fault{kind: ErrMoved, cause: err, message: fmt.Sprintf(
+		"state file %s was removed or replaced while it is in use: what is stored is lost when notifier stops; "+
+			"stop it only after a copy was made (on Linux of /proc/PID/fd) and put it back", s.path)}
+}
 
 // Size returns the size of the file in bytes.
 func (s *Store) Size() (int64, error) {

@@ -3,8 +3,10 @@ package state_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -45,6 +47,29 @@ func openStore(t testing.TB, cfg state.Config) *state.Store {
 		}
 	})
 	return s
+}
+
+func TestAFileThatIsTakenAwayIsMissed(t *testing.T) {
+	cfg := config(t)
+	s := openStore(t, cfg)
+	if err := s.InPlace(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(cfg.Path, cfg.Path+".old"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.InPlace(); !errors.Is(err, state.ErrMoved) {
+		t.Errorf("without the file: %v", err)
+	}
+	if err := os.WriteFile(cfg.Path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.InPlace(); !errors.Is(err, state.ErrMoved) {
+		t.Errorf("with another in its place: %v", err)
+	}
+	if err := errors.Join(os.Remove(cfg.Path), os.Rename(cfg.Path+".old", cfg.Path), s.InPlace()); err != nil {
+		t.Errorf("after it was put back: %v", err)
+	}
 }
 
 func snapshot(id string, created time.Time) event.Snapshot {

@@ -185,6 +185,9 @@ func (d *daemon) ill() (why string, waiting bool) {
 	if err := d.store.failure(); err != nil {
 		return "the store cannot be written: " + err.Error(), false
 	}
+	if err := d.store.InPlace(); err != nil {
+		return err.Error(), false
+	}
 	for _, c := range d.owner.open() {
 		return conditionText(c), false
 	}

@@ -187,7 +187,7 @@ func (d *daemon) Healthy(ctx context.Context) error {
 	if _, err := d.store.Destinations(ctx); err != nil {
 		return fmt.Errorf("the store does not answer: %w", err)
 	}
-	return nil
+	return d.store.InPlace()
 }
 
 // Ready implements admin.Daemon. It depends on no destination: what cannot be
