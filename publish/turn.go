@@ -297,6 +297,9 @@ func (l *lane) take(send context.Context, step *event.Step, tasks []task) error 
 		}
 		l.queue.sooner(v.Retry)
 		l.queue.sooner(v.Release)
+		if v.Dead != "" && len(l.stalled) > 0 {
+			l.unstall() // one may have waited for this, which a contact need not follow
+		}
 	}
 	for i := range step.Parked {
 		l.queue.sooner(step.Parked[i].Retry)
