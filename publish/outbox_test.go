@@ -25,6 +25,7 @@ type memoryOutbox struct {
 	looks      int
 	verdicts   int
 	fail       error // what every write returns, when set
+	blind      error // what every look returns, when set
 	slow       bool  // others come in between a look and its answer
 }
 
@@ -56,6 +57,20 @@ func (o *memoryOutbox) put(destination, session string, change ...func(*event.De
 	return d.ID
 }
 
+// setFail lets every write fail from now on, or none.
+func (o *memoryOutbox) setFail(err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.fail = err
+}
+
+// failLooks lets every look fail from now on, or none.
+func (o *memoryOutbox) failLooks(err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.blind = err
+}
+
 func (o *memoryOutbox) get(id string) row {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -82,6 +97,9 @@ func (o *memoryOutbox) Due(_ context.Context, destination string, now time.Time,
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.looks++
+	if o.blind != nil {
+		return nil, time.Time{}, o.blind
+	}
 	var due []*row
 	var next time.Time
 	for _, r := range o.deliveries {

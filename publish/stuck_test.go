@@ -2,6 +2,7 @@ package publish_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -34,6 +35,40 @@ func TestFollowerOfADeadLetterIsNotForgotten(t *testing.T) {
 		synctest.Wait()
 		if got := o.get(second); got.Status != event.StatusAccepted {
 			t.Errorf("the follower is %s after %d attempts", got.Status, len(got.attempts))
+		}
+	})
+}
+
+// What a delivery overtakes is decided when it begins, also after the store failed.
+func TestOvertookIsDecidedAnewAfterTheStoreFailed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, to := newOutbox(), &receiver{}
+		first, second := o.put("shop", "cs_1"), o.put("shop", "cs_1")
+		to.reply(func(_ context.Context, n int, _ publish.Message) publish.Result {
+			if n == 1 {
+				return refused(500)
+			}
+			time.Sleep(time.Second)
+			return accepted()
+		})
+		d := exact("shop")
+		d.OrderHold = time.Minute
+		d.Retry.Schedule = []time.Duration{61 * time.Second}
+		stop := run(t, relay(t, o, publish.Options{}, publish.Lane{Destination: d, Publisher: to}))
+		defer stop()
+		time.Sleep(59 * time.Second)
+		o.setFail(errors.New("the disk is full"))
+		time.Sleep(30 * time.Second)
+		o.setFail(nil)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if got := o.get(first); got.Status != event.StatusAccepted {
+			t.Fatalf("the first is %s", got.Status)
+		}
+		log := to.sent()
+		last := log[len(log)-1].delivery
+		if last.ID != second || len(last.Overtook) > 0 || len(log) != 3 {
+			t.Errorf("%d requests, the last of the second: %t, which overtook %v", len(log), last.ID == second, last.Overtook)
 		}
 	})
 }

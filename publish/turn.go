@@ -333,8 +333,9 @@ func (l *lane) putBack(step *event.Step, tasks []task) {
 		if d := &tasks[i].job.Delivery; tasks[i].attempt.N == d.Attempts {
 			l.reuse[d.ID] = d.Attempts
 		}
-		if tasks[i].probe {
-			l.unclaim(tasks[i].job.Delivery.ID)
+		if id := tasks[i].job.Delivery.ID; tasks[i].probe || l.passing[id] {
+			l.unclaim(id)
+			l.queue.unseen = true // who is overtaken may change
 			continue
 		}
 		l.queue.put(tasks[i].job)
