@@ -72,3 +72,34 @@ func TestOvertookIsDecidedAnewAfterTheStoreFailed(t *testing.T) {
 		}
 	})
 }
+
+// some of what is due was read already.
+func TestDrainWaitsForNoOneForEver(t *testing.T) {
+	hour := refused(429)
+	hour.RetryAfter, hour.Throttled = time.Hour, true
+	stopped := refused(410)
+	stopped.Gone = true
+	for name, answer := range map[string]publish.Result{"stopped": stopped, "throttled": hour, "unavailable": gone()} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				o, to := newOutbox(), &receiver{}
+				to.reply(func(context.Context, int, publish.Message) publish.Result { return answer })
+				for range 40 {
+					o.put("shop", "cs_1", func(d *event.Delivery) { d.Ordered = false })
+				}
+				d := exact("shop")
+				d.Concurrency, d.Retry.OnGone = 1, publish.OnGonePause
+				began := time.Now()
+				ctx, cancel := context.WithTimeout(t.Context(), 100*time.Hour)
+				defer cancel()
+				ok, failed, err := relay(t, o, publish.Options{}, publish.Lane{Destination: d, Publisher: to}).Drain(ctx)
+				if took := time.Since(began); took > 3*time.Minute {
+					t.Errorf("it took %s", took)
+				}
+				if ok != 0 || failed != 40 || err != nil {
+					t.Errorf("%d accepted, %d failed, %v", ok, failed, err)
+				}
+			})
+		})
+	}
+}

@@ -81,6 +81,9 @@ func (l *lane) plan(send context.Context, now time.Time, step *event.Step) (task
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		step.Withdrawn = l.withdraw()
+		if l.tally != nil && l.tooLong(wait, now) {
+			l.drop() // a drain does not wait for what it has read ahead
+		}
 		return nil, wait, nil
 	}
 	if l.isBroken() {
