@@ -39,13 +39,14 @@ type DestinationStatus struct {
 // health is what a lane knows of its destination and need not survive a restart.
 // The lane's mu guards it.
 type health struct {
-	down   bool      // it could not take anything: probe
-	lost   bool      // the publisher knew that of itself
-	since  time.Time // it is down
-	probe  time.Time // the next one
-	probes backoff
-	store  time.Time // until then the store is left alone
-	stores backoff
+	down      bool      // it could not take anything: probe
+	lost      bool      // the publisher knew that of itself
+	since     time.Time // it is down
+	probe     time.Time // the next one
+	probes    backoff
+	store     time.Time // until then the store is left alone
+	stores    backoff
+	storeless time.Time // since when the store fails; zero: it does not
 
 	unreached bool // the last attempt did not get there
 }
@@ -77,7 +78,8 @@ func (l *lane) closed(now time.Time) time.Duration {
 	return max(0, until.Sub(now))
 }
 
-// drainPatience is how long a drain waits for a destination that takes nothing.
+// drainPatience is how long a drain waits for a destination that takes nothing, or
+// for a store that fails.
 const drainPatience = time.Minute
 
 // tooLong says whether a drain gives the destination up, which nothing may be sent
@@ -102,10 +104,21 @@ func (l *lane) storeWait(now time.Time) time.Duration {
 func (l *lane) storeFailed(now time.Time) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.health.storeless.IsZero() {
+		l.health.storeless = now
+	}
 	if !l.health.store.After(now) {
 		l.health.store = now.Add(l.health.stores.step(storeFirst, storeLast))
 	}
 	return l.health.store.Sub(now)
+}
+
+// storeLost says whether a drain gives the store up.
+func (l *lane) storeLost() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	since := l.health.storeless
+	return l.tally != nil && !since.IsZero() && time.Since(since) >= drainPatience
 }
 
 // unavailable notes that the destination cannot take anything, and returns the

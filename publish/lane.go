@@ -2,6 +2,7 @@ package publish
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -156,31 +157,29 @@ func (l *lane) run(ctx, send context.Context) {
 	for ctx.Err() == nil {
 		l.sleep(ctx, l.turn(send).wait)
 	}
-	l.finish(send)
+	_ = l.finish(send) // it has told the log
 }
 
-// drain takes turns until nothing is due that it has not tried.
-func (l *lane) drain(ctx, send context.Context) (accepted, failed int) {
+// drain takes turns until nothing is due that it has not tried. An error means
+// that the outbox did not take or tell all.
+func (l *lane) drain(ctx, send context.Context) (accepted, failed int, err error) {
 	l.mu.Lock()
 	l.tally = &tally{seen: make(map[string]bool)}
 	l.mu.Unlock()
-	for ctx.Err() == nil {
+	for ctx.Err() == nil && !l.storeLost() {
 		t := l.turn(send)
 		if t.idle {
 			break
 		}
 		l.sleep(ctx, t.wait)
 	}
-	l.finish(send)
-	left, _, err := l.outbox.Due(send, l.dest.Name, time.Now(), drainCount, drainCount, l.skip)
-	if err != nil {
-		l.log.Error("counting what is left", "error", err)
-	}
+	err = l.finish(send)
+	left, _, uncounted := l.outbox.Due(send, l.dest.Name, time.Now(), drainCount, drainCount, l.skip)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	t := l.tally
 	l.tally = nil
-	return t.accepted, t.failed + len(left)
+	return t.accepted, t.failed + len(left), errors.Join(err, uncounted)
 }
 
 // drainCount bounds the count of what a drain could not even try.
@@ -200,8 +199,9 @@ func (l *lane) sleep(ctx context.Context, pause time.Duration) {
 }
 
 // finish waits for what is under way and writes down what came of it, for as
-// long as send lives. What was begun and not sent is withdrawn.
-func (l *lane) finish(send context.Context) {
+// long as send lives. What was begun and not sent is withdrawn. An error means
+// that not all was written down.
+func (l *lane) finish(send context.Context) error {
 	l.mu.Lock()
 	l.stopping = true
 	l.mu.Unlock()
@@ -209,15 +209,16 @@ func (l *lane) finish(send context.Context) {
 	for {
 		step := l.last()
 		if step.Empty() {
-			return
+			return nil
 		}
 		err := l.take(send, &step, nil)
 		if err == nil {
 			continue
 		}
 		l.log.Error("writing deliveries down", "error", err)
-		if send.Err() != nil {
-			return
+		l.storeFailed(time.Now())
+		if send.Err() != nil || l.storeLost() {
+			return err
 		}
 		l.sleep(send, storeFirst)
 	}
@@ -225,10 +226,9 @@ func (l *lane) finish(send context.Context) {
 
 // last is the step that ends a lane's work.
 func (l *lane) last() event.Step {
+	step := event.Step{Resolved: l.verdicts(l.takeResults())}
 	l.mu.Lock()
-	results, step := l.results, event.Step{Withdrawn: l.withdraw()}
-	l.results = nil
-	l.mu.Unlock()
-	step.Resolved = l.verdicts(results)
+	defer l.mu.Unlock()
+	step.Withdrawn = l.withdraw()
 	return step
 }

@@ -24,9 +24,10 @@ type memoryOutbox struct {
 	audit      []event.AuditEntry
 	looks      int
 	verdicts   int
-	fail       error // what every write returns, when set
-	blind      error // what every look returns, when set
-	slow       bool  // others come in between a look and its answer
+	fail       error  // what every write returns, when set
+	bad        string // the delivery of which no verdict can be written
+	blind      error  // what every look returns, when set
+	slow       bool   // others come in between a look and its answer
 }
 
 type row struct {
@@ -62,6 +63,13 @@ func (o *memoryOutbox) setFail(err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.fail = err
+}
+
+// refuse lets every step fail that has a verdict on a delivery.
+func (o *memoryOutbox) refuse(id string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.bad = id
 }
 
 // failLooks lets every look fail from now on, or none.
@@ -167,6 +175,9 @@ func (o *memoryOutbox) Take(_ context.Context, step event.Step) (met event.Stepp
 	defer o.mu.Unlock()
 	if o.fail != nil {
 		return met, o.fail
+	}
+	if slices.ContainsFunc(step.Resolved, func(v event.Verdict) bool { return v.Delivery.ID == o.bad }) {
+		return met, errors.New("the row cannot be written")
 	}
 	gone := func(id string) bool {
 		if o.find(id).Status == event.StatusPending {

@@ -142,17 +142,22 @@ func (r *Relay) Run(ctx context.Context) error {
 }
 
 // Drain delivers what is due now and what becomes due by that, each at most
-// once, and returns how many were accepted and how many were not.
+// once, and returns how many were accepted and how many were not. An error means
+// that the outbox failed, and that the sums are too small.
 func (r *Relay) Drain(ctx context.Context) (accepted, failed int, err error) {
-	var mu sync.Mutex // guards the sums
+	var mu sync.Mutex // guards the sums and problems
+	var problems []error
 	err = r.work(ctx, func(l *lane, send context.Context) {
-		a, f := l.drain(ctx, send)
+		a, f, err := l.drain(ctx, send)
 		mu.Lock()
 		defer mu.Unlock()
 		accepted += a
 		failed += f
+		if err != nil {
+			problems = append(problems, fmt.Errorf("delivering to %s: %w", l.dest.Name, err))
+		}
 	})
-	return accepted, failed, err
+	return accepted, failed, errors.Join(append(problems, err)...)
 }
 
 // work runs every lane with a context for sending that outlives ctx by the

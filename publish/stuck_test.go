@@ -3,6 +3,7 @@ package publish_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -102,4 +103,49 @@ func TestDrainWaitsForNoOneForEver(t *testing.T) {
 			})
 		})
 	}
+}
+
+// the end.
+func TestDrainSaysThatTheStoreFailed(t *testing.T) {
+	for name, fail := range map[string]func(*memoryOutbox, error){"looks": (*memoryOutbox).failLooks, "writes": (*memoryOutbox).setFail} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				o, to := newOutbox(), &receiver{}
+				o.put("shop", "cs_1")
+				to.reply(func(context.Context, int, publish.Message) publish.Result {
+					fail(o, errors.New("input/output error"))
+					return accepted()
+				})
+				if name == "looks" {
+					fail(o, errors.New("input/output error"))
+				}
+				_, _, err := relay(t, o, publish.Options{}, publish.Lane{Destination: exact("shop"), Publisher: to}).Drain(t.Context())
+				if err == nil {
+					t.Error("it went well")
+				}
+			})
+		})
+	}
+}
+
+// A result that the store cannot take keeps no other from being written at the end.
+func TestShutdownWritesWhatCanBeWritten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, to := newOutbox(), &receiver{}
+		bad := o.put("shop", "cs_1")
+		for i := range 9 {
+			o.put("shop", fmt.Sprint("cs_", i+2))
+		}
+		to.reply(func(context.Context, int, publish.Message) publish.Result {
+			time.Sleep(10 * time.Second)
+			return accepted()
+		})
+		stop := run(t, relay(t, o, publish.Options{}, publish.Lane{Destination: exact("shop"), Publisher: to}))
+		time.Sleep(time.Second)
+		o.refuse(bad)
+		stop()
+		if n := o.pending(); n != 1 {
+			t.Errorf("%d deliveries will be sent again", n)
+		}
+	})
 }

@@ -292,6 +292,7 @@ func (l *lane) take(send context.Context, step *event.Step, tasks []task) error 
 	}
 	l.mu.Lock()
 	l.health.stores.reset()
+	l.health.storeless = time.Time{}
 	for i := range step.Resolved {
 		v := &step.Resolved[i]
 		delete(l.claimed, v.Delivery.ID)
