@@ -163,6 +163,7 @@ func (l *lane) pause(ctx context.Context, actor string) (changed bool, err error
 		return false, nil
 	}
 	var list []news
+	clock := l.clock
 	l.stop(now, actor, "", &list)
 	change := l.change(now)
 	l.mu.Unlock()
@@ -171,9 +172,7 @@ func (l *lane) pause(ctx context.Context, actor string) (changed bool, err error
 	change.Notices = notices
 	change.Audit = &event.AuditEntry{Time: now, Actor: actor, Action: "destination.pause", Subject: l.dest.Name}
 	if err := l.outbox.SaveStanding(ctx, change); err != nil {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		l.goOn(now)
+		l.unstop(clock)
 		return false, err
 	}
 	for i := range notices {
@@ -196,14 +195,37 @@ func (l *lane) unpause(ctx context.Context, actor string) (changed bool, err err
 	l.mu.Unlock()
 	change.Audit = &event.AuditEntry{Time: now, Actor: actor, Action: "destination.resume", Subject: l.dest.Name, Detail: pausedDetail(&before)}
 	if err := l.outbox.SaveStanding(ctx, change); err != nil {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		l.standing.Paused, l.standing.PausedBy, l.standing.PausedWhy = before.Paused, before.PausedBy, before.PausedWhy
-		l.standing.Version++
+		l.stopAgain(&before, now)
 		return false, err
 	}
 	l.poke()
 	return true, nil
+}
+
+// unstop takes a pause back that could not be kept. Nothing has waited, so that
+// nothing is made due, and the clock of holds goes on as it did before.
+func (l *lane) unstop(clock upClock) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := &l.standing
+	s.Paused, s.PausedBy, s.PausedWhy = time.Time{}, "", ""
+	s.Version++
+	if !l.clock.running {
+		l.clock = clock
+	}
+	l.poke()
+}
+
+// stopAgain takes back that a pause has ended, if that could not be kept.
+func (l *lane) stopAgain(before *event.Standing, now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := &l.standing
+	s.Paused, s.PausedBy, s.PausedWhy = before.Paused, before.PausedBy, before.PausedWhy
+	s.Version++
+	if !s.Paused.IsZero() {
+		l.clock.note(ContactFailed, now)
+	}
 }
 
 func pausedDetail(s *event.Standing) string {

@@ -149,3 +149,44 @@ func TestShutdownWritesWhatCanBeWritten(t *testing.T) {
 		}
 	})
 }
+
+// A pause that could not be kept changes nothing, nor does a resume.
+func TestPauseThatFailsChangesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, to := newOutbox(), &receiver{}
+		o.put("shop", "cs_1")
+		to.reply(func(context.Context, int, publish.Message) publish.Result { return refused(500) })
+		d := exact("shop")
+		d.Retry.Schedule = []time.Duration{time.Hour, time.Hour}
+		r := relay(t, o, publish.Options{}, publish.Lane{Destination: d, Publisher: to})
+		stop := run(t, r)
+		defer stop()
+		time.Sleep(time.Minute)
+		o.setFail(errors.New("the disk is full"))
+		if _, err := r.Pause(t.Context(), "shop", "anna"); err == nil {
+			t.Fatal("paused on a full disk")
+		}
+		o.setFail(nil)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if n := len(to.sent()); n != 1 {
+			t.Errorf("%d attempts: a retry was taken ahead of its time", n)
+		}
+		if s := r.Status()[0]; s.State != publish.StateWaiting || s.UpClock != 2*time.Minute {
+			t.Errorf("status %+v", s)
+		}
+		if _, err := r.Pause(t.Context(), "shop", "anna"); err != nil {
+			t.Fatal(err)
+		}
+		o.setFail(errors.New("the disk is full"))
+		if _, err := r.Resume(t.Context(), "shop", "anna"); err == nil {
+			t.Fatal("resumed on a full disk")
+		}
+		o.setFail(nil)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if s := r.Status()[0]; s.State != publish.StatePaused || s.UpClock != 2*time.Minute {
+			t.Errorf("status %+v", s)
+		}
+	})
+}
