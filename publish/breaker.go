@@ -155,14 +155,14 @@ func (l *lane) drop() {
 	l.queue = queue{unseen: true}
 }
 
+func (l *lane) recovering() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.standing.Recovering && l.standing.Paused.IsZero()
+}
+
 // hasten makes due what waits, after a breaker has closed or a pause has ended.
 func (l *lane) hasten(send context.Context, now time.Time) error {
-	l.mu.Lock()
-	recovering := l.standing.Recovering && l.standing.Paused.IsZero()
-	l.mu.Unlock()
-	if !recovering {
-		return nil
-	}
 	ctx := context.WithoutCancel(send)
 	for {
 		n, err := l.outbox.Hasten(ctx, l.dest.Name, now, hastenAtOnce)

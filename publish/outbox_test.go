@@ -72,6 +72,12 @@ func (o *memoryOutbox) refuse(id string) {
 	o.bad = id
 }
 
+func (o *memoryOutbox) standing(destination string) event.Standing {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.states[destination].Standing
+}
+
 // failLooks lets every look fail from now on, or none.
 func (o *memoryOutbox) failLooks(err error) {
 	o.mu.Lock()

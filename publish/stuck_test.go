@@ -190,3 +190,26 @@ func TestPauseThatFailsChangesNothing(t *testing.T) {
 		}
 	})
 }
+
+// a crash in between would leave him with a trouble that never ends.
+func TestRecoveryIsToldBeforeItIsKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, to := newOutbox(), &receiver{}
+		for i := range 12 {
+			o.put("shop", fmt.Sprint("cs_", i))
+		}
+		to.reply(func(context.Context, int, publish.Message) publish.Result { return refused(500) })
+		told := publish.Options{Announce: func(e event.Event) event.Notice { return event.Notice{Event: e} }}
+		stop := run(t, relay(t, o, told, publish.Lane{Destination: exact("shop"), Publisher: to}))
+		time.Sleep(time.Second)
+		to.reply(func(_ context.Context, _ int, m publish.Message) publish.Result {
+			o.refuse(m.Delivery.ID)
+			return accepted()
+		})
+		time.Sleep(time.Minute)
+		stop()
+		if s := o.standing("shop"); s.Announced.IsZero() {
+			t.Errorf("the standing says that nothing is to be told any more: %+v", s)
+		}
+	})
+}
