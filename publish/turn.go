@@ -28,6 +28,7 @@ func (l *lane) turn(send context.Context) turn {
 		return l.failing("reading what is due", err)
 	}
 	if step.Empty() {
+		l.start(send, nil) // what was begun before, if its senders met a pause that is over
 		return turn{wait: wait, idle: l.still()}
 	}
 	if err := l.take(send, &step, tasks); err != nil {
