@@ -101,7 +101,7 @@ func (l *lane) throttle(now, until time.Time) {
 	if until.After(l.standing.Throttled) {
 		l.standing.Throttled = until
 	}
-	l.clock.skip(now, l.standing.Throttled) // no hold runs out while all have to wait
+	l.skipThrottled(now)
 }
 
 // planProbe begins the delivery that has waited longest, and with each probe that

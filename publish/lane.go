@@ -125,7 +125,9 @@ func (l *lane) takeUp(stored event.DestinationState) {
 	l.standing = stored.Standing
 	l.clock = upClock{total: stored.UpClock}
 	if l.standing.Paused.IsZero() && l.standing.Broken.IsZero() {
-		l.clock.assume(time.Now())
+		now := time.Now()
+		l.clock.assume(now)
+		l.skipThrottled(now)
 	}
 }
 

@@ -46,8 +46,16 @@ func (l *lane) decide(job *event.Job, now time.Time) *event.Verdict {
 func (l *lane) noteContact(c Contact, now time.Time) {
 	was := l.clock.running
 	l.clock.note(c, now)
+	l.skipThrottled(now)
 	if l.clock.running && !was {
 		l.unstall()
+	}
+}
+
+// skipThrottled lets no hold run out while all have to wait.
+func (l *lane) skipThrottled(now time.Time) {
+	if l.standing.Throttled.After(now) {
+		l.clock.skip(now, l.standing.Throttled)
 	}
 }
 

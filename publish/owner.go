@@ -246,6 +246,7 @@ func (l *lane) goOn(now time.Time) {
 		s.NextProbe = now
 	} else {
 		l.clock.assume(now)
+		l.skipThrottled(now)
 	}
 	s.Version++
 	l.unstall()

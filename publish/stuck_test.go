@@ -8,6 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"checkout-notifier/event"
 	"checkout-notifier/publish"
 )
@@ -74,6 +76,7 @@ func TestOvertookIsDecidedAnewAfterTheStoreFailed(t *testing.T) {
 	})
 }
 
+// A drain ends although the destination is stopped or asks for a long pause while
 // some of what is due was read already.
 func TestDrainWaitsForNoOneForEver(t *testing.T) {
 	hour := refused(429)
@@ -105,6 +108,7 @@ func TestDrainWaitsForNoOneForEver(t *testing.T) {
 	}
 }
 
+// What a drain could not read or write down was not delivered, and it says so in
 // the end.
 func TestDrainSaysThatTheStoreFailed(t *testing.T) {
 	for name, fail := range map[string]func(*memoryOutbox, error){"looks": (*memoryOutbox).failLooks, "writes": (*memoryOutbox).setFail} {
@@ -191,6 +195,7 @@ func TestPauseThatFailsChangesNothing(t *testing.T) {
 	})
 }
 
+// That a destination is well again is not on record before its owner hears of it:
 // a crash in between would leave him with a trouble that never ends.
 func TestRecoveryIsToldBeforeItIsKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -210,6 +215,31 @@ func TestRecoveryIsToldBeforeItIsKept(t *testing.T) {
 		stop()
 		if s := o.standing("shop"); s.Announced.IsZero() {
 			t.Errorf("the standing says that nothing is to be told any more: %+v", s)
+		}
+	})
+}
+
+// The clock of holds stands still during a pause that a destination asked for,
+// over a restart, too.
+func TestUpClockStandsStillWhileThrottledOverARestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, to := newOutbox(), &receiver{}
+		o.put("shop", "cs_1")
+		to.reply(func(context.Context, int, publish.Message) publish.Result {
+			r := refused(429)
+			r.RetryAfter, r.Throttled = time.Hour, true
+			return r
+		})
+		lane := publish.Lane{Destination: exact("shop"), Publisher: to}
+		stop := run(t, relay(t, o, publish.Options{}, lane))
+		time.Sleep(time.Minute)
+		stop()
+		r := relay(t, o, publish.Options{}, lane)
+		stop = run(t, r)
+		defer stop()
+		time.Sleep(50 * time.Minute)
+		if diff := cmp.Diff(time.Duration(0), r.Status()[0].UpClock); diff != "" {
+			t.Errorf("up clock (-want +got):\n%s", diff)
 		}
 	})
 }
