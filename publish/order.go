@@ -44,6 +44,9 @@ func (l *lane) decide(job *event.Job, now time.Time) *event.Verdict {
 
 // noteContact moves the up clock; a contact regained wakes what waits for it.
 func (l *lane) noteContact(c Contact, now time.Time) {
+	if !l.standing.Paused.IsZero() {
+		return // it stands still, whatever comes of what was under way
+	}
 	was := l.clock.running
 	l.clock.note(c, now)
 	l.skipThrottled(now)

@@ -243,3 +243,27 @@ func TestUpClockStandsStillWhileThrottledOverARestart(t *testing.T) {
 		}
 	})
 }
+
+// The end of what was under way when a destination was paused does not let the
+// clock of holds run on.
+func TestUpClockStandsStillWhilePaused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, to := newOutbox(), &receiver{}
+		o.put("shop", "cs_1")
+		to.reply(func(context.Context, int, publish.Message) publish.Result {
+			time.Sleep(10 * time.Second)
+			return refused(500)
+		})
+		r := relay(t, o, publish.Options{}, publish.Lane{Destination: exact("shop"), Publisher: to})
+		stop := run(t, r)
+		defer stop()
+		time.Sleep(5 * time.Second)
+		if _, err := r.Pause(t.Context(), "shop", "anna"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		if up := r.Status()[0].UpClock; up > 5*time.Second {
+			t.Errorf("the clock shows %s after a pause", up)
+		}
+	})
+}
