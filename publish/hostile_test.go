@@ -44,7 +44,7 @@ type hostility struct {
 const (
 	// most is all memory that an attempt may take, what the collector has long
 	// got back included, and that of the receiver in the same process.
-	most = 4 << 20
+	most = 16 << 20
 	// slack is for a machine that has better things to do.
 	slack = 3 * time.Second
 

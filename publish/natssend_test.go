@@ -64,7 +64,8 @@ func TestFailedPublishesLeaveNothingBehind(t *testing.T) {
 					ctx, cancel := context.WithTimeout(t.Context(), bound)
 					r := p.Publish(ctx, m)
 					cancel()
-					if says != "" && !strings.Contains(r.Error, says) {
+					broken := strings.Contains(r.Error, "broken pipe") // written while the server stopped
+					if says != "" && !strings.Contains(r.Error, says) && !broken {
 						t.Errorf("result %+v", r)
 					}
 				}
