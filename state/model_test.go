@@ -257,10 +257,10 @@ func (w *world) reopen(t *rapid.T) {
 }
 
 // TestAgainstTheModel does what a pipeline and a relay may do, in any order,
-// and compares every answer with the model's.
-func TestAgainstTheModel(t *testing.T) {
-	dir := t.TempDir()
-	rapid.Check(t, func(t *rapid.T) {
+// and compares every answer with the model's, also those of a file that is migrated.
+func TestAgainstTheModel(top *testing.T) {
+	dir := top.TempDir()
+	rapid.Check(top, func(t *rapid.T) {
 		cfg := state.DefaultConfig()
 		temporary, err := os.MkdirTemp(dir, "")
 		if err != nil {
@@ -282,6 +282,15 @@ func TestAgainstTheModel(t *testing.T) {
 		})
 		if err := w.s.Verify(context.Background()); err != nil {
 			t.Fatal(err)
+		}
+		if err := w.s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		downgrade(top, cfg.Path)
+		w.open(t)
+		w.look(t)
+		if err := w.s.Verify(context.Background()); err != nil {
+			t.Fatalf("after a migration from schema 1: %v", err)
 		}
 	})
 }
