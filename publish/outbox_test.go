@@ -58,33 +58,6 @@ func (o *memoryOutbox) put(destination, session string, change ...func(*event.De
 	return d.ID
 }
 
-// setFail lets every write fail from now on, or none.
-func (o *memoryOutbox) setFail(err error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.fail = err
-}
-
-// refuse lets every step fail that has a verdict on a delivery.
-func (o *memoryOutbox) refuse(id string) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.bad = id
-}
-
-func (o *memoryOutbox) standing(destination string) event.Standing {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.states[destination].Standing
-}
-
-// failLooks lets every look fail from now on, or none.
-func (o *memoryOutbox) failLooks(err error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.blind = err
-}
-
 func (o *memoryOutbox) get(id string) row {
 	o.mu.Lock()
 	defer o.mu.Unlock()
