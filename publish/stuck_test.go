@@ -267,3 +267,42 @@ func TestUpClockStandsStillWhilePaused(t *testing.T) {
 		}
 	})
 }
+
+// Followers that wait for a contact do not keep others from being read.
+func TestFollowersThatStandStillHoldUpNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, to := newOutbox(), &receiver{}
+		d := exact("shop")
+		d.Concurrency, d.Retry.Schedule = 1, []time.Duration{time.Hour, time.Hour}
+		to.reply(func(_ context.Context, n int, _ publish.Message) publish.Result {
+			switch {
+			case n > 60:
+				return accepted()
+			case n == 60:
+				return unreachable()
+			case n%3 == 0:
+				return accepted() // no breaker
+			}
+			return refused(500)
+		})
+		for i := range 60 {
+			o.put("shop", fmt.Sprint("cs_", i))
+		}
+		r := relay(t, o, publish.Options{}, publish.Lane{Destination: d, Publisher: to})
+		stop := run(t, r)
+		defer stop()
+		time.Sleep(61 * time.Second)
+		for i := range 60 {
+			if i%3 < 2 { // the others have nothing to wait for
+				o.put("shop", fmt.Sprint("cs_", i))
+			}
+		}
+		other := o.put("shop", "cs_new")
+		r.Wake("shop")
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if got := o.get(other); got.Status != event.StatusAccepted {
+			t.Errorf("an event of another session is %s", got.Status)
+		}
+	})
+}

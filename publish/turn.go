@@ -146,7 +146,7 @@ func (l *lane) refill(send context.Context, now time.Time, step *event.Step) err
 		return err
 	}
 	q.looked, q.next = now, next
-	late := 0
+	late, stood := 0, len(l.stalled)
 	for i := range jobs {
 		if jobs[i].Delivery.Slots > 0 {
 			late++
@@ -154,6 +154,9 @@ func (l *lane) refill(send context.Context, now time.Time, step *event.Step) err
 		l.sort(&jobs[i], now, step)
 	}
 	q.moreFresh, q.moreLate = len(jobs)-late == first, late == again
+	if len(jobs) > 0 && len(l.stalled)-stood == len(jobs) {
+		q.sooner(now) // others may be behind those that stand still
+	}
 	return nil
 }
 
