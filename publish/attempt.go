@@ -109,8 +109,8 @@ func (l *lane) refused(o *outcome, d *event.Delivery, r Result, probe bool, now 
 		l.bury(o, d, r, describe(r), now)
 		return
 	}
-	if wasBroken {
-		v.Retry = now // it uses no slot, and is due when the breaker closes
+	if wasBroken || r.Gone && l.dest.Retry.OnGone == OnGonePause {
+		v.Retry = now // it uses no slot, and is due when the breaker closes or somebody resumes
 		return
 	}
 	d.Slots++

@@ -307,6 +307,46 @@ func TestGonePausesUntilResumed(t *testing.T) {
 	})
 }
 
+// What meets a destination that stops waits for it, however often it is resumed
+// in vain.
+func TestGoneUsesNoSlotWhereItPauses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, to := newOutbox(), &receiver{}
+		d := exact("shop")
+		d.Retry.OnGone, d.Retry.Schedule = publish.OnGonePause, []time.Duration{time.Second}
+		to.reply(func(context.Context, int, publish.Message) publish.Result {
+			r := refused(410)
+			r.Gone = true
+			return r
+		})
+		first, second := o.put("shop", "cs_1"), o.put("shop", "cs_1")
+		r := relay(t, o, publish.Options{}, publish.Lane{Destination: d, Publisher: to})
+		stop := run(t, r)
+		defer stop()
+		for range 3 {
+			time.Sleep(time.Hour)
+			synctest.Wait()
+			if _, err := r.Resume(t.Context(), "shop", "ann"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		if got := o.get(first); got.Status != event.StatusPending || got.Slots != 0 {
+			t.Errorf("status %s, %d slots", got.Status, got.Slots)
+		}
+		to.reply(nil)
+		if _, err := r.Resume(t.Context(), "shop", "ann"); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		for _, id := range []string{first, second} {
+			if got := o.get(id); got.Status != event.StatusAccepted || len(got.Overtook) != 0 {
+				t.Errorf("%s: status %s, overtook %v", id, got.Status, got.Overtook)
+			}
+		}
+	})
+}
+
 func TestHoldGoesOnWhenResumed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o, to := newOutbox(), &receiver{}
