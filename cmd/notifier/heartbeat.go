@@ -83,7 +83,9 @@ func (h *heartbeat) Run(ctx context.Context) error {
 	ticker := time.NewTicker(heartbeatLook)
 	defer ticker.Stop()
 	for {
-		if now := time.Now(); !now.Before(h.due) {
+		// Half a look early counts as due: one that comes a little late must not
+		// put the next off by a whole look, and every second by a second.
+		if now := time.Now(); !now.Before(h.due.Add(-heartbeatLook / 2)) {
 			h.beat(ctx, now)
 		}
 		select {

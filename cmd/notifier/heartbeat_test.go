@@ -84,6 +84,30 @@ func TestHeartbeatIsSentWhileAllIsWell(t *testing.T) {
 	})
 }
 
+// A look that came late puts no later one off.
+func TestHeartbeatKeepsItsPace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBeats()
+		b.waiting, b.every = false, time.Second
+		note := b.ping
+		b.ping = func(ctx context.Context) error {
+			err := note(ctx)
+			if len(b.sent) == 1 {
+				time.Sleep(1300 * time.Millisecond)
+			}
+			return err
+		}
+		ctx, cancel := context.WithDeadline(t.Context(), b.began.Add(5500*time.Millisecond))
+		defer cancel()
+		if err := b.Run(ctx); err != nil {
+			t.Error(err)
+		}
+		if diff := cmp.Diff([]int{0, 1, 2, 3, 4, 5}, b.sent); diff != "" {
+			t.Errorf("sent at (-want +got):\n%s", diff)
+		}
+	})
+}
+
 func TestHeartbeatTellsHowItIs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBeats()
