@@ -39,7 +39,7 @@ state file is read.`, a.deliveryTable(),
 func (a *app) deliveryTable() func([]rawItem) error {
 	return tableOf(a, "DELIVERY\tTYPE\tSESSION\tDESTINATION\tSTATUS\tATTEMPTS\tCREATED\tWHY", func(d deliveryView) string {
 		return strings.Join([]string{
-			d.ID, shortType(d.EventType), about(&d.Delivery), d.Destination, statusText(&d.Delivery), strconv.Itoa(d.AttemptsMade), ago(d.Created), d.Reason,
+			d.ID, shortType(d.EventType), about(&d.Delivery), d.Destination, statusText(&d), strconv.Itoa(d.AttemptsMade), ago(d.Created), d.Reason,
 		}, "\t")
 	})
 }
@@ -53,10 +53,12 @@ func about(d *event.Delivery) string {
 	return of
 }
 
-func statusText(d *event.Delivery) string {
+func statusText(d *deliveryView) string {
 	switch {
 	case d.Status != event.StatusPending:
 		return string(d.Status)
+	case d.Orphaned:
+		return "pending, orphaned"
 	case d.Due.IsZero():
 		return "pending, behind an earlier event"
 	}
@@ -90,7 +92,7 @@ func (a *app) printDelivery(d *deliveryView) {
 		"destination", d.Destination,
 		"rules", strings.Join(d.Rules, ", "),
 		"rendered by", d.OwnRule,
-		"status", statusText(&d.Delivery),
+		"status", statusText(d),
 		"why", d.Reason,
 		"created", whenText(d.Created),
 		"finished", whenText(d.Finished),
@@ -164,7 +166,7 @@ func (a *app) retry(ctx context.Context, ids []string, output string) error {
 	}
 	err = showList(a, output, done, func(items []deliveryView) {
 		for i := range items {
-			fmt.Fprintf(a.out, "%s to %s: %s\n", items[i].ID, items[i].Destination, statusText(&items[i].Delivery))
+			fmt.Fprintf(a.out, "%s to %s: %s\n", items[i].ID, items[i].Destination, statusText(&items[i]))
 		}
 	})
 	return cmp.Or(failed, err)
@@ -217,7 +219,7 @@ func (a *app) printEvent(e *eventView) {
 		lines := []string{"DELIVERY\tDESTINATION\tSTATUS\tATTEMPTS\tWHY"}
 		for i := range e.Deliveries {
 			d := &e.Deliveries[i]
-			lines = append(lines, strings.Join([]string{d.ID, d.Destination, statusText(&d.Delivery), strconv.Itoa(d.AttemptsMade), d.Reason}, "\t"))
+			lines = append(lines, strings.Join([]string{d.ID, d.Destination, statusText(d), strconv.Itoa(d.AttemptsMade), d.Reason}, "\t"))
 		}
 		a.rows(lines...)
 	}

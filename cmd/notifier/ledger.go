@@ -77,7 +77,17 @@ func (l *ledger) deliveries(ctx context.Context, kind admin.Kind, q admin.Query,
 	for i := range rows {
 		items = append(items, viewDelivery(&rows[i].Delivery))
 	}
+	l.markOrphans(items)
 	return items, next, err
+}
+
+// markOrphans marks what waits for a destination that the configuration does not name.
+func (l *ledger) markOrphans(items []deliveryView) {
+	named := destinationNames(*l.cfg)
+	for i := range items {
+		d := &items[i]
+		d.Orphaned = d.Status == event.StatusPending && !slices.Contains(named, d.Destination)
+	}
 }
 
 func (l *ledger) events(ctx context.Context, q admin.Query, before uint64) (any, uint64, error) {
@@ -130,7 +140,9 @@ func (l *ledger) Record(ctx context.Context, kind admin.Kind, id string) (any, e
 			return nil, l.notFound(kind, id, err)
 		}
 		deliveries, err := l.store.EventDeliveries(ctx, id)
-		return viewWhole(&e, deliveries), l.note(err)
+		view := viewWhole(&e, deliveries)
+		l.markOrphans(view.Deliveries)
+		return view, l.note(err)
 	}
 	d, found, err := l.store.Delivery(ctx, id)
 	if err != nil || !found || (kind == admin.DeadLetters && d.Status != event.StatusDead) {
@@ -145,7 +157,9 @@ func (l *ledger) Record(ctx context.Context, kind admin.Kind, id string) (any, e
 	for i := range attempts {
 		view.Attempts = append(view.Attempts, viewAttempt(&attempts[i]))
 	}
-	return view, nil
+	items := []deliveryView{view}
+	l.markOrphans(items)
+	return items[0], nil
 }
 
 func (l *ledger) notFound(kind admin.Kind, id string, err error) error {

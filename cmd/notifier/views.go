@@ -14,6 +14,7 @@ type deliveryView struct {
 	event.Delivery
 	Attempts     []attemptView `json:"attempts,omitzero"`
 	AttemptsMade int           `json:"attempts_made"`
+	Orphaned     bool          `json:"orphaned,omitempty"` // it waits until the configuration names its destination again
 }
 
 // attemptView is an attempt as it is shown, or what came of a test.
