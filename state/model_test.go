@@ -47,7 +47,7 @@ func (w *world) waiting(d *event.Delivery) (places []int) {
 
 func (w *world) wake(d *event.Delivery, behind int, at time.Time) {
 	for _, i := range w.waiting(d) {
-		if f := w.deliveries[i]; i > behind && (f.Due.IsZero() || f.Attempts == 0 && f.HeldAt == nil && f.Due.After(at)) {
+		if f := w.deliveries[i]; i > behind && (f.Due.IsZero() || f.Slots == 0 && f.HeldAt == nil && f.Due.After(at)) {
 			w.deliveries[i].Due = at
 			return
 		}
