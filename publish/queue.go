@@ -87,11 +87,11 @@ func (q *queue) put(job *event.Job) {
 // Bounds of what is read ahead.
 const (
 	leastAhead = 16
-	mostAhead  = 128
+	mostAhead  = 256
 )
 
 // ahead is how many deliveries of each kind are read at once.
-func ahead(concurrency int) int { return min(max(2*concurrency, leastAhead), mostAhead) }
+func ahead(concurrency int) int { return min(max(4*concurrency, leastAhead), mostAhead) }
 
 // lateSlots is how many attempts under way may be of deliveries that were refused
 // before: retries, which may be slow, leave some for first attempts.

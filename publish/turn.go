@@ -64,7 +64,8 @@ func (l *lane) takeResults() []outcome {
 	}
 	results := slices.Clone(l.results[:n])
 	l.results = slices.Delete(l.results, 0, n)
-	// As many as ended during a step may be begun before a slot is free for them.
+	// Three times as many as ended during a step may be begun before a slot is free
+	// for them: the next step takes as long, and the senders must not run dry.
 	l.early = max(n, l.early/2)
 	return results
 }
@@ -206,7 +207,7 @@ func (l *lane) room() (all, late int) {
 	if l.health.down {
 		most = 1 // a probe
 	} else if l.limiter == nil {
-		most += min(l.early, l.dest.Concurrency)
+		most += min(3*l.early, 4*l.dest.Concurrency)
 	}
 	begun := l.sending
 	for i := range l.begun {
