@@ -20,6 +20,9 @@ func (l *lane) turn(send context.Context) turn {
 	if wait := l.storeWait(now); wait > 0 {
 		return turn{wait: wait, idle: l.still()}
 	}
+	if wait := l.gather(now); wait > 0 {
+		return turn{wait: wait}
+	}
 	l.tellAgain(send)
 	step := event.Step{Resolved: l.verdicts(l.takeResults())}
 	tasks, wait, err := l.plan(send, now, &step)
@@ -36,6 +39,21 @@ func (l *lane) turn(send context.Context) turn {
 	}
 	l.start(send, tasks)
 	return turn{}
+}
+
+// gatherFor is how long results are gathered before they are written down, as
+// long as senders have enough to do: a commit for few costs as much as for many.
+const gatherFor = 3 * time.Millisecond
+
+// gather returns how long more results may be waited for.
+func (l *lane) gather(now time.Time) time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := len(l.results)
+	if n == 0 || n >= 2*l.dest.Concurrency || len(l.begun) < l.dest.Concurrency {
+		return 0
+	}
+	return max(0, gatherFor-now.Sub(l.results[0].verdict.At))
 }
 
 // failing is a turn that the store did not let happen.
