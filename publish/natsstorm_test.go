@@ -120,23 +120,24 @@ func (s *storm) end(t *testing.T, url string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	kept, err := js.Stream(t.Context(), "CHECKOUT")
-	if err != nil {
-		t.Fatal(err)
-	}
-	info, err := kept.Info(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	var info *jetstream.StreamInfo
+	var kept jetstream.Stream
+	eventually(t, "stream that answers", func() bool { // a cluster has to choose its leaders first
+		if kept, err = js.Stream(t.Context(), "CHECKOUT"); err == nil {
+			info, err = kept.Info(t.Context())
+		}
+		return err == nil
+	})
 	if info.State.Msgs != stormWorkers*stormEach {
 		t.Errorf("the stream holds %d messages of %d deliveries", info.State.Msgs, stormWorkers*stormEach)
 	}
 	seen := make(map[string]bool)
 	for sequence := info.State.FirstSeq; sequence <= info.State.LastSeq; sequence++ {
-		m, err := kept.GetMsg(t.Context(), sequence)
-		if err != nil {
-			t.Fatal(err)
-		}
+		var m *jetstream.RawStreamMsg
+		eventually(t, "message of the stream", func() bool {
+			m, err = kept.GetMsg(t.Context(), sequence)
+			return err == nil
+		})
 		seen[m.Header.Get(nats.MsgIdHdr)] = true
 	}
 	for worker := range stormWorkers {
