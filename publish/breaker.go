@@ -79,7 +79,10 @@ func (l *lane) failed(o *outcome, d *event.Delivery, r Result, probe bool, now t
 	case l.broken() && probe:
 		s.Probes++
 		s.NextProbe = now.Add(probePause(s.Probes))
-	case !l.broken() && l.dest.Type != TypeNATS && s.Failures >= breakAfter && s.FailedOthers:
+	case l.broken() || s.Failures < breakAfter || !s.FailedOthers:
+	case l.dest.Type == TypeNATS: // it has no breaker, and refuses for ever what somebody must mend
+		l.announceFailing(now, &o.news)
+	default:
 		s.Broken, s.Probes, s.NextProbe = now, 0, now.Add(breakFirstLook)
 		clear(l.tried)
 		l.log.Warn("destination fails: only probes are sent until one is accepted", "failures_in_a_row", s.Failures, "reason", s.Why)

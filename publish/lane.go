@@ -43,7 +43,7 @@ type lane struct {
 	queue    queue
 	begun    []task          // written down, and waiting for a free slot
 	leaving  []task          // begun, and about to be withdrawn
-	early    int             // attempts that may be begun before a slot is free for them
+	early    int             // results of late steps: by it goes how many attempts may be begun before a slot is free
 	sending  slots           // under way
 	working  int             // senders
 	results  []outcome       // that are not written down
