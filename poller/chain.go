@@ -9,8 +9,14 @@ import (
 	"checkout-notifier/event"
 )
 
-// defaultLimit is the API's page size when it ignores ours.
-const defaultLimit = 10
+const (
+	// defaultLimit is the API's page size when it ignores ours.
+	defaultLimit = 10
+	// narrowAtOnce is how long after smaller pages helped the next page that
+	// cannot be had is not asked for again first: in each pass that would keep
+	// what is newer than the session that cannot be shown waiting.
+	narrowAtOnce = 5 * time.Minute
+)
 
 // chain is one walk down a part of the list, page by page. The next page is asked
 // for as soon as the last id of the present one is known.
@@ -117,7 +123,7 @@ func (c *chain) advance(page *Page) {
 // cursor that is refused.
 func (c *chain) next(ctx context.Context) (*Page, error) {
 	p := c.p
-	if c.narrowed > 0 {
+	if c.narrowed > 0 || time.Since(c.narrowHelped) < narrowAtOnce {
 		p.tries = 1
 	}
 	page, err := c.page(ctx, p, c.query, c.sensible)
@@ -154,6 +160,9 @@ func (c *chain) believable(page *Page, err error) bool {
 // accept notes what a page shows.
 func (c *chain) accept(page *Page) *Page {
 	if len(page.Items) > 0 {
+		if c.narrowed > 0 {
+			c.narrowHelped = time.Now()
+		}
 		c.cursorless = c.cursorless && c.query.StartingAfter == ""
 		if c.byTime {
 			c.query.CreatedLTE = page.last().created().Add(createdRounding)

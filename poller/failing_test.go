@@ -144,9 +144,11 @@ func TestSessionThatCannotBeShownHidesNoNewerOne(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
 				ended := make(chan error, 1)
 				go func() { ended <- p.Run(ctx) }()
-				for range 12 {
+				w.create(paid())
+				time.Sleep(2 * time.Minute) // until it is known that smaller pages help
+				for range 30 {
 					id := w.create(paid())
-					time.Sleep(40 * time.Second)
+					time.Sleep(12 * time.Second) // the interval and a few requests
 					w.expect(id, "created", "completed", "paid", "fulfillable")
 				}
 				if p.Status()[0].Healthy {
