@@ -44,6 +44,7 @@ type Query struct {
 	Type                          string // whole
 	Rule, Event, Job              string
 	Status                        event.Status
+	Orphaned                      bool // pending for a destination that the configuration does not name
 	Failed                        bool // events on which a rule failed
 	Actor, Action                 string
 	Since, Until                  time.Time
@@ -67,8 +68,12 @@ var filters = map[Kind][]string{
 	Destinations: {},
 }
 
-func deliveryStatuses() []string {
-	return []string{string(event.StatusPending), string(event.StatusAccepted), string(event.StatusDead), string(event.StatusPurged)}
+// statusOrphaned is a filter alone: what is orphaned is stored as pending.
+const statusOrphaned = "orphaned"
+
+// DeliveryStatuses lists the values that a filter by status may have.
+func DeliveryStatuses() []string {
+	return []string{string(event.StatusPending), statusOrphaned, string(event.StatusAccepted), string(event.StatusDead), string(event.StatusPurged)}
 }
 
 // handleRecords adds the routes of what happened and of what may be done about it.
@@ -195,8 +200,11 @@ func (q *Query) set(name, value string) (err error) {
 	case "type":
 		q.Type, err = eventType(name, value)
 	case "status":
-		q.Status = event.Status(value)
-		err = oneOf(name, value, deliveryStatuses())
+		q.Status, q.Orphaned = event.Status(value), value == statusOrphaned
+		if q.Orphaned {
+			q.Status = event.StatusPending
+		}
+		err = oneOf(name, value, DeliveryStatuses())
 	case "failed":
 		if q.Failed, err = strconv.ParseBool(value); err != nil {
 			err = bad("failed must be true or false, not %q", value)

@@ -81,9 +81,10 @@ func TestListsOfRecords(t *testing.T) {
 	server := serve(t, admin.DefaultConfig(), d)
 	at := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
 	for query, want := range map[string]admin.Query{
-		"deliveries":            {Limit: 100},
-		"deliveries?limit=7":    {Limit: 7},
-		"deadletters?job=job_1": {Job: "job_1", Limit: 100},
+		"deliveries":                 {Limit: 100},
+		"deliveries?limit=7":         {Limit: 7},
+		"deliveries?status=orphaned": {Status: event.StatusPending, Orphaned: true, Limit: 100},
+		"deadletters?job=job_1":      {Job: "job_1", Limit: 100},
 		"deliveries?status=dead&destination=shop&event=evt_1&rule=ship&account=main&session=cs_1&type=paid": {
 			Status: event.StatusDead, Destination: "shop", Event: "evt_1", Rule: "ship", Account: "main", Session: "cs_1", Type: event.Paid, Limit: 100,
 		},

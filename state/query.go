@@ -14,6 +14,7 @@ import (
 // Query chooses rows; empty members do not.
 type Query struct {
 	Destination, Account, Session string
+	NotTo                         []string // destinations of deliveries that are left out
 	Types                         []string // whole; any of them
 	Rule                          string
 	Event                         string // of deliveries: the id of theirs
@@ -53,6 +54,7 @@ func (q *Query) MatchDelivery(d *event.Delivery) bool {
 		at = d.Finished
 	}
 	return (q.Destination == "" || d.Destination == q.Destination) &&
+		!slices.Contains(q.NotTo, d.Destination) &&
 		(q.Account == "" || d.Account == q.Account) &&
 		(q.Session == "" || d.Session == q.Session) &&
 		(q.Rule == "" || slices.Contains(d.Rules, q.Rule)) &&
@@ -177,6 +179,9 @@ func (q *Query) walkers(tx *bolt.Tx) []*backward {
 	var walkers []*backward
 	c := tx.Bucket(bucketDestinations).Cursor()
 	for name, _ := c.First(); name != nil; name, _ = c.Next() {
+		if slices.Contains(q.NotTo, string(name)) {
+			continue
+		}
 		walkers = append(walkers, newBackward(tx.Bucket(index), appendText(nil, string(name)), q.Before))
 	}
 	return walkers

@@ -66,6 +66,9 @@ func TestDeliveriesAreFound(t *testing.T) {
 	}{
 		"dead":                {state.Query{Status: event.StatusDead}, []string{"evt_0020 shop", "evt_0010 shop", "evt_0000 shop"}},
 		"dead at one":         {state.Query{Status: event.StatusDead, Destination: "shop", Session: "cs_1"}, []string{"evt_0010 shop"}},
+		"dead, not at one":    {state.Query{Status: event.StatusDead, NotTo: []string{"shop"}}, nil},
+		"dead, not at others": {state.Query{Status: event.StatusDead, NotTo: []string{"bus", "hook"}, Session: "cs_1"}, []string{"evt_0010 shop"}},
+		"not at one":          {state.Query{Event: "evt_0010", NotTo: []string{"shop"}}, []string{"evt_0010 bus"}},
 		"dead at another":     {state.Query{Status: event.StatusDead, Destination: "bus"}, nil},
 		"by when they died":   {state.Query{Status: event.StatusDead, ByEnd: true, Since: start.Add(50 * time.Second), Until: start.Add(time.Hour)}, []string{"evt_0020 shop"}},
 		"of an event":         {state.Query{Event: "evt_0010"}, []string{"evt_0010 bus", "evt_0010 shop"}},

@@ -31,7 +31,7 @@ func (a *app) deliveriesCommand() *cobra.Command {
 of it. --since and --until are about when they were made. Without a daemon the
 state file is read.`, a.deliveryTable(),
 		"status", "destination", "account", "session", "type", "rule", "event", "job", "since", "until")
-	list.Example = "  notifier deliveries list --status pending --destination shop\n  notifier deliveries list --session cs_2031282752732528640 -o json"
+	list.Example = "  notifier deliveries list --status pending --destination shop\n  notifier deliveries list --status orphaned\n  notifier deliveries list --session cs_2031282752732528640 -o json"
 	return parentCommand("deliveries", "List deliveries, show one with its attempts, retry one",
 		list, getCommand(a, admin.Deliveries, "a delivery with its attempts", a.printDelivery), a.deliveriesRetryCommand())
 }

@@ -69,6 +69,9 @@ func readPlace(text string) (uint64, error) {
 
 func (l *ledger) deliveries(ctx context.Context, kind admin.Kind, q admin.Query, before uint64) (any, uint64, error) {
 	search := storeQuery(&q, before)
+	if q.Orphaned {
+		search.NotTo = destinationNames(*l.cfg)
+	}
 	if kind == admin.DeadLetters {
 		search.Status, search.ByEnd = event.StatusDead, true
 	}

@@ -85,7 +85,7 @@ func (a *app) completeFilter(cmd *cobra.Command, name string) {
 	case "type":
 		words = func() []string { return append(names(event.Types(), event.Short), event.SystemTypes()...) }
 	case "status":
-		words = func() []string { return []string{"pending", "accepted", "dead", "purged"} }
+		words = admin.DeliveryStatuses
 	case "since", "until":
 		words = func() []string { return []string{"1h", "24h", "7d"} }
 	case "action":

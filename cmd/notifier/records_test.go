@@ -52,6 +52,8 @@ func TestRecordsWithoutADaemon(t *testing.T) {
 		{"deliveries list -o jsonl --limit 0", exitOK, 250, ""},
 		{"deliveries list --limit 101", exitOK, 102, "there are more"},
 		{"deliveries list --status pending", exitOK, 2, "pending, orphaned"}, // the file names no shop
+		{"deliveries list --status orphaned", exitOK, 2, "pending, orphaned"},
+		{"deliveries list --status orphaned --destination hook -o jsonl", exitOK, 0, ""}, // which the file names
 		{"deliveries list --status pending -o jsonl", exitOK, 1, `"orphaned":true`},
 		{"deadletters list -o jsonl --limit 0 --destination shop", exitOK, 124, `"status":"dead"`},
 		{"deadletters list --session cs_2", exitOK, 2, "status 400 Bad Request"},
