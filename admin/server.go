@@ -137,18 +137,41 @@ func (s *Server) Handler() http.Handler {
 		mux.Handle("GET /debug/pprof/profile", s.guard(RoleOperator, pprof.Profile))
 		mux.Handle("GET /debug/pprof/trace", s.guard(RoleOperator, pprof.Trace))
 	}
-	nothing := s.guard(RoleViewer, func(w http.ResponseWriter, r *http.Request) {
+	nothing := func(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusNotFound, "there is nothing at "+r.URL.Path)
-	})
-	mux.Handle("/", nothing)
+	}
+	mux.Handle(anything, s.guard(RoleViewer, func(w http.ResponseWriter, r *http.Request) {
+		allowed := methods(mux, r)
+		if len(allowed) == 0 {
+			nothing(w, r)
+			return
+		}
+		w.Header().Set("Allow", strings.Join(allowed, ", "))
+		problem(w, http.StatusMethodNotAllowed, r.Method+" is not possible here, but "+strings.Join(allowed, " and "))
+	}))
 	base := strings.TrimSuffix(s.cfg.BasePath, "/")
 	if base == "" {
 		return secure(mux)
 	}
 	outer := http.NewServeMux()
 	outer.Handle(base+"/", http.StripPrefix(base, mux))
-	outer.Handle("/", nothing)
+	outer.Handle(anything, s.guard(RoleViewer, nothing))
 	return secure(outer)
+}
+
+// anything is the pattern of what has no route.
+const anything = "/"
+
+// methods lists those that have a route at a request's path.
+func methods(mux *http.ServeMux, r *http.Request) (allowed []string) {
+	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost} {
+		other := *r
+		other.Method = method
+		if _, pattern := mux.Handler(&other); pattern != anything {
+			allowed = append(allowed, method)
+		}
+	}
+	return allowed
 }
 
 // secure keeps a browser from doing anything with an answer but showing it.

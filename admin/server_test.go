@@ -255,6 +255,25 @@ func TestErrorsAreProblems(t *testing.T) {
 	}
 }
 
+// A path that has routes for other methods says which.
+func TestWrongMethodsAreToldOfTheRightOnes(t *testing.T) {
+	cfg := admin.DefaultConfig()
+	for _, cfg.BasePath = range []string{"", "/n"} {
+		server := serve(t, cfg, &daemon{})
+		for _, tt := range []struct{ method, path, allow string }{
+			{http.MethodGet, "/api/v1/poll", "POST"},
+			{http.MethodPost, "/api/v1/deliveries", "GET, HEAD"},
+			{http.MethodDelete, "/api/v1/destinations/shop/pause", "POST"},
+			{http.MethodPost, "/metrics", "GET, HEAD"},
+		} {
+			status, body, header := ask(t, server, request{method: tt.method, path: cfg.BasePath + tt.path})
+			if status != 405 || header.Get("Allow") != tt.allow || header.Get("Content-Type") != "application/problem+json" {
+				t.Errorf("%s %s: %d, allowed %q: %s", tt.method, tt.path, status, header.Get("Allow"), body)
+			}
+		}
+	}
+}
+
 func TestBasePath(t *testing.T) {
 	cfg := admin.DefaultConfig()
 	cfg.BasePath = "/n/"
