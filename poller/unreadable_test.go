@@ -1,0 +1,126 @@
+package poller_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"checkout-notifier/poller"
+)
+
+// A list of which nothing can be read is an answer all the same: the account
+// starts, and what comes later is announced.
+func TestListOfUnreadableItems(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		l := newListing()
+		w.answer = l.answer
+		l.ids, l.items["bad"] = []string{"bad"}, `{"created":1795555555,"status":"open"}`
+		if err := w.poller().RunOnce(t.Context()); err != nil {
+			t.Errorf("a session without id fails the pass: %v", err)
+		}
+		time.Sleep(time.Minute)
+		l.ids = nil
+		l.add("cs_1", time.Now(), "complete", "paid")
+		l.ids = append(l.ids, "bad")
+		w.run(w.poller(), 15*time.Second)
+		w.expect("cs_1", "created", "completed", "paid", "fulfillable")
+	})
+}
+
+// What only one pass reads is asked for again when some of it cannot be read.
+func TestSpoiledItemsBelowEveryWindow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		l := newListing()
+		w.cfg.Start = poller.StartAll
+		w.cfg.Poll.Tuning.PageSize = 10
+		for i := range 30 {
+			l.add(fmt.Sprintf("cs_%d", i), time.Now().Add(-time.Duration(40+i)*time.Hour), "complete", "paid")
+		}
+		n := 0
+		w.answer = func(req *http.Request) (int, string) {
+			status, body := l.answer(req)
+			switch n++; n { // the second page
+			case 2:
+				body = strings.Replace(body, `"id":"cs_12"`, `"id":null`, 1)
+			case 3:
+				body = strings.Replace(body, `"cs_15","created"`, `"cs_15","status":null,"created_at"`, 1)
+			case 5: // the third
+				body = strings.Replace(body, `"status":"complete"`, `"status":null`, 1)
+			}
+			return status, body
+		}
+		w.run(w.poller(), time.Minute)
+		for _, id := range l.ids {
+			w.expect(id, "created", "completed", "paid", "fulfillable")
+		}
+	})
+}
+
+// A watched session that the API cannot show in a readable form delays no other.
+func TestUnreadableSessionDelaysNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		l := newListing()
+		w.answer = func(req *http.Request) (int, string) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			return l.answer(req)
+		}
+		l.add("cs_100", time.Now().Add(-2*time.Hour), "open", "unpaid")
+		l.add("cs_99", time.Now().Add(-3*time.Hour), "open", "unpaid")
+		p := w.poller()
+		w.run(p, 15*time.Second)
+		l.items["cs_99"] = `{"id":"cs_99","created":1,"status":{"oh":"no"}}`
+		go func() {
+			for i := range 100 {
+				w.mu.Lock()
+				id := fmt.Sprintf("cs_%d", 101+i)
+				l.ids = append([]string{id}, l.ids...)
+				l.set(id, time.Now(), "complete", "paid")
+				w.mu.Unlock()
+				time.Sleep(17 * time.Second)
+				w.expect(id, "created", "completed", "paid", "fulfillable")
+			}
+		}()
+		w.run(p, 30*time.Minute)
+	})
+}
+
+// One creation time that makes no sense does not end the walk down the list,
+// wherever on its page it stands.
+func TestNonsenseCreatedEndsNoChain(t *testing.T) {
+	for _, place := range []int{0, 5, 8, 9, 10} {
+		t.Run(fmt.Sprint(place), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				l := newListing()
+				w.answer = l.answer
+				w.cfg.Poll.Tuning.PageSize = 10
+				l.add("cs_100", time.Now(), "complete", "paid")
+				p := w.poller()
+				w.run(p, 15*time.Second)
+				time.Sleep(30 * time.Hour)
+				l.ids = nil
+				for i := range 40 {
+					created := time.Now().Add(-time.Duration(1+i*30) * time.Minute)
+					if i == place {
+						created = time.Unix(1, 0)
+					}
+					l.add(fmt.Sprintf("cs_%d", 9999-i), created, "complete", "paid")
+				}
+				l.ids = append(l.ids, "cs_100")
+				w.run(p, 15*time.Second)
+				for i, id := range l.ids[:40] {
+					if i != place { // created before the account's start
+						w.expect(id, "created", "completed", "paid", "fulfillable")
+					}
+				}
+			})
+		})
+	}
+}
