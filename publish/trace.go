@@ -41,6 +41,14 @@ func (t *trace) on(ctx context.Context) (traced context.Context, cancel context.
 	}), cancel
 }
 
+// over says whether the time of a context has come, even if nobody has told it yet:
+// a connection has a deadline at nearly the same moment, and what it cuts off may
+// look like a broken answer.
+func over(ctx context.Context) bool {
+	deadline, set := ctx.Deadline()
+	return ctx.Err() != nil || set && !time.Now().Before(deadline)
+}
+
 // classify names what went wrong with a request that had no answer.
 func (t *trace) classify(ctx context.Context, err error) Result {
 	r := Result{Outcome: event.OutcomeRefused, Contact: ContactFailed, Unsent: !t.connected.Load()}
@@ -59,7 +67,7 @@ func (t *trace) classify(ctx context.Context, err error) Result {
 		r.Class, r.Error = ClassConnect, "the connection was closed before an answer, again and again"
 	case errors.As(err, &dns):
 		r.Class, r.Error = ClassDNS, "the host name was not resolved: "+dns.Err
-	case ctx.Err() != nil || errors.As(err, &network) && network.Timeout():
+	case over(ctx) || errors.As(err, &network) && network.Timeout():
 		r.Class, r.Error = ClassTimeout, "no answer within the timeout"
 		if t.connected.Load() {
 			r.Contact = ContactMade // it listens, and is slow
