@@ -44,12 +44,14 @@ func TestAFailingDestinationIsProbed(t *testing.T) {
 
 	d = w.daemon()
 	awaitState(d, "failing")
+	w.asks(d, 0, "destinations pause hook") // so that no probe comes first
+	w.awaitOwnerTold("notifier.destination.failing hook", "notifier.destination.paused hook")
 	well.Store(true)
 	w.asks(d, 0, "destinations resume hook") // or the next probe, in a while
 	for _, id := range sessions {
 		w.awaitTold(hookPath, id, "created", "completed", "paid", "fulfillable")
 	}
-	w.awaitOwnerTold("notifier.destination.failing hook", "notifier.destination.recovered hook")
+	w.awaitOwnerTold("notifier.destination.failing hook", "notifier.destination.paused hook", "notifier.destination.recovered hook")
 	awaitState(d, "ok")
 	if p := w.asks(d, 0, "audit list"); !strings.Contains(p.stdout.String(), "destination.resume") {
 		t.Errorf("audit list: %s", p.stdout)
