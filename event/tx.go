@@ -40,6 +40,7 @@ type Standing struct {
 
 	Failures     int       `json:"failures,omitempty"`      // attempts in a row that failed
 	FailedFirst  string    `json:"failed_first,omitempty"`  // the session or subject of the first of them
+	FailedSince  time.Time `json:"failed_since,omitzero"`   // when that was
 	FailedOthers bool      `json:"failed_others,omitempty"` // they are of more than one
 	Why          string    `json:"why,omitempty"`           // the last of them failed; redacted
 	LastSuccess  time.Time `json:"last_success,omitzero"`

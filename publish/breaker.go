@@ -15,6 +15,13 @@ const (
 	breakLastLook  = 5 * time.Minute
 )
 
+// The owner hears of a destination that takes nothing for so long, however little
+// there is for it.
+const (
+	tellFailures     = 3
+	tellFailingAfter = 10 * time.Minute
+)
+
 // hastenAtOnce bounds what is made due in one transaction.
 const hastenAtOnce = 500
 
@@ -43,7 +50,7 @@ func (l *lane) succeeded(o *outcome, now time.Time) {
 	s := &l.standing
 	s.Version++
 	s.LastSuccess = now
-	s.Failures, s.FailedFirst, s.FailedOthers, s.Why = 0, "", false, ""
+	s.Failures, s.FailedFirst, s.FailedSince, s.FailedOthers, s.Why = 0, "", time.Time{}, false, ""
 	l.health.reached()
 	if l.broken() {
 		l.log.Info("destination takes deliveries again", "after", now.Sub(s.Broken).Round(time.Second).String())
@@ -65,10 +72,16 @@ func (l *lane) failed(o *outcome, d *event.Delivery, r Result, probe bool, now t
 	s.Failures++
 	s.Why = describe(r)
 	_, group := d.Group()
+	if s.FailedSince.IsZero() {
+		s.FailedSince = now
+	}
 	if s.Failures == 1 {
 		s.FailedFirst = group
 	} else if group != s.FailedFirst {
 		s.FailedOthers = true
+	}
+	if r.Throttled && r.RetryAfter > 0 {
+		l.throttle(now, now.Add(min(r.RetryAfter, retryAfterLimit)))
 	}
 	l.health.unreached = r.Contact == ContactFailed
 	if r.Contact == ContactMade {
@@ -79,7 +92,11 @@ func (l *lane) failed(o *outcome, d *event.Delivery, r Result, probe bool, now t
 	case l.broken() && probe:
 		s.Probes++
 		s.NextProbe = now.Add(probePause(s.Probes))
-	case l.broken() || s.Failures < breakAfter || !s.FailedOthers:
+	case l.broken():
+	case s.Failures < breakAfter || !s.FailedOthers:
+		if l.failsLong(now) {
+			l.announceFailing(now, &o.news)
+		}
 	case l.dest.Type == TypeNATS: // it has no breaker, and refuses for ever what somebody must mend
 		l.announceFailing(now, &o.news)
 	default:
@@ -91,12 +108,17 @@ func (l *lane) failed(o *outcome, d *event.Delivery, r Result, probe bool, now t
 	if l.broken() {
 		l.clock.note(ContactFailed, now)
 	}
-	if r.Throttled && r.RetryAfter > 0 {
-		l.throttle(now, now.Add(min(r.RetryAfter, retryAfterLimit)))
-	}
 	if r.Gone && l.dest.Retry.OnGone == OnGonePause && s.Paused.IsZero() {
 		l.stop(now, "", "it answered 410 Gone", &o.news)
 	}
+}
+
+// failsLong says whether what is no reason to leave a destination alone is one to
+// tell its owner: where an order is rare, one may be refused for days before ten
+// attempts have failed, and whoever asked for a day of peace is asked once a day.
+func (l *lane) failsLong(now time.Time) bool {
+	s := &l.standing
+	return s.Failures >= tellFailures && now.Sub(s.FailedSince) >= tellFailingAfter || s.Throttled.Sub(now) >= tellFailingAfter
 }
 
 // throttle leaves the destination alone for as long as it asked.

@@ -104,9 +104,16 @@ func (l *lane) announceFailing(now time.Time, to *[]news) {
 	}
 	s.Announced = now
 	s.Version++
+	often, why := fmt.Sprintf("%d times in a row", s.Failures), s.Why
+	if s.Failures == 1 {
+		often = "once"
+	}
+	if s.Throttled.After(now) {
+		why += ", and it asked for a pause until " + event.FormatTime(s.Throttled)
+	}
 	*to = append(*to, news{event.DestinationFailing, "", now, &event.DestinationFailingData{
-		Summary:     fmt.Sprintf("Destination %s has failed %d times in a row: %s. What is due for it waits.", l.dest.Name, s.Failures, s.Why),
-		Destination: l.dest.Name, Since: event.FormatTime(now), Failures: s.Failures, Reason: s.Why,
+		Summary:     fmt.Sprintf("Destination %s has failed %s: %s. What is due for it waits.", l.dest.Name, often, why),
+		Destination: l.dest.Name, Since: event.FormatTime(now), Failures: s.Failures, Reason: why,
 	}})
 }
 
