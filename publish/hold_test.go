@@ -436,3 +436,54 @@ func TestWhatIsDueIsNotPassed(t *testing.T) {
 		}
 	})
 }
+
+// A receiver asks by mistake for a day of peace, and is well in a minute: somebody
+// must be able to go on.
+func TestResumeEndsWhatA429AskedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, to := newOutbox(), &receiver{}
+		first, second := o.put("shop", "cs_1"), o.put("shop", "cs_1")
+		throttled := refused(429)
+		throttled.RetryAfter, throttled.Throttled = 24*time.Hour, true
+		to.reply(always(throttled))
+		r := relay(t, o, publish.Options{}, publish.Lane{Destination: exact("shop"), Publisher: to})
+		stop := run(t, r)
+		defer stop()
+		time.Sleep(time.Hour)
+		to.reply(nil)
+		for _, act := range []func(context.Context, string, string) (bool, error){r.Pause, r.Resume} {
+			if changed, err := act(t.Context(), "shop", "ann"); !changed || err != nil {
+				t.Fatalf("%t, %v", changed, err)
+			}
+		}
+		time.Sleep(time.Hour)
+		if n := len(to.sent()); n != 1 {
+			t.Fatalf("%d requests: the end of a pause is not the end of what was asked for", n)
+		}
+		o.setFail(errors.New("the disk is full"))
+		if _, err := r.Resume(t.Context(), "shop", "ann"); err == nil {
+			t.Fatal("resumed on a full disk")
+		}
+		o.setFail(nil)
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if n, s := len(to.sent()), r.Status()[0]; n != 1 || s.UpClock != 0 {
+			t.Fatalf("%d requests, status %+v", n, s)
+		}
+		for _, want := range []bool{true, false} {
+			if changed, err := r.Resume(t.Context(), "shop", "ann"); changed != want || err != nil {
+				t.Errorf("Resume: %t, %v, want %t", changed, err, want)
+			}
+			synctest.Wait()
+		}
+		for _, id := range []string{first, second} {
+			if got := o.get(id); got.Status != event.StatusAccepted || len(got.Overtook) != 0 {
+				t.Errorf("%s: status %s, overtook %v", id, got.Status, got.Overtook)
+			}
+		}
+		time.Sleep(time.Minute)
+		if s := r.Status()[0]; s.State != publish.StateOK || s.UpClock != time.Minute {
+			t.Errorf("status %+v", s)
+		}
+	})
+}

@@ -188,12 +188,13 @@ func (l *lane) pause(ctx context.Context, actor string) (changed bool, err error
 	return true, nil
 }
 
-// unpause lets the destination go on, and probes one whose breaker is open.
+// unpause lets the destination go on, and probes one whose breaker is open. One
+// that was not paused need not wait any more for as long as it asked with a 429.
 func (l *lane) unpause(ctx context.Context, actor string) (changed bool, err error) {
 	now := time.Now()
 	l.mu.Lock()
 	before := l.standing
-	if before.Paused.IsZero() && !l.broken() {
+	if before.Paused.IsZero() && !l.broken() && !before.Throttled.After(now) {
 		l.mu.Unlock()
 		return false, nil
 	}
@@ -229,6 +230,11 @@ func (l *lane) stopAgain(before *event.Standing, now time.Time) {
 	defer l.mu.Unlock()
 	s := &l.standing
 	s.Paused, s.PausedBy, s.PausedWhy = before.Paused, before.PausedBy, before.PausedWhy
+	s.Recovering = before.Recovering
+	if before.Throttled.After(s.Throttled) {
+		s.Throttled = before.Throttled
+		l.skipThrottled(now)
+	}
 	s.Version++
 	if !s.Paused.IsZero() {
 		l.clock.note(ContactFailed, now)
@@ -236,18 +242,23 @@ func (l *lane) stopAgain(before *event.Standing, now time.Time) {
 }
 
 func pausedDetail(s *event.Standing) string {
-	if s.Paused.IsZero() {
+	switch {
+	case !s.Paused.IsZero():
+		return "it was " + pausedWhy(s)
+	case !s.Broken.IsZero():
 		return "its breaker was open"
 	}
-	return "it was " + pausedWhy(s)
+	return "it had asked for a pause until " + event.FormatTime(s.Throttled)
 }
 
 // goOn ends a pause. What waits is due at once, or what is first is a probe.
 func (l *lane) goOn(now time.Time) {
 	s := &l.standing
-	if !s.Paused.IsZero() {
-		s.Recovering = !l.broken()
+	if s.Paused.IsZero() {
+		s.Throttled = time.Time{}
+		l.clock.unskip(now)
 	}
+	s.Recovering = !l.broken()
 	s.Paused, s.PausedBy, s.PausedWhy = time.Time{}, "", ""
 	if l.broken() {
 		s.NextProbe = now

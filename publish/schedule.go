@@ -87,6 +87,13 @@ func (c *upClock) skip(now, until time.Time) {
 	}
 }
 
+// unskip counts from now on what was to be left out.
+func (c *upClock) unskip(now time.Time) {
+	if c.running && c.since.After(now) {
+		c.since = now
+	}
+}
+
 func (c *upClock) note(contact Contact, now time.Time) {
 	switch {
 	case contact == ContactMade && !c.running:

@@ -98,7 +98,10 @@ func (a *app) destinationsCommand() *cobra.Command {
 		Use:   "resume NAME",
 		Short: "Let a destination go on that was paused, or stopped at a 410 (on_gone: pause)",
 		Long: `Let a destination go on that was paused, or stopped at a 410 (on_gone: pause).
-What waits for it is due at once. One that is failing gets a probe at once.`,
+What waits for it is due at once. One that is failing gets a probe at once, and
+one that asked for a pause (429 with Retry-After) goes on without waiting for its
+end. What the receiver asked for still holds for one that was paused as well:
+resume it twice.`,
 		Args: usage(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.act(cmd.Context(), "destinations", args[0], "resume", "goes on")
