@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"slices"
+	"sync/atomic"
 	"time"
 )
 
@@ -99,11 +100,32 @@ func clientTLS(files TLS) (*tls.Config, error) {
 		return nil, errors.New("tls: cert and key belong together")
 	}
 	if files.Cert != "" {
-		pair, err := tls.LoadX509KeyPair(files.Cert, files.Key)
+		present, err := clientCertificate(files)
 		if err != nil {
 			return nil, fmt.Errorf("tls.cert: %w", err)
 		}
-		config.Certificates = []tls.Certificate{pair}
+		config.GetClientCertificate = present
 	}
 	return config, nil
+}
+
+// clientCertificate reads the client's certificate, and again with each handshake:
+// it is renewed while the program runs. Files that are just being written, or gone,
+// leave it as it was.
+func clientCertificate(files TLS) (func(*tls.CertificateRequestInfo) (*tls.Certificate, error), error) {
+	pair, err := tls.LoadX509KeyPair(files.Cert, files.Key)
+	if err != nil {
+		return nil, err
+	}
+	var last atomic.Pointer[tls.Certificate]
+	last.Store(&pair)
+	return func(asked *tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		if renewed, err := tls.LoadX509KeyPair(files.Cert, files.Key); err == nil {
+			last.Store(&renewed)
+		}
+		if present := last.Load(); asked.SupportsCertificate(present) == nil {
+			return present, nil
+		}
+		return new(tls.Certificate), nil // none, as is usual where it is of no use
+	}, nil
 }

@@ -95,6 +95,51 @@ func TestClientCertificate(t *testing.T) {
 	}
 }
 
+// A certificate is renewed by writing its files anew; what is half written, or
+// gone, leaves the old one.
+func TestClientCertificateIsRenewed(t *testing.T) {
+	var serials []string
+	s := served(t, func(s *httptest.Server) {
+		s.TLS.ClientAuth, s.TLS.ClientCAs = tls.RequireAndVerifyClientCert, x509.NewCertPool()
+		s.TLS.ClientCAs.AddCert(ours(t).certificate)
+	}, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Connection", "close")
+		serials = append(serials, r.TLS.PeerCertificates[0].SerialNumber.String())
+	})
+	d := httpDestination(s.URL)
+	d.TLS = pair(t)
+	p := newHTTP(t, d, publish.HTTPOptions{})
+	renewed := pair(t)
+	for _, change := range []func(){
+		func() {},
+		func() { write(t, d.TLS.Cert, "-----BEGIN") },
+		func() { rename(t, renewed.Cert, d.TLS.Cert); rename(t, renewed.Key, d.TLS.Key) },
+		func() { os.Remove(d.TLS.Key) },
+	} {
+		change()
+		if r := p.Publish(t.Context(), message(event.Paid)); r.Outcome != event.OutcomeAccepted {
+			t.Fatalf("result %+v", r)
+		}
+	}
+	if len(serials) != 4 || serials[0] != serials[1] || serials[1] == serials[2] || serials[2] != serials[3] {
+		t.Errorf("serial numbers %v", serials)
+	}
+}
+
+func write(t *testing.T, file, content string) {
+	t.Helper()
+	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func rename(t *testing.T, from, to string) {
+	t.Helper()
+	if err := os.Rename(from, to); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // Every secret signs, by the rules of both schemes as their authors wrote them
 // down; the id stays over attempts, and the time is each attempt's own.
 func TestSignaturesOverAttempts(t *testing.T) {
