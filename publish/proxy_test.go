@@ -163,6 +163,9 @@ func TestProxyThatIsAway(t *testing.T) {
 		d := httpDestination("http://shop.invalid/hook")
 		d.Proxy = secret.String(strings.Replace(nobody, "http", scheme, 1))
 		r := newHTTP(t, d, publish.HTTPOptions{}).Publish(t.Context(), message(event.Paid))
+		if !strings.HasPrefix(r.Error, "the proxy cannot be reached: ") {
+			t.Errorf("%s: %q does not say whom to look for", scheme, r.Error)
+		}
 		if r.Class != publish.ClassConnect || r.Contact != publish.ContactFailed || strings.Contains(r.Error, "127.0.0.1") || strings.Contains(r.Error, "shop.invalid") {
 			t.Errorf("%s: result %+v", scheme, r)
 		}

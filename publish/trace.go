@@ -81,5 +81,14 @@ func (t *trace) classify(ctx context.Context, err error) Result {
 	default:
 		r.Class, r.Error = ClassConnect, reasonOf(err)
 	}
+	if ofProxy(err) {
+		r.Error = "the proxy cannot be reached: " + r.Error
+	}
 	return r
+}
+
+// ofProxy says whether it was the way to the destination's proxy that failed.
+func ofProxy(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "proxyconnect" // that is how net/http says so
 }

@@ -384,7 +384,7 @@ rules: [{name: ship, events: [fulfillable], to: [good, untrusted, private, proxi
 	}
 	for _, want := range []string{
 		"ok   destination good: reached\n", "FAIL destination untrusted: tls: failed to verify certificate: ", "FAIL destination private: address refused by network.refuse_private\n",
-		"FAIL destination proxied: connect: connection refused\n",
+		"FAIL destination proxied: the proxy cannot be reached: connect: connection refused\n",
 	} {
 		if !strings.Contains(stdout, want) {
 			t.Errorf("%q is not in:\n%s", want, stdout)
