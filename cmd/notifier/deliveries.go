@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -120,8 +122,23 @@ func (a *app) printDelivery(d *deliveryView) {
 		}, "\t"))
 	}
 	a.rows(lines...)
-	if last := &d.Attempts[len(d.Attempts)-1]; last.Answer != "" {
-		fmt.Fprintf(a.out, "\nanswer to attempt %d:\n%s\n", last.N, strings.TrimRight(last.Answer, "\n"))
+	last := &d.Attempts[len(d.Attempts)-1]
+	if len(last.Headers)+len(last.Answer)+len(last.AnswerBytes) > 0 {
+		fmt.Fprintf(a.out, "\nanswer to attempt %d:\n", last.N)
+		a.printAnswer(last)
+	}
+}
+
+// printAnswer prints what is kept of a receiver's answer.
+func (a *app) printAnswer(t *attemptView) {
+	for _, name := range slices.Sorted(maps.Keys(t.Headers)) {
+		fmt.Fprintf(a.out, "%s: %s\n", name, t.Headers[name])
+	}
+	switch {
+	case t.Answer != "":
+		fmt.Fprintf(a.out, "\n%s\n", strings.TrimRight(t.Answer, "\n"))
+	case len(t.AnswerBytes) > 0:
+		fmt.Fprintf(a.out, "\n(%d bytes that are no text; -o json has them)\n", len(t.AnswerBytes))
 	}
 }
 

@@ -85,7 +85,7 @@ func (o *office) happen(n int) (events []event.Event) {
 	}
 	for i, d := range tx.Deliveries {
 		v := event.Verdict{Delivery: d, At: d.Created.Add(time.Minute), Accepted: i%2 == 1}
-		a := event.Attempt{DeliveryID: d.ID, N: 1, Started: d.Created, Outcome: event.OutcomeRefused, StatusCode: 400, Answer: []byte("no b@example.com")}
+		a := event.Attempt{DeliveryID: d.ID, N: 1, Started: d.Created, Outcome: event.OutcomeRefused, StatusCode: 400, Answer: []byte("no b@example.com"), Headers: map[string]string{"x-request-id": "req_7"}}
 		if v.Attempt = &a; i%2 == 0 {
 			v.Dead = "status: status 400 Bad Request"
 		}

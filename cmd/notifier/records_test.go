@@ -64,6 +64,7 @@ func TestRecordsWithoutADaemon(t *testing.T) {
 		{"events get " + events[2].ID, exitOK, -1, letter},
 		{"events get evt_none", exitNotFound, 0, "nothing by the name"},
 		{"deadletters get " + letter, exitOK, -1, "no b***@example.com"},
+		{"deadletters get " + letter, exitOK, -1, "answer to attempt 1:\nx-request-id: req_7\n"},
 		{"deadletters get " + event.DeliveryID(events[1].ID, "shop", ""), exitNotFound, 0, "nothing by the name"},
 		{"audit list", exitOK, 2, "ann  delivery.retry"},
 		{"audit list -o json --actor bob", exitOK, -1, `"items": []`},

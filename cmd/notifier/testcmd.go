@@ -3,10 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
-	"maps"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -68,13 +66,5 @@ func (a *app) printTest(t *testView) {
 	}
 	a.facts("outcome", string(t.Outcome), "status", status, "took", fmt.Sprintf("%dms", t.Milliseconds),
 		"class", t.Class, "error", t.Error, "note", t.Note, "sent as", t.Delivery)
-	for _, name := range slices.Sorted(maps.Keys(t.Headers)) {
-		fmt.Fprintf(a.out, "%s: %s\n", name, t.Headers[name])
-	}
-	switch {
-	case t.Answer != "":
-		fmt.Fprintf(a.out, "\n%s\n", strings.TrimRight(t.Answer, "\n"))
-	case len(t.AnswerBytes) > 0:
-		fmt.Fprintf(a.out, "\n(%d bytes that are no text; -o json has them)\n", len(t.AnswerBytes))
-	}
+	a.printAnswer(&t.attemptView)
 }
