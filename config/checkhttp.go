@@ -22,6 +22,9 @@ func (l *loader) checkHTTP(path string, d *publish.Destination) {
 			if u.Scheme == "http" && !private(u.Hostname()) {
 				l.warnf(at, codePlainHTTP, "%s sends customers' data over plain HTTP to a public network", at)
 			}
+			if l.config.Network.RefusePrivate && !d.PermitsHost(u.Hostname()) {
+				l.warnf(at, codePrivate, "%s names an address that network.refuse_private forbids: each delivery would be a dead letter at once, unless allow_networks has it", at)
+			}
 		}
 	}
 	l.checkSecrets(path, d)
@@ -33,6 +36,9 @@ func (l *loader) checkHTTP(path string, d *publish.Destination) {
 	}
 	l.between(join(path, "timeout"), d.Timeout, time.Millisecond, longestTimeout)
 	l.checkFormatKeys(path, d)
+	if at := join(path, "allow_networks"); len(d.AllowNetworks) > 0 && !l.config.Network.RefusePrivate {
+		l.warnf(at, codePrivate, "%s restricts nothing: it lists exceptions of network.refuse_private, which is off", at)
+	}
 	for i, network := range d.AllowNetworks {
 		at := index(join(path, "allow_networks"), i)
 		if _, err := netip.ParsePrefix(network); err != nil {

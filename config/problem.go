@@ -97,6 +97,7 @@ const (
 	codeSelfReport   = "config/self-report"
 	codePlainHTTP    = "config/plain-http"
 	codeUnsigned     = "config/unsigned"
+	codePrivate      = "config/refuse-private"
 	codeSamePort     = "config/same-port"
 	codeRuleFiles    = "config/rule-files"
 )

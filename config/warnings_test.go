@@ -47,6 +47,13 @@ func TestWarnings(t *testing.T) {
 			`test.yaml:5:35: destinations[0].url sends customers' data over plain HTTP to a public network`},
 		{"private http", minimal + strings.Replace(shop, "https://shop.example", "http://10.1.2.3:8080", 1) + ship, ""},
 		{"http to a container", minimal + strings.Replace(shop, "https://shop.example", "http://shop", 1) + ship, ""},
+		{"private, refused", minimal + strings.Replace(shop, "https://shop.example", "http://10.1.2.3:8080", 1) + ship + "network: {refuse_private: true}\n",
+			`test.yaml:5:35: destinations[0].url names an address that network.refuse_private forbids: each delivery would be a dead letter at once, unless allow_networks has it`},
+		{"private, allowed", minimal + strings.Replace(strings.Replace(shop, "https://shop.example", "http://10.1.2.3:8080", 1), "]}", "], allow_networks: [10.1.0.0/16]}", 1) + ship +
+			"network: {refuse_private: true}\n", ""},
+		{"public, private refused", minimal + shop + ship + "network: {refuse_private: true}\n", ""},
+		{"allowed, nothing refused", minimal + strings.Replace(shop, "]}", "], allow_networks: [10.1.0.0/16]}", 1) + ship,
+			`test.yaml:5:105: destinations[0].allow_networks restricts nothing: it lists exceptions of network.refuse_private, which is off`},
 		{"unsigned", minimal + strings.Replace(shop, `, secrets: ["${SECRET}"]`, "", 1) + ship,
 			`test.yaml:5:35: destinations[0] has no secrets: its receiver cannot tell our callbacks from others`},
 		{"same port", minimal + shop + ship + "nats: {embedded: {enabled: true, listen: 0.0.0.0:8484}}\n",

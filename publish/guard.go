@@ -107,6 +107,14 @@ func (g *guard) permitsHost(host string) bool {
 	return err != nil && !errors.Is(err, strconv.ErrRange)
 }
 
+// PermitsHost says whether the host of a destination's URL, as far as one can tell
+// without looking it up, may be reached with network.refuse_private. What is wrong
+// with allow_networks is for NewHTTP to say.
+func (d *Destination) PermitsHost(host string) bool {
+	g, err := newGuard(net.Dialer{}, d.AllowNetworks)
+	return err != nil || g.permitsHost(host)
+}
+
 // dial is a DialContext. A host of which only some addresses are refused is
 // tried at the others.
 func (g *guard) dial(ctx context.Context, network, address string) (net.Conn, error) {
