@@ -18,7 +18,7 @@ type scrape struct {
 var (
 	descTracked  = prometheus.NewDesc("notifier_sessions_tracked", "Sessions in the store by state.", []string{"account", "state"}, nil)
 	descPending  = prometheus.NewDesc("notifier_deliveries_pending", "Deliveries that were not accepted yet.", []string{"destination"}, nil)
-	descOldest   = prometheus.NewDesc("notifier_delivery_oldest_pending_seconds", "Age of the oldest delivery that is due, 0 if none is.", []string{"destination"}, nil)
+	descOldest   = prometheus.NewDesc("notifier_delivery_oldest_pending_seconds", "Age of the oldest delivery that was not accepted yet, due or not, 0 if there is none.", []string{"destination"}, nil)
 	descDead     = prometheus.NewDesc("notifier_dead_letters", "Dead letters.", []string{"destination"}, nil)
 	descUp       = prometheus.NewDesc("notifier_destination_up", "Whether the destination took what it was sent last: 0 while it fails, pauses or cannot be reached.", []string{"destination"}, nil)
 	descTiers    = prometheus.NewDesc("notifier_sessions_by_tier", "Sessions that are looked at again, by how often.", []string{"account", "tier"}, nil)
