@@ -245,6 +245,9 @@ func (o *memoryOutbox) Hasten(_ context.Context, destination string, now time.Ti
 	for _, r := range o.deliveries {
 		if r.Destination == destination && r.Status == event.StatusPending && r.Due.After(now) && n < limit {
 			r.Due = now
+			if r.Slots > 1 {
+				r.Slots--
+			}
 			n++
 		}
 	}

@@ -39,7 +39,7 @@ func TestHastenMakesDueWhatWaits(t *testing.T) {
 	s := newStore(t)
 	for i := range 5 {
 		d := queue(t, s, fmt.Sprint(i), fmt.Sprint("cs_", i), "shop")
-		d.Slots = i % 2
+		d.Slots = i
 		resolve(t, s, event.Verdict{Delivery: d, Retry: start.Add(time.Duration(i+1) * time.Hour)})
 	}
 	other := queue(t, s, "other", "cs_1", "bus")
@@ -53,8 +53,16 @@ func TestHastenMakesDueWhatWaits(t *testing.T) {
 			t.Fatalf("Hasten: %d, %v; want %d", n, err, want)
 		}
 	}
-	if n := len(due(t, s, "shop", now)); n != 5 {
-		t.Errorf("%d are due, want 5: the parked one waits for its turn", n)
+	jobs := due(t, s, "shop", now)
+	if len(jobs) != 5 {
+		t.Errorf("%d are due, want 5: the parked one waits for its turn", len(jobs))
+	}
+	slots := make(map[int]int)
+	for i := range jobs {
+		slots[jobs[i].Delivery.Slots]++
+	}
+	if diff := cmp.Diff(map[int]int{0: 1, 1: 2, 2: 1, 3: 1}, slots); diff != "" {
+		t.Errorf("slots, of which each but a first is given back (-want +got):\n%s", diff)
 	}
 	if n := len(due(t, s, "bus", now)); n != 0 {
 		t.Errorf("%d are due for another destination", n)
