@@ -57,8 +57,9 @@ type Standing struct {
 	PausedWhy string    `json:"paused_why,omitempty"`
 
 	// Announced is since when its owner has been told that it fails; zero: the
-	// owner believes it well.
+	// owner believes it well. Recovered is when the owner was told so last.
 	Announced time.Time `json:"announced,omitzero"`
+	Recovered time.Time `json:"recovered,omitzero"`
 }
 
 // Notice is one of the program's own events with who hears of it.

@@ -20,6 +20,9 @@ const (
 const (
 	tellFailures     = 3
 	tellFailingAfter = 10 * time.Minute
+	// relapseWithin is how long after its recovery one that fails again is told of
+	// only if that lasts: one that comes and goes would call somebody each minute.
+	relapseWithin = 10 * time.Minute
 )
 
 // hastenAtOnce bounds what is made due in one transaction.
@@ -52,10 +55,13 @@ func (l *lane) succeeded(o *outcome, now time.Time) {
 	s.LastSuccess = now
 	s.Failures, s.FailedFirst, s.FailedSince, s.FailedOthers, s.Why = 0, "", time.Time{}, false, ""
 	l.health.reached()
+	l.pacer.take(now)
+	l.widen()
 	if l.broken() {
 		l.log.Info("destination takes deliveries again", "after", now.Sub(s.Broken).Round(time.Second).String())
 		s.Broken, s.NextProbe, s.Probes = time.Time{}, time.Time{}, 0
 		s.Recovering = true
+		l.window = 1 // all that waits at once might overtax what has just come back
 		l.unstall()
 	}
 	l.recovered(now, &o.news)
@@ -83,6 +89,15 @@ func (l *lane) failed(o *outcome, d *event.Delivery, r Result, probe bool, now t
 	if r.Throttled && r.RetryAfter > 0 {
 		l.throttle(now, now.Add(min(r.RetryAfter, retryAfterLimit)))
 	}
+	if r.Throttled && l.pacer.throttle(now) {
+		l.log.Info("destination asks for fewer deliveries: it gets less than it took and then slowly more", "a_second", l.pacer.slow)
+	}
+	switch {
+	case r.Throttled:
+		l.window = 1
+	case l.window > 0:
+		l.window = max(1, l.window/2)
+	}
 	l.health.unreached = r.Contact == ContactFailed
 	if r.Contact == ContactMade {
 		l.health.down = false
@@ -92,6 +107,9 @@ func (l *lane) failed(o *outcome, d *event.Delivery, r Result, probe bool, now t
 	case l.broken() && probe:
 		s.Probes++
 		s.NextProbe = now.Add(probePause(s.Probes))
+		if now.Sub(s.Broken) >= tellAfter { // if that was not told at once
+			l.announceFailing(now, &o.news)
+		}
 	case l.broken():
 	case s.Failures < breakAfter || !s.FailedOthers:
 		if l.failsLong(now) {
@@ -103,7 +121,9 @@ func (l *lane) failed(o *outcome, d *event.Delivery, r Result, probe bool, now t
 		s.Broken, s.Probes, s.NextProbe = now, 0, now.Add(breakFirstLook)
 		clear(l.tried)
 		l.log.Warn("destination fails: only probes are sent until one is accepted", "failures_in_a_row", s.Failures, "reason", s.Why)
-		l.announceFailing(now, &o.news)
+		if now.Sub(s.Recovered) >= relapseWithin {
+			l.announceFailing(now, &o.news)
+		}
 	}
 	if l.broken() {
 		l.clock.note(ContactFailed, now)
@@ -119,6 +139,15 @@ func (l *lane) failed(o *outcome, d *event.Delivery, r Result, probe bool, now t
 func (l *lane) failsLong(now time.Time) bool {
 	s := &l.standing
 	return s.Failures >= tellFailures && now.Sub(s.FailedSince) >= tellFailingAfter || s.Throttled.Sub(now) >= tellFailingAfter
+}
+
+// widen lets more attempts go at once after an accepted one.
+func (l *lane) widen() {
+	if l.window > 0 {
+		if l.window++; l.window >= l.dest.Concurrency {
+			l.window = 0
+		}
+	}
 }
 
 // throttle leaves the destination alone for as long as it asked.

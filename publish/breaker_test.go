@@ -544,6 +544,47 @@ func TestAScheduleOutlastsADestinationThatFailsInTurns(t *testing.T) {
 		synctest.Wait()
 		if types, _ := told(o); slices.Contains(types, event.DeliveryDead) {
 			t.Errorf("a schedule of three days was over within the hour: %v", types)
+		} else if len(types) > 2*6+1 {
+			t.Errorf("the owner heard within an hour: %v", types)
 		}
+	})
+}
+
+// A destination that fails again soon after its recovery is told of once that
+// has lasted.
+func TestARelapseIsToldIfItLasts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, to := newOutbox(), &receiver{}
+		r := relay(t, o, publish.Options{Announce: teller}, publish.Lane{Destination: exact("shop"), Publisher: to})
+		stop := run(t, r)
+		defer stop()
+		heard := func(after time.Duration, want ...string) {
+			t.Helper()
+			time.Sleep(after)
+			synctest.Wait()
+			if types, _ := told(o); !slices.Equal(types, want) {
+				t.Fatalf("the owner heard %v, want %v", types, want)
+			}
+		}
+		fail := func(round int) {
+			to.reply(always(refused(503)))
+			for i := range 20 {
+				o.put("shop", fmt.Sprintf("cs_%d_%d", round, i))
+			}
+			r.Wake("shop")
+		}
+		const failing, recovered = event.DestinationFailing, event.DestinationRecovered
+		fail(1)
+		heard(time.Minute, failing)
+		to.reply(nil)
+		heard(time.Minute, failing, recovered)
+		fail(2)
+		heard(time.Minute, failing, recovered)
+		to.reply(nil)
+		heard(time.Minute, failing, recovered)
+		fail(3)
+		heard(3*time.Minute, failing, recovered, failing)
+		to.reply(nil)
+		heard(10*time.Minute, failing, recovered, failing, recovered)
 	})
 }

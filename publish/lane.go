@@ -7,8 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"checkout-notifier/event"
 )
 
@@ -32,7 +30,6 @@ type lane struct {
 	announce  func(event.Event) event.Notice // may be nil
 	others    func(destinations ...string)   // wakes other lanes
 	log       *slog.Logger
-	limiter   *rate.Limiter // nil: unlimited
 	wake      chan struct{} // holds one call
 	senders   sync.WaitGroup
 	untold    []event.Notice // that could not be stored; the loop's
@@ -55,6 +52,8 @@ type lane struct {
 	reuse    map[string]int  // number of the last attempt, if it found the destination unavailable
 	tried    map[string]bool // deliveries that were probes since the breaker opened
 	clock    upClock
+	pacer    pacer
+	window   int // attempts at once while a destination that was left alone is tried; 0: as many as concurrency says
 	standing event.Standing
 	health   health
 	tally    *tally // of a drain, else nil
@@ -95,10 +94,6 @@ func newLane(l Lane, outbox Outbox, o Options, others func(...string), log *slog
 		dest: l.Destination, publisher: l.Publisher, outbox: outbox, observer: o.Observer, announce: o.Announce,
 		others: others, log: log, wake: make(chan struct{}, 1),
 	}
-	if limit := l.Destination.RateLimit; limit > 0 {
-		// Requests that are begun together, as steps are, must not lose tokens.
-		lane.limiter = rate.NewLimiter(rate.Limit(limit), 1+int(limit/50))
-	}
 	if w, ok := l.Publisher.(Waker); ok {
 		w.OnReady(lane.ready)
 	}
@@ -113,6 +108,7 @@ func (l *lane) reset() {
 	l.claimed, l.stalled, l.passing = make(map[string]bool), make(map[string]bool), make(map[string]bool)
 	l.reuse, l.tried = make(map[string]int), make(map[string]bool)
 	l.health = health{}
+	l.pacer, l.window = newPacer(l.dest.RateLimit), 0
 }
 
 // takeUp goes on where the last process stopped. Whether the destination can be

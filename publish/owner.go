@@ -124,7 +124,7 @@ func (l *lane) recovered(now time.Time, to *[]news) {
 		return
 	}
 	since := s.Announced
-	s.Announced = time.Time{}
+	s.Announced, s.Recovered = time.Time{}, now
 	s.Version++
 	took := event.FormatSpan(now.Sub(since))
 	*to = append(*to, news{event.DestinationRecovered, "", now, &event.DestinationRecoveredData{

@@ -144,7 +144,7 @@ func (l *lane) available(send context.Context, now time.Time) (wait time.Duratio
 func (l *lane) refill(send context.Context, now time.Time, step *event.Step) error {
 	l.mu.Lock()
 	q, most := &l.queue, ahead(l.dest.Concurrency)
-	if l.limiter != nil {
+	if l.pacer.limiter != nil {
 		most = leastAhead // what is read waits for the limiter: not so much that it grows stale
 	}
 	room, _ := l.room()
@@ -222,9 +222,12 @@ func (l *lane) skip(deliveryID string) bool {
 // that were refused before.
 func (l *lane) room() (all, late int) {
 	most := l.dest.Concurrency
-	if l.health.down {
+	switch {
+	case l.health.down:
 		most = 1 // a probe
-	} else if l.limiter == nil {
+	case l.window > 0:
+		most = min(most, l.window)
+	case l.pacer.limiter == nil:
 		most += min(3*l.early, 4*l.dest.Concurrency)
 	}
 	begun := l.sending
@@ -245,7 +248,7 @@ func (l *lane) pick(now time.Time) (tasks []task, wait time.Duration) {
 		if !ok {
 			break
 		}
-		if pause := l.pace(now); pause > 0 {
+		if pause := l.pacer.leave(now); pause > 0 {
 			l.queue.put(job)
 			wait = min(wait, pause)
 			break
@@ -261,18 +264,6 @@ func (l *lane) pick(now time.Time) (tasks []task, wait time.Duration) {
 	}
 	l.queue.passing = nil
 	return tasks, wait
-}
-
-// pace asks the rate limiter for leave; a pause means that it does not give it now.
-func (l *lane) pace(now time.Time) (pause time.Duration) {
-	if l.limiter == nil {
-		return 0
-	}
-	leave := l.limiter.ReserveN(now, 1)
-	if pause = leave.DelayFrom(now); pause > 0 {
-		leave.CancelAt(now)
-	}
-	return pause
 }
 
 func (l *lane) prepare(job *event.Job, now time.Time) task {
