@@ -4,9 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"checkout-notifier/event"
@@ -128,15 +126,6 @@ func (l *lane) refused(o *outcome, d *event.Delivery, r Result, probe bool, now 
 		d.HeldAt = &up
 	}
 	v.Release = now.Add(max(0, l.dest.OrderHold-(up-*d.HeldAt)))
-}
-
-// describe says in few words why an attempt failed.
-func describe(r Result) string {
-	text := r.Error
-	if r.StatusCode != 0 {
-		text = strings.TrimSpace(fmt.Sprintf("status %d %s", r.StatusCode, http.StatusText(r.StatusCode)))
-	}
-	return r.Class + ": " + text
 }
 
 func (l *lane) count(o event.Outcome) {

@@ -451,10 +451,10 @@ func TestOwnerHearsOfAFailureThatLasts(t *testing.T) {
 		within time.Duration
 		says   string
 	}{
-		"refused":              {answer: refused(503), within: 13 * time.Minute, says: "failed 5 times in a row: status: status 503"},
+		"refused":              {answer: refused(503), within: 13 * time.Minute, says: "failed 5 times in a row: status 503"},
 		"unreachable":          {answer: unreachable(), within: 13 * time.Minute, says: "connection refused"},
 		"refused over NATS":    {answer: refused(0), nats: true, within: 12 * time.Minute, says: "times in a row"},
-		"asked for a day":      {answer: throttled, within: time.Second, says: "failed once: status: status 429 Too Many Requests, and it asked for a pause until"},
+		"asked for a day":      {answer: throttled, within: time.Second, says: "failed once: status 429 Too Many Requests, and it asked for a pause until"},
 		"asked for one minute": {answer: shortly, within: 15 * time.Minute, says: "429"},
 	} {
 		t.Run(name, func(t *testing.T) {

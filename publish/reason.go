@@ -3,7 +3,9 @@ package publish
 import (
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
+	"net/http"
 	"net/url"
 	"regexp"
 	"strconv"
@@ -47,3 +49,18 @@ func reasonOf(err error) string {
 	text = text[:min(len(text), 8*reasonLimit)] // one that quotes may be as long as all headers together
 	return truncate(reasonLimit, quoted.ReplaceAllString(strings.ToValidUTF8(text, ""), ""))
 }
+
+// Describe says in few words why an attempt failed: its status where it had an
+// answer, and its class unless the text names that itself.
+func Describe(class string, status int, text string) string {
+	if status != 0 {
+		text = strings.TrimSpace(fmt.Sprintf("status %d %s", status, http.StatusText(status)))
+	}
+	named := strings.HasPrefix(text, class+" ") || strings.Contains(" "+text, " "+class+": ")
+	if class == "" || named {
+		return text
+	}
+	return class + ": " + text
+}
+
+func describe(r Result) string { return Describe(r.Class, r.StatusCode, r.Error) }

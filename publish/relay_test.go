@@ -34,7 +34,7 @@ func TestScheduleThenDeadLetter(t *testing.T) {
 			t.Errorf("pauses (-want +got):\n%s", diff)
 		}
 		got := o.get(id)
-		if got.Status != event.StatusDead || got.Reason != "given up after 12 refusals, the last: status: status 500 Internal Server Error" {
+		if got.Status != event.StatusDead || got.Reason != "given up after 12 refusals, the last: status 500 Internal Server Error" {
 			t.Errorf("after the schedule: %s, %q", got.Status, got.Reason)
 		}
 		if len(got.attempts) != 12 || got.Attempts != 12 {

@@ -17,16 +17,16 @@ func sampleSystem(eventType string) event.Event {
 	case event.DeliveryDead:
 		about = event.DeliveryID("evt_sample", "shop", "")
 		data = event.DeliveryDeadData{
-			Summary:     "A delivery to shop is dead: status: status 404 Not Found",
+			Summary:     "A delivery to shop is dead: status 404 Not Found",
 			Destination: "shop", Delivery: about, Event: event.ID("main", sampleID, event.Fulfillable, 1),
 			EventType: event.Fulfillable, Account: "main", Session: sampleID, Rules: []string{"ship"},
-			Reason: "given up after 12 refusals, the last: status: status 404 Not Found", Attempts: 12,
+			Reason: "given up after 12 refusals, the last: status 404 Not Found", Attempts: 12,
 			Class: ClassStatus, StatusCode: 404,
 		}
 	case event.DestinationFailing:
 		data = event.DestinationFailingData{
-			Summary:     "Destination shop fails since 08:57: status: status 503 Service Unavailable",
-			Destination: "shop", Since: since, Failures: 10, Reason: "status: status 503 Service Unavailable", Pending: 42,
+			Summary:     "Destination shop fails since 08:57: status 503 Service Unavailable",
+			Destination: "shop", Since: since, Failures: 10, Reason: "status 503 Service Unavailable", Pending: 42,
 		}
 	case event.DestinationRecovered:
 		data = event.DestinationRecoveredData{

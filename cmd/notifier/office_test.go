@@ -87,7 +87,7 @@ func (o *office) happen(n int) (events []event.Event) {
 		v := event.Verdict{Delivery: d, At: d.Created.Add(time.Minute), Accepted: i%2 == 1}
 		a := event.Attempt{DeliveryID: d.ID, N: 1, Started: d.Created, Outcome: event.OutcomeRefused, StatusCode: 400, Answer: []byte("no b@example.com"), Headers: map[string]string{"x-request-id": "req_7"}}
 		if v.Attempt = &a; i%2 == 0 {
-			v.Dead = "status: status 400 Bad Request"
+			v.Dead = "status 400 Bad Request"
 		}
 		if _, err := o.store.Take(o.t.Context(), event.Step{Resolved: []event.Verdict{v}}); err != nil {
 			o.t.Fatal(err)
