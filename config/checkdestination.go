@@ -115,9 +115,4 @@ func (l *loader) checkRetry(path string, d *publish.Destination) {
 	if j := d.Retry.Jitter; j < 0 || j > 1 {
 		l.errorf(join(retry, "jitter"), codeValue, "%s.jitter must be between 0 and 1", retry)
 	}
-	for i, status := range d.Retry.FinalStatuses {
-		at := index(join(retry, "final_statuses"), i)
-		l.within(at, status, leastStatus, greatestStatus)
-	}
-	l.oneOf(join(retry, "on_gone"), d.Retry.OnGone, publish.OnGoneRetry, publish.OnGonePause)
 }

@@ -36,6 +36,10 @@ func (l *loader) checkHTTP(path string, d *publish.Destination) {
 	}
 	l.between(join(path, "timeout"), d.Timeout, time.Millisecond, longestTimeout)
 	l.checkFormatKeys(path, d)
+	for i, status := range d.Retry.FinalStatuses {
+		l.within(index(join(path, "retry.final_statuses"), i), status, leastStatus, greatestStatus)
+	}
+	l.oneOf(join(path, "retry.on_gone"), d.Retry.OnGone, publish.OnGoneRetry, publish.OnGonePause)
 	if at := join(path, "allow_networks"); len(d.AllowNetworks) > 0 && !l.config.Network.RefusePrivate {
 		l.warnf(at, codePrivate, "%s restricts nothing: it lists exceptions of network.refuse_private, which is off", at)
 	}

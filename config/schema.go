@@ -199,9 +199,10 @@ func encodeSection(v any) map[string]any {
 	return section
 }
 
-// httpKeys are the keys of a destination that only type http has.
+// httpKeys are the keys of a destination that only type http has, by their paths.
 var httpKeys = []string{
 	"secrets", "headers", "auth", "tls", "proxy", "timeout", "api_version", "routing_key", "allow_networks",
+	"retry.final_statuses", "retry.on_gone",
 }
 
 // natsKeys are the keys of a destination that only type nats has.

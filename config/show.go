@@ -105,10 +105,25 @@ func (v *visitor) element(s *schema, values map[string]any, path string) {
 		}
 		values = maps.Clone(values)
 		for _, key := range hidden {
-			delete(values, key)
+			leaveOut(values, key)
 		}
 	}
 	v.section(s, values, defaults, path)
+}
+
+// leaveOut takes a key out of values, which are the caller's; sections below stay
+// as they are for others.
+func leaveOut(values map[string]any, key string) {
+	name, rest, nested := strings.Cut(key, ".")
+	if !nested {
+		delete(values, name)
+		return
+	}
+	if section, ok := values[name].(map[string]any); ok {
+		section = maps.Clone(section)
+		leaveOut(section, rest)
+		values[name] = section
+	}
 }
 
 func (v *visitor) emit(s *schema, value, standard any, path string) {

@@ -154,3 +154,22 @@ func TestShowJSON(t *testing.T) {
 		t.Error("an unknown format is accepted")
 	}
 }
+
+// What is shown as a file can be read as one: a destination shows no key that its
+// type refuses.
+func TestADestinationShowsTheKeysOfItsType(t *testing.T) {
+	loaded := load(t, everySecret, config.Options{})
+	shown := make(map[string]bool)
+	for _, setting := range loaded.Settings() {
+		shown[setting.Path] = true
+	}
+	for path, want := range map[string]bool{
+		"destinations[0].retry.on_gone": true, "destinations[0].retry.final_statuses": true, "destinations[0].subject": false,
+		"destinations[2].retry.on_gone": false, "destinations[2].retry.final_statuses": false, "destinations[2].timeout": false,
+		"destinations[2].retry.schedule": true, "destinations[2].retry.jitter": true, "destinations[2].subject": true,
+	} {
+		if shown[path] != want {
+			t.Errorf("%s is shown: %t", path, shown[path])
+		}
+	}
+}
