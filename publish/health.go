@@ -30,8 +30,9 @@ type DestinationStatus struct {
 	LastSuccess time.Time // zero: none so far
 	Failures    int       // in a row
 	UpClock     time.Duration
-	Since       time.Time // it is failing or paused; else zero
+	Since       time.Time // it is failing or paused, or does not take what is sent; else zero
 	NextProbe   time.Time // of a failing one
+	NextTry     time.Time // of another one that is left alone until then; else zero
 	PausedBy    string    // who paused it; "": it stopped by itself
 	Told        bool      // its owner was told that it fails
 }
@@ -189,6 +190,11 @@ func StoredStatus(stored event.DestinationState) DestinationStatus {
 		status.State, status.Why, status.Since, status.PausedBy = StatePaused, pausedWhy(s), s.Paused, s.PausedBy
 	case !s.Broken.IsZero():
 		status.State, status.Since, status.NextProbe = StateFailing, s.Broken, s.NextProbe
+	default:
+		status.Since = s.FailedSince
+		if s.Throttled.After(time.Now()) {
+			status.NextTry = s.Throttled
+		}
 	}
 	return status
 }
@@ -212,10 +218,23 @@ func (l *lane) status(now time.Time) DestinationStatus {
 	case s.Failures > 0:
 		status.State = StateWaiting
 	}
+	if h := &l.health; h.down {
+		status.NextTry = later(status.NextTry, h.probe)
+		if status.Since.IsZero() {
+			status.Since = h.since
+		}
+	}
 	if c, ok := l.publisher.(Complainer); ok && status.Why == "" {
 		status.Why = c.Complaint()
 	}
 	return status
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
 
 func pausedWhy(s *event.Standing) string {

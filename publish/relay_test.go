@@ -140,6 +140,7 @@ func TestThrottlingHoldsTheWholeDestination(t *testing.T) {
 			return r
 		})
 		o.put("shop", "cs_1")
+		begun := time.Now()
 		r := relay(t, o, publish.Options{}, publish.Lane{Destination: exact("shop"), Publisher: to})
 		stop := run(t, r)
 		defer stop()
@@ -151,13 +152,17 @@ func TestThrottlingHoldsTheWholeDestination(t *testing.T) {
 		if n := len(to.sent()); n != 1 {
 			t.Fatalf("%d requests while asked to wait", n)
 		}
-		if s := r.Status()[0]; s.State != publish.StateWaiting || s.Why == "" {
-			t.Errorf("status %+v", s)
+		s := r.Status()[0]
+		if s.State != publish.StateWaiting || s.Why == "" || s.Failures != 1 || !s.Since.Equal(begun) || !s.NextTry.Equal(begun.Add(time.Minute)) {
+			t.Errorf("status %+v, begun %s", s, begun)
 		}
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
 		if n := len(to.sent()); n != 3 {
 			t.Errorf("%d requests after the wait, want 3", n)
+		}
+		if s := r.Status()[0]; s.State != publish.StateOK || !s.Since.IsZero() || !s.NextTry.IsZero() {
+			t.Errorf("status after the wait: %+v", s)
 		}
 	})
 }
@@ -201,6 +206,7 @@ func TestUnavailableUsesNoSlotAndNoRows(t *testing.T) {
 		id := o.put("bus", "cs_1")
 		d := publish.DefaultNATS()
 		d.Name = "bus"
+		begun := time.Now()
 		r := relay(t, o, publish.Options{}, publish.Lane{Destination: d, Publisher: to})
 		stop := run(t, r)
 		defer stop()
@@ -212,8 +218,9 @@ func TestUnavailableUsesNoSlotAndNoRows(t *testing.T) {
 				t.Errorf("probe %d after %s", i, pause)
 			}
 		}
-		if s := r.Status()[0]; s.State != publish.StateUnreachable || s.Why != "no stream" {
-			t.Errorf("status %+v", s)
+		if s := r.Status()[0]; s.State != publish.StateUnreachable || s.Why != "no stream" || s.Failures < 5 || !s.Since.Equal(begun) ||
+			!s.NextTry.After(time.Now()) || time.Until(s.NextTry) > 15*time.Second {
+			t.Errorf("status %+v, begun %s", s, begun)
 		}
 		to.reply(nil)
 		time.Sleep(15 * time.Second)
@@ -222,7 +229,7 @@ func TestUnavailableUsesNoSlotAndNoRows(t *testing.T) {
 		if got.Status != event.StatusAccepted || got.Slots != 0 || len(got.attempts) != 1 {
 			t.Errorf("%s, %d slots, %d rows", got.Status, got.Slots, len(got.attempts))
 		}
-		if s := r.Status()[0]; s.State != publish.StateOK || s.Why != "" || s.LastSuccess.IsZero() {
+		if s := r.Status()[0]; s.State != publish.StateOK || s.Why != "" || s.LastSuccess.IsZero() || !s.Since.IsZero() || !s.NextTry.IsZero() {
 			t.Errorf("status %+v", s)
 		}
 	})

@@ -40,8 +40,9 @@ type destinationReport struct {
 	OldestPending time.Time `json:"oldest_pending,omitzero"`
 	LastSuccess   time.Time `json:"last_success,omitzero"`
 	Failures      int       `json:"failures_in_a_row"`
-	Since         time.Time `json:"since,omitzero"`      // it is failing or paused
+	Since         time.Time `json:"since,omitzero"`      // it is failing or paused, or does not take what is sent
 	NextProbe     time.Time `json:"next_probe,omitzero"` // of a failing one
+	NextTry       time.Time `json:"next_try,omitzero"`   // of another one that is left alone until then
 	PausedBy      string    `json:"paused_by,omitempty"`
 }
 
@@ -133,7 +134,7 @@ func storedReport(ctx context.Context, store *state.Store) (*report, error) {
 // stands takes over how the destination is doing.
 func (d *destinationReport) stands(s publish.DestinationStatus) {
 	d.State, d.Why, d.InFlight, d.LastSuccess, d.Failures = string(s.State), s.Why, s.InFlight, s.LastSuccess, s.Failures
-	d.Since, d.NextProbe, d.PausedBy = s.Since, s.NextProbe, s.PausedBy
+	d.Since, d.NextProbe, d.NextTry, d.PausedBy = s.Since, s.NextProbe, s.NextTry, s.PausedBy
 	if d.State == "" {
 		d.State = stateUnknown
 	}
@@ -176,7 +177,7 @@ func (r *report) merge(live []publish.DestinationStatus) {
 		if orphan.Pending+orphan.Dead == 0 {
 			continue
 		}
-		orphan.State = stateOrphaned
+		orphan.State, orphan.NextProbe, orphan.NextTry = stateOrphaned, time.Time{}, time.Time{}
 		orphan.Why = "the configuration does not name it; what waits goes on when it does"
 		r.Destinations = append(r.Destinations, orphan)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"checkout-notifier/event"
+	"checkout-notifier/publish"
 	"checkout-notifier/state"
 )
 
@@ -60,6 +61,35 @@ func TestStatusTellsOfConditions(t *testing.T) {
 	want := []string{"big 12 12 true index out of range", "past 1 0 false once", "small 2 2 false later"}
 	if diff := cmp.Diff(want, rows); diff != "" {
 		t.Errorf("failed rules (-want +got):\n%s", diff)
+	}
+}
+
+// Whoever is on call reads off the line since when a destination takes nothing,
+// and when that may change.
+func TestTheLineOfADestinationTellsWhatComesNext(t *testing.T) {
+	now := time.Now()
+	since := now.Add(-12*time.Minute - time.Second)
+	for want, s := range map[string]publish.DestinationStatus{
+		"status 503, since 12m ago, 7 failures in a row": {State: publish.StateWaiting, Why: "status 503", Since: since, Failures: 7},
+		"asked for a pause until then, since 12m ago, 1 failure, next try in 1h00m": {
+			State: publish.StateWaiting, Why: "asked for a pause until then", Since: since, Failures: 1, NextTry: now.Add(time.Hour + time.Second),
+		},
+		"not connected to NATS, since 12m ago, 50 failures in a row, next try in 3s": {
+			State: publish.StateUnreachable, Why: "not connected to NATS", Since: since, Failures: 50, NextTry: now.Add(3 * time.Second),
+		},
+		"status 503, since 12m ago, 11 failures in a row, next probe in 3s": {
+			State: publish.StateFailing, Why: "status 503", Since: since, Failures: 11, NextProbe: now.Add(3 * time.Second),
+		},
+		"paused by ann, since 12m ago": {State: publish.StatePaused, Why: "paused by ann", Since: since, Failures: 3},
+		"":                             {State: publish.StateOK},
+	} {
+		var d destinationReport
+		if d.stands(s); d.story() != want {
+			t.Errorf("%+v tells %q, want %q", s, d.story(), want)
+		}
+		if text := string(marshalPlain(d)); strings.Contains(text, `"next_try"`) == s.NextTry.IsZero() {
+			t.Errorf("%+v is %s", s, text)
+		}
 	}
 }
 

@@ -130,7 +130,8 @@ func (a *app) printDestinations(list []destinationReport) {
 	a.rows(lines...)
 }
 
-// story says why a destination is as it is, since when, and what comes next.
+// story says why a destination is as it is, since when and after how many
+// failures, and what comes next.
 func (d *destinationReport) story() string {
 	parts := []string{}
 	if d.Why != "" {
@@ -139,8 +140,18 @@ func (d *destinationReport) story() string {
 	if !d.Since.IsZero() {
 		parts = append(parts, "since "+ago(d.Since))
 	}
-	if !d.NextProbe.IsZero() {
+	switch {
+	case d.State == string(publish.StatePaused): // since then nothing has failed
+	case d.Failures == 1:
+		parts = append(parts, "1 failure")
+	case d.Failures > 1:
+		parts = append(parts, fmt.Sprintf("%d failures in a row", d.Failures))
+	}
+	switch {
+	case !d.NextProbe.IsZero():
 		parts = append(parts, "next probe "+in(d.NextProbe))
+	case !d.NextTry.IsZero():
+		parts = append(parts, "next try "+in(d.NextTry))
 	}
 	return strings.Join(parts, ", ")
 }
