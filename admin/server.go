@@ -35,11 +35,12 @@ type Daemon interface {
 	// shows now. ErrNotFound: no such account.
 	AcceptAccount(ctx context.Context, name, actor string) error
 	// PauseDestination stops a destination until it is resumed; what waits is kept.
-	// ErrNotFound: no such destination.
-	PauseDestination(ctx context.Context, name, actor string) error
+	// changed is false if it stood still already. ErrNotFound: no such destination.
+	PauseDestination(ctx context.Context, name, actor string) (changed bool, err error)
 	// ResumeDestination lets a destination go on that was paused or stopped by
-	// itself, and probes one whose breaker is open. ErrNotFound.
-	ResumeDestination(ctx context.Context, name, actor string) error
+	// itself, and probes one whose breaker is open. changed is false if it was
+	// neither, and had asked for no pause. ErrNotFound.
+	ResumeDestination(ctx context.Context, name, actor string) (changed bool, err error)
 	Polling
 	Jobs
 	Records
@@ -210,29 +211,37 @@ func (s *Server) status(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) acceptAccount(w http.ResponseWriter, r *http.Request) {
-	s.act(w, r, "account", s.daemon.AcceptAccount)
+	name := r.PathValue("name")
+	err := s.daemon.AcceptAccount(r.Context(), name, actor(r.Context()))
+	s.acted(w, r, "account", err, map[string]any{"name": name})
 }
 
 func (s *Server) pauseDestination(w http.ResponseWriter, r *http.Request) {
-	s.act(w, r, "destination", s.daemon.PauseDestination)
+	s.stand(w, r, s.daemon.PauseDestination)
 }
 
 func (s *Server) resumeDestination(w http.ResponseWriter, r *http.Request) {
-	s.act(w, r, "destination", s.daemon.ResumeDestination)
+	s.stand(w, r, s.daemon.ResumeDestination)
 }
 
-// act does something to the thing that the path names, in the name of the token.
-func (s *Server) act(w http.ResponseWriter, r *http.Request, kind string, do func(ctx context.Context, name, actor string) error) {
+// stand stops the destination that the path names or lets it go on, in the name
+// of the token.
+func (s *Server) stand(w http.ResponseWriter, r *http.Request, do func(ctx context.Context, name, actor string) (bool, error)) {
 	name := r.PathValue("name")
-	err := do(r.Context(), name, actor(r.Context()))
+	changed, err := do(r.Context(), name, actor(r.Context()))
+	s.acted(w, r, "destination", err, map[string]any{"name": name, "changed": changed})
+}
+
+// acted answers what came of an act on the thing that the path names.
+func (s *Server) acted(w http.ResponseWriter, r *http.Request, kind string, err error, done map[string]any) {
 	switch {
 	case errors.Is(err, ErrNotFound):
-		problem(w, http.StatusNotFound, fmt.Sprintf("there is no %s %q", kind, name))
+		problem(w, http.StatusNotFound, fmt.Sprintf("there is no %s %q", kind, r.PathValue("name")))
 	case err != nil:
 		s.log.Error("an operator's request failed", "path", r.URL.Path, "error", err)
 		problem(w, http.StatusInternalServerError, "it could not be done; the log says why")
 	default:
-		answer(w, http.StatusOK, map[string]string{"name": name})
+		answer(w, http.StatusOK, done)
 	}
 }
 

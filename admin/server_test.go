@@ -25,6 +25,7 @@ type daemon struct {
 	sick     error
 	waiting  string
 	accepted string
+	paused   bool
 	operator
 	clerk
 }
@@ -40,12 +41,20 @@ func (d *daemon) AcceptAccount(_ context.Context, name, actor string) error {
 	return nil
 }
 
-func (d *daemon) PauseDestination(ctx context.Context, name, actor string) error {
-	return d.AcceptAccount(ctx, name, actor)
+func (d *daemon) PauseDestination(ctx context.Context, name, actor string) (bool, error) {
+	return d.stand(ctx, name, actor, true)
 }
 
-func (d *daemon) ResumeDestination(ctx context.Context, name, actor string) error {
-	return d.AcceptAccount(ctx, name, actor)
+func (d *daemon) ResumeDestination(ctx context.Context, name, actor string) (bool, error) {
+	return d.stand(ctx, name, actor, false)
+}
+
+func (d *daemon) stand(ctx context.Context, name, actor string, paused bool) (changed bool, err error) {
+	if err := d.AcceptAccount(ctx, name, actor); err != nil {
+		return false, err
+	}
+	changed, d.paused = d.paused != paused, paused
+	return changed, nil
 }
 
 func gauges(context.Context) (admin.Gauges, error) {
@@ -216,6 +225,19 @@ func TestTokensAndRoles(t *testing.T) {
 }
 
 // The scheme of an Authorization header is a word without case.
+// An act that changed nothing is no mistake, and says so.
+func TestActsOnDestinationsSayWhetherTheyChangedAnything(t *testing.T) {
+	server := serve(t, admin.DefaultConfig(), &daemon{})
+	for _, act := range []struct{ verb, changed string }{
+		{"resume", "false"}, {"pause", "true"}, {"pause", "false"}, {"resume", "true"}, {"resume", "false"},
+	} {
+		status, body, _ := ask(t, server, request{method: http.MethodPost, path: "/api/v1/destinations/main/" + act.verb})
+		if want := `{"changed":` + act.changed + `,"name":"main"}` + "\n"; status != http.StatusOK || body != want {
+			t.Errorf("%s: %d %s, want %s", act.verb, status, body, want)
+		}
+	}
+}
+
 func TestBearerInAnyCase(t *testing.T) {
 	cfg := admin.DefaultConfig()
 	cfg.Tokens = []admin.Token{{Name: "ci", Token: secret.String("viewer-token"), Role: admin.RoleViewer}}

@@ -85,7 +85,7 @@ there is no such job.`,
 		Args:              usage(cobra.ExactArgs(1)),
 		ValidArgsFunction: a.completeJobs(string(jobs.Running)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.act(cmd.Context(), "jobs", args[0], "cancel", "is cancelled")
+			return a.act(cmd.Context(), "jobs", args[0], "cancel", "is cancelled", "")
 		},
 	}
 }

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -140,4 +142,19 @@ func (o *office) audits() (lines []string) {
 		lines = append(lines, e.Actor+" "+e.Action)
 	}
 	return lines
+}
+
+// open lets commands ask the office, as run does, and returns how.
+func (o *office) open() (ask func(line string) (code int, stdout, stderr string)) {
+	o.t.Helper()
+	server := httptest.NewServer(admin.New(o.cfg.Admin, o.daemon, o.metrics.Handler(), o.log).Handler())
+	o.t.Cleanup(server.Close)
+	file := filepath.Join(o.t.TempDir(), "asks.yaml")
+	text := strings.Replace(fmt.Sprintf(officeConfig, "unused.db", "true"), `listen: "127.0.0.1:1"`, fmt.Sprintf("listen: %q", server.Listener.Addr()), 1)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		o.t.Fatal(err)
+	}
+	return func(line string) (code int, stdout, stderr string) {
+		return run(o.t, append(strings.Fields(line), "-c", file)...)
+	}
 }

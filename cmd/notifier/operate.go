@@ -29,7 +29,7 @@ stored under its name. If that is right, accept it: what the key shows now is
 recorded silently, later changes are announced.`,
 		Args: usage(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.act(cmd.Context(), "accounts", args[0], "accept", "goes on with its next pass")
+			return a.act(cmd.Context(), "accounts", args[0], "accept", "goes on with its next pass", "")
 		},
 	}
 	parent.AddCommand(a.accountsListCommand(), accept)
@@ -91,7 +91,7 @@ func (a *app) destinationsCommand() *cobra.Command {
 		Short: "Stop a destination; what is due for it waits",
 		Args:  usage(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.act(cmd.Context(), "destinations", args[0], "pause", "is paused")
+			return a.act(cmd.Context(), "destinations", args[0], "pause", "is paused", "was paused already")
 		},
 	}
 	resume := &cobra.Command{
@@ -104,21 +104,26 @@ end. What the receiver asked for still holds for one that was paused as well:
 resume it twice.`,
 		Args: usage(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.act(cmd.Context(), "destinations", args[0], "resume", "goes on")
+			return a.act(cmd.Context(), "destinations", args[0], "resume", "goes on", "was not paused")
 		},
 	}
 	parent.AddCommand(list, a.destinationsTestCommand(), pause, resume)
 	return parent
 }
 
-// act asks the daemon to do something to a named thing.
-func (a *app) act(ctx context.Context, things, name, verb, done string) error {
+// act asks the daemon to do something to a named thing, and says that it is done,
+// or that it was so before.
+func (a *app) act(ctx context.Context, things, name, verb, done, before string) error {
 	c, _, err := a.client()
 	if err != nil {
 		return err
 	}
-	if err := c.call(ctx, http.MethodPost, "/api/v1/"+things+"/"+url.PathEscape(name)+"/"+verb, nil); err != nil {
+	var answer struct{ Changed *bool } // nil: it is not told
+	if err := c.call(ctx, http.MethodPost, "/api/v1/"+things+"/"+url.PathEscape(name)+"/"+verb, &answer); err != nil {
 		return err
+	}
+	if answer.Changed != nil && !*answer.Changed {
+		done = before
 	}
 	fmt.Fprintf(a.err, "%s %s\n", name, done)
 	return nil

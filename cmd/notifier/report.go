@@ -242,27 +242,27 @@ func (d *daemon) AcceptAccount(ctx context.Context, name, actor string) error {
 }
 
 // ResumeDestination implements admin.Daemon.
-func (d *daemon) ResumeDestination(ctx context.Context, name, actor string) error {
+func (d *daemon) ResumeDestination(ctx context.Context, name, actor string) (changed bool, err error) {
 	return d.stand(ctx, name, actor, "destination resumed", d.relay.Resume)
 }
 
 // PauseDestination implements admin.Daemon.
-func (d *daemon) PauseDestination(ctx context.Context, name, actor string) error {
+func (d *daemon) PauseDestination(ctx context.Context, name, actor string) (changed bool, err error) {
 	return d.stand(ctx, name, actor, "destination paused", d.relay.Pause)
 }
 
 // stand stops a destination or lets it go on, in somebody's name.
-func (d *daemon) stand(ctx context.Context, name, actor, said string, do func(ctx context.Context, name, actor string) (bool, error)) error {
-	changed, err := do(ctx, name, actor)
+func (d *daemon) stand(ctx context.Context, name, actor, said string, do func(ctx context.Context, name, actor string) (bool, error)) (changed bool, err error) {
+	changed, err = do(ctx, name, actor)
 	switch {
 	case errors.Is(err, publish.ErrUnknownDestination):
-		return fmt.Errorf("destination %s: %w", name, admin.ErrNotFound)
+		return false, fmt.Errorf("destination %s: %w", name, admin.ErrNotFound)
 	case err != nil:
-		return err
+		return false, err
 	case changed:
 		d.log.Info(said, "destination", name, "actor", actor)
 	}
-	return nil
+	return changed, nil
 }
 
 // oldestLook returns the oldest look of any watched session; zero if there are none.
