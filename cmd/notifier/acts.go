@@ -77,7 +77,9 @@ func (d *daemon) RetryDelivery(ctx context.Context, id, actor string) (any, erro
 	}
 	d.log.Info("delivery is retried", "delivery", id, "destination", delivery.Destination, "actor", actor)
 	d.relay.Wake(delivery.Destination)
-	return viewDelivery(&delivery), nil
+	items := []deliveryView{viewDelivery(&delivery)}
+	_ = d.note(d.explain(ctx, items)) // it is due, whoever cannot say what else it waits for
+	return items[0], nil
 }
 
 // purgeResult is what a purge did, or would do.

@@ -41,7 +41,7 @@ state file is read.`, a.deliveryTable(),
 func (a *app) deliveryTable() func([]rawItem) error {
 	return tableOf(a, "DELIVERY\tTYPE\tSESSION\tDESTINATION\tSTATUS\tATTEMPTS\tCREATED\tWHY", func(d deliveryView) string {
 		return strings.Join([]string{
-			d.ID, shortType(d.EventType), about(&d.Delivery), d.Destination, statusText(&d), strconv.Itoa(d.AttemptsMade), ago(d.Created), d.Reason,
+			d.ID, shortType(d.EventType), about(&d.Delivery), d.Destination, statusText(&d), strconv.Itoa(d.AttemptsMade), ago(d.Created), d.why(),
 		}, "\t")
 	})
 }
@@ -53,18 +53,6 @@ func shortType(eventType string) string { return strings.TrimPrefix(eventType, e
 func about(d *event.Delivery) string {
 	_, of := d.Group()
 	return of
-}
-
-func statusText(d *deliveryView) string {
-	switch {
-	case d.Status != event.StatusPending:
-		return string(d.Status)
-	case d.Orphaned:
-		return "pending, orphaned"
-	case d.Due.IsZero():
-		return "pending, behind an earlier event"
-	}
-	return "pending, due " + in(d.Due)
 }
 
 // facts prints what is known of a thing, a line each, and leaves out the rest.
@@ -95,7 +83,7 @@ func (a *app) printDelivery(d *deliveryView) {
 		"rules", strings.Join(d.Rules, ", "),
 		"rendered by", d.OwnRule,
 		"status", statusText(d),
-		"why", d.Reason,
+		"why", d.why(),
 		"created", whenText(d.Created),
 		"finished", whenText(d.Finished),
 		"overtook", strings.Join(d.Overtook, ", "),
@@ -236,7 +224,7 @@ func (a *app) printEvent(e *eventView) {
 		lines := []string{"DELIVERY\tDESTINATION\tSTATUS\tATTEMPTS\tWHY"}
 		for i := range e.Deliveries {
 			d := &e.Deliveries[i]
-			lines = append(lines, strings.Join([]string{d.ID, d.Destination, statusText(d), strconv.Itoa(d.AttemptsMade), d.Reason}, "\t"))
+			lines = append(lines, strings.Join([]string{d.ID, d.Destination, statusText(d), strconv.Itoa(d.AttemptsMade), d.why()}, "\t"))
 		}
 		a.rows(lines...)
 	}

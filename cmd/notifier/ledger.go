@@ -80,17 +80,10 @@ func (l *ledger) deliveries(ctx context.Context, kind admin.Kind, q admin.Query,
 	for i := range rows {
 		items = append(items, viewDelivery(&rows[i].Delivery))
 	}
-	l.markOrphans(items)
-	return items, next, err
-}
-
-// markOrphans marks what waits for a destination that the configuration does not name.
-func (l *ledger) markOrphans(items []deliveryView) {
-	named := destinationNames(*l.cfg)
-	for i := range items {
-		d := &items[i]
-		d.Orphaned = d.Status == event.StatusPending && !slices.Contains(named, d.Destination)
+	if err == nil {
+		err = l.explain(ctx, items)
 	}
+	return items, next, err
 }
 
 func (l *ledger) events(ctx context.Context, q admin.Query, before uint64) (any, uint64, error) {
@@ -144,7 +137,9 @@ func (l *ledger) Record(ctx context.Context, kind admin.Kind, id string) (any, e
 		}
 		deliveries, err := l.store.EventDeliveries(ctx, id)
 		view := viewWhole(&e, deliveries)
-		l.markOrphans(view.Deliveries)
+		if err == nil {
+			err = l.explain(ctx, view.Deliveries)
+		}
 		return view, l.note(err)
 	}
 	d, found, err := l.store.Delivery(ctx, id)
@@ -161,8 +156,7 @@ func (l *ledger) Record(ctx context.Context, kind admin.Kind, id string) (any, e
 		view.Attempts = append(view.Attempts, viewAttempt(&attempts[i]))
 	}
 	items := []deliveryView{view}
-	l.markOrphans(items)
-	return items[0], nil
+	return items[0], l.note(l.explain(ctx, items))
 }
 
 func (l *ledger) notFound(kind admin.Kind, id string, err error) error {

@@ -31,7 +31,7 @@ type office struct {
 const officeConfig = `version: 1
 accounts: [{name: main, secret_key: sk_test_x, base_url: "http://127.0.0.1:1"}]
 state: {path: %q}
-admin: {listen: "127.0.0.1:1"}
+admin: {listen: %q}
 destinations:
   - {name: shop, type: http, url: "http://127.0.0.1:1/"}
   - {name: other, type: http, url: "http://127.0.0.1:1/"}
@@ -40,12 +40,18 @@ rules:
   - {name: dear, when: %q, to: [other]}
 `
 
-func newOffice(t *testing.T, path, dear string) *office {
+func writeOfficeConfig(t *testing.T, path, dear, listen string) (file string) {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), "c.yaml")
-	if err := os.WriteFile(file, fmt.Appendf(nil, officeConfig, path, dear), 0o600); err != nil {
+	file = filepath.Join(t.TempDir(), "c.yaml")
+	if err := os.WriteFile(file, fmt.Appendf(nil, officeConfig, path, listen, dear), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	return file
+}
+
+func newOffice(t *testing.T, path, dear string) *office {
+	t.Helper()
+	file := writeOfficeConfig(t, path, dear, "127.0.0.1:1")
 	loaded, err := config.Load(config.Options{Path: file})
 	if err != nil {
 		t.Fatal(err)
@@ -149,11 +155,7 @@ func (o *office) open() (ask func(line string) (code int, stdout, stderr string)
 	o.t.Helper()
 	server := httptest.NewServer(admin.New(o.cfg.Admin, o.daemon, o.metrics.Handler(), o.log).Handler())
 	o.t.Cleanup(server.Close)
-	file := filepath.Join(o.t.TempDir(), "asks.yaml")
-	text := strings.Replace(fmt.Sprintf(officeConfig, "unused.db", "true"), `listen: "127.0.0.1:1"`, fmt.Sprintf("listen: %q", server.Listener.Addr()), 1)
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		o.t.Fatal(err)
-	}
+	file := writeOfficeConfig(o.t, "unused.db", dearWorks, server.Listener.Addr().String())
 	return func(line string) (code int, stdout, stderr string) {
 		return run(o.t, append(strings.Fields(line), "-c", file)...)
 	}

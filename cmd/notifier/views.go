@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"time"
 	"unicode/utf8"
@@ -14,8 +15,17 @@ type deliveryView struct {
 	event.Delivery
 	Attempts     []attemptView `json:"attempts,omitzero"`
 	AttemptsMade int           `json:"attempts_made"`
-	Orphaned     bool          `json:"orphaned,omitempty"` // it waits until the configuration names its destination again
+
+	// Of one that is pending. DestinationState is paused, failing or waiting while
+	// nothing is sent there, DestinationNextTry until when one waits that asked for it.
+	Orphaned           bool      `json:"orphaned,omitempty"` // it waits until the configuration names its destination again
+	DestinationState   string    `json:"destination_state,omitempty"`
+	DestinationNextTry time.Time `json:"destination_next_try,omitzero"`
+	LastError          string    `json:"last_error,omitempty"` // of its last attempt
 }
+
+// why is the reason of one that ended, and the last error of one that may not have.
+func (d *deliveryView) why() string { return cmp.Or(d.Reason, d.LastError) }
 
 // attemptView is an attempt as it is shown, or what came of a test.
 type attemptView struct {

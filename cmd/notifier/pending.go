@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"checkout-notifier/event"
+	"checkout-notifier/publish"
+)
+
+// fewAttempts is how many attempts of one delivery are read for a list. Over NATS
+// there may be any number; what the destination said last stands for them.
+const fewAttempts = 50
+
+// explain says of those of the deliveries that are pending what they wait for: a
+// destination that the configuration does not name, or that is left alone; and
+// how their last attempt failed.
+func (l *ledger) explain(ctx context.Context, items []deliveryView) error {
+	var stands map[string]publish.DestinationStatus
+	for i := range items {
+		d := &items[i]
+		if d.Status != event.StatusPending {
+			continue
+		}
+		if stands == nil {
+			var err error
+			if stands, err = l.stands(ctx); err != nil {
+				return err
+			}
+		}
+		s := stands[d.Destination]
+		if d.Orphaned = !l.configured(d.Destination); !d.Orphaned {
+			d.waitsFor(&s)
+		}
+		if err := l.addLastError(ctx, d, &s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stands is how the destinations stand, by name.
+func (l *ledger) stands(ctx context.Context) (map[string]publish.DestinationStatus, error) {
+	states, err := l.store.Destinations(ctx)
+	stands := make(map[string]publish.DestinationStatus, len(states))
+	for _, s := range states {
+		stands[s.Name] = publish.StoredStatus(s)
+	}
+	return stands, err
+}
+
+// waitsFor takes over that nothing is sent to the destination now.
+func (d *deliveryView) waitsFor(s *publish.DestinationStatus) {
+	switch {
+	case s.State == publish.StatePaused, s.State == publish.StateFailing:
+		d.DestinationState = string(s.State)
+	case !s.NextTry.IsZero():
+		d.DestinationState, d.DestinationNextTry = string(publish.StateWaiting), s.NextTry
+	}
+}
+
+func (l *ledger) addLastError(ctx context.Context, d *deliveryView, s *publish.DestinationStatus) error {
+	switch {
+	case d.AttemptsMade == 0:
+		return nil
+	case d.AttemptsMade > fewAttempts && s.State != publish.StatePaused: // then it says who paused it
+		d.LastError = maskText(s.Why)
+		return nil
+	case d.AttemptsMade > fewAttempts:
+		return nil
+	}
+	attempts, err := l.store.Attempts(ctx, d.ID)
+	d.LastError = lastError(attempts)
+	return err
+}
+
+// lastError says how the last of the attempts whose end is known failed, "" if it
+// did not.
+func lastError(attempts []event.Attempt) string {
+	for i := len(attempts) - 1; i >= 0; i-- {
+		switch a := &attempts[i]; a.Outcome {
+		case event.OutcomeUnknown:
+		case event.OutcomeAccepted:
+			return ""
+		default:
+			return maskText(publish.Describe(a.Class, a.StatusCode, a.Error))
+		}
+	}
+	return ""
+}
+
+func statusText(d *deliveryView) string {
+	switch {
+	case d.Status != event.StatusPending:
+		return string(d.Status)
+	case d.Orphaned:
+		return "pending, orphaned"
+	case d.Due.IsZero():
+		return "pending, behind an earlier event"
+	case d.DestinationNextTry.After(d.Due):
+		return "pending, destination waits until " + d.DestinationNextTry.UTC().Format(time.RFC3339)
+	case d.DestinationState != "" && d.DestinationNextTry.IsZero():
+		return fmt.Sprintf("pending, destination %s", d.DestinationState)
+	}
+	return "pending, due " + in(d.Due)
+}

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"checkout-notifier/event"
+)
+
+// refuse notes a refusal of what happened first, which is due again in an hour.
+func (o *office) refuse(d event.Delivery, n int) {
+	o.t.Helper()
+	now := time.Now().UTC()
+	a := event.Attempt{
+		DeliveryID: d.ID, N: n, Started: now, Outcome: event.OutcomeRefused, Class: "nats", Error: "refused by b@example.com, see https://shop.example/t0ken",
+	}
+	v := event.Verdict{Delivery: d, At: now, Attempt: &a, Retry: now.Add(time.Hour)}
+	v.Delivery.Attempts = n
+	if _, err := o.store.Take(o.t.Context(), event.Step{Resolved: []event.Verdict{v}}); err != nil {
+		o.t.Fatal(err)
+	}
+}
+
+// What is pending says what it waits for and how it failed, of a daemon and of the
+// file alone.
+func TestWhatIsPendingSaysWhy(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "n.db")
+	o := newOffice(t, path, dearWorks)
+	events := o.happen(2)
+	retried := event.DeliveryID(events[0].ID, "shop", "")
+	if _, err := o.RetryDelivery(t.Context(), retried, "ann"); err != nil {
+		t.Fatal(err)
+	}
+	ask := o.open()
+	now := time.Now().UTC()
+	var version uint64
+	stand := func(s event.Standing) {
+		version += 1000
+		s.Version = version
+		if err := o.store.SaveStanding(t.Context(), event.StandingChange{Destination: "shop", Standing: s}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	check := func(line string, words ...string) {
+		t.Helper()
+		code, stdout, stderr := ask(line)
+		for _, word := range words {
+			if code != exitOK || !strings.Contains(stdout, word) {
+				t.Errorf("%s: exit code %d, no %q: %s%s", line, code, word, stdout, stderr)
+			}
+		}
+		if strings.Contains(stdout, "b@example.com") || strings.Contains(stdout, "t0ken") {
+			t.Errorf("%s shows too much: %s", line, stdout)
+		}
+	}
+	const list = "deliveries list --status pending"
+	check(list, "pending, due now", "status 400 Bad Request")
+	check(list+" -o jsonl", `"last_error":"status 400 Bad Request"`)
+
+	stand(event.Standing{Throttled: now.Add(time.Hour)})
+	until := now.Add(time.Hour).Format(time.RFC3339)
+	check(list, "pending, destination waits until "+until)
+	check(list+" -o jsonl", `"destination_state":"waiting","destination_next_try":"`+until[:14])
+	stand(event.Standing{Broken: now, NextProbe: now.Add(time.Minute), Why: "status 503 Service Unavailable"})
+	check(list, "pending, destination failing")
+	stand(event.Standing{Paused: now, PausedBy: "ann"})
+	check(list, "pending, destination paused", "status 400 Bad Request")
+	check(list+" -o jsonl", `"destination_state":"paused"`)
+	check("events get "+events[0].ID, "pending, destination paused", "status 400 Bad Request")
+	check("deliveries get "+retried, "pending, destination paused", "status 400 Bad Request")
+	check("deliveries retry "+retried, "pending, destination paused")
+
+	d, _, err := o.store.Delivery(t.Context(), retried)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.refuse(d, 2)
+	stand(event.Standing{Throttled: now.Add(time.Minute)}) // which is over when it is due
+	check(list, "pending, due in 59m", "nats: refused by b***@example.com, see https://shop.example/***")
+
+	o.refuse(d, fewAttempts+1)
+	stand(event.Standing{Why: "what the destination said last, to b@example.com"})
+	check(list, "what the destination said last, to b***@example.com")
+	stand(event.Standing{Paused: now, PausedBy: "ann", Why: "what the destination said last"})
+	check("deadletters list --limit 1", "WHY")
+
+	o.stop()
+	file := writeOfficeConfig(t, path, dearWorks, "127.0.0.1:1")
+	if _, stdout, stderr := run(t, "deliveries", "list", "--status", "pending", "-c", file); !strings.Contains(stdout, "pending, destination paused") {
+		t.Errorf("the file tells %s%s", stdout, stderr)
+	}
+}
