@@ -101,7 +101,8 @@ func (a *app) destinationsCommand() *cobra.Command {
 What waits for it is due at once. One that is failing gets a probe at once, and
 one that asked for a pause (429 with Retry-After) goes on without waiting for its
 end. What the receiver asked for still holds for one that was paused as well:
-resume it twice.`,
+resume it twice. Of one that none of this holds for it says that it was not
+paused, and exits with 0.`,
 		Args: usage(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.act(cmd.Context(), "destinations", args[0], "resume", "goes on", "was not paused")
