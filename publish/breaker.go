@@ -70,53 +70,37 @@ func (l *lane) succeeded(o *outcome, now time.Time) {
 // failed notes a refusal. What was wrong with the message itself says nothing of
 // the destination.
 func (l *lane) failed(o *outcome, d *event.Delivery, r Result, probe bool, now time.Time) {
+	s := &l.standing
+	if !r.Final {
+		l.writeOver(d)
+	}
 	if r.Class == ClassRender || r.Class == ClassBody {
+		l.failedItself(r, probe, now)
 		return
 	}
-	s := &l.standing
 	s.Version++
-	s.Failures++
+	outage := l.health.down
+	l.countFailure(d, now)
 	s.Why = describe(r)
-	_, group := d.Group()
-	if s.FailedSince.IsZero() {
-		s.FailedSince = now
-	}
-	if s.Failures == 1 {
-		s.FailedFirst = group
-	} else if group != s.FailedFirst {
-		s.FailedOthers = true
-	}
 	if r.Throttled && r.RetryAfter > 0 {
 		l.throttle(now, now.Add(min(r.RetryAfter, retryAfterLimit)))
 	}
-	if r.Throttled && l.pacer.throttle(now) {
-		l.log.Info("destination asks for fewer deliveries: it gets less than it took and then slowly more", "a_second", l.pacer.slow)
-	}
-	switch {
-	case r.Throttled:
-		l.window = 1
-	case l.window > 0:
-		l.window = max(1, l.window/2)
-	}
+	l.slowDown(r, now)
 	l.health.unreached = r.Contact == ContactFailed
 	if r.Contact == ContactMade {
-		l.health.down = false
-		l.health.probes.reset()
+		l.health.answered()
 	}
 	switch {
 	case l.broken() && probe:
-		s.Probes++
-		s.NextProbe = now.Add(probePause(s.Probes))
+		l.probeFailed(now)
 		if now.Sub(s.Broken) >= tellAfter { // if that was not told at once
 			l.announceFailing(now, &o.news)
 		}
 	case l.broken():
-	case s.Failures < breakAfter || !s.FailedOthers:
-		if l.failsLong(now) {
+	case s.Failures < breakAfter || !s.FailedOthers || l.mayTakeOthers(now):
+		if l.failsLong(now, outage) {
 			l.announceFailing(now, &o.news)
 		}
-	case l.dest.Type == TypeNATS: // it has no breaker, and refuses for ever what somebody must mend
-		l.announceFailing(now, &o.news)
 	default:
 		s.Broken, s.Probes, s.NextProbe = now, 0, now.Add(breakFirstLook)
 		clear(l.tried)
@@ -133,12 +117,70 @@ func (l *lane) failed(o *outcome, d *event.Delivery, r Result, probe bool, now t
 	}
 }
 
+// failedItself notes a refusal of a message with which something is wrong.
+func (l *lane) failedItself(r Result, probe bool, now time.Time) {
+	if r.Contact == ContactMade {
+		l.health.answered()
+	}
+	if !l.broken() {
+		return
+	}
+	l.clock.note(ContactFailed, now)
+	if probe && !r.Final { // it waits on, and may be the only one
+		l.standing.Version++
+		l.probeFailed(now)
+	}
+}
+
+// answered notes that the destination is there, whatever it said.
+func (h *health) answered() {
+	h.unreached, h.down = false, false
+	h.probes.reset()
+}
+
+// countFailure adds a refusal to the row that may open the breaker. An outage is no
+// part of it, and what came before one is another row.
+func (l *lane) countFailure(d *event.Delivery, now time.Time) {
+	s := &l.standing
+	_, group := d.Group()
+	if s.FailedSince.IsZero() || l.health.down && !l.broken() {
+		s.Failures, s.FailedFirst, s.FailedOthers = 0, group, false
+	}
+	if s.FailedSince.IsZero() {
+		s.FailedSince = now
+	}
+	s.Failures++
+	if group != s.FailedFirst {
+		s.FailedOthers = true
+	}
+}
+
+func (l *lane) probeFailed(now time.Time) {
+	s := &l.standing
+	s.Probes++
+	s.NextProbe = now.Add(probePause(s.Probes))
+}
+
 // failsLong says whether what is no reason to leave a destination alone is one to
 // tell its owner: where an order is rare, one may be refused for days before ten
 // attempts have failed, and whoever asked for a day of peace is asked once a day.
-func (l *lane) failsLong(now time.Time) bool {
+// With an outage among them, refusals count as often enough.
+func (l *lane) failsLong(now time.Time, outage bool) bool {
 	s := &l.standing
-	return s.Failures >= tellFailures && now.Sub(s.FailedSince) >= tellFailingAfter || s.Throttled.Sub(now) >= tellFailingAfter
+	return (s.Failures >= tellFailures || outage) && now.Sub(s.FailedSince) >= tellFailingAfter || s.Throttled.Sub(now) >= tellFailingAfter
+}
+
+// slowDown lets fewer attempts go after a refusal, if that may be what it is about.
+func (l *lane) slowDown(r Result, now time.Time) {
+	if r.Throttled && l.pacer.throttle(now) {
+		l.log.Info("destination asks for fewer deliveries: it gets less than it took and then slowly more", "a_second", l.pacer.slow)
+	}
+	switch {
+	case r.Throttled:
+		l.window = 1
+	case l.window > 0:
+		l.window = max(1, l.window/2)
+	}
 }
 
 // widen lets more attempts go at once after an accepted one.
@@ -172,7 +214,7 @@ func (l *lane) planProbe(send context.Context, now time.Time, step *event.Step) 
 	if busy {
 		return nil, idleLook, nil // it is called when they are done
 	}
-	job, found, err := l.outbox.Oldest(send, l.dest.Name, l.triedOrSeen)
+	job, found, err := l.probeJob(send, now)
 	if err != nil {
 		return nil, 0, err
 	}

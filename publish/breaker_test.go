@@ -413,31 +413,6 @@ func TestRetriesDoNotStarveFirstAttempts(t *testing.T) {
 	}
 }
 
-// Over NATS there is no breaker; that everything is refused is told all the same.
-func TestRefusalsOverNATSAreTold(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		o, to := newOutbox(), &receiver{}
-		d := publish.DefaultNATS()
-		d.Name = "bus"
-		for i := range 12 {
-			o.put("bus", fmt.Sprint("cs_", i))
-		}
-		to.reply(always(refused(0)))
-		r := relay(t, o, publish.Options{Announce: teller}, publish.Lane{Destination: d, Publisher: to})
-		stop := run(t, r)
-		defer stop()
-		time.Sleep(10 * time.Minute)
-		if types, _ := told(o); !slices.Equal(types, []string{event.DestinationFailing}) || r.Status()[0].State == publish.StateFailing {
-			t.Errorf("the owner heard %v, %+v", types, r.Status()[0])
-		}
-		to.reply(nil)
-		time.Sleep(2 * time.Minute)
-		if types, _ := told(o); !slices.Equal(types, []string{event.DestinationFailing, event.DestinationRecovered}) || o.pending() > 0 {
-			t.Errorf("the owner heard %v, and %d are pending", types, o.pending())
-		}
-	})
-}
-
 // Where orders are rare, one that is refused must not wait three days for
 // somebody to hear of it.
 func TestOwnerHearsOfAFailureThatLasts(t *testing.T) {

@@ -45,7 +45,9 @@ func (p *NATSPublisher) failed(m *Message, l *link, err error) Result {
 	case errors.Is(err, ErrDenied):
 		return refusedByNATS(p.denial(m, err))
 	case errors.Is(err, nats.ErrMaxPayload):
-		return refusedByNATS(fmt.Sprintf("the message is over the server's maximum of %d bytes", l.nc.MaxPayload()))
+		r := tooLarge(fmt.Sprintf("the message is over the server's maximum of %d bytes", l.nc.MaxPayload()))
+		r.Contact = ContactNone // the client kept it back
+		return r
 	case errors.As(err, &answer):
 		return p.answered(answer)
 	case errors.Is(err, errNoStream):
@@ -103,7 +105,7 @@ func (p *NATSPublisher) answered(a *jetstream.APIError) Result {
 	why := ""
 	switch a.ErrorCode {
 	case codeMessageTooLarge:
-		return refusedByNATS("the message is over the stream's maximum")
+		return tooLarge("the message is over the stream's maximum")
 	case codeWrongStream:
 		return refusedByNATS("the subject belongs to another stream than " + p.dest.Stream.Name)
 	case codeStoreFailed:
@@ -124,6 +126,13 @@ func (p *NATSPublisher) answered(a *jetstream.APIError) Result {
 
 func refusedByNATS(why string) Result {
 	return Result{Outcome: event.OutcomeRefused, Contact: ContactMade, Class: ClassNATS, Error: why}
+}
+
+// tooLarge is a refusal that is about the message and not about the destination.
+func tooLarge(why string) Result {
+	r := refusedByNATS(why)
+	r.Class = ClassBody
+	return r
 }
 
 func unavailable(why string) Result {

@@ -1,6 +1,7 @@
 package publish_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -49,11 +50,12 @@ func TestNATSRefusalsAndOutages(t *testing.T) {
 		m                   *publish.Message
 		want                event.Outcome
 		says                string
+		class               string // if not nats: it is about the message
 	}{
 		{name: "wrong stream", user: "all", subject: "checkout.x", stream: "FULL", want: event.OutcomeRefused, says: "another stream than FULL"},
-		{name: "over the server's maximum", user: "all", subject: "checkout.x", m: &large, want: event.OutcomeRefused, says: "maximum of 16384 bytes"},
-		{name: "over it, core", user: "all", subject: "checkout.x", core: true, m: &large, want: event.OutcomeRefused, says: "maximum of 16384 bytes"},
-		{name: "over the stream's maximum", user: "all", subject: "small.x", want: event.OutcomeRefused, says: "stream's maximum"},
+		{name: "over the server's maximum", user: "all", subject: "checkout.x", m: &large, want: event.OutcomeRefused, says: "maximum of 16384 bytes", class: publish.ClassBody},
+		{name: "over it, core", user: "all", subject: "checkout.x", core: true, m: &large, want: event.OutcomeRefused, says: "maximum of 16384 bytes", class: publish.ClassBody},
+		{name: "over the stream's maximum", user: "all", subject: "small.x", want: event.OutcomeRefused, says: "stream's maximum", class: publish.ClassBody},
 		{name: "publish denied", user: "other", subject: "checkout.x", want: event.OutcomeRefused, says: "permission denied"},
 		{name: "publish denied, core", user: "other", subject: "checkout.x", core: true, want: event.OutcomeRefused, says: "permission denied"},
 		{name: "answers denied", user: "deaf", subject: "checkout.x", want: event.OutcomeRefused, says: "permission denied"},
@@ -75,8 +77,12 @@ func TestNATSRefusalsAndOutages(t *testing.T) {
 			if r.Outcome != c.want || !strings.Contains(r.Error, c.says) || r.Final {
 				t.Errorf("result %+v", r)
 			}
-			if want := r.Outcome != event.OutcomeUnavailable; (r.Contact == publish.ContactMade) != want {
+			kept := strings.Contains(c.says, "bytes") // by the client
+			if want := r.Outcome != event.OutcomeUnavailable && !kept; (r.Contact == publish.ContactMade) != want {
 				t.Errorf("contact %d with outcome %s", r.Contact, r.Outcome)
+			}
+			if want := cmp.Or(c.class, publish.ClassNATS); r.Outcome != event.OutcomeAccepted && r.Class != want {
+				t.Errorf("class %s, want %s", r.Class, want)
 			}
 			if took := time.Since(start); took >= ackTimeout {
 				t.Errorf("it took %s: the server's word was not heard", took)

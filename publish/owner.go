@@ -117,10 +117,11 @@ func (l *lane) announceFailing(now time.Time, to *[]news) {
 	}})
 }
 
-// recovered tells that a destination whose failing was told is well again.
+// recovered tells that a destination whose failing was told is well again. Under an
+// open breaker a connection that is back does not make it so.
 func (l *lane) recovered(now time.Time, to *[]news) {
 	s := &l.standing
-	if s.Announced.IsZero() {
+	if s.Announced.IsZero() || l.broken() {
 		return
 	}
 	since := s.Announced
