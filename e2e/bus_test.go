@@ -172,3 +172,61 @@ func TestBusThatIsAway(t *testing.T) {
 		t.Errorf("what had waited (-want +got):\n%s", diff)
 	}
 }
+
+// TestNATSRefusalsOpenTheBreaker has a bus that expects another stream: it gets
+// probes, over a kill too, the owner hears of it once, and after the stream is
+// mended all that waits is stored once and in order.
+func TestNATSRefusalsOpenTheBreaker(t *testing.T) {
+	t.Parallel()
+	w, b := newWorld(t, nil), newBus(t)
+	expect := func(name string) {
+		if _, err := b.js.CreateStream(t.Context(), jetstream.StreamConfig{Name: name, Subjects: []string{"checkout.>"}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	expect("CHECKOUT")
+	w.rest["nats"], w.rest["admin"] = object{"url": b.url}, object{"listen": "127.0.0.1:0"}
+	w.destinations = []object{{
+		"name": "bus", "type": "nats", "subject": "checkout.{{ .Session.id }}.{{ .Change }}", "stream": object{"name": "OTHER"},
+		"retry": object{"schedule": []string{"100ms"}},
+	}, w.hook("owner", ownerPath)}
+	w.rules = []object{
+		{"name": "all", "events": []string{"*"}, "to": []string{"bus"}},
+		{"name": "owner", "on": "system", "to": []string{"owner"}},
+	}
+	d := w.daemon()
+	const sessions = 12
+	for range sessions {
+		w.create(paid())
+	}
+	w.awaitOwnerTold("notifier.destination.failing bus")
+	awaitState(d, "failing")
+	if s, err := d.status(); err != nil || !strings.Contains(s.Destinations[0].Why, "another stream than OTHER") {
+		t.Errorf("status %+v, %v", s, err)
+	}
+	d.kill()
+	d = w.daemon()
+	awaitState(d, "failing")
+	if err := b.js.DeleteStream(t.Context(), "CHECKOUT"); err != nil {
+		t.Fatal(err)
+	}
+	expect("OTHER")
+	w.asks(d, 0, "destinations resume bus") // or the next probe, in a while
+	w.awaitOwnerTold("notifier.destination.failing bus", "notifier.destination.recovered bus")
+	w.awaitDelivered(d, 2) // requests; the rest goes to the bus
+	awaitState(d, "ok")
+	d.stop()
+	order := make(map[string]string)
+	for _, m := range b.stored("OTHER") {
+		subject := strings.Split(m.Subject(), ".")
+		order[subject[1]] += " " + subject[2]
+	}
+	for session, got := range order {
+		if want := " created completed paid fulfillable"; got != want {
+			t.Errorf("%s: the stream has%s, want%s", session, got, want)
+		}
+	}
+	if len(order) != sessions {
+		t.Errorf("the stream has %d sessions, want %d", len(order), sessions)
+	}
+}

@@ -211,10 +211,15 @@ func TestTooLargeMessagesOpenNoBreaker(t *testing.T) {
 			t.Errorf("status %+v", s)
 		}
 		to.reply(always(large))
-		before, looks := len(to.sent()), o.looks
+		look := func() int {
+			o.mu.Lock()
+			defer o.mu.Unlock()
+			return o.looks
+		}
+		before, looks := len(to.sent()), look()
 		time.Sleep(time.Hour)
-		if n := len(to.sent()) - before; n < 10 || n > 20 || o.looks-looks > 1000 {
-			t.Errorf("%d probes in an hour, %d looks", n, o.looks-looks)
+		if n, looked := len(to.sent())-before, look()-looks; n < 10 || n > 20 || looked > 1000 {
+			t.Errorf("%d probes in an hour, %d looks", n, looked)
 		}
 	})
 }
