@@ -166,7 +166,9 @@ func (l *lane) found(send context.Context, now time.Time) {
 		l.log.Info("destination is back")
 		h.lost, h.down, h.unreached = false, false, false
 		h.probes.reset()
-		l.standing.Failures, l.standing.FailedSince, l.standing.Why = 0, time.Time{}, ""
+		if !l.broken() {
+			l.standing.Failures, l.standing.FailedSince, l.standing.Why = 0, time.Time{}, ""
+		}
 		l.standing.Version++
 		l.recovered(now, &list)
 	}

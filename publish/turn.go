@@ -249,7 +249,11 @@ func (l *lane) pick(now time.Time) (tasks []task, wait time.Duration) {
 			break
 		}
 		if pause := l.pacer.leave(now); pause > 0 {
-			l.queue.put(job)
+			if l.passing[job.Delivery.ID] {
+				l.queue.passing = append(l.queue.passing, job)
+			} else {
+				l.queue.put(job)
+			}
 			wait = min(wait, pause)
 			break
 		}
