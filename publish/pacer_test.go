@@ -3,11 +3,13 @@ package publish_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"checkout-notifier/event"
 	"checkout-notifier/publish"
 )
 
@@ -74,4 +76,39 @@ func TestALimitedReceiverIsPaced(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A receiver that takes one a second and refuses the rest opens and closes the
+// breaker again and again: that makes days of a schedule no minutes.
+func TestAScheduleOutlastsADestinationThatFailsInTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, to := newOutbox(), &receiver{}
+		var mu sync.Mutex
+		var second time.Time
+		taken := 0
+		to.reply(func(context.Context, int, publish.Message) publish.Result {
+			time.Sleep(50 * time.Millisecond)
+			mu.Lock()
+			defer mu.Unlock()
+			if now := time.Now(); now.Sub(second) >= time.Second {
+				second, taken = now, 0
+			}
+			if taken++; taken <= 1 {
+				return accepted()
+			}
+			return refused(503)
+		})
+		for i := range 60 {
+			o.put("shop", fmt.Sprint("cs_", i))
+		}
+		stop := run(t, relay(t, o, publish.Options{Announce: teller}, publish.Lane{Destination: exact("shop"), Publisher: to}))
+		defer stop()
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if types, _ := told(o); slices.Contains(types, event.DeliveryDead) {
+			t.Errorf("a schedule of three days was over within the hour: %v", types)
+		} else if len(types) > 2*6+1 {
+			t.Errorf("the owner heard within an hour: %v", types)
+		}
+	})
 }

@@ -1,0 +1,130 @@
+package publish_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"checkout-notifier/event"
+	"checkout-notifier/publish"
+)
+
+// Where orders are rare, one that is refused must not wait three days for
+// somebody to hear of it.
+func TestOwnerHearsOfAFailureThatLasts(t *testing.T) {
+	throttled := refused(429)
+	throttled.RetryAfter, throttled.Throttled = 24*time.Hour, true
+	shortly := refused(429)
+	shortly.RetryAfter, shortly.Throttled = time.Minute, true
+	for name, c := range map[string]struct {
+		answer publish.Result
+		nats   bool
+		within time.Duration
+		says   string
+	}{
+		"refused":              {answer: refused(503), within: 13 * time.Minute, says: "failed 5 times in a row: status 503"},
+		"unreachable":          {answer: unreachable(), within: 13 * time.Minute, says: "connection refused"},
+		"refused over NATS":    {answer: refused(0), nats: true, within: 12 * time.Minute, says: "times in a row"},
+		"asked for a day":      {answer: throttled, within: time.Second, says: "failed once: status 429 Too Many Requests, and it asked for a pause until"},
+		"asked for one minute": {answer: shortly, within: 15 * time.Minute, says: "429"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				o, to := newOutbox(), &receiver{}
+				d := exact("shop")
+				if c.nats {
+					d.Type, d.Retry.Schedule = publish.TypeNATS, publish.DefaultNATS().Retry.Schedule
+				}
+				to.reply(always(c.answer))
+				o.put("shop", "cs_1")
+				r := relay(t, o, publish.Options{Announce: teller}, publish.Lane{Destination: d, Publisher: to})
+				stop := run(t, r)
+				time.Sleep(c.within)
+				synctest.Wait()
+				types, data := told(o)
+				if !slices.Equal(types, []string{event.DestinationFailing}) || !strings.Contains(fmt.Sprint(data[0]["summary"]), c.says) {
+					t.Errorf("after %s the owner heard %v %v", c.within, types, data)
+				}
+				if s := r.Status()[0]; s.State == publish.StateFailing || !s.Told {
+					t.Errorf("status %+v: one session opens no breaker", s)
+				}
+				stop()
+				to.reply(nil)
+				stop = run(t, r) // it is not told again after a restart
+				time.Sleep(24 * time.Hour)
+				stop()
+				if types, _ := told(o); !slices.Equal(types, []string{event.DestinationFailing, event.DestinationRecovered}) {
+					t.Errorf("in the end the owner heard %v", types)
+				}
+			})
+		})
+	}
+}
+
+// What one session meets says nothing of a destination that takes others.
+func TestOwnerHearsNothingOfOneThatIsRefusedAmongOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, to := newOutbox(), &receiver{}
+		to.reply(func(_ context.Context, _ int, m publish.Message) publish.Result {
+			if m.Delivery.Session == "cs_bad" {
+				return refused(422)
+			}
+			return accepted()
+		})
+		o.put("shop", "cs_bad")
+		r := relay(t, o, publish.Options{Announce: teller}, publish.Lane{Destination: exact("shop"), Publisher: to})
+		stop := run(t, r)
+		defer stop()
+		for i := range 120 {
+			o.put("shop", fmt.Sprint("cs_", i))
+			r.Wake("shop")
+			time.Sleep(time.Minute)
+		}
+		if types, _ := told(o); len(types) > 0 {
+			t.Errorf("the owner heard %v", types)
+		}
+	})
+}
+
+// A destination that fails again soon after its recovery is told of once that
+// has lasted.
+func TestARelapseIsToldIfItLasts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, to := newOutbox(), &receiver{}
+		r := relay(t, o, publish.Options{Announce: teller}, publish.Lane{Destination: exact("shop"), Publisher: to})
+		stop := run(t, r)
+		defer stop()
+		heard := func(after time.Duration, want ...string) {
+			t.Helper()
+			time.Sleep(after)
+			synctest.Wait()
+			if types, _ := told(o); !slices.Equal(types, want) {
+				t.Fatalf("the owner heard %v, want %v", types, want)
+			}
+		}
+		fail := func(round int) {
+			to.reply(always(refused(503)))
+			for i := range 20 {
+				o.put("shop", fmt.Sprintf("cs_%d_%d", round, i))
+			}
+			r.Wake("shop")
+		}
+		const failing, recovered = event.DestinationFailing, event.DestinationRecovered
+		fail(1)
+		heard(time.Minute, failing)
+		to.reply(nil)
+		heard(time.Minute, failing, recovered)
+		fail(2)
+		heard(time.Minute, failing, recovered)
+		to.reply(nil)
+		heard(time.Minute, failing, recovered)
+		fail(3)
+		heard(3*time.Minute, failing, recovered, failing)
+		to.reply(nil)
+		heard(10*time.Minute, failing, recovered, failing, recovered)
+	})
+}
