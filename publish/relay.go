@@ -31,7 +31,8 @@ type Outbox interface {
 	// Verdict.Release does so at its time.
 	Take(ctx context.Context, step event.Step) (event.Stepped, error)
 	// Hasten makes due now what waits for later, at most limit deliveries; fewer
-	// means that none is left.
+	// means that none is left. A pause that it cuts short uses no slot, but for a
+	// delivery's first.
 	Hasten(ctx context.Context, destination string, now time.Time, limit int) (hastened int, err error)
 	// SaveStanding keeps a standing that no attempt brought.
 	SaveStanding(ctx context.Context, c event.StandingChange) error
@@ -238,7 +239,8 @@ func (r *Relay) Pause(ctx context.Context, destination, actor string) (changed b
 
 // Resume lets a destination go on that was paused or stopped at a 410
 // (on_gone: pause), and probes one whose breaker is open. What waits is due at
-// once. changed is false if it was neither.
+// once. One that was not paused need not wait for as long as it asked with a 429.
+// changed is false if it was none of these.
 func (r *Relay) Resume(ctx context.Context, destination, actor string) (changed bool, err error) {
 	l, ok := r.byName[destination]
 	if !ok {
