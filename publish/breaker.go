@@ -75,7 +75,7 @@ func (l *lane) failed(o *outcome, d *event.Delivery, r Result, probe bool, now t
 		l.writeOver(d)
 	}
 	if r.Class == ClassRender || r.Class == ClassBody {
-		l.failedItself(r, probe, now)
+		l.failedItself(o, r, probe, now)
 		return
 	}
 	s.Version++
@@ -92,10 +92,7 @@ func (l *lane) failed(o *outcome, d *event.Delivery, r Result, probe bool, now t
 	}
 	switch {
 	case l.broken() && probe:
-		l.probeFailed(now)
-		if now.Sub(s.Broken) >= tellAfter { // if that was not told at once
-			l.announceFailing(now, &o.news)
-		}
+		l.probeFailed(o, now)
 	case l.broken():
 	case s.Failures < breakAfter || !s.FailedOthers || l.mayTakeOthers(now):
 		if l.failsLong(now, outage) {
@@ -118,7 +115,7 @@ func (l *lane) failed(o *outcome, d *event.Delivery, r Result, probe bool, now t
 }
 
 // failedItself notes a refusal of a message with which something is wrong.
-func (l *lane) failedItself(r Result, probe bool, now time.Time) {
+func (l *lane) failedItself(o *outcome, r Result, probe bool, now time.Time) {
 	if r.Contact == ContactMade {
 		l.health.answered()
 	}
@@ -128,7 +125,7 @@ func (l *lane) failedItself(r Result, probe bool, now time.Time) {
 	l.clock.note(ContactFailed, now)
 	if probe && !r.Final { // it waits on, and may be the only one
 		l.standing.Version++
-		l.probeFailed(now)
+		l.probeFailed(o, now)
 	}
 }
 
@@ -155,10 +152,14 @@ func (l *lane) countFailure(d *event.Delivery, now time.Time) {
 	}
 }
 
-func (l *lane) probeFailed(now time.Time) {
+// probeFailed puts the next probe off, and tells of a relapse that lasts.
+func (l *lane) probeFailed(o *outcome, now time.Time) {
 	s := &l.standing
 	s.Probes++
 	s.NextProbe = now.Add(probePause(s.Probes))
+	if now.Sub(s.Broken) >= tellAfter {
+		l.announceFailing(now, &o.news)
+	}
 }
 
 // failsLong says whether what is no reason to leave a destination alone is one to

@@ -123,6 +123,10 @@ func TestARelapseIsToldIfItLasts(t *testing.T) {
 		to.reply(nil)
 		heard(time.Minute, failing, recovered)
 		fail(3)
+		time.Sleep(10 * time.Second)
+		tooLarge := refused(413)
+		tooLarge.Class = publish.ClassBody
+		to.reply(always(tooLarge)) // which opens no breaker, and closes none
 		heard(3*time.Minute, failing, recovered, failing)
 		to.reply(nil)
 		heard(10*time.Minute, failing, recovered, failing, recovered)

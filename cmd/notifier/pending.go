@@ -9,8 +9,9 @@ import (
 	"checkout-notifier/publish"
 )
 
-// fewAttempts is how many attempts of one delivery are read for a list. Over NATS
-// there may be any number; what the destination said last stands for them.
+// fewAttempts is how many attempts of one delivery are read for a list. A long
+// outage's probes may have left any number; what the destination said last stands
+// for them.
 const fewAttempts = 50
 
 // explain says of those of the deliveries that are pending what they wait for: a
