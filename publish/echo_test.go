@@ -34,7 +34,7 @@ func marked(target string) publish.Destination {
 	d.Secrets = []secret.String{secret.String("whsec_" + base64.StdEncoding.EncodeToString([]byte(strings.Repeat(mark, 5))))}
 	d.Headers = map[string]secret.String{"X-Key": mark + `-header"/\`, "Cookie": "a=b; id=" + mark + "-cookie"}
 	d.Auth.Basic = publish.BasicAuth{Username: "user", Password: mark + "-password"}
-	d.Timeout = patience
+	d.Timeout = plenty
 	return d
 }
 
