@@ -284,6 +284,36 @@ func TestConnectionsAreKept(t *testing.T) {
 	}
 }
 
+// A receiver need not close a connection that nobody uses: it might do so just
+// as a request is on its way.
+func TestIdleConnectionsAreClosedBeforeTheReceiverDoes(t *testing.T) {
+	const usual = 5 * time.Second // how long a receiver keeps one
+	closed := make(chan struct{})
+	var once sync.Once
+	s := served(t, func(s *httptest.Server) {
+		s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+			if state == http.StateClosed {
+				once.Do(func() { close(closed) })
+			}
+		}
+	}, func(http.ResponseWriter, *http.Request) {})
+	d := httpDestination(s.URL)
+	d.TLS.CA = trusted(t)
+	p := newHTTP(t, d, publish.HTTPOptions{})
+	idle := time.Now()
+	if r := p.Publish(t.Context(), message(event.Paid)); r.Outcome != event.OutcomeAccepted {
+		t.Fatalf("result %+v", r)
+	}
+	select {
+	case <-closed:
+		if kept := time.Since(idle); kept < time.Second {
+			t.Errorf("closed after %s", kept)
+		}
+	case <-time.After(2 * usual): // a busy machine is late
+		t.Errorf("still open after %s", 2*usual)
+	}
+}
+
 // Over HTTP/2 a slow delivery holds up no other on the same connection.
 func TestHTTP2Multiplexes(t *testing.T) {
 	const concurrency = 8
