@@ -134,7 +134,7 @@ func (day badDay) live(t *testing.T) {
 		d = w.daemon()
 	}
 	l := &ledger{skew: day.skew}
-	w.awaitLedger(d, l, 75*time.Second)
+	w.awaitLedger(d, l)
 	d.stop()
 	l.truth, l.requests = w.announced(), w.receiver.Requests()
 	for _, mistake := range l.wrong() {

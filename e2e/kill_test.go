@@ -99,7 +99,7 @@ func TestKill(t *testing.T) {
 	}
 	stopTraffic()
 	d := w.daemon()
-	w.awaitLedger(d, &ledger{}, time.Minute)
+	w.awaitLedger(d, &ledger{})
 	d.stop()
 
 	requests := w.receiver.Requests()

@@ -227,9 +227,9 @@ func (w *world) announced() []simulator.Session {
 
 // awaitLedger waits until no cart can expire soon, everything that happened was
 // told, and nothing is left to deliver.
-func (w *world) awaitLedger(d *daemon, l *ledger, within time.Duration) {
+func (w *world) awaitLedger(d *daemon, l *ledger) {
 	w.t.Helper()
-	eventually(w.t, within, func() error {
+	eventually(w.t, 6*patience, func() error {
 		if err := d.alive(); err != nil {
 			return err
 		}

@@ -269,9 +269,10 @@ func TestConnectionsAreKept(t *testing.T) {
 				p := newHTTP(t, d, publish.HTTPOptions{})
 				// While the first ones connect, a delivery may take a connection that
 				// another has done with, and leave its own over. On a machine that is
-				// too busy to finish writing in time, net/http gives one up.
+				// too busy to finish writing in time, net/http gives one up, and one
+				// that nobody comes to use is closed.
 				first := publishMany(t, p, &accepted, 100, concurrency)
-				if all := publishMany(t, p, &accepted, 400, concurrency); first > 2*concurrency || all > first+concurrency/2 {
+				if all := publishMany(t, p, &accepted, 400, concurrency); first > 3*concurrency || all > first+3*concurrency {
 					t.Errorf("%d connections for 100 deliveries, and %d for 400 more", first, all-first)
 				}
 				for range 500 {
