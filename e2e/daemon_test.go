@@ -254,26 +254,36 @@ func TestOrderlyEnd(t *testing.T) {
 
 func TestSecondSignalEndsAtOnce(t *testing.T) {
 	t.Parallel()
-	arrived := make(chan struct{}, 16)
-	w := newWorld(t, func(simulator.Received) simulator.Response {
-		arrived <- struct{}{}
-		return simulator.Response{Delay: time.Minute}
-	})
-	w.destinations[0]["timeout"] = "1m"
-	w.rest["shutdown_grace"] = "1m"
-	d := w.daemon()
-	w.create(nil)
-	<-arrived
-	d.signal(syscall.SIGINT)
-	eventually(t, patience, func() error { // the first signal has been taken
-		status, _, err := d.get("/-/ready")
-		if err == nil && status == http.StatusOK {
-			err = fmt.Errorf("still ready")
-		}
-		return err
-	})
-	d.signal(syscall.SIGTERM) // SIGINT is ignored from here on where tests run in the background of a shell
-	if code := d.wait(); code == 0 {
-		t.Error("exit code 0 although it was cut off")
+	for name, between := range map[string]func(d *daemon){
+		"the end has begun": func(d *daemon) {
+			eventually(d.t, patience, func() error {
+				status, _, err := d.get("/-/ready")
+				if err == nil && status == http.StatusOK {
+					err = fmt.Errorf("still ready")
+				}
+				return err
+			})
+		},
+		"right behind the first": func(*daemon) {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			arrived := make(chan struct{}, 16)
+			w := newWorld(t, func(simulator.Received) simulator.Response {
+				arrived <- struct{}{}
+				return simulator.Response{Delay: time.Minute}
+			})
+			w.destinations[0]["timeout"] = "1m"
+			w.rest["shutdown_grace"] = "1m"
+			d := w.daemon()
+			w.create(nil)
+			<-arrived
+			d.signal(syscall.SIGINT)
+			between(d)
+			d.signal(syscall.SIGTERM) // SIGINT is ignored from here on where tests run in the background of a shell
+			if code := d.wait(); code == 0 {
+				t.Error("exit code 0 although it was cut off")
+			}
+		})
 	}
 }
