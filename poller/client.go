@@ -218,7 +218,9 @@ func (c *Client) get(ctx context.Context, path string, params map[string]any, bo
 	answer.Received = time.Now()
 	switch {
 	case resp.StatusCode != http.StatusOK:
-		return answer, statusError(resp, body.Bytes())
+		failure := statusError(resp, body.Bytes())
+		failure.Answer = answer
+		return answer, failure
 	case err != nil:
 		return answer, networkError(ctx, fmt.Errorf("the answer was cut off: %w", err))
 	case body.Len() > maxAnswer:

@@ -1,6 +1,9 @@
 package poller
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // clock knows the server's time, from the Date of its answers. Date is cut to
 // whole seconds, so an answer bounds the time from both sides; within the bounds
@@ -9,8 +12,9 @@ import "time"
 type clock struct {
 	local, server time.Time // the same moment
 	known         bool
-	doubt         time.Duration // by how much recent answers differ from what is known
-	doubted       time.Time     // since when; zero: they do not
+	doubt         time.Duration   // by how much recent answers differ from what is known
+	doubted       time.Time       // since when; zero: they do not
+	heard         []time.Duration // until it is known: by how much the last answers differed from our clock
 }
 
 const (
@@ -19,6 +23,8 @@ const (
 	// jumpBelieved is for how long every answer must tell another time until it
 	// is believed: one slip of a gateway must not give up what is watched.
 	jumpBelieved = time.Minute
+	// mostHeard is among how many answers the first to be believed are chosen.
+	mostHeard = 5
 )
 
 // observe takes in an answer and returns the server's time at its receipt.
@@ -26,9 +32,12 @@ func (c *clock) observe(a Answer) time.Time {
 	if a.Date.IsZero() {
 		return c.at(a.Received)
 	}
+	if !c.known {
+		c.settle(a, true)
+	}
 	wrong := c.wrong(a)
 	switch {
-	case !c.known || wrong.Abs() < skewNoticed:
+	case wrong.Abs() < skewNoticed:
 	case c.doubted.IsZero() || (wrong-c.doubt).Abs() >= skewNoticed:
 		c.doubt, c.doubted = wrong, a.Received
 		return c.at(a.Received)
@@ -36,7 +45,7 @@ func (c *clock) observe(a Answer) time.Time {
 		return c.at(a.Received)
 	}
 	c.local, c.server = a.Received, c.at(a.Received).Add(wrong)
-	c.known, c.doubted = true, time.Time{}
+	c.doubted = time.Time{}
 	return c.server
 }
 
@@ -47,16 +56,56 @@ func (c *clock) wrong(a Answer) time.Duration {
 	return max(least, min(0, most))
 }
 
-// confirmed says whether the first answers of a process can be relied on for the
-// time: one agrees with our clock, or two that differ from it agree.
-func (c *clock) confirmed(a Answer) bool {
+// hear takes in what an answer says of the time, whatever else is wrong with it,
+// while the time is not known.
+func (c *clock) hear(a Answer) {
+	if c.known || a.Date.IsZero() {
+		return
+	}
+	if len(c.heard) == mostHeard {
+		c.heard = slices.Delete(c.heard, 0, 1)
+	}
+	c.heard = append(c.heard, c.wrong(a))
+}
+
+// settle takes in one of the first answers of a process, and says whether the time
+// is known by now: it agrees with our clock, or what it says was heard two times
+// more than anything else. To decide is to believe what was heard most.
+func (c *clock) settle(a Answer, decide bool) bool {
 	if c.known || a.Date.IsZero() {
 		return true
 	}
-	wrong := c.wrong(a)
-	again := !c.doubted.IsZero() && (wrong-c.doubt).Abs() < skewNoticed
-	c.doubt, c.doubted = wrong, a.Received
-	return again || wrong.Abs() < skewNoticed
+	c.hear(a)
+	wrong := c.heard[len(c.heard)-1]
+	agrees := wrong.Abs() < skewNoticed
+	believed, lead := c.mostly()
+	switch {
+	case agrees:
+		believed = wrong
+	case decide:
+	case lead < 2 || (wrong-believed).Abs() >= skewNoticed:
+		return false
+	}
+	c.local, c.server = a.Received, a.Received.Add(believed).UTC()
+	c.known, c.heard = true, nil
+	return true
+}
+
+// mostly returns what was heard most, of several the last, and how many times more
+// than anything else.
+func (c *clock) mostly() (most time.Duration, lead int) {
+	var first, second int
+	for left := slices.Clone(c.heard); len(left) > 0; {
+		offset, n := left[len(left)-1], len(left)
+		left = slices.DeleteFunc(left, func(heard time.Duration) bool { return (heard - offset).Abs() < skewNoticed })
+		switch n -= len(left); {
+		case n > first:
+			most, first, second = offset, n, first
+		case n > second:
+			second = n
+		}
+	}
+	return most, first - second
 }
 
 // at translates a local time into the server's.

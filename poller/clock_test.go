@@ -93,3 +93,30 @@ func TestFirstDateIsWrong(t *testing.T) {
 		})
 	}
 }
+
+// Nor do a few among the first. What fails tells the time, too.
+func TestSomeOfTheFirstDatesAreWrong(t *testing.T) {
+	const ahead = 90 // seconds, of ours: no answer agrees with our clock
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.faults(simulator.Faults{ClockSkewS: ahead})
+		w.run(w.poller(), 3*time.Minute)
+		id := w.create(open(simulator.Fields{"expires_in": "10m"}))
+		w.run(w.poller(), 9*time.Minute)
+		time.Sleep(10 * time.Minute)
+		answers := 0
+		w.answer = func(*http.Request) (int, string) {
+			answers++
+			f := simulator.Faults{ClockSkewS: ahead}
+			if answers%3 == 0 {
+				f.ClockSkewS -= 1800
+			} else if answers == 2 || answers == 4 || answers == 5 {
+				f.Unavailable = simulator.Always()
+			}
+			w.faults(f)
+			return 0, ""
+		}
+		w.run(w.poller(), time.Minute)
+		w.expect(id, "created", "expired timer")
+	})
+}

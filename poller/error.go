@@ -39,6 +39,7 @@ type Error struct {
 	RetryAfter time.Duration // 0 when the API did not say
 	Message    string
 	Reason     string // of a 429, in the header in which Stripe gives it
+	Answer     Answer // zero without one
 }
 
 func (e *Error) Error() string {

@@ -15,6 +15,9 @@ import (
 func (a *account) ask(ctx context.Context, tries int, request func(context.Context, *Client) error) error {
 	for n := 1; ; n++ {
 		failure, err := a.try(ctx, request)
+		if failure != nil {
+			a.clock.hear(failure.Answer)
+		}
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
@@ -124,7 +127,7 @@ func (a *account) page(ctx context.Context, p patience, q Query, check func(*Pag
 		if err != nil {
 			return nil, err
 		}
-		if n < triesPerPage && !a.clock.confirmed(page.Answer) {
+		if !a.clock.settle(page.Answer, n >= mostHeard) {
 			continue
 		}
 		if page.Repeated > 0 {
