@@ -127,7 +127,7 @@ func (c *Client) List(ctx context.Context, q Query) (*Page, error) {
 	page, err := readPage(memory)
 	if err != nil {
 		pageMemories.Put(memory)
-		return nil, &Error{Kind: KindNonsense, Status: http.StatusOK, Message: err.Error()}
+		return nil, nonsense(answer, err.Error())
 	}
 	page.Answer = answer
 	return page, nil
@@ -142,10 +142,10 @@ func (c *Client) Get(ctx context.Context, id string) (checkout.Session, Answer, 
 	}
 	s, err := checkout.Parse(body.Bytes())
 	if err != nil {
-		return checkout.Session{}, answer, &Error{Kind: KindNonsense, Status: http.StatusOK, Message: err.Error()}
+		return checkout.Session{}, answer, nonsense(answer, err.Error())
 	}
 	if s.ID != id {
-		return checkout.Session{}, answer, &Error{Kind: KindNonsense, Status: http.StatusOK, Message: "the answer is about another session"}
+		return checkout.Session{}, answer, nonsense(answer, "the answer is about another session")
 	}
 	return s, answer, nil
 }
@@ -205,7 +205,7 @@ func (c *Client) get(ctx context.Context, path string, params map[string]any, bo
 	resp, err := c.http.Do(req)
 	answer.Received = time.Now()
 	if err != nil {
-		return answer, networkError(ctx, err)
+		return answer, networkError(ctx, answer, err)
 	}
 	defer resp.Body.Close()
 	if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
@@ -218,13 +218,11 @@ func (c *Client) get(ctx context.Context, path string, params map[string]any, bo
 	answer.Received = time.Now()
 	switch {
 	case resp.StatusCode != http.StatusOK:
-		failure := statusError(resp, body.Bytes())
-		failure.Answer = answer
-		return answer, failure
+		return answer, statusError(resp, answer, body.Bytes())
 	case err != nil:
-		return answer, networkError(ctx, fmt.Errorf("the answer was cut off: %w", err))
+		return answer, networkError(ctx, answer, fmt.Errorf("the answer was cut off: %w", err))
 	case body.Len() > maxAnswer:
-		return answer, &Error{Kind: KindNonsense, Status: resp.StatusCode, Message: "the answer is larger than 32 MiB"}
+		return answer, nonsense(answer, "the answer is larger than 32 MiB")
 	}
 	return answer, nil
 }

@@ -14,6 +14,7 @@ type clock struct {
 	known         bool
 	doubt         time.Duration   // by how much recent answers differ from what is known
 	doubted       time.Time       // since when; zero: they do not
+	doubts        int             // how many
 	heard         []time.Duration // until it is known: by how much the last answers differed from our clock
 }
 
@@ -21,32 +22,38 @@ const (
 	// skewNoticed is the offset from which it is said.
 	skewNoticed = 5 * time.Second
 	// jumpBelieved is for how long every answer must tell another time until it
-	// is believed: one slip of a gateway must not give up what is watched.
+	// is believed, and jumpDoubts how many: a slip of a gateway must not give up
+	// what is watched.
 	jumpBelieved = time.Minute
+	jumpDoubts   = 3
 	// mostHeard is among how many answers the first to be believed are chosen.
 	mostHeard = 5
 )
 
 // observe takes in an answer and returns the server's time at its receipt.
 func (c *clock) observe(a Answer) time.Time {
-	if a.Date.IsZero() {
-		return c.at(a.Received)
-	}
-	if !c.known {
+	if !a.Date.IsZero() {
 		c.settle(a, true)
+		c.weigh(a)
 	}
+	return c.at(a.Received)
+}
+
+// weigh corrects what is known by an answer, or doubts it.
+func (c *clock) weigh(a Answer) {
 	wrong := c.wrong(a)
 	switch {
 	case wrong.Abs() < skewNoticed:
 	case c.doubted.IsZero() || (wrong-c.doubt).Abs() >= skewNoticed:
-		c.doubt, c.doubted = wrong, a.Received
-		return c.at(a.Received)
-	case a.Received.Sub(c.doubted) < jumpBelieved:
-		return c.at(a.Received)
+		c.doubt, c.doubted, c.doubts = wrong, a.Received, 1
+		return
+	default:
+		if c.doubts++; c.doubts < jumpDoubts || a.Received.Sub(c.doubted) < jumpBelieved {
+			return
+		}
 	}
 	c.local, c.server = a.Received, c.at(a.Received).Add(wrong)
 	c.doubted = time.Time{}
-	return c.server
 }
 
 // wrong is by how much an answer says that we are wrong, at least.
@@ -56,12 +63,20 @@ func (c *clock) wrong(a Answer) time.Duration {
 	return max(least, min(0, most))
 }
 
-// hear takes in what an answer says of the time, whatever else is wrong with it,
-// while the time is not known.
+// hear takes in what an answer says of the time that is good for nothing else: it
+// helps to find out the time and to keep to what is known, and makes nothing known
+// doubtful, for it may be a gateway's.
 func (c *clock) hear(a Answer) {
-	if c.known || a.Date.IsZero() {
-		return
+	switch {
+	case a.Date.IsZero():
+	case !c.known:
+		c.remember(a)
+	case c.wrong(a).Abs() < skewNoticed:
+		c.doubted = time.Time{}
 	}
+}
+
+func (c *clock) remember(a Answer) {
 	if len(c.heard) == mostHeard {
 		c.heard = slices.Delete(c.heard, 0, 1)
 	}
@@ -75,7 +90,7 @@ func (c *clock) settle(a Answer, decide bool) bool {
 	if c.known || a.Date.IsZero() {
 		return true
 	}
-	c.hear(a)
+	c.remember(a)
 	wrong := c.heard[len(c.heard)-1]
 	agrees := wrong.Abs() < skewNoticed
 	believed, lead := c.mostly()

@@ -120,3 +120,48 @@ func TestSomeOfTheFirstDatesAreWrong(t *testing.T) {
 		w.expect(id, "created", "expired timer")
 	})
 }
+
+// Few wrong answers that are a minute apart do not move the time, and no number of
+// them does if what failed in between told the right one.
+func TestWrongDatesAMinuteApart(t *testing.T) {
+	wrong := simulator.Faults{ClockSkewS: -1800}
+	for name, c := range map[string]struct {
+		between simulator.Faults
+		wrong   int
+	}{
+		"errors":  {simulator.Faults{Unavailable: simulator.Always()}, 5},
+		"silence": {simulator.Faults{Hang: simulator.Always()}, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				p := w.poller()
+				w.run(p, time.Minute)
+				id := w.create(open(simulator.Fields{"expires_in": "10m"}))
+				w.run(p, 8*time.Minute+20*time.Second)
+				var first time.Time
+				told := 0
+				w.answer = func(*http.Request) (int, string) {
+					switch {
+					case told == 0:
+						first = time.Now()
+						fallthrough
+					case told < c.wrong && time.Since(first) > time.Minute:
+						told++
+						w.faults(wrong)
+					case told < c.wrong:
+						w.faults(c.between)
+					default:
+						w.faults(simulator.Faults{})
+					}
+					return 0, ""
+				}
+				w.run(p, 5*time.Minute)
+				if told < c.wrong {
+					t.Errorf("%d wrong answers, want %d", told, c.wrong)
+				}
+				w.expect(id, "created", "expired timer")
+			})
+		})
+	}
+}

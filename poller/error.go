@@ -39,7 +39,7 @@ type Error struct {
 	RetryAfter time.Duration // 0 when the API did not say
 	Message    string
 	Reason     string // of a 429, in the header in which Stripe gives it
-	Answer     Answer // zero without one
+	Answer     Answer // its Date is told by failures, too
 }
 
 func (e *Error) Error() string {
@@ -71,7 +71,7 @@ func (e *Error) code() string {
 
 // networkError is a request without a whole answer. The URL that *url.Error
 // carries is left out: it may hold what nobody should read.
-func networkError(ctx context.Context, err error) error {
+func networkError(ctx context.Context, answer Answer, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -83,12 +83,20 @@ func networkError(ctx context.Context, err error) error {
 	if errors.As(err, &timeout) && timeout.Timeout() {
 		message = "no whole answer within poll.timeout"
 	}
-	return &Error{Kind: KindNetwork, Message: message}
+	return &Error{Kind: KindNetwork, Message: message, Answer: answer}
+}
+
+// nonsense is a 200 that does not answer the question.
+func nonsense(answer Answer, message string) *Error {
+	return &Error{Kind: KindNonsense, Status: http.StatusOK, Message: message, Answer: answer}
 }
 
 // statusError is an answer with another status than 200.
-func statusError(resp *http.Response, body []byte) *Error {
-	e := &Error{Status: resp.StatusCode, RetryAfter: retryAfter(resp), Message: errorMessage(body), Reason: resp.Header.Get("Stripe-Rate-Limited-Reason")}
+func statusError(resp *http.Response, answer Answer, body []byte) *Error {
+	e := &Error{
+		Status: resp.StatusCode, RetryAfter: retryAfter(resp), Message: errorMessage(body),
+		Reason: resp.Header.Get("Stripe-Rate-Limited-Reason"), Answer: answer,
+	}
 	switch code := resp.StatusCode; {
 	case code == http.StatusTooManyRequests:
 		e.Kind = KindThrottled

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
-	"net/http"
 	"time"
 )
 
@@ -191,7 +190,7 @@ func (a *account) decodeChanged(page *Page) (*Page, error) {
 		if _, err := it.decode(); err != nil {
 			checked, err := readChecked(page.body)
 			if err != nil {
-				return nil, &Error{Kind: KindNonsense, Status: http.StatusOK, Message: err.Error()}
+				return nil, nonsense(page.Answer, err.Error())
 			}
 			checked.Answer, checked.memory = page.Answer, page.memory
 			return checked, nil
