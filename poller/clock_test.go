@@ -121,16 +121,18 @@ func TestSomeOfTheFirstDatesAreWrong(t *testing.T) {
 	})
 }
 
-// Few wrong answers that are a minute apart do not move the time, and no number of
-// them does if what failed in between told the right one.
-func TestWrongDatesAMinuteApart(t *testing.T) {
+// Few wrong answers over a minute do not move the time, and no number of them does
+// if what was good for nothing else told the right one.
+func TestWrongDatesOverAMinute(t *testing.T) {
 	wrong := simulator.Faults{ClockSkewS: -1800}
+	failed, silent, bad := simulator.Faults{Unavailable: simulator.Always()}, simulator.Faults{Hang: simulator.Always()}, simulator.Faults{EmptyPage: simulator.Always()}
 	for name, c := range map[string]struct {
-		between simulator.Faults
+		between []simulator.Faults
 		wrong   int
 	}{
-		"errors":  {simulator.Faults{Unavailable: simulator.Always()}, 5},
-		"silence": {simulator.Faults{Hang: simulator.Always()}, 2},
+		"errors":  {[]simulator.Faults{failed}, 5},
+		"silence": {[]simulator.Faults{silent}, 2},
+		"pages":   {[]simulator.Faults{bad, bad, wrong}, 5},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -140,7 +142,7 @@ func TestWrongDatesAMinuteApart(t *testing.T) {
 				id := w.create(open(simulator.Fields{"expires_in": "10m"}))
 				w.run(p, 8*time.Minute+20*time.Second)
 				var first time.Time
-				told := 0
+				told, between := 0, 0
 				w.answer = func(*http.Request) (int, string) {
 					switch {
 					case told == 0:
@@ -150,7 +152,8 @@ func TestWrongDatesAMinuteApart(t *testing.T) {
 						told++
 						w.faults(wrong)
 					case told < c.wrong:
-						w.faults(c.between)
+						w.faults(c.between[between%len(c.between)])
+						between++
 					default:
 						w.faults(simulator.Faults{})
 					}

@@ -129,6 +129,7 @@ func (a *account) page(ctx context.Context, p patience, q Query, check func(*Pag
 		if !a.clock.settle(page.Answer, n >= mostHeard) {
 			continue
 		}
+		a.clock.hear(page.Answer) // the page may be good for nothing else
 		if page.Repeated > 0 {
 			a.odd("duplicate_items", "the API shows a session twice on one page")
 		}
