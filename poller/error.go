@@ -39,7 +39,7 @@ type Error struct {
 	RetryAfter time.Duration // 0 when the API did not say
 	Message    string
 	Reason     string // of a 429, in the header in which Stripe gives it
-	Answer     Answer // its Date is told by failures, too
+	Answer     Answer // when it came; a failure tells the server's time, too
 }
 
 func (e *Error) Error() string {
