@@ -46,6 +46,7 @@ type account struct {
 	saved         event.Account // as it was last stored
 	before        event.Account // as an earlier process left it
 	index         *index
+	strangers     Query     // the last one that was answered by a page of strangers
 	forgotten     time.Time // settled sessions created before are not in the index
 	clock         clock
 	failures      int // requests in a row

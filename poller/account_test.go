@@ -2,6 +2,8 @@ package poller_test
 
 import (
 	"errors"
+	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -112,6 +114,168 @@ func TestDeniedKeyIsLoudAndNoSessionsAreAssumed(t *testing.T) {
 		}
 		if err := w.poller().RunOnce(t.Context()); !errors.Is(err, poller.ErrUnreachable) {
 			t.Errorf("RunOnce = %v, want ErrUnreachable", err)
+		}
+	})
+}
+
+// stoppedWorld makes a world whose account stopped because its key showed another account's sessions.
+func stoppedWorld(t *testing.T) (w *world, right *simulator.API, id string) {
+	t.Helper()
+	w = newWorld(t)
+	id = w.create(open(nil))
+	w.run(w.poller(), 15*time.Second)
+	right = w.api
+	w.api, w.cfg.SecretKey = newAPI(t, "sk_test_other"), "sk_test_other"
+	w.run(w.poller(), time.Minute)
+	if w.account.Foreign == "" {
+		t.Fatal("the account did not stop")
+	}
+	return w, right, id
+}
+
+// The right key goes on by itself, and what happened meanwhile is announced.
+func TestRightKeyPutBackGoesOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, right, id := stoppedWorld(t)
+		w.api, w.cfg.SecretKey = right, testKey
+		w.update(id, paid())
+		fresh := w.create(open(nil))
+		p := w.poller()
+		w.run(p, time.Minute)
+		w.expect(id, "completed", "paid", "fulfillable")
+		w.expect(fresh, "created")
+		if s := p.Status()[0]; s.Foreign != "" || !s.Healthy || w.account.Foreign != "" {
+			t.Errorf("status = %+v, stored as %q", s, w.account.Foreign)
+		}
+	})
+}
+
+// So does one whose API shows the stored sessions again, without a restart.
+func TestRightSessionsShownAgainGoOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, right, id := stoppedWorld(t)
+		p := w.poller()
+		go func() {
+			time.Sleep(time.Minute + time.Second)
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.answer = func(req *http.Request) (int, string) {
+				req.SetBasicAuth(testKey, "")
+				rec := &recorder{header: make(http.Header), status: http.StatusOK}
+				right.ServeHTTP(rec, req)
+				return rec.status, string(rec.body)
+			}
+		}()
+		w.run(p, time.Minute)
+		w.expect(id)
+		if _, err := right.Update(id, paid()); err != nil {
+			t.Fatal(err)
+		}
+		w.run(p, time.Minute)
+		w.expect(id, "completed", "paid", "fulfillable")
+	})
+}
+
+// A key that shows nothing, or cannot be asked with, is no right key.
+func TestStoppedAccountStaysStopped(t *testing.T) {
+	for name, faults := range map[string]simulator.Faults{
+		"strangers": {},
+		"denied":    {Unauthorized: simulator.Always()},
+		"down":      {Unavailable: simulator.Always()},
+		"empty":     {EmptyPage: simulator.Always()},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w, _, _ := stoppedWorld(t)
+				stranger, err := w.api.Create(paid())
+				if err != nil {
+					t.Fatal(err)
+				}
+				w.faults(faults)
+				p := w.poller()
+				w.run(p, time.Hour)
+				w.expect(stranger.ID)
+				if s := p.Status()[0]; s.Foreign == "" || s.Error == "" {
+					t.Errorf("status = %+v, want foreign", s)
+				}
+				if err := w.poller().RunOnce(t.Context()); !errors.Is(err, poller.ErrForeign) {
+					t.Errorf("RunOnce = %v, want ErrForeign", err)
+				}
+			})
+		})
+	}
+}
+
+// An account that a page of strangers stopped goes on when the page shows its
+// sessions again, and not before: the rest of the list may show them all the time.
+func TestPageOfStrangersThatIsOverGoesOn(t *testing.T) {
+	for _, restart := range []bool{false, true} {
+		t.Run(fmt.Sprint("restart ", restart), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				l, strangers := newListing(), newListing()
+				for i := range 20 {
+					at := time.Now().Add(-time.Duration(i) * time.Minute)
+					l.add(fmt.Sprintf("cs_%d", 1000-i), at, "open", "unpaid")
+					strangers.add(fmt.Sprintf("cs_%d", 3000-i), at, "complete", "paid")
+				}
+				w.answer = l.answer
+				p := w.poller()
+				w.run(p, 15*time.Second)
+				w.answer = strangers.answer
+				w.run(p, time.Minute)
+				if p.Status()[0].Foreign == "" {
+					t.Fatal("the account did not stop")
+				}
+				if restart {
+					p = w.poller()
+				}
+				w.run(p, time.Hour)
+				if p.Status()[0].Foreign == "" {
+					t.Fatal("the account goes on with strangers")
+				}
+				w.answer = l.answer
+				l.set("cs_1000", time.Now(), "complete", "paid")
+				w.run(p, time.Minute)
+				w.expect("cs_1000", "completed", "paid", "fulfillable")
+				w.expect("cs_3000")
+				if s := p.Status()[0]; s.Foreign != "" || !s.Healthy {
+					t.Errorf("status = %+v", s)
+				}
+			})
+		})
+	}
+}
+
+// A page of strangers below a head that shows the stored sessions: the account
+// stays stopped instead of going on and stopping in each pass.
+func TestPageOfStrangersBelowTheHead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.cfg.Poll.Tuning.PageSize = 10
+		l, mixed := newListing(), newListing()
+		for i := range 40 {
+			id, at := fmt.Sprintf("cs_%d", 1000-i), time.Now().Add(-time.Duration(i)*time.Minute/10)
+			l.add(id, at, "open", "unpaid")
+			if i >= 10 {
+				id = fmt.Sprintf("cs_%d", 3000-i)
+			}
+			mixed.add(id, at, "open", "unpaid")
+		}
+		w.answer = l.answer
+		p := w.poller()
+		w.run(p, 5*time.Second)
+		w.answer = mixed.answer
+		w.run(p, time.Minute)
+		saves := w.saves
+		w.run(p, time.Hour)
+		if p.Status()[0].Foreign == "" || w.saves > saves {
+			t.Errorf("foreign %q, stored %d times meanwhile", p.Status()[0].Foreign, w.saves-saves)
+		}
+		w.answer = l.answer
+		w.run(p, time.Minute)
+		if s := p.Status()[0]; s.Foreign != "" || !s.Healthy {
+			t.Errorf("status = %+v", s)
 		}
 	})
 }

@@ -147,6 +147,9 @@ func (a *account) page(ctx context.Context, p patience, q Query, check func(*Pag
 		}
 		a.odd("bad_page", "a page made no sense and was asked for again", "error", err)
 		if n >= triesPerPage {
+			if errors.Is(err, errForeignPage) {
+				a.strangers = q
+			}
 			return page, err
 		}
 		if p.deep && !repeated { // one that repeats another hides nothing, for it is never believed

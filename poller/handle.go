@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"checkout-notifier/checkout"
@@ -147,17 +148,11 @@ func (a *account) begin(ctx context.Context, page *Page) (existing bool, err err
 }
 
 // identify makes sure that the key still belongs to the stored sessions, and
-// stops the account until an operator accepts the new ones if it does not.
+// stops the account if it does not. A stopped account goes on when its key shows
+// them again, or when an operator accepted the new ones.
 func (a *account) identify(ctx context.Context) error {
 	if a.state.Foreign != "" {
-		stored, _, err := a.tracker.Account(ctx, a.cfg.Name)
-		if err != nil {
-			return fmt.Errorf("reading account %s: %w", a.cfg.Name, err)
-		}
-		if stored.Foreign != "" {
-			return fmt.Errorf("%w: %s", ErrForeign, stored.Foreign)
-		}
-		if err := a.accept(ctx); err != nil {
+		if err := a.resume(ctx); err != nil {
 			return err
 		}
 	}
@@ -178,6 +173,54 @@ func (a *account) identify(ctx context.Context) error {
 	return a.save(ctx)
 }
 
+// resume lets a stopped account go on if an operator accepted the new sessions or
+// its key shows the stored ones again; else it is ErrForeign.
+func (a *account) resume(ctx context.Context) error {
+	stored, _, err := a.tracker.Account(ctx, a.cfg.Name)
+	if err != nil {
+		return fmt.Errorf("reading account %s: %w", a.cfg.Name, err)
+	}
+	if stored.Foreign == "" {
+		return a.accept(ctx)
+	}
+	back, err := a.back(ctx)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%w: %s; asking whether the stored ones are back: %w", ErrForeign, stored.Foreign, err)
+	case !back:
+		return fmt.Errorf("%w: %s; each pass asks whether the stored ones are back", ErrForeign, stored.Foreign)
+	}
+	a.state.Foreign, a.state.KeyHash = "", event.KeyHash(a.state.Host, a.cfg.SecretKey.Reveal())
+	if err := a.save(ctx); err != nil {
+		a.state.Foreign = stored.Foreign
+		return err
+	}
+	a.log.Info("the account goes on: its key shows the stored sessions again; what happened meanwhile is announced")
+	return nil
+}
+
+// back says whether a stopped account's key shows stored sessions again: on the
+// page that showed only others, if that was what stopped it, else on the first
+// page or by their ids.
+func (a *account) back(ctx context.Context) (bool, error) {
+	q := a.strangers
+	q.Limit = a.cfg.Poll.Tuning.PageSize
+	page, err := a.page(ctx, patience{tries: a.tries}, q, nil)
+	switch {
+	case errors.Is(err, errForeignPage):
+		return false, nil
+	case refused(err) && a.strangers != (Query{}): // its cursor may be gone
+		a.strangers = Query{}
+		return a.back(ctx)
+	case err != nil:
+		return false, err
+	case a.showsKnown(page):
+		return true, nil
+	}
+	known, _, err := a.knownByID(ctx)
+	return known, err
+}
+
 // accept starts over with the account as an operator accepted it.
 func (a *account) accept(ctx context.Context) error {
 	a.index, a.loaded = newIndex(), false
@@ -191,37 +234,42 @@ func (a *account) accept(ctx context.Context) error {
 // probes is how many of the newest known sessions are asked for.
 const probes = 3
 
-// sameAccount says whether a new key knows any of the newest stored sessions:
-// on the first page of its list, or by their ids.
+// sameAccount says whether a new key knows any of the newest stored sessions, if
+// there are any: on the first page of its list, or by their ids.
 func (a *account) sameAccount(ctx context.Context) (bool, error) {
 	page, err := a.page(ctx, patience{tries: a.tries}, Query{Limit: a.cfg.Poll.Tuning.PageSize}, nil)
 	if err != nil && !errors.Is(err, errForeignPage) {
 		return false, err
 	}
-	for i := range page.Items {
-		if a.index.find(page.Items[i].ID) != nil {
-			return true, nil
-		}
+	if a.showsKnown(page) {
+		return true, nil
 	}
-	asked := 0
-	for i := a.index.len() - 1; i >= 0; i-- {
+	known, asked, err := a.knownByID(ctx)
+	return known || (asked == 0 && err == nil), err
+}
+
+func (a *account) showsKnown(page *Page) bool {
+	return slices.ContainsFunc(page.Items, func(it Item) bool { return a.index.find(it.ID) != nil })
+}
+
+// knownByID asks for the newest stored sessions, and says whether the API has any
+// of them and for how many it was asked.
+func (a *account) knownByID(ctx context.Context) (known bool, asked int, err error) {
+	for i := a.index.len() - 1; i >= 0 && asked < probes; i-- {
 		e := a.index.at(i)
 		if e.watch().Is(event.Vanished) {
 			continue
-		}
-		if asked == probes {
-			return false, nil
 		}
 		asked++
 		_, err := a.getByID(ctx, a.index.id(e))
 		switch {
 		case err == nil:
-			return true, nil
+			return true, asked, nil
 		case !refused(err):
-			return false, err
+			return false, asked, err
 		}
 	}
-	return asked == 0, nil
+	return false, asked, nil
 }
 
 // enoughToTell is how many known sessions must be missing from the part of the
@@ -269,12 +317,12 @@ func (a *account) plausible(page *Page) error {
 	return errForeignPage
 }
 
-// stop records why the account is not polled any more. Until an operator
-// accepts the new sessions nothing of them is recorded.
+// stop records why the account is not polled any more. Until the stored sessions
+// are back, or an operator accepts the new ones, nothing of these is recorded.
 func (a *account) stop(ctx context.Context, why string) error {
 	a.state.Foreign = why
 	a.log.Error("the account is stopped: its key shows other sessions than the stored ones", "why", why,
-		"help", "put the right secret_key back, or say that this is right: notifier accounts accept "+a.cfg.Name)
+		"help", "put the right secret_key back: the account goes on by itself when its key shows the stored sessions again; if the new sessions are right: notifier accounts accept "+a.cfg.Name)
 	if err := a.save(ctx); err != nil {
 		return err
 	}

@@ -159,7 +159,7 @@ func (d *destinationReport) story() string {
 func accountState(r *report, s poller.Status) string {
 	switch {
 	case s.Foreign != "":
-		return "stopped: " + s.Foreign
+		return "stopped until its key shows the stored sessions again: " + s.Foreign
 	case !r.Running:
 		return "-"
 	case s.Error != "":
