@@ -13,6 +13,11 @@ type Config struct {
 	PProf         bool     `koanf:"pprof"`
 }
 
+// ConsoleURL is the address that links in messages begin with, "" for messages
+// without links. No page of the console is served yet, so every link would lead
+// to a 404: this is the one place that turns links on.
+func (c Config) ConsoleURL() string { return "" }
+
 // Token lets its bearer in.
 type Token struct {
 	Name  string        `koanf:"name"`

@@ -69,7 +69,7 @@ func (l *loader) checkOwnRendering(path string, rule rules.Rule, destinations ma
 	case rule.ContentType != "" && rule.Format != "" && rule.Format != publish.FormatTemplate:
 		l.errorf(join(path, "content_type"), codeConflict, "%s.content_type has no effect with format %s", path, rule.Format)
 	}
-	nats := 0
+	nats, severities := 0, false
 	for _, name := range rule.To {
 		d, known := destinations[name]
 		if !known {
@@ -78,9 +78,13 @@ func (l *loader) checkOwnRendering(path string, rule rules.Rule, destinations ma
 		if d.Type == publish.TypeNATS {
 			nats++
 		}
+		severities = severities || formatOf(rule, d) == publish.FormatPagerDuty
 		if d.Type == publish.TypeNATS && slices.Contains([]string{publish.FormatStripe, publish.FormatSlack, publish.FormatPagerDuty}, rule.Format) {
 			l.errorf(join(path, "format"), codeConflict, "%s.format %s is for type http, and %q is of type nats", path, rule.Format, name)
 		}
+	}
+	if severity, set := rule.Labels["severity"]; set && severities {
+		l.oneOf(join(path, "labels.severity"), severity, publish.Severities()...)
 	}
 	if rule.Subject != "" && nats == 0 {
 		l.errorf(join(path, "subject"), codeConflict, "%s.subject has no effect: none of its destinations is of type nats", path)
@@ -90,6 +94,7 @@ func (l *loader) checkOwnRendering(path string, rule rules.Rule, destinations ma
 // pending are the keys that are accepted before they do anything; a key leaves
 // this table when it works.
 var pending = []string{
+	"admin.external_url",
 	"state.backup.dir",
 	"state.backup.every",
 	"state.backup.keep",

@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"checkout-notifier/publish"
+	"checkout-notifier/rules"
 )
 
 // Renderings says what the renderer of a destination must know of the rules:
@@ -35,6 +36,32 @@ func renderings(c *Config, types [][]string, destination string) (own map[string
 		}
 	}
 	return own, sent
+}
+
+// ClosesIncidents says whether the messages of a rule to a destination open and
+// close incidents. The rule is "" for what all rules without a rendering of
+// their own share.
+func (l *Loaded) ClosesIncidents(destination, ownRule string) bool {
+	i := slices.IndexFunc(l.Config.Destinations, func(d publish.Destination) bool { return d.Name == destination })
+	if i < 0 {
+		return false
+	}
+	var rule rules.Rule
+	if n := slices.IndexFunc(l.Config.Rules, func(r rules.Rule) bool { return r.Name == ownRule }); n >= 0 {
+		rule = l.Config.Rules[n]
+	}
+	return formatOf(rule, l.Config.Destinations[i]) == publish.FormatPagerDuty
+}
+
+// formatOf is the format in which a rule sends to a destination.
+func formatOf(rule rules.Rule, d publish.Destination) string {
+	switch {
+	case rule.Format != "":
+		return rule.Format
+	case rule.Template != "":
+		return publish.FormatTemplate
+	}
+	return d.Format
 }
 
 // checkTemplates compiles the templates and subjects of destinations and rules,
@@ -120,7 +147,7 @@ func (l *loader) build() {
 	for i, d := range l.config.Destinations {
 		path := index("destinations", i)
 		own, sent := renderings(&l.config, l.types, d.Name)
-		renderer, err := publish.NewRenderer(d, own, l.config.Admin.ExternalURL, sent...)
+		renderer, err := publish.NewRenderer(d, own, l.config.Admin.ConsoleURL(), sent...)
 		at := path
 		switch {
 		case err != nil:

@@ -35,11 +35,59 @@ func TestTemplatesMeetWhatRulesSend(t *testing.T) {
 			"template: there is no Session.no_such (with a sample of checkout.session.expired)"},
 		"beside another mistake": {`rules: [{name: ship, events: [expired], to: [shop, shopp]}]`,
 			"template: there is no Session.no_such (with a sample of checkout.session.expired)"},
+		"null": {`rules: [{name: ship, events: [paid], template: "{{ if not .Session.currency }}{{ .Nothing }}{{ end }}", to: [shop]}]`,
+			"rules[0].template: there is no Nothing (with a sample of checkout.session.paid with null wherever the API may send it)"},
 		"a rule that is off, in its own template": {`rules: [{name: ship, events: [paid], template: "{{ .Nothing }}", enabled: false, to: [shop]}]`,
 			"rules[0].template: there is no Nothing (with a sample of checkout.session.paid)"},
 	} {
 		if got := refused(t, templated+c.rules, config.Options{}); !strings.Contains(got, c.want) {
 			t.Errorf("%s: %s", name, got)
+		}
+	}
+}
+
+// PagerDuty refuses a severity that it does not know, event by event.
+func TestUnknownSeveritiesAreRefused(t *testing.T) {
+	const pager = minimal + `destinations:
+  - {name: pager, type: http, url: "https://events.example/v2/enqueue", format: pagerduty, routing_key: R0UT1NG}
+  - {name: shop, type: http, url: "https://shop.example/hooks", secrets: ["whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="]}
+`
+	for rule, want := range map[string]string{
+		`{name: r, events: [expired], labels: {severity: criticall}, to: [pager]}`:                        `did you mean "critical"`,
+		`{name: r, events: [expired], labels: {severity: high}, to: [shop, pager]}`:                       "rules[0].labels.severity",
+		`{name: r, events: [expired], labels: {severity: high}, format: pagerduty, to: [shop, pager]}`:    "rules[0].labels.severity",
+		`{name: r, events: [expired], labels: {severity: high}, to: [shop]}`:                              "",
+		`{name: r, events: [expired], labels: {severity: high}, template: "{{ .Account }}", to: [pager]}`: "",
+		`{name: r, events: [expired], labels: {severity: page}, to: [pager]}`:                             "",
+		`{name: r, events: [expired], labels: {team: high}, to: [pager]}`:                                 "",
+	} {
+		text := pager + "rules:\n  - " + rule
+		if want == "" {
+			load(t, text, config.Options{})
+			continue
+		}
+		if got := refused(t, text, config.Options{}); !strings.Contains(got, want) {
+			t.Errorf("%s: %s", rule, got)
+		}
+	}
+}
+
+// An incident about a dead letter closes where its messages open and close incidents.
+func TestClosesIncidents(t *testing.T) {
+	loaded := load(t, minimal+`destinations:
+  - {name: pager, type: http, url: "https://events.example/v2/enqueue", format: pagerduty, routing_key: R0UT1NG}
+  - {name: shop, type: http, url: "https://shop.example/hooks", routing_key: R0UT1NG, secrets: ["whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="]}
+rules:
+  - {name: plain, events: [expired], to: [pager, shop]}
+  - {name: text, events: [expired], template: "{{ .Account }}", to: [pager]}
+  - {name: paging, events: [expired], format: pagerduty, to: [shop]}
+`, config.Options{})
+	for _, c := range []struct {
+		destination, rule string
+		want              bool
+	}{{"pager", "", true}, {"shop", "", false}, {"pager", "text", false}, {"shop", "paging", true}, {"pager", "gone", true}, {"gone", "", false}} {
+		if got := loaded.ClosesIncidents(c.destination, c.rule); got != c.want {
+			t.Errorf("%s, rule %q: %t", c.destination, c.rule, got)
 		}
 	}
 }

@@ -152,7 +152,9 @@ type Delivery struct {
 	HeldAt   *time.Duration `json:"held_at,omitempty"`
 	Overtook []string       `json:"overtook,omitempty"` // event ids, fixed at the first attempt that may have arrived
 	Finished time.Time      `json:"finished,omitzero"`
-	Reason   string         `json:"reason,omitempty"` // why it was buried, or who purged it
+	// Reason is why it was given up last, or who purged it; "" once it is accepted.
+	// A pending delivery has one if it was a dead letter before.
+	Reason string `json:"reason,omitempty"`
 
 	// Actor asked for the next attempt; "" when the schedule does.
 	Actor string `json:"actor,omitempty"`

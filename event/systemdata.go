@@ -7,6 +7,12 @@ import "time"
 // written by FormatTime, spans by FormatSpan; texts that others wrote are
 // redacted by whoever fills them in.
 
+// The statuses of an event that opens an incident, and of one that closes it.
+const (
+	StatusFiring   = "firing"
+	StatusResolved = "resolved"
+)
+
 // DeliveryDeadData is the data of DeliveryDead.
 type DeliveryDeadData struct {
 	Summary     string   `json:"summary"`
@@ -21,6 +27,9 @@ type DeliveryDeadData struct {
 	Attempts    int      `json:"attempts"`
 	Class       string   `json:"class"`       // of the last attempt
 	StatusCode  int      `json:"status_code"` // of its answer, 0 without one
+	// Status is StatusFiring, or StatusResolved in the message that closes the
+	// incident once the delivery was accepted after all.
+	Status string `json:"status"`
 }
 
 // DestinationFailingData is the data of DestinationFailing.

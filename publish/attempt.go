@@ -88,6 +88,7 @@ func (l *lane) judge(t *task, a *event.Attempt, r Result, now time.Time) outcome
 	switch r.Outcome {
 	case event.OutcomeAccepted:
 		v.Accepted = true
+		l.rescued(&o, &d, now)
 		l.succeeded(&o, now)
 	case event.OutcomeUnavailable:
 		v.Retry = now.Add(l.unavailable(r.Error, now, &o.news))

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 	"text/template"
@@ -28,23 +29,26 @@ type execution struct {
 }
 
 // functions are what templates may call. Those of text/template that make text
-// are replaced by ones that stay within the budget.
+// are replaced by ones that stay within the budget, and all of them by ones for
+// which null is empty.
 func functions(x *execution) template.FuncMap {
-	return template.FuncMap{
+	all := nullFunctions()
+	maps.Copy(all, template.FuncMap{
 		"json":     func(v any) (string, error) { return x.made(toJSON(v)) },
 		"money":    money,
 		"time":     formatTime,
 		"default":  defaultTo,
-		"truncate": func(n int, v any) string { return truncate(n, text(v)) },
+		"truncate": truncated,
 		"lower":    func(v any) (string, error) { return x.made(strings.ToLower(text(v)), nil) },
 		"upper":    func(v any) (string, error) { return x.made(strings.ToUpper(text(v)), nil) },
-		"print":    func(v ...any) (string, error) { return x.made(fmt.Sprint(v...), nil) },
-		"println":  func(v ...any) (string, error) { return x.made(fmt.Sprintln(v...), nil) },
-		"printf":   func(f string, v ...any) (string, error) { return x.made(fmt.Sprintf(f, v...), nil) },
-		"html":     func(v ...any) (string, error) { return x.made(template.HTMLEscaper(v...), nil) },
-		"js":       func(v ...any) (string, error) { return x.made(template.JSEscaper(v...), nil) },
-		"urlquery": func(v ...any) (string, error) { return x.made(template.URLQueryEscaper(v...), nil) },
-	}
+		"print":    func(v ...any) (string, error) { return x.made(fmt.Sprint(printable(v)...), nil) },
+		"println":  func(v ...any) (string, error) { return x.made(fmt.Sprintln(printable(v)...), nil) },
+		"printf":   x.printf,
+		"html":     func(v ...any) (string, error) { return x.made(template.HTMLEscaper(printable(v)...), nil) },
+		"js":       func(v ...any) (string, error) { return x.made(template.JSEscaper(printable(v)...), nil) },
+		"urlquery": func(v ...any) (string, error) { return x.made(template.URLQueryEscaper(printable(v)...), nil) },
+	})
+	return all
 }
 
 // internals are called by what rewriter puts into a template.
@@ -140,6 +144,18 @@ func defaultTo(alternative any, value ...any) any {
 		return alternative
 	}
 	return value[0]
+}
+
+// truncated is truncate for what templates hold.
+func truncated(n, v any) (string, error) {
+	if n == nil {
+		return "", nil
+	}
+	limit, ok := integer(n)
+	if !ok {
+		return "", errors.New("truncate: the length is not an integer")
+	}
+	return truncate(int(min(limit, BodyLimit)), text(v)), nil
 }
 
 // truncate shortens to at most n characters, the last an ellipsis.

@@ -144,7 +144,20 @@ func (l *lane) bury(o *outcome, d *event.Delivery, r Result, why string, now tim
 	o.news = append(o.news, news{event.DeliveryDead, fmt.Sprintf("%s/%d", d.ID, d.Attempts), now, &event.DeliveryDeadData{
 		Summary:     fmt.Sprintf("The delivery of %s of session %s to %s is dead: %s.", event.Short(d.EventType), d.Session, l.dest.Name, why),
 		Destination: l.dest.Name, Delivery: d.ID, Event: d.EventID, EventType: d.EventType, Account: d.Account, Session: d.Session,
-		Rules: d.Rules, Reason: why, Attempts: d.Attempts, Class: r.Class, StatusCode: r.StatusCode,
+		Rules: d.Rules, Reason: why, Attempts: d.Attempts, Class: r.Class, StatusCode: r.StatusCode, Status: event.StatusFiring,
+	}})
+}
+
+// rescued reports that a former dead letter was accepted after all. Only what
+// keeps an incident open until then is sent the event: see Options.Announce.
+func (l *lane) rescued(o *outcome, d *event.Delivery, now time.Time) {
+	if d.Reason == "" || event.IsSystemType(d.EventType) {
+		return
+	}
+	o.news = append(o.news, news{event.DeliveryDead, fmt.Sprintf("%s/%d", d.ID, d.Attempts), now, &event.DeliveryDeadData{
+		Summary:     fmt.Sprintf("The delivery of %s of session %s to %s was accepted at attempt %d.", event.Short(d.EventType), d.Session, l.dest.Name, d.Attempts),
+		Destination: l.dest.Name, Delivery: d.ID, Event: d.EventID, EventType: d.EventType, Account: d.Account, Session: d.Session,
+		Rules: d.Rules, Reason: d.Reason, Attempts: d.Attempts, Status: event.StatusResolved,
 	}})
 }
 

@@ -79,7 +79,8 @@ func pagerDutyBody(m *Message, key secret.String, omit []string, link string, se
 	return marshal(body)
 }
 
-// closing are the types that end an incident whatever rule sends them.
+// closing are the types that end an incident whatever rule sends them. An event
+// whose data has a status says itself whether it ends one.
 var closing = map[string]bool{
 	event.DestinationRecovered: true,
 	event.AccountRecovered:     true,
@@ -99,7 +100,7 @@ func incidentOf(m *Message, n notice, sent map[string][]string) (key, action str
 	switch {
 	case m.Event.IsSystem():
 		scope, rule = systemScope(&m.Event, n.data), m.Delivery.OwnRule
-		if closing[m.Event.Type] {
+		if closing[m.Event.Type] || text(n.data["status"]) == event.StatusResolved {
 			action = pagerResolve
 		}
 	case slices.Contains(goodEnds, m.Event.Type):
@@ -144,13 +145,20 @@ func systemScope(e *event.Event, data map[string]any) string {
 	return "notifier/" + kind + "/" + subject
 }
 
-// severity maps a label to the four words that PagerDuty takes.
+// Severities are the values of the label `severity` that PagerDuty is told of: its
+// own four words, and the label's usual word for its highest.
+func Severities() []string { return []string{"critical", "error", "warning", "info", severityPage} }
+
+const severityPage = "page"
+
+// severity is a label as PagerDuty says it. Without one, and with one that was
+// stored before its rule was corrected, it is a warning.
 func severity(label string) string {
-	switch label {
-	case "critical", "error", "warning", "info":
-		return label
-	case "page":
+	switch {
+	case label == severityPage:
 		return "critical"
+	case slices.Contains(Severities(), label):
+		return label
 	}
 	return "warning"
 }

@@ -53,7 +53,9 @@ type Options struct {
 	Grace time.Duration
 	// Observer hears of every attempt that has a result; may be nil.
 	Observer Observer
-	// Announce says who hears of one of the program's own events. It may be nil,
+	// Announce says who hears of one of the program's own events. Of an event about
+	// a dead delivery whose status is event.StatusResolved it leaves out all but
+	// those that close incidents with it. It may be nil,
 	// and is called from several goroutines; what it returns is stored with what
 	// the event is about, unless it has no event.
 	Announce func(event.Event) event.Notice

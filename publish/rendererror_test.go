@@ -23,7 +23,7 @@ func TestRenderErrorsAreFinalAndSayWhere(t *testing.T) {
 		"{{ if eq .Session.customer_details .Session.customer_details }}{{ end }}":                        "line 1, column 7: these values cannot be compared",
 		"{{ index .Session.payment_method_types .Session.amount_total }}":                                 "line 1, column 4: index out of range",
 		"{{ slice .Session.customer_email 5 2 }}":                                                         "line 1, column 4: invalid slice index",
-		"{{ index .Session.customer_email .Session.metadata.order_id }}":                                  "line 1, column 4: cannot index slice/array with type string",
+		"{{ index .Session.customer_email .Session.metadata.order_id }}":                                  "line 1, column 4: index: this value has no elements",
 		"{{ (index .Session.payment_method_types 0).id }}":                                                "line 1, column",
 		"{{ .Session.metadata.missing }}":                                                                 "line 1, column 4: there is no Session.metadata.missing",
 		"{{ gt .Session.amount_total .Session.customer_email }}":                                          "line 1, column 4: incompatible types for comparison",

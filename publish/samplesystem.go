@@ -21,7 +21,7 @@ func sampleSystem(eventType string) event.Event {
 			Destination: "shop", Delivery: about, Event: event.ID("main", sampleID, event.Fulfillable, 1),
 			EventType: event.Fulfillable, Account: "main", Session: sampleID, Rules: []string{"ship"},
 			Reason: "given up after 12 refusals, the last: status 404 Not Found", Attempts: 12,
-			Class: ClassStatus, StatusCode: 404,
+			Class: ClassStatus, StatusCode: 404, Status: event.StatusFiring,
 		}
 	case event.DestinationFailing:
 		data = event.DestinationFailingData{

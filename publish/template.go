@@ -12,11 +12,12 @@ import (
 )
 
 // TemplateError is a mistake in a template or subject, found at load by
-// compiling it and rendering a sample of every type of event that it can meet.
+// compiling it and rendering samples of every type of event that it can meet.
 type TemplateError struct {
 	Line   int // from 1, within the template; 0 when unknown
 	Column int // from 1; 0 when the parser knows the line alone
 	Type   string
+	Sparse bool // the sample had no value where the API may send null
 	Reason string
 }
 
@@ -24,9 +25,16 @@ type TemplateError struct {
 func (e *TemplateError) Error() string {
 	message := e.where() + e.Reason
 	if e.Type != "" {
-		message += " (with a sample of " + e.Type + ")"
+		message += " (with " + sampleName(e.Type, e.Sparse) + ")"
 	}
 	return message
+}
+
+func sampleName(eventType string, sparse bool) string {
+	if sparse {
+		return "a sample of " + eventType + " with null wherever the API may send it"
+	}
+	return "a sample of " + eventType
 }
 
 func (e *TemplateError) where() string {
@@ -157,8 +165,9 @@ func (b *limitedBuffer) Write(p []byte) (int, error) {
 	return b.Buffer.Write(p)
 }
 
-// CheckTemplate compiles a body template and renders with it a sample of every
-// given type of event, without the fields to omit. Its errors are
+// CheckTemplate compiles a body template and renders with it two samples of every
+// given type of event, a full one and one with null wherever the API may send it,
+// without the fields to omit. Its errors are
 // *TemplateError where a place is known, joined when there are several.
 func CheckTemplate(text string, omit, types []string) error {
 	_, err := compileTemplate(text, omit, types)
@@ -173,47 +182,83 @@ func compileTemplate(text string, omit, types []string) (*program, error) {
 	return p, p.try(omit, types, nil)
 }
 
-// try renders a sample of every given type, strictly: a name that no session can
-// have is an error here, and null at run time. A mistake that several types show
-// is reported once.
+// try renders the samples of every given type, strictly: a name that no session
+// can have is an error here, and null at run time. A mistake that several samples
+// show is reported once.
 func (p *program) try(omit, types []string, check func(rendered []byte) error) error {
 	var problems []error
 	seen := make(map[string]bool)
-	for _, eventType := range slices.Compact(slices.Sorted(slices.Values(types))) {
-		err := p.trySample(eventType, omit, check)
-		if err == nil {
-			continue
-		}
-		key := err.Error()
-		var mistake *TemplateError
-		if errors.As(err, &mistake) {
-			key = mistake.where() + mistake.Reason
-		} else {
-			err = fmt.Errorf("%w (with a sample of %s)", err, eventType)
-		}
-		if !seen[key] {
-			seen[key] = true
-			problems = append(problems, err)
-		}
-		if errors.Is(err, ErrTooLarge) || errors.Is(err, ErrTooLong) {
-			break // the others would take as long
+	for _, sparse := range []bool{false, true} {
+		for _, eventType := range slices.Compact(slices.Sorted(slices.Values(types))) {
+			err := p.trySample(eventType, sparse, omit, check)
+			if err == nil {
+				continue
+			}
+			key := err.Error()
+			var mistake *TemplateError
+			if errors.As(err, &mistake) {
+				mistake.Sparse = sparse
+				key = mistake.where() + mistake.Reason
+			} else {
+				err = fmt.Errorf("%w (with %s)", err, sampleName(eventType, sparse))
+			}
+			if !seen[key] {
+				seen[key] = true
+				problems = append(problems, err)
+			}
+			if errors.Is(err, ErrTooLarge) || errors.Is(err, ErrTooLong) {
+				return errors.Join(problems...) // the others would take as long
+			}
 		}
 	}
 	return errors.Join(problems...)
 }
 
-func (p *program) trySample(eventType string, omit []string, check func(rendered []byte) error) error {
+func (p *program) trySample(eventType string, sparse bool, omit []string, check func(rendered []byte) error) error {
 	m := sampleMessage(eventType)
-	data, err := templateData(&m, p.needs, omit, "https://notifier.invalid/events/"+m.Event.ID)
+	link := "https://notifier.invalid/events/" + m.Event.ID
+	if sparse {
+		link = ""
+	}
+	data, err := templateData(&m, p.needs, omit, link)
 	if err != nil {
 		return err
 	}
 	p.fill(data)
+	if sparse {
+		withNulls(data)
+	}
 	out, err := p.execute(data, true, eventType)
 	if err != nil || check == nil {
 		return err
 	}
 	return check(out)
+}
+
+// always are the members of a session that the API never leaves out: without an
+// id an item is no session, and without a creation time or a status it is
+// ignored.
+var always = map[string]bool{"id": true, "created": true, "status": true, "payment_status": true}
+
+// withNulls makes null what an event and its session may leave open. The keys of
+// metadata stay, since a key that is missing is an error: their values go.
+func withNulls(data map[string]any) {
+	if e, ok := data[nameEvent].(map[string]any); ok {
+		e["Field"], e["From"], e["To"], e["Reason"] = nil, nil, nil, ""
+	}
+	for _, name := range []string{nameSession, namePrevious} {
+		session, _ := data[name].(map[string]any)
+		for member, value := range session {
+			metadata, isObject := value.(map[string]any)
+			if member == "metadata" && isObject {
+				for key := range metadata {
+					metadata[key] = nil
+				}
+			} else if !always[member] || name == namePrevious {
+				session[member] = nil
+			}
+		}
+	}
 }
 
 // fill gives a sample every label and every metadata key that the template

@@ -98,7 +98,7 @@ func (b *batch) reopen(r *record, act *Act) error {
 		return err
 	}
 	r.Attempts = max(r.Attempts, lastAttempt(b.tx, r.sequence))
-	r.Status, r.Reason, r.Finished = event.StatusPending, "", time.Time{}
+	r.Status, r.Finished = event.StatusPending, time.Time{} // the reason stays until it is accepted
 	r.Slots, r.HeldAt, r.Overtook = 0, nil, nil
 	r.Actor, r.Job = act.Actor, act.Job
 	if err := b.queueAgain(r, act.At); err != nil {

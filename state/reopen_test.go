@@ -45,6 +45,7 @@ func TestARedrivenLetterBeginsAnew(t *testing.T) {
 	}
 	want := d
 	want.Due, want.Reopened, want.Attempts, want.Actor, want.Job = now, now, 1, "ann", "job_1"
+	want.Reason = "status 400" // why it was dead, until it is accepted
 	if diff := cmp.Diff(want, delivery(t, s, d.ID)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

@@ -208,7 +208,7 @@ func finish(b *batch, r *record, state *event.DestinationState, v *event.Verdict
 	state.Pending--
 	r.Finished = v.At
 	if v.Accepted {
-		r.Status = event.StatusAccepted
+		r.Status, r.Reason = event.StatusAccepted, ""
 		err = b.put(bucketAccepted, acceptedKey(v.At, r.sequence), nil)
 	} else {
 		r.Status, r.Reason = event.StatusDead, v.Dead

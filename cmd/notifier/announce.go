@@ -18,6 +18,7 @@ import (
 type announcer struct {
 	rules   *rules.Set
 	ordered func(destination string) bool
+	closes  func(destination, ownRule string) bool // whether its messages open and close incidents
 	log     *slog.Logger
 	watch   *pipeline.RuleWatch // set before the first event
 
@@ -26,8 +27,8 @@ type announcer struct {
 	verdicts []pipeline.Verdict // that concern the rule watch, until it takes them
 }
 
-func newAnnouncer(set *rules.Set, ordered func(string) bool, log *slog.Logger) *announcer {
-	return &announcer{rules: set, ordered: ordered, log: log, silenced: make(map[string]bool)}
+func newAnnouncer(set *rules.Set, ordered func(string) bool, closes func(destination, ownRule string) bool, log *slog.Logger) *announcer {
+	return &announcer{rules: set, ordered: ordered, closes: closes, log: log, silenced: make(map[string]bool)}
 }
 
 // announce asks the rules who must hear of one of the program's own events. Of
@@ -38,8 +39,13 @@ func (d *daemon) announce(e event.Event) event.Notice { return d.announcer.annou
 // announce keeps trouble from feeding on itself: a destination is never told of
 // its own failures, and the death of what told of trouble is no further event.
 func (a *announcer) announce(e event.Event) event.Notice {
-	if e.Type == event.DeliveryDead && ofSystemEvent(&e) {
-		return event.Notice{}
+	resolved := false
+	if e.Type == event.DeliveryDead {
+		about := aboutDelivery(&e)
+		if strings.HasPrefix(about.EventType, event.SystemPrefix) {
+			return event.Notice{}
+		}
+		resolved = about.Status == event.StatusResolved
 	}
 	now := time.Now()
 	result := a.rules.MatchSystem(&e, now)
@@ -54,24 +60,29 @@ func (a *announcer) announce(e event.Event) event.Notice {
 			a.silence(target)
 			continue
 		}
+		if resolved && !a.closes(target.Destination, target.OwnRule) {
+			continue
+		}
 		n.Deliveries = append(n.Deliveries, event.Delivery{
 			ID: event.DeliveryID(e.ID, target.Destination, target.OwnRule), EventID: e.ID, EventType: e.Type, Subject: e.Subject,
 			Destination: target.Destination, Rules: target.Rules, Labels: target.Labels, OwnRule: target.OwnRule,
 			Ordered: a.ordered(target.Destination), Created: now, Status: event.StatusPending, Due: now,
 		})
 	}
+	if resolved && len(n.Deliveries) == 0 {
+		return event.Notice{} // there is no incident to close
+	}
 	n.Event = e
 	return n
 }
 
-// ofSystemEvent says whether what is dead was to tell of one of the program's
-// own events.
-func ofSystemEvent(dead *event.Event) bool {
-	var about struct {
-		EventType string `json:"event_type"`
+// aboutDelivery reads the data of an event about a dead delivery. Data that
+// cannot be read is that of an ordinary one.
+func aboutDelivery(e *event.Event) (data event.DeliveryDeadData) {
+	if json.Unmarshal(e.System, &data) != nil {
+		return event.DeliveryDeadData{}
 	}
-	// What cannot be read tells of nothing: then it is told of.
-	return json.Unmarshal(dead.System, &about) == nil && strings.HasPrefix(about.EventType, event.SystemPrefix)
+	return data
 }
 
 // concerned is the destination that an event is about, or "".

@@ -22,7 +22,8 @@ func newTestAnnouncer(t *testing.T, log *slog.Logger, list ...rules.Rule) *annou
 	if set == nil {
 		t.Fatal(problems)
 	}
-	return newAnnouncer(set, func(name string) bool { return name == "ops" }, log)
+	return newAnnouncer(set, func(name string) bool { return name == "ops" },
+		func(destination, _ string) bool { return destination == "pager" }, log)
 }
 
 func systemEvent(t *testing.T, eventType, subject string, data map[string]any) event.Event {
@@ -92,6 +93,22 @@ func TestNobodyIsToldOfItsOwnTroubles(t *testing.T) {
 	// An account of a destination's name is another matter.
 	if n := a.announce(systemEvent(t, event.AccountFailing, "shop", map[string]any{})); len(n.Deliveries) != 2 {
 		t.Errorf("deliveries %v", destinations(n))
+	}
+}
+
+// What is said of a former dead letter goes to whoever keeps an incident open.
+func TestAcceptedDeadLetterClosesIncidentsOnly(t *testing.T) {
+	dead := func() event.Event {
+		return systemEvent(t, event.DeliveryDead, "shop", map[string]any{"event_type": event.Fulfillable, "status": event.StatusResolved})
+	}
+	a := newTestAnnouncer(t, slog.New(slog.DiscardHandler),
+		rules.Rule{Name: "all", On: rules.OnSystem, Events: []string{"delivery.dead"}, To: []string{"ops", "pager"}})
+	if diff := cmp.Diff([]string{"pager"}, destinations(a.announce(dead()))); diff != "" {
+		t.Errorf("destinations (-want +got):\n%s", diff)
+	}
+	b := newTestAnnouncer(t, slog.New(slog.DiscardHandler), rules.Rule{Name: "all", On: rules.OnSystem, To: []string{"ops"}})
+	if n := b.announce(dead()); n.Event.ID != "" {
+		t.Errorf("an event for nobody: %+v", n)
 	}
 }
 

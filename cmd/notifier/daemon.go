@@ -110,7 +110,7 @@ func (d *daemon) wire(ctx context.Context, loaded *config.Loaded) error {
 		ordered[x.Name] = x.Ordered
 	}
 	isOrdered := func(name string) bool { return ordered[name] }
-	d.announcer = newAnnouncer(loaded.Rules, isOrdered, d.log)
+	d.announcer = newAnnouncer(loaded.Rules, isOrdered, loaded.ClosesIncidents, d.log)
 	d.pipeline = pipeline.New(d.store, loaded.Rules, isOrdered, d, d.log)
 	d.poller, err = poller.New(d.cfg.Accounts, d.store, d.pipeline, poller.Options{
 		Version: version(), Observer: d.metrics, Logger: d.log,
@@ -175,7 +175,7 @@ func newLanes(loaded *config.Loaded, destinations []publish.Destination, log *sl
 
 func newPublisher(loaded *config.Loaded, dest publish.Destination, connections *publish.Connections) (publish.Publisher, error) {
 	own, sent := loaded.Renderings(dest.Name)
-	renderer, err := publish.NewRenderer(dest, own, loaded.Config.Admin.ExternalURL, sent...)
+	renderer, err := publish.NewRenderer(dest, own, loaded.Config.Admin.ConsoleURL(), sent...)
 	if err != nil {
 		return nil, err
 	}

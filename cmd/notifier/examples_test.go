@@ -81,7 +81,7 @@ func TestExamples(t *testing.T) {
 					}
 					received.Add(1)
 					example.service(t, r, body)
-					if linked := strings.Contains(string(body), "https://ops.example/console/events/evt_"); linked != (external != "") {
+					if strings.Contains(string(body), "https://ops.example") { // as long as no page of the console is served
 						t.Errorf("with external_url %q: %s", external, body)
 					}
 				}))
@@ -95,7 +95,9 @@ func TestExamples(t *testing.T) {
 					t.Fatal(err)
 				}
 				for _, w := range loaded.Warnings {
-					t.Errorf("warning: %s", w)
+					if external == "" || !strings.Contains(w.String(), "without effect in this version: admin.external_url") {
+						t.Errorf("warning: %s", w)
+					}
 				}
 				if sent := sendExample(t, loaded); sent == 0 || received.Load() != int64(sent) {
 					t.Errorf("%d sent, %d received", sent, received.Load())

@@ -25,7 +25,13 @@ type deliveryView struct {
 }
 
 // why is the reason of one that ended, and the last error of one that may not have.
-func (d *deliveryView) why() string { return cmp.Or(d.Reason, d.LastError) }
+// The reason of a pending one is that of an earlier end.
+func (d *deliveryView) why() string {
+	if d.Status == event.StatusPending {
+		return cmp.Or(d.LastError, d.Reason)
+	}
+	return cmp.Or(d.Reason, d.LastError)
+}
 
 // attemptView is an attempt as it is shown, or what came of a test.
 type attemptView struct {
