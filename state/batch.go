@@ -103,7 +103,7 @@ type record struct {
 	event.Delivery
 	sequence uint64
 	event    uint64 // sequence of its event
-	index    []byte // the bucket that has it under its due time
+	kind     byte   // under which it waits for its due time
 }
 
 var errShortRow = errors.New("row is too short")
@@ -125,7 +125,7 @@ func decodeRecord(sequence uint64, row []byte) (record, error) {
 	if err := unpack(row[sequenceSize:], &r.Delivery, deliveryFields); err != nil {
 		return record{}, err
 	}
-	r.index = waiting(&r.Delivery)
+	r.kind = waiting(&r.Delivery)
 	return r, nil
 }
 
@@ -157,38 +157,35 @@ func (b *batch) save(r *record) error {
 	return rows.Put(sequenceKey(r.sequence), row)
 }
 
-// setDue moves a delivery in the index of what is due, and from one to the other
-// if its slots were changed; the zero time parks it. The record is to be saved
+// setDue moves a delivery among what is due, and from one kind to the other if its
+// slots were changed; the zero time parks it. The record is to be saved
 // afterwards.
 func (b *batch) setDue(r *record, due time.Time) error {
 	if !r.Due.IsZero() {
-		if err := b.remove(r.index, dueKey(r.Destination, r.Due, r.sequence)); err != nil {
+		if err := b.dequeue(r.Destination, dueKey(r.kind, r.Due, r.sequence)); err != nil {
 			return err
 		}
 	}
-	r.Due, r.index = due, waiting(&r.Delivery)
+	r.Due, r.kind = due, waiting(&r.Delivery)
 	if due.IsZero() {
 		return nil
 	}
-	return b.put(r.index, dueKey(r.Destination, due, r.sequence), []byte(r.ID))
+	return b.enqueue(r.Destination, dueKey(r.kind, due, r.sequence), []byte(r.ID))
 }
 
 // head returns the first pending delivery of the session and destination of
 // one that is ordered.
 func head(tx *bolt.Tx, d *event.Delivery) (sequence uint64, found bool) {
 	prefix := orderPrefix(d)
-	key, _ := tx.Bucket(bucketOrder).Cursor().Seek(prefix)
-	if len(key) != len(prefix)+sequenceSize || string(key[:len(prefix)]) != string(prefix) {
-		return 0, false
-	}
-	return lastSequence(key), true
+	key, _ := seek(queueOf(tx, d.Destination), prefix, prefix)
+	return lastSequence(key), key != nil
 }
 
 // wake makes the first delivery of the same session and destination behind a
 // sequence that waits for earlier ones due at a time.
 func (b *batch) wake(d *event.Delivery, behind uint64, at time.Time) (woke bool, err error) {
 	var waiting *record
-	err = eachKey(b.tx.Bucket(bucketOrder), orderPrefix(d), func(key, _ []byte) (bool, error) {
+	err = eachKey(queueOf(b.tx, d.Destination), orderPrefix(d), func(key, _ []byte) (bool, error) {
 		if lastSequence(key) <= behind {
 			return true, nil
 		}

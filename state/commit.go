@@ -204,29 +204,29 @@ func addDelivery(b *batch, d event.Delivery) error {
 	state.Pending++
 	return b.add(bucketDeliveries, appendAndGrow, func(sequence uint64) ([]byte, error) {
 		r.sequence = sequence
-		if err := enqueue(b, &r, d.Due); err != nil {
+		if err := addPending(b, &r, d.Due); err != nil {
 			return nil, err
 		}
 		return encodeRecord(&r)
 	})
 }
 
-// enqueue enters a new delivery into the indexes and makes it due, or parks it.
-func enqueue(b *batch, r *record, due time.Time) error {
+// addPending enters a new delivery into the indexes and makes it due, or parks it.
+func addPending(b *batch, r *record, due time.Time) error {
 	if err := b.put(bucketDeliveryIDs, []byte(r.ID), sequenceKey(r.sequence)); err != nil {
 		return err
 	}
 	if err := b.put(bucketFanOut, appendSequence(sequenceKey(r.event), r.sequence), nil); err != nil {
 		return err
 	}
-	if err := b.put(bucketPending, destinationKey(r.Destination, r.sequence), appendTime(nil, r.Created)); err != nil {
+	if err := b.enqueue(r.Destination, pendingKey(r.sequence), appendTime(nil, r.Created)); err != nil {
 		return err
 	}
 	if !r.Ordered {
 		return b.setDue(r, due)
 	}
 	first, waits := head(b.tx, &r.Delivery)
-	if err := b.put(bucketOrder, orderKey(&r.Delivery, r.sequence), nil); err != nil {
+	if err := b.enqueue(r.Destination, orderKey(&r.Delivery, r.sequence), nil); err != nil {
 		return err
 	}
 	if waits {

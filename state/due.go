@@ -21,16 +21,17 @@ import (
 func (s *Store) Due(ctx context.Context, destination string, now time.Time, first, again int, skip func(deliveryID string) bool) (jobs []event.Job, next time.Time, err error) {
 	err = s.view(ctx, "reading what is due for "+destination, func(tx *bolt.Tx) error {
 		jobs, next = nil, time.Time{}
+		queue := queueOf(tx, destination)
 		for _, part := range []struct {
-			bucket []byte
-			limit  int
-		}{{bucketDue, first}, {bucketRetries, again}} {
-			found, err := dueIn(tx, part.bucket, destination, now, part.limit, skip)
+			kind  byte
+			limit int
+		}{{kindDue, first}, {kindRetry, again}} {
+			found, err := dueIn(tx, queue, part.kind, now, part.limit, skip)
 			if err != nil {
 				return err
 			}
 			jobs = append(jobs, found...)
-			if t := firstDueAfter(tx, part.bucket, destination, now); !t.IsZero() && (next.IsZero() || t.Before(next)) {
+			if t := firstDueAfter(queue, part.kind, now); !t.IsZero() && (next.IsZero() || t.Before(next)) {
 				next = t
 			}
 		}
@@ -45,13 +46,12 @@ func (s *Store) Due(ctx context.Context, destination string, now time.Time, firs
 // mostAtOnce is how many jobs there is room for from the start.
 const mostAtOnce = 256
 
-// dueIn returns what is due in one of the two indexes.
-func dueIn(tx *bolt.Tx, bucket []byte, destination string, now time.Time, limit int, skip func(string) bool) (jobs []event.Job, err error) {
-	prefix := appendText(nil, destination)
-	err = eachKey(tx.Bucket(bucket), prefix, func(key, id []byte) (bool, error) {
-		due, ok := readTime(key[len(prefix):])
+// dueIn returns what is due of one of the two kinds.
+func dueIn(tx *bolt.Tx, queue *bolt.Bucket, kind byte, now time.Time, limit int, skip func(string) bool) (jobs []event.Job, err error) {
+	err = eachKey(queue, []byte{kind}, func(key, id []byte) (bool, error) {
+		due, ok := readDue(key)
 		if !ok {
-			return false, inconsistent(tx.DB().Path(), "an entry of what is due for %s is unreadable", destination)
+			return false, inconsistent(tx.DB().Path(), "an entry of what is due is unreadable")
 		}
 		if due.After(now) || len(jobs) >= limit {
 			return false, nil
@@ -72,14 +72,9 @@ func dueIn(tx *bolt.Tx, bucket []byte, destination string, now time.Time, limit 
 }
 
 // firstDueAfter returns the due time of the first entry that is due after now.
-func firstDueAfter(tx *bolt.Tx, bucket []byte, destination string, now time.Time) time.Time {
-	prefix := appendText(nil, destination)
-	from := appendTime(bytes.Clone(prefix), now.Add(time.Nanosecond))
-	key, _ := tx.Bucket(bucket).Cursor().Seek(from)
-	if !bytes.HasPrefix(key, prefix) {
-		return time.Time{}
-	}
-	due, _ := readTime(key[len(prefix):])
+func firstDueAfter(queue *bolt.Bucket, kind byte, now time.Time) time.Time {
+	key, _ := seek(queue, appendTime([]byte{kind}, now.Add(time.Nanosecond)), []byte{kind})
+	due, _ := readDue(key)
 	return due
 }
 
@@ -92,7 +87,7 @@ func readJob(tx *bolt.Tx, sequence uint64) (event.Job, error) {
 	if job.Event, err = readEvent(tx, r.event); err != nil || !r.Ordered {
 		return job, err
 	}
-	err = eachKey(tx.Bucket(bucketOrder), orderPrefix(&r.Delivery), func(key, _ []byte) (bool, error) {
+	err = eachKey(queueOf(tx, r.Destination), orderPrefix(&r.Delivery), func(key, _ []byte) (bool, error) {
 		if lastSequence(key) >= sequence {
 			return false, nil
 		}

@@ -3,6 +3,8 @@ package state
 import (
 	"context"
 
+	bolt "go.etcd.io/bbolt"
+
 	"checkout-notifier/event"
 )
 
@@ -32,4 +34,15 @@ func (s *Store) Resolve(ctx context.Context, v event.Verdict) error {
 		return ErrNotPending
 	}
 	return err
+}
+
+// Watch calls each with the pages that a transaction has written, for every
+// transaction from now on.
+func (s *Store) Watch(each func(pages int)) {
+	s.commit = func(tx *bolt.Tx) error {
+		err := tx.Commit()
+		stats := tx.Stats()
+		each(int(stats.GetPageCount()))
+		return err
+	}
 }

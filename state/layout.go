@@ -13,7 +13,7 @@ import (
 
 // schema is the version of the layout below. A file of a higher one is refused,
 // one of a lower one is copied and migrated.
-const schema = 2
+const schema = 3
 
 // The buckets. Texts in keys carry their length in front, so that no key is the
 // beginning of another's text; numbers and times are big endian, so that keys
@@ -34,10 +34,7 @@ var (
 	bucketFanOut      = []byte("event_deliveries") // sequence of the event, sequence of the delivery
 	bucketAttempts    = []byte("attempts")         // sequence of the delivery, n → packed event.Attempt
 
-	bucketPending  = []byte("pending")  // destination, sequence → since when
-	bucketDue      = []byte("due")      // destination, due, sequence → id: never refused so far
-	bucketRetries  = []byte("retries")  // the same of those that were
-	bucketOrder    = []byte("order")    // destination, account, session or subject, sequence: pending and ordered
+	bucketQueues   = []byte("queues")   // destination → the bucket of what is pending for it, see queue.go
 	bucketAccepted = []byte("accepted") // finished, sequence: accepted or purged
 	bucketDead     = []byte("dead")     // destination, sequence → reason
 
@@ -52,8 +49,7 @@ var (
 func buckets() [][]byte {
 	return [][]byte{
 		bucketMeta, bucketAccounts, bucketSessions, bucketIndex, bucketCounts, bucketEvents, bucketEventIDs,
-		bucketDeliveries, bucketDeliveryIDs, bucketFanOut, bucketAttempts, bucketPending, bucketDue, bucketRetries,
-		bucketOrder, bucketAccepted, bucketDead, bucketDestinations, bucketAudit, bucketConditions,
+		bucketDeliveries, bucketDeliveryIDs, bucketFanOut, bucketAttempts, bucketQueues, bucketAccepted, bucketDead, bucketDestinations, bucketAudit, bucketConditions,
 	}
 }
 
@@ -153,37 +149,30 @@ func destinationKey(destination string, sequence uint64) []byte {
 	return appendSequence(appendText(nil, destination), sequence)
 }
 
-func dueKey(destination string, due time.Time, sequence uint64) []byte {
-	return appendSequence(appendTime(appendText(nil, destination), due), sequence)
-}
-
-// waiting is the index of deliveries that are due at a time: first attempts have
-// one of their own, so that no number of retries stands before them.
-func waiting(d *event.Delivery) []byte {
-	if d.Slots > 0 {
-		return bucketRetries
-	}
-	return bucketDue
-}
-
-func orderPrefix(d *event.Delivery) []byte {
-	account, of := d.Group()
-	return appendText(appendText(appendText(nil, d.Destination), account), of)
-}
-
-func orderKey(d *event.Delivery, sequence uint64) []byte {
-	return appendSequence(orderPrefix(d), sequence)
-}
-
 func conditionKey(kind, subject string) []byte { return appendText(appendText(nil, kind), subject) }
 
 func acceptedKey(finished time.Time, sequence uint64) []byte {
 	return appendSequence(appendTime(nil, finished), sequence)
 }
 
-// eachKey calls fn with the rows of a bucket whose key has a prefix, in order,
-// until it returns false.
+// seek returns the first row at or behind a key whose key has a prefix, nil if
+// there is none, or no bucket.
+func seek(b *bolt.Bucket, from, prefix []byte) (key, value []byte) {
+	if b == nil {
+		return nil, nil
+	}
+	if key, value = b.Cursor().Seek(from); bytes.HasPrefix(key, prefix) {
+		return key, value
+	}
+	return nil, nil
+}
+
+// eachKey calls fn with the rows of a bucket, which may be nil, whose key has a
+// prefix, in order, until it returns false.
 func eachKey(b *bolt.Bucket, prefix []byte, fn func(key, value []byte) (bool, error)) error {
+	if b == nil {
+		return nil
+	}
 	c := b.Cursor()
 	for key, value := c.Seek(prefix); key != nil && bytes.HasPrefix(key, prefix); key, value = c.Next() {
 		more, err := fn(key, value)

@@ -27,7 +27,12 @@ func (s *Store) migrate(from uint64) error {
 					return err
 				}
 			}
-			if err := separateRetries(tx); err != nil {
+			if from < 2 {
+				if err := separateRetries(tx); err != nil {
+					return err
+				}
+			}
+			if err := separateQueues(tx); err != nil {
 				return err
 			}
 			return tx.Bucket(bucketMeta).Put(keySchema, binary.BigEndian.AppendUint64(nil, schema))
@@ -64,9 +69,13 @@ func (s *Store) copyTo(path string) error {
 // separateRetries moves what was refused before out of the index of what is due:
 // schema 1 had one index for all.
 func separateRetries(tx *bolt.Tx) error {
-	due, retries := tx.Bucket(bucketDue), tx.Bucket(bucketRetries)
+	due := tx.Bucket([]byte("due"))
+	retries, err := tx.CreateBucketIfNotExists([]byte("retries"))
+	if err != nil {
+		return err
+	}
 	var moved [][]byte
-	err := due.ForEach(func(key, id []byte) error {
+	err = due.ForEach(func(key, id []byte) error {
 		r, err := readRecord(tx, lastSequence(key))
 		if err != nil || r.Slots == 0 {
 			return err
@@ -78,4 +87,29 @@ func separateRetries(tx *bolt.Tx) error {
 		err = errors.Join(err, due.Delete(key))
 	}
 	return err
+}
+
+// separateQueues gives each destination a queue of its own: until schema 2 all
+// shared an index of each kind, whose keys began with the destination.
+func separateQueues(tx *bolt.Tx) error {
+	b := newBatch(tx)
+	for _, index := range []struct {
+		name string
+		kind byte
+	}{{"due", kindDue}, {"order", kindOrder}, {"pending", kindPending}, {"retries", kindRetry}} { // in order, so that each row is put at the end
+		err := tx.Bucket([]byte(index.name)).ForEach(func(key, value []byte) error {
+			destination, rest, ok := cutText(key)
+			if !ok {
+				return inconsistent(tx.DB().Path(), "an entry of index %s is unreadable", index.name)
+			}
+			return b.enqueue(destination, append([]byte{index.kind}, rest...), value)
+		})
+		if err != nil {
+			return err
+		}
+		if err := tx.DeleteBucket([]byte(index.name)); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -2,9 +2,14 @@ package state_test
 
 import (
 	"bytes"
+	"compress/gzip"
 	"encoding/binary"
 	"errors"
+	"io"
+	"iter"
 	"os"
+	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -15,20 +20,98 @@ import (
 	"checkout-notifier/state"
 )
 
-// downgrade makes of a file what schema 1 had of it.
-func downgrade(t *testing.T, path string) {
+// indexes are the names that schema 2 had for the kinds of rows of a queue.
+var indexes = map[byte]string{'d': "due", 'o': "order", 'p': "pending", 'r': "retries"}
+
+// downgrade makes of a file what schema 1 or 2 had of it.
+func downgrade(t *testing.T, path string, to uint64) {
 	t.Helper()
-	edit(t, path, func(tx *bolt.Tx) error {
-		var moved error
-		err := tx.Bucket([]byte("retries")).ForEach(func(key, id []byte) error {
-			moved = errors.Join(moved, tx.Bucket([]byte("due")).Put(bytes.Clone(key), bytes.Clone(id)))
-			return nil
-		})
-		for _, name := range []string{"retries", "audit", "conditions"} {
-			err = errors.Join(err, tx.DeleteBucket([]byte(name)))
+	edit(t, path, func(tx *bolt.Tx) (err error) {
+		for kind, name := range indexes {
+			if kind == 'r' && to == 1 {
+				continue // they were among the others
+			}
+			_, failed := tx.CreateBucket([]byte(name))
+			err = errors.Join(err, failed)
 		}
-		return errors.Join(err, moved, tx.Bucket([]byte("meta")).Put([]byte("schema"), binary.BigEndian.AppendUint64(nil, 1)))
+		queues := tx.Bucket([]byte("queues"))
+		for destination := range keys(queues) {
+			queue := queues.Bucket([]byte(destination))
+			for key := range keys(queue) {
+				kind := key[0]
+				if kind == 'r' && to == 1 {
+					kind = 'd'
+				}
+				old := append(binary.BigEndian.AppendUint16(nil, uint16(len(destination))), destination+key[1:]...)
+				err = errors.Join(err, tx.Bucket([]byte(indexes[kind])).Put(old, queue.Get([]byte(key))))
+			}
+		}
+		err = errors.Join(err, tx.DeleteBucket([]byte("queues")))
+		if to == 1 {
+			err = errors.Join(err, tx.DeleteBucket([]byte("audit")), tx.DeleteBucket([]byte("conditions")))
+		}
+		return errors.Join(err, tx.Bucket([]byte("meta")).Put([]byte("schema"), binary.BigEndian.AppendUint64(nil, to)))
 	})
+}
+
+// keys are those of a bucket.
+func keys(b *bolt.Bucket) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		c := b.Cursor()
+		for key, _ := c.First(); key != nil && yield(string(key)); key, _ = c.Next() {
+		}
+	}
+}
+
+// TestAFileOfAnEarlierVersionIsMigrated, one that it wrote itself: some deliveries
+// are due, parked, refused, dead and accepted.
+func TestAFileOfAnEarlierVersionIsMigrated(t *testing.T) {
+	packed, err := os.Open("testdata/schema2.db.gz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer packed.Close()
+	unpacked, err := gzip.NewReader(packed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, err := io.ReadAll(unpacked)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := state.Config{Path: filepath.Join(t.TempDir(), "notifier.db")}
+	if err := os.WriteFile(cfg.Path, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+
+	s := openStore(t, cfg)
+	if err := s.Verify(t.Context()); err != nil {
+		t.Error(err)
+	}
+	want := []string{"evt_a0000", "evt_a0001", "evt_a0002", "evt_a0003", "evt_first"}
+	if diff := cmp.Diff(want, dueIDs(t, s, "shop", start)); diff != "" {
+		t.Errorf("due (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(append(want, "evt_refused"), dueIDs(t, s, "shop", start.Add(time.Hour))); diff != "" {
+		t.Errorf("due in an hour (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(want[:4], dueIDs(t, s, "bus", start)); diff != "" {
+		t.Errorf("due for another (-want +got):\n%s", diff)
+	}
+	states, err := s.Destinations(t.Context())
+	if err != nil || len(states) != 3 || states[2].Pending != 7 || !states[2].OldestPending.Equal(start) {
+		t.Errorf("destinations: %v, %v", states, err)
+	}
+	// The parked one is woken by the one before it.
+	first := due(t, s, "shop", start)[4].Delivery
+	resolve(t, s, event.Verdict{Delivery: first, Accepted: true, At: start})
+	if got := dueIDs(t, s, "shop", start); !slices.Contains(got, "evt_second") {
+		t.Errorf("due after the first of a session: %v", got)
+	}
+	kept, err := os.ReadFile(cfg.Path + ".schema2")
+	if err != nil || !bytes.Equal(kept, content) {
+		t.Errorf("the file before the migration is not as it was: %v", err)
+	}
 }
 
 func TestAFileOfSchema1IsMigrated(t *testing.T) {
@@ -39,7 +122,7 @@ func TestAFileOfSchema1IsMigrated(t *testing.T) {
 	later.Slots = 1
 	resolve(t, s, event.Verdict{Delivery: later, Retry: start.Add(time.Hour)})
 	s.Close()
-	downgrade(t, cfg.Path)
+	downgrade(t, cfg.Path, 1)
 
 	if _, err := state.OpenReadOnly(t.Context(), cfg); !errors.Is(err, state.ErrOlder) {
 		t.Errorf("OpenReadOnly of schema 1: %v", err)

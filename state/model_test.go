@@ -286,11 +286,13 @@ func TestAgainstTheModel(top *testing.T) {
 		if err := w.s.Close(); err != nil {
 			t.Fatal(err)
 		}
-		downgrade(top, cfg.Path)
+		schema := rapid.Uint64Range(1, 2).Draw(t, "schema")
+		downgrade(top, cfg.Path, schema)
 		w.open(t)
 		w.look(t)
+		w.due(t)
 		if err := w.s.Verify(context.Background()); err != nil {
-			t.Fatalf("after a migration from schema 1: %v", err)
+			t.Fatalf("after a migration from schema %d: %v", schema, err)
 		}
 	})
 }

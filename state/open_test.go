@@ -1,6 +1,7 @@
 package state_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -165,7 +166,7 @@ func TestFilesThatAreNotOurs(t *testing.T) {
 	edit(t, cfg.Path, func(tx *bolt.Tx) error {
 		return tx.Bucket([]byte("meta")).Put([]byte("schema"), binary.BigEndian.AppendUint64(nil, 7))
 	})
-	wants(t, open(ctx, cfg), state.ErrNewer, "schema 7, this one reads 2", "upgrade")
+	wants(t, open(ctx, cfg), state.ErrNewer, "schema 7, this one reads 3", "upgrade")
 
 	foreign := filepath.Join(t.TempDir(), "other.db")
 	edit(t, foreign, func(tx *bolt.Tx) error {
@@ -279,17 +280,37 @@ func TestRandomDamage(t *testing.T) {
 	}
 }
 
+// firstDue returns the first due entry of shop, and its queue.
+func firstDue(tx *bolt.Tx) (queue *bolt.Bucket, key []byte) {
+	queue = tx.Bucket([]byte("queues")).Bucket([]byte("shop"))
+	key, _ = queue.Cursor().Seek([]byte("d"))
+	return queue, bytes.Clone(key)
+}
+
 func TestVerifySeesWhatBboltCannot(t *testing.T) {
 	for name, spoil := range map[string]func(*bolt.Tx) error{
 		"a due entry of nobody": func(tx *bolt.Tx) error {
-			key, _ := tx.Bucket([]byte("due")).Cursor().First()
-			key = append([]byte(nil), key...)
+			queue, key := firstDue(tx)
 			key[len(key)-1] ^= 0x80
-			return tx.Bucket([]byte("due")).Put(key, []byte("dlv_x"))
+			return queue.Put(key, []byte("dlv_x"))
 		},
 		"a due entry lost": func(tx *bolt.Tx) error {
-			key, _ := tx.Bucket([]byte("due")).Cursor().First()
-			return tx.Bucket([]byte("due")).Delete(append([]byte(nil), key...))
+			queue, key := firstDue(tx)
+			return queue.Delete(key)
+		},
+		"a due entry of another": func(tx *bolt.Tx) error {
+			queue, key := firstDue(tx)
+			return queue.Put(key, []byte("dlv_x"))
+		},
+		"a queue of nobody": func(tx *bolt.Tx) error {
+			queue, err := tx.Bucket([]byte("queues")).CreateBucket([]byte("stranger"))
+			return errors.Join(err, queue.Put([]byte("p12345678"), []byte("x")))
+		},
+		"a queue lost": func(tx *bolt.Tx) error {
+			return tx.Bucket([]byte("queues")).DeleteBucket([]byte("shop"))
+		},
+		"a row among the queues": func(tx *bolt.Tx) error {
+			return tx.Bucket([]byte("queues")).Put([]byte("row"), []byte("x"))
 		},
 		"an index row changed": func(tx *bolt.Tx) error {
 			key, row := tx.Bucket([]byte("session_index")).Cursor().First()

@@ -163,7 +163,6 @@ func newest(walkers []*backward) *backward {
 
 // walkers returns the walkers over the fewest rows that hold all that is chosen.
 func (q *Query) walkers(tx *bolt.Tx) []*backward {
-	index := map[event.Status][]byte{event.StatusPending: bucketPending, event.StatusDead: bucketDead}[q.Status]
 	switch {
 	case q.Event != "":
 		owner := tx.Bucket(bucketEventIDs).Get([]byte(q.Event))
@@ -171,10 +170,10 @@ func (q *Query) walkers(tx *bolt.Tx) []*backward {
 			return nil
 		}
 		return []*backward{newBackward(tx.Bucket(bucketFanOut), bytes.Clone(owner), q.Before)}
-	case index == nil:
+	case q.Status != event.StatusPending && q.Status != event.StatusDead:
 		return []*backward{newBackward(tx.Bucket(bucketDeliveries), nil, q.Before)}
 	case q.Destination != "":
-		return []*backward{newBackward(tx.Bucket(index), appendText(nil, q.Destination), q.Before)}
+		return q.walk(nil, tx, q.Destination)
 	}
 	var walkers []*backward
 	c := tx.Bucket(bucketDestinations).Cursor()
@@ -182,7 +181,18 @@ func (q *Query) walkers(tx *bolt.Tx) []*backward {
 		if slices.Contains(q.NotTo, string(name)) {
 			continue
 		}
-		walkers = append(walkers, newBackward(tx.Bucket(index), appendText(nil, string(name)), q.Before))
+		walkers = q.walk(walkers, tx, string(name))
+	}
+	return walkers
+}
+
+// walk adds the walker over what is pending for a destination, or dead.
+func (q *Query) walk(walkers []*backward, tx *bolt.Tx, destination string) []*backward {
+	if q.Status == event.StatusDead {
+		return append(walkers, newBackward(tx.Bucket(bucketDead), appendText(nil, destination), q.Before))
+	}
+	if queue := queueOf(tx, destination); queue != nil {
+		walkers = append(walkers, newBackward(queue, []byte{kindPending}, q.Before))
 	}
 	return walkers
 }

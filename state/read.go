@@ -1,7 +1,6 @@
 package state
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 
@@ -158,10 +157,8 @@ func (s *Store) Destinations(ctx context.Context) (states []event.DestinationSta
 			if err := json.Unmarshal(row, &state); err != nil {
 				return inconsistent(s.path, "state of destination %s: %v", name, err)
 			}
-			prefix := appendText(nil, state.Name)
-			if key, created := tx.Bucket(bucketPending).Cursor().Seek(prefix); bytes.HasPrefix(key, prefix) {
-				state.OldestPending, _ = readTime(created)
-			}
+			_, since := seek(queueOf(tx, state.Name), []byte{kindPending}, []byte{kindPending})
+			state.OldestPending, _ = readTime(since)
 			states = append(states, state)
 			return nil
 		})

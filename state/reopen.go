@@ -94,7 +94,7 @@ func (b *batch) reopen(r *record, act *Act) error {
 	}
 	state.Pending++
 	r.Reopened = act.At
-	if err := b.put(bucketPending, destinationKey(r.Destination, r.sequence), appendTime(nil, r.Since())); err != nil {
+	if err := b.enqueue(r.Destination, pendingKey(r.sequence), appendTime(nil, r.Since())); err != nil {
 		return err
 	}
 	r.Attempts = max(r.Attempts, lastAttempt(b.tx, r.sequence))
@@ -114,7 +114,7 @@ func (b *batch) queueAgain(r *record, due time.Time) error {
 		return b.setDue(r, due)
 	}
 	first, others := head(b.tx, &r.Delivery)
-	if err := b.put(bucketOrder, orderKey(&r.Delivery, r.sequence), nil); err != nil {
+	if err := b.enqueue(r.Destination, orderKey(&r.Delivery, r.sequence), nil); err != nil {
 		return err
 	}
 	if others && first < r.sequence {

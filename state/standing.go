@@ -46,8 +46,8 @@ func (s *Store) SaveStanding(ctx context.Context, c event.StandingChange) error 
 func (s *Store) Hasten(ctx context.Context, destination string, now time.Time, limit int) (hastened int, err error) {
 	err = s.write(ctx, "making due what waits for "+destination, func(b *batch) error {
 		hastened = 0
-		for _, bucket := range [][]byte{bucketRetries, bucketDue} {
-			for _, sequence := range dueAfter(b.tx, bucket, destination, now, limit-hastened) {
+		for _, kind := range []byte{kindRetry, kindDue} {
+			for _, sequence := range dueAfter(queueOf(b.tx, destination), kind, now, limit-hastened) {
 				r, err := readRecord(b.tx, sequence)
 				if err != nil {
 					return err
@@ -70,11 +70,13 @@ func (s *Store) Hasten(ctx context.Context, destination string, now time.Time, l
 }
 
 // dueAfter returns the sequences of deliveries that are due later than now.
-func dueAfter(tx *bolt.Tx, bucket []byte, destination string, now time.Time, limit int) (sequences []uint64) {
-	prefix := appendText(nil, destination)
-	c := tx.Bucket(bucket).Cursor()
-	key, _ := c.Seek(appendTime(bytes.Clone(prefix), now.Add(time.Nanosecond)))
-	for ; len(sequences) < limit && bytes.HasPrefix(key, prefix); key, _ = c.Next() {
+func dueAfter(queue *bolt.Bucket, kind byte, now time.Time, limit int) (sequences []uint64) {
+	if queue == nil {
+		return nil
+	}
+	c := queue.Cursor()
+	key, _ := c.Seek(appendTime([]byte{kind}, now.Add(time.Nanosecond)))
+	for ; len(sequences) < limit && bytes.HasPrefix(key, []byte{kind}); key, _ = c.Next() {
 		sequences = append(sequences, lastSequence(key))
 	}
 	return sequences
@@ -90,7 +92,7 @@ func (s *Store) Oldest(ctx context.Context, destination string, skip func(delive
 	err = s.view(ctx, "looking for what has waited longest for "+destination, func(tx *bolt.Tx) error {
 		found = false
 		examined := 0
-		return eachKey(tx.Bucket(bucketPending), appendText(nil, destination), func(key, _ []byte) (bool, error) {
+		return eachKey(queueOf(tx, destination), []byte{kindPending}, func(key, _ []byte) (bool, error) {
 			examined++
 			r, err := readRecord(tx, lastSequence(key))
 			if err != nil {

@@ -114,7 +114,8 @@ func gone(met *event.Stepped, id string, err error) error {
 // place finds a pending delivery without reading it.
 func (b *batch) place(d *event.Delivery) (sequence uint64, err error) {
 	row := b.get(bucketDeliveryIDs, []byte(d.ID))
-	if row == nil || b.get(bucketPending, destinationKey(d.Destination, lastSequence(row))) == nil {
+	queue := queueOf(b.tx, d.Destination)
+	if row == nil || queue == nil || queue.Get(pendingKey(lastSequence(row))) == nil {
 		return 0, errNotPending
 	}
 	return lastSequence(row), nil
@@ -202,7 +203,7 @@ func finish(b *batch, r *record, state *event.DestinationState, v *event.Verdict
 	if err := b.setDue(r, time.Time{}); err != nil {
 		return false, err
 	}
-	if err := b.remove(bucketPending, destinationKey(r.Destination, r.sequence)); err != nil {
+	if err := b.dequeue(r.Destination, pendingKey(r.sequence)); err != nil {
 		return false, err
 	}
 	state.Pending--
@@ -221,7 +222,7 @@ func finish(b *batch, r *record, state *event.DestinationState, v *event.Verdict
 	if err := b.save(r); err != nil || !r.Ordered {
 		return false, err
 	}
-	if err := b.remove(bucketOrder, orderKey(&r.Delivery, r.sequence)); err != nil {
+	if err := b.dequeue(r.Destination, orderKey(&r.Delivery, r.sequence)); err != nil {
 		return false, err
 	}
 	return b.wake(&r.Delivery, 0, v.At)

@@ -85,6 +85,29 @@ func (v *verifier) expect(bucket, key, value []byte, format string, arguments ..
 	}
 }
 
+// expectQueued checks that a pending delivery is in the queue of its destination.
+func (v *verifier) expectQueued(r *record, key, value []byte) {
+	v.rows[queueName(r.Destination)]++
+	queue := queueOf(v.tx, r.Destination)
+	if queue == nil || !bytes.Equal(queue.Get(key), value) || value == nil && queue.Get(key) == nil {
+		v.report("delivery %s is not in the queue of %s, or not as it should be", r.ID, r.Destination)
+	}
+}
+
+func queueName(destination string) string { return "the queue of " + destination }
+
+// queues visits the queue of each destination.
+func (v *verifier) queues(fn func(destination string, queue *bolt.Bucket) error) error {
+	queues := v.tx.Bucket(bucketQueues)
+	return queues.ForEach(func(name, row []byte) error {
+		if row != nil {
+			v.report("%q is no queue", name)
+			return nil
+		}
+		return fn(string(name), queues.Bucket(name))
+	})
+}
+
 func (v *verifier) run() error {
 	for _, check := range []func() error{v.accounts, v.sessions, v.events, v.deliveries, v.attempts, v.order, v.states, v.totals, v.jobs, v.audit, v.conditions} {
 		if err := check(); err != nil {
@@ -232,12 +255,12 @@ func (v *verifier) status(r *record) {
 	switch r.Status {
 	case event.StatusPending:
 		state.Pending++
-		v.expect(bucketPending, destinationKey(r.Destination, r.sequence), appendTime(nil, r.Since()), "delivery %s", r.ID)
+		v.expectQueued(r, pendingKey(r.sequence), appendTime(nil, r.Since()))
 		if !r.Due.IsZero() {
-			v.expect(waiting(&r.Delivery), dueKey(r.Destination, r.Due, r.sequence), []byte(r.ID), "delivery %s", r.ID)
+			v.expectQueued(r, dueKey(waiting(&r.Delivery), r.Due, r.sequence), []byte(r.ID))
 		}
 		if r.Ordered {
-			v.expect(bucketOrder, orderKey(&r.Delivery, r.sequence), nil, "delivery %s", r.ID)
+			v.expectQueued(r, orderKey(&r.Delivery, r.sequence), nil)
 		} else if r.Due.IsZero() {
 			v.report("delivery %s is parked and not ordered", r.ID)
 		}
@@ -271,21 +294,20 @@ func (v *verifier) attempts() error {
 // order checks that the first pending delivery of a session is not parked: each
 // that finishes wakes the first parked one, so that then all get their turn.
 func (v *verifier) order() error {
-	var session []byte
-	return v.each(bucketOrder, func(key, _ []byte) {
-		if len(key) < sequenceSize {
-			v.report("an entry of the order is unreadable")
-			return
-		}
-		prefix := key[:len(key)-sequenceSize]
-		if bytes.Equal(prefix, session) {
-			return
-		}
-		session = bytes.Clone(prefix)
-		r, err := readRecord(v.tx, lastSequence(key))
-		if err != nil || r.Due.IsZero() {
-			v.report("delivery %d (%s) is parked behind nobody: %v", lastSequence(key), r.ID, err)
-		}
+	return v.queues(func(_ string, queue *bolt.Bucket) error {
+		var session []byte
+		return eachKey(queue, []byte{kindOrder}, func(key, _ []byte) (bool, error) {
+			prefix := key[:max(1, len(key)-sequenceSize)]
+			if bytes.Equal(prefix, session) {
+				return true, v.ctx.Err()
+			}
+			session = bytes.Clone(prefix)
+			r, err := readRecord(v.tx, lastSequence(key))
+			if err != nil || r.Due.IsZero() {
+				v.report("delivery %d (%s) is parked behind nobody: %v", lastSequence(key), r.ID, err)
+			}
+			return true, v.ctx.Err()
+		})
 	})
 }
 
@@ -318,7 +340,7 @@ func (v *verifier) states() error {
 func (v *verifier) totals() error {
 	indexes := [][]byte{
 		bucketIndex, bucketEventIDs, bucketDeliveryIDs, bucketFanOut,
-		bucketPending, bucketDue, bucketRetries, bucketOrder, bucketAccepted, bucketDead,
+		bucketAccepted, bucketDead,
 	}
 	for _, bucket := range indexes {
 		n := 0
@@ -329,5 +351,15 @@ func (v *verifier) totals() error {
 			v.report("%s has %d rows instead of %d", bucket, n, v.rows[string(bucket)])
 		}
 	}
-	return nil
+	return v.queues(func(destination string, queue *bolt.Bucket) error {
+		n := 0
+		err := queue.ForEach(func(_, _ []byte) error {
+			n++
+			return v.ctx.Err()
+		})
+		if name := queueName(destination); n != v.rows[name] {
+			v.report("%s has %d rows instead of %d", name, n, v.rows[name])
+		}
+		return err
+	})
 }

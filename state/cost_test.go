@@ -1,0 +1,61 @@
+package state_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"checkout-notifier/event"
+	"checkout-notifier/state"
+)
+
+// backlog commits deliveries to another destination, which are pending or were
+// accepted.
+func backlog(t *testing.T, s *state.Store, n int, pending bool) {
+	t.Helper()
+	for i := 0; i < n; i += 500 {
+		tx := page(fmt.Sprintf("h%05d-", i), 500, start, "hanging")
+		tx.Snapshots = nil
+		commit(t, s, tx)
+		var step event.Step
+		for _, d := range tx.Deliveries {
+			a := event.Attempt{DeliveryID: d.ID, N: 1, Started: start}
+			step.Resolved = append(step.Resolved, event.Verdict{Delivery: d, Attempt: &a, Accepted: true, At: start.Add(time.Duration(i) * time.Second)})
+		}
+		if pending {
+			continue
+		}
+		if _, err := s.Take(t.Context(), step); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestABacklogCostsOthersNoPages counts the pages that a delivery writes beside
+// those of another destination. What is pending of these may cost it no more than
+// what is finished.
+func TestABacklogCostsOthersNoPages(t *testing.T) {
+	const n, deliveries = 10_000, 100
+	written := func(pending bool) (pages int) {
+		s := newStore(t)
+		backlog(t, s, n, pending)
+		s.Watch(func(n int) { pages += n })
+		for i := range deliveries {
+			tx := page(fmt.Sprintf("k%05d-", i), 1, start.Add(time.Duration(i)*time.Millisecond), "shop")
+			commit(t, s, tx)
+			d := tx.Deliveries[0]
+			a := event.Attempt{DeliveryID: d.ID, N: 1, Started: start}
+			if err := s.Begin(t.Context(), a); err != nil {
+				t.Fatal(err)
+			}
+			resolve(t, s, event.Verdict{Delivery: d, Attempt: &a, Accepted: true, At: start.Add(100 * time.Hour)})
+		}
+		return pages
+	}
+	finished, pending := written(false), written(true)
+	t.Logf("pages a delivery, beside %d of another destination: %.1f if they are pending, %.1f if they are finished",
+		n, float64(pending)/deliveries, float64(finished)/deliveries)
+	if pending > finished {
+		t.Errorf("%d pages beside what is pending, %d beside what is finished", pending, finished)
+	}
+}

@@ -1,0 +1,83 @@
+package state
+
+import (
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+
+	"checkout-notifier/event"
+)
+
+// What is pending for a destination stands in a bucket of its own, so that no
+// backlog of another one is rewritten with it: bbolt writes the whole path from a
+// row to the root of its bucket. A short queue is stored inside the page of its
+// neighbours. It stays when it is empty: there are as many as rows of bucketDestinations.
+//
+// A key begins with its kind. The kinds stand in the order of these bytes.
+const (
+	kindDue     = 'd' // due, sequence → id: never refused so far
+	kindOrder   = 'o' // account, session or subject, sequence: ordered ones
+	kindPending = 'p' // sequence → since when: all
+	kindRetry   = 'r' // due, sequence → id: refused before
+)
+
+// queueOf returns the queue of a destination to be read, nil if there never was
+// anything in it.
+func queueOf(tx *bolt.Tx, destination string) *bolt.Bucket {
+	return tx.Bucket(bucketQueues).Bucket([]byte(destination))
+}
+
+// queue returns the queue of a destination to be changed.
+func (b *batch) queue(destination string) (*bolt.Bucket, error) {
+	return b.tx.Bucket(bucketQueues).CreateBucketIfNotExists([]byte(destination))
+}
+
+// enqueue puts a row into the queue of a destination.
+func (b *batch) enqueue(destination string, key, value []byte) error {
+	queue, err := b.queue(destination)
+	if err != nil {
+		return err
+	}
+	return queue.Put(key, value)
+}
+
+// dequeue takes a row out of the queue of a destination.
+func (b *batch) dequeue(destination string, key []byte) error {
+	queue, err := b.queue(destination)
+	if err != nil {
+		return err
+	}
+	return queue.Delete(key)
+}
+
+func pendingKey(sequence uint64) []byte { return appendSequence([]byte{kindPending}, sequence) }
+
+// waiting is the kind of a delivery that is due at a time: first attempts have one
+// of their own, so that no number of retries stands before them.
+func waiting(d *event.Delivery) byte {
+	if d.Slots > 0 {
+		return kindRetry
+	}
+	return kindDue
+}
+
+func dueKey(kind byte, due time.Time, sequence uint64) []byte {
+	return appendSequence(appendTime([]byte{kind}, due), sequence)
+}
+
+// readDue reads the due time in the key of kindDue or kindRetry.
+func readDue(key []byte) (time.Time, bool) {
+	if len(key) == 0 {
+		return time.Time{}, false
+	}
+	return readTime(key[1:])
+}
+
+func orderPrefix(d *event.Delivery) []byte {
+	account, of := d.Group()
+	return appendText(appendText([]byte{kindOrder}, account), of)
+}
+
+func orderKey(d *event.Delivery, sequence uint64) []byte {
+	return appendSequence(orderPrefix(d), sequence)
+}
