@@ -81,7 +81,7 @@ func (l *loader) checkTemplates() {
 			}
 		}
 		if d.Format == publish.FormatTemplate && d.Template != "" {
-			l.checkTemplate(join(path, "template"), d.Template, publish.CheckTemplate(d.Template, d.Omit, body))
+			l.checkBody(join(path, "template"), d.Template, d.Omit, body)
 		}
 		if d.Type == publish.TypeNATS && d.Subject != "" {
 			l.checkTemplate(join(path, "subject"), d.Subject, publish.CheckSubject(d.Subject, d.Omit, subject))
@@ -94,12 +94,21 @@ func (l *loader) checkTemplates() {
 				continue
 			}
 			if rule.Template != "" {
-				l.checkTemplate(join(path, "template"), rule.Template, publish.CheckTemplate(rule.Template, d.Omit, l.types[i]))
+				l.checkBody(join(path, "template"), rule.Template, d.Omit, l.types[i])
 			}
 			if rule.Subject != "" && d.Type == publish.TypeNATS {
 				l.checkTemplate(join(path, "subject"), rule.Subject, publish.CheckSubject(rule.Subject, d.Omit, l.types[i]))
 			}
 		}
+	}
+}
+
+// checkBody checks the template of a body. One that is JSON only as long as
+// nothing is null is warned of.
+func (l *loader) checkBody(path, text string, omit, types []string) {
+	l.checkTemplate(path, text, publish.CheckTemplate(text, omit, types))
+	if broken := publish.BrokenByNulls(text, omit, types); broken != "" {
+		l.warnf(path, codeTemplate, "%s: the body of %s is no valid JSON where the API sends null: insert values with `json`", path, broken)
 	}
 }
 

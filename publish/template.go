@@ -2,6 +2,7 @@ package publish
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"regexp"
@@ -174,6 +175,26 @@ func CheckTemplate(text string, omit, types []string) error {
 	return err
 }
 
+// BrokenByNulls returns the first of the types whose full sample is rendered as a
+// JSON object or array while its sample with nulls is not, "" if there is none or the template has
+// other mistakes: an unquoted null leaves a hole in the body.
+func BrokenByNulls(text string, omit, types []string) (eventType string) {
+	p, err := compile(text, "_show")
+	if err != nil {
+		return ""
+	}
+	for _, eventType := range types {
+		full, err := p.renderSample(eventType, false, omit)
+		if err != nil || !json.Valid(full) || !bytes.ContainsAny(bytes.TrimSpace(full)[:1], "{[") {
+			continue
+		}
+		if sparse, err := p.renderSample(eventType, true, omit); err == nil && !json.Valid(sparse) {
+			return eventType
+		}
+	}
+	return ""
+}
+
 func compileTemplate(text string, omit, types []string) (*program, error) {
 	p, err := compile(text, "_show")
 	if err != nil {
@@ -215,6 +236,14 @@ func (p *program) try(omit, types []string, check func(rendered []byte) error) e
 }
 
 func (p *program) trySample(eventType string, sparse bool, omit []string, check func(rendered []byte) error) error {
+	out, err := p.renderSample(eventType, sparse, omit)
+	if err != nil || check == nil {
+		return err
+	}
+	return check(out)
+}
+
+func (p *program) renderSample(eventType string, sparse bool, omit []string) ([]byte, error) {
 	m := sampleMessage(eventType)
 	link := "https://notifier.invalid/events/" + m.Event.ID
 	if sparse {
@@ -222,17 +251,13 @@ func (p *program) trySample(eventType string, sparse bool, omit []string, check 
 	}
 	data, err := templateData(&m, p.needs, omit, link)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	p.fill(data)
 	if sparse {
 		withNulls(data)
 	}
-	out, err := p.execute(data, true, eventType)
-	if err != nil || check == nil {
-		return err
-	}
-	return check(out)
+	return p.execute(data, true, eventType)
 }
 
 // always are the members of a session that the API never leaves out: without an
