@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+
+	"checkout-notifier/loglimit"
 )
 
 // readyStep is the grain of the wait for readiness.
@@ -18,10 +20,14 @@ type logger struct {
 }
 
 func (l *logger) Noticef(format string, v ...any) { l.log.Debug(line(format, v)) }
-func (l *logger) Warnf(format string, v ...any)   { l.log.Warn(line(format, v)) }
-func (l *logger) Errorf(format string, v ...any)  { l.log.Error(line(format, v)) }
-func (l *logger) Debugf(format string, v ...any)  { l.log.Debug(line(format, v)) }
-func (l *logger) Tracef(format string, v ...any)  { l.log.Debug(line(format, v)) }
+func (l *logger) Warnf(format string, v ...any) {
+	l.log.Warn(line(format, v), loglimit.Repeats(format))
+}
+func (l *logger) Errorf(format string, v ...any) {
+	l.log.Error(line(format, v), loglimit.Repeats(format))
+}
+func (l *logger) Debugf(format string, v ...any) { l.log.Debug(line(format, v)) }
+func (l *logger) Tracef(format string, v ...any) { l.log.Debug(line(format, v)) }
 
 func (l *logger) Fatalf(format string, v ...any) {
 	reason := errors.New(line(format, v))

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"checkout-notifier/event"
+	"checkout-notifier/loglimit"
 )
 
 const (
@@ -202,10 +203,8 @@ func (a *account) onePass(ctx context.Context, until time.Time) PassReport {
 		a.broken = 0
 	case ctx.Err() == nil:
 		report.Error = err.Error()
-		// Told of the first of a row, and then of fewer and fewer.
-		if a.broken++; a.broken&(a.broken-1) == 0 {
-			a.log.Warn("pass was not completed; what it read is kept, the rest is read again", "error", err, "in_a_row", a.broken)
-		}
+		a.broken++
+		a.log.Warn("pass was not completed; what it read is kept, the rest is read again", loglimit.Repeats("pass"), "error", err, "in_a_row", a.broken)
 	default:
 		report.Error = ctx.Err().Error()
 	}

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"time"
+
+	"checkout-notifier/loglimit"
 )
 
 // ask makes a request, again and again if it fails, and takes note of how it
@@ -89,19 +91,16 @@ func (a *account) requested() {
 	})
 }
 
-// failed notes a failed request; the log tells of the first of a row and then
-// of fewer and fewer.
+// failed notes a failed request.
 func (a *account) failed(failure *Error) {
 	a.observer.APIRequest(a.cfg.Name, failure.code())
 	a.requested()
 	a.failures++
-	if a.failures&(a.failures-1) == 0 {
-		level := slog.LevelWarn
-		if failure.Kind == KindDenied {
-			level = slog.LevelError
-		}
-		a.log.Log(context.Background(), level, "request failed and is repeated", "error", failure, "in_a_row", a.failures)
+	level := slog.LevelWarn
+	if failure.Kind == KindDenied {
+		level = slog.LevelError
 	}
+	a.log.Log(context.Background(), level, "request failed and is repeated", loglimit.Repeats("request "+failure.code()), "error", failure, "in_a_row", a.failures)
 	a.status.update(func(s *Status) { s.fail(failure) })
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"checkout-notifier/diff"
 	"checkout-notifier/event"
+	"checkout-notifier/loglimit"
 	"checkout-notifier/poller"
 	"checkout-notifier/secret"
 	"checkout-notifier/simulator"
@@ -80,7 +81,7 @@ func (w *world) poller() *poller.Poller {
 	w.t.Helper()
 	p, err := poller.New([]poller.Account{w.cfg}, w, w, poller.Options{
 		Version: "test", Observer: nobody{}, Transport: w,
-		Logger: slog.New(slog.NewTextHandler(testWriter{w}, nil)),
+		Logger: slog.New(loglimit.New(slog.NewTextHandler(testWriter{w}, nil))),
 	})
 	if err != nil {
 		w.t.Fatal(err)

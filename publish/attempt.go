@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"checkout-notifier/event"
+	"checkout-notifier/loglimit"
 )
 
 // start hands what was begun to senders.
@@ -172,15 +173,16 @@ func (l *lane) report(v *event.Verdict) {
 	case v.Dead != "":
 		level, text = slog.LevelError, "delivery is dead"
 	case a.Outcome == event.OutcomeRefused:
-		text = "delivery refused"
-		if failures&(failures-1) == 0 {
-			level = slog.LevelWarn // the first of a row, and then of fewer and fewer
-		}
+		level, text = slog.LevelWarn, "delivery refused"
 	case a.Outcome == event.OutcomeUnavailable:
-		text = "destination unavailable"
+		text = "destination unavailable" // which the lane says
+	}
+	repeats := slog.Attr{}
+	if level == slog.LevelWarn {
+		repeats = loglimit.Repeats("refused")
 	}
 	if l.log.Enabled(context.Background(), level) {
-		l.log.Log(context.Background(), level, text,
+		l.log.Log(context.Background(), level, text, repeats,
 			"delivery", v.Delivery.ID, "event", v.Delivery.EventID, "type", v.Delivery.EventType, "session", v.Delivery.Session,
 			"attempt", a.N, "status", a.StatusCode, "class", a.Class, "reason", a.Error, "took", a.Duration.String(), "failures_in_a_row", failures)
 	}

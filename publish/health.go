@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"checkout-notifier/event"
+	"checkout-notifier/loglimit"
 )
 
 // State of a destination.
@@ -129,8 +130,8 @@ func (l *lane) unavailable(why string, now time.Time, to *[]news) time.Duration 
 	h, s := &l.health, &l.standing
 	if !h.down {
 		h.down, h.since = true, now
-		l.log.Warn("destination unavailable: waiting", "reason", why)
 	}
+	l.log.Warn("destination unavailable: waiting", loglimit.Repeats("unavailable"), "reason", why)
 	s.Why = why
 	h.unreached, h.lost = true, false
 	if !h.probe.After(now) {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"checkout-notifier/event"
+	"checkout-notifier/loglimit"
 )
 
 // idleLook is how often a lane looks at the outbox although nothing called it.
@@ -213,7 +214,7 @@ func (l *lane) finish(send context.Context) error {
 		if err == nil {
 			continue
 		}
-		l.log.Error("writing deliveries down", "error", err)
+		l.log.Error("writing deliveries down", loglimit.Repeats("last"), "error", err)
 		l.storeFailed(time.Now())
 		if send.Err() != nil || l.storeLost() {
 			return err

@@ -13,6 +13,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"checkout-notifier/loglimit"
 )
 
 // link is one client of a server, from dialling to closing, through as many
@@ -59,7 +61,7 @@ func (l *link) handlers() []nats.Option {
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { l.complain(err) }),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil {
-				l.log.Warn("NATS connection lost", "error", reasonOf(err))
+				l.log.Warn("NATS connection lost", loglimit.Repeats("lost"), "error", reasonOf(err))
 			}
 			l.lost()
 		}),
@@ -117,9 +119,9 @@ var deniedWords = regexp.MustCompile(`(?i)Permissions Violation for (Publish|Sub
 func (l *link) complain(err error) {
 	m := deniedWords.FindStringSubmatch(err.Error())
 	if m == nil {
-		l.log.Warn("NATS", "error", reasonOf(err))
+		l.log.Warn("NATS", loglimit.Repeats(reasonOf(err)), "error", reasonOf(err))
 	} else {
-		l.log.Warn("NATS", "error", ErrDenied, "to", strings.ToLower(m[1])) // the subject may name a customer
+		l.log.Warn("NATS", loglimit.Repeats("denied "+m[1]), "error", ErrDenied, "to", strings.ToLower(m[1])) // the subject may name a customer
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()

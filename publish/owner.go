@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"checkout-notifier/event"
+	"checkout-notifier/loglimit"
 )
 
 // news is something that the owner of the program hears of a destination.
@@ -74,7 +75,7 @@ func (l *lane) tell(send context.Context, change event.StandingChange, notices [
 	}
 	change.Notices = notices
 	if err := l.outbox.SaveStanding(context.WithoutCancel(send), change); err != nil {
-		l.log.Error("storing how the destination stands", "error", err)
+		l.log.Error("storing how the destination stands", loglimit.Repeats("standing"), "error", err)
 		l.untold = append(l.untold, notices...)
 		return
 	}

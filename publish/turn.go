@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"checkout-notifier/event"
+	"checkout-notifier/loglimit"
 )
 
 // turn says what a turn of the loop came to.
@@ -58,7 +59,7 @@ func (l *lane) gather(now time.Time) time.Duration {
 
 // failing is a turn that the store did not let happen.
 func (l *lane) failing(doing string, err error) turn {
-	l.log.Error(doing, "error", err)
+	l.log.Error(doing, loglimit.Repeats(doing), "error", err)
 	return turn{wait: l.storeFailed(time.Now()), idle: l.still()}
 }
 

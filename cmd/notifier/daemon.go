@@ -16,6 +16,7 @@ import (
 	"checkout-notifier/config"
 	"checkout-notifier/event"
 	"checkout-notifier/jobs"
+	"checkout-notifier/loglimit"
 	"checkout-notifier/pipeline"
 	"checkout-notifier/poller"
 	"checkout-notifier/publish"
@@ -126,7 +127,23 @@ func (d *daemon) wire(ctx context.Context, loaded *config.Loaded) error {
 		jobRedrive:  {Run: d.runRedrive},
 		jobReplay:   {Run: d.runReplay},
 	}, d.log)
+	if err := d.sayOrphaned(ctx); err != nil {
+		return err
+	}
 	return d.poller.Check(ctx)
+}
+
+// sayOrphaned tells the log of destinations that the configuration no longer
+// names although deliveries wait for them: one was renamed, perhaps.
+func (d *daemon) sayOrphaned(ctx context.Context) error {
+	states, err := d.store.Destinations(ctx)
+	for _, s := range states {
+		if s.Pending+s.Dead > 0 && !d.configured(s.Name) {
+			d.log.Warn("the configuration does not name a destination that deliveries wait for: they are kept, and go on when it does",
+				"destination", s.Name, "pending", s.Pending, "dead_letters", s.Dead)
+		}
+	}
+	return err
 }
 
 // wireOwner takes up what the owner was told of, and forgets what nothing can
@@ -252,6 +269,7 @@ func (d *daemon) run(ctx context.Context, listener net.Listener) error {
 
 // close releases what newDaemon took, in reverse.
 func (d *daemon) close() error {
+	defer loglimit.Flush(d.log)
 	if d.broker != nil {
 		d.broker.Stop()
 	}

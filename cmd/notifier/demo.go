@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -130,7 +129,7 @@ func (a *app) demoDaemon(ctx context.Context, w *demoWorld, seed uint64, duratio
 	if err != nil {
 		return err
 	}
-	log := slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: slog.LevelError}))
+	log := newLogger(config.Log{Level: "error", Format: config.LogText}, a.err)
 	d, err := newDaemon(ctx, loaded, w.narrator, log)
 	if err != nil {
 		return err

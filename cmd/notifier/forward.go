@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -78,7 +77,7 @@ func (a *app) forward(ctx context.Context, o forwardOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	log := slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	log := newLogger(config.Log{Level: "warn", Format: config.LogText}, a.err)
 	d, err := newDaemon(ctx, loaded, newNarrator(a.out), log)
 	if err != nil {
 		return err

@@ -14,6 +14,7 @@ import (
 
 	"checkout-notifier/config"
 	"checkout-notifier/event"
+	"checkout-notifier/loglimit"
 	"checkout-notifier/publish"
 )
 
@@ -127,9 +128,9 @@ func (h *heartbeat) beat(ctx context.Context, now time.Time) {
 		}
 	})
 	switch {
-	case err != nil && was.Error == "":
-		h.log.Warn("the heartbeat did not arrive; the next ones are tried as usual", "error", err)
-	case err == nil && was.Error != "":
+	case err != nil:
+		h.log.Warn("the heartbeat did not arrive; the next ones are tried as usual", loglimit.Repeats("heartbeat"), "error", err)
+	case was.Error != "":
 		h.log.Info("the heartbeat arrives again")
 	}
 }

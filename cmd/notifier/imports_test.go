@@ -15,19 +15,20 @@ const module = "checkout-notifier/"
 // allowed is the house: what each package may import of ours.
 var allowed = map[string][]string{
 	"secret":            {},
+	"loglimit":          {},
 	"checkout":          {},
 	"simulator":         {}, // shares no code with the client, so that it can disagree with it
 	"event":             {"checkout"},
-	"poller":            {"checkout", "event", "secret"},
+	"poller":            {"checkout", "event", "loglimit", "secret"},
 	"diff":              {"checkout", "event"},
 	"rules":             {"checkout", "event"},
 	"state":             {"event"},
-	"publish":           {"checkout", "event", "secret"},
+	"publish":           {"checkout", "event", "loglimit", "secret"},
 	"admin":             {"event", "secret"},
-	"broker":            {},
+	"broker":            {"loglimit"},
 	"jobs":              {}, // rows are its own, the store keeps them unread
 	"broker/brokertest": {"broker"},
-	"pipeline":          {"checkout", "diff", "event", "poller", "rules"},
+	"pipeline":          {"checkout", "diff", "event", "loglimit", "poller", "rules"},
 	"config":            {"admin", "broker", "checkout", "event", "poller", "publish", "rules", "secret", "state"},
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"checkout-notifier/event"
+	"checkout-notifier/loglimit"
 	"checkout-notifier/pipeline"
 	"checkout-notifier/poller"
 )
@@ -50,7 +51,6 @@ type owner struct {
 	passes     map[string]int // of an account in trouble, when it was last seen so
 	nextSpace  time.Time
 	spaceError bool // it was said that the disk does not tell
-	failures   int  // commits in a row
 
 	mu         sync.Mutex // guards conditions
 	conditions map[conditionName]event.Condition
@@ -115,12 +115,11 @@ func (o *owner) look(ctx context.Context, now time.Time) {
 	if err != nil {
 		o.verdicts.putBack(verdicts)
 		o.nextSpace = time.Time{}
-		if o.failures++; ctx.Err() == nil && o.failures&(o.failures-1) == 0 {
-			o.log.Error("what the owner must know could not be stored; it is tried again", "error", err, "in_a_row", o.failures)
+		if ctx.Err() == nil {
+			o.log.Error("what the owner must know could not be stored; it is tried again", loglimit.Repeats("owner"), "error", err)
 		}
 		return
 	}
-	o.failures = 0
 	o.apply(tx)
 }
 

@@ -17,6 +17,7 @@ import (
 
 	"checkout-notifier/admin"
 	"checkout-notifier/config"
+	"checkout-notifier/loglimit"
 	"checkout-notifier/rules"
 )
 
@@ -115,12 +116,13 @@ func runOnce(ctx context.Context, loaded *config.Loaded, log *slog.Logger) (err 
 }
 
 // newLogger writes text on a terminal and JSON elsewhere, unless told otherwise.
+// What repeats without end is summed up: see loglimit.
 func newLogger(cfg config.Log, w io.Writer) *slog.Logger {
 	o := &slog.HandlerOptions{Level: cfg.SlogLevel()}
 	if cfg.Format == config.LogText || (cfg.Format != config.LogJSON && isTerminal(w)) {
-		return slog.New(slog.NewTextHandler(w, o))
+		return slog.New(loglimit.New(slog.NewTextHandler(w, o)))
 	}
-	return slog.New(slog.NewJSONHandler(w, o))
+	return slog.New(loglimit.New(slog.NewJSONHandler(w, o)))
 }
 
 // ruleNames lists the rules in force.

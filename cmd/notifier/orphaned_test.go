@@ -1,0 +1,52 @@
+package main
+
+import (
+	"bytes"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"checkout-notifier/config"
+	"checkout-notifier/event"
+	"checkout-notifier/publish"
+)
+
+// A destination that was renamed while deliveries waited for it is said once, at
+// the start, and stands in the status.
+func TestRenamedDestinationIsSaid(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "n.db")
+	o := newOffice(t, path, "true")
+	e := publish.SampleEvent(event.Paid)
+	e.ID = event.ID(e.Account, e.Session, e.Type, 1)
+	d := blank(&e, "shop-before", "", []string{"ship"}, nil)
+	d.Created, d.Due, d.Status = time.Now(), time.Now(), event.StatusPending
+	if err := o.store.Commit(t.Context(), &event.Tx{Account: "main", Events: []event.Event{e}, Deliveries: []event.Delivery{d}}); err != nil {
+		t.Fatal(err)
+	}
+	o.stop()
+
+	loaded, err := config.Load(config.Options{Path: writeOfficeConfig(t, path, "true", "127.0.0.1:1")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var said bytes.Buffer
+	again, err := newDaemon(t.Context(), loaded, nil, slog.New(slog.NewTextHandler(&said, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.close()
+	if n := strings.Count(said.String(), "destination=shop-before pending=1 dead_letters=0"); n != 1 {
+		t.Errorf("it is said %d times:\n%s", n, said.String())
+	}
+	r, err := again.report(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	(&app{streams: streams{out: &out}}).printReport(r)
+	if !strings.Contains(out.String(), "shop-before  orphaned") {
+		t.Errorf("the status says:\n%s", out.String())
+	}
+}

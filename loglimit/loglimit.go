@@ -1,0 +1,149 @@
+// Package loglimit keeps a log readable while something fails again and again:
+// the first line of a kind is written at once, what repeats is summed up.
+package loglimit
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+const (
+	// firstPause passes between the first line of a kind and the first summary.
+	// It doubles with every summary, up to longestPause.
+	firstPause   = time.Minute
+	longestPause = time.Hour
+)
+
+// Repeats marks a line that may be written again and again. Lines with the same
+// key, from loggers with the same attributes, are of one kind. Handlers other
+// than Handler write each of them, without the mark.
+func Repeats(key string) slog.Attr { return slog.Any("", mark(key)) }
+
+type mark string
+
+// LogValue makes slog leave the mark out.
+func (mark) LogValue() slog.Value { return slog.GroupValue() }
+
+// Handler writes lines that are not marked as they come. Of marked ones it
+// writes the first of a kind; those that follow within a pause are counted, and
+// the last of them is written at its end, with `repeated` and `within`. A kind
+// that was quiet for a whole pause begins anew. It is safe for concurrent use.
+type Handler struct {
+	slog.Handler
+	scope string // the attributes and groups of the logger
+	kinds *kinds
+}
+
+// kinds is what all loggers made from one Handler share.
+type kinds struct {
+	mu    sync.Mutex // guards what follows
+	byKey map[string]*kind
+}
+
+// kind is what is known of one kind of line during a pause.
+type kind struct {
+	pause  time.Duration
+	missed int // lines since the last that was written
+	last   slog.Record
+	write  slog.Handler
+	timer  *time.Timer
+}
+
+// New returns a Handler that writes to another one.
+func New(to slog.Handler) *Handler {
+	return &Handler{Handler: to, kinds: &kinds{byKey: make(map[string]*kind)}}
+}
+
+// WithAttrs implements slog.Handler.
+func (h *Handler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	scope := h.scope
+	for _, a := range attrs {
+		scope += "\x00" + a.String()
+	}
+	return &Handler{Handler: h.Handler.WithAttrs(attrs), scope: scope, kinds: h.kinds}
+}
+
+// WithGroup implements slog.Handler.
+func (h *Handler) WithGroup(name string) slog.Handler {
+	return &Handler{Handler: h.Handler.WithGroup(name), scope: h.scope + "\x00" + name, kinds: h.kinds}
+}
+
+// Handle implements slog.Handler.
+func (h *Handler) Handle(ctx context.Context, r slog.Record) error {
+	key, marked := h.key(&r)
+	if marked && h.kinds.hold(key, h.Handler, r) {
+		return nil
+	}
+	return h.Handler.Handle(ctx, r)
+}
+
+// key returns what kind of line a record is, if it is marked.
+func (h *Handler) key(r *slog.Record) (key string, marked bool) {
+	r.Attrs(func(a slog.Attr) bool {
+		if a.Value.Kind() != slog.KindLogValuer {
+			return true
+		}
+		var m mark
+		if m, marked = a.Value.LogValuer().(mark); marked {
+			key = h.scope + "\x00\x00" + string(m)
+		}
+		return !marked
+	})
+	return key, marked
+}
+
+// hold says whether a line is not to be written now.
+func (s *kinds) hold(key string, write slog.Handler, r slog.Record) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if k := s.byKey[key]; k != nil {
+		k.missed, k.last, k.write = k.missed+1, r.Clone(), write
+		return true
+	}
+	k := &kind{pause: firstPause}
+	k.timer = time.AfterFunc(k.pause, func() { s.pauseEnds(key, k) })
+	s.byKey[key] = k
+	return false
+}
+
+func (s *kinds) pauseEnds(key string, k *kind) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.byKey[key] != k {
+		return // flushed
+	}
+	if k.missed == 0 {
+		delete(s.byKey, key)
+		return
+	}
+	k.sumUp()
+	k.pause = min(2*k.pause, longestPause)
+	k.timer.Reset(k.pause)
+}
+
+// sumUp writes what was left out. The caller holds mu.
+func (k *kind) sumUp() {
+	k.last.AddAttrs(slog.Int("repeated", k.missed), slog.String("within", k.pause.String()))
+	_ = k.write.Handle(context.Background(), k.last) // a log that cannot be written has nobody to tell
+	k.missed = 0
+}
+
+// Flush writes what a logger with a Handler has left out so far, at the end of
+// the process. Other loggers have left out nothing.
+func Flush(log *slog.Logger) {
+	h, ok := log.Handler().(*Handler)
+	if !ok {
+		return
+	}
+	h.kinds.mu.Lock()
+	defer h.kinds.mu.Unlock()
+	for key, k := range h.kinds.byKey {
+		k.timer.Stop()
+		if k.missed > 0 {
+			k.sumUp()
+		}
+		delete(h.kinds.byKey, key)
+	}
+}
