@@ -227,9 +227,15 @@ func (c *Client) get(ctx context.Context, path string, params map[string]any, bo
 	return answer, nil
 }
 
+// request makes a request to a path, which is escaped.
 func (c *Client) request(ctx context.Context, path string, params map[string]any) (*http.Request, error) {
 	target := *c.base
-	target.Path = strings.TrimSuffix(target.Path, "/") + path
+	target.RawPath = strings.TrimSuffix(target.EscapedPath(), "/") + path
+	unescaped, err := url.PathUnescape(target.RawPath)
+	if err != nil {
+		return nil, errors.New("base_url makes no request")
+	}
+	target.Path = unescaped
 	var body io.Reader
 	if params != nil && c.params != ParamsBody {
 		target.RawQuery = queryString(params)

@@ -2,7 +2,9 @@ package poller_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -144,6 +146,38 @@ func TestRequest(t *testing.T) {
 	}
 	if want := `{"created":{"gte":"1773130522"},"limit":50,"starting_after":"cs_9"}`; string(body) != want {
 		t.Errorf("body = %s, want %s", body, want)
+	}
+}
+
+// An id is escaped once, whatever it is made of and wherever it travels.
+func TestIDsAreEscapedOnce(t *testing.T) {
+	for _, id := range []string{"cs_1", "cs/1?a=b&c", "cs 100%25", "cs_ü", "../list"} {
+		a := &answer{status: 200, body: fmt.Sprintf(`{"id":%q,"created":1773130522,"status":"open"}`, id)}
+		if _, _, err := newClient(t, a).Get(t.Context(), id); err != nil {
+			t.Errorf("Get(%q): %v", id, err)
+		}
+		if got, want := a.asked.URL.String(), "https://api.example/base/v1/checkout/sessions/"+url.PathEscape(id); got != want {
+			t.Errorf("URL = %s, want %s", got, want)
+		}
+		cfg := poller.Account{Name: "main", SecretKey: testKey, BaseURL: "https://api.example", ListParams: poller.ParamsBoth, Poll: poller.DefaultPoll()}
+		a = &answer{status: 200, body: `{"object":"list","data":[]}`}
+		c, err := poller.NewClient(cfg, "1.0", a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.List(t.Context(), poller.Query{Limit: 1, StartingAfter: id}); err != nil {
+			t.Fatal(err)
+		}
+		var params struct {
+			After string `json:"starting_after"`
+		}
+		if err := json.NewDecoder(a.asked.Body).Decode(&params); err != nil || params.After != id {
+			t.Errorf("the body asks for what comes after %q (%v), want %q", params.After, err, id)
+		}
+		query, err := url.ParseQuery(a.asked.URL.RawQuery)
+		if got := query.Get("starting_after"); err != nil || got != id {
+			t.Errorf("the query asks for what comes after %q (%v), want %q", got, err, id)
+		}
 	}
 }
 
