@@ -7,10 +7,10 @@ SESSIONS ?= 10000
 LINT      = $(GO) tool -modfile=tools/go.mod golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test race lint fuzz bench bench-poll bench-cycle bench-deliver bench-index check
+.PHONY: help build demo test race lint fuzz bench bench-poll bench-cycle bench-deliver bench-index test-32 check
 
 help: ## Show this help
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 build: ## Build bin/notifier, static; VERSION=v1.2.3 names a release
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w $(if $(VERSION),-X main.release=$(VERSION))" -o bin/notifier ./cmd/notifier
@@ -54,4 +54,8 @@ bench-index: ## Measure the memory of a million tracked sessions, and how soon t
 	$(GO) test ./poller -run '^$$' -bench 'Index|PassOverAMillion' -benchmem
 	$(GO) test ./poller -run '^$$' -bench OpenAMillion -benchtime 3x -timeout 0
 
-check: lint race ## Everything that CI checks
+test-32: ## Vet a build for 32 bits, and run the tests of the packages that do no I/O but to files in it
+	CGO_ENABLED=0 GOARCH=386 $(GO) vet ./...
+	CGO_ENABLED=0 GOARCH=386 $(GO) test -short ./checkout ./event ./diff ./state
+
+check: lint test-32 race ## Everything that CI checks

@@ -119,7 +119,7 @@ func TestBodyAndHeaders(t *testing.T) {
 	w.destinations[0]["headers"] = object{"X-Shop": "eu"}
 	w.destinations[0]["auth"] = object{"bearer": "hook-bearer"}
 	d := w.daemon()
-	id := w.create(simulator.Fields{"amount_total": 4200, "currency": "EUR", "brand_new_field": object{"exact": 12345678901234567}})
+	id := w.create(simulator.Fields{"amount_total": 4200, "currency": "EUR", "brand_new_field": object{"exact": int64(12345678901234567)}})
 	w.awaitTold(hookPath, id, "created")
 	w.update(id, paid())
 	w.awaitTold(hookPath, id, "created", "completed", "paid", "fulfillable")

@@ -263,7 +263,7 @@ func TestIndexGrowsAndShrinks(t *testing.T) {
 		if i%10 == 0 {
 			return fmt.Sprintf("cs_test_%x", i*7919)
 		}
-		return fmt.Sprint("cs_", 2031282752732528640+i*37)
+		return fmt.Sprint("cs_", 2031282752732528640+int64(i)*37)
 	}
 	const n = 60_000
 	for i := range n {

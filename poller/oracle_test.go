@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -29,7 +30,7 @@ func TestOracle(t *testing.T) {
 			t.Parallel()
 			worlds, most := 0, worldsInCI
 			if checks := flag.Lookup("rapid.checks"); checks.Value.String() != checks.DefValue {
-				most = 1 << 62
+				most = math.MaxInt
 			}
 			rapid.Check(t, func(rt *rapid.T) {
 				if worlds++; worlds > most {
@@ -37,7 +38,7 @@ func TestOracle(t *testing.T) {
 				}
 				u := drawUniverse(rt)
 				if faults := u.live(t, daemon); len(faults) > 0 {
-					most = 1 << 62 // for the shrinking
+					most = math.MaxInt // for the shrinking
 					rt.Fatal(report(u, faults))
 				}
 			})

@@ -16,7 +16,7 @@ func BenchmarkPassOverAMillion(b *testing.B) {
 	for i := range 1_000_000 {
 		created := now.Add(-time.Duration(i) * time.Second)
 		row := event.Tracked{
-			ID: fmt.Sprintf("cs_%d", 2031282752732528640-i), Created: created, ExpiresAt: now.Add(time.Hour),
+			ID: fmt.Sprintf("cs_%d", 2031282752732528640-int64(i)), Created: created, ExpiresAt: now.Add(time.Hour),
 			LookedAt: now, Status: "open", PaymentStatus: "unpaid",
 		}
 		if i%10 > 0 {

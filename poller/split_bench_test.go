@@ -62,7 +62,7 @@ func benchFields(i int) simulator.Fields {
 			"id": fmt.Sprintf("li_17660323924237352%02d", n), "object": "item", "amount_subtotal": 2000, "amount_total": 2000, "currency": "USD",
 			"description": "A red apple", "quantity": 1, "discounts": []any{},
 			"price": map[string]any{
-				"id": "price_1766032390339166208", "object": "price", "active": true, "billing_scheme": "per_unit", "created": 1709889907806,
+				"id": "price_1766032390339166208", "object": "price", "active": true, "billing_scheme": "per_unit", "created": int64(1709889907806),
 				"currency": "USD", "livemode": false, "metadata": map[string]any{"sku": "A-1"}, "type": "one_time", "unit_amount": 2000,
 				"product": map[string]any{"id": "prod_1766032389672271872", "name": "apple", "images": []any{"https://shop.example/images/apple.png"}},
 			},

@@ -173,8 +173,8 @@ func (v *view) changed(path []string) (bool, error) { //nolint:unparam // one si
 func rawValue(s *state, v any) (any, error) {
 	switch v := v.(type) {
 	case json.Number:
-		if n, err := strconv.ParseInt(v.String(), 10, 64); err == nil {
-			return int(n), nil
+		if n, err := strconv.Atoi(v.String()); err == nil {
+			return n, nil
 		}
 		f, err := v.Float64()
 		if err != nil {

@@ -16,7 +16,7 @@ func TestShapeFaults(t *testing.T) {
 	always := simulator.Always()
 	w := setup(t)
 	id := w.create(simulator.Fields{"amount_total": 1234, "customer_email": "a@example.com",
-		"metadata": simulator.Fields{"created": 1_795_000_000_123}, "line_items": simulator.Fields{"data": []any{simulator.Fields{"quantity": 2}}}})
+		"metadata": simulator.Fields{"created": int64(1_795_000_000_123)}, "line_items": simulator.Fields{"data": []any{simulator.Fields{"quantity": 2}}}})
 	usual := w.get(id)
 
 	w.faults(simulator.Faults{Seconds: always})

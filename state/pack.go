@@ -85,9 +85,16 @@ func (c *coder) text(s *string) {
 
 func (c *coder) number(n *int) {
 	value := int64(*n)
-	value = int64(c.size(uint64(value)<<1 ^ uint64(value>>63)))
+	c.integer(&value)
+	if *n = int(value); int64(*n) != value { // written where an int is longer
+		c.fail(errUnreadable)
+	}
+}
+
+func (c *coder) integer(n *int64) {
+	value := c.size(uint64(*n)<<1 ^ uint64(*n>>63))
 	if !c.writing {
-		*n = int(uint64(value)>>1) ^ -int(value&1)
+		*n = int64(value>>1) ^ -int64(value&1)
 	}
 }
 
@@ -123,9 +130,7 @@ func (c *coder) moment(t *time.Time) {
 }
 
 func (c *coder) span(d *time.Duration) {
-	n := int(*d)
-	c.number(&n)
-	*d = time.Duration(n)
+	c.integer((*int64)(d))
 }
 
 // optional is a span that may not be there.

@@ -2,6 +2,7 @@ package state
 
 import (
 	"encoding/json"
+	"math"
 	"reflect"
 	"testing"
 	"time"
@@ -102,6 +103,21 @@ func TestPackedRecordsComeBack(t *testing.T) {
 			t.Fatalf("event: %v (-want +got):\n%s", err, diff)
 		}
 	})
+}
+
+// Spans are kept by builds for 32 bits too, whose int holds two seconds.
+func TestPackedSpans(t *testing.T) {
+	for _, span := range []time.Duration{0, -time.Nanosecond, 2 * time.Second, 3 * time.Second, 30 * 24 * time.Hour, math.MaxInt64, math.MinInt64} {
+		want := event.Attempt{Duration: span}
+		row, err := pack(nil, &want, attemptFields)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got event.Attempt
+		if err := unpack(row, &got, attemptFields); err != nil || got.Duration != span {
+			t.Errorf("%s comes back as %s (%v)", span, got.Duration, err)
+		}
+	}
 }
 
 // A file of schema 1 has them as JSON.
