@@ -73,6 +73,7 @@ type running struct {
 	number   uint32    // of the pass, in this process
 	began    time.Time // names the pass in batches
 	listed   bool      // it was shown sessions
+	read     bool      // the head of the list
 	requests int
 	sessions int
 	events   int

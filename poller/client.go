@@ -133,10 +133,15 @@ func (c *Client) List(ctx context.Context, q Query) (*Page, error) {
 	return page, nil
 }
 
-// Get asks for one session. ErrNotFound means that the API does not know it.
+// Get asks for one session. ErrNotFound means that the API does not know it; a 403
+// is about the session and not about the key, and of KindRefused.
 func (c *Client) Get(ctx context.Context, id string) (checkout.Session, Answer, error) {
 	var body bytes.Buffer
 	answer, err := c.get(ctx, sessionPath+url.PathEscape(id), nil, &body)
+	var failure *Error
+	if errors.As(err, &failure) && failure.Status == http.StatusForbidden {
+		failure.Kind = KindRefused
+	}
 	if err != nil {
 		return checkout.Session{}, answer, err
 	}

@@ -126,8 +126,9 @@ func (r *revisit) work() {
 		before := e.tried
 		err := r.lookAt(r.ctx, e)
 		if err != nil {
-			e.setFlag(flagUnanswered, unanswered(err))
-			if !unanswered(err) { // it was not for the session
+			if unanswered(err) {
+				e.setSetbacks(max(e.setbacks(), 1))
+			} else { // it was not for the session
 				e.tried = before
 			}
 			r.failure = cmp.Or(r.failure, err)
@@ -158,7 +159,9 @@ func (r *revisit) take() *entry {
 	return e
 }
 
-// lookAt shows one due session, by the page on which it stands or by its id.
+// lookAt shows one due session, by the page on which it stands or by its id. An
+// error is more than that the API cannot show this one: then it answered neither
+// for the page nor for the session.
 func (a *account) lookAt(ctx context.Context, e *entry) error {
 	e.setTried(a.clock.now())
 	err := a.showPage(ctx, e, a.index.newerNeighbour(e))
@@ -171,7 +174,12 @@ func (a *account) lookAt(ctx context.Context, e *entry) error {
 	case e.pass == a.now.number:
 		return nil
 	}
-	return a.lookByID(ctx, e)
+	alone := a.lookByID(ctx, e)
+	if unavailable(alone) && a.now.read && (err == nil || e.setbacks() > 0) {
+		e.setSetbacks(e.setbacks() + 1)
+		return nil
+	}
+	return alone
 }
 
 // errNoCursors is a page that shows that cursors are ignored.
@@ -220,8 +228,7 @@ func (a *account) lookByID(ctx context.Context, e *entry) error {
 	case errors.Is(err, ErrNotFound):
 		return a.miss(ctx, e)
 	case refused(err):
-		a.odd("get_refused", "the API does not answer for a single session", "error", err)
-		return nil
+		a.odd("get_refused", "the API does not answer for a single session; it is asked for less often", "error", err)
 	}
 	return err
 }

@@ -21,7 +21,7 @@ const (
 	KindNetwork   Kind = "network"   // no answer, or a cut one
 	KindServer    Kind = "server"    // 5xx, and what a gateway asks to repeat
 	KindThrottled Kind = "throttled" // 429
-	KindDenied    Kind = "denied"    // 401 and 403: never read as "no sessions"
+	KindDenied    Kind = "denied"    // 401, and 403 for a list: never read as "no sessions"
 	KindNotFound  Kind = "not_found" // 404
 	KindRefused   Kind = "refused"   // any other 4xx
 	KindRedirect  Kind = "redirect"  // 3xx: never followed

@@ -15,7 +15,7 @@ import (
 // request runs without mu.
 func (a *account) ask(ctx context.Context, tries int, request func(context.Context, *Client) error) error {
 	for n := 1; ; n++ {
-		failure, err := a.try(ctx, request)
+		failure, err := a.try(ctx, request, a.pacer.leave)
 		if failure != nil {
 			a.clock.hear(failure.Answer)
 		}
@@ -45,8 +45,47 @@ func (a *account) ask(ctx context.Context, tries int, request func(context.Conte
 	}
 }
 
-// try makes a request once, in its turn.
-func (a *account) try(ctx context.Context, request func(context.Context, *Client) error) (failure *Error, err error) {
+// askApart makes a request, once, for what the API may be unable to show. If that
+// is so it says nothing of the API: neither the account's health nor its rate
+// depends on it.
+func (a *account) askApart(ctx context.Context, request func(context.Context, *Client) error) error {
+	failure, err := a.try(ctx, request, func(failure *Error, sent time.Time) {
+		if failure != nil && unavailable(failure) {
+			a.pacer.release()
+			return
+		}
+		a.pacer.leave(failure, sent)
+	})
+	if failure != nil {
+		a.clock.hear(failure.Answer)
+	}
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err == nil:
+		a.answered("200")
+	case failure == nil:
+	case unavailable(err):
+		a.observer.APIRequest(a.cfg.Name, failure.code())
+		a.requested()
+	default:
+		a.failed(failure)
+		if failure.RetryAfter > 0 || failure.Kind == KindDenied || failure.Kind == KindThrottled {
+			a.pacer.pause(backoff(failure, a.failures, rand.Float64()))
+		}
+	}
+	return err
+}
+
+// unavailable says whether a failure may be about what was asked for, and not
+// about whoever asks or how often.
+func unavailable(err error) bool {
+	var failure *Error
+	return errors.As(err, &failure) && failure.RetryAfter == 0 && !failure.crowded() && (unshown(err) || refused(err))
+}
+
+// try makes a request once, in its turn. leave tells the pacer how it went.
+func (a *account) try(ctx context.Context, request func(context.Context, *Client) error, leave func(*Error, time.Time)) (failure *Error, err error) {
 	client := a.client
 	a.mu.Unlock()
 	defer a.mu.Lock()
@@ -61,7 +100,7 @@ func (a *account) try(ctx context.Context, request func(context.Context, *Client
 	sent := time.Now()
 	err = request(ctx, client)
 	errors.As(err, &failure)
-	a.pacer.leave(failure, sent)
+	leave(failure, sent)
 	return failure, err
 }
 
@@ -216,11 +255,11 @@ func (a *account) changed(page *Page) (items []*Item) {
 	return items
 }
 
-// getByID asks for one session, as a page of its own. The whole pass must not wait
-// for one that the API cannot show: it is soon asked for again.
+// getByID asks for one session, as a page of its own, and once: what the API
+// cannot show is asked for again later.
 func (a *account) getByID(ctx context.Context, id string) (*Page, error) {
 	page := &Page{Total: 1, checked: true}
-	err := a.ask(ctx, min(a.tries, triesPerRequestOnce), func(ctx context.Context, client *Client) error {
+	err := a.askApart(ctx, func(ctx context.Context, client *Client) error {
 		s, answer, err := client.Get(ctx, id)
 		if err == nil {
 			page.Items, page.Answer = []Item{decoded(&s)}, answer

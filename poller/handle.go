@@ -80,7 +80,7 @@ const outOfOrder = time.Minute
 // handed on. One that a later answer has overtaken says nothing any more.
 func (a *account) see(e *entry, it *Item, at time.Time) bool {
 	e.misses = 0
-	e.setFlag(flagUnanswered, false)
+	e.setSetbacks(0)
 	e.pass = a.now.number
 	last := e.lookedAt()
 	if at.Before(last) && last.Sub(at) < outOfOrder {

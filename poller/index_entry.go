@@ -35,7 +35,9 @@ type entry struct {
 const (
 	flagHeld       = 1 << iota // every look counts, changed or not
 	flagEnding                 // a look within warm_every of its expiry was handed on
-	flagUnanswered             // the last question for it was not answered
+
+	firstSetback = 1 << 4 // the upper half of the flags counts setbacks
+	mostSetbacks = 15
 )
 
 func (e *entry) setFlag(flag uint8, to bool) {
@@ -48,6 +50,15 @@ func (e *entry) setFlag(flag uint8, to bool) {
 func (e *entry) isHeld() bool         { return e.flags&flagHeld != 0 }
 func (e *entry) isEnding() bool       { return e.flags&flagEnding != 0 }
 func (e *entry) setEnding(to bool)    { e.setFlag(flagEnding, to) }
+
+// setbacks is how many questions for the session alone were not answered in a
+// row, while the API answered others.
+func (e *entry) setbacks() int { return int(e.flags / firstSetback) }
+
+func (e *entry) setSetbacks(n int) {
+	e.flags = e.flags%firstSetback + uint8(min(n, mostSetbacks))*firstSetback
+}
+
 func (e *entry) created() time.Time   { return secondTime(e.born) }
 func (e *entry) expiry() time.Time    { return secondTime(e.expires) }
 func (e *entry) triedAt() time.Time   { return knownTime(e.tried, 0) }

@@ -137,6 +137,7 @@ func (a *account) head(ctx context.Context) error {
 	if !s.newest.IsZero() {
 		a.state.Low = earlier(s.newest, a.clock.at(a.now.began))
 	}
+	a.now.read = true
 	if !a.state.StartFixed {
 		a.state.StartFixed = true
 		return a.save(ctx)

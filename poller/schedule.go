@@ -21,6 +21,9 @@ const (
 	// missedEvery is how often a session is asked for that the API did not show,
 	// as a replica may not know it yet, or for which it had no answer.
 	missedEvery = 2 * time.Minute
+	// missedAtMost is how long at most the pause grows for which one is left in
+	// peace that the API cannot show.
+	missedAtMost = time.Hour
 	// Window is what the first pass and a reconciliation read at least: the
 	// longest life of an open session and an hour.
 	Window = 25 * time.Hour
@@ -54,8 +57,9 @@ func (a *account) tier(e *entry, now time.Time) string {
 // was last looked at or asked for.
 func (a *account) dueAt(e *entry, last, now time.Time) time.Time {
 	tuning := a.cfg.Poll.Tuning
-	if e.misses > 0 || e.flags&flagUnanswered != 0 {
-		return last.Add(min(missedEvery, tuning.WarmEvery))
+	if e.misses > 0 || e.setbacks() > 0 {
+		every := min(missedEvery, tuning.WarmEvery)
+		return last.Add(min(every<<max(e.setbacks()-1, 0), max(every, missedAtMost)))
 	}
 	switch a.tier(e, now) {
 	case tierHeld:
