@@ -26,8 +26,30 @@ type Policy struct {
 
 // Look says when a session was looked at.
 type Look struct {
-	At   time.Time // the server's time
-	Pass time.Time // when the pass began that the look belongs to
+	At    time.Time // when it had arrived, by the server's clock
+	Asked time.Time // when it was asked for, by the server's clock; zero: At
+	Own   time.Time // when it had arrived, by our own clock; zero: At
+	Pass  time.Time // when the pass began that the look belongs to
+}
+
+// asked is when the state that the look shows was true at the earliest.
+func (l Look) asked() time.Time {
+	if l.Asked.IsZero() {
+		return l.At
+	}
+	return l.Asked
+}
+
+// clocks returns the time of the look by the two clocks, the earlier one first:
+// what is decided for good needs both to say so.
+func (l Look) clocks() (earlier, later time.Time) {
+	if l.Own.IsZero() {
+		return l.At, l.At
+	}
+	if l.Own.Before(l.At) {
+		return l.Own, l.At
+	}
+	return l.At, l.Own
 }
 
 // Transition is one thing that happened to a session.
@@ -60,10 +82,10 @@ func First(account string, s *checkout.Session, look Look, p Policy) (Outcome, e
 	if s.Status == "" {
 		return Outcome{}, fmt.Errorf("session %s: %w", s.ID, ErrContradictory)
 	}
-	next := event.Snapshot{Account: account, ID: s.ID, Created: s.Created, LookedAt: look.At, Watch: event.Watched}
+	next := event.Snapshot{Account: account, ID: s.ID, Created: s.Created, LookedAt: look.asked(), Watch: event.Watched}
 	take(&next, s)
 	if s.Status == checkout.StatusComplete {
-		next.CompleteAt = look.At
+		_, next.CompleteAt = look.clocks()
 	}
 	o := Outcome{Snapshot: next, Store: true}
 	o.Transitions = append(o.Transitions, Transition{Type: event.Created, Change: change(checkout.FieldStatus, "", s.Status)})
@@ -108,7 +130,7 @@ func Next(prev *event.Snapshot, s *checkout.Session, look Look, p Policy) (Outco
 func believe(prev *event.Snapshot, s *checkout.Session, changes []checkout.Change, look Look, p Policy) (Outcome, error) {
 	next := *prev
 	next.Held = nil
-	next.LookedAt = look.At
+	next.LookedAt = look.asked()
 	o := Outcome{Changes: changes, Since: prev.LookedAt, Store: len(prev.Held) > 0 || prev.Watch.Is(event.Vanished)}
 	if prev.Watch.Is(event.Vanished) {
 		next.Watch = event.Watched
@@ -124,7 +146,7 @@ func believe(prev *event.Snapshot, s *checkout.Session, changes []checkout.Chang
 		take(&next, s)
 		completed := prev.Status != s.Status && s.Status == checkout.StatusComplete
 		if completed || fell != nil || !prev.Watch.Is(event.Watched) {
-			next.CompleteAt = look.At
+			_, next.CompleteAt = look.clocks()
 		}
 		next.Watch = event.Watched
 		o.Store = true
@@ -164,8 +186,13 @@ func (o *Outcome) settle(prev *event.Snapshot, look Look, p Policy) {
 		o.Store = o.Store || !next.Watch.Is(event.Settled)
 		next.Watch = event.Settled
 	case next.Watch.Is(event.Watched):
+		now, latest := look.clocks()
+		if next.CompleteAt.After(latest.Add(clockTolerance)) { // no clock has come there yet: one was wrong then
+			next.CompleteAt = latest
+			o.Store = true
+		}
 		row := next.Track()
-		if look.At.Before(row.GiveUpAt(p.UnpaidFor)) {
+		if now.Before(row.GiveUpAt(p.UnpaidFor)) {
 			return
 		}
 		next.Watch = event.GivenUp

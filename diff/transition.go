@@ -55,12 +55,13 @@ func expiryReason(prev *event.Snapshot, s *checkout.Session, look Look, p Policy
 	if prev != nil && !prev.ExpiresAt.IsZero() {
 		expiry = prev.ExpiresAt // what held while it was open
 	}
+	_, latest := look.clocks()
 	switch {
 	case expiry.IsZero():
 		return event.ReasonUnknown
-	case look.At.Before(expiry.Add(-clockTolerance)):
+	case latest.Before(expiry.Add(-clockTolerance)):
 		return event.ReasonManual
-	case prev != nil && prev.Status == checkout.StatusOpen && !prev.LookedAt.Before(expiry.Add(-p.WarmEvery)):
+	case prev != nil && prev.Status == checkout.StatusOpen && !prev.LookedAt.Before(expiry.Add(-p.WarmEvery)) && !prev.LookedAt.After(look.At):
 		return event.ReasonTimer
 	}
 	return event.ReasonUnknown

@@ -49,8 +49,8 @@ type Snapshot struct {
 	// after it are unexpected.
 	Regressed bool `json:"regressed,omitempty"`
 
-	LookedAt   time.Time `json:"looked_at"`            // the last look that was committed
-	CompleteAt time.Time `json:"complete_at,omitzero"` // the look that showed it complete, stepped back or revived it
+	LookedAt   time.Time `json:"looked_at"`            // when the last look that was committed was asked for
+	CompleteAt time.Time `json:"complete_at,omitzero"` // the look that showed it complete, stepped back or revived it, by the later of the server's clock and ours
 	Left       []Left    `json:"left,omitempty"`       // values left within confirm_after
 	Held       Held      `json:"held,omitempty"`       // a step back that awaits confirmation
 }

@@ -24,10 +24,10 @@ func (p *Pipeline) name(page *poller.Batch, at time.Time, o *diff.Outcome) ([]ev
 		return nil, err
 	}
 	since := o.Since
-	if since.After(at) { // the server's clock was set back
-		since = at
-	}
 	s := &o.Snapshot
+	if since.After(at) { // the server's clock was set back; it was seen since it was created, more is not known
+		since = earlier(s.Created, at)
+	}
 	s.Revision++
 	counts := maps.Clone(s.Counts)
 	if counts == nil {
@@ -101,4 +101,11 @@ func (p *Pipeline) deliveries(e *event.Event, result *rules.Result) []event.Deli
 		}
 	}
 	return deliveries
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }

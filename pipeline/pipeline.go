@@ -198,7 +198,7 @@ const vanishAtOnce = 500
 
 // compare is the first stage: what the look means for the session.
 func (p *Pipeline) compare(page *poller.Batch, look *poller.Look, snapshots map[string]event.Snapshot) (diff.Outcome, error) {
-	at := diff.Look{At: look.At, Pass: page.Pass}
+	at := diff.Look{At: look.At, Asked: look.Asked, Own: look.Own, Pass: page.Pass}
 	policy := diff.Policy{
 		ConfirmAfter: page.Poll.Tuning.ConfirmAfter,
 		UnpaidFor:    page.Poll.UnpaidFor,
@@ -209,14 +209,15 @@ func (p *Pipeline) compare(page *poller.Batch, look *poller.Look, snapshots map[
 		return diff.First(page.Account.Name, &look.Session, at, policy)
 	}
 	stored := prev.LookedAt
-	if look.LastLooked.After(prev.LookedAt) {
+	// A stored look of the future tells of a clock that was wrong then.
+	if look.LastLooked.After(prev.LookedAt) || (prev.LookedAt.After(look.At) && !look.LastLooked.IsZero()) {
 		prev.LookedAt = look.LastLooked
 	}
 	o, err := diff.Next(&prev, &look.Session, at, policy)
 	// The reason of an expiry depends on the last look before it, which must
 	// outlive this process.
 	border := prev.ExpiresAt.Add(-policy.WarmEvery)
-	if err == nil && !o.Held && o.Snapshot.Status == checkout.StatusOpen && stored.Before(border) && !at.At.Before(border) {
+	if err == nil && !o.Held && o.Snapshot.Status == checkout.StatusOpen && stored.Before(border) && !o.Snapshot.LookedAt.Before(border) {
 		o.Store = true
 	}
 	return o, err

@@ -283,6 +283,29 @@ func TestContradictoryItemLeavesTheOthersAlone(t *testing.T) {
 	}
 }
 
+// A stored look of the future tells of a clock that was wrong then: the change is
+// not said to have happened after it.
+func TestOccurredAfterALookOfTheFuture(t *testing.T) {
+	for _, last := range []time.Duration{0, 2 * time.Minute} { // zero: this process has no look of its own
+		m := &memory{snapshots: map[string]event.Snapshot{}}
+		p := newPipeline(t, m, everything())
+		if _, err := p.Handle(t.Context(), batch(1000*time.Hour, session(t, "cs_1", "open", "unpaid", ""))); err != nil {
+			t.Fatal(err)
+		}
+		b := batch(3*time.Minute, session(t, "cs_1", "complete", "paid", ""))
+		if last > 0 {
+			b.Looks[0].LastLooked = t0.Add(last)
+		}
+		if _, err := p.Handle(t.Context(), b); err != nil {
+			t.Fatal(err)
+		}
+		e := m.events[len(m.events)-1]
+		if want := t0.Add(last); !e.OccurredAfter.Equal(want) { // the session was created at t0
+			t.Errorf("occurred after %v, want %v", e.OccurredAfter, want)
+		}
+	}
+}
+
 // A look shortly before the expiry is kept although it shows nothing new: the
 // reason of the expiry depends on it.
 func TestLookBeforeExpiryIsKept(t *testing.T) {

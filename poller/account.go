@@ -88,6 +88,7 @@ func newAccount(cfg Account, client *Client, tracker Tracker, handler Handler, o
 		nudges: make(chan chan<- PassReport),
 		tries:  triesPerRequest,
 		index:  newIndex(),
+		clock:  clock{own: o.now},
 	}
 	name := fnv.New64a()
 	_, _ = name.Write([]byte(cfg.Name)) // never fails
@@ -196,7 +197,7 @@ func (a *account) onePass(ctx context.Context, until time.Time) PassReport {
 	defer a.mu.Unlock()
 	err := a.pass(ctx, until)
 	report := PassReport{
-		Account: a.cfg.Name, Took: time.Since(a.now.began),
+		Account: a.cfg.Name, Took: a.clock.own().Sub(a.now.began),
 		Requests: a.now.requests, Sessions: a.now.sessions, Events: a.now.events,
 	}
 	switch {

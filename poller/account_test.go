@@ -155,19 +155,14 @@ func TestRightSessionsShownAgainGoOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, right, id := stoppedWorld(t)
 		p := w.poller()
-		go func() {
-			time.Sleep(time.Minute + time.Second)
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			w.answer = func(req *http.Request) (int, string) {
-				req.SetBasicAuth(testKey, "")
-				rec := &recorder{header: make(http.Header), status: http.StatusOK}
-				right.ServeHTTP(rec, req)
-				return rec.status, string(rec.body)
-			}
-		}()
 		w.run(p, time.Minute)
 		w.expect(id)
+		w.answer = func(req *http.Request) (int, string) {
+			req.SetBasicAuth(testKey, "")
+			rec := &recorder{header: make(http.Header), status: http.StatusOK}
+			right.ServeHTTP(rec, req)
+			return rec.status, string(rec.body)
+		}
 		if _, err := right.Update(id, paid()); err != nil {
 			t.Fatal(err)
 		}

@@ -54,6 +54,7 @@ type Client struct {
 	params  string
 	filter  Filter
 	version string
+	now     func() time.Time // our own clock
 }
 
 // NewClient returns a client for an account whose configuration has been
@@ -80,7 +81,7 @@ func NewClient(a Account, version string, transport http.RoundTripper) (*Client,
 			Timeout:       a.Poll.Timeout,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
-		base: base, key: a.SecretKey.Reveal(), params: a.ListParams, filter: a.Filter, version: version,
+		base: base, key: a.SecretKey.Reveal(), params: a.ListParams, filter: a.Filter, version: version, now: time.Now,
 	}, nil
 }
 
@@ -202,13 +203,13 @@ func queryString(params map[string]any) string {
 // get asks and reads the body of a 200; every other outcome is an *Error.
 func (c *Client) get(ctx context.Context, path string, params map[string]any, body *bytes.Buffer) (Answer, error) {
 	body.Reset()
-	answer := Answer{Sent: time.Now()}
+	answer := Answer{Sent: c.now()}
 	req, err := c.request(ctx, path, params)
 	if err != nil {
 		return answer, err
 	}
 	resp, err := c.http.Do(req)
-	answer.Received = time.Now()
+	answer.Received = c.now()
 	if err != nil {
 		return answer, networkError(ctx, answer, err)
 	}
@@ -220,7 +221,7 @@ func (c *Client) get(ctx context.Context, path string, params map[string]any, bo
 		body.Grow(int(n) + bytes.MinRead) // the end is read without growing
 	}
 	_, err = body.ReadFrom(io.LimitReader(resp.Body, maxAnswer+1))
-	answer.Received = time.Now()
+	answer.Received = c.now()
 	switch {
 	case resp.StatusCode != http.StatusOK:
 		return answer, statusError(resp, answer, body.Bytes())

@@ -10,8 +10,10 @@ import (
 // what was known is right. Between answers our own clock runs, whatever is done
 // to its hands.
 type clock struct {
-	local, server time.Time // the same moment
+	own           func() time.Time // our own clock
+	local, server time.Time        // the same moment
 	known         bool
+	late          time.Duration   // by how much the server's time may be earlier than we say, by the answers so far
 	doubt         time.Duration   // by how much recent answers differ from what is known
 	doubted       time.Time       // since when; zero: they do not
 	doubts        int             // how many
@@ -54,6 +56,10 @@ func (c *clock) weigh(a Answer) {
 	}
 	c.local, c.server = a.Received, c.at(a.Received).Add(wrong)
 	c.doubted = time.Time{}
+	c.late += wrong
+	if by := c.server.Sub(a.Date); by < c.late || c.late < 0 || wrong.Abs() >= skewNoticed {
+		c.late = by
+	}
 }
 
 // wrong is by how much an answer says that we are wrong, at least.
@@ -102,7 +108,10 @@ func (c *clock) settle(a Answer, decide bool) bool {
 		return false
 	}
 	c.local, c.server = a.Received, a.Received.Add(believed).UTC()
-	c.known, c.heard = true, nil
+	c.known, c.heard, c.late = true, nil, 0
+	if by := c.server.Sub(a.Date); by < skewNoticed { // the answer agrees with what is believed
+		c.late = max(by, 0)
+	}
 	return true
 }
 
@@ -131,14 +140,25 @@ func (c *clock) at(local time.Time) time.Time {
 	return c.server.Add(local.Sub(c.local)).UTC()
 }
 
-func (c *clock) now() time.Time { return c.at(time.Now()) }
+func (c *clock) now() time.Time { return c.at(c.own()) }
+
+// asked returns when an answer was asked for, by the server's clock and not later
+// than that.
+func (c *clock) asked(a Answer) time.Time { return c.at(a.Sent).Add(-c.late) }
+
+// span returns the server's time and ours, the earlier one first. They are the
+// same as long as the server's is not known.
+func (c *clock) span(local time.Time) (earliest, latest time.Time) {
+	server, own := c.at(local), local.UTC()
+	return earlier(server, own), later(server, own)
+}
 
 // offset is how far the server's clock is ahead of ours.
 func (c *clock) offset() time.Duration {
 	if !c.known {
 		return 0
 	}
-	now := time.Now()
+	now := c.own()
 	return c.at(now).Round(0).Sub(now.Round(0))
 }
 

@@ -245,10 +245,10 @@ func (a *account) decodeChanged(page *Page) (*Page, error) {
 func (a *account) changed(page *Page) (items []*Item) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	at := a.clock.at(page.Answer.Received)
+	asked := a.clock.asked(page.Answer)
 	for i := range page.Items {
 		it := &page.Items[i]
-		if e := a.index.find(it.ID); e == nil || a.cfg.Filter != (Filter{}) || !a.unchanged(e, it, at) {
+		if e := a.index.find(it.ID); e == nil || a.cfg.Filter != (Filter{}) || !a.unchanged(e, it, asked) {
 			items = append(items, it)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 // handle hands on what a page shows that may be new, and notes the rest as seen.
 func (a *account) handle(ctx context.Context, page *Page, by *sweep) error {
 	at := a.clock.observe(page.Answer)
+	asked := a.clock.asked(page.Answer)
 	if a.clock.skewed() {
 		a.odd("clock_skew", "the API's clock and ours differ; times are told by the API's, once every answer of a minute agrees", "skew", a.clock.told().Round(time.Second).String())
 	}
@@ -34,7 +35,7 @@ func (a *account) handle(ctx context.Context, page *Page, by *sweep) error {
 		if by.leavesOut(it) || (e == nil && outside[string(it.ID)]) {
 			continue
 		}
-		if e != nil && !a.see(e, it, at) {
+		if e != nil && !a.see(e, it, asked) {
 			continue
 		}
 		s, err := it.decode()
@@ -48,7 +49,7 @@ func (a *account) handle(ctx context.Context, page *Page, by *sweep) error {
 		if len(s.Unreadable) > 0 {
 			a.odd("unreadable_field", "a documented field has a value that makes no sense and is left as it was", "session", s.ID, "fields", s.Unreadable)
 		}
-		look := Look{Session: *s, At: at}
+		look := Look{Session: *s, At: at, Asked: asked, Own: page.Answer.Received.UTC()}
 		if e != nil {
 			look.LastLooked = e.lookedAt()
 		}
@@ -72,22 +73,23 @@ func (a *account) handle(ctx context.Context, page *Page, by *sweep) error {
 	return err
 }
 
-// outOfOrder is by how much an answer may be overtaken by a later one, when
-// several are under way at once.
+// outOfOrder is by how much an answer may be overtaken by one that was asked for
+// later, when several are under way at once.
 const outOfOrder = time.Minute
 
-// see notes that a known session was shown, and says whether the look is to be
-// handed on. One that a later answer has overtaken says nothing any more.
-func (a *account) see(e *entry, it *Item, at time.Time) bool {
+// see notes that a known session was shown by an answer that was asked for at a
+// time, and says whether the look is to be handed on. One that has been overtaken
+// says nothing any more.
+func (a *account) see(e *entry, it *Item, asked time.Time) bool {
 	e.misses = 0
 	e.setSetbacks(0)
 	e.pass = a.now.number
 	last := e.lookedAt()
-	if at.Before(last) && last.Sub(at) < outOfOrder {
+	if asked.Before(last) && last.Sub(asked) < outOfOrder {
 		return false
 	}
-	if a.unchanged(e, it, at) {
-		e.setLooked(at)
+	if a.unchanged(e, it, asked) {
+		e.setLooked(asked)
 		return false
 	}
 	return true
@@ -95,21 +97,34 @@ func (a *account) see(e *entry, it *Item, at time.Time) bool {
 
 // unchanged says whether a look shows what is stored and nothing is waiting to
 // be decided by it. Other bytes may still say the same, which decoding tells.
-func (a *account) unchanged(e *entry, it *Item, at time.Time) bool {
+func (a *account) unchanged(e *entry, it *Item, asked time.Time) bool {
 	if e.scanHash == 0 || e.scanHash != it.Hash ||
 		a.index.status(e) != string(it.Status) || a.index.payment(e) != string(it.PaymentStatus) {
 		return false
 	}
-	if e.isHeld() || e.watch().Is(event.Vanished) || a.ending(e, at) {
+	if e.isHeld() || e.watch().Is(event.Vanished) || a.ending(e, asked) {
 		return false
 	}
-	return !e.watch().Is(event.Watched) || at.Before(e.giveUpAt(a.cfg.Poll.UnpaidFor))
+	if !e.watch().Is(event.Watched) {
+		return true
+	}
+	return asked.Before(e.giveUpAt(a.cfg.Poll.UnpaidFor)) && !a.completeInTheFuture(e)
+}
+
+// completeInTheFuture says whether the look that showed a session complete was made
+// at a time to which no clock has come yet. The next look puts that right.
+func (a *account) completeInTheFuture(e *entry) bool {
+	if a.index.status(e) != checkout.StatusComplete {
+		return false
+	}
+	_, latest := a.clock.span(a.clock.own())
+	return e.giveUpAt(-skewNoticed).After(latest)
 }
 
 // ending says whether a look is the first within warm_every of the session's
 // expiry, which must outlive this process.
-func (a *account) ending(e *entry, at time.Time) bool {
-	return !e.isEnding() && a.index.status(e) == checkout.StatusOpen && !at.Before(e.expiry().Add(-a.cfg.Poll.Tuning.WarmEvery))
+func (a *account) ending(e *entry, asked time.Time) bool {
+	return !e.isEnding() && a.index.status(e) == checkout.StatusOpen && !asked.Before(e.expiry().Add(-a.cfg.Poll.Tuning.WarmEvery))
 }
 
 // begin fixes the account's start at the first successful answer, and says

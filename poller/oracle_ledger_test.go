@@ -145,7 +145,7 @@ func (l *ledger) begin() {
 
 // look takes in one look as diff decides.
 func (l *ledger) look(b *poller.Batch, look *poller.Look) (poller.Row, error) {
-	at := diff.Look{At: look.At, Pass: b.Pass}
+	at := diff.Look{At: look.At, Asked: look.Asked, Own: look.Own, Pass: b.Pass}
 	policy := diff.Policy{ConfirmAfter: b.Poll.Tuning.ConfirmAfter, UnpaidFor: b.Poll.UnpaidFor, WarmEvery: b.Poll.Tuning.WarmEvery}
 	s := look.Session
 	prev, known := l.snapshots[s.ID]

@@ -17,7 +17,7 @@ const missesToVanish = 3
 // on with the sweeps. What older sessions cannot be looked at by the given time
 // is left to the next pass; the zero time leaves nothing.
 func (a *account) pass(ctx context.Context, until time.Time) (err error) {
-	a.now = running{number: a.now.number + 1, began: time.Now().UTC()}
+	a.now = running{number: a.now.number + 1, began: a.clock.own().UTC()}
 	defer func() {
 		a.finish(ctx, err)
 		a.publish(until)
@@ -62,7 +62,7 @@ func (a *account) reach() time.Duration {
 
 // finish tells how the pass went.
 func (a *account) finish(ctx context.Context, err error) {
-	took := time.Since(a.now.began)
+	took := a.clock.own().Sub(a.now.began)
 	a.observer.Passed(a.cfg.Name, took, err)
 	if err != nil && ctx.Err() == nil {
 		for _, s := range a.sweeps { // whoever waits for them should know
@@ -124,7 +124,7 @@ func (a *account) head(ctx context.Context) error {
 	whole := lo.Before(now.Add(-Window))
 	s := newScan(a, patience{tries: a.tries, deep: lo.Before(now.Add(-Window - a.cfg.Poll.Tuning.Overlap))}, nil, lo, time.Time{})
 	err := s.run(ctx, time.Time{})
-	a.last = Chain{From: s.newest, To: lo, Took: time.Since(a.now.began), Pages: s.pages, Slices: s.slices}
+	a.last = Chain{From: s.newest, To: lo, Took: a.clock.own().Sub(a.now.began), Pages: s.pages, Slices: s.slices}
 	if err != nil {
 		return err
 	}

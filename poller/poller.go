@@ -69,8 +69,11 @@ type Batch struct {
 // Look is a session as it was just shown.
 type Look struct {
 	Session checkout.Session
-	At      time.Time // by the server's clock
-	// LastLooked is the last look that showed what is stored; zero if unknown.
+	At      time.Time // when it had arrived, by the server's clock
+	Asked   time.Time // when it was asked for, by the server's clock: not later than that
+	Own     time.Time // when it had arrived, by our own clock
+	// LastLooked is when the last look that showed what is stored was asked for;
+	// zero if unknown.
 	LastLooked time.Time
 }
 
@@ -121,6 +124,8 @@ type Options struct {
 	Observer  Observer
 	Logger    *slog.Logger
 	Transport http.RoundTripper // nil: the network
+
+	now func() time.Time // our own clock, which tests may set; nil: time.Now
 }
 
 // Poller polls all accounts, each in its own goroutine.
@@ -131,11 +136,15 @@ type Poller struct {
 // New returns a poller of the given accounts, whose names are distinct.
 func New(accounts []Account, tracker Tracker, handler Handler, o Options) (*Poller, error) {
 	p := &Poller{}
+	if o.now == nil {
+		o.now = time.Now
+	}
 	for _, cfg := range accounts {
 		client, err := NewClient(cfg, o.Version, o.Transport)
 		if err != nil {
 			return nil, err
 		}
+		client.now = o.now
 		p.accounts = append(p.accounts, newAccount(cfg, client, tracker, handler, o))
 	}
 	return p, nil

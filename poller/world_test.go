@@ -40,8 +40,11 @@ type world struct {
 	saves     int
 	// answer takes the API's place where it returns a status.
 	answer   func(req *http.Request) (status int, body string)
-	throttle string // Retry-After of those answers
-	lines    int    // of the log
+	throttle string               // Retry-After of those answers
+	network  http.RoundTripper    // nil: the world itself
+	own      time.Duration        // by how much our own clock is ahead
+	since    map[string]time.Time // by session: when the last look before the last change was asked for
+	lines    int                  // of the log
 }
 
 // newWorld must be called inside a synctest bubble. It brings the bubble's
@@ -56,7 +59,7 @@ func newWorld(t *testing.T) *world {
 	cfg.Poll.RateLimit = 0
 	return &world{
 		t: t, cfg: cfg, api: simulator.NewAPI(simulator.Config{SecretKey: testKey, Seed: 1}),
-		snapshots: make(map[string]event.Snapshot), events: make(map[string][]string),
+		snapshots: make(map[string]event.Snapshot), events: make(map[string][]string), since: make(map[string]time.Time),
 	}
 }
 
@@ -79,10 +82,16 @@ func (w *world) RoundTrip(req *http.Request) (*http.Response, error) {
 
 func (w *world) poller() *poller.Poller {
 	w.t.Helper()
-	p, err := poller.New([]poller.Account{w.cfg}, w, w, poller.Options{
+	o := poller.Options{
 		Version: "test", Observer: nobody{}, Transport: w,
 		Logger: slog.New(loglimit.New(slog.NewTextHandler(testWriter{w}, nil))),
-	})
+	}
+	if w.network != nil {
+		o.Transport = w.network
+	}
+	own := w.own
+	o = poller.WithClock(o, func() time.Time { return time.Now().Add(own) })
+	p, err := poller.New([]poller.Account{w.cfg}, w, w, o)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -169,7 +178,8 @@ func (w *world) Handle(_ context.Context, b poller.Batch) (poller.Handled, error
 	var handled poller.Handled
 	for i := range b.Looks {
 		s := b.Looks[i].Session
-		look := diff.Look{At: b.Looks[i].At, Pass: b.Pass}
+		l := &b.Looks[i]
+		look := diff.Look{At: l.At, Asked: l.Asked, Own: l.Own, Pass: b.Pass}
 		prev, known := w.snapshots[s.ID]
 		var o diff.Outcome
 		var err error
@@ -192,6 +202,9 @@ func (w *world) Handle(_ context.Context, b poller.Batch) (poller.Handled, error
 		o.Snapshot.Counts = maps.Clone(prev.Counts)
 		if o.Snapshot.Counts == nil {
 			o.Snapshot.Counts = make(map[string]int)
+		}
+		if len(o.Transitions) > 0 {
+			w.since[s.ID] = o.Since
 		}
 		for _, tr := range o.Transitions {
 			o.Snapshot.Counts[tr.Type]++
