@@ -156,6 +156,11 @@ type Delivery struct {
 	// A pending delivery has one if it was a dead letter before.
 	Reason string `json:"reason,omitempty"`
 
+	// BlockedSubject is the NATS subject for which the destination took nothing when
+	// the delivery was last to be sent; "" if it took or refused it itself. While Due
+	// is zero the delivery waits for that subject alone.
+	BlockedSubject string `json:"blocked_subject,omitempty"`
+
 	// Actor asked for the next attempt; "" when the schedule does.
 	Actor string `json:"actor,omitempty"`
 	// Job is the replay or redrive that made it pending last.
@@ -171,6 +176,15 @@ func (d *Delivery) Since() time.Time {
 	}
 	return d.Created
 }
+
+// Blocked says whether a pending delivery waits for its subject.
+func (d *Delivery) Blocked() bool {
+	return d.Status == StatusPending && d.Due.IsZero() && d.BlockedSubject != ""
+}
+
+// Repeated says whether the delivery was refused, or blocked, before: first
+// attempts do not wait for such.
+func (d *Delivery) Repeated() bool { return d.Slots > 0 || d.BlockedSubject != "" }
 
 // Group is what the order of deliveries is kept within, at one destination.
 func (d *Delivery) Group() (account, of string) {
@@ -235,9 +249,10 @@ type Job struct {
 
 // Verdict is what becomes of a delivery after an attempt, or after it was found
 // that it must wait. Exactly one of Accepted, Dead and Retry applies: Retry is
-// the time at which it is due again.
+// the time at which it is due again. With none of them the delivery waits: for its
+// BlockedSubject, or else for the earlier ones of its session.
 type Verdict struct {
-	Delivery Delivery // with Attempts, Slots, HeldAt and Overtook brought up to date
+	Delivery Delivery // with Attempts, Slots, HeldAt, Overtook and BlockedSubject brought up to date
 	Attempt  *Attempt // nil when nothing was sent
 	Accepted bool
 	Dead     string // the reason, when it is buried
@@ -259,18 +274,27 @@ type Begin struct {
 	Overtakes bool
 }
 
+// Unblock makes the first deliveries due that wait for a subject.
+type Unblock struct {
+	Destination string
+	Subject     string
+	Limit       int
+	Due         time.Time
+}
+
 // Step is what is written down at once of the deliveries of a destination, whole
 // or not at all, in the order of its members.
 type Step struct {
-	Parked    []Verdict // that must let earlier ones of their session go first
+	Parked    []Verdict // that must let earlier ones of their session go first, or wait for their subject
 	Resolved  []Verdict // of attempts that have a result
 	Withdrawn []Begin   // attempts that were begun and will not be made
 	Begun     []Begin   // attempts that may be made once the step is durable
+	Unblocked []Unblock
 }
 
 // Empty says whether there is nothing to write down.
 func (s *Step) Empty() bool {
-	return len(s.Parked)+len(s.Resolved)+len(s.Withdrawn)+len(s.Begun) == 0
+	return len(s.Parked)+len(s.Resolved)+len(s.Withdrawn)+len(s.Begun)+len(s.Unblocked) == 0
 }
 
 // Stepped is what a step met.
@@ -279,4 +303,7 @@ type Stepped struct {
 	// Gone holds the ids of deliveries that are not pending any more: nothing was
 	// done to them.
 	Gone []string
+	// Unblocked holds the ids of what each Unblock of the step made due; fewer than
+	// its limit means that nothing waits for its subject any more.
+	Unblocked [][]string
 }

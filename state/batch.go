@@ -104,6 +104,7 @@ type record struct {
 	sequence uint64
 	event    uint64 // sequence of its event
 	kind     byte   // under which it waits for its due time
+	blocked  string // the subject under which it waits instead
 }
 
 var errShortRow = errors.New("row is too short")
@@ -126,6 +127,9 @@ func decodeRecord(sequence uint64, row []byte) (record, error) {
 		return record{}, err
 	}
 	r.kind = waiting(&r.Delivery)
+	if r.Blocked() {
+		r.blocked = r.BlockedSubject
+	}
 	return r, nil
 }
 
@@ -158,16 +162,25 @@ func (b *batch) save(r *record) error {
 }
 
 // setDue moves a delivery among what is due, and from one kind to the other if its
-// slots were changed; the zero time parks it. The record is to be saved
-// afterwards.
+// slots were changed; the zero time lets it wait for its BlockedSubject, or parks
+// it. The record is to be saved afterwards.
 func (b *batch) setDue(r *record, due time.Time) error {
-	if !r.Due.IsZero() {
-		if err := b.dequeue(r.Destination, dueKey(r.kind, r.Due, r.sequence)); err != nil {
-			return err
-		}
+	var err error
+	switch {
+	case !r.Due.IsZero():
+		err = b.dequeue(r.Destination, dueKey(r.kind, r.Due, r.sequence))
+	case r.blocked != "":
+		err = b.dequeue(r.Destination, blockedKey(r.blocked, r.sequence))
 	}
-	r.Due, r.kind = due, waiting(&r.Delivery)
-	if due.IsZero() {
+	if err != nil {
+		return err
+	}
+	r.Due, r.kind, r.blocked = due, waiting(&r.Delivery), ""
+	switch {
+	case r.Blocked():
+		r.blocked = r.BlockedSubject
+		return b.enqueue(r.Destination, blockedKey(r.blocked, r.sequence), nil)
+	case due.IsZero():
 		return nil
 	}
 	return b.enqueue(r.Destination, dueKey(r.kind, due, r.sequence), []byte(r.ID))
@@ -208,5 +221,5 @@ func (b *batch) wake(d *event.Delivery, behind uint64, at time.Time) (woke bool,
 // it is parked, or it was never refused and looks again when a hold may have run
 // out, later than at.
 func waitsForEarlier(d *event.Delivery, at time.Time) bool {
-	return d.Due.IsZero() || (d.Slots == 0 && d.HeldAt == nil && d.Due.After(at))
+	return d.Due.IsZero() && !d.Blocked() || (d.Slots == 0 && d.HeldAt == nil && d.Due.After(at))
 }

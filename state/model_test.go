@@ -47,7 +47,7 @@ func (w *world) waiting(d *event.Delivery) (places []int) {
 
 func (w *world) wake(d *event.Delivery, behind int, at time.Time) {
 	for _, i := range w.waiting(d) {
-		if f := w.deliveries[i]; i > behind && (f.Due.IsZero() || f.Slots == 0 && f.HeldAt == nil && f.Due.After(at)) {
+		if f := w.deliveries[i]; i > behind && (f.Due.IsZero() && !f.Blocked() || f.Slots == 0 && f.HeldAt == nil && f.Due.After(at)) {
 			w.deliveries[i].Due = at
 			return
 		}
@@ -109,7 +109,7 @@ func (w *world) due(t *rapid.T) {
 	slices.SortStableFunc(want, func(a, b event.Job) int { return a.Delivery.Due.Compare(b.Delivery.Due) })
 	var fresh, retries []event.Job
 	for _, job := range want {
-		if job.Delivery.Slots == 0 {
+		if !job.Delivery.Repeated() {
 			fresh = append(fresh, job)
 		} else {
 			retries = append(retries, job)
@@ -162,7 +162,11 @@ func (w *world) resolve(t *rapid.T) {
 	later := func(what string) time.Time {
 		return w.now.Add(time.Duration(rapid.IntRange(-2, 5).Draw(t, what)) * time.Second)
 	}
-	switch rapid.IntRange(0, 4).Draw(t, "verdict") {
+	v.Delivery.BlockedSubject = ""
+	switch rapid.IntRange(0, 5).Draw(t, "verdict") {
+	case 5:
+		v.Delivery.Slots--
+		v.Delivery.BlockedSubject = rapid.SampledFrom(subjects).Draw(t, "subject")
 	case 0, 1:
 		v.Accepted = true
 	case 2:
@@ -183,7 +187,7 @@ func (w *world) resolve(t *rapid.T) {
 	if err != nil {
 		t.Fatalf("Resolve: %v", err)
 	}
-	d.Slots, d.HeldAt = v.Delivery.Slots, v.Delivery.HeldAt
+	d.Slots, d.HeldAt, d.BlockedSubject = v.Delivery.Slots, v.Delivery.HeldAt, v.Delivery.BlockedSubject
 	w.clocks[d.Destination] = max(w.clocks[d.Destination], v.UpClock)
 	w.settle(i, &v)
 }
@@ -191,7 +195,7 @@ func (w *world) resolve(t *rapid.T) {
 func (w *world) settle(i int, v *event.Verdict) {
 	d := &w.deliveries[i]
 	if v.Accepted || v.Dead != "" {
-		d.Status, d.Reason, d.Finished, d.Due = event.StatusAccepted, v.Dead, v.At, time.Time{}
+		d.Status, d.Reason, d.Finished, d.Due, d.BlockedSubject = event.StatusAccepted, v.Dead, v.At, time.Time{}, ""
 		if v.Dead != "" {
 			d.Status = event.StatusDead
 		}
@@ -199,11 +203,53 @@ func (w *world) settle(i int, v *event.Verdict) {
 		return
 	}
 	d.Due = v.Retry
-	if earlier := w.waiting(d); d.Due.IsZero() && (len(earlier) == 0 || earlier[0] == i) {
+	if earlier := w.waiting(d); d.Due.IsZero() && !d.Blocked() && (len(earlier) == 0 || earlier[0] == i) {
 		d.Due = v.At
 	}
 	if !v.Release.IsZero() {
 		w.wake(d, i, v.Release)
+	}
+}
+
+var subjects = []string{"checkout.main.expired", "checkout.main.paid", "c"}
+
+// unblock makes due what waits for a subject, in the order of commits.
+func (w *world) unblock(t *rapid.T) {
+	u := event.Unblock{
+		Destination: rapid.SampledFrom([]string{"shop", "bus", "new"}).Draw(t, "destination"),
+		Subject:     rapid.SampledFrom(subjects).Draw(t, "subject"), Limit: rapid.IntRange(1, 3).Draw(t, "limit"), Due: w.now,
+	}
+	var want, left []string
+	for i := range w.deliveries {
+		d := &w.deliveries[i]
+		switch {
+		case d.Destination != u.Destination || !d.Blocked():
+		case d.BlockedSubject == u.Subject && len(want) < u.Limit:
+			d.Due = u.Due
+			want = append(want, d.ID)
+		case !slices.Contains(left, d.BlockedSubject):
+			left = append(left, d.BlockedSubject)
+		}
+	}
+	met, err := w.s.Take(context.Background(), event.Step{Unblocked: []event.Unblock{u}})
+	if err != nil || len(met.Unblocked) != 1 || !slices.Equal(met.Unblocked[0], want) {
+		t.Fatalf("unblocked %v, %v; want %v", met.Unblocked, err, want)
+	}
+	var got []string
+	for after := ""; ; {
+		one, err := w.s.BlockedSubjects(context.Background(), u.Destination, after, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(one) == 0 {
+			break
+		}
+		got, after = append(got, one[0]), one[0]
+	}
+	slices.Sort(left)
+	slices.Sort(got)
+	if !slices.Equal(got, left) {
+		t.Fatalf("deliveries wait for %v, want %v", got, left)
 	}
 }
 
@@ -276,12 +322,27 @@ func TestAgainstTheModel(top *testing.T) {
 			"begin":   w.begin,
 			"resolve": w.resolve,
 			"due":     w.due,
+			"unblock": w.unblock,
 			"wait":    func(*rapid.T) { w.now = w.now.Add(time.Second) },
 			"look":    w.look,
 			"reopen":  w.reopen,
 		})
 		if err := w.s.Verify(context.Background()); err != nil {
 			t.Fatal(err)
+		}
+		w.now = w.now.Add(time.Second)
+		for _, name := range []string{"shop", "bus", "new"} { // earlier schemas had no blocked ones
+			for _, subject := range subjects {
+				u := event.Unblock{Destination: name, Subject: subject, Limit: 1000, Due: w.now}
+				if _, err := w.s.Take(context.Background(), event.Step{Unblocked: []event.Unblock{u}}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		for i := range w.deliveries {
+			if w.deliveries[i].Blocked() {
+				w.deliveries[i].Due = w.now
+			}
 		}
 		if err := w.s.Close(); err != nil {
 			t.Fatal(err)

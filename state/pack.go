@@ -74,6 +74,14 @@ func (c *coder) count(n int) int {
 	return int(size)
 }
 
+// last is a text at the end of a row that was added later: a row without it is as
+// it was before.
+func (c *coder) last(s *string) {
+	if c.writing && *s != "" || !c.writing && c.in != "" {
+		c.text(s)
+	}
+}
+
 func (c *coder) text(s *string) {
 	n := c.size(uint64(len(*s)))
 	if c.writing {

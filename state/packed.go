@@ -9,7 +9,7 @@ import (
 )
 
 // packed begins a row that a coder has written; one of schema 1 is JSON, and
-// begins with a brace. Fields may only be added by another first byte.
+// begins with a brace. Fields may only be added by another first byte, or by last.
 const packed = 0x01
 
 // pack writes a record behind a beginning.
@@ -56,6 +56,7 @@ func deliveryFields(c *coder, d *event.Delivery) {
 	c.text(&d.Actor)
 	c.text(&d.Job)
 	c.moment(&d.Reopened)
+	c.last(&d.BlockedSubject)
 }
 
 func attemptFields(c *coder, a *event.Attempt) {

@@ -15,10 +15,11 @@ import (
 //
 // A key begins with its kind. The kinds stand in the order of these bytes.
 const (
+	kindBlocked = 'b' // subject, sequence: wait for that subject
 	kindDue     = 'd' // due, sequence → id: never refused so far
 	kindOrder   = 'o' // account, session or subject, sequence: ordered ones
 	kindPending = 'p' // sequence → since when: all
-	kindRetry   = 'r' // due, sequence → id: refused before
+	kindRetry   = 'r' // due, sequence → id: refused or blocked before
 )
 
 // queueOf returns the queue of a destination to be read, nil if there never was
@@ -55,7 +56,7 @@ func pendingKey(sequence uint64) []byte { return appendSequence([]byte{kindPendi
 // waiting is the kind of a delivery that is due at a time: first attempts have one
 // of their own, so that no number of retries stands before them.
 func waiting(d *event.Delivery) byte {
-	if d.Slots > 0 {
+	if d.Repeated() {
 		return kindRetry
 	}
 	return kindDue

@@ -68,7 +68,7 @@ func (s *Store) Retry(ctx context.Context, id string, act Act) (d event.Delivery
 // hasten makes a pending delivery due now, unless it is parked.
 func (b *batch) hasten(r *record, act *Act) error {
 	r.Actor = act.Actor
-	if !r.Due.IsZero() && r.Due.After(act.At) {
+	if r.Blocked() || r.Due.After(act.At) {
 		if err := b.setDue(r, act.At); err != nil {
 			return err
 		}

@@ -250,6 +250,7 @@ func TestActsKeepTheStoreSound(t *testing.T) {
 			"begin":   w.begin,
 			"resolve": w.resolve,
 			"again":   w.resolve,
+			"unblock": w.unblock,
 			"wait":    func(*rapid.T) { w.now = w.now.Add(time.Second) },
 			"retry": func(t *rapid.T) {
 				d, err := w.s.Retry(context.Background(), w.deliveries[w.pick(t)].ID, act(w.now))
@@ -287,6 +288,12 @@ func TestActsKeepTheStoreSound(t *testing.T) {
 		for range 20 * (len(w.deliveries) + 1) {
 			w.now = w.now.Add(time.Minute)
 			for _, name := range []string{"shop", "bus", "new"} {
+				for _, subject := range subjects {
+					u := event.Unblock{Destination: name, Subject: subject, Limit: 100, Due: w.now}
+					if _, err := w.s.Take(context.Background(), event.Step{Unblocked: []event.Unblock{u}}); err != nil {
+						t.Fatal(err)
+					}
+				}
 				jobs, _, err := w.s.Due(context.Background(), name, w.now, 100, 100, nil)
 				if err != nil {
 					t.Fatal(err)

@@ -82,22 +82,31 @@ func dueAfter(queue *bolt.Bucket, kind byte, now time.Time, limit int) (sequence
 	return sequences
 }
 
-// oldestExamined bounds how many deliveries Oldest looks at.
-const oldestExamined = 1000
+// Bounds of how many deliveries Oldest looks at, and of how many it passes over
+// because they are blocked.
+const (
+	oldestExamined  = 1000
+	blockedExamined = 200_000
+)
 
 // Oldest returns the delivery of a destination that has waited longest, due or
-// not, among those that skip (which may be nil) does not name and that wait for
-// no earlier one of their session; found is false if there is none.
+// not, among those that skip (which may be nil) does not name and that wait neither
+// for their subject nor for an earlier one of their session; found is false if
+// there is none.
 func (s *Store) Oldest(ctx context.Context, destination string, skip func(deliveryID string) bool) (job event.Job, found bool, err error) {
 	err = s.view(ctx, "looking for what has waited longest for "+destination, func(tx *bolt.Tx) error {
 		found = false
-		examined := 0
+		examined, blocked := 0, 0
 		return eachKey(queueOf(tx, destination), []byte{kindPending}, func(key, _ []byte) (bool, error) {
-			examined++
 			r, err := readRecord(tx, lastSequence(key))
 			if err != nil {
 				return false, err
 			}
+			if r.Blocked() {
+				blocked++
+				return blocked < blockedExamined, nil
+			}
+			examined++
 			if skip == nil || !skip(r.ID) {
 				if job, err = readJob(tx, r.sequence); err != nil {
 					return false, err

@@ -24,12 +24,13 @@ func attemptNumber(key []byte) int {
 // nil means that it is on the disk. A delivery that is not in the store, or not
 // pending, is left out and named in Stepped.Gone.
 //
-// Of a verdict's Delivery it takes Attempts, Slots, HeldAt and Overtook; the rest
-// is as it was stored. Accepted and Dead finish the delivery and make the first
+// Of a verdict's Delivery it takes Attempts, Slots, HeldAt, Overtook and
+// BlockedSubject; the rest is as it was stored. Accepted and Dead finish the delivery and make the first
 // one of its session and destination that waits for earlier ones due at At: one
 // that is parked, or one that was released for a later time. A Retry makes it due
-// then. None of the three parks it behind the earlier ones of its session; if
-// there are none any more, it is due at At. A Release makes the first one behind
+// then. None of the three lets it wait for its BlockedSubject, until an Unblock; one
+// without is parked behind the earlier ones of its session; if there are none any
+// more, it is due at At. A Release makes the first one behind
 // it that waits due then. The destination's clock never goes back.
 //
 // An attempt that is begun has no result, and its delivery stays due. A row with
@@ -83,6 +84,13 @@ func take(b *batch, step *event.Step, met *event.Stepped) error {
 		if err := gone(met, d.ID, begin(b, &step.Begun[i])); err != nil {
 			return err
 		}
+	}
+	for i := range step.Unblocked {
+		ids, err := unblock(b, &step.Unblocked[i])
+		if err != nil {
+			return err
+		}
+		met.Unblocked = append(met.Unblocked, ids)
 	}
 	return nil
 }
@@ -175,7 +183,7 @@ func resolve(b *batch, v *event.Verdict) (woke bool, err error) {
 		return false, err
 	}
 	r.Attempts, r.Slots = max(r.Attempts, v.Delivery.Attempts), v.Delivery.Slots
-	r.HeldAt, r.Overtook = v.Delivery.HeldAt, v.Delivery.Overtook
+	r.HeldAt, r.Overtook, r.BlockedSubject = v.Delivery.HeldAt, v.Delivery.Overtook, v.Delivery.BlockedSubject
 	if v.Attempt != nil {
 		r.Actor = "" // the attempt that was asked for is made
 		r.Attempts = max(r.Attempts, v.Attempt.N)
@@ -200,6 +208,7 @@ func resolve(b *batch, v *event.Verdict) (woke bool, err error) {
 
 // finish takes an accepted or dead delivery out of everything that is pending.
 func finish(b *batch, r *record, state *event.DestinationState, v *event.Verdict) (woke bool, err error) {
+	r.BlockedSubject = ""
 	if err := b.setDue(r, time.Time{}); err != nil {
 		return false, err
 	}
@@ -231,7 +240,7 @@ func finish(b *batch, r *record, state *event.DestinationState, v *event.Verdict
 // postpone makes a delivery due again or parks it.
 func postpone(b *batch, r *record, v *event.Verdict) (woke bool, err error) {
 	due := v.Retry
-	if due.IsZero() {
+	if due.IsZero() && r.BlockedSubject == "" {
 		// Parked behind nobody it would never be looked at again.
 		first, found := head(b.tx, &r.Delivery)
 		if !r.Ordered || !found || first >= r.sequence {

@@ -256,12 +256,15 @@ func (v *verifier) status(r *record) {
 	case event.StatusPending:
 		state.Pending++
 		v.expectQueued(r, pendingKey(r.sequence), appendTime(nil, r.Since()))
-		if !r.Due.IsZero() {
+		switch {
+		case r.Blocked():
+			v.expectQueued(r, blockedKey(r.BlockedSubject, r.sequence), nil)
+		case !r.Due.IsZero():
 			v.expectQueued(r, dueKey(waiting(&r.Delivery), r.Due, r.sequence), []byte(r.ID))
 		}
 		if r.Ordered {
 			v.expectQueued(r, orderKey(&r.Delivery, r.sequence), nil)
-		} else if r.Due.IsZero() {
+		} else if r.Due.IsZero() && !r.Blocked() {
 			v.report("delivery %s is parked and not ordered", r.ID)
 		}
 	case event.StatusAccepted, event.StatusPurged:
@@ -303,7 +306,7 @@ func (v *verifier) order() error {
 			}
 			session = bytes.Clone(prefix)
 			r, err := readRecord(v.tx, lastSequence(key))
-			if err != nil || r.Due.IsZero() {
+			if err != nil || r.Due.IsZero() && !r.Blocked() {
 				v.report("delivery %d (%s) is parked behind nobody: %v", lastSequence(key), r.ID, err)
 			}
 			return true, v.ctx.Err()
