@@ -7,7 +7,6 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -58,12 +57,12 @@ func (a *app) initCommand() *cobra.Command {
 		Use:     "init",
 		GroupID: "start",
 		Short:   "Print a commented starter configuration",
-		Long: `Print a short commented configuration to start from. The account's start is today:
-what was created before is recorded without a word.`,
+		Long: `Print a short commented configuration to start from. What was created before its
+first run is recorded without a word (start: now).`,
 		Example: "  notifier init > notifier.yaml\n  notifier init --for stripe > notifier.yaml",
 		Args:    usage(cobra.NoArgs),
 		RunE: func(*cobra.Command, []string) error {
-			text, err := config.Starter(kind, time.Now())
+			text, err := config.Starter(kind)
 			if err != nil {
 				return err
 			}
