@@ -32,7 +32,7 @@ type Daemon interface {
 	// Status is a JSON document.
 	Status(ctx context.Context) (any, error)
 	// AcceptAccount lets a stopped account go on with the sessions that its key
-	// shows now. ErrNotFound: no such account.
+	// shows now. ErrNotFound: no such account. ErrNothingToAccept: it is not stopped.
 	AcceptAccount(ctx context.Context, name, actor string) error
 	// PauseDestination stops a destination until it is resumed; what waits is kept.
 	// changed is false if it stood still already. ErrNotFound: no such destination.
@@ -59,6 +59,8 @@ var (
 	ErrConflict = errors.New("it cannot be done now")
 	// ErrBadCursor is a cursor that no page ended with.
 	ErrBadCursor = errors.New("cursor is not one that a list answered with")
+	// ErrNothingToAccept is an account that is not stopped.
+	ErrNothingToAccept = errors.New("there is nothing to accept")
 	// ErrUpstream is a part of the payment API's list that could not be read.
 	ErrUpstream = errors.New("the list could not be read")
 	// ErrStopping is what a daemon that is about to end does not begin.
@@ -237,6 +239,8 @@ func (s *Server) acted(w http.ResponseWriter, r *http.Request, kind string, err 
 	switch {
 	case errors.Is(err, ErrNotFound):
 		problem(w, http.StatusNotFound, fmt.Sprintf("there is no %s %q", kind, r.PathValue("name")))
+	case errors.Is(err, ErrNothingToAccept):
+		problem(w, http.StatusConflict, err.Error())
 	case err != nil:
 		s.log.Error("an operator's request failed", "path", r.URL.Path, "error", err)
 		problem(w, http.StatusInternalServerError, "it could not be done; the log says why")

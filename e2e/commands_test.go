@@ -33,7 +33,7 @@ func TestCommandsAskTheDaemon(t *testing.T) {
 		{"status -o jsonl", 0, `^\{.*\}\n$`},
 		{"accounts list", 0, `main +127\.0\.0\.1:\d+ +test +\d{4}-`},
 		{"accounts accept nobody", 5, ""},
-		{"accounts accept main", 0, ""},
+		{"accounts accept main", 1, ""},
 		{"accounts accept", 2, ""},
 	} {
 		code, p := run(t, w.dir, nil, append(strings.Fields(tc.args), "-c", w.configPath())...)
@@ -69,7 +69,7 @@ func TestAdminServer(t *testing.T) {
 		{"GET", "/api/v1/status", "viewer-token", "", "http://evil.example", 403},
 		{"GET", "/api/v1/status", "viewer-token", "localhost:1", "", 200},
 		{"POST", "/api/v1/accounts/main/accept", "viewer-token", "", "", 403},
-		{"POST", "/api/v1/accounts/main/accept", "operator-token", "", "", 200},
+		{"POST", "/api/v1/accounts/main/accept", "operator-token", "", "", 409},
 		{"POST", "/api/v1/accounts/none/accept", "operator-token", "", "", 404},
 		{"GET", "/api/v1/nothing", "viewer-token", "", "", 404},
 	} {
@@ -217,7 +217,7 @@ func TestForeignSessions(t *testing.T) {
 	}
 	w.rest["admin"] = object{"listen": strings.TrimPrefix(d.admin, "http://")}
 	w.configure()
-	if code, p := run(t, w.dir, nil, "accounts", "accept", "main", "-c", w.configPath()); code != 0 {
+	if code, p := run(t, w.dir, nil, "accounts", "accept", "main", "--yes", "-c", w.configPath()); code != 0 {
 		t.Errorf("accounts accept: exit code %d: %s", code, p.stderr)
 	}
 	w.awaitPass(d)

@@ -97,7 +97,10 @@ func TestDeadLettersAreMended(t *testing.T) {
 	if !strings.Contains(p.stdout.String(), "204 No Content") {
 		t.Errorf("destinations test: %s", p.stdout)
 	}
-	w.asks(d, 0, "deadletters redrive "+first+" -o json")
+	if p := w.asks(d, 2, "deadletters redrive "+first); !strings.Contains(p.stderr.String(), "--yes") {
+		t.Errorf("a redrive that nobody was asked about: %s", p.stderr)
+	}
+	w.asks(d, 0, "deadletters redrive "+first+" --yes -o json")
 	w.asks(d, 0, "deadletters redrive --all --yes")
 	eventually(t, patience, func() error {
 		if got := lines(t, w.asks(d, 0, "deliveries list --status accepted --destination hook -o jsonl")); len(got) != 4 {
@@ -178,12 +181,13 @@ func TestReplayPurgeAndAudit(t *testing.T) {
 	if !strings.Contains(p.stderr.String(), "goods may be shipped by") {
 		t.Errorf("the plan does not warn: %s", p.stderr)
 	}
-	w.asks(d, 0, "replay "+fulfillable+" --to other") // the same id again
+	w.asks(d, 2, "replay "+fulfillable+" --to other")
+	w.asks(d, 0, "replay "+fulfillable+" --to other --yes") // the same id again
 	w.awaitOther(d, 5)
 	if n := len(w.came("/other")); n != 4 {
 		t.Errorf("5 requests with %d ids, want 4", n)
 	}
-	w.asks(d, 0, "replay --event "+fulfillable+" --to other --new-ids")
+	w.asks(d, 0, "replay --event "+fulfillable+" --to other --new-ids --yes")
 	w.awaitOther(d, 6)
 	if n := len(w.came("/other")); n != 5 {
 		t.Errorf("6 requests with %d ids, want 5", n)
@@ -196,7 +200,8 @@ func TestReplayPurgeAndAudit(t *testing.T) {
 	if !strings.Contains(p.stdout.String(), `"would_purge": 4`) {
 		t.Errorf("the plan of a purge: %s", p.stdout)
 	}
-	p = w.asks(d, 0, "deadletters purge --type paid")
+	w.asks(d, 2, "deadletters purge --all")
+	p = w.asks(d, 0, "deadletters purge --type paid --yes")
 	if !strings.Contains(p.stdout.String(), "1 dead letter purged") {
 		t.Errorf("purge: %s", p.stdout)
 	}
@@ -204,7 +209,8 @@ func TestReplayPurgeAndAudit(t *testing.T) {
 	if len(purged) != 1 || !strings.HasPrefix(fmt.Sprint(purged[0]["reason"]), "purged by ops: ") {
 		t.Errorf("purged: %v", purged)
 	}
-	w.asks(d, 0, fmt.Sprintf("deliveries retry %v", purged[0]["id"]))
+	w.asks(d, 2, fmt.Sprintf("deliveries retry %v", purged[0]["id"]))
+	w.asks(d, 0, fmt.Sprintf("deliveries retry %v --yes", purged[0]["id"]))
 	w.asks(d, 0, "destinations test other")
 
 	var acts []string
@@ -262,7 +268,7 @@ func TestAReplayOutlivesItsDaemon(t *testing.T) {
 		}
 		return nil
 	})
-	job := strings.TrimSpace(w.asks(d, 0, "replay --all --to other --rate 5 --detach").stdout.String())
+	job := strings.TrimSpace(w.asks(d, 0, "replay --all --to other --rate 5 --yes --detach").stdout.String())
 	eventually(t, patience, func() error {
 		if n := len(w.came("/other")); n < 3 {
 			return fmt.Errorf("%d came", n)

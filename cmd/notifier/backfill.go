@@ -21,6 +21,7 @@ type backfillOptions struct {
 	since, until             string
 	accounts                 []string
 	dryRun, announce, detach bool
+	yes                      bool
 	output                   string
 }
 
@@ -36,7 +37,8 @@ nothing, so a backfill may be repeated.
 
 Sessions that are not stored and were created before the account's start, or
 that may have been stored and pruned since, are recorded silently; --announce
-announces those as well.
+announces those as well, and is asked about first; where there is no terminal to
+ask on, it wants --yes.
 
 WHEN is a time in RFC 3339, a date (its beginning in UTC), or how long ago: 36h,
 7d. Without --until the range ends now.
@@ -51,7 +53,7 @@ Exit codes: 0 the range was read, 1 the job failed or was cancelled, or this
 command was interrupted, 2 usage, 4 no daemon answers, 5 there is no such account.`,
 		Example: `  notifier poll backfill --since 7d --dry-run
   notifier poll backfill --since 2026-11-20 --until 2026-11-22T12:00:00Z --account main
-  notifier poll backfill --since 30d --announce --detach`,
+  notifier poll backfill --since 30d --announce --yes --detach`,
 		Args: usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.backfill(cmd.Context(), o) },
 	}
@@ -61,6 +63,7 @@ command was interrupted, 2 usage, 4 no daemon answers, 5 there is no such accoun
 	a.accountFlag(cmd, &o.accounts)
 	flags.BoolVar(&o.dryRun, "dry-run", false, "change nothing, list what would be announced")
 	flags.BoolVar(&o.announce, "announce", false, "also announce what would be recorded silently")
+	yesFlag(cmd, &o.yes)
 	flags.BoolVar(&o.detach, "detach", false, "print the job's id and do not wait for its end")
 	outputFlag(cmd, &o.output, asTable, asJSON, asLines)
 	for _, name := range []string{"since", "until"} {
@@ -127,6 +130,11 @@ func (a *app) backfill(ctx context.Context, o backfillOptions) error {
 			return interrupted(err, "nothing was changed")
 		}
 		return a.showPlan(o.output, &plan)
+	}
+	if o.announce {
+		if err := a.confirm(ctx, o.yes, "Announce, as if it were new, what is not stored of the sessions of "+accountsText(o.accounts)+"?"); err != nil {
+			return err
+		}
 	}
 	var job jobs.Job
 	if err := c.send(ctx, http.MethodPost, pollPath, order, &job); err != nil {

@@ -39,7 +39,7 @@ func (a *app) letterFlags(cmd *cobra.Command, o *letterOptions) {
 	a.filterFlags(cmd, o.filters, letterFilters...)
 	cmd.Flags().BoolVar(&o.all, "all", false, "all dead letters")
 	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "say what would be done, and do nothing")
-	cmd.Flags().BoolVarP(&o.yes, "yes", "y", false, "do not ask on a terminal")
+	yesFlag(cmd, &o.yes)
 	outputFlag(cmd, &o.output, asTable, asJSON, asLines)
 }
 
@@ -95,8 +95,8 @@ func (a *app) redriveCommand() *cobra.Command {
 with the same webhook-id, in its turn within its session, and has all tries of
 its schedule again. Its former attempts stay on record.
 
-What would be done is shown first, and on a terminal it is asked for a yes. It is
-a job of the daemon that outlives this command and the daemon's restarts, and
+What would be done is shown first and asked about; where there is no terminal to
+ask on, it wants --yes. It is a job of the daemon that outlives this command and the daemon's restarts, and
 only takes what died before it began. Ctrl-C leaves it running (end it by:
 notifier jobs cancel JOB).
 
@@ -137,6 +137,7 @@ func (a *app) purgeCommand() *cobra.Command {
 		Short: "Give dead letters up for good",
 		Long: `Give dead letters up, by their ids, by a filter, or all. They are no dead letters
 then, but stay on record with who purged them for as long as state.retention says.
+It is asked about first; where there is no terminal to ask on, it wants --yes.
 
 Exit codes: 0 they are purged, or there were none, 1 it failed or was not wanted,
 2 usage, 4 no daemon answers, 5 there is no such dead letter, destination, account
@@ -176,8 +177,8 @@ func (a *app) purge(ctx context.Context, o *letterOptions, order map[string]any)
 		})
 	}
 	a.printLines(a.err, plan.By)
-	if n > 0 && !o.yes {
-		if err := a.confirm(fmt.Sprintf("Purge %s for good?", count(n, "dead letter"))); err != nil {
+	if n > 0 {
+		if err := a.confirm(ctx, o.yes, fmt.Sprintf("Purge %s for good?", count(n, "dead letter"))); err != nil {
 			return err
 		}
 	}

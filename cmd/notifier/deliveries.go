@@ -132,6 +132,7 @@ func (a *app) printAnswer(t *attemptView) {
 
 func (a *app) deliveriesRetryCommand() *cobra.Command {
 	var output string
+	var yes bool
 	cmd := &cobra.Command{
 		Use:   "retry ID...",
 		Short: "Try deliveries at once, whatever became of them",
@@ -139,22 +140,41 @@ func (a *app) deliveriesRetryCommand() *cobra.Command {
 keeps its place in the schedule; one that is accepted, dead or purged begins its
 schedule anew. It goes out with the same webhook-id, in its turn within its
 session, and waits like others while its destination is paused or unreachable.
+What is not pending is asked about first, for it may have arrived before; where
+there is no terminal to ask on, it wants --yes.
 
-Exit codes: 0 they are due, 4 no daemon answers, 5 there is no such delivery.`,
+Exit codes: 0 they are due, 1 not wanted, 2 usage, 4 no daemon answers, 5 there is no such delivery.`,
 		Args:              usage(cobra.MinimumNArgs(1)),
 		ValidArgsFunction: a.completeRecords(admin.Deliveries),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.retry(cmd.Context(), args, output)
+			return a.retry(cmd.Context(), args, yes, output)
 		},
 	}
+	yesFlag(cmd, &yes)
 	outputFlag(cmd, &output, asTable, asJSON, asLines)
 	return cmd
 }
 
-func (a *app) retry(ctx context.Context, ids []string, output string) error {
+func (a *app) retry(ctx context.Context, ids []string, yes bool, output string) error {
 	c, _, err := a.client()
 	if err != nil {
 		return err
+	}
+	ended := 0
+	for _, id := range ids {
+		var d deliveryView
+		if err := c.call(ctx, http.MethodGet, "/api/v1/deliveries/"+url.PathEscape(id), &d); err != nil {
+			return err
+		}
+		if d.Status != event.StatusPending {
+			fmt.Fprintf(a.err, "%s to %s is %s\n", d.ID, d.Destination, d.Status)
+			ended++
+		}
+	}
+	if ended > 0 {
+		if err := a.confirm(ctx, yes, fmt.Sprintf("Deliver %s again?", count(ended, "ended delivery"))); err != nil {
+			return err
+		}
 	}
 	var done []deliveryView
 	var failed error

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,19 +22,56 @@ func (a *app) accountsCommand() *cobra.Command {
 		Args:    usage(cobra.NoArgs),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	accept := &cobra.Command{
+	parent.AddCommand(a.accountsListCommand(), a.accountsAcceptCommand())
+	return parent
+}
+
+func (a *app) accountsAcceptCommand() *cobra.Command {
+	var yes bool
+	cmd := &cobra.Command{
 		Use:   "accept NAME",
 		Short: "Let a stopped account go on with the sessions that its key shows now",
 		Long: `An account stops when its key suddenly shows other sessions than those that are
 stored under its name. If that is right, accept it: what the key shows now is
-recorded silently, later changes are announced.`,
+recorded silently, later changes are announced, and the sessions that were stored
+are no longer watched. It is asked about first; where there is no terminal to ask
+on, it wants --yes.
+
+Exit codes: 0 it goes on, 1 there is nothing to accept, or it is not wanted, 2
+usage, 4 no daemon answers, 5 there is no such account.`,
 		Args: usage(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.act(cmd.Context(), "accounts", args[0], "accept", "goes on with its next pass", "")
+			return a.accept(cmd.Context(), args[0], yes)
 		},
 	}
-	parent.AddCommand(a.accountsListCommand(), accept)
-	return parent
+	yesFlag(cmd, &yes)
+	return cmd
+}
+
+// accept asks only about an account that is stopped; of others the daemon says
+// that there is nothing to accept.
+func (a *app) accept(ctx context.Context, name string, yes bool) error {
+	c, _, err := a.client()
+	if err != nil {
+		return err
+	}
+	var r report
+	if err := c.call(ctx, http.MethodGet, "/api/v1/status", &r); err != nil {
+		return err
+	}
+	for _, s := range r.Accounts {
+		if s.Account == name && s.Foreign != "" {
+			fmt.Fprintf(a.err, "%s is stopped: %s\n", name, s.Foreign)
+			if err := a.confirm(ctx, yes, "Go on with the sessions that its key shows now?"); err != nil {
+				return err
+			}
+			return a.act(ctx, "accounts", name, "accept", "goes on with its next pass", "")
+		}
+	}
+	if slices.ContainsFunc(r.Accounts, func(s poller.Status) bool { return s.Account == name }) {
+		return exit(exitFailure, fmt.Errorf("there is nothing to accept: the account %s is not stopped", name))
+	}
+	return exit(exitNotFound, fmt.Errorf("there is no account %q", name))
 }
 
 func (a *app) accountsListCommand() *cobra.Command {

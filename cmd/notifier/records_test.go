@@ -120,7 +120,7 @@ func TestRecordsWithoutADaemon(t *testing.T) {
 func TestOnlyAYesIsOne(t *testing.T) {
 	for answer, want := range map[string]bool{"y\n": true, " YES \n": true, "": false, "\n": false, "no\n": false, "yep\n": false} {
 		var out bytes.Buffer
-		if err := ask(strings.NewReader(answer), &out, "Redrive?"); (err == nil) != want || out.String() != "Redrive? [y/N] " {
+		if err := ask(t.Context(), strings.NewReader(answer), &out, "Redrive?"); (err == nil) != want || out.String() != "Redrive? [y/N] " {
 			t.Errorf("%q: %v, %s", answer, err, out.String())
 		}
 	}

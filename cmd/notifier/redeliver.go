@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -11,7 +10,6 @@ import (
 	"maps"
 	"net/http"
 	"strconv"
-	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -64,10 +62,8 @@ func (a *app) redeliver(ctx context.Context, r redelivery) error {
 		fmt.Fprintln(a.err, "there is nothing to do")
 		return nil
 	}
-	if !r.yes {
-		if err := a.confirm(r.question + "?"); err != nil {
-			return err
-		}
+	if err := a.confirm(ctx, r.yes, r.question+" "+count(plan.Deliveries, "delivery")+"?"); err != nil {
+		return err
 	}
 	var job jobs.Job
 	if err := c.send(ctx, http.MethodPost, r.path, r.order, &job); err != nil {
@@ -108,25 +104,6 @@ func (a *app) sumUp(plan *redeliveryPlan, thing string) {
 	for _, warning := range plan.Warnings {
 		fmt.Fprintln(a.err, "warning:", warning)
 	}
-}
-
-// confirm asks on a terminal; elsewhere whoever called has decided.
-func (a *app) confirm(question string) error {
-	if !isTerminal(a.in) || !isTerminal(a.err) {
-		return nil
-	}
-	return ask(a.in, a.err, question)
-}
-
-// ask is nil for a yes.
-func ask(in io.Reader, out io.Writer, question string) error {
-	fmt.Fprintf(out, "%s [y/N] ", question)
-	answer, _ := bufio.NewReader(in).ReadString('\n') // no answer is a no
-	switch strings.ToLower(strings.TrimSpace(answer)) {
-	case "y", "yes":
-		return nil
-	}
-	return exit(exitFailure, errors.New("nothing was changed"))
 }
 
 // redeliveryText says what a redrive or a replay came to, or how far it is.

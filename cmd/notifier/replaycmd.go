@@ -36,8 +36,8 @@ With --failed the rules of today are asked again about events on which a rule
 failed: what it matches now is delivered to where the rule sends it. Events that
 a destination had by another rule are left out.
 
-What would be done is shown first, and on a terminal it is asked for a yes. It is
-a job of the daemon that outlives this command and the daemon's restarts. Ctrl-C
+What would be done is shown first and asked about; where there is no terminal to
+ask on, it wants --yes. It is a job of the daemon that outlives this command and the daemon's restarts. Ctrl-C
 leaves it running (end it by: notifier jobs cancel JOB).
 
 Exit codes: 0 it is done, or there was nothing to do, 1 it failed, was cancelled,
@@ -72,7 +72,7 @@ destination, account or rule.`,
 	flags.BoolVar(&o.all, "all", false, "all events that are kept")
 	flags.BoolVar(&o.newIDs, "new-ids", false, "send copies with ids of their own")
 	flags.BoolVar(&o.dryRun, "dry-run", false, "say what would be done, and do nothing")
-	flags.BoolVarP(&o.yes, "yes", "y", false, "do not ask on a terminal")
+	yesFlag(cmd, &o.yes)
 	rateFlags(cmd, &o.rate, &o.detach)
 	outputFlag(cmd, &o.output, asTable, asJSON, asLines)
 	return cmd

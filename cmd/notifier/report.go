@@ -214,7 +214,7 @@ func (d *daemon) AcceptAccount(ctx context.Context, name, actor string) error {
 		return fmt.Errorf("account %s: %w", name, admin.ErrNotFound)
 	}
 	if account.Foreign == "" {
-		return nil
+		return fmt.Errorf("%w: the account %s is not stopped", admin.ErrNothingToAccept, name)
 	}
 	var strangers []string
 	err = d.store.Tracked(ctx, name, func(row *event.Tracked) error {
