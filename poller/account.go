@@ -48,6 +48,7 @@ type account struct {
 	before        event.Account // as an earlier process left it
 	index         *index
 	strangers     Query     // the last one that was answered by a page of strangers
+	starting      uint32    // the pass that fixes the start
 	forgotten     time.Time // settled sessions created before are not in the index
 	clock         clock
 	failures      int // requests in a row

@@ -71,7 +71,7 @@ func (a *account) gather() (Batch, []*handing) {
 			ids = make(map[string]bool)
 			note(ids, &batch)
 		}
-		if h.by != first.by || h.batch.Existing != batch.Existing || !h.batch.Pass.Equal(batch.Pass) ||
+		if h.by != first.by || !h.batch.Existing.Equal(batch.Existing) || !h.batch.Pass.Equal(batch.Pass) ||
 			len(batch.Looks)+len(h.batch.Looks) > mostLooks || meets(ids, &h.batch) {
 			rest = append(rest, h)
 			continue

@@ -127,41 +127,6 @@ func (a *account) ending(e *entry, asked time.Time) bool {
 	return !e.isEnding() && a.index.status(e) == checkout.StatusOpen && !asked.Before(e.expiry().Add(-a.cfg.Poll.Tuning.WarmEvery))
 }
 
-// begin fixes the account's start at the first successful answer, and says
-// whether what an answer shows existed before it. So does what the whole first
-// chain shows: later pages are older than the first, and creation times, which
-// are rounded, cannot tell within a second.
-func (a *account) begin(ctx context.Context, page *Page) (existing bool, err error) {
-	if a.state.StartFixed {
-		return false, nil
-	}
-	if !a.state.Start.IsZero() { // the first chain is not finished
-		return true, a.save(ctx) // it could not be stored at once
-	}
-	now := page.Answer.Date
-	if now.IsZero() {
-		now = page.Answer.Received.Truncate(time.Second)
-	}
-	switch {
-	case a.state.Restart || a.cfg.Start == StartNow:
-		a.state.Start, a.state.Restart = now.UTC(), false
-	case a.cfg.Start == StartAll:
-		a.state.StartFixed = true
-	default:
-		start, err := time.Parse(time.RFC3339, a.cfg.Start)
-		if err != nil {
-			return false, fmt.Errorf("start of account %s: %w", a.cfg.Name, err)
-		}
-		a.state.Start, a.state.StartFixed = start.UTC(), true
-	}
-	if a.state.Start.IsZero() {
-		a.log.Info("the account starts: all that its list shows is announced", "host", a.state.Host, "mode", a.state.Mode)
-	} else {
-		a.log.Info("the account starts: what was created before is recorded silently", "start", a.state.Start, "host", a.state.Host, "mode", a.state.Mode)
-	}
-	return !a.state.StartFixed, a.save(ctx)
-}
-
 // identify makes sure that the key still belongs to the stored sessions, and
 // stops the account if it does not. A stopped account goes on when its key shows
 // them again, or when an operator accepted the new ones.

@@ -79,6 +79,14 @@ func (p *Page) release() {
 func (p *Page) first() *Item { return &p.Items[0] }
 func (p *Page) last() *Item  { return &p.Items[len(p.Items)-1] }
 
+// newest is the latest creation time on the page, zero if it shows nothing.
+func (p *Page) newest() (newest time.Time) {
+	for i := range p.Items {
+		newest = later(newest, p.Items[i].created())
+	}
+	return newest
+}
+
 var flags = [2]bool{false, true}
 
 // readPage reads the list answer in the memory, in one pass if it is an ordinary

@@ -49,7 +49,8 @@ func (a *account) pass(ctx context.Context, until time.Time) (err error) {
 	if err != nil {
 		return err
 	}
-	a.forgotten = later(a.forgotten, a.clock.now().Add(-a.reach()))
+	now, _ := a.clock.span(a.clock.own())
+	a.forgotten = later(a.forgotten, now.Add(-a.reach()))
 	a.index.forget(a.forgotten)
 	return nil
 }
@@ -119,11 +120,14 @@ func (a *account) revisitAfter(ctx context.Context, until time.Time, head error)
 // head reads the newest part of the list, and moves the low-water mark once the
 // whole part has been read.
 func (a *account) head(ctx context.Context) error {
+	lo, err := a.bound(ctx)
+	if err != nil {
+		return err
+	}
 	now := a.clock.now()
-	lo := a.bound(now)
 	whole := lo.Before(now.Add(-Window))
 	s := newScan(a, patience{tries: a.tries, deep: lo.Before(now.Add(-Window - a.cfg.Poll.Tuning.Overlap))}, nil, lo, time.Time{})
-	err := s.run(ctx, time.Time{})
+	err = s.run(ctx, time.Time{})
 	a.last = Chain{From: s.newest, To: lo, Took: a.clock.own().Sub(a.now.began), Pages: s.pages, Slices: s.slices}
 	if err != nil {
 		return err
@@ -133,31 +137,23 @@ func (a *account) head(ctx context.Context) error {
 	}
 	// The newest creation time that was shown is a mark on the API's own scale:
 	// no clock, right or wrong, can move it past a session that is not visible yet.
-	// One of the future tells no more than when the pass began.
-	if !s.newest.IsZero() {
-		a.state.Low = earlier(s.newest, a.clock.at(a.now.began))
+	// One of the future tells no more than when the pass began. What was seen once
+	// has been seen: the mark never goes back, unless it turns out to lie in the
+	// future; then the next pass reads as far as a first one.
+	low := a.low()
+	switch {
+	case low.IsZero() && !a.state.Low.IsZero():
+		a.state.Low = time.Time{}
+	case !s.newest.IsZero():
+		a.state.Low = later(low, earlier(s.newest, a.clock.at(a.now.began)))
 	}
+	a.correctStart()
 	a.now.read = true
 	if !a.state.StartFixed {
 		a.state.StartFixed = true
 		return a.save(ctx)
 	}
 	return nil
-}
-
-// bound is how far down the head is read: zero means to the end of the list.
-func (a *account) bound(now time.Time) time.Time {
-	if !a.state.Low.IsZero() {
-		return a.state.Low.Add(-a.cfg.Poll.Tuning.Overlap)
-	}
-	if a.cfg.Start == StartAll {
-		return time.Time{}
-	}
-	bound := now.Add(-max(Window, a.cfg.Poll.UnpaidFor))
-	if start, err := time.Parse(time.RFC3339, a.cfg.Start); err == nil {
-		bound = earlier(bound, start)
-	}
-	return bound
 }
 
 // vanish gives up the watch on sessions that the API no longer shows.

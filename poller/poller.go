@@ -61,7 +61,7 @@ type Batch struct {
 	Livemode bool
 	Poll     Poll
 	Pass     time.Time // when their pass began
-	Existing bool      // what the batch shows existed before the account's start
+	Existing time.Time // what the batch shows and was created until then existed before the account's start; zero: none
 	Announce bool      // also what was pruned, or is older than the start
 	Looks    []Look
 }
@@ -81,8 +81,7 @@ type Look struct {
 // recorded without an announcement.
 func (b *Batch) Silent(created time.Time) bool {
 	a := &b.Account
-	return !b.Announce && (created.Before(a.Start) || created.Before(a.ForgottenBefore) ||
-		(b.Existing && !created.After(a.Start.Add(createdRounding))))
+	return !b.Announce && (created.Before(a.Start) || created.Before(a.ForgottenBefore) || !created.After(b.Existing))
 }
 
 // Handled is what a batch came to.

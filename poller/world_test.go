@@ -38,6 +38,7 @@ type world struct {
 	failIf    func(poller.Look) bool // of any of its looks
 	failSaves int                    // so many times, from the second save on
 	saves     int
+	handled   int // looks
 	// answer takes the API's place where it returns a status.
 	answer   func(req *http.Request) (status int, body string)
 	throttle string               // Retry-After of those answers
@@ -175,6 +176,7 @@ func (w *world) Handle(_ context.Context, b poller.Batch) (poller.Handled, error
 		return poller.Handled{}, err
 	}
 	policy := diff.Policy{ConfirmAfter: b.Poll.Tuning.ConfirmAfter, UnpaidFor: b.Poll.UnpaidFor, WarmEvery: b.Poll.Tuning.WarmEvery}
+	w.handled += len(b.Looks)
 	var handled poller.Handled
 	for i := range b.Looks {
 		s := b.Looks[i].Session

@@ -1,0 +1,105 @@
+package poller
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// existing is what a chain shows that existed whatever time it was created at.
+var existing = time.Unix(1<<40, 0)
+
+// begin fixes the account's start at the first successful answer, and says until
+// which creation time what an answer shows existed before it. All that the pass
+// shows by which the start is fixed existed: no clock needs to say so. As long as no
+// chain was complete, later passes go by the start, within the precision of
+// creation times.
+func (a *account) begin(ctx context.Context, page *Page) (until time.Time, err error) {
+	switch {
+	case a.state.StartFixed:
+		return time.Time{}, nil
+	case !a.state.Start.IsZero(): // the first chain is not finished
+		err := a.save(ctx) // it could not be stored at once
+		if a.starting == a.now.number {
+			return existing, err
+		}
+		return a.state.Start.Add(createdRounding), err
+	case a.state.Restart || a.cfg.Start == StartNow:
+		a.state.Start, a.state.Restart = a.present(page), false
+		a.starting, until = a.now.number, existing
+	case a.cfg.Start == StartAll:
+		a.state.StartFixed = true
+	default:
+		start, err := time.Parse(time.RFC3339, a.cfg.Start)
+		if err != nil {
+			return time.Time{}, fmt.Errorf("start of account %s: %w", a.cfg.Name, err)
+		}
+		a.state.Start, a.state.StartFixed = start.UTC(), true
+	}
+	if a.state.Start.IsZero() {
+		a.log.Info("the account starts: all that its list shows is announced", "host", a.state.Host, "mode", a.state.Mode)
+	} else {
+		a.log.Info("the account starts: what was created before is recorded silently", "start", a.state.Start, "host", a.state.Host, "mode", a.state.Mode)
+	}
+	return until, a.save(ctx)
+}
+
+// present is the time of an answer from which on sessions are taken for new. Where
+// the server's clock and ours differ it is the earlier one, so that no new session
+// is taken for an old one, but no earlier than the newest session on the page.
+func (a *account) present(page *Page) time.Time {
+	earliest, latest := a.clock.span(page.Answer.Received)
+	if latest.Sub(earliest) < skewNoticed {
+		return a.clock.at(page.Answer.Received).Truncate(time.Second)
+	}
+	return later(earliest, earlier(page.newest(), latest)).Truncate(time.Second)
+}
+
+// correctStart takes back a start in the future, which a wrong clock made: what is
+// created until then would be recorded silently.
+func (a *account) correctStart() {
+	_, latest := a.clock.span(a.clock.own())
+	if a.cfg.Start == StartNow && a.state.Start.After(latest.Add(skewNoticed)) {
+		a.log.Warn("the account's start lay in the future; it is now", "start", a.state.Start)
+		a.state.Start = latest
+	}
+}
+
+// bound is how far down the head is read: zero means to the end of the list. A
+// low-water mark in the future was made by a clock that was wrong: it does not
+// count. The first pass goes by the newest session where a clock is later, so that
+// it reads back far enough whatever the clocks say.
+func (a *account) bound(ctx context.Context) (time.Time, error) {
+	if a.state.Low.IsZero() && a.cfg.Start == StartAll {
+		return time.Time{}, nil
+	}
+	if low := a.low(); !low.IsZero() {
+		return low.Add(-a.cfg.Poll.Tuning.Overlap), nil
+	}
+	page, err := a.page(ctx, patience{tries: a.tries}, Query{Limit: 1}, nil)
+	if err != nil {
+		return time.Time{}, err
+	}
+	a.clock.observe(page.Answer)
+	if low := a.low(); !low.IsZero() { // only our clock was wrong
+		return low.Add(-a.cfg.Poll.Tuning.Overlap), nil
+	}
+	a.state.Low = time.Time{}
+	now, _ := a.clock.span(page.Answer.Received)
+	if newest := page.newest(); !newest.IsZero() {
+		now = earlier(now, newest)
+	}
+	bound := now.Add(-max(Window, a.cfg.Poll.UnpaidFor))
+	if start, err := time.Parse(time.RFC3339, a.cfg.Start); err == nil {
+		bound = earlier(bound, start)
+	}
+	return bound, nil
+}
+
+// low is the low-water mark, zero if there is none or it lies in the future.
+func (a *account) low() time.Time {
+	if _, latest := a.clock.span(a.clock.own()); a.state.Low.After(latest.Add(skewNoticed)) {
+		return time.Time{}
+	}
+	return a.state.Low
+}

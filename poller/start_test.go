@@ -1,0 +1,227 @@
+package poller_test
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"checkout-notifier/simulator"
+)
+
+// wrongClocks are a Date and a clock of ours that are wrong from the first answer on.
+var wrongClocks = []struct{ date, own time.Duration }{
+	{date: -days}, {date: time.Hour}, {date: -time.Hour}, {date: 20 * days}, {date: -20 * days},
+	{own: -days}, {own: time.Hour}, {own: -time.Hour}, {own: 20 * days}, {own: -20 * days},
+	{date: time.Hour, own: -time.Hour}, {date: -days, own: days},
+}
+
+// What existed at the start is recorded silently and what follows is announced,
+// whatever a clock says.
+func TestStartByAWrongClock(t *testing.T) {
+	for _, c := range wrongClocks {
+		t.Run(fmt.Sprintf("Date %s, own %s", c.date, c.own), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.own = c.own
+				w.faults(skewed(c.date))
+				var existed []string
+				for _, age := range []time.Duration{0, time.Minute, time.Hour, 26 * time.Hour} {
+					existed = append(existed, w.create(simulator.Fields{"status": "complete", "payment_status": "paid", "created": ago(age)}))
+				}
+				p := w.poller()
+				w.run(p, time.Minute)
+				fresh := w.create(paid())
+				w.run(p, 5*time.Minute)
+				w.faults(simulator.Faults{})
+				w.own = 0
+				w.run(w.poller(), 30*time.Minute)
+				later := w.create(paid())
+				w.run(w.poller(), 30*time.Minute)
+				for _, id := range existed {
+					w.expect(id)
+				}
+				w.expect(fresh, "created", "completed", "paid", "fulfillable")
+				w.expect(later, "created", "completed", "paid", "fulfillable")
+			})
+		})
+	}
+}
+
+// A first chain that takes several passes does not swallow what is created meanwhile.
+func TestStartWhileTheFirstChainFails(t *testing.T) {
+	for _, date := range []time.Duration{0, time.Hour, -days} {
+		t.Run(date.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.cfg.Poll.Tuning.PageSize = 3
+				w.faults(skewed(date))
+				var existed []string
+				for i := range 10 {
+					existed = append(existed, w.create(simulator.Fields{"status": "complete", "payment_status": "paid", "created": ago(time.Duration(10-i) * time.Minute)}))
+				}
+				w.answer = func(req *http.Request) (int, string) {
+					body, _ := io.ReadAll(req.Body)
+					req.Body = io.NopCloser(strings.NewReader(string(body)))
+					if strings.Contains(string(body), existed[4]) {
+						return http.StatusUnauthorized, "" // no way around it
+					}
+					return 0, ""
+				}
+				p := w.poller()
+				w.run(p, 3*time.Minute)
+				fresh := w.create(paid())
+				w.run(p, 10*time.Minute)
+				w.answer = nil
+				w.run(w.poller(), 10*time.Minute)
+				for _, id := range existed {
+					w.expect(id)
+				}
+				w.expect(fresh, "created", "completed", "paid", "fulfillable")
+			})
+		})
+	}
+}
+
+// A stored start of the future, which a wrong clock made, swallows nothing more.
+func TestStartInTheFuture(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.create(paid())
+		w.run(w.poller(), time.Minute)
+		w.account.Start = time.Now().Add(20 * days)
+		p := w.poller()
+		w.run(p, time.Minute)
+		fresh := w.create(paid())
+		w.run(p, time.Minute)
+		w.expect(fresh, "created", "completed", "paid", "fulfillable")
+	})
+}
+
+// However wrong a clock is at the first pass, it reads back as far as it promises.
+func TestFirstPassByAWrongClock(t *testing.T) {
+	for _, c := range append(wrongClocks, struct{ date, own time.Duration }{0, 0}) {
+		for _, noDate := range []bool{false, true} {
+			if noDate && c.date != 0 {
+				continue
+			}
+			t.Run(fmt.Sprintf("Date %s (%t), own %s", c.date, !noDate, c.own), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					w := newWorld(t)
+					w.own = c.own
+					l := newListing()
+					for i := range 150 {
+						l.add(fmt.Sprintf("cs_%d", 2000-i), time.Now().Add(-30*time.Hour-time.Duration(i)*time.Minute), "complete", "paid")
+					}
+					old := time.Now().Add(-13 * days)
+					l.add("cs_1", old, "complete", "unpaid")
+					w.network = roundTrip(func(req *http.Request) (*http.Response, error) {
+						status, body := l.answer(req)
+						h := http.Header{}
+						if !noDate {
+							h.Set("Date", time.Now().Add(c.date).UTC().Format(http.TimeFormat))
+						}
+						return &http.Response{StatusCode: status, Header: h, Request: req, ProtoMajor: 1, ProtoMinor: 1,
+							Body: io.NopCloser(strings.NewReader(body)), ContentLength: int64(len(body))}, nil
+					})
+					w.run(w.poller(), time.Hour)
+					l.set("cs_1", old, "complete", "paid")
+					w.run(w.poller(), time.Hour)
+					w.expect("cs_1", "paid", "fulfillable")
+				})
+			})
+		}
+	}
+}
+
+// Our clock that was set, back or forth, loses nothing and delays nothing.
+func TestOurClockWasSet(t *testing.T) {
+	for _, own := range [][2]time.Duration{{days, 0}, {0, -days}, {0, days}, {20 * days, 0}, {0, -20 * days}, {-20 * days, 20 * days}} {
+		t.Run(fmt.Sprint(own), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w, unpaid := unpaidWorld(t)
+				hot := w.create(open(nil))
+				w.own = own[0]
+				w.run(w.poller(), time.Hour)
+				fresh := w.create(open(nil))
+				w.own = own[1]
+				p := w.poller()
+				w.run(p, 20*time.Minute)
+				w.update(unpaid, paid())
+				w.update(hot, paid())
+				w.update(fresh, paid())
+				last := w.create(paid())
+				w.run(p, 20*time.Minute)
+				w.expect(unpaid, "paid", "fulfillable")
+				w.expect(hot, "completed", "paid", "fulfillable")
+				w.expect(fresh, "created", "completed", "paid", "fulfillable")
+				w.expect(last, "created", "completed", "paid", "fulfillable")
+			})
+		})
+	}
+}
+
+// An API whose clock runs ahead for a while, creation times included, does not take
+// the low-water mark along: what is created later is read at once.
+func TestAPIThatLivedInTheFuture(t *testing.T) {
+	for _, ahead := range []time.Duration{time.Hour, 20 * days} {
+		for _, restart := range []bool{false, true} {
+			t.Run(fmt.Sprint(ahead, " restart ", restart), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					w := newWorld(t)
+					w.cfg.Poll.Tuning.ReconcileEvery = 1000 * time.Hour // it would find them
+					p := w.poller()
+					w.create(paid())
+					w.run(p, time.Minute)
+					w.faults(skewed(ahead))
+					w.run(p, 3*time.Minute)
+					odd := w.create(simulator.Fields{"status": "complete", "payment_status": "paid", "created": ago(-ahead)})
+					w.run(p, 3*time.Minute)
+					w.faults(simulator.Faults{Unavailable: simulator.Always()})
+					if restart {
+						time.Sleep(time.Minute)
+						p = w.poller()
+					} else {
+						w.run(p, time.Minute)
+					}
+					fresh := w.create(paid())
+					if restart {
+						time.Sleep(40 * time.Minute)
+					} else {
+						w.run(p, 40*time.Minute)
+					}
+					w.faults(simulator.Faults{})
+					w.run(p, 5*time.Minute)
+					w.expect(odd, "created", "completed", "paid", "fulfillable")
+					w.expect(fresh, "created", "completed", "paid", "fulfillable")
+				})
+			})
+		}
+	}
+}
+
+// A Date that was wrong for a while does not make the poller forget, then or later,
+// what it knows: no page is handed on again because of it.
+func TestWrongDateForgetsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		for range 20 {
+			w.create(paid())
+		}
+		p := w.poller()
+		w.run(p, time.Minute)
+		w.faults(skewed(300 * days))
+		w.run(p, 5*time.Minute)
+		w.faults(simulator.Faults{})
+		w.run(p, 5*time.Minute)
+		if s := p.Status()[0]; s.Tracked != 20 {
+			t.Errorf("%d of 20 sessions are known", s.Tracked)
+		}
+		if w.handled > 20 {
+			t.Errorf("%d looks at 20 sessions were handed on", w.handled)
+		}
+	})
+}
