@@ -20,8 +20,9 @@ var null = json.RawMessage("null")
 
 // Changes lists the top-level fields in which two objects made by Parse differ,
 // in the order of the published schema, unknown fields last by name. Missing,
-// null and "" are equal at every depth, times that differ by a rounding of
-// their unit are equal, and a rotating url is not a change.
+// null, "", and an object or array of nothing but these are equal at every depth,
+// times that differ by a rounding of their unit are equal, and a rotating url is
+// not a change.
 func Changes(from, to json.RawMessage) ([]Change, error) {
 	before, err := decodeObject(from)
 	if err != nil {
@@ -81,7 +82,7 @@ func changedMembers(from, to any) any {
 		return from
 	}
 	after, ok := to.(map[string]any)
-	if !ok {
+	if !ok && !empty(to) { // an empty value has no members
 		return from
 	}
 	changed := make(map[string]any)
@@ -92,7 +93,7 @@ func changedMembers(from, to any) any {
 		}
 	}
 	for name, value := range after {
-		if _, had := before[name]; !had && !equal(nil, value) {
+		if _, had := before[name]; !had && !empty(value) {
 			changed[name] = nil
 		}
 	}
@@ -187,6 +188,79 @@ func ContentHash(value json.RawMessage) (uint64, error) {
 	w.canonical(v)
 	return hash(w.out), nil
 }
+
+// ContentText writes the value of a top-level field in the one way that all
+// values have that are no change from one another, but for roundings of times.
+// It is JSON, and that of what Parse gives for a value without empty members.
+func ContentText(name string, value json.RawMessage) (string, error) {
+	v, err := Decode(value)
+	if err != nil {
+		return "", fmt.Errorf("reading %s: %w", name, err)
+	}
+	return string(encode(sessionShape.member(name).content(v))), nil
+}
+
+// content is a value without what is empty, nil if that is all of it. Where the
+// schema has no type that tells a number from a text, an integer is a text: in
+// metadata, that is what it nearly always is.
+func (s *shape) content(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		filled := make(map[string]any, len(v))
+		for name, member := range v {
+			of := s.member(name)
+			if _, isTime := readTime(member); isTime && name == fieldCreated {
+				of, member = &shape{kind: kindTime}, seconds(member)
+			}
+			if value := of.content(member); value != nil {
+				filled[name] = value
+			}
+		}
+		if len(filled) > 0 {
+			return filled
+		}
+	case []any:
+		of := s.elem
+		if of == nil {
+			of = &anything
+		}
+		elements, filled := make([]any, len(v)), false
+		for i := range v {
+			elements[i] = of.content(v[i])
+			filled = filled || elements[i] != nil
+		}
+		if filled {
+			return elements
+		}
+	case json.Number:
+		return s.integer(number(string(v)), v)
+	case string:
+		if v != "" {
+			return s.integer(v, v)
+		}
+	default:
+		return v
+	}
+	return nil
+}
+
+// integer brings an integer to the type that it has in this place.
+func (s *shape) integer(text string, other any) any {
+	numeric := s.kind == kindInteger || s.kind == kindTime
+	switch {
+	case !isInteger(text):
+		if _, isNumber := other.(json.Number); isNumber {
+			return json.Number(text)
+		}
+		return other
+	case numeric:
+		return json.Number(text)
+	}
+	return text
+}
+
+// empty says whether a value is equal to a missing one.
+func empty(v any) bool { return equal(v, nil) }
 
 func equal(a, b any) bool {
 	if identical(a, b) {

@@ -210,3 +210,25 @@ func (d *decoder) scalar() (any, bool) {
 	}
 	return json.Number(raw), json.Valid(raw)
 }
+
+// deeper says whether the objects and arrays of a value are nested more than most
+// levels deep.
+func deeper(v any, most int) bool {
+	switch v := v.(type) {
+	case map[string]any:
+		for _, member := range v {
+			if deeper(member, most-1) {
+				return true
+			}
+		}
+		return most <= 0
+	case []any:
+		for _, element := range v {
+			if deeper(element, most-1) {
+				return true
+			}
+		}
+		return most <= 0
+	}
+	return false
+}

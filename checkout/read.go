@@ -38,13 +38,15 @@ func read(s shape, v any, top bool) (value any, ok bool) {
 	case kindAny:
 		return v, true
 	}
-	if !ok && !top {
+	switch {
+	case ok:
+		return value, true
+	case s.kind >= kindMap && empty(v): // [] for {}, say
+		return nil, true
+	case !top:
 		return v, true
 	}
-	if !ok {
-		return nil, false
-	}
-	return value, true
+	return nil, false
 }
 
 func readObject(s shape, v any) (any, bool) {

@@ -39,6 +39,7 @@ const (
 	FieldStatus        = "status"
 	FieldPaymentStatus = "payment_status"
 	FieldURL           = "url"
+	fieldCreated       = "created"
 )
 
 // Session is one look at one session.
@@ -67,6 +68,7 @@ var (
 	ErrNotASession = errors.New("item is not a session object")
 	ErrNoID        = errors.New("session has no id")
 	ErrLongID      = errors.New("session has an id that is too long")
+	ErrTooDeep     = errors.New("item is nested too deeply")
 	ErrNoCreated   = errors.New("session has no readable creation time")
 	ErrBadStatus   = errors.New("session has an unreadable status or payment_status")
 )
@@ -74,6 +76,12 @@ var (
 // maxID is the longest id, in bytes. The observed ones have 22; one that the
 // store cannot keep would hold up the page on which it stands.
 const maxID = 255
+
+// MaxDepth is how deeply the objects and arrays of an item may be nested; those
+// of a session are eight levels deep. What is built around an item, in the store
+// and in messages, stays far below the 10,000 levels at which encoding/json
+// writes what it does not read.
+const MaxDepth = 1000
 
 // Parse reads one item of a list answer, or the answer to a look-up by id.
 // The result shares no memory with raw.
@@ -85,6 +93,9 @@ func Parse(raw []byte) (Session, error) {
 	members, ok := item.(map[string]any)
 	if !ok {
 		return Session{}, ErrNotASession
+	}
+	if deeper(members, MaxDepth) {
+		return Session{}, ErrTooDeep
 	}
 	s := Session{}
 	expiresAt := members["expires_at"]
@@ -117,7 +128,7 @@ func Parse(raw []byte) (Session, error) {
 	if s.ExpiresAt, ok = readTime(expiresAt); !ok {
 		s.ExpiresAt = time.Time{}
 	}
-	if s.Created, ok = readTime(members["created"]); !ok {
+	if s.Created, ok = readTime(members[fieldCreated]); !ok {
 		// The time inside the id is undocumented, and all that is left.
 		if s.Created, ok = IDTime(s.ID); !ok {
 			return Session{}, fmt.Errorf("%s: %w", s.ID, ErrNoCreated)

@@ -9,7 +9,8 @@ const (
 	kindInteger
 	kindBoolean
 	kindTime // integer seconds since the epoch
-	kindMap  // free-form object, such as metadata
+	// Those with members or elements come last.
+	kindMap // free-form object, such as metadata
 	kindObject
 	kindArray
 )
@@ -19,6 +20,19 @@ type shape struct {
 	kind   kind
 	fields []field
 	elem   *shape
+}
+
+// anything is the shape of what the schema does not describe.
+var anything shape
+
+// member is the shape of an object's member.
+func (s *shape) member(name string) *shape {
+	for i := range s.fields {
+		if s.fields[i].name == name {
+			return &s.fields[i].shape
+		}
+	}
+	return &anything
 }
 
 type field struct {

@@ -73,7 +73,7 @@ func (w *writer) sorted(members map[string]any, counts func(name string, value a
 
 func all(string, any) bool { return true }
 
-// says leaves out what is equal to a missing member.
+// says leaves out what is most often equal to a missing member.
 func says(_ string, value any) bool { return value != nil && value != "" }
 
 func (w *writer) byte(c byte) { w.out = append(w.out, c) }
@@ -157,42 +157,56 @@ func encode(v any) json.RawMessage {
 	return w.out
 }
 
-// canonical writes what counts of a value: members sorted, without those that
-// are null or "", numbers as numbers and creation times in seconds also where no
-// schema says so, so that two writings of the same content are the same bytes.
-func (w *writer) canonical(v any) {
+// canonical writes what counts of a value, so that two writings of the same
+// content are the same bytes: members sorted, without those that are empty,
+// numbers as numbers and creation times in seconds also where no schema says so.
+// An empty value, which is null, "", or an object or array of nothing but empty
+// ones, is written as null, and filled is false.
+func (w *writer) canonical(v any) (filled bool) {
+	start := len(w.out)
 	switch v := v.(type) {
 	case map[string]any:
 		w.byte('{')
 		w.sorted(v, says, func(name string, value any) {
+			before := len(w.out)
 			w.text(name)
 			w.byte(':')
-			if name == "created" {
+			if name == fieldCreated {
 				value = seconds(value)
 			}
-			w.canonical(value)
+			if !w.canonical(value) {
+				w.out = w.out[:before]
+				return
+			}
+			filled = true
 			w.byte(',')
 		})
 		w.byte('}')
 	case []any:
 		w.byte('[')
 		for _, value := range v {
-			w.canonical(value)
+			filled = w.canonical(value) || filled
 			w.byte(',')
 		}
 		w.byte(']')
 	case string:
-		switch {
-		case v == "":
-			w.value(nil)
-		case isInteger(v):
+		filled = v != ""
+		if isInteger(v) {
 			w.out = append(w.out, v...)
-		default:
+		} else {
 			w.text(v)
 		}
+	case json.Number:
+		filled = true
+		w.out = append(w.out, number(string(v))...)
 	default:
+		filled = v != nil
 		w.value(v)
 	}
+	if !filled {
+		w.out = append(w.out[:start], null...)
+	}
+	return filled
 }
 
 // seconds brings a time to seconds; what is none stays as it is.
@@ -205,9 +219,8 @@ func seconds(value any) any {
 
 // isInteger says whether a text is an integer as JSON writes it.
 func isInteger(text string) bool {
-	const longest = 19 // digits of an int64
 	digits := strings.TrimPrefix(text, "-")
-	if digits == "" || len(digits) > longest || (digits[0] == '0' && text != "0") {
+	if digits == "" || len(digits) > longestInteger || (digits[0] == '0' && text != "0") {
 		return false
 	}
 	for i := range len(digits) {

@@ -146,17 +146,36 @@ func referenceEncode(v any) json.RawMessage {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }
 
+// referenceEmpty says whether a value is equal to a missing one.
+func referenceEmpty(v any) bool {
+	switch v := v.(type) {
+	case map[string]any:
+		for _, member := range v {
+			if !referenceEmpty(member) {
+				return false
+			}
+		}
+		return true
+	case []any:
+		return !slices.ContainsFunc(v, func(element any) bool { return !referenceEmpty(element) })
+	}
+	return v == nil || v == ""
+}
+
 // referenceCanonical writes what counts of a value: members sorted, without those
-// that are null or "", numbers as numbers and creation times in seconds also
-// where no schema says so, so that two writings of the same content are the
-// same bytes.
+// that are empty, numbers as numbers and creation times in seconds also where no
+// schema says so, so that two writings of the same content are the same bytes.
 func referenceCanonical(b *bytes.Buffer, v any) {
+	if referenceEmpty(v) {
+		b.WriteString("null")
+		return
+	}
 	switch v := v.(type) {
 	case map[string]any:
 		b.WriteByte('{')
 		for _, name := range slices.Sorted(maps.Keys(v)) {
 			value := v[name]
-			if value == nil || value == "" {
+			if referenceEmpty(value) {
 				continue
 			}
 			if t, ok := readTime(value); ok && name == "created" {
@@ -176,14 +195,13 @@ func referenceCanonical(b *bytes.Buffer, v any) {
 		}
 		b.WriteByte(']')
 	case string:
-		switch {
-		case v == "":
-			b.WriteString("null")
-		case isInteger(v):
+		if isInteger(v) {
 			b.WriteString(v)
-		default:
+		} else {
 			b.Write(referenceEncode(v))
 		}
+	case json.Number:
+		b.WriteString(number(v.String()))
 	default:
 		b.Write(referenceEncode(v))
 	}

@@ -24,6 +24,10 @@ func (p *Pipeline) name(page *poller.Batch, at time.Time, o *diff.Outcome) ([]ev
 		return nil, err
 	}
 	since := o.Since
+	values, err := newValues(o.Changes)
+	if err != nil {
+		return nil, err
+	}
 	s := &o.Snapshot
 	if since.After(at) { // the server's clock was set back; it was seen since it was created, more is not known
 		since = earlier(s.Created, at)
@@ -36,8 +40,12 @@ func (p *Pipeline) name(page *poller.Batch, at time.Time, o *diff.Outcome) ([]ev
 	events := make([]event.Event, len(o.Transitions))
 	for i, t := range o.Transitions {
 		counts[t.Type]++
+		var told []string
+		if t.Type == event.Updated || t.Type == event.Regressed {
+			told = values
+		}
 		events[i] = event.Event{
-			ID:   event.ID(s.Account, s.ID, t.Type, counts[t.Type], newValues(t.Type, o.Changes)...),
+			ID:   event.ID(s.Account, s.ID, t.Type, counts[t.Type], told...),
 			Type: t.Type, Account: s.Account, Session: s.ID, Livemode: page.Livemode,
 			Time: at, Revision: s.Revision, Position: i + 1,
 			Object: s.Object, PreviousAttributes: previous, Change: t.Change,
@@ -50,16 +58,18 @@ func (p *Pipeline) name(page *poller.Batch, at time.Time, o *diff.Outcome) ([]ev
 }
 
 // newValues are the values that tell two events of one type and number apart,
-// for the types that a rebuilt store may number differently.
-func newValues(eventType string, changes []checkout.Change) []string {
-	if eventType != event.Updated && eventType != event.Regressed {
-		return nil
-	}
+// for the types that a rebuilt store may number differently. They are the content,
+// however it was written.
+func newValues(changes []checkout.Change) ([]string, error) {
 	values := make([]string, len(changes))
 	for i, c := range changes {
-		values[i] = c.Field + "=" + string(c.To)
+		text, err := checkout.ContentText(c.Field, c.To)
+		if err != nil {
+			return nil, err
+		}
+		values[i] = c.Field + "=" + text
 	}
-	return values
+	return values, nil
 }
 
 // address asks the rules who must hear of the events of one look, which have the
