@@ -40,16 +40,21 @@ func (l Look) asked() time.Time {
 	return l.Asked
 }
 
+// own is when the look had arrived by our own clock.
+func (l Look) own() time.Time {
+	if l.Own.IsZero() {
+		return l.At
+	}
+	return l.Own
+}
+
 // clocks returns the time of the look by the two clocks, the earlier one first:
 // what is decided for good needs both to say so.
 func (l Look) clocks() (earlier, later time.Time) {
-	if l.Own.IsZero() {
-		return l.At, l.At
+	if own := l.own(); own.Before(l.At) {
+		return own, l.At
 	}
-	if l.Own.Before(l.At) {
-		return l.Own, l.At
-	}
-	return l.At, l.Own
+	return l.At, l.own()
 }
 
 // Transition is one thing that happened to a session.
@@ -84,6 +89,9 @@ func First(account string, s *checkout.Session, look Look, p Policy) (Outcome, e
 	}
 	next := event.Snapshot{Account: account, ID: s.ID, Created: s.Created, LookedAt: look.asked(), Watch: event.Watched}
 	take(&next, s)
+	if s.Created.Before(look.At) {
+		next.FirstSeen = look.At
+	}
 	if s.Status == checkout.StatusComplete {
 		_, next.CompleteAt = look.clocks()
 	}
@@ -110,7 +118,7 @@ func Next(prev *event.Snapshot, s *checkout.Session, look Look, p Policy) (Outco
 	if err != nil {
 		return Outcome{}, err
 	}
-	held, err := hold(prev, changes, look, p)
+	held, err := hold(prev, s, changes, look, p)
 	if err != nil {
 		return Outcome{}, err
 	}
@@ -135,6 +143,7 @@ func believe(prev *event.Snapshot, s *checkout.Session, changes []checkout.Chang
 	if prev.Watch.Is(event.Vanished) {
 		next.Watch = event.Watched
 	}
+	next.Hash = s.Hash // the content is the same, or taken below
 	if len(changes) > 0 {
 		left, err := leave(prev, changes, look, p)
 		if err != nil {

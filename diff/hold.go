@@ -2,6 +2,7 @@ package diff
 
 import (
 	"maps"
+	"time"
 
 	"checkout-notifier/checkout"
 	"checkout-notifier/event"
@@ -12,8 +13,13 @@ import (
 type held event.Held
 
 // hold finds the fields in which a look steps back: down in rank, or to a value
-// that was left lately, which is what a stale replica would show.
-func hold(prev *event.Snapshot, changes []checkout.Change, look Look, p Policy) (held, error) {
+// that a stale replica would show.
+func hold(prev *event.Snapshot, s *checkout.Session, changes []checkout.Change, look Look, p Policy) (held, error) {
+	newer, err := advances(prev, s, look, p)
+	if err != nil {
+		return nil, err
+	}
+	young := lately(prev.FirstSeen, look, p)
 	var back held
 	for _, c := range changes {
 		hash, err := checkout.ContentHash(c.To)
@@ -21,26 +27,54 @@ func hold(prev *event.Snapshot, changes []checkout.Change, look Look, p Policy) 
 			return nil, err
 		}
 		already, waits := prev.Held[c.Field]
-		waits = waits && already.Hash == hash
-		if !waits && !fell(c) && !leftLately(prev, c.Field, hash, look, p) {
+		// What was held by a clock that was ahead begins anew.
+		waits = waits && already.Hash == hash && !already.Since.After(look.At) && !already.Own.After(look.own())
+		past := waits || young || leftLately(prev, c.Field, hash, look, p)
+		if !fell(c) && (newer || !past) {
 			continue
 		}
 		if back == nil {
 			back = make(held)
 		}
 		if !waits {
-			already = event.HeldValue{Hash: hash, Since: look.At, Pass: look.Pass}
+			already = event.HeldValue{Hash: hash, Since: look.At, Pass: look.Pass, Own: look.own()}
 		}
 		back[c.Field] = already
 	}
 	return back, nil
 }
 
-// believed says whether every field has been shown long enough, in two passes
-// or more. Nothing held is believed.
+// advances says whether a look shows a state that is reached later than the stored
+// one, and that was not left lately: then it is newer, and with it all that it
+// shows. No payment waits because of what else the look shows. Sessions begin open
+// and unpaid: what replaces these is later, known to this version or not.
+func advances(prev *event.Snapshot, s *checkout.Session, look Look, p Policy) (bool, error) {
+	from, to := prev.PaymentStatus, s.PaymentStatus
+	pays := from != to && (from == checkout.PaymentUnpaid || paid(to) && !paid(from))
+	ends := prev.Status != s.Status && (prev.Status == checkout.StatusOpen || s.Status == checkout.StatusComplete)
+	for _, state := range []struct {
+		field, value string
+		reached      bool
+	}{{checkout.FieldStatus, s.Status, ends}, {checkout.FieldPaymentStatus, to, pays}} {
+		if !state.reached {
+			continue
+		}
+		hash, err := checkout.ContentHash(text(state.value))
+		if err != nil {
+			return false, err
+		}
+		if !leftLately(prev, state.field, hash, look, p) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// believed says whether every field has been shown long enough, by the server's
+// clock and by ours, in two passes or more. Nothing held is believed.
 func (h held) believed(look Look, p Policy) bool {
 	for _, v := range h {
-		if look.At.Sub(v.Since) < p.ConfirmAfter || look.Pass.Equal(v.Pass) {
+		if look.At.Sub(v.Since) < p.ConfirmAfter || look.own().Sub(v.Own) < p.ConfirmAfter || look.Pass.Equal(v.Pass) {
 			return false
 		}
 	}
@@ -49,7 +83,7 @@ func (h held) believed(look Look, p Policy) bool {
 
 func (h held) same(stored event.Held) bool {
 	return maps.EqualFunc(h, stored, func(a, b event.HeldValue) bool {
-		return a.Hash == b.Hash && a.Since.Equal(b.Since) && a.Pass.Equal(b.Pass)
+		return a.Hash == b.Hash && a.Since.Equal(b.Since) && a.Pass.Equal(b.Pass) && a.Own.Equal(b.Own)
 	})
 }
 
@@ -65,18 +99,22 @@ func fell(c checkout.Change) bool {
 
 func leftLately(prev *event.Snapshot, field string, hash uint64, look Look, p Policy) bool {
 	for _, l := range prev.Left {
-		if l.Field == field && l.Hash == hash && look.At.Sub(l.At) < p.ConfirmAfter {
+		if l.Field == field && l.Hash == hash && lately(l.At, look, p) {
 			return true
 		}
 	}
 	return false
 }
 
+// lately says whether a time lies within ConfirmAfter of a look. One that lies
+// further in the future was told by a clock that was wrong, and says nothing.
+func lately(at time.Time, look Look, p Policy) bool { return look.At.Sub(at).Abs() < p.ConfirmAfter }
+
 // leave returns the values left within ConfirmAfter, those of this look included.
 func leave(prev *event.Snapshot, changes []checkout.Change, look Look, p Policy) ([]event.Left, error) {
 	var left []event.Left
 	for _, l := range prev.Left {
-		if look.At.Sub(l.At) < p.ConfirmAfter {
+		if lately(l.At, look, p) {
 			left = append(left, l)
 		}
 	}

@@ -49,6 +49,10 @@ type Snapshot struct {
 	// after it are unexpected.
 	Regressed bool `json:"regressed,omitempty"`
 
+	// FirstSeen is when the first look was, by the server's clock; zero where an
+	// earlier version wrote the snapshot, or where the session was as old as its
+	// first look.
+	FirstSeen  time.Time `json:"first_seen,omitzero"`
 	LookedAt   time.Time `json:"looked_at"`            // when the last look that was committed was asked for
 	CompleteAt time.Time `json:"complete_at,omitzero"` // the look that showed it complete, stepped back or revived it, by the later of the server's clock and ours
 	Left       []Left    `json:"left,omitempty"`       // values left within confirm_after
@@ -70,6 +74,9 @@ type HeldValue struct {
 	Hash  uint64    `json:"hash"`
 	Since time.Time `json:"since"` // the first look of the unbroken row
 	Pass  time.Time `json:"pass"`  // the pass of that look
+	// Own is when the first look was by our own clock; zero where an earlier
+	// version wrote it.
+	Own time.Time `json:"own,omitzero"`
 }
 
 // Tracked is a snapshot's row in the poller's index: what is needed to decide

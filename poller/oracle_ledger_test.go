@@ -211,13 +211,12 @@ func (l *ledger) tell(id string, t telling) {
 			times++
 		}
 	}
-	if times > 1 && (t.word != "updated" || times > 2 || !l.mayShowThePast()) {
+	if times > 1 {
 		l.object(doubled, "%s: told %s for the second time; all: %v", b, t.word, l.told[id])
 	}
 }
 
-// mayShowThePast says whether answers can be stale. What a session was before it
-// was first seen then looks like a change, and so does the end of that.
+// mayShowThePast says whether answers can be stale.
 func (l *ledger) mayShowThePast() bool {
 	return slices.ContainsFunc(l.spells, func(s spell) bool { return s.does == stale })
 }
