@@ -4,16 +4,21 @@ GO       ?= go
 FUZZTIME ?= 30s
 DAYS     ?= 7
 SESSIONS ?= 10000
+BIN      ?= bin/notifier
+PREFIX   ?= /usr/local
 LINT      = $(GO) tool -modfile=tools/go.mod golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test race lint fuzz bench bench-poll bench-cycle bench-deliver bench-index test-32 check
+.PHONY: help build install demo test race lint fuzz bench bench-poll bench-cycle bench-deliver bench-index test-32 check
 
 help: ## Show this help
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
-build: ## Build bin/notifier, static; VERSION=v1.2.3 names a release
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w $(if $(VERSION),-X main.release=$(VERSION))" -o bin/notifier ./cmd/notifier
+build: ## Build BIN (bin/notifier), static; VERSION=v1.2.3 names a release
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w $(if $(VERSION),-X main.release=$(VERSION))" -o $(BIN) ./cmd/notifier
+
+install: build ## Install it as PREFIX/bin/notifier, /usr/local by default
+	install -D -m 0755 $(BIN) $(DESTDIR)$(PREFIX)/bin/notifier
 
 demo: ## See everything at work in one process
 	$(GO) run ./cmd/notifier demo --duration 30s

@@ -61,9 +61,15 @@ type process struct {
 // start runs the binary. When the test fails, what it wrote is printed.
 func start(t *testing.T, dir string, env []string, args ...string) *process {
 	t.Helper()
-	p := &process{t: t, stdout: newCapture(), stderr: newCapture(), done: make(chan struct{})}
-	p.cmd = exec.Command(program(t), args...)
-	p.cmd.Dir, p.cmd.Env = dir, append(cleanEnvironment(), env...)
+	cmd := exec.Command(program(t), args...)
+	cmd.Dir, cmd.Env = dir, append(cleanEnvironment(), env...)
+	return startCommand(t, cmd, args...)
+}
+
+// startCommand runs a command of the binary that was prepared otherwise.
+func startCommand(t *testing.T, cmd *exec.Cmd, args ...string) *process {
+	t.Helper()
+	p := &process{t: t, cmd: cmd, stdout: newCapture(), stderr: newCapture(), done: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = p.stdout, p.stderr
 	if err := p.cmd.Start(); err != nil {
 		t.Fatalf("starting %s: %v", strings.Join(args, " "), err)
