@@ -42,6 +42,7 @@ func (l *loader) checkRules() {
 			continue
 		}
 		l.checkOn(join(path, "on"), rule.On)
+		l.checkFolded(join(path, whenKey), rule.When)
 		for n, name := range rule.To {
 			if slices.Contains(rule.To[:n], name) {
 				at := index(join(path, "to"), n)

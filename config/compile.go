@@ -38,6 +38,9 @@ func (l *loader) compile() *rules.Set {
 		if p.Warning {
 			found.Severity = SeverityWarning
 		}
+		if p.Code == rules.CodeUnfinished {
+			found.Message += l.cutOff(path)
+		}
 		l.reportInside(path, found, p.Line, p.Column)
 	}
 	return set

@@ -13,15 +13,23 @@ import (
 // the text is written in. Both are walked along at once: what is not white
 // space stands in the same order in both.
 func (p place) inside(line, column int) (fileLine, fileColumn int, ok bool) {
+	if p.node == nil {
+		return 0, 0, false
+	}
+	return p.inRunes(offset([]rune(p.node.Value), line, column))
+}
+
+// inRunes is inside for an index into the text, in runes.
+func (p place) inRunes(target int) (fileLine, fileColumn int, ok bool) {
 	if p.file == nil || p.node == nil || p.expanded || p.node.Kind != yaml.ScalarNode {
 		return 0, 0, false
 	}
 	text := []rune(p.node.Value)
-	target := offset(text, line, column)
 	for target < len(text) && unicode.IsSpace(text[target]) {
 		target++ // a line is meant, or what follows
 	}
-	source := cursor{lines: p.file.lines, line: p.node.Line, column: p.node.Column}
+	source := cursor{lines: p.file.lines}
+	source.line, source.column = p.file.content(p.node, func(string, int, int) {})
 	switch {
 	case p.node.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0:
 		source.line, source.column = source.line+1, 1

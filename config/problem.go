@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -44,7 +45,11 @@ func (p Problem) String() string {
 	b.WriteString(": ")
 	b.WriteString(p.Message)
 	if p.Suggestion != "" {
-		fmt.Fprintf(&b, ", did you mean %q?", p.Suggestion)
+		quoted := strconv.Quote(p.Suggestion)
+		if strings.Contains(p.Suggestion, `"`) {
+			quoted = "`" + p.Suggestion + "`" // an expression
+		}
+		fmt.Fprintf(&b, ", did you mean %s?", quoted)
 	}
 	return b.String()
 }
@@ -73,6 +78,8 @@ func (p *Problems) Unwrap() error { return p.cause }
 // Codes of problems: stable names for tools and documentation.
 const (
 	codeSyntax       = "config/syntax"
+	codeTag          = "config/tag"
+	codeFolded       = "config/folded-comment"
 	codeUnknownKey   = "config/unknown-key"
 	codeDuplicateKey = "config/duplicate-key"
 	codeType         = "config/type"

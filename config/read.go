@@ -19,6 +19,8 @@ type reader struct {
 	file   *file
 	values int
 	merged map[*yaml.Node]bool // mappings whose merge keys are being followed
+
+	mistagged map[*yaml.Node]bool // values whose tags were refused
 }
 
 func (r *reader) fail(line, column int, code, message string) {
@@ -278,8 +280,16 @@ func nodeKind(node *yaml.Node) string {
 
 // scalar reads a text, number, switch or duration.
 func (r *reader) scalar(node *yaml.Node, s *schema, path string) (any, bool) {
+	if r.mistagged[node] { // which was reported
+		r.failed[path] = true
+		return nil, false
+	}
 	if node.Kind != yaml.ScalarNode {
-		r.refuse(node, path, codeType, "%s must be %s, not %s", path, s.kind, nodeKind(node))
+		hint := ""
+		if s.literal {
+			hint = ": put the text in quotes"
+		}
+		r.refuse(node, path, codeType, "%s must be %s, not %s%s", path, s.kind, nodeKind(node), hint)
 		return nil, false
 	}
 	if isNull(node) {
@@ -299,7 +309,8 @@ func (r *reader) scalar(node *yaml.Node, s *schema, path string) (any, bool) {
 		}
 		text = expanded
 	}
-	quoted := node.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) != 0
+	quoted := node.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) != 0 ||
+		node.Style&yaml.TaggedStyle != 0 && node.ShortTag() == "!!str"
 	if quoted && !r.places[path].expanded && slices.Contains([]kind{kindInteger, kindNumber, kindBoolean}, s.kind) {
 		r.refuse(node, path, codeType, "%s must be %s: write it without quotes", path, s.kind)
 		return nil, false

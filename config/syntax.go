@@ -27,6 +27,9 @@ var syntaxPrefix = regexp.MustCompile(`^yaml: (?:line [0-9]+: )?`)
 // bracketed finds a variable whose braces the YAML parser takes for its own.
 var bracketed = regexp.MustCompile(`[\[{,]\s*\$\{`)
 
+// expressionLine finds a line with a condition, which may look like YAML's own signs.
+var expressionLine = regexp.MustCompile(`\bwhen:[ \t]+[^|>]`)
+
 // unknownAnchor is the one message of the parser that has no line.
 var unknownAnchor = regexp.MustCompile(`^unknown anchor '([^']*)' referenced$`)
 
@@ -37,28 +40,54 @@ func (l *loader) parse(name string, source []byte) (*reader, *yaml.Node) {
 	f := &file{name: name, dir: filepath.Dir(name), lines: strings.Split(string(source), "\n")}
 	l.order[name] = len(l.order)
 	l.main = cmpOr(l.main, f)
-	r := &reader{loader: l, file: f, merged: make(map[*yaml.Node]bool)}
-
-	decoder := yaml.NewDecoder(bytes.NewReader(source))
-	var first, second yaml.Node
-	if err := decoder.Decode(&first); errors.Is(err, io.EOF) {
-		r.fail(1, 1, codeSyntax, "the file is empty")
-		return nil, nil
-	} else if err != nil {
-		r.syntax(err)
-		return nil, nil
+	r := &reader{loader: l, file: f, merged: make(map[*yaml.Node]bool), mistagged: make(map[*yaml.Node]bool)}
+	for _, mark := range []string{"\xff\xfe", "\xfe\xff"} {
+		if bytes.HasPrefix(source, []byte(mark)) {
+			r.fail(1, 1, codeSyntax, "the file is written in UTF-16: save it as UTF-8")
+			return nil, nil
+		}
 	}
-	if err := decoder.Decode(&second); err == nil {
-		r.fail(second.Line, second.Column, codeSyntax, "the file holds more than one document: everything goes before the second `---`")
-	} else if !errors.Is(err, io.EOF) {
-		r.syntax(err)
-	}
-	root := first.Content[0]
-	if isNull(root) {
-		r.fail(root.Line, root.Column, codeSyntax, "the file is empty")
+	root := r.document(bytes.NewReader(source))
+	if root == nil {
 		return nil, nil
 	}
+	r.checkTags(root, "")
 	return r, root
+}
+
+// document returns the root of the one document that is not empty: a `---` at
+// the beginning or the end of a file makes none. It is nil after reporting why
+// there is none.
+func (r *reader) document(source io.Reader) *yaml.Node {
+	decoder := yaml.NewDecoder(source)
+	var root, last *yaml.Node
+	for {
+		var document yaml.Node
+		err := decoder.Decode(&document)
+		if err == nil {
+			if last = document.Content[0]; isNull(last) && last.Value == "" {
+				continue
+			}
+			if root == nil {
+				root = last
+				continue
+			}
+			r.fail(document.Line, document.Column, codeSyntax, "the file holds more than one document: everything goes before the second `---`")
+			return root
+		}
+		switch {
+		case !errors.Is(err, io.EOF):
+			r.syntax(err)
+		case root == nil && last != nil:
+			r.fail(min(last.Line, len(r.file.lines)), last.Column, codeSyntax, "the file is empty")
+		case root == nil:
+			r.fail(1, 1, codeSyntax, "the file is empty")
+		case isNull(root):
+			r.fail(root.Line, root.Column, codeSyntax, "the file is empty")
+			return nil
+		}
+		return root
+	}
 }
 
 func cmpOr(a, b *file) *file {
@@ -86,6 +115,9 @@ func (r *reader) syntax(err error) {
 	}
 	if bracketed.MatchString(content) {
 		text += ` (inside [ ] and { } a variable is quoted: "${NAME}")`
+	}
+	if expressionLine.MatchString(content) {
+		text += " (an expression that begins with a quote or a sign, or has `: ` or ` #` in it, is put in quotes or under `when: |`)"
 	}
 	r.fail(line, column, codeSyntax, "not valid YAML: "+text)
 }

@@ -71,7 +71,8 @@ func TestWarnings(t *testing.T) {
 			`test.yaml:8:35: rule "owner" sends destination "shop" the program's own events, which Stripe's format has no place for`},
 		{"the owner, told of a destination by itself", minimal + shop + ship + "  - {name: owner, on: system, events: ['destination.*', delivery.dead], to: [shop]}\n",
 			`test.yaml:8:39: rule "owner" tells nobody: its events are about the only destination, and none is told of its own troubles`},
-		{"everything", minimal + shop + "rules:\n  - {name: all, to: [shop]}\n", `test.yaml:7:12: rule "all" has neither events nor when: it matches every event`},
+		{"everything", minimal + shop + "rules:\n  - {name: all, to: [shop]}\n", `test.yaml:7:12: rule "all" has neither events nor when: it matches every event; events: ['*'] says that this is meant`},
+		{"everything, meant", minimal + shop + "rules:\n  - {name: all, events: ['*'], to: [shop]}\n", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			loaded := load(t, test.source, config.Options{Environ: environ("LIVE=" + liveKey)})

@@ -27,7 +27,7 @@ type Problem struct {
 	Code         string // one of the Code constants, for tests and filters
 }
 
-// Codes of problems. The last three are always warnings.
+// Codes of problems. The last six are always warnings.
 const (
 	CodeName               = "name"
 	CodeDuplicate          = "duplicate"
@@ -38,12 +38,16 @@ const (
 	CodeOn                 = "on"
 	CodeConflict           = "conflict"
 	CodeExpression         = "expression"
+	CodeUnfinished         = "unfinished" // an expression that ends too early
 	CodeNotBoolean         = "not-boolean"
 	CodeBudget             = "budget"
 	CodeRendering          = "rendering"
 	CodeMatchesEverything  = "matches-everything"
 	CodeNeverMatches       = "never-matches"
 	CodeNoEffect           = "no-effect"
+	CodeFraction           = "fraction"   // an amount compared with a fraction
+	CodeMissing            = "missing"    // fails where a value is missing
+	CodeMisleading         = "misleading" // means something else than it seems to
 )
 
 // Compile checks and compiles rules and returns all problems at once, in the
@@ -132,25 +136,28 @@ func (c *checkers) compile(rule Rule) *compiled {
 	if strings.TrimSpace(rule.When) != "" {
 		r.expression = c.when(s, rule.When)
 	}
-	c.constant(rule, matchesAll)
+	c.constant(r, matchesAll)
 	c.narrow(r)
 	return r
 }
 
-// constant warns of a rule that chooses nothing, or everything.
-func (c *checkers) constant(rule Rule, allTypes bool) {
-	when := strings.TrimSpace(rule.When)
+// constant warns of a rule that chooses nothing, or everything. A list of events
+// that takes in all says that this is meant.
+func (c *checkers) constant(r *compiled, allTypes bool) {
+	when := strings.TrimSpace(r.rule.When)
+	constant := r.expression != nil && r.expression.constant
 	message := ""
 	switch {
-	case when == "false":
-		c.never(rule.When, strings.Index(rule.When, when), "the condition is never true: enabled: false switches a rule off", "")
-	case allTypes && when == "" && len(rule.Events) == 0:
-		message = "rule %q has neither events nor when: it matches every event"
-	case allTypes && (when == "" || when == "true"):
-		message = "rule %q matches every event: neither its events nor its when leaves one out"
+	case constant && !r.expression.holds:
+		c.never(r.rule.When, strings.Index(r.rule.When, when), "the condition is never true: enabled: false switches a rule off", "")
+	case !allTypes || len(r.rule.Events) > 0:
+	case when == "":
+		message = "rule %q has neither events nor when: it matches every event; events: ['*'] says that this is meant"
+	case constant:
+		message = "rule %q matches every event, for its condition always holds; events: ['*'] says that this is meant"
 	}
 	if message != "" {
-		c.add(Problem{Key: "name", Index: -1, Warning: true, Code: CodeMatchesEverything, Message: fmt.Sprintf(message, rule.Name)})
+		c.add(Problem{Key: "name", Index: -1, Warning: true, Code: CodeMatchesEverything, Message: fmt.Sprintf(message, r.rule.Name)})
 	}
 }
 
@@ -282,6 +289,27 @@ func (c *checkers) narrow(r *compiled) {
 		case pathAccount:
 			r.accounts = c.narrowAccounts(r, cond)
 		}
+	}
+	c.exclude(r)
+}
+
+// exclude warns of a condition that holds for no type of event that the rule
+// hears of.
+func (c *checkers) exclude(r *compiled) {
+	var last demand
+	for _, t := range r.types {
+		known, listed := shown[t]
+		if !listed {
+			return // of another kind or a later version
+		}
+		d, excluded := exclude(r.expression.demands, known)
+		if !excluded {
+			return
+		}
+		last = d
+	}
+	if len(r.types) > 0 {
+		c.never(r.rule.When, last.at, "the events of the rule and this condition exclude each other", "")
 	}
 }
 

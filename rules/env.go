@@ -8,6 +8,10 @@ import (
 	"checkout-notifier/event"
 )
 
+// Tags of the fields: expr and json are the name, doc is the text of the
+// reference; kind is money (an integer in minor units) or currency (a code in
+// upper case); words are all the values that the API documents.
+
 // env is what an expression sees. It is a struct, not a map, so that expr
 // refuses a field that does not exist and a comparison of different types when
 // the rules are loaded. Session and Previous are never nil.
@@ -41,32 +45,32 @@ type changeFields struct {
 
 type sessionFields struct {
 	ID                        string                    `expr:"id" json:"id" doc:"id of the session"`
-	Object                    string                    `expr:"object" json:"object" doc:"always checkout.session"`
-	AmountSubtotal            int64                     `expr:"amount_subtotal" json:"amount_subtotal" doc:"total before discounts and taxes, in minor units"`
-	AmountTotal               int64                     `expr:"amount_total" json:"amount_total" doc:"total after discounts and taxes, in minor units"`
-	BillingAddressCollection  string                    `expr:"billing_address_collection" json:"billing_address_collection" doc:"auto or required"`
+	Object                    string                    `expr:"object" json:"object" doc:"always checkout.session" words:"checkout.session"`
+	AmountSubtotal            int64                     `expr:"amount_subtotal" json:"amount_subtotal" doc:"total before discounts and taxes, in minor units" kind:"money"`
+	AmountTotal               int64                     `expr:"amount_total" json:"amount_total" doc:"total after discounts and taxes, in minor units" kind:"money"`
+	BillingAddressCollection  string                    `expr:"billing_address_collection" json:"billing_address_collection" doc:"auto or required" words:"auto required"`
 	CancelURL                 string                    `expr:"cancel_url" json:"cancel_url" doc:"where a customer goes who cancels"`
 	ClientReferenceID         string                    `expr:"client_reference_id" json:"client_reference_id" doc:"your own reference, such as a cart or order"`
 	Created                   time.Time                 `expr:"created" json:"created" doc:"when the session was created"`
-	Currency                  string                    `expr:"currency" json:"currency" doc:"ISO code in upper case"`
+	Currency                  string                    `expr:"currency" json:"currency" doc:"ISO code in upper case" kind:"currency"`
 	Customer                  string                    `expr:"customer" json:"customer" doc:"id of the customer"`
 	CustomerEmail             string                    `expr:"customer_email" json:"customer_email" doc:"e-mail address given at creation"`
 	ExpiresAt                 time.Time                 `expr:"expires_at" json:"expires_at" doc:"when an open session expires"`
 	Livemode                  bool                      `expr:"livemode" json:"livemode" doc:"true for real money"`
 	Metadata                  map[string]string         `expr:"metadata" json:"metadata" doc:"your own keys; numbers and booleans as text, a missing key is empty"`
-	Mode                      string                    `expr:"mode" json:"mode" doc:"payment, setup or subscription"`
+	Mode                      string                    `expr:"mode" json:"mode" doc:"payment, setup or subscription" words:"payment setup subscription"`
 	PaymentIntent             string                    `expr:"payment_intent" json:"payment_intent" doc:"id of the payment intent"`
 	PaymentLink               string                    `expr:"payment_link" json:"payment_link" doc:"id of the payment link that created the session"`
 	PaymentMethodTypes        []string                  `expr:"payment_method_types" json:"payment_method_types" doc:"payment methods the session accepts"`
-	PaymentStatus             string                    `expr:"payment_status" json:"payment_status" doc:"paid, unpaid or no_payment_required"`
+	PaymentStatus             string                    `expr:"payment_status" json:"payment_status" doc:"paid, unpaid or no_payment_required" words:"paid unpaid no_payment_required"`
 	PhoneNumberCollection     phoneNumberCollection     `expr:"phone_number_collection" json:"phone_number_collection" doc:"whether the customer is asked for a phone number"`
 	ShippingAddressCollection shippingAddressCollection `expr:"shipping_address_collection" json:"shipping_address_collection" doc:"how a shipping address is asked for"`
 	Shipping                  shipping                  `expr:"shipping" json:"shipping" doc:"shipping information"`
-	Status                    string                    `expr:"status" json:"status" doc:"open, complete or expired"`
+	Status                    string                    `expr:"status" json:"status" doc:"open, complete or expired" words:"open complete expired"`
 	SuccessURL                string                    `expr:"success_url" json:"success_url" doc:"where a customer goes after paying"`
 	URL                       string                    `expr:"url" json:"url" doc:"the payment page; rotates, which is not a change"`
 	LineItems                 lineItems                 `expr:"line_items" json:"line_items" doc:"what is bought"`
-	CustomerCreation          string                    `expr:"customer_creation" json:"customer_creation" doc:"always or if_required"`
+	CustomerCreation          string                    `expr:"customer_creation" json:"customer_creation" doc:"always or if_required" words:"always if_required"`
 	CustomerDetails           customerDetails           `expr:"customer_details" json:"customer_details" doc:"what the customer entered"`
 }
 
@@ -114,44 +118,44 @@ type lineItems struct {
 type lineItem struct {
 	ID             string      `expr:"id" json:"id" doc:"id of the item"`
 	Object         string      `expr:"object" json:"object" doc:"always item"`
-	AmountSubtotal int64       `expr:"amount_subtotal" json:"amount_subtotal" doc:"before discounts and taxes, in minor units"`
-	AmountTotal    int64       `expr:"amount_total" json:"amount_total" doc:"after discounts and taxes, in minor units"`
-	Currency       string      `expr:"currency" json:"currency" doc:"ISO code"`
+	AmountSubtotal int64       `expr:"amount_subtotal" json:"amount_subtotal" doc:"before discounts and taxes, in minor units" kind:"money"`
+	AmountTotal    int64       `expr:"amount_total" json:"amount_total" doc:"after discounts and taxes, in minor units" kind:"money"`
+	Currency       string      `expr:"currency" json:"currency" doc:"ISO code" kind:"currency"`
 	Description    string      `expr:"description" json:"description" doc:"what the customer reads"`
 	Price          price       `expr:"price" json:"price" doc:"the price behind the item"`
 	Quantity       string      `expr:"quantity" json:"quantity" doc:"how many, as text: int(#.quantity)"`
 	Discounts      []*discount `expr:"discounts" json:"discounts" doc:"discounts applied to the item"`
-	AmountDiscount int64       `expr:"amount_discount" json:"amount_discount" doc:"total discount, in minor units"`
+	AmountDiscount int64       `expr:"amount_discount" json:"amount_discount" doc:"total discount, in minor units" kind:"money"`
 }
 
 type price struct {
 	ID            string            `expr:"id" json:"id" doc:"id of the price"`
 	Object        string            `expr:"object" json:"object" doc:"always price"`
 	Active        bool              `expr:"active" json:"active" doc:"usable for new purchases"`
-	BillingScheme string            `expr:"billing_scheme" json:"billing_scheme" doc:"per_unit or tiered"`
+	BillingScheme string            `expr:"billing_scheme" json:"billing_scheme" doc:"per_unit or tiered" words:"per_unit tiered"`
 	Created       time.Time         `expr:"created" json:"created" doc:"when the price was created"`
-	Currency      string            `expr:"currency" json:"currency" doc:"ISO code in upper case"`
+	Currency      string            `expr:"currency" json:"currency" doc:"ISO code in upper case" kind:"currency"`
 	Livemode      bool              `expr:"livemode" json:"livemode" doc:"true for real money"`
 	LookupKey     string            `expr:"lookup_key" json:"lookup_key" doc:"your own key of the price"`
 	Metadata      map[string]string `expr:"metadata" json:"metadata" doc:"your own keys, as text"`
 	Nickname      string            `expr:"nickname" json:"nickname" doc:"name that customers do not see"`
 	Product       string            `expr:"product" json:"product" doc:"id of the product"`
-	Type          string            `expr:"type" json:"type" doc:"one_time or recurring"`
-	UnitAmount    int64             `expr:"unit_amount" json:"unit_amount" doc:"per unit, in minor units"`
+	Type          string            `expr:"type" json:"type" doc:"one_time or recurring" words:"one_time recurring"`
+	UnitAmount    int64             `expr:"unit_amount" json:"unit_amount" doc:"per unit, in minor units" kind:"money"`
 	Recurring     recurring         `expr:"recurring" json:"recurring" doc:"of a subscription"`
 	Tiers         []*tier           `expr:"tiers" json:"tiers" doc:"of a tiered price"`
 }
 
 type recurring struct {
-	Interval      string `expr:"interval" json:"interval" doc:"day, week, month or year"`
+	Interval      string `expr:"interval" json:"interval" doc:"day, week, month or year" words:"day week month year"`
 	IntervalCount int64  `expr:"interval_count" json:"interval_count" doc:"intervals between billings"`
-	UsageType     string `expr:"usage_type" json:"usage_type" doc:"licensed"`
+	UsageType     string `expr:"usage_type" json:"usage_type" doc:"licensed" words:"licensed"`
 }
 
 type tier struct {
 	UpTo       string `expr:"up_to" json:"up_to" doc:"upper bound, or inf"`
-	FlatAmount int64  `expr:"flat_amount" json:"flat_amount" doc:"for the whole tier, in minor units"`
-	UnitAmount int64  `expr:"unit_amount" json:"unit_amount" doc:"per unit, in minor units"`
+	FlatAmount int64  `expr:"flat_amount" json:"flat_amount" doc:"for the whole tier, in minor units" kind:"money"`
+	UnitAmount int64  `expr:"unit_amount" json:"unit_amount" doc:"per unit, in minor units" kind:"money"`
 }
 
 type discount struct {
@@ -168,8 +172,8 @@ type discount struct {
 
 type coupon struct {
 	ID             string            `expr:"id" json:"id" doc:"id of the coupon"`
-	AmountOff      int64             `expr:"amount_off" json:"amount_off" doc:"amount taken off, in minor units"`
-	Currency       string            `expr:"currency" json:"currency" doc:"ISO code of amount_off"`
+	AmountOff      int64             `expr:"amount_off" json:"amount_off" doc:"amount taken off, in minor units" kind:"money"`
+	Currency       string            `expr:"currency" json:"currency" doc:"ISO code of amount_off" kind:"currency"`
 	DurationInDays string            `expr:"duration_in_days" json:"duration_in_days" doc:"how long it holds, as text"`
 	Object         string            `expr:"object" json:"object" doc:"type of the object"`
 	Created        time.Time         `expr:"created" json:"created" doc:"when the coupon was created"`

@@ -1,13 +1,11 @@
 package rules
 
 import (
-	"errors"
 	"fmt"
-	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/expr-lang/expr/ast"
-	"github.com/expr-lang/expr/checker"
 	"github.com/expr-lang/expr/compiler"
 	"github.com/expr-lang/expr/file"
 	"github.com/expr-lang/expr/parser"
@@ -30,6 +28,9 @@ type expression struct {
 	program   *vm.Program
 	uses      uses
 	conjuncts []conjunct
+	demands   []demand
+	constant  bool   // it depends on nothing
+	holds     bool   // if it is constant: whether it holds
 	canonical string // the tokens, for the identity of the rule set
 }
 
@@ -63,21 +64,24 @@ func compileExpression(s *scope, text string) (x *expression, faults []fault) {
 	c := s.config
 	tree, err := parser.ParseWithConfig(text, c)
 	if err != nil {
-		return nil, []fault{s.explain(err, tree)}
+		return nil, []fault{syntaxFault(err)}
 	}
-	if faults = s.refuse(tree.Node); len(faults) > 0 {
+	if visits(tree.Node, map[ast.Node]int{}) > maxVisits {
+		return nil, []fault{{at: tree.Node.Location().From, code: CodeBudget, message: "calls and comparisons are nested too deeply"}}
+	}
+	faults, complete := s.mistakes(tree)
+	if complete {
+		faults = append(faults, s.lint(tree.Node)...)
+		faults = append(faults, lintMissing(tree.Node)...)
+		faults = append(faults, contradictions(tree.Node)...)
+	}
+	slices.SortStableFunc(faults, func(a, b fault) int { return a.at - b.at })
+	if slices.ContainsFunc(faults, func(f fault) bool { return !f.warning }) {
 		return nil, faults
 	}
-	c.Expect, c.ExpectAny = reflect.Bool, false
-	if _, err := checker.Check(tree, c); err != nil {
-		return nil, []fault{s.explain(err, tree)}
-	}
-	if faults = refuseTyped(tree.Node); len(faults) > 0 {
-		return nil, faults
-	}
-	x = &expression{canonical: canonical, conjuncts: conjunctsOf(tree.Node)}
+	x = &expression{canonical: canonical, conjuncts: conjunctsOf(tree.Node), demands: demandsOf(tree.Node)}
+	x.holds, x.constant = constantValue(tree.Node)
 	collectUses(tree.Node, &x.uses)
-	faults = s.lint(tree.Node)
 	rewrite(&tree.Node)
 	if x.program, err = compiler.Compile(tree, c); err != nil {
 		return nil, []fault{{code: CodeExpression, message: "the expression cannot be compiled"}}
@@ -93,7 +97,7 @@ func (s *scope) scan(text string) (canonical string, bad *fault) {
 	}
 	tokens, err := lexer.Lex(file.NewSource(text))
 	if err != nil {
-		f := s.explain(err, nil)
+		f := syntaxFault(err)
 		return "", &f
 	}
 	var b strings.Builder
@@ -115,91 +119,6 @@ func (s *scope) scan(text string) (canonical string, bad *fault) {
 		}
 	}
 	return b.String(), nil
-}
-
-// explain turns an error of expr into a fault in the words of the reference.
-func (s *scope) explain(err error, tree *parser.Tree) fault {
-	f := fault{code: CodeExpression, message: err.Error()}
-	var at *file.Error
-	if errors.As(err, &at) {
-		f.at, f.message = at.From, at.Message
-	}
-	if kind, ok := strings.CutPrefix(f.message, "expected bool, but got "); ok {
-		f.code = CodeNotBoolean
-		f.message = "the expression must be true or false, but is " + plainTypes.Replace(kind)
-		if kind == "unknown" || kind == "interface {}" {
-			f.message = "the expression must be true or false, and its type is only known later: compare it, as in raw(\"x\") == true"
-		}
-		if tree != nil {
-			f.at = tree.Node.Location().From
-		}
-		return f
-	}
-	if name, ok := strings.CutPrefix(f.message, "unknown name "); ok {
-		f.suggestion = s.suggestName(name)
-		return f
-	}
-	if rest, ok := strings.CutPrefix(f.message, "type "); ok {
-		if owner, name, ok := strings.Cut(rest, " has no field "); ok {
-			return explainField(f, owner, name)
-		}
-	}
-	f.message = plainTypes.Replace(f.message)
-	return f
-}
-
-func explainField(f fault, owner, name string) fault {
-	f.message = fmt.Sprintf("%s has no field %s", plainTypes.Replace(owner), name)
-	t, ok := envTypes[strings.TrimPrefix(owner, "*")]
-	if !ok {
-		return f
-	}
-	f.suggestion = suggestField(t, name)
-	if t == systemType && f.suggestion == "" {
-		f.message += fmt.Sprintf(`; what the event's data holds is read with raw("%s")`, name)
-	}
-	if t == sessionType && name == freeForm {
-		f.message = fmt.Sprintf("the members of session.%s are not documented", name)
-		f.suggestion = fmt.Sprintf(`raw("%s")`, name)
-	} else if t == sessionType && f.suggestion == "" {
-		f.message += fmt.Sprintf(`; an undocumented field is read with raw("%s")`, name)
-	}
-	return f
-}
-
-// envTypes are the struct types of the env by the names that expr's messages
-// use; plainTypes turns these names, and Go's, into those of the reference.
-var (
-	envTypes   = structTypes(reflect.TypeFor[systemEnv](), structTypes(reflect.TypeFor[env](), map[string]reflect.Type{}))
-	plainTypes = typeReplacer()
-	scopeNames = []string{"event", "session", "previous", "has", "changed", "raw", "now", "duration",
-		"all", "any", "none", "one", "filter", "map", "find", "count", "sum", "reduce", "len", "lower", "upper", "trim",
-		"split", "join", "first", "last", "date", "timezone", "int", "float", "string", "abs", "min", "max"}
-)
-
-func structTypes(t reflect.Type, types map[string]reflect.Type) map[string]reflect.Type {
-	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
-		t = t.Elem()
-	}
-	if t.Kind() != reflect.Struct || t == timeType || t == reflect.TypeFor[state]() || types[t.String()] != nil {
-		return types
-	}
-	types[t.String()] = t
-	for i := range t.NumField() {
-		structTypes(t.Field(i).Type, types)
-	}
-	return types
-}
-
-func typeReplacer() *strings.Replacer {
-	pairs := []string{"*rules.sessionFields", "session", "rules.sessionFields", "session",
-		"*rules.eventFields", "event", "rules.eventFields", "event", "*rules.systemFields", "event", "rules.systemFields", "event"}
-	for name := range envTypes {
-		plain := strings.TrimPrefix(name, "rules.")
-		pairs = append(pairs, "*"+name, plain, name, plain)
-	}
-	return strings.NewReplacer(append(pairs, "[]*", "list of ", "time.Time", "time", "time.Duration", "duration",
-		"map[string]string", "map", "[]interface {}", "list", "[]string", "list of string", "int64", "int", "float64", "float")...)
 }
 
 // children are the places of a node's children.
@@ -257,6 +176,8 @@ func pathOf(n ast.Node) []string {
 	switch n := n.(type) {
 	case *ast.IdentifierNode:
 		return []string{n.Value}
+	case *ast.PointerNode:
+		return []string{"#" + n.Name}
 	case *ast.ChainNode:
 		return pathOf(n.Node)
 	case *ast.MemberNode:

@@ -24,8 +24,8 @@ func Fields() []Field {
 
 var functionDocs = []Field{
 	{`has("field")`, "bool", "the session's field, or a member such as customer_details.email, is present and neither null nor empty"},
-	{`changed("field")`, "bool", "the field, or a member, differs from the look before; false at first sight"},
-	{`raw("path")`, "any", "a value of the session that the API does not document, by its dotted path; nil if absent"},
+	{`changed("field")`, "bool", "the field, a member of it, or an undocumented top-level field differs from the look before; at first sight: it has a value"},
+	{`raw("path", default)`, "any", "a value of the session that the API does not document, by its dotted path; the default where it is missing or null, nil without a default"},
 	{`now()`, "time", "the time of the evaluation"},
 	{`duration("7d")`, "duration", "a constant span: Go's units, and d for 24 hours"},
 }

@@ -178,6 +178,15 @@ func splitCost(s *state, args []any) error {
 	return s.allocateN(parts, elementBytes)
 }
 
+// missingText is the error of reading a number where there is no text; name is
+// how the rule calls the value, "" for what has no name.
+func missingText(function string, name any) error {
+	if name == "" {
+		return evalError(function + " of an empty text")
+	}
+	return evalError(fmt.Sprintf("%s of %s, which is missing or empty", function, name))
+}
+
 func toInt(s *state, args []any) (any, error) {
 	text, ok := args[0].(string)
 	if !ok {
@@ -185,6 +194,9 @@ func toInt(s *state, args []any) (any, error) {
 	}
 	if err := s.read(text); err != nil {
 		return nil, err
+	}
+	if text == "" {
+		return nil, missingText("int", args[1])
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil {
@@ -200,6 +212,9 @@ func toFloat(s *state, args []any) (any, error) {
 	}
 	if err := s.read(text); err != nil {
 		return nil, err
+	}
+	if text == "" {
+		return nil, missingText("float", args[1])
 	}
 	f, err := strconv.ParseFloat(text, 64)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"checkout-notifier/checkout"
@@ -12,104 +13,225 @@ import (
 	"github.com/expr-lang/expr/ast"
 )
 
-// documentedWords are all values that a field can have. Status and
-// payment_status are open sets to the rest of the program; a rule that waits
-// for another word is almost certainly misspelt.
-var documentedWords = map[string][]string{
-	"session.status":         {checkout.StatusOpen, checkout.StatusComplete, checkout.StatusExpired},
-	"session.payment_status": {checkout.PaymentPaid, checkout.PaymentUnpaid, checkout.PaymentNotRequired},
-	"session.mode":           {"payment", checkout.ModeSetup, "subscription"},
-	"event.type":             event.Types(),
-	"event.reason":           {event.ReasonManual, event.ReasonTimer, event.ReasonUnknown},
-	"event.change.field":     checkout.Fields(),
+// fieldOf is the field of the env that a checked node reads.
+func fieldOf(n ast.Node) (f reflect.StructField, of reflect.Type, ok bool) {
+	if chain, is := n.(*ast.ChainNode); is {
+		n = chain.Node
+	}
+	member, is := n.(*ast.MemberNode)
+	if !is || member.Node.Type() == nil {
+		return f, nil, false
+	}
+	property, is := member.Property.(*ast.StringNode)
+	of = member.Node.Type()
+	if of.Kind() == reflect.Pointer {
+		of = of.Elem()
+	}
+	if !is || of.Kind() != reflect.Struct || of == timeType {
+		return f, nil, false
+	}
+	f, ok = fieldByName(of, property.Value)
+	return f, of, ok
 }
 
-// lint warns of comparisons that are never true.
+// documented are all the words that a field of the env can have; none for one
+// that takes any. The rest of the program takes other words for status and
+// payment_status as well; a rule that waits for one is almost certainly misspelt.
+func (s *scope) documented(of reflect.Type, f reflect.StructField) []string {
+	switch {
+	case of == reflect.TypeFor[changeFields]() && fieldName(f) == "field":
+		return checkout.Fields()
+	case of == systemType && fieldName(f) == "type":
+		return event.SystemTypes()
+	case of == reflect.TypeFor[eventFields]() && fieldName(f) == "type":
+		return event.Types()
+	case of == reflect.TypeFor[eventFields]() && fieldName(f) == "reason":
+		return []string{event.ReasonManual, event.ReasonTimer, event.ReasonUnknown}
+	}
+	return strings.Fields(f.Tag.Get("words"))
+}
+
+// lint warns of comparisons that are never true, or mean something else than
+// they seem to.
 func (s *scope) lint(n ast.Node) []fault {
 	var faults []fault
-	if b, ok := n.(*ast.BinaryNode); ok && (b.Operator == "==" || b.Operator == "!=" || b.Operator == "in") {
-		for _, side := range [][2]ast.Node{{b.Left, b.Right}, {b.Right, b.Left}} {
-			path := pathOf(side[0])
-			if len(path) > 1 {
-				faults = append(faults, s.lintWords(strings.Join(path, "."), side[1])...)
-			}
-			if _, isNil := side[1].(*ast.NilNode); isNil && len(path) > 0 && neverNil(side[0], path[0]) {
-				faults = append(faults, fault{at: side[1].Location().From, code: CodeNeverMatches, warning: true,
-					message: strings.Join(path, ".") + ` is never nil: what is missing is "", 0 or false`})
-			}
-		}
-	}
-	if call, ok := n.(*ast.CallNode); ok {
-		if callee, ok := call.Callee.(*ast.IdentifierNode); ok && callee.Value == "changed" {
-			if arg, ok := call.Arguments[0].(*ast.StringNode); ok && arg.Value == checkout.FieldURL {
-				faults = append(faults, fault{at: arg.Location().From, code: CodeNeverMatches, warning: true,
-					message: `changed("url") is always false: a rotating url is not a change`})
-			}
-		}
-	}
-	for _, child := range children(n) {
-		for _, f := range s.lint(*child) {
-			if !slices.Contains(faults, f) {
+	add := func(list ...fault) {
+		for _, f := range list {
+			f.warning = true
+			if !slices.Contains(faults, f) { // `a < b < c` has b twice
 				faults = append(faults, f)
 			}
 		}
 	}
+	switch n := n.(type) {
+	case *ast.BinaryNode:
+		add(s.lintSides(n)...)
+	case *ast.CallNode:
+		add(lintCall(n)...)
+	case *ast.SequenceNode:
+		add(fault{at: n.Nodes[0].Location().From, code: CodeMisleading, message: "only what stands behind the last ; counts: join conditions by and"})
+	}
+	for _, child := range children(n) {
+		add(s.lint(*child)...)
+	}
 	return faults
+}
+
+func lintCall(n *ast.CallNode) []fault {
+	callee, ok := n.Callee.(*ast.IdentifierNode)
+	if !ok || callee.Value != "changed" || len(n.Arguments) != 1 {
+		return nil
+	}
+	if arg, ok := n.Arguments[0].(*ast.StringNode); ok && arg.Value == checkout.FieldURL {
+		return []fault{{at: arg.Location().From, code: CodeNeverMatches,
+			message: `changed("url") is true at first sight only: a rotating url is not a change`}}
+	}
+	return nil
+}
+
+// lintSides looks at both sides of an operator as that which is compared.
+func (s *scope) lintSides(n *ast.BinaryNode) (faults []fault) {
+	for _, side := range [][2]ast.Node{{n.Left, n.Right}, {n.Right, n.Left}} {
+		if slices.Contains([]string{"==", "!=", "in", "contains", "startsWith", "endsWith"}, n.Operator) {
+			faults = append(faults, s.lintWords(n.Operator, side[0], side[1])...)
+		}
+		if slices.Contains([]string{"==", "!=", "in", "<", "<=", ">", ">="}, n.Operator) && isMoney(side[0]) {
+			faults = append(faults, lintFractions(side[1])...)
+		}
+		if f, bad := lintNil(n, side[0], side[1]); bad {
+			faults = append(faults, f)
+		}
+	}
+	if n.Operator == "??" && neverNil(n.Left) && !n.Left.Nature().IsString() {
+		faults = append(faults, fault{at: n.Right.Location().From, code: CodeMisleading,
+			message: spell(n.Left) + " is never nil, so that this is never used: what is missing is 0 or false"})
+	}
+	return faults
+}
+
+func lintNil(n *ast.BinaryNode, value, other ast.Node) (fault, bool) {
+	_, isNil := other.(*ast.NilNode)
+	if !isNil || n.Operator != "==" && n.Operator != "!=" || !neverNil(value) {
+		return fault{}, false
+	}
+	name := spell(value)
+	if name == "" {
+		name = strings.Join(pathOf(value), ".")
+	}
+	return fault{at: other.Location().From, code: CodeNeverMatches, message: name + ` is never nil: what is missing is "", 0 or false`}, true
 }
 
 // neverNil says whether a part of the env has a zero value instead. Maps and
 // lists have none, and what raw returns may be nil.
-func neverNil(n ast.Node, root string) bool {
-	if !slices.Contains([]string{"session", "previous", "event"}, root) || n.Type() == nil {
+func neverNil(n ast.Node) bool {
+	path := pathOf(n)
+	if len(path) == 0 || !slices.Contains([]string{"session", "previous", "event", "#"}, path[0]) || n.Type() == nil {
 		return false
 	}
 	kind := n.Type().Kind()
 	return kind != reflect.Map && kind != reflect.Slice && kind != reflect.Interface
 }
 
-func (s *scope) lintWords(path string, n ast.Node) []fault {
-	words := []ast.Node{n}
-	if array, ok := n.(*ast.ArrayNode); ok {
-		words = array.Nodes
+func (s *scope) lintWords(operator string, value, other ast.Node) (faults []fault) {
+	f, of, ok := fieldOf(value)
+	if !ok {
+		return nil
 	}
-	var faults []fault
-	for _, node := range words {
-		if word, ok := node.(*ast.StringNode); ok {
-			if f, bad := s.lintWord(path, word.Value); bad {
-				f.at = node.Location().From
-				faults = append(faults, f)
-			}
+	name := strings.Join(pathOf(value), ".")
+	if name == "" || strings.HasPrefix(name, "#") {
+		name = fieldName(f)
+	}
+	elements := []ast.Node{other}
+	if array, ok := other.(*ast.ArrayNode); ok {
+		elements = array.Nodes
+	}
+	for _, element := range elements {
+		word, ok := element.(*ast.StringNode)
+		if !ok {
+			continue
+		}
+		found := fault{at: element.Location().From, code: CodeNeverMatches}
+		switch {
+		case f.Tag.Get("kind") == "currency" && word.Value != strings.ToUpper(word.Value):
+			found.message = fmt.Sprintf("%s is never %q: currencies are in upper case", name, word.Value)
+			found.suggestion = strings.ToUpper(word.Value)
+		case operator == "contains" || operator == "startsWith" || operator == "endsWith" || !s.lintWord(&found, of, f, name, word.Value):
+			continue
+		}
+		faults = append(faults, found)
+	}
+	return faults
+}
+
+// lintWord says whether a field never is a word, and why.
+func (s *scope) lintWord(found *fault, of reflect.Type, f reflect.StructField, name, word string) bool {
+	documented := s.documented(of, f)
+	if len(documented) == 0 || word == "" || slices.Contains(documented, word) {
+		return false
+	}
+	found.message = fmt.Sprintf("%s is never %q; documented: %s", name, word, strings.Join(documented, ", "))
+	found.suggestion = closest(word, documented)
+	whole := s.types().qualify(word)
+	switch {
+	case name == "event.type" && slices.Contains(documented, whole):
+		found.message, found.suggestion = fmt.Sprintf("event.type is never %q: it is the whole type", word), whole
+	case of == reflect.TypeFor[changeFields]():
+		found.message = fmt.Sprintf("the session has no documented field %q", word)
+		return found.suggestion != "" // an undocumented field can change too
+	}
+	return true
+}
+
+// isMoney says whether a value is an amount in minor units, or made of nothing
+// else.
+func isMoney(n ast.Node) bool {
+	switch n := n.(type) {
+	case *ast.UnaryNode:
+		return isMoney(n.Node)
+	case *ast.BinaryNode:
+		return (n.Operator == "+" || n.Operator == "-") && isMoney(n.Left) && isMoney(n.Right)
+	case *ast.BuiltinNode:
+		if slices.Contains([]string{"sum", "min", "max", "abs", "map"}, n.Name) && len(n.Arguments) > 0 {
+			return isMoney(n.Arguments[len(n.Arguments)-1])
+		}
+	case *ast.PredicateNode:
+		return isMoney(n.Node)
+	}
+	f, _, ok := fieldOf(n)
+	return ok && f.Tag.Get("kind") == "money"
+}
+
+// lintFractions finds the amounts that are written in the currency's main unit.
+func lintFractions(n ast.Node) (faults []fault) {
+	switch n := n.(type) {
+	case *ast.FloatNode:
+		f := fault{at: n.Location().From, code: CodeFraction,
+			message: "amounts are whole numbers of the smallest unit, such as cents: this is a fraction of one"}
+		f.suggestion = minorUnits(n.Value)
+		faults = append(faults, f)
+	case *ast.UnaryNode:
+		return lintFractions(n.Node)
+	case *ast.ArrayNode:
+		for _, element := range n.Nodes {
+			faults = append(faults, lintFractions(element)...)
+		}
+	case *ast.BinaryNode:
+		if n.Operator == ".." {
+			return append(lintFractions(n.Left), lintFractions(n.Right)...)
 		}
 	}
 	return faults
 }
 
-func (s *scope) lintWord(path, word string) (fault, bool) {
-	f := fault{code: CodeNeverMatches, warning: true}
-	key := strings.Replace(path, "previous.", "session.", 1)
-	if key == "session.currency" && word != strings.ToUpper(word) {
-		f.message = fmt.Sprintf("%s is never %q: currencies are in upper case", path, word)
-		f.suggestion = strings.ToUpper(word)
-		return f, true
+// minorUnits writes an amount of a currency with two decimals in its smallest
+// unit, "" for what is none.
+func minorUnits(amount float64) string {
+	whole, fraction, ok := strings.Cut(strconv.FormatFloat(amount, 'f', 2, 64), ".")
+	if back, err := strconv.ParseFloat(whole+"."+fraction, 64); !ok || err != nil || back != amount {
+		return ""
 	}
-	documented, ok := documentedWords[key]
-	if s.system && key == "event.type" {
-		documented = event.SystemTypes()
+	if whole == "0" {
+		return strings.TrimLeft(fraction, "0")
 	}
-	if !ok || word == "" || slices.Contains(documented, word) {
-		return f, false
-	}
-	f.message = fmt.Sprintf("%s is never %q; documented: %s", path, word, strings.Join(documented, ", "))
-	f.suggestion = closest(word, documented)
-	switch {
-	case key == "event.type" && slices.Contains(documented, s.types().qualify(word)):
-		f.message = fmt.Sprintf("event.type is never %q: it is the whole type", word)
-		f.suggestion = s.types().qualify(word)
-	case key == "event.change.field":
-		if f.suggestion == "" {
-			return f, false // an undocumented field can change too
-		}
-		f.message = fmt.Sprintf("the session has no documented field %q", word)
-	}
-	return f, true
+	return whole + "_" + fraction
 }

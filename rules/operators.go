@@ -49,7 +49,8 @@ func newConfig(env any) *conf.Config {
 	declare(c, "duration", func(string) time.Duration { return 0 })
 	declare(c, "has", func(string) bool { return false })
 	declare(c, "changed", func(string) bool { return false })
-	declare(c, "raw", func(string) any { return nil })
+	declare(c, "raw", func(string, ...any) any { return nil })
+	declare(c, holeName, func() any { return nil })
 	for name, f := range operators {
 		bind(c, name, f)
 	}
@@ -146,8 +147,12 @@ func matches(s *state, args []any) (any, error) {
 	return p.re.MatchString(text), nil
 }
 
+// raw is the default where the path is missing or null.
 func raw(s *state, args []any) (any, error) {
 	v := s.view.at(args[0].([]string))
+	if v == nil && len(args) > 1 {
+		return args[1], nil
+	}
 	if _, err := s.walk(v); err != nil {
 		return nil, err
 	}

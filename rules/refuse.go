@@ -18,9 +18,6 @@ const maxPattern = 4096
 
 // refuse finds what no expression may do, before types are checked.
 func (s *scope) refuse(root ast.Node) []fault {
-	if visits(root, map[ast.Node]int{}) > maxVisits {
-		return []fault{{at: root.Location().From, code: CodeBudget, message: "calls and comparisons are nested too deeply"}}
-	}
 	var faults []fault
 	var walk func(n ast.Node)
 	walk = func(n ast.Node) {
@@ -96,6 +93,9 @@ func refuseName(name string) (fault, bool) {
 	return fault{}, false
 }
 
+// patternError begins the messages of Go's regular expressions.
+const patternError = "error parsing regexp: "
+
 func refusePattern(n ast.Node) (fault, bool) {
 	text, ok := n.(*ast.StringNode)
 	if !ok {
@@ -103,7 +103,7 @@ func refusePattern(n ast.Node) (fault, bool) {
 	}
 	parsed, err := syntax.Parse(text.Value, syntax.Perl)
 	if err != nil {
-		return fault{at: n.Location().From, message: err.Error()}, true
+		return fault{at: n.Location().From, message: "the pattern is no regular expression: " + strings.TrimPrefix(err.Error(), patternError)}, true
 	}
 	if instructions(parsed) > maxPattern {
 		return fault{at: n.Location().From, code: CodeBudget, message: "the pattern is too large"}, true
@@ -173,7 +173,11 @@ func (s *scope) refuseCall(n *ast.CallNode) (fault, bool) {
 	if !ok {
 		return fault{}, false // methods: refuseTyped
 	}
-	if !slices.Contains([]string{"has", "changed", "raw", "duration"}, callee.Value) || len(n.Arguments) != 1 {
+	withPath := slices.Contains([]string{"has", "changed", "raw", "duration"}, callee.Value)
+	if callee.Value == "raw" && len(n.Arguments) > 2 {
+		return fault{message: "raw takes a path and a default"}, true
+	}
+	if !withPath || len(n.Arguments) == 0 || len(n.Arguments) > 1 && callee.Value != "raw" {
 		return fault{}, false // unknown names and counts: the checker
 	}
 	at := n.Arguments[0].Location().From
@@ -203,6 +207,9 @@ func refusePath(at int, function, path string) (fault, bool) {
 	if documentedPath(path) {
 		return fault{}, false
 	}
+	if path == "" || slices.Contains(strings.Split(path, "."), "") {
+		return fault{at: at, message: fmt.Sprintf("%q is no path: use names separated by dots", path)}, true
+	}
 	f := fault{at: at, message: fmt.Sprintf("the session has no documented field %q", path)}
 	t, prefix := sessionType, ""
 	for name := range strings.SplitSeq(path, ".") {
@@ -221,8 +228,14 @@ func refusePath(at int, function, path string) (fault, bool) {
 		}
 		t, prefix = field.Type, prefix+name+"."
 	}
-	if f.suggestion == "" && function == "has" {
-		f.message += fmt.Sprintf(`; use raw("%s") != nil for an undocumented one`, path)
+	switch {
+	case f.suggestion != "":
+	case function == "has":
+		f.message += fmt.Sprintf(`; use raw(%q) != nil for an undocumented one`, path)
+	case t == sessionType && !strings.Contains(path, "."):
+		return fault{}, false // an undocumented field can change too
+	default:
+		f.message += "; of an undocumented one only the whole field is compared, not a member"
 	}
 	return f, true
 }
@@ -285,7 +298,7 @@ func typedProblem(n ast.Node) string {
 func callProblem(n *ast.CallNode) string {
 	switch callee := n.Callee.(type) {
 	case *ast.IdentifierNode:
-		if !slices.Contains([]string{"has", "changed", "raw", "duration", "now"}, callee.Value) {
+		if !slices.Contains([]string{"has", "changed", "raw", "duration", "now", holeName}, callee.Value) {
 			return callee.Value + " is not a function"
 		}
 		return ""

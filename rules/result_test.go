@@ -64,7 +64,7 @@ func TestFirstSight(t *testing.T) {
 	e, _ := paid(t, nil)
 	e.Revision, e.Change, e.PreviousAttributes = 1, nil, json.RawMessage(`{}`)
 	set := compile(t, rule("r", `previous.status == "" && previous.amount_total == 0 && previous.created.IsZero() &&
-		len(previous.line_items.data) == 0 && previous.metadata["plan"] == "" && not changed("status") &&
+		len(previous.line_items.data) == 0 && previous.metadata["plan"] == "" && changed("status") && not changed("shipping") &&
 		event.change.field == "" && event.change.from == "" && event.change.to == ""`))
 	if got := set.Match(e, nil, now); len(got.Errors) > 0 || len(got.Targets) != 1 {
 		t.Errorf("got %v", got)
@@ -94,6 +94,68 @@ func TestChanged(t *testing.T) {
 		got := compile(t, rule("r", `changed("`+c.path+`")`)).Match(e, nil, now)
 		if len(got.Errors) > 0 || (len(got.Targets) == 1) != c.want {
 			t.Errorf("%s in %s: %v, want %t", c.path, c.attributes, got, c.want)
+		}
+	}
+}
+
+// At first sight there is no look before: what has a value has changed.
+func TestChangedAtFirstSight(t *testing.T) {
+	object := session(t, map[string]any{"loyalty": "gold", "customer": "", "shipping": map[string]any{"name": nil}, "payment_method_types": []any{},
+		"customer_details": map[string]any{"email": "a@example.com", "address": map[string]any{"city": ""}}})
+	for path, want := range map[string]bool{
+		"payment_status": true, "amount_total": true, "livemode": true, "customer_details.email": true, "metadata.plan": true, "loyalty": true,
+		"customer": false, "payment_link": false, "shipping": false, "payment_method_types": false, "customer_details.address": false,
+		"metadata.none": false, "customer_details.phone": false, "nothing": false,
+	} {
+		e := &event.Event{Type: event.Paid, Account: "main", Time: now, Revision: 1, Object: object, PreviousAttributes: json.RawMessage(`{}`)}
+		got := compile(t, rule("r", `changed("`+path+`")`)).Match(e, nil, now)
+		if len(got.Errors) > 0 || (len(got.Targets) == 1) != want {
+			t.Errorf("%s: %v, want %t", path, got, want)
+		}
+	}
+}
+
+// Undocumented fields change as a whole; a member of one is a mistake.
+func TestUndocumentedFieldsChange(t *testing.T) {
+	e := &event.Event{Type: event.Updated, Account: "main", Time: now, Revision: 2, Object: session(t, map[string]any{"loyalty": "gold", "other": 1}),
+		PreviousAttributes: json.RawMessage(`{"loyalty":"silver"}`)}
+	r := rule("r", `changed("loyalty") && !changed("other") && !changed("nothing")`)
+	r.Events = []string{"updated"}
+	if got := compile(t, r).Match(e, nil, now); len(got.Errors) > 0 || len(got.Targets) != 1 {
+		t.Errorf("got %v", got)
+	}
+	for _, path := range []string{"loyalty.points", "line_items.data.id", "paymentstatus", ".", "", "a..b"} {
+		if set, _ := rules.Compile([]rules.Rule{rule("r", `changed("`+path+`")`)}, known); set != nil {
+			t.Errorf("changed(%q) was accepted", path)
+		}
+	}
+}
+
+func TestValuesInTheirPlace(t *testing.T) {
+	e, previous := paid(t, map[string]any{"metadata": map[string]any{"plan": "", "size": 12, "rate": "1.5"}, "loyalty": map[string]any{"points": nil, "tier": "gold", "zero": 0}})
+	for when, want := range map[string]string{
+		`raw("loyalty.points", 7) == 7 && raw("no.such", "x") == "x" && raw("loyalty.tier", "x") == "gold"`: "",
+		`raw("loyalty.zero", 5) == 0 && raw("loyalty.points", session.amount_total) == 123400`:              "",
+		`raw("loyalty.points", nil) == nil && raw("x", [1])[0] == 1`:                                        "",
+		`raw("total_details.amount_discount", 0) > -1`:                                                      "",
+		`raw("total_details.amount_discount") > 0`:                                                          "a value has the wrong type, at 1:38 of when",
+		`int(session.metadata.size ?? "0") == 12 && int(session.metadata.none ?? "0") == 0`:                 "",
+		`int(session.metadata.plan ?? "3") == 3 && float(session?.metadata?.rate ?? "0") == 1.5`:            "",
+		`(session.metadata["plan"] ?? "basic") == "basic" && (session.payment_link ?? "none") == "none"`:    "",
+		`any([1], {(session.metadata.none ?? session.metadata.rate ?? "") == "1.5"})`:                       "",
+		`int(session.metadata.none) > 1`:                                                                    "int of session.metadata.none, which is missing or empty, at 1:1 of when",
+		`float(previous.metadata["a b"]) > 1`:                                                               `float of previous.metadata["a b"], which is missing or empty, at 1:1 of when`,
+		`int(session.payment_link) > 1`:                                                                     "int of session.payment_link, which is missing or empty, at 1:1 of when",
+		`int(lower(session.payment_link)) > 1`:                                                              "int of an empty text, at 1:1 of when",
+		`int(session.metadata.rate) > 1`:                                                                    "int of a text that is no integer, at 1:1 of when",
+		`any([{"a": ""}], int(.a) > 1)`:                                                                     "int of .a, which is missing or empty, at 1:18 of when",
+		`has("metadata.none") or has("shipping")`:                                                           "no match",
+	} {
+		got := compile(t, rule("r", when)).Match(e, previous, now)
+		switch {
+		case want == "" && (len(got.Errors) > 0 || len(got.Targets) != 1), want == "no match" && len(got.Errors)+len(got.Targets) > 0,
+			want != "" && want != "no match" && (len(got.Errors) != 1 || got.Errors[0].Error != want):
+			t.Errorf("%s: %v, want %q", when, got, want)
 		}
 	}
 }

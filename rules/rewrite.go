@@ -153,11 +153,30 @@ func replaceBinary(n *ast.BinaryNode, looped bool) ast.Node {
 		if looped || !bounded(n.Left) || !literal(n.Right) {
 			return callNode(n, "contains", n.Left, n.Right)
 		}
+	case "??":
+		return replaceDefault(n)
 	case "matches":
 		p := compilePattern(n.Right.(*ast.StringNode).Value)
 		return callNode(n, "matches", constantNode(n.Right, p), n.Left)
 	}
 	return n
+}
+
+// replaceDefault makes `text ?? other` take the other for a text that is missing:
+// a text of the env is then empty and never nil.
+func replaceDefault(n *ast.BinaryNode) ast.Node {
+	if path := pathOf(n.Left); len(path) < 2 || !n.Left.Nature().IsString() {
+		return n
+	}
+	empty := &ast.StringNode{}
+	empty.SetType(reflect.TypeFor[string]())
+	there := &ast.BinaryNode{Operator: "!=", Left: n.Left, Right: empty}
+	there.SetLocation(n.Location())
+	there.SetType(reflect.TypeFor[bool]())
+	choice := &ast.ConditionalNode{Cond: there, Exp1: n.Left, Exp2: n.Right}
+	choice.SetLocation(n.Location())
+	choice.SetNature(*n.Nature())
+	return choice
 }
 
 // replaceIn writes lists of constants once instead of at every evaluation, and
@@ -228,10 +247,14 @@ func replaceBuiltin(n *ast.BuiltinNode) ast.Node {
 			}
 		}
 	}
-	if _, ok := guarded[n.Name]; ok {
-		return callNode(n, n.Name, n.Arguments...)
+	if _, ok := guarded[n.Name]; !ok {
+		return n
 	}
-	return n
+	args := n.Arguments
+	if n.Name == "int" || n.Name == "float" { // which name what they fail on
+		args = append(slices.Clone(args), constantNode(n, spell(args[0])))
+	}
+	return callNode(n, n.Name, args...)
 }
 
 // replaceCall gives the environment's functions their arguments as they are
@@ -249,7 +272,8 @@ func replaceCall(n *ast.CallNode) ast.Node {
 		return constantNode(n, d)
 	case "has", "changed", "raw":
 		path := strings.Split(n.Arguments[0].(*ast.StringNode).Value, ".")
-		return callNode(n, callee.Value, constantNode(n.Arguments[0], path))
+		args := append([]ast.Node{constantNode(n.Arguments[0], path)}, n.Arguments[1:]...)
+		return callNode(n, callee.Value, args...)
 	}
 	return n
 }

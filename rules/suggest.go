@@ -6,20 +6,31 @@ import (
 	"strings"
 )
 
-// closest returns the candidate that a misspelt word most likely means, or "".
-// Candidates are tried in their order, so that the answer is stable.
+// closest returns the candidate that a misspelt word most likely means, or "":
+// rather nothing than a word that was not meant. Candidates are tried in their
+// order, so that the answer is stable.
 func closest(word string, candidates []string) string {
-	best, bestDistance := "", 2
-	if len(word) > 3 {
-		bestDistance = (len(word)-1)/3 + 2
-	}
+	best, bestDistance := "", mostEdits(len(word))+1
 	for _, candidate := range candidates {
-		d := distance(strings.ToLower(word), strings.ToLower(candidate), bestDistance)
-		if d < bestDistance && d < max(len(word), len(candidate)) {
+		a, b := strings.ToLower(word), strings.ToLower(candidate)
+		d := distance(a, b, bestDistance)
+		if d < bestDistance && d < max(len(a), len(b)) && (d < 2 || a[0] == b[0]) {
 			best, bestDistance = candidate, d
 		}
 	}
 	return best
+}
+
+// mostEdits is how many slips of the keyboard a word of a length may have.
+// Whoever makes two in a short word gets its first letter right.
+func mostEdits(length int) int {
+	switch {
+	case length < 6:
+		return 1
+	case length < 9:
+		return 2
+	}
+	return 3
 }
 
 // distance counts the insertions, deletions, replacements and swaps of
@@ -59,16 +70,29 @@ func fieldNames(t reflect.Type) []string {
 	return names
 }
 
-// suggestField proposes a field of t for a misspelt one, or, for a session,
+// suggestField proposes a field of t for a name that it does not have: one that
+// is spelt like it, one that is known by that name elsewhere, or, for a session,
 // the place deeper down where the field really is.
 func suggestField(t reflect.Type, name string) string {
 	if near := closest(name, fieldNames(t)); near != "" {
 		return near
 	}
-	if t == sessionType {
-		return deeper(t, name)
+	if t != sessionType {
+		return ""
 	}
-	return ""
+	if known := otherNames[strings.ToLower(name)]; known != "" {
+		return known
+	}
+	return deeper(t, name)
+}
+
+// otherNames are what the fields of a session are called elsewhere.
+var otherNames = map[string]string{
+	"amount": "amount_total", "total": "amount_total", "amount_due": "amount_total", "amount_paid": "amount_total",
+	"subtotal": "amount_subtotal", "created_at": "created", "expires": "expires_at", "expiry": "expires_at",
+	"customer_id": "customer", "email": "customer_details.email", "items": "line_items.data", "live": "livemode",
+	"payment_intent_id": "payment_intent", "reference": "client_reference_id", "reference_id": "client_reference_id",
+	"state": "status", "payment_state": "payment_status",
 }
 
 // deeper finds a field of that very name inside a nested object.
@@ -85,21 +109,42 @@ func deeper(t reflect.Type, name string) string {
 	return ""
 }
 
-// suggestName proposes something in scope for an unknown name.
-func (s *scope) suggestName(name string) string {
+// otherWords are what is written for these in other languages.
+var otherWords = map[string]string{
+	"True": "true", "TRUE": "true", "False": "false", "FALSE": "false", "AND": "and", "OR": "or", "NOT": "not", "IN": "in",
+}
+
+// suggestName proposes something in scope for an unknown name; called says that
+// it was written as a function.
+func (s *scope) suggestName(name string, called bool) string {
+	if word := otherWords[name]; word != "" {
+		return word
+	}
+	if called {
+		return closest(name, slices.DeleteFunc(slices.Clone(functionNames), func(f string) bool { return s.system && slices.Contains(sessionNames, f) }))
+	}
 	if s.system {
-		if _, ok := fieldByName(systemType, name); ok {
+		if isField(systemType, name) {
 			return "event." + name
 		}
-		return closest(name, slices.DeleteFunc(slices.Clone(scopeNames), func(n string) bool { return slices.Contains(sessionNames, n) }))
+		return closest(name, []string{"event"})
 	}
-	for _, t := range []struct {
-		root string
-		t    reflect.Type
-	}{{"session", sessionType}, {"event", reflect.TypeFor[eventFields]()}} {
-		if _, ok := fieldByName(t.t, name); ok {
-			return t.root + "." + name
-		}
+	switch {
+	case isField(sessionType, name):
+		return "session." + name
+	case isField(reflect.TypeFor[eventFields](), name):
+		return "event." + name
 	}
-	return closest(name, scopeNames)
+	if near := closest(name, []string{"event", "session", "previous"}); near != "" {
+		return near
+	}
+	if field := suggestField(sessionType, name); field != "" {
+		return "session." + field
+	}
+	return ""
+}
+
+func isField(t reflect.Type, name string) bool {
+	_, ok := fieldByName(t, name)
+	return ok
 }

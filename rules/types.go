@@ -129,8 +129,14 @@ func (c *checkers) events(rule Rule, v *vocabulary) []string {
 	return v.chosen(chosen)
 }
 
+// otherTypes are what the types are called elsewhere.
+var otherTypes = map[string]string{"payed": "paid", "async_payment_succeeded": "paid"}
+
 // suggest proposes a type for a misspelt one, in the form in which it was written.
 func (v *vocabulary) suggest(glob string) string {
+	if known := otherTypes[strings.TrimPrefix(glob, v.prefix)]; known != "" && v == &sessionTypes {
+		return strings.TrimSuffix(glob, strings.TrimPrefix(glob, v.prefix)) + known
+	}
 	var short []string
 	for _, t := range v.types {
 		short = append(short, v.short(t))

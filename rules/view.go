@@ -146,15 +146,43 @@ func lookUp(value any, path []string) any {
 	return value
 }
 
-func empty(value any) bool { return value == nil || value == "" }
+// empty says whether a value is missing, null, "" or made of nothing else: what
+// the program takes for the same.
+func empty(value any) bool {
+	switch value := value.(type) {
+	case nil:
+		return true
+	case string:
+		return value == ""
+	case []any:
+		for _, element := range value {
+			if !empty(element) {
+				return false
+			}
+		}
+		return true
+	case map[string]any:
+		for _, member := range value {
+			if !empty(member) {
+				return false
+			}
+		}
+		return true
+	}
+	return false
+}
 
 func (v *view) has(path []string) bool { return !empty(v.at(path)) }
 
-// changed says whether the value at a path differs from the look before.
+// changed says whether the value at a path differs from the look before; at
+// first sight, whether there is one.
 // previous_attributes has the former value of every changed field, of an object
 // only the members that changed. Where the former value was no object, or the
 // present one is none, the members are what is left to compare.
 func (v *view) changed(path []string) (bool, error) { //nolint:unparam // one signature for all look-ups
+	if v.event.FirstSight() {
+		return v.has(path), nil
+	}
 	var was any = v.attributes
 	for _, name := range path {
 		members, ok := was.(map[string]any)

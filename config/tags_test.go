@@ -1,0 +1,129 @@
+package config_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"checkout-notifier/config"
+)
+
+// withRule is a configuration with one rule, on lines 7 and 8.
+func withRule(rule string) string {
+	return minimal + shop + "rules:\n  - {name: ship, events: [paid], to: [shop]}\n  - name: r\n    events: [paid]\n    to: [shop]\n" + rule
+}
+
+// YAML takes a word that begins with ! away from its value: a condition would be
+// the opposite of what was meant, or always hold.
+func TestTagsAreRefused(t *testing.T) {
+	const tag = " is read as a YAML tag and not as a part of the value: put the value in quotes"
+	for source, want := range map[string]string{
+		"    when: ! session.livemode\n":                 `test.yaml:11:11: "!"` + tag + ", or write `not session.livemode`",
+		"    when: !session.livemode\n":                  `test.yaml:11:11: "!session.livemode"` + tag + ", or write `not session.livemode`",
+		"    when: !session.livemode == true\n":          `test.yaml:11:11: "!session.livemode"` + tag + ", or write `not session.livemode == true`",
+		"    when: !\n      session.livemode\n":          `test.yaml:11:11: "!"` + tag + ", or write `not session.livemode`",
+		"    when: &a !session.livemode\n":               `test.yaml:11:14: "!session.livemode"` + tag + ", or write `not session.livemode`",
+		"    when: ! |\n      session.livemode\n":        `test.yaml:11:11: "!"` + tag + ", or write `not session.livemode`",
+		"    when: !event.async \"x\"\n":                 `test.yaml:11:11: "!event.async"` + tag + ", or write `not event.async x`",
+		"    !when when: event.async\n":                  `test.yaml:11:5: "!when"` + tag,
+		"    enabled: !off true\n":                       `test.yaml:11:14: "!off"` + tag,
+		"    labels: {team: !shop a}\n":                  `test.yaml:11:20: "!shop"` + tag,
+		"    labels: !team {a: b}\n":                     `test.yaml:11:13: "!team"` + tag,
+		"    labels: ! {a: b}\n":                         `test.yaml:11:13: "!"` + tag,
+		"    labels:\n      ! a: b\n":                    `test.yaml:12:7: "!"` + tag,
+		"    template: !tpl '{{ json .Session.id }}'\n":  `test.yaml:11:15: "!tpl"` + tag,
+		"    labels: {team: !!binary aGVsbG8=}\n":        "test.yaml:11:20: the YAML tag !!binary is not supported here: write the value without it",
+		"    labels: !!set {a: b}\n":                     "test.yaml:11:13: the YAML tag !!set is not supported here: write the value without it",
+		"    labels: {team: !!int shop}\n":               "test.yaml:11:20: the YAML tag !!int does not fit its value",
+		"    enabled: !!str true\n":                      "test.yaml:11:14: rules[1].enabled must be true or false: write it without quotes",
+		"    when: [event.async]\n":                      "test.yaml:11:11: rules[1].when must be text, not a list: put the text in quotes",
+		"    when:\n      a: b\n":                        "test.yaml:12:7: rules[1].when must be text, not a map: put the text in quotes",
+		"    when: !has(\"customer\")\n":                 `not valid YAML: did not find expected whitespace or line break (an expression that begins with a quote`,
+		"    when: !event.async && event.inferred\n":     `not valid YAML: did not find expected alphabetic or numeric character (an expression that begins with a quote`,
+		"    when: \"paid\" == session.payment_status\n": `not valid YAML: did not find expected key (an expression that begins with a quote`,
+		"    when: event.async ? true : false\n":         `not valid YAML: mapping values are not allowed in this context (an expression that begins with a quote`,
+		"    when:\n":                                    "test.yaml:11:10: rules[1].when has no value",
+	} {
+		if got := strings.TrimSpace(refused(t, withRule(source), config.Options{})); strings.Contains(got, "\n") || !strings.Contains(got, want) {
+			t.Errorf("%s got %s\nwant %s", source, got, want)
+		}
+	}
+}
+
+func TestTagsInRuleFilesAreRefused(t *testing.T) {
+	dir := t.TempDir()
+	name := filepath.Join(dir, "more.yaml")
+	if err := os.WriteFile(name, []byte("rules:\n  - {name: r, when: ! event.async, events: [paid], to: [shop]}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got := refused(t, minimal+shop+ship+"rule_files: ["+name+"]\n", config.Options{})
+	if !strings.HasPrefix(got, name+`:2:21: "!" is read as a YAML tag`) || strings.Count(got, "\n") != 1 {
+		t.Errorf("got %s", got)
+	}
+}
+
+// A standard tag says what the value is anyway; an alias stands for what is
+// written elsewhere.
+func TestWhatYAMLMayDoToAValue(t *testing.T) {
+	for source, want := range map[string]string{
+		"    when: !!str event.async\n":                               "event.async",
+		"    when: !<tag:yaml.org,2002:str> event.async\n":            "event.async",
+		"    when: &live session.livemode\n":                          "session.livemode",
+		"    when: '!session.livemode'\n":                             "!session.livemode",
+		"    when: \"! session.livemode\" # quoted\n":                 "! session.livemode",
+		"    when: not session.livemode # fine\n":                     "not session.livemode",
+		"    when: |\n      ! session.livemode // no tests\n":         "! session.livemode // no tests\n",
+		"    when: |\n      event.async // late\n      && true\n":     "event.async // late\n&& true\n",
+		"    when: >-\n      event.async\n      && true // both\n":    "event.async && true // both",
+		"    when: event.async\n      && session.id != 'http://x'\n":  "event.async && session.id != 'http://x'",
+		"    when: event.async /* // */\n      && session.livemode\n": "event.async /* // */ && session.livemode",
+		"    enabled: !!bool true\n    labels: !!map {a: !!str 5}\n":  "",
+		"    <<: {when: session.livemode}\n":                          "session.livemode",
+		"    when: true\n":                                            "true",
+		"    when: \"event.async // a\\n&& session.livemode\"\n":      "event.async // a\n&& session.livemode",
+	} {
+		loaded := load(t, withRule(source), config.Options{})
+		if got := loaded.Config.Rules[1].When; got != want {
+			t.Errorf("%s got %q, want %q", source, got, want)
+		}
+	}
+}
+
+// Outside `when: |` the lines of a text are one, and a comment ends with it.
+func TestCommentsThatTakeInTheRestAreRefused(t *testing.T) {
+	const message = "the comment takes in the rest of the condition, because YAML joins the lines to one: write `when: |`, or /* … */\n"
+	for source, want := range map[string]string{
+		"    when: >\n      event.async // late\n      && session.livemode\n":   "test.yaml:12:19: " + message,
+		"    when: event.async // late\n      && session.livemode\n":            "test.yaml:11:23: " + message,
+		"    when: \"event.async // late\n      && session.livemode\"\n":        "test.yaml:11:24: " + message,
+		"    when: 'session.id != \"//\" // late\n      && session.livemode'\n": "test.yaml:11:31: " + message,
+		"    when: session.metadata[\"order #5\"] == \"a\"\n":                   "test.yaml:11:34: literal not terminated; YAML takes what stands behind ` #` for a comment: put the expression in quotes\n",
+		"    when: any(session.line_items.data, # != nil)\n":                    "test.yaml:11:38: unexpected end of the expression; YAML takes what stands behind ` #` for a comment: put the expression in quotes\n",
+		"    when: session.livemode ==\n":                                       "test.yaml:11:29: unexpected end of the expression\n",
+	} {
+		if got := refused(t, withRule(source), config.Options{}); got != want {
+			t.Errorf("%s got %swant %s", source, got, want)
+		}
+	}
+}
+
+func TestDocumentMarks(t *testing.T) {
+	for _, source := range []string{
+		"---\n" + minimal, minimal + "---\n", minimal + "---", minimal + "...\n", minimal + "---\n# the end\n---\n", "---\n---\n" + minimal,
+		"\xef\xbb\xbf---\n" + minimal + "---\n", strings.ReplaceAll(minimal+"---\n", "\n", "\r\n"),
+	} {
+		load(t, source, config.Options{})
+	}
+	for source, want := range map[string]string{
+		minimal + "---\nversion: 1\n":      "test.yaml:4:1: the file holds more than one document: everything goes before the second `---`\n",
+		minimal + "---\n---\nversion: 1\n": "test.yaml:5:1: the file holds more than one document: everything goes before the second `---`\n",
+		"---\n---\n":                       "test.yaml:3:1: the file is empty\n",
+		"\xff\xfev\x00:\x00":               "test.yaml:1:1: the file is written in UTF-16: save it as UTF-8\n",
+		"\xfe\xff\x00v":                    "test.yaml:1:1: the file is written in UTF-16: save it as UTF-8\n",
+	} {
+		if got := refused(t, source, config.Options{}); got != want {
+			t.Errorf("%q: got %swant %s", source, got, want)
+		}
+	}
+}

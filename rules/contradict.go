@@ -1,0 +1,299 @@
+package rules
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"checkout-notifier/checkout"
+	"checkout-notifier/event"
+
+	"github.com/expr-lang/expr/ast"
+)
+
+// demand is what one condition of a chain of `and` leaves of a value: one of
+// some, none of some, or a range of whole numbers.
+type demand struct {
+	path        string // of names, with separators
+	some        []any  // texts, numbers and booleans; nil: any
+	not         []any
+	least, most float64
+	at          int // in the text, in runes
+}
+
+// demandsOf splits a condition at its topmost `and` and keeps what it can read.
+func demandsOf(n ast.Node) []demand {
+	if b, ok := n.(*ast.BinaryNode); ok && (b.Operator == "&&" || b.Operator == "and") {
+		return append(demandsOf(b.Left), demandsOf(b.Right)...)
+	}
+	if d, ok := demandOf(n, false); ok {
+		return []demand{d}
+	}
+	return nil
+}
+
+func newDemand(path string, at ast.Node) demand {
+	return demand{path: path, least: math.Inf(-1), most: math.Inf(1), at: at.Location().From}
+}
+
+func demandOf(n ast.Node, negated bool) (demand, bool) {
+	switch n := n.(type) {
+	case *ast.UnaryNode:
+		if n.Operator == "!" || n.Operator == "not" {
+			return demandOf(n.Node, !negated)
+		}
+	case *ast.BinaryNode:
+		if d, ok := compared(n.Left, n.Operator, n.Right, negated); ok {
+			return d, true
+		}
+		if mirrored := mirror[n.Operator]; mirrored != "" {
+			return compared(n.Right, mirrored, n.Left, negated)
+		}
+	case *ast.MemberNode, *ast.ChainNode:
+		if path := valuePath(n); path != "" && n.Nature().IsBool() {
+			d := newDemand(path, n)
+			d.some = []any{!negated}
+			return d, true
+		}
+	}
+	return demand{}, false
+}
+
+var (
+	mirror = map[string]string{"==": "==", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
+	denied = map[string]string{"==": "!=", "!=": "==", "<": ">=", "<=": ">", ">": "<=", ">=": "<", "in": "not in"}
+)
+
+// compared reads a comparison of a value with constants.
+func compared(value ast.Node, operator string, other ast.Node, negated bool) (demand, bool) {
+	path := valuePath(value)
+	if path == "" {
+		return demand{}, false
+	}
+	if negated {
+		operator = denied[operator]
+	}
+	d := newDemand(path, other)
+	constants, ok := constantsOf(other)
+	switch operator {
+	case "==", "in":
+		if bounds, isRange := other.(*ast.BinaryNode); isRange && operator == "in" && bounds.Operator == ".." {
+			least, ok := bounds.Left.(*ast.IntegerNode)
+			most, also := bounds.Right.(*ast.IntegerNode)
+			if ok && also {
+				d.least, d.most = float64(least.Value), float64(most.Value)
+			}
+			return d, ok && also
+		}
+		d.some = constants
+		return d, ok && (operator == "in") == isList(other)
+	case "!=", "not in":
+		d.not = constants
+		return d, ok && (operator == "not in") == isList(other)
+	}
+	return d.bound(operator, value, constants)
+}
+
+func isList(n ast.Node) bool {
+	_, ok := n.(*ast.ArrayNode)
+	return ok
+}
+
+// bound makes a range of a comparison of an integer.
+func (d demand) bound(operator string, value ast.Node, constants []any) (demand, bool) {
+	if len(constants) != 1 || !value.Nature().IsInteger {
+		return d, false
+	}
+	number, ok := constants[0].(float64)
+	switch operator {
+	case "<":
+		d.most = math.Ceil(number) - 1
+	case "<=":
+		d.most = math.Floor(number)
+	case ">":
+		d.least = math.Floor(number) + 1
+	case ">=":
+		d.least = math.Ceil(number)
+	default:
+		return d, false
+	}
+	return d, ok
+}
+
+// valuePath is what a value is known by, "" for one that may differ each time.
+func valuePath(n ast.Node) string {
+	if call, ok := n.(*ast.CallNode); ok {
+		callee, isName := call.Callee.(*ast.IdentifierNode)
+		if !isName || callee.Value != "raw" || len(call.Arguments) != 1 {
+			return ""
+		}
+		if path, ok := call.Arguments[0].(*ast.StringNode); ok {
+			return "raw" + separator + path.Value
+		}
+		return ""
+	}
+	path := pathOf(n)
+	if len(path) < 2 {
+		return ""
+	}
+	return strings.Join(path, separator)
+}
+
+// constantsOf reads a constant, or a list of them.
+func constantsOf(n ast.Node) ([]any, bool) {
+	switch n := n.(type) {
+	case *ast.StringNode:
+		return []any{n.Value}, true
+	case *ast.IntegerNode:
+		return []any{float64(n.Value)}, true
+	case *ast.FloatNode:
+		return []any{n.Value}, true
+	case *ast.BoolNode:
+		return []any{n.Value}, true
+	case *ast.UnaryNode:
+		list, ok := constantsOf(n.Node)
+		if number, isNumber := first(list).(float64); ok && isNumber && n.Operator == "-" {
+			return []any{-number}, true
+		}
+	case *ast.ArrayNode:
+		var list []any
+		for _, element := range n.Nodes {
+			constants, ok := constantsOf(element)
+			if !ok || isList(element) {
+				return nil, false
+			}
+			list = append(list, constants...)
+		}
+		return list, list != nil
+	}
+	return nil, false
+}
+
+func first(list []any) any {
+	if len(list) != 1 {
+		return nil
+	}
+	return list[0]
+}
+
+// with joins two demands on one value and says whether a value is left.
+func (d demand) with(other demand) (joined demand, possible bool) {
+	joined = d
+	switch {
+	case d.some == nil:
+		joined.some = other.some
+	case other.some != nil:
+		joined.some = slices.DeleteFunc(slices.Clone(d.some), func(v any) bool { return !slices.Contains(other.some, v) })
+	}
+	joined.not = append(slices.Clone(d.not), other.not...)
+	joined.least, joined.most = max(d.least, other.least), min(d.most, other.most)
+	if joined.some == nil {
+		return joined, joined.least <= joined.most
+	}
+	fits := func(v any) bool {
+		number, isNumber := v.(float64)
+		return !slices.Contains(joined.not, v) && (!isNumber || joined.least <= number && number <= joined.most)
+	}
+	return joined, slices.ContainsFunc(joined.some, fits)
+}
+
+// exclude returns the first demand that cannot hold together with those before
+// it, or with what is known.
+func exclude(demands, known []demand) (demand, bool) {
+	sums := make(map[string]demand)
+	for _, d := range slices.Concat(known, demands) {
+		sum, ok := sums[d.path]
+		if !ok {
+			sums[d.path] = d
+			continue
+		}
+		joined, possible := sum.with(d)
+		if !possible {
+			return d, true
+		}
+		sums[d.path] = joined
+	}
+	return demand{}, false
+}
+
+// contradictions warns of conditions, joined by and, that exclude each other.
+func contradictions(n ast.Node) (faults []fault) {
+	if b, ok := n.(*ast.BinaryNode); ok && (b.Operator == "&&" || b.Operator == "and") {
+		if d, found := exclude(demandsOf(n), nil); found {
+			return []fault{{at: d.at, code: CodeNeverMatches, warning: true, message: fmt.Sprintf("this and a condition before it exclude each other: both ask for %s", said(d.path))}}
+		}
+	}
+	for _, child := range children(n) {
+		for _, f := range contradictions(*child) {
+			if !slices.Contains(faults, f) {
+				faults = append(faults, f)
+			}
+		}
+	}
+	return faults
+}
+
+func said(path string) string {
+	if rest, ok := strings.CutPrefix(path, "raw"+separator); ok {
+		return fmt.Sprintf("raw(%q)", rest)
+	}
+	return strings.TrimPrefix(strings.ReplaceAll(path, separator, "."), "#.")
+}
+
+// shown is what each type of event says of its session.
+var shown = func() map[string][]demand {
+	is := func(path string, words ...any) demand {
+		return demand{path: strings.ReplaceAll(path, ".", separator), some: words, least: math.Inf(-1), most: math.Inf(1)}
+	}
+	const status, payment, field = "session.status", "session.payment_status", "event.change.field"
+	paid := []any{checkout.PaymentPaid, checkout.PaymentNotRequired}
+	known := map[string][]demand{
+		event.Completed:         {is(status, checkout.StatusComplete), is(field, checkout.FieldStatus)},
+		event.Expired:           {is(status, checkout.StatusExpired), is(field, checkout.FieldStatus)},
+		event.Paid:              {is(payment, checkout.PaymentPaid), is(field, checkout.FieldPaymentStatus)},
+		event.NoPaymentRequired: {is(payment, checkout.PaymentNotRequired), is(field, checkout.FieldPaymentStatus)},
+		event.Fulfillable:       {is(status, checkout.StatusComplete), is(payment, paid...), is(field, checkout.FieldPaymentStatus)},
+		event.Created:           {is(field, checkout.FieldStatus)},
+		event.Unresolved:        {is(status, checkout.StatusComplete, checkout.StatusOpen)},
+		event.Regressed:         nil,
+		event.Updated:           nil,
+	}
+	for _, t := range event.Types() {
+		if t != event.Expired {
+			known[t] = append(known[t], is("event.reason", ""))
+		}
+		if t != event.Paid && t != event.Fulfillable {
+			known[t] = append(known[t], is("event.async", false))
+		}
+	}
+	return known
+}()
+
+// constantValue says whether a condition depends on nothing, and what it then is.
+func constantValue(n ast.Node) (holds, constant bool) {
+	switch n := n.(type) {
+	case *ast.BoolNode:
+		return n.Value, true
+	case *ast.UnaryNode:
+		if holds, constant = constantValue(n.Node); n.Operator == "!" || n.Operator == "not" {
+			return !holds, constant
+		}
+	case *ast.BinaryNode:
+		switch n.Operator {
+		case "&&", "and":
+			left, known := constantValue(n.Left)
+			right, also := constantValue(n.Right)
+			return left && right, known && also || known && !left || also && !right
+		case "||", "or":
+			left, known := constantValue(n.Left)
+			right, also := constantValue(n.Right)
+			return left || right, known && also || known && left || also && right
+		case "==", "!=":
+			left, known := constantsOf(n.Left)
+			right, also := constantsOf(n.Right)
+			return (n.Operator == "==") == slices.Equal(left, right), known && also && !isList(n.Left) && !isList(n.Right)
+		}
+	}
+	return false, false
+}

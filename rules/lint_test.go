@@ -1,0 +1,218 @@
+package rules_test
+
+import (
+	"strings"
+	"testing"
+
+	"checkout-notifier/rules"
+)
+
+// warningsOf compiles one rule that must have warnings at most.
+func warningsOf(t *testing.T, when string, events ...string) []rules.Problem {
+	t.Helper()
+	set, problems := rules.Compile([]rules.Rule{{Name: "r", To: []string{"bus"}, When: when, Events: events, Enabled: true}}, known)
+	if set == nil {
+		t.Errorf("%s: %s", when, describe(problems))
+		return nil
+	}
+	return problems
+}
+
+func TestConditionsThatAreNeverTrue(t *testing.T) {
+	for when, want := range map[string]string{
+		`session.status == "completed"`:                                                        "complete",
+		`session.payment_status in ["paid", "unpayed"]`:                                        "unpaid",
+		`"sub" == session.mode`:                                                                "",
+		`previous.status != "opened"`:                                                          "open",
+		`session.currency == "usd"`:                                                            "USD",
+		`session.amount_total > 5 or session.currency in ["eur"]`:                              "EUR",
+		`session.currency startsWith "us"`:                                                     "US",
+		`any(session.line_items.data, .currency == "eur")`:                                     "EUR",
+		`any(session.line_items.data, .price.currency == "eur")`:                               "EUR",
+		`any(session.line_items.data, .price.type == "onetime")`:                               "one_time",
+		`any(session.line_items.data, .price.recurring.interval == "monthly")`:                 "month",
+		`any(session.line_items.data, #.price.billing_scheme in ["tierd"])`:                    "tiered",
+		`session.customer_creation == "ifrequired"`:                                            "if_required",
+		`session.billing_address_collection == "required " `:                                   "required",
+		`session.object == "session"`:                                                          "",
+		`let s = session; s.status == "completed"`:                                             "complete",
+		`event.type == "paid"`:                                                                 "checkout.session.paid",
+		`event.reason == "manuel"`:                                                             "manual",
+		`event.account == "mian"`:                                                              "main",
+		`event.change.field == "statuss"`:                                                      "status",
+		`changed("url")`:                                                                       "",
+		`previous == nil`:                                                                      "",
+		`nil != session.amount_total`:                                                          "",
+		`any(session.line_items.data, .quantity == nil)`:                                       "",
+		`session.metadata.plan == nil or event.change.to == "x"`:                               "",
+		`session.status == "open" && session.status == "complete"`:                             "",
+		`session.metadata.a == "x" and session.livemode and session.metadata["a"] == "y"`:      "",
+		`session.status == "open" && session.status != "open"`:                                 "",
+		`session.status in ["open", "expired"] && not (session.status in ["expired", "open"])`: "",
+		`session.amount_total > 100 && session.amount_total < 50`:                              "",
+		`session.amount_total > 100 && session.amount_total < 101`:                             "",
+		`session.amount_total in 1..5 && session.amount_total >= 6`:                            "",
+		`session.amount_total == 5 && 6 < session.amount_total`:                                "",
+		`session.livemode && !session.livemode`:                                                "",
+		`session.livemode == true && session.livemode == false`:                                "",
+		`event.async or (session.mode == "setup" && session.mode == "payment")`:                "",
+		`any(session.line_items.data, .currency == "USD" && .currency == "EUR")`:               "",
+		`raw("a") == "x" && raw("a") == "y"`:                                                   "",
+		`not (session.status != "open") && session.status == "expired"`:                        "",
+		`event.async && false`:                                                                 "",
+		`1 == 2`:                                                                               "",
+	} {
+		problems := warningsOf(t, when)
+		if len(problems) != 1 || problems[0].Code != rules.CodeNeverMatches || problems[0].Suggestion != want || problems[0].Snippet == "" {
+			t.Errorf("%s: %s", when, describe(problems))
+		}
+	}
+}
+
+func TestConditionsThatTheEventsOfTheRuleExclude(t *testing.T) {
+	for _, c := range []struct{ events, when string }{
+		{"fulfillable", `session.status == "expired"`},
+		{"fulfillable", `session.livemode && session.payment_status == "unpaid"`},
+		{"fulfillable", `session.payment_status != "paid" and session.payment_status != "no_payment_required"`},
+		{"paid", `session.payment_status in ["unpaid", "no_payment_required"]`},
+		{"expired", `session.status == "complete"`},
+		{"completed", `session.status != "complete"`},
+		{"completed expired", `session.status == "open"`},
+		{"completed", `event.reason == "manual"`},
+		{"expired", `event.async`},
+		{"expired", `event.change.field == "payment_status"`},
+		{"expired", `event.type == "checkout.session.paid"`},
+	} {
+		problems := warningsOf(t, c.when, strings.Fields(c.events)...)
+		if len(problems) != 1 || problems[0].Code != rules.CodeNeverMatches || !strings.Contains(problems[0].Message, "exclude each other") {
+			t.Errorf("%s of %s: %s", c.when, c.events, describe(problems))
+		}
+	}
+}
+
+func TestAmountsInFractions(t *testing.T) {
+	for when, want := range map[string]string{
+		`session.amount_total > 100.00`:                            "100_00",
+		`100.5 <= session.amount_total`:                            "100_50",
+		`session.amount_subtotal == 0.99`:                          "99",
+		`previous.amount_total < 19.999`:                           "",
+		`session.amount_total in [1000.00]`:                        "1000_00",
+		`any(session.line_items.data, .amount_discount > 5.0)`:     "5_00",
+		`any(session.line_items.data, .price.unit_amount > 5.0)`:   "5_00",
+		`sum(session.line_items.data, .amount_total) > 50.00`:      "50_00",
+		`sum(map(session.line_items.data, .amount_total)) > 50.00`: "50_00",
+		`session.amount_total - session.amount_subtotal > 5.00`:    "5_00",
+		`session.amount_total > -1.00`:                             "1_00",
+	} {
+		problems := warningsOf(t, when)
+		if len(problems) != 1 || problems[0].Code != rules.CodeFraction || problems[0].Suggestion != want || !problems[0].Warning {
+			t.Errorf("%s: %s", when, describe(problems))
+		}
+	}
+}
+
+// What fails on each session without a value is told when it is loaded.
+func TestValuesThatMayBeMissing(t *testing.T) {
+	for when, want := range map[string]string{
+		`raw("total_details.amount_discount") > 0`: `raw("total_details.amount_discount", 0)`,
+		`5 <= raw("x")`:                         `raw("x", 0)`,
+		`raw("x") + 1 == 2`:                     `raw("x", 0)`,
+		`-raw("x") == 2`:                        `raw("x", 0)`,
+		`raw("x") * 2 == 2`:                     `raw("x", 0)`,
+		`raw("x") < "b"`:                        `raw("x", "")`,
+		`raw("x") && session.livemode`:          `raw("x", false)`,
+		`not raw("x")`:                          `raw("x", false)`,
+		`raw("x") ? session.livemode : false`:   `raw("x", false)`,
+		`raw("x").y == 1`:                       `raw("x.y")`,
+		`len(raw("x")) > 0`:                     `raw("x", [])`,
+		`any(raw("x"), # == 1)`:                 `raw("x", [])`,
+		`lower(raw("x")) == "a"`:                `raw("x", "")`,
+		`int(raw("x")) == 1`:                    `raw("x", 0)`,
+		`raw("y") != nil && raw("x") > 1`:       `raw("x", 0)`,
+		`raw("x") > 1 && raw("x") != nil`:       `raw("x", 0)`,
+		`int(session.metadata.size) > 5`:        `int(session.metadata.size ?? "0")`,
+		`int(session.metadata["the size"]) > 5`: `int(session.metadata["the size"] ?? "0")`,
+		`float(previous.metadata.size) > 5`:     `float(previous.metadata.size ?? "0")`,
+		`any(session.line_items.data, int(.price.metadata.size) > 5)`: `int(.price.metadata.size ?? "0")`,
+		`date(session.metadata.due) < now()`:                          "",
+	} {
+		problems := warningsOf(t, when)
+		if len(problems) != 1 || problems[0].Code != rules.CodeMissing || problems[0].Suggestion != want || !problems[0].Warning {
+			t.Errorf("%s: want %s:%s", when, want, describe(problems))
+		}
+	}
+}
+
+func TestConditionsThatMeanSomethingElse(t *testing.T) {
+	for _, when := range []string{
+		`session.livemode; session.status == "open"`, `(session.amount_total ?? 5) > 1`,
+	} {
+		problems := warningsOf(t, when)
+		if len(problems) != 1 || problems[0].Code != rules.CodeMisleading || !problems[0].Warning {
+			t.Errorf("%s: %s", when, describe(problems))
+		}
+	}
+}
+
+func TestWhatIsFineIsNotWarnedOf(t *testing.T) {
+	for _, when := range []string{
+		`session.status == "complete" && session.currency == "USD" && previous.status == ""`,
+		`event.type in ["checkout.session.paid", "checkout.session.expired"]`, `event.change.field == "loyalty"`,
+		`raw("loyalty") == nil or session.payment_method_types == nil or session.metadata == nil`,
+		`raw("x", 0) > 0 && raw("y", "") < "a" && raw("z", false)`, `raw("x") == 5 && raw("y") != "a" && "a" in raw("z")`,
+		`raw("x") != nil && raw("x") > 5`, `raw("x") == nil or raw("x") > 5`, `raw("x") == nil ? false : raw("x") > 5`,
+		`(raw("x") ?? 0) > 5`, `string(raw("x")) == "a"`, `raw("x") contains "a" or raw("x") matches "a"`,
+		`"size" in session.metadata && int(session.metadata.size) > 5`, `has("metadata.size") && int(session.metadata.size) > 5`,
+		`session.metadata.size != "" && int(session.metadata.size) > 5`, `int(session.metadata.size ?? "0") > 5`,
+		`session.metadata.size matches "^[0-9]+$" && int(session.metadata.size) > 5`,
+		`session.amount_total > 100_00 and session.amount_total / 100 > 99.5`, `mean(map(session.line_items.data, .amount_total)) > 10.5`,
+		`session.status == "open" or session.status == "complete"`, `session.amount_total > 5 && session.amount_total < 7`,
+		`session.status != "open" && session.status != "complete"`, `session.metadata.a == "x" && session.metadata.b == "y"`,
+		`session.status == "complete" && previous.status == "open"`, `changed("loyalty") || changed("status")`,
+		`session.livemode && !event.async`, `any(session.line_items.data, .currency == "USD") && any(session.line_items.data, .currency == "EUR")`,
+		`session.created.Year() > 2025 && session.created < now()`, `(session.customer ?? "none") == "none"`,
+		`any(session.line_items.data, {let c = .currency; c == "USD"})`,
+	} {
+		if problems := warningsOf(t, when); len(problems) > 0 {
+			t.Errorf("%s: %s", when, describe(problems))
+		}
+	}
+	for _, c := range []struct{ events, when string }{
+		{"fulfillable", `session.status == "complete" && session.payment_status != "unpaid"`}, {"paid expired", `session.status == "expired"`},
+		{"unresolved", `session.status == "open"`}, {"updated", `event.change.field == "loyalty"`}, {"*", `session.status == "expired"`},
+		{"expired", `event.reason != "manual"`}, {"created", `session.status == "complete"`}, {"regressed", `session.payment_status == "unpaid"`},
+	} {
+		if problems := warningsOf(t, c.when, strings.Fields(c.events)...); len(problems) > 0 {
+			t.Errorf("%s of %s: %s", c.when, c.events, describe(problems))
+		}
+	}
+}
+
+func TestRulesThatChooseNothing(t *testing.T) {
+	all, paid := []string{"*"}, []string{"paid"}
+	for _, tt := range []struct {
+		events     []string
+		when, code string
+		message    string
+	}{
+		{nil, "", rules.CodeMatchesEverything, "neither events nor when: it"},
+		{nil, "true", rules.CodeMatchesEverything, "its condition always holds"},
+		{nil, " not false or session.livemode\n", rules.CodeMatchesEverything, "its condition always holds"},
+		{nil, "1 == 1", rules.CodeMatchesEverything, "its condition always holds"},
+		{all, "", "", ""}, // a clear intention
+		{[]string{"checkout.*"}, " true\n", "", ""},
+		{paid, "true", "", ""},
+		{paid, " false", rules.CodeNeverMatches, "never true"},
+	} {
+		problems := warningsOf(t, tt.when, tt.events...)
+		if tt.code == "" {
+			if len(problems) > 0 {
+				t.Errorf("%v %q: %s", tt.events, tt.when, describe(problems))
+			}
+			continue
+		}
+		if len(problems) != 1 || !problems[0].Warning || problems[0].Code != tt.code || !strings.Contains(problems[0].Message, tt.message) {
+			t.Errorf("%v %q: %s", tt.events, tt.when, describe(problems))
+		}
+	}
+}

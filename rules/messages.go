@@ -1,0 +1,288 @@
+package rules
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/expr-lang/expr/ast"
+	"github.com/expr-lang/expr/file"
+)
+
+// unexpected is how the parser names what it did not expect.
+var unexpected = regexp.MustCompile(`unexpected token (?:EOF|\w+\("(.*)"\))`)
+
+// syntaxFault turns an error of expr's lexer or parser into a fault in the words
+// of the reference.
+func syntaxFault(err error) fault {
+	f := fault{code: CodeExpression, message: err.Error()}
+	var at *file.Error
+	if errors.As(err, &at) {
+		f.at, f.message = at.From, at.Message
+	}
+	m := unexpected.FindStringSubmatch(f.message)
+	switch {
+	case strings.Contains(f.message, "unexpected token EOF") || f.message == "unexpected end of expression":
+		f.code, f.message = CodeUnfinished, "unexpected end of the expression"
+	case f.message == "literal not terminated" || f.message == "unclosed comment":
+		f.code = CodeUnfinished
+	case m != nil:
+		f.message = strings.Replace(f.message, m[0], "unexpected "+m[1], 1)
+		f.suggestion = otherSigns[m[1]]
+	}
+	return f
+}
+
+// otherSigns are what is written for these in other languages.
+var otherSigns = map[string]string{"=": "==", "&": "&&", "AND": "and", "OR": "or", "NOT": "not", "IN": "in", "is": "==", "like": "matches"}
+
+// explain turns an error of expr's checker into a fault in the words of the
+// reference, and says where in the tree it is.
+func (s *scope) explain(err *file.Error, root ast.Node) (fault, file.Location) {
+	f := fault{at: err.From, code: CodeExpression, message: err.Message}
+	found := around(&root, err.Location)
+	var node, parent ast.Node
+	if len(found) > 0 {
+		node = *found[0]
+	}
+	if len(found) > 1 {
+		parent = *found[1]
+	}
+	if name, ok := strings.CutPrefix(f.message, "unknown name "); ok {
+		return s.explainName(f, name, parent), err.Location
+	}
+	if rest, ok := strings.CutPrefix(f.message, "type "); ok {
+		if owner, name, ok := strings.Cut(rest, " has no field "); ok {
+			return s.explainField(f, owner, name, found), err.Location
+		}
+	}
+	f.message = plain(f.message)
+	if b, ok := node.(*ast.BinaryNode); ok && strings.HasPrefix(err.Message, "invalid operation") {
+		f.message += conversion(b)
+	}
+	return f, err.Location
+}
+
+// noValue are the words for a missing value in other languages.
+var noValue = []string{"null", "NULL", "Null", "None", "undefined", "Nil", "NIL"}
+
+func (s *scope) explainName(f fault, name string, parent ast.Node) fault {
+	if slices.Contains(noValue, name) {
+		f.message += `: what is missing is "", 0 or false; what raw returns for a missing path is nil`
+		return f
+	}
+	call, called := parent.(*ast.CallNode)
+	called = called && call.Callee.Location() == parent.Location()
+	if f.suggestion = s.suggestName(name, called); f.suggestion != "" {
+		return f
+	}
+	if b, ok := parent.(*ast.BinaryNode); ok && (b.Left.Nature().IsString() || b.Right.Nature().IsString()) {
+		f.message += ": a text stands in quotes"
+		f.suggestion = fmt.Sprintf("%q", name)
+	}
+	return f
+}
+
+func (s *scope) explainField(f fault, owner, name string, found []*ast.Node) fault {
+	f.message = fmt.Sprintf("%s has no field %s", plain(owner), name)
+	t, ok := envTypes[strings.TrimPrefix(owner, "*")]
+	if !ok {
+		return f
+	}
+	path, inside := wholePath(found, name)
+	if t == sessionType && name == freeForm {
+		f.message = fmt.Sprintf("the members of session.%s are not documented", name)
+		f.suggestion = rawCall(path, inside)
+		return f
+	}
+	if f.suggestion = suggestField(t, name); f.suggestion != "" {
+		return f
+	}
+	switch {
+	case t == systemType:
+		f.message += "; what the event's data holds is read with " + rawCall(path, inside)
+	case len(path) > 0 && path[0] == "session":
+		f.message += "; an undocumented field is read with " + rawCall(path, inside)
+	}
+	return f
+}
+
+// wholePath is the path of constant names that the unknown name is a part of, and
+// the node that the path stands in.
+func wholePath(found []*ast.Node, name string) (path []string, inside ast.Node) {
+	for _, place := range found {
+		longer := constantPath(*place)
+		if longer == nil && path != nil {
+			return path, *place
+		}
+		if longer != nil && slices.Contains(longer, name) {
+			path = longer
+		}
+	}
+	return path, nil
+}
+
+// constantPath is pathOf, through constant indices of lists too.
+func constantPath(n ast.Node) []string {
+	member, ok := n.(*ast.MemberNode)
+	if !ok {
+		return pathOf(n)
+	}
+	base := constantPath(member.Node)
+	switch property := member.Property.(type) {
+	case *ast.StringNode:
+		if base != nil {
+			return append(base, property.Value)
+		}
+	case *ast.IntegerNode:
+		if base != nil && property.Value >= 0 {
+			return append(base, fmt.Sprint(property.Value))
+		}
+	}
+	return nil
+}
+
+// rawCall is how a path of the session is read with raw, with a default where
+// the rule would fail without.
+func rawCall(path []string, inside ast.Node) string {
+	if len(path) == 0 {
+		return `raw("…")`
+	}
+	fallback := neutral(inside, nil)
+	if fallback != "" {
+		fallback = ", " + fallback
+	}
+	return fmt.Sprintf("raw(%q%s)", strings.Join(path[1:], "."), fallback)
+}
+
+// conversion proposes what makes the two sides of an operator comparable.
+func conversion(b *ast.BinaryNode) string {
+	left, right := b.Left, b.Right
+	if left.Nature().IsNumber() {
+		left, right = right, left
+	}
+	if !left.Nature().IsString() || !right.Nature().IsNumber() {
+		return ""
+	}
+	if _, literal := left.(*ast.StringNode); literal {
+		return "; a number stands without quotes"
+	}
+	if text := spell(left); text != "" {
+		return fmt.Sprintf("; a text is made a number by int(%s)", orZero(left, text))
+	}
+	return "; a text is made a number by int(…)"
+}
+
+// orZero adds what a metadata value is while it is missing.
+func orZero(n ast.Node, text string) string {
+	if _, ok := metadataKey(n); ok {
+		return text + ` ?? "0"`
+	}
+	return text
+}
+
+var identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
+// spell writes a constant path as an expression, "" for anything else.
+func spell(n ast.Node) string {
+	path := pathOf(n)
+	if len(path) < 2 {
+		return ""
+	}
+	text := path[0]
+	for _, name := range path[1:] {
+		if identifier.MatchString(name) {
+			text += "." + name
+		} else {
+			text += fmt.Sprintf("[%q]", name)
+		}
+	}
+	return strings.TrimPrefix(text, "#")
+}
+
+// envTypes are the struct types of the env by the names that expr's messages use.
+var (
+	envTypes      = structTypes(reflect.TypeFor[systemEnv](), structTypes(reflect.TypeFor[env](), map[string]reflect.Type{}))
+	functionNames = []string{"has", "changed", "raw", "now", "duration",
+		"all", "any", "none", "one", "filter", "map", "find", "count", "sum", "reduce", "len", "lower", "upper", "trim",
+		"split", "join", "first", "last", "date", "timezone", "int", "float", "string", "abs", "min", "max"}
+)
+
+func structTypes(t reflect.Type, types map[string]reflect.Type) map[string]reflect.Type {
+	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
+		t = t.Elem()
+	}
+	if t.Kind() != reflect.Struct || t == timeType || t == reflect.TypeFor[state]() || types[t.String()] != nil {
+		return types
+	}
+	types[t.String()] = t
+	for i := range t.NumField() {
+		structTypes(t.Field(i).Type, types)
+	}
+	return types
+}
+
+// plainWords turn the names of Go in expr's messages into those of the
+// reference, one after the other.
+var plainWords = []struct {
+	pattern *regexp.Regexp
+	plain   string
+}{
+	{regexp.MustCompile(`\*?rules\.(?:session|event|system)(?:Fields|Env)`), "$kind"},
+	{regexp.MustCompile(`\*?rules\.(\w+)`), "$type"},
+	{regexp.MustCompile(`\*?time\.(\w+)`), "$type"},
+	{regexp.MustCompile(`func\([^()]*\)(?: [\w.{} ]*\w)?`), "a function"},
+	{regexp.MustCompile(`map\[[^\]]*\]interface ?\{\}`), "map"},
+	{regexp.MustCompile(`map\[[^\]]*\]`), "map of "},
+	{regexp.MustCompile(`\[\]interface ?\{\}`), "list"},
+	{regexp.MustCompile(`\[\]\*?`), "list of "},
+	{regexp.MustCompile(`interface ?\{\}`), "any"},
+	{regexp.MustCompile(`\bint64\b`), "int"},
+	{regexp.MustCompile(`\bfloat64\b`), "float"},
+	{regexp.MustCompile(`\bbuiltin (\w+) takes only array\b`), "$1 takes a list"},
+	{regexp.MustCompile(`predicate should has (\w+) input.*`), "what is asked of each element is a condition, as in any(list, .name == \"x\")"},
+	{regexp.MustCompile(`predicate should return boolean`), "what is asked of each element must be true or false"},
+	{regexp.MustCompile(`non-bool expression \(type ([^)]*)\) used as condition`), "a condition must be true or false, not $1"},
+	{regexp.MustCompile(`\barray elements can only be selected using an integer`), "an element of a list is chosen by a whole number"},
+	{regexp.MustCompile(`\barray\b`), "list"},
+	{regexp.MustCompile(`no matching overload for (\w+)`), "$1 takes no values of these types"},
+	{regexp.MustCompile(`\bfunc (\w+)`), "$1"},
+	{regexp.MustCompile(`cannot use pointer accessor outside predicate`), "# and a name that begins with a dot stand for an element inside any(…), filter(…) and the like only"},
+	{regexp.MustCompile(`\bunknown pointer\b`), "unknown name"},
+}
+
+// plain puts a message of expr into the words of the reference.
+func plain(message string) string {
+	for _, w := range plainWords {
+		switch w.plain {
+		case "$kind":
+			message = w.pattern.ReplaceAllStringFunc(message, func(name string) string {
+				if strings.Contains(name, "session") {
+					return "session"
+				}
+				return "event"
+			})
+		case "$type":
+			message = w.pattern.ReplaceAllStringFunc(message, func(name string) string { return words(name[strings.IndexByte(name, '.')+1:]) })
+		default:
+			message = w.pattern.ReplaceAllString(message, w.plain)
+		}
+	}
+	return strings.TrimSpace(message)
+}
+
+// words splits the name of a type: lineItem is a line item.
+func words(name string) string {
+	var b strings.Builder
+	for i, r := range name {
+		if unicode.IsUpper(r) && i > 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteRune(unicode.ToLower(r))
+	}
+	return b.String()
+}

@@ -1,0 +1,201 @@
+package rules
+
+import (
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/expr-lang/expr/ast"
+)
+
+// lintMissing warns of what fails on every session without a value: raw without
+// a default in arithmetic, or a metadata value that is read as a number. What was
+// asked before, as in raw("x") != nil && raw("x") > 0, is fine.
+func lintMissing(root ast.Node) []fault {
+	l := missingLint{}
+	l.walk(root, nil, map[string]bool{})
+	return l.faults
+}
+
+type missingLint struct{ faults []fault }
+
+func (l *missingLint) walk(n, parent ast.Node, asked map[string]bool) {
+	key, what := missable(n)
+	if what != nil && !asked[key] {
+		if f, fails := what(parent); fails && !slices.Contains(l.faults, f) {
+			f.warning = true
+			l.faults = append(l.faults, f)
+		}
+	}
+	first := firstOf(n)
+	for _, child := range children(n) {
+		if first != nil && *child != first {
+			inner := maps.Clone(asked)
+			mentions(first, inner)
+			l.walk(*child, n, inner)
+			continue
+		}
+		l.walk(*child, n, asked)
+	}
+}
+
+// firstOf is what is evaluated before the rest of a node and may keep it from
+// being evaluated.
+func firstOf(n ast.Node) ast.Node {
+	switch n := n.(type) {
+	case *ast.BinaryNode:
+		if slices.Contains([]string{"&&", "and", "||", "or"}, n.Operator) {
+			return n.Left
+		}
+	case *ast.ConditionalNode:
+		return n.Cond
+	}
+	return nil
+}
+
+// mentions notes the values that a condition asks for.
+func mentions(n ast.Node, asked map[string]bool) {
+	switch n := n.(type) {
+	case *ast.CallNode:
+		callee, ok := n.Callee.(*ast.IdentifierNode)
+		if ok && (callee.Value == "has" || callee.Value == "raw") && len(n.Arguments) > 0 {
+			if path, ok := n.Arguments[0].(*ast.StringNode); ok {
+				asked[path.Value] = true
+			}
+		}
+	case *ast.BinaryNode:
+		if key, ok := n.Left.(*ast.StringNode); ok && n.Operator == "in" {
+			if path := pathOf(n.Right); len(path) > 1 && path[0] == "session" {
+				asked[strings.Join(append(path[1:], key.Value), ".")] = true
+			}
+		}
+	case *ast.MemberNode:
+		if path := pathOf(n); len(path) > 1 && path[0] == "session" {
+			asked[strings.Join(path[1:], ".")] = true
+		} else if len(path) > 1 {
+			asked[strings.Join(path, ".")] = true
+		}
+	}
+	for _, child := range children(n) {
+		mentions(*child, asked)
+	}
+}
+
+// missable says under which name a value is asked for that may be missing, and
+// how to find out whether what it stands in then fails; nil for other nodes.
+func missable(n ast.Node) (key string, fails func(parent ast.Node) (fault, bool)) {
+	if call, ok := n.(*ast.CallNode); ok {
+		callee, ok := call.Callee.(*ast.IdentifierNode)
+		if !ok || callee.Value != "raw" || len(call.Arguments) != 1 {
+			return "", nil
+		}
+		path, ok := call.Arguments[0].(*ast.StringNode)
+		if !ok {
+			return "", nil
+		}
+		return path.Value, func(parent ast.Node) (fault, bool) { return rawFails(call, path.Value, parent) }
+	}
+	if name, ok := metadataKey(n); ok {
+		key = strings.TrimPrefix(strings.Join(pathOf(n), "."), "session.")
+		return key, func(parent ast.Node) (fault, bool) { return metadataFails(n, name, parent) }
+	}
+	return "", nil
+}
+
+// metadataKey is the constant key under which a node reads a map of texts.
+func metadataKey(n ast.Node) (string, bool) {
+	if chain, ok := n.(*ast.ChainNode); ok {
+		n = chain.Node
+	}
+	member, ok := n.(*ast.MemberNode)
+	if !ok || member.Node.Type() == nil || member.Node.Type() != reflect.TypeFor[map[string]string]() {
+		return "", false
+	}
+	key, ok := member.Property.(*ast.StringNode)
+	if !ok {
+		return "", false
+	}
+	return key.Value, true
+}
+
+func rawFails(call *ast.CallNode, path string, parent ast.Node) (fault, bool) {
+	f := fault{at: call.Location().From, code: CodeMissing}
+	if member, ok := parent.(*ast.MemberNode); ok && member.Node == call {
+		f.message = fmt.Sprintf("raw(%q) is nil where the path is missing, and the rule then fails: name the whole path", path)
+		if property, ok := member.Property.(*ast.StringNode); ok {
+			f.suggestion = fmt.Sprintf("raw(%q)", path+"."+property.Value)
+		}
+		return f, true
+	}
+	fallback := neutral(parent, call)
+	if fallback == "" {
+		return f, false
+	}
+	f.message = fmt.Sprintf("raw(%q) is nil where the path is missing, and the rule then fails: give a default", path)
+	f.suggestion = fmt.Sprintf("raw(%q, %s)", path, fallback)
+	return f, true
+}
+
+func metadataFails(n ast.Node, name string, parent ast.Node) (fault, bool) {
+	b, ok := parent.(*ast.BuiltinNode)
+	if !ok || !slices.Contains([]string{"int", "float", "date", "fromJSON"}, b.Name) || len(b.Arguments) == 0 || b.Arguments[0] != n {
+		return fault{}, false
+	}
+	f := fault{at: n.Location().From, code: CodeMissing,
+		message: fmt.Sprintf("the rule fails on every session whose metadata has no %q: %s needs a text", name, b.Name)}
+	text := spell(n)
+	switch {
+	case text == "":
+	case b.Name == "int" || b.Name == "float":
+		f.message = fmt.Sprintf("the rule fails on every session whose metadata has no %q: give %s a default", name, b.Name)
+		f.suggestion = fmt.Sprintf(`%s(%s ?? "0")`, b.Name, text)
+	default:
+		f.message += ", so ask before: " + text + ` != "" and …`
+	}
+	return f, true
+}
+
+// neutral is the default of raw with which what it stands in does not fail; ""
+// where it does not fail anyway.
+func neutral(parent, child ast.Node) string {
+	switch n := parent.(type) {
+	case *ast.BinaryNode:
+		_, left := n.Left.(*ast.StringNode)
+		_, right := n.Right.(*ast.StringNode)
+		switch n.Operator {
+		case "<", "<=", ">", ">=", "+":
+			if left || right {
+				return `""`
+			}
+			return "0"
+		case "-", "*", "/", "%", "^", "**", "..":
+			return "0"
+		case "&&", "and", "||", "or":
+			return "false"
+		}
+	case *ast.UnaryNode:
+		if n.Operator == "!" || n.Operator == "not" {
+			return "false"
+		}
+		return "0"
+	case *ast.ConditionalNode:
+		if n.Cond == child {
+			return "false"
+		}
+	case *ast.BuiltinNode:
+		return neutralArgument[n.Name]
+	}
+	return ""
+}
+
+// neutralArgument is the same for the built-ins that fail on nil.
+var neutralArgument = map[string]string{
+	"int": "0", "float": "0", "abs": "0", "ceil": "0", "floor": "0", "round": "0", "max": "0", "min": "0",
+	"lower": `""`, "upper": `""`, "trim": `""`, "trimPrefix": `""`, "trimSuffix": `""`, "split": `""`, "replace": `""`,
+	"hasPrefix": `""`, "hasSuffix": `""`, "indexOf": `""`, "lastIndexOf": `""`, "repeat": `""`,
+	"len": "[]", "any": "[]", "all": "[]", "none": "[]", "one": "[]", "filter": "[]", "map": "[]", "find": "[]", "findIndex": "[]",
+	"findLast": "[]", "count": "[]", "sum": "[]", "reduce": "[]", "join": "[]", "sort": "[]", "sortBy": "[]", "groupBy": "[]",
+	"uniq": "[]", "concat": "[]", "flatten": "[]", "reverse": "[]", "mean": "[]", "median": "[]", "keys": "{}", "values": "{}",
+}
