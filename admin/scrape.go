@@ -77,7 +77,7 @@ func (s *scrape) Collect(ch chan<- prometheus.Metric) {
 }
 
 // tiers are those that have a series from the start.
-var tiers = []string{"hot", "warm", "unpaid", "expiring", "held"}
+var tiers = []string{"hot", "warm", "unpaid", "expiring", "held", "vanished"}
 
 func sendPolling(send func(d *prometheus.Desc, value float64, labels ...string), p *PollingGauges) {
 	for _, tier := range tiers {

@@ -171,18 +171,25 @@ func (p *Pipeline) remember(ctx context.Context, page *poller.Batch) error {
 	return nil
 }
 
-// Vanish records that sessions are no longer watched because the API no longer
-// shows them. A later look revives them.
-func (p *Pipeline) Vanish(ctx context.Context, account string, ids []string) error {
-	for chunk := range slices.Chunk(ids, vanishAtOnce) {
-		snapshots, err := p.store.Snapshots(ctx, account, chunk)
+// Vanish records that the API no longer shows sessions, and when it did last. A
+// later look revives them.
+func (p *Pipeline) Vanish(ctx context.Context, account string, gone []poller.Gone) error {
+	for chunk := range slices.Chunk(gone, vanishAtOnce) {
+		ids := make([]string, len(chunk))
+		for i, g := range chunk {
+			ids[i] = g.ID
+		}
+		snapshots, err := p.store.Snapshots(ctx, account, ids)
 		if err != nil {
 			return fmt.Errorf("reading snapshots of account %s: %w", account, err)
 		}
 		tx := &event.Tx{Account: account}
-		for _, id := range chunk {
-			if s, known := snapshots[id]; known {
+		for _, g := range chunk {
+			if s, known := snapshots[g.ID]; known {
 				s.Watch = event.Vanished
+				if g.Looked.After(s.LookedAt) {
+					s.LookedAt = g.Looked
+				}
 				tx.Snapshots = append(tx.Snapshots, s)
 			}
 		}

@@ -495,3 +495,22 @@ func btoi(b bool) int {
 	}
 	return 0
 }
+
+// A session that vanished remembers when it was shown last, however long ago that
+// was stored, and later looks do not take it for earlier.
+func TestVanishedSessionRemembersItsLastLook(t *testing.T) {
+	m := &memory{snapshots: make(map[string]event.Snapshot)}
+	p := newPipeline(t, m, everything())
+	if _, err := p.Handle(t.Context(), batch(0, session(t, "cs_1", "open", "unpaid", ""))); err != nil {
+		t.Fatal(err)
+	}
+	for _, looked := range []time.Time{t0.Add(time.Hour), t0.Add(time.Minute), {}} {
+		if err := p.Vanish(t.Context(), "main", []poller.Gone{{ID: "cs_1", Looked: looked}, {ID: "cs_unknown", Looked: looked}}); err != nil {
+			t.Fatal(err)
+		}
+		s := m.snapshots["cs_1"]
+		if !s.Watch.Is(event.Vanished) || !s.LookedAt.Equal(t0.Add(time.Hour)) || len(m.snapshots) != 1 {
+			t.Errorf("Vanish with a last look at %s: it is %q, last looked at %s; %d sessions", looked, s.Watch, s.LookedAt, len(m.snapshots))
+		}
+	}
+}

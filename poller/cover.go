@@ -55,13 +55,13 @@ type revisit struct {
 
 // vanished lists the sessions that the API denies, without those that another
 // page has shown since.
-func (r *revisit) vanished() (ids []string) {
+func (r *revisit) vanished() (gone []Gone) {
 	for _, e := range r.denied {
 		if e.misses >= missesToVanish {
-			ids = append(ids, r.index.id(e))
+			gone = append(gone, Gone{ID: r.index.id(e), Looked: e.lookedAt()})
 		}
 	}
-	return ids
+	return gone
 }
 
 // late says whether the rest is left to the next pass. As many pages as go at

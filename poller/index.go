@@ -110,7 +110,16 @@ func (x *index) setWatch(id string, w event.Watch) {
 
 func (x *index) watch(slot uint32, e *entry, w event.Watch) {
 	e.setWatch(w)
-	x.slabs.mark(slot, e.isRevisited())
+	x.slabs.mark(slot, x.isRevisited(e))
+}
+
+// isRevisited says whether passes ask for the session: one that can still change,
+// shown or vanished, or whose step back awaits confirmation.
+func (x *index) isRevisited(e *entry) bool {
+	if e.isVanished() {
+		return !isSettled(x.status(e), x.payment(e))
+	}
+	return e.isWatched() || e.isHeld()
 }
 
 // revisited visits the slots of the sessions that passes look at again, in no
@@ -141,7 +150,7 @@ func (x *index) forget(before time.Time) {
 	border := x.firstBorn(before.Unix())
 	kept := 0
 	for _, slot := range x.order[:border] {
-		if e := x.slabs.entry(slot); e.isRevisited() {
+		if e := x.slabs.entry(slot); x.isRevisited(e) {
 			x.order[kept] = slot
 			kept++
 		} else {

@@ -91,11 +91,7 @@ func (e *entry) watch() event.Watch { return watches[e.watchCode] }
 
 func (e *entry) isWatched() bool { return e.watch().Is(event.Watched) }
 
-// isRevisited says whether passes look at the session again: one that can still
-// change, or whose step back awaits confirmation.
-func (e *entry) isRevisited() bool {
-	return e.isWatched() || (e.isHeld() && !e.watch().Is(event.Vanished))
-}
+func (e *entry) isVanished() bool { return e.watch().Is(event.Vanished) }
 
 func (e *entry) setWatch(w event.Watch) {
 	e.watchCode = uint8(len(watches) - 1)

@@ -38,7 +38,10 @@ func (n naive) forget(before time.Time) {
 }
 
 func (e *naiveEntry) revisited() bool {
-	return e.row.Watch.Is(event.Watched) || (e.row.Held && e.row.Watch != event.Vanished)
+	if e.row.Watch == event.Vanished {
+		return e.row.Status != "expired" && (e.row.Status != "complete" || e.row.PaymentStatus != "paid")
+	}
+	return e.row.Watch.Is(event.Watched) || e.row.Held
 }
 
 // second rounds down, also before 1970, and moves to what an entry can hold.

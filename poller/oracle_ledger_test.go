@@ -245,11 +245,12 @@ func (l *ledger) Preview(context.Context, poller.Batch) (poller.Handled, error) 
 }
 
 // Vanish objects unless the API shows nobody the sessions.
-func (l *ledger) Vanish(_ context.Context, _ string, ids []string) error {
+func (l *ledger) Vanish(_ context.Context, _ string, gone []poller.Gone) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.api.now()
-	for _, id := range ids {
+	for _, g := range gone {
+		id := g.ID
 		b := l.beings[id]
 		hidden := now >= b.born+b.hides && now < b.born+b.back+staleAtMost && b.back > b.hides // or was, when asked
 		if !hidden && !l.mayBeAllGone(now) {
@@ -257,6 +258,10 @@ func (l *ledger) Vanish(_ context.Context, _ string, ids []string) error {
 		}
 		s := l.snapshots[id]
 		s.Watch = event.Vanished
+		if g.Looked.After(s.LookedAt) {
+			l.checkLastLook(&s, g.Looked)
+			s.LookedAt = g.Looked
+		}
 		l.snapshots[id] = s
 	}
 	return nil

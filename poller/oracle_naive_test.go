@@ -161,7 +161,7 @@ func (n *naive) watch(ctx context.Context, eager bool) error {
 		}
 		if err != nil {
 			delete(n.known, id)
-			if err := n.Vanish(ctx, "main", []string{id}); err != nil {
+			if err := n.Vanish(ctx, "main", []poller.Gone{{ID: id}}); err != nil {
 				return err
 			}
 			continue

@@ -185,7 +185,7 @@ func TestStatusOfTiers(t *testing.T) {
 				t.Errorf("tier %+v right after a look", tier)
 			}
 		}
-		if fmt.Sprint(got) != "map[expiring:0 held:0 hot:3 unpaid:19 warm:39]" { // the newest of each is hot
+		if fmt.Sprint(got) != "map[expiring:0 held:0 hot:3 unpaid:19 vanished:0 warm:39]" { // the newest of each is hot
 			t.Errorf("tiers = %v", got)
 		}
 		if wait := time.Until(s.NextDue); wait <= 0 || wait > 5*time.Minute {

@@ -34,6 +34,9 @@ func (a *account) pass(ctx context.Context, until time.Time) (err error) {
 		err = a.revisitAfter(ctx, until, err)
 	}
 	if err == nil {
+		err = a.askMissing(ctx, until)
+	}
+	if err == nil {
 		a.reconcile()
 		err = a.sweep(ctx, until)
 	}
@@ -156,18 +159,19 @@ func (a *account) head(ctx context.Context) error {
 	return nil
 }
 
-// vanish gives up the watch on sessions that the API no longer shows.
-func (a *account) vanish(ctx context.Context, vanished []string) error {
+// vanish records that the API no longer shows sessions. From then on they are
+// asked for now and then.
+func (a *account) vanish(ctx context.Context, vanished []Gone) error {
 	if len(vanished) == 0 {
 		return nil
 	}
 	if err := a.handler.Vanish(ctx, a.cfg.Name, vanished); err != nil {
 		return fmt.Errorf("recording sessions that the API no longer shows: %w", err)
 	}
-	for _, id := range vanished {
-		a.index.setWatch(id, event.Vanished)
+	for _, g := range vanished {
+		a.index.setWatch(g.ID, event.Vanished)
 	}
-	a.odd("vanished", "the API no longer shows sessions that it showed; they are watched again if it does", "sessions", len(vanished))
+	a.odd("vanished", "the API no longer shows sessions that it showed; they are asked for each hour, after a day each day", "sessions", len(vanished))
 	return nil
 }
 

@@ -35,9 +35,8 @@ type Tracker interface {
 // from it. On an error nothing of the batch was committed.
 type Handler interface {
 	Handle(ctx context.Context, batch Batch) (Handled, error)
-	// Vanish records that sessions are no longer watched because the API no
-	// longer shows them.
-	Vanish(ctx context.Context, account string, ids []string) error
+	// Vanish records that the API no longer shows sessions.
+	Vanish(ctx context.Context, account string, gone []Gone) error
 	// Preview says what Handle would make of a batch, and commits nothing.
 	Preview(ctx context.Context, batch Batch) (Handled, error)
 }
@@ -82,6 +81,12 @@ type Look struct {
 func (b *Batch) Silent(created time.Time) bool {
 	a := &b.Account
 	return !b.Announce && (created.Before(a.Start) || created.Before(a.ForgottenBefore) || !created.After(b.Existing))
+}
+
+// Gone is a session that the API no longer shows.
+type Gone struct {
+	ID     string
+	Looked time.Time // the last look that showed it; zero if unknown
 }
 
 // Handled is what a batch came to.

@@ -36,11 +36,15 @@ const (
 	tierUnpaid   = "unpaid"   // complete: in the rounds of unpaid_every
 	tierExpiring = "expiring" // open after its expiry
 	tierHeld     = "held"     // a step back awaits confirmation
+	// TierVanished are the sessions that the API no longer shows: see askMissing.
+	TierVanished = "vanished"
 )
 
 // tier returns the tier of a session that is looked at again.
 func (a *account) tier(e *entry, now time.Time) string {
 	switch {
+	case e.isVanished():
+		return TierVanished
 	case e.isHeld():
 		return tierHeld
 	case now.Sub(e.created()) < a.cfg.Poll.Tuning.HotAge:
@@ -57,6 +61,9 @@ func (a *account) tier(e *entry, now time.Time) string {
 // was last looked at or asked for.
 func (a *account) dueAt(e *entry, last, now time.Time) time.Time {
 	tuning := a.cfg.Poll.Tuning
+	if e.isVanished() {
+		return a.missingDueAt(e, last, now)
+	}
 	if e.misses > 0 || e.setbacks() > 0 {
 		every := min(missedEvery, tuning.WarmEvery)
 		return last.Add(min(every<<max(e.setbacks()-1, 0), max(every, missedAtMost)))
@@ -96,6 +103,12 @@ func (a *account) roundBefore(t time.Time, every time.Duration) time.Time {
 // would put off what is due between them.
 func (a *account) lastLook(e *entry) time.Time {
 	last := later(e.lookedAt(), e.triedAt())
+	if e.isVanished() { // rounds do not ask for it
+		if e.tried == 0 {
+			return last
+		}
+		return e.triedAt() // whatever the clock was when it was looked at
+	}
 	if a.index.status(e) == checkout.StatusComplete {
 		return later(last, a.before.UnpaidRound)
 	}
@@ -123,7 +136,7 @@ func (a *account) looked(at time.Time) {
 func (a *account) due(now time.Time) []*entry {
 	var due []uint32
 	for slot, e := range a.index.revisited() {
-		if e.pass == a.now.number {
+		if e.pass == a.now.number || e.isVanished() {
 			continue
 		}
 		last := a.lastLook(e)

@@ -83,7 +83,7 @@ func (a *account) publish(until time.Time) {
 	now := a.clock.now()
 	held, tracked := 0, a.index.len()
 	watching := 0
-	names := []string{tierHot, tierWarm, tierUnpaid, tierExpiring, tierHeld}
+	names := []string{tierHot, tierWarm, tierUnpaid, tierExpiring, tierHeld, TierVanished}
 	tiers := make([]Tier, len(names))
 	for i := range names {
 		tiers[i].Name = names[i]

@@ -238,13 +238,16 @@ func (w *world) Preview(_ context.Context, b poller.Batch) (handled poller.Handl
 	return handled, nil
 }
 
-func (w *world) Vanish(_ context.Context, _ string, ids []string) error {
+func (w *world) Vanish(_ context.Context, _ string, gone []poller.Gone) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, id := range ids {
-		s := w.snapshots[id]
+	for _, g := range gone {
+		s := w.snapshots[g.ID]
 		s.Watch = event.Vanished
-		w.snapshots[id] = s
+		if g.Looked.After(s.LookedAt) {
+			s.LookedAt = g.Looked
+		}
+		w.snapshots[g.ID] = s
 	}
 	return nil
 }

@@ -216,9 +216,9 @@ func (d *daemon) AcceptAccount(ctx context.Context, name, actor string) error {
 	if account.Foreign == "" {
 		return fmt.Errorf("%w: the account %s is not stopped", admin.ErrNothingToAccept, name)
 	}
-	var strangers []string
+	var strangers []poller.Gone
 	err = d.store.Tracked(ctx, name, func(row *event.Tracked) error {
-		strangers = append(strangers, row.ID)
+		strangers = append(strangers, poller.Gone{ID: row.ID})
 		return nil
 	})
 	if err != nil {
@@ -265,11 +265,12 @@ func (d *daemon) stand(ctx context.Context, name, actor, said string, do func(ct
 	return changed, nil
 }
 
-// oldestLook returns the oldest look of any watched session; zero if there are none.
+// oldestLook returns the oldest look of any watched session; zero if there are
+// none. Vanished ones, which nobody can look at, do not count.
 func oldestLook(tiers []poller.Tier) time.Time {
 	var oldest time.Time
 	for _, t := range tiers {
-		if t.Sessions > 0 && !t.OldestLook.IsZero() && (oldest.IsZero() || t.OldestLook.Before(oldest)) {
+		if t.Name != poller.TierVanished && t.Sessions > 0 && !t.OldestLook.IsZero() && (oldest.IsZero() || t.OldestLook.Before(oldest)) {
 			oldest = t.OldestLook
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"checkout-notifier/event"
+	"checkout-notifier/poller"
 	"checkout-notifier/publish"
 	"checkout-notifier/state"
 )
@@ -114,5 +115,17 @@ func TestVaultRemembersFailedWrites(t *testing.T) {
 		if got := v.failure() != nil; got != step.want {
 			t.Errorf("after %s (%v): failed %t", step.name, err, got)
 		}
+	}
+}
+
+// What the API no longer shows makes no look late.
+func TestOldestLookIsOfWhatCanBeLookedAt(t *testing.T) {
+	hour := time.Now().Add(-time.Hour)
+	tiers := []poller.Tier{
+		{Name: "warm", Sessions: 2, OldestLook: hour},
+		{Name: poller.TierVanished, Sessions: 1, OldestLook: hour.Add(-240 * time.Hour)},
+	}
+	if got := oldestLook(tiers); !got.Equal(hour) {
+		t.Errorf("oldestLook = %s, want %s", got, hour)
 	}
 }

@@ -1,0 +1,82 @@
+package poller
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"checkout-notifier/checkout"
+)
+
+const (
+	// A vanished session is asked for each missingEvery, missingSlow after it was
+	// last shown each missingSlowEvery.
+	missingEvery     = time.Hour
+	missingSlow      = 24 * time.Hour
+	missingSlowEvery = 24 * time.Hour
+	// missingShare is in how much of the interval a pass asks for one vanished
+	// session, one at least: they may be many.
+	missingShare = 2 * time.Second
+)
+
+// isSettled says whether a state is one after which nothing more is expected.
+func isSettled(status, payment string) bool {
+	return status == checkout.StatusExpired ||
+		(status == checkout.StatusComplete && (payment == checkout.PaymentPaid || payment == checkout.PaymentNotRequired))
+}
+
+// missingDueAt returns when a vanished session is to be asked for again; not soon
+// once unpaid_for has passed.
+func (a *account) missingDueAt(e *entry, last, now time.Time) time.Time {
+	switch {
+	case !now.Before(e.giveUpAt(a.cfg.Poll.UnpaidFor)):
+		return now.Add(missingSlowEvery)
+	case last.After(now.Add(skewNoticed)): // by a clock that was wrong
+		return now
+	case now.Sub(e.lookedAt()) < missingSlow:
+		return last.Add(missingEvery)
+	}
+	return last.Add(missingSlowEvery)
+}
+
+// askMissing asks for the vanished sessions that are due, for those first that
+// have waited longest. What the API has no answer for is asked for as late as what
+// it denies.
+func (a *account) askMissing(ctx context.Context, until time.Time) error {
+	if !a.now.listed {
+		return nil // the API may know no address, or no session at all
+	}
+	now := a.clock.now()
+	failed := 0
+	for _, e := range a.missing(now) {
+		e.setTried(now)
+		page, err := a.getByID(ctx, a.index.id(e))
+		switch {
+		case err == nil:
+			failed = 0
+			err = a.handle(ctx, page, nil)
+		case errors.Is(err, ErrNotFound):
+			failed, err = 0, nil
+		case unavailable(err):
+			failed++
+			err = nil
+		}
+		if err != nil || failed > 1 || past(until) {
+			return err
+		}
+	}
+	return nil
+}
+
+// missing lists the vanished sessions that a pass asks for.
+func (a *account) missing(now time.Time) []*entry {
+	var due []*entry
+	for _, e := range a.index.revisited() {
+		if e.isVanished() && !a.dueAt(e, a.lastLook(e), now).After(now) {
+			due = append(due, e)
+		}
+	}
+	slices.SortFunc(due, func(x, y *entry) int { return a.lastLook(x).Compare(a.lastLook(y)) })
+	return due[:min(len(due), max(1, int(a.cfg.Poll.Interval/missingShare)))]
+}
