@@ -19,6 +19,8 @@ type Gauges struct {
 	Destinations []event.DestinationState
 	Up           map[string]bool // by destination
 	StoreBytes   int64
+	StoreInPlace bool // the file is at its path
+	StorePutBack int  // how often it was taken away, and saved again
 }
 
 // PollingGauges is how an account's poller is doing.

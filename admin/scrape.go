@@ -27,13 +27,15 @@ var (
 	descHeld     = prometheus.NewDesc("notifier_steps_back_held", "Sessions that seem to step back, which is not believed until it is confirmed.", []string{"account"}, nil)
 	descRate     = prometheus.NewDesc("notifier_api_rate_limit", "Requests per second that the account may make at present, 0 if unlimited.", []string{"account"}, nil)
 	descParallel = prometheus.NewDesc("notifier_api_parallel", "Requests that the account may make at once at present.", []string{"account"}, nil)
+	descInPlace  = prometheus.NewDesc("notifier_store_in_place", "Whether the store's file is at its path: 0 while it is removed or something else stands there.", nil, nil)
+	descPutBack  = prometheus.NewDesc("notifier_store_put_back_total", "How often the store's file was taken away under the daemon, and its content saved again.", nil, nil)
 	descSize     = prometheus.NewDesc("notifier_store_size_bytes", "Size of the store's file.", nil, nil)
 )
 
 // Describe implements prometheus.Collector.
 func (s *scrape) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		descTracked, descTiers, descLook, descRead, descHeld, descRate, descParallel, descPending, descOldest, descDead, descUp, descSize,
+		descTracked, descTiers, descLook, descRead, descHeld, descRate, descParallel, descPending, descOldest, descDead, descUp, descSize, descInPlace, descPutBack,
 	} {
 		ch <- d
 	}
@@ -67,13 +69,18 @@ func (s *scrape) Collect(ch chan<- prometheus.Metric) {
 		send(descOldest, age(d.OldestPending), d.Name)
 	}
 	for name, up := range g.Up {
-		value := 0.0
-		if up {
-			value = 1
-		}
-		send(descUp, value, name)
+		send(descUp, oneIf(up), name)
 	}
 	send(descSize, float64(g.StoreBytes))
+	send(descInPlace, oneIf(g.StoreInPlace))
+	ch <- prometheus.MustNewConstMetric(descPutBack, prometheus.CounterValue, float64(g.StorePutBack))
+}
+
+func oneIf(holds bool) float64 {
+	if holds {
+		return 1
+	}
+	return 0
 }
 
 // tiers are those that have a series from the start.

@@ -55,7 +55,7 @@ func (s *Store) copyTo(path string) error {
 	}
 	// bbolt's own way to copy opens the file by our hook, which gives it the one
 	// that it has, and closes that.
-	_, err = io.Copy(file, io.NewSectionReader(s.file, 0, math.MaxInt64))
+	_, err = io.Copy(file, io.NewSectionReader(s.db.file(), 0, math.MaxInt64))
 	err = errors.Join(err, file.Sync(), file.Close())
 	if err == nil {
 		err = os.Rename(temporary, path)

@@ -51,33 +51,36 @@ func OpenReadOnly(ctx context.Context, cfg Config) (*Store, error) {
 func open(ctx context.Context, path string, toRead bool, wait time.Duration, log *slog.Logger) (*Store, error) {
 	s := &Store{path: path, log: log, commit: (*bolt.Tx).Commit}
 	deadline := time.Now().Add(wait)
-	for s.file == nil {
-		file, err := openLocked(ctx, path, toRead, deadline)
+	var file *os.File
+	for file == nil {
+		locked, err := openLocked(ctx, path, toRead, deadline)
 		if err != nil {
 			return nil, err
 		}
-		sound, err := s.inspect(file, toRead)
+		sound, err := s.inspect(locked, toRead)
 		if err == nil && sound {
-			s.file = file
+			file = locked
 			break
 		}
-		_ = file.Close() // nothing was written to it
+		_ = locked.Close() // nothing was written to it
 		if err != nil {
 			return nil, err
 		}
 	}
 	// From here on the file belongs to bbolt, which closes it when opening fails.
-	var err error
-	if s.db, err = openBolt(path, s.file, toRead); err != nil {
-		_ = s.file.Close() // closed already unless bbolt panicked
+	db, err := openBolt(path, file, toRead)
+	if err != nil {
+		_ = file.Close() // closed already unless bbolt panicked
 		return nil, s.openError(err)
 	}
+	s.db.current.Store(&opened{db, file})
 	if err := s.checkSchema(ctx); err != nil {
 		_ = s.db.Close() // the first error counts
 		return nil, err
 	}
 	if !toRead {
 		s.note = writeNote(path)
+		s.lookBeside()
 	}
 	return s, nil
 }

@@ -12,7 +12,11 @@ func (s *Store) Space() (free, size int64, err error) {
 	if size, err = s.Size(); err != nil {
 		return 0, 0, err
 	}
-	if free, err = space(s.file.Fd()); err != nil {
+	err = s.db.with(func(o *opened) error {
+		free, err = space(o.file)
+		return err
+	})
+	if err != nil {
 		return 0, size, fmt.Errorf("reading the free space below %s: %w", filepath.Dir(s.path), err)
 	}
 	return free, size, nil

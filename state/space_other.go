@@ -2,6 +2,9 @@
 
 package state
 
-import "errors"
+import (
+	"errors"
+	"os"
+)
 
-func space(uintptr) (free int64, err error) { return 0, errors.ErrUnsupported }
+func space(*os.File) (free int64, err error) { return 0, errors.ErrUnsupported }

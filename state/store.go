@@ -14,7 +14,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"os"
 	"runtime/debug"
@@ -26,8 +25,7 @@ import (
 
 // Store is an open state file. All methods may be called concurrently.
 type Store struct {
-	db   *bolt.DB
-	file *os.File // the file of db, closed by it
+	db   database
 	path string
 	note string // path of the note that names our process; "" when none was written
 	log  *slog.Logger
@@ -38,6 +36,8 @@ type Store struct {
 	mu      sync.Mutex   // guards queue and leading
 	queue   []*operation // writers whose turn has not come, the next leader first
 	leading bool         // a writer is committing a group, or was told to
+
+	beside atomic.Pointer[string] // where the file is while something else stands at path
 
 	uncertain         atomic.Pointer[fault] // set once, when a commit ended without a known outcome
 	skippedEvents     atomic.Uint64
@@ -59,28 +59,19 @@ func (s *Store) Close() error {
 // Path returns the path of the file, for messages.
 func (s *Store) Path() string { return s.path }
 
-// InPlace returns ErrMoved if the file that the store writes to is no longer the
-// one at its path: what is stored then is gone with the process.
-func (s *Store) InPlace() error {
-	same, err := isAt(s.file, s.path)
-	if err == nil && same {
-		return nil
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("looking for state file %s: %w", s.path, err)
-	}
-	return &fault{kind: ErrMoved, cause: err, message: fmt.Sprintf(
-		"state file %s was removed or replaced while it is in use: what is stored is lost when notifier stops; "+
-			"stop it only after a copy was made (on Linux of /proc/PID/fd) and put it back", s.path)}
-}
-
 // Size returns the size of the file in bytes.
-func (s *Store) Size() (int64, error) {
-	info, err := s.file.Stat()
+func (s *Store) Size() (size int64, err error) {
+	err = s.db.with(func(o *opened) error {
+		info, err := o.file.Stat()
+		if err == nil {
+			size = info.Size()
+		}
+		return err
+	})
 	if err != nil {
 		return 0, fmt.Errorf("reading the size of the state file: %w", err)
 	}
-	return info.Size(), nil
+	return size, nil
 }
 
 // view runs fn in a read transaction. What fn keeps must be copied.

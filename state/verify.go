@@ -36,7 +36,7 @@ func (s *Store) verify(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = tx.Rollback() }() // nothing was written
-	if err := checkFile(s.file); err != nil {
+	if err := checkFile(s.db.file()); err != nil {
 		return damaged(s.path, err)
 	}
 	var found []error

@@ -62,6 +62,7 @@ type daemon struct {
 
 	announcer *announcer
 	owner     *owner
+	keeper    *keeper
 	heartbeat *heartbeat // nil without a URL
 
 	stopping atomic.Bool
@@ -77,6 +78,7 @@ func newDaemon(ctx context.Context, loaded *config.Loaded, w witness, log *slog.
 		return nil, err
 	}
 	d.store = newVault(store)
+	d.keeper = &keeper{inPlace: store.InPlace, putBack: store.PutBack, path: store.Path(), log: log}
 	d.ledger = &ledger{store: store, cfg: &d.cfg, note: d.store.note}
 	if err := d.wire(ctx, loaded); err != nil {
 		return nil, errors.Join(err, d.close())
@@ -254,6 +256,7 @@ func (d *daemon) run(ctx context.Context, listener net.Listener) error {
 		}
 	})
 	working.Go(func() error { return d.store.watch(workCtx) })
+	working.Go(func() error { return d.keeper.Run(workCtx) })
 	working.Go(func() error { return d.relay.Run(workCtx) })
 	working.Go(func() error { return d.poller.Run(workCtx) })
 	working.Go(func() error { return d.jobs.Run(workCtx) })
@@ -267,13 +270,14 @@ func (d *daemon) run(ctx context.Context, listener net.Listener) error {
 	return errors.Join(err, serving.Wait())
 }
 
-// close releases what newDaemon took, in reverse.
+// close releases what newDaemon took, in reverse. What is stored is in its place
+// before it lets go of it.
 func (d *daemon) close() error {
 	defer loglimit.Flush(d.log)
 	if d.broker != nil {
 		d.broker.Stop()
 	}
-	return d.store.Close()
+	return errors.Join(d.keeper.look(context.Background(), time.Now()), d.store.Close())
 }
 
 func (d *daemon) pruneLoop(ctx context.Context) error {

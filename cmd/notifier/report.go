@@ -59,8 +59,10 @@ func (c conditionReport) String() string {
 }
 
 type storeReport struct {
-	Path  string `json:"path"`
-	Bytes int64  `json:"bytes"`
+	Path    string         `json:"path"`
+	Bytes   int64          `json:"bytes"`
+	Why     string         `json:"why,omitempty"`      // the file is not at its path
+	PutBack *putBackReport `json:"put_back,omitempty"` // it was taken away from this process
 }
 
 // Values of destinationReport.State besides those of publish.
@@ -82,6 +84,10 @@ func (d *daemon) report(ctx context.Context) (*report, error) {
 	r.Accounts = d.poller.Status()
 	r.merge(d.relay.Status())
 	r.FailedRules = d.failed.merge(r.FailedRules)
+	r.Store.PutBack = d.keeper.report()
+	if err := d.store.InPlace(); err != nil {
+		r.Store.Why = err.Error()
+	}
 	if d.heartbeat != nil {
 		state := d.heartbeat.report()
 		r.Heartbeat = &state
@@ -183,12 +189,13 @@ func (r *report) merge(live []publish.DestinationStatus) {
 	}
 }
 
-// Healthy implements admin.Daemon.
+// Healthy implements admin.Daemon. A state file that was taken away is no reason
+// to say no: whoever restarts the process for it destroys what it holds.
 func (d *daemon) Healthy(ctx context.Context) error {
 	if _, err := d.store.Destinations(ctx); err != nil {
 		return fmt.Errorf("the store does not answer: %w", err)
 	}
-	return d.store.InPlace()
+	return nil
 }
 
 // Ready implements admin.Daemon. It depends on no destination: what cannot be
@@ -283,7 +290,10 @@ func (d *daemon) gauges(ctx context.Context) (admin.Gauges, error) {
 	if err != nil {
 		return admin.Gauges{}, err
 	}
-	g := admin.Gauges{Sessions: r.Sessions, StoreBytes: r.Store.Bytes, Up: make(map[string]bool)}
+	g := admin.Gauges{Sessions: r.Sessions, StoreBytes: r.Store.Bytes, StoreInPlace: r.Store.Why == "", Up: make(map[string]bool)}
+	if r.Store.PutBack != nil {
+		g.StorePutBack = r.Store.PutBack.Times
+	}
 	for _, x := range r.Destinations {
 		g.Destinations = append(g.Destinations, event.DestinationState{
 			Name: x.Name, Pending: x.Pending, Dead: x.Dead, OldestPending: x.OldestPending,

@@ -115,7 +115,17 @@ func (a *app) printReport(r *report) {
 	if h := r.Heartbeat; h != nil {
 		fmt.Fprintf(a.out, "\nheartbeat %s\n", h)
 	}
-	fmt.Fprintf(a.out, "\nstate %s, %.1f MB\n", r.Store.Path, float64(r.Store.Bytes)/1e6)
+	a.printStore(&r.Store)
+}
+
+func (a *app) printStore(s *storeReport) {
+	fmt.Fprintf(a.out, "\nstate %s, %.1f MB\n", s.Path, float64(s.Bytes)/1e6)
+	if s.Why != "" {
+		fmt.Fprintf(a.out, "state is NOT IN ITS PLACE: %s\n", s.Why)
+	}
+	if p := s.PutBack; p != nil {
+		fmt.Fprintf(a.out, "state file was taken away %s since the start, last %s, and its content saved to %s\n", count(p.Times, "time"), ago(p.Last), p.To)
+	}
 }
 
 func (a *app) printDestinations(list []destinationReport) {

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+const (
+	keeperEvery   = time.Second // how often the keeper looks
+	keeperPatient = time.Minute // the longest pause between two attempts that fail
+)
+
+// putBackReport is how often the state file was taken away from a running daemon.
+type putBackReport struct {
+	Times int       `json:"times"`
+	Last  time.Time `json:"last"`
+	To    string    `json:"to"` // where the content was saved the last time
+}
+
+// keeper sees to it that what is stored can be found at the path of the state
+// file. One goroutine runs it; report may be called from any.
+type keeper struct {
+	inPlace func() error
+	putBack func(ctx context.Context, now time.Time) (moved string, err error)
+	path    string
+	log     *slog.Logger
+
+	failures int // in a row
+	next     time.Time
+
+	mu    sync.Mutex // guards saved
+	saved putBackReport
+}
+
+// Run looks until the context ends.
+func (k *keeper) Run(ctx context.Context) error {
+	ticker := time.NewTicker(keeperEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+			if now := time.Now(); !now.Before(k.next) {
+				_ = k.look(ctx, now) // it was logged, and is tried again
+			}
+		}
+	}
+}
+
+// look puts a file back that was removed or replaced. A failure is tried again
+// after a pause that grows.
+func (k *keeper) look(ctx context.Context, now time.Time) error {
+	why := k.inPlace()
+	if why == nil {
+		k.failures = 0
+		return nil
+	}
+	moved, err := k.putBack(ctx, now)
+	if err != nil {
+		pause := min(keeperEvery<<min(k.failures, 10), keeperPatient)
+		k.failures, k.next = k.failures+1, now.Add(pause)
+		k.log.Error("what is stored is in no file that will outlive this process; it is tried again", "state", k.path, "error", err, "in", pause.String())
+		return err
+	}
+	k.failures = 0
+	if moved == "" {
+		return nil
+	}
+	k.mu.Lock()
+	k.saved = putBackReport{Times: k.saved.Times + 1, Last: now.UTC(), To: moved}
+	k.mu.Unlock()
+	if moved == k.path {
+		k.log.Error("the state file was removed while it is in use; its content was saved to its path again and nothing is lost: find out what removes it", "state", k.path)
+	} else {
+		k.log.Error("another file was put in the place of the state file while that is in use; what is stored is saved beside it and goes on there: "+
+			"move the other file away, and notifier puts its own back", "state", k.path, "saved", moved)
+	}
+	return nil
+}
+
+// report returns nil if the file was never taken away.
+func (k *keeper) report() *putBackReport {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.saved.Times == 0 {
+		return nil
+	}
+	saved := k.saved
+	return &saved
+}

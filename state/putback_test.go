@@ -1,0 +1,320 @@
+package state_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"checkout-notifier/event"
+	"checkout-notifier/state"
+)
+
+// counted is how many events a file holds, which no store has open.
+func counted(t *testing.T, path string) int {
+	t.Helper()
+	s, err := state.OpenReadOnly(t.Context(), state.Config{Path: path})
+	if err != nil {
+		t.Fatalf("opening %s: %v", path, err)
+	}
+	defer s.Close()
+	if err := s.Verify(t.Context()); err != nil {
+		t.Errorf("%s: %v", path, err)
+	}
+	events, err := s.Events(t.Context(), 0, 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(events)
+}
+
+// stolen are the ways in which a file disappears under its store. prepare, if any,
+// runs before the store is opened.
+var stolen = map[string]struct {
+	prepare func(path string) error
+	take    func(path string) error
+}{
+	"removed":               {nil, os.Remove},
+	"moved":                 {nil, func(path string) error { return os.Rename(path, path+".old") }},
+	"its directory removed": {nil, func(path string) error { return os.RemoveAll(filepath.Dir(path)) }},
+	"its directory made again": {nil, func(path string) error {
+		return errors.Join(os.RemoveAll(filepath.Dir(path)), os.Mkdir(filepath.Dir(path), 0o700))
+	}},
+	"its directory moved": {nil, func(path string) error { return os.Rename(filepath.Dir(path), filepath.Dir(path)+".old") }},
+	"the target of a link removed": {
+		func(path string) error { return os.Symlink("real.db", path) },
+		func(path string) error { return os.Remove(filepath.Join(filepath.Dir(path), "real.db")) },
+	},
+	"a link removed": {func(path string) error { return os.Symlink("real.db", path) }, os.Remove},
+}
+
+func TestARemovedFileIsPutBack(t *testing.T) {
+	for name, tc := range stolen {
+		t.Run(name, func(t *testing.T) {
+			cfg := config(t)
+			if tc.prepare != nil {
+				if err := errors.Join(os.Mkdir(filepath.Dir(cfg.Path), 0o700), tc.prepare(cfg.Path)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			was, _ := os.Readlink(cfg.Path)
+			s := openStore(t, cfg)
+			commit(t, s, page("before", 10, start, "shop"))
+			if err := tc.take(cfg.Path); err != nil {
+				t.Fatal(err)
+			}
+			commit(t, s, page("meanwhile", 10, start, "shop"))
+			if err := s.InPlace(); !errors.Is(err, state.ErrMoved) {
+				t.Errorf("InPlace = %v, want ErrMoved", err)
+			}
+			if moved, err := s.PutBack(t.Context(), start); err != nil || moved != cfg.Path {
+				t.Fatalf("PutBack = %q, %v", moved, err)
+			}
+			if err := s.InPlace(); err != nil {
+				t.Error(err)
+			}
+			if moved, err := s.PutBack(t.Context(), start); err != nil || moved != "" {
+				t.Errorf("a second PutBack = %q, %v", moved, err)
+			}
+			commit(t, s, page("after", 10, start, "shop"))
+			if is, _ := os.Readlink(cfg.Path); tc.prepare != nil && name != "a link removed" && is != was {
+				t.Errorf("the link leads to %q, and led to %q", is, was)
+			}
+			if info, err := os.Stat(cfg.Path); err != nil || info.Mode() != 0o600 {
+				t.Errorf("%v, %v", info, err)
+			}
+			_, err := state.OpenReadOnly(t.Context(), cfg)
+			wants(t, err, state.ErrHeld)
+			// What a kill leaves is what is in the file now.
+			killed := copyOf(t, cfg.Path)
+			if n := counted(t, killed); n != 30 {
+				t.Errorf("%d events are in the file, want 30", n)
+			}
+			if left, _ := filepath.Glob(cfg.Path + ".sav*"); len(left) > 0 {
+				t.Errorf("left behind: %v", left)
+			}
+		})
+	}
+}
+
+// copyOf copies a file as it is on disk.
+func copyOf(t *testing.T, path string) string {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	to := filepath.Join(t.TempDir(), "copy.db")
+	if err := os.WriteFile(to, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return to
+}
+
+func TestAReplacedFileIsLeftAloneAndTheContentSavedBeside(t *testing.T) {
+	cfg := config(t)
+	s := openStore(t, cfg)
+	commit(t, s, page("before", 10, start, "shop"))
+	other := []byte("not ours")
+	if err := errors.Join(os.Remove(cfg.Path), os.WriteFile(cfg.Path, other, 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	beside, err := s.PutBack(t.Context(), start)
+	if err != nil || beside == cfg.Path || filepath.Dir(beside) != filepath.Dir(cfg.Path) || !strings.Contains(beside, "20261122T100000Z") {
+		t.Fatalf("PutBack = %q, %v", beside, err)
+	}
+	wants(t, s.InPlace(), state.ErrMoved, beside, cfg.Path)
+	if moved, err := s.PutBack(t.Context(), start.Add(time.Hour)); err != nil || moved != "" {
+		t.Errorf("a second PutBack = %q, %v", moved, err)
+	}
+	commit(t, s, page("after", 10, start, "shop"))
+	if n := counted(t, copyOf(t, beside)); n != 20 {
+		t.Errorf("%d events are saved, want 20", n)
+	}
+	if content, err := os.ReadFile(cfg.Path); err != nil || string(content) != string(other) {
+		t.Errorf("the other file holds %q, %v", content, err)
+	}
+	// Once the place is free, the file goes back to it.
+	if err := os.Remove(cfg.Path); err != nil {
+		t.Fatal(err)
+	}
+	if moved, err := s.PutBack(t.Context(), start); err != nil || moved != cfg.Path {
+		t.Errorf("after the other file was removed: %q, %v", moved, err)
+	}
+	if _, err := os.Lstat(beside); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the saved file is still there: %v", err)
+	}
+	if err := s.InPlace(); err != nil {
+		t.Error(err)
+	}
+	if n := counted(t, copyOf(t, cfg.Path)); n != 20 {
+		t.Errorf("%d events are in the file, want 20", n)
+	}
+}
+
+// A saved file that was taken away, too, is saved once more.
+func TestASavedFileIsWatchedToo(t *testing.T) {
+	cfg := config(t)
+	s := openStore(t, cfg)
+	commit(t, s, page("before", 10, start, "shop"))
+	if err := errors.Join(os.Remove(cfg.Path), os.WriteFile(cfg.Path, nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	first, err := s.PutBack(t.Context(), start)
+	if err := errors.Join(err, os.Remove(first)); err != nil {
+		t.Fatal(err)
+	}
+	second, err := s.PutBack(t.Context(), start.Add(time.Second))
+	if err != nil || second == "" || second == first {
+		t.Fatalf("PutBack = %q, %v", second, err)
+	}
+	if n := counted(t, copyOf(t, second)); n != 10 {
+		t.Errorf("%d events are saved, want 10", n)
+	}
+}
+
+func TestPutBackThatFailsLeavesTheStoreAtWork(t *testing.T) {
+	cfg := config(t)
+	s := openStore(t, cfg)
+	dir := filepath.Dir(cfg.Path)
+	if err := errors.Join(os.RemoveAll(dir), os.WriteFile(dir, nil, 0o600)); err != nil { // a file where the directory was
+		t.Fatal(err)
+	}
+	moved, err := s.PutBack(t.Context(), start)
+	if err == nil || moved != "" {
+		t.Fatalf("PutBack = %q, %v", moved, err)
+	}
+	wants(t, err, state.ErrDirectory, dir)
+	commit(t, s, page("meanwhile", 10, start, "shop"))
+	if err := os.Remove(dir); err != nil {
+		t.Fatal(err)
+	}
+	if moved, err := s.PutBack(t.Context(), start); err != nil || moved != cfg.Path {
+		t.Fatalf("PutBack = %q, %v", moved, err)
+	}
+	if n := counted(t, copyOf(t, cfg.Path)); n != 10 {
+		t.Errorf("%d events are in the file, want 10", n)
+	}
+}
+
+// TestPutBackUnderLoad takes the file away again and again while it is read and
+// written: no call fails, and every commit is there in the end.
+func TestPutBackUnderLoad(t *testing.T) {
+	cfg := config(t)
+	s := openStore(t, cfg)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var workers sync.WaitGroup
+	written := make([]int, 4)
+	for w := range written {
+		workers.Go(func() {
+			for ; ctx.Err() == nil; written[w]++ {
+				if err := s.Commit(context.Background(), page(fmt.Sprintf("w%d-%d-", w, written[w]), 2, start, "shop")); err != nil {
+					t.Errorf("commit: %v", err)
+					return
+				}
+			}
+		})
+		workers.Go(func() {
+			for ctx.Err() == nil {
+				if _, err := s.Destinations(context.Background()); err != nil {
+					t.Errorf("read: %v", err)
+					return
+				}
+				if _, _, err := s.Space(); err != nil && !errors.Is(err, errors.ErrUnsupported) {
+					t.Errorf("space: %v", err)
+					return
+				}
+			}
+		})
+	}
+	for i := range 20 {
+		var err error
+		if i%2 == 0 {
+			err = os.Remove(cfg.Path)
+		} else {
+			err = os.RemoveAll(filepath.Dir(cfg.Path))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if moved, err := s.PutBack(t.Context(), start); err != nil || moved != cfg.Path {
+			t.Fatalf("PutBack = %q, %v", moved, err)
+		}
+	}
+	stop()
+	workers.Wait()
+	total := 0
+	for _, n := range written {
+		total += 2 * n
+	}
+	if n := counted(t, copyOf(t, cfg.Path)); n != total || total == 0 {
+		t.Errorf("%d events are in the file, %d were committed", n, total)
+	}
+}
+
+// A read that is under way when the file is replaced finishes, and holds up
+// neither writers nor other readers.
+func TestPutBackWaitsForNoReader(t *testing.T) {
+	cfg := config(t)
+	s := openStore(t, cfg)
+	commit(t, s, page("before", 10, start, "shop"))
+	if err := os.Remove(cfg.Path); err != nil {
+		t.Fatal(err)
+	}
+	seen, moving := 0, make(chan error, 1)
+	err := s.Tracked(t.Context(), "main", func(*event.Tracked) error {
+		if seen++; seen > 1 {
+			return nil
+		}
+		go func() {
+			_, err := s.PutBack(context.Background(), start)
+			moving <- err
+		}()
+		for s.InPlace() != nil { // it has the new file, and waits for us to close the old one
+			runtime.Gosched()
+		}
+		commit(t, s, page("meanwhile", 10, start, "shop"))
+		_, err := s.Destinations(t.Context())
+		return err
+	})
+	if err := errors.Join(err, <-moving); err != nil || seen != 10 {
+		t.Errorf("%d sessions were read, %v", seen, err)
+	}
+	if n := counted(t, copyOf(t, cfg.Path)); n != 20 {
+		t.Errorf("%d events are in the file, want 20", n)
+	}
+}
+
+func TestTheNextStartSaysWhatWasSavedBeside(t *testing.T) {
+	cfg := config(t)
+	if err := openStore(t, cfg).Close(); err != nil {
+		t.Fatal(err)
+	}
+	saved := cfg.Path + ".saved-20261122T100000Z"
+	for _, name := range []string{saved, cfg.Path + ".saving"} {
+		if err := os.WriteFile(name, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var log strings.Builder
+	s, err := state.Open(t.Context(), cfg, slog.New(slog.NewTextHandler(io.Writer(&log), nil)))
+	if err := errors.Join(err, s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(log.String(), filepath.Base(saved)) {
+		t.Errorf("it says %s", log.String())
+	}
+	if _, err := os.Lstat(cfg.Path + ".saving"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("what was left unfinished is still there: %v", err)
+	}
+}
