@@ -77,7 +77,7 @@ func separateRetries(tx *bolt.Tx) error {
 	var moved [][]byte
 	err = due.ForEach(func(key, id []byte) error {
 		r, err := readRecord(tx, lastSequence(key))
-		if err != nil || r.Slots == 0 {
+		if err != nil || !r.Repeated() {
 			return err
 		}
 		moved = append(moved, bytes.Clone(key))
