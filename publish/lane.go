@@ -204,6 +204,7 @@ func (l *lane) finish(send context.Context) error {
 	l.mu.Lock()
 	l.stopping = true
 	l.mu.Unlock()
+	l.collect(time.Now())
 	l.senders.Wait()
 	for {
 		step := l.last()

@@ -28,6 +28,9 @@ type memoryOutbox struct {
 	bad        string // the delivery of which no verdict can be written
 	blind      error  // what every look returns, when set
 	slow       bool   // others come in between a look and its answer
+	beginnings int    // attempts that were begun by a step
+	slots      map[string]int
+	begun      map[string][]event.Job // with their commits, since the last Offer
 }
 
 type row struct {
@@ -36,7 +39,9 @@ type row struct {
 	attempts map[int]event.Attempt
 }
 
-func newOutbox() *memoryOutbox { return &memoryOutbox{states: map[string]event.DestinationState{}} }
+func newOutbox() *memoryOutbox {
+	return &memoryOutbox{states: map[string]event.DestinationState{}, slots: map[string]int{}, begun: map[string][]event.Job{}}
+}
 
 // put adds a delivery of a sample event and returns its id.
 func (o *memoryOutbox) put(destination, session string, change ...func(*event.Delivery)) string {
@@ -54,8 +59,28 @@ func (o *memoryOutbox) put(destination, session string, change ...func(*event.De
 	for _, f := range change {
 		f(&d)
 	}
-	o.deliveries = append(o.deliveries, &row{Delivery: d, event: e, attempts: map[int]event.Attempt{}})
+	r := &row{Delivery: d, event: e, attempts: map[int]event.Attempt{}}
+	o.deliveries = append(o.deliveries, r)
+	if o.slots[destination] > 0 && !d.Due.IsZero() && !d.Due.After(d.Created) && d.Slots == 0 && (!d.Ordered || len(o.earlier(r)) == 0) {
+		o.slots[destination]--
+		o.begun[destination] = append(o.begun[destination], o.job(r))
+		r.attempts[1] = event.Attempt{DeliveryID: d.ID, N: 1, Started: d.Created, Outcome: event.OutcomeUnknown}
+	}
 	return d.ID
+}
+
+func (o *memoryOutbox) Offer(destination string, slots int) []event.Job {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.slots[destination] = slots
+	begun := o.begun[destination]
+	delete(o.begun, destination)
+	return begun
+}
+
+// held says whether a delivery was begun with its commit and not had by Offer.
+func (o *memoryOutbox) held(r *row) bool {
+	return slices.ContainsFunc(o.begun[r.Destination], func(job event.Job) bool { return job.Delivery.ID == r.ID })
 }
 
 func (o *memoryOutbox) get(id string) row {
@@ -90,7 +115,7 @@ func (o *memoryOutbox) Due(_ context.Context, destination string, now time.Time,
 	var due []*row
 	var next time.Time
 	for _, r := range o.deliveries {
-		if r.Destination != destination || r.Status != event.StatusPending || r.Due.IsZero() || skip(r.ID) {
+		if r.Destination != destination || r.Status != event.StatusPending || r.Due.IsZero() || o.held(r) || skip(r.ID) {
 			continue
 		}
 		if r.Due.After(now) {
@@ -190,6 +215,7 @@ func (o *memoryOutbox) Take(_ context.Context, step event.Step) (met event.Stepp
 			r.Overtook = b.Delivery.Overtook
 		}
 		r.attempts[b.Attempt.N] = b.Attempt
+		o.beginnings++
 	}
 	return met, nil
 }
@@ -232,7 +258,7 @@ func (o *memoryOutbox) Oldest(_ context.Context, destination string, skip func(s
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, r := range o.deliveries {
-		if r.Destination == destination && r.Status == event.StatusPending && !skip(r.ID) && (!r.Ordered || len(o.earlier(r)) == 0) {
+		if r.Destination == destination && r.Status == event.StatusPending && !o.held(r) && !skip(r.ID) && (!r.Ordered || len(o.earlier(r)) == 0) {
 			return o.job(r), true, nil
 		}
 	}

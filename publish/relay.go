@@ -26,6 +26,11 @@ type Outbox interface {
 	// Oldest returns what has waited longest for a destination, due or not, among
 	// what skip does not name and what waits for no earlier one of its session.
 	Oldest(ctx context.Context, destination string, skip func(deliveryID string) bool) (job event.Job, found bool, err error)
+	// Offer lets commits begin the first attempts of at most slots deliveries to a
+	// destination, until the next call, and returns what was begun so since the last
+	// one: attempts that are durable, have the number 1, and are resolved or withdrawn
+	// by Take. Neither Due nor Oldest returns a delivery that Offer has yet to return.
+	Offer(destination string, slots int) (begun []event.Job)
 	// Take writes a step down, whole or not at all; nil means that it is durable. A
 	// delivery that is accepted or dead releases the next parked one of its session;
 	// Verdict.Release does so at its time.

@@ -18,6 +18,9 @@ type turn struct {
 // turn writes down what came of attempts, and begins what is due and may be sent.
 func (l *lane) turn(send context.Context) turn {
 	now := time.Now()
+	if l.collect(now) && l.closed(now) == 0 && l.available(send, now) == 0 {
+		l.start(send, nil)
+	}
 	if wait := l.storeWait(now); wait > 0 {
 		return turn{wait: wait, idle: l.still()}
 	}
@@ -40,6 +43,41 @@ func (l *lane) turn(send context.Context) turn {
 	}
 	l.start(send, tasks)
 	return turn{}
+}
+
+// collect adds what commits have begun to what is to be sent, and offers the slots
+// that are free now to those that come: so the first attempt of a delivery to a
+// destination that is idle costs no write of its own, and waits for none.
+func (l *lane) collect(now time.Time) (found bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for {
+		slots := l.spare(now)
+		l.mu.Unlock()
+		jobs := l.outbox.Offer(l.dest.Name, slots)
+		l.mu.Lock()
+		if len(jobs) == 0 {
+			return found
+		}
+		found = true
+		for i := range jobs {
+			l.claim(&jobs[i])
+			l.begun = append(l.begun, l.prepare(&jobs[i], now))
+		}
+	}
+}
+
+// spare returns how many slots commits may use: none if anything stands in the way
+// of sending at once, or waits for its turn. The caller holds mu.
+func (l *lane) spare(now time.Time) int {
+	s, q := &l.standing, &l.queue
+	switch {
+	case l.stopping, l.tally != nil, l.health.down, l.window > 0, l.pacer.limiter != nil,
+		l.broken(), s.Recovering, !s.Paused.IsZero(), s.Throttled.After(now),
+		len(q.fresh)+len(q.late) > 0, q.moreFresh, q.moreLate:
+		return 0
+	}
+	return max(0, l.dest.Concurrency-l.sending.all-len(l.begun))
 }
 
 // gatherFor is how long results are gathered before they are written down, as

@@ -19,7 +19,8 @@ import (
 //
 // A new delivery is due at its Due, unless it is ordered and an earlier one of
 // its session and destination is pending and was never refused: then it is
-// parked until that one is accepted, dead, or releases it.
+// parked until that one is accepted, dead, or releases it. Its first attempt may
+// be begun with it: see Offer.
 //
 // Errors: ErrInvalid, ErrDiskFull and the other named errors of the store.
 func (s *Store) Commit(ctx context.Context, tx *event.Tx) error {
@@ -202,43 +203,64 @@ func addDelivery(b *batch, d event.Delivery) error {
 		return err
 	}
 	state.Pending++
-	return b.add(bucketDeliveries, appendAndGrow, func(sequence uint64) ([]byte, error) {
+	alone := false
+	err = b.add(bucketDeliveries, appendAndGrow, func(sequence uint64) ([]byte, error) {
 		r.sequence = sequence
-		if err := addPending(b, &r, d.Due); err != nil {
+		if alone, err = addPending(b, &r, d.Due); err != nil {
 			return nil, err
 		}
 		return encodeRecord(&r)
 	})
+	if err != nil || !alone || d.Due.After(d.Created) {
+		return err
+	}
+	return b.beginNew(&r)
+}
+
+// beginNew begins the first attempt of a new delivery if a slot is offered for it.
+func (b *batch) beginNew(r *record) error {
+	if b.slots == nil || b.used[r.Destination] >= b.slots(r.Destination) {
+		return nil
+	}
+	job, err := readJob(b.tx, r.sequence)
+	if err != nil {
+		return err
+	}
+	b.used[r.Destination]++
+	b.begun = append(b.begun, job)
+	return putAttempt(b, r.sequence, r.ID, &event.Attempt{DeliveryID: r.ID, N: 1, Started: r.Created, Outcome: event.OutcomeUnknown})
 }
 
 // addPending enters a new delivery into the indexes and makes it due, or parks it.
-func addPending(b *batch, r *record, due time.Time) error {
+// It is alone if no earlier one of its session is pending, or it need not wait for
+// one.
+func addPending(b *batch, r *record, due time.Time) (alone bool, err error) {
 	if err := b.put(bucketDeliveryIDs, []byte(r.ID), sequenceKey(r.sequence)); err != nil {
-		return err
+		return false, err
 	}
 	if err := b.put(bucketFanOut, appendSequence(sequenceKey(r.event), r.sequence), nil); err != nil {
-		return err
+		return false, err
 	}
 	if err := b.enqueue(r.Destination, pendingKey(r.sequence), appendTime(nil, r.Created)); err != nil {
-		return err
+		return false, err
 	}
 	if !r.Ordered {
-		return b.setDue(r, due)
+		return true, b.setDue(r, due)
 	}
 	first, waits := head(b.tx, &r.Delivery)
 	if err := b.enqueue(r.Destination, orderKey(&r.Delivery, r.sequence), nil); err != nil {
-		return err
+		return false, err
 	}
 	if waits {
 		earlier, err := readRecord(b.tx, first)
 		if err != nil {
-			return err
+			return false, err
 		}
 		// Behind a head that was refused it is due all the same: the release
 		// that followed the refusal came before this delivery and found nobody.
 		if earlier.HeldAt == nil {
-			return nil
+			return false, nil
 		}
 	}
-	return b.setDue(r, due)
+	return !waits, b.setDue(r, due)
 }

@@ -19,6 +19,7 @@ import (
 // A job's delivery has in Attempts the highest number of an attempt begun, with
 // or without a result.
 func (s *Store) Due(ctx context.Context, destination string, now time.Time, first, again int, skip func(deliveryID string) bool) (jobs []event.Job, next time.Time, err error) {
+	skip = s.offers.holdBack(skip)
 	err = s.view(ctx, "reading what is due for "+destination, func(tx *bolt.Tx) error {
 		jobs, next = nil, time.Time{}
 		queue := queueOf(tx, destination)
@@ -56,7 +57,7 @@ func dueIn(tx *bolt.Tx, queue *bolt.Bucket, kind byte, now time.Time, limit int,
 		if due.After(now) || len(jobs) >= limit {
 			return false, nil
 		}
-		if skip != nil && skip(string(id)) {
+		if skip(string(id)) {
 			return true, nil
 		}
 		if jobs == nil {

@@ -2,6 +2,7 @@ package state
 
 import (
 	"context"
+	"errors"
 
 	bolt "go.etcd.io/bbolt"
 
@@ -44,5 +45,13 @@ func (s *Store) Watch(each func(pages int)) {
 		stats := tx.Stats()
 		each(int(stats.GetPageCount()))
 		return err
+	}
+}
+
+// Fail makes commits fail from now on, without a trace, unless the error is nil.
+func (s *Store) Fail(err error) {
+	s.commit = (*bolt.Tx).Commit
+	if err != nil {
+		s.commit = func(tx *bolt.Tx) error { return errors.Join(tx.Rollback(), err) }
 	}
 }

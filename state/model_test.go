@@ -29,6 +29,8 @@ type world struct {
 	deliveries []event.Delivery
 	attempts   map[string]int
 	clocks     map[string]time.Duration
+	slots      map[string]int
+	begun      map[string][]string // ids of deliveries that were begun with their commit
 }
 
 func same(a, b *event.Delivery) bool {
@@ -74,6 +76,11 @@ func (w *world) commit(t *rapid.T) {
 				d.Due = time.Time{}
 			}
 			w.deliveries = append(w.deliveries, d)
+			if w.slots[destination] > 0 && (!d.Ordered || len(w.waiting(&d)) == 1) {
+				w.slots[destination]--
+				w.begun[destination] = append(w.begun[destination], d.ID)
+				w.attempts[d.ID] = 1
+			}
 		}
 	}
 	if err := w.s.Commit(context.Background(), tx); err != nil {
@@ -84,7 +91,8 @@ func (w *world) commit(t *rapid.T) {
 func (w *world) due(t *rapid.T) {
 	destination := rapid.SampledFrom([]string{"shop", "bus", "new"}).Draw(t, "destination")
 	first, again := rapid.IntRange(0, 4).Draw(t, "first"), rapid.IntRange(0, 4).Draw(t, "again")
-	skipped := func(id string) bool { return id[len(id)-1] < 'd' }
+	skip := func(id string) bool { return id[len(id)-1] < 'd' }
+	skipped := func(id string) bool { return skip(id) || slices.Contains(w.begun[destination], id) }
 	var want []event.Job
 	var next time.Time
 	for i := range w.deliveries {
@@ -116,7 +124,7 @@ func (w *world) due(t *rapid.T) {
 		}
 	}
 	want = append(fresh[:min(first, len(fresh))], retries[:min(again, len(retries))]...)
-	got, gotNext, err := w.s.Due(context.Background(), destination, w.now, first, again, skipped)
+	got, gotNext, err := w.s.Due(context.Background(), destination, w.now, first, again, skip)
 	if err != nil || !gotNext.Equal(next) || len(got) != len(want) {
 		t.Fatalf("Due: %d jobs, next %v, %v; want %d and %v", len(got), gotNext, err, len(want), next)
 	}
@@ -125,6 +133,19 @@ func (w *world) due(t *rapid.T) {
 			t.Fatalf("job %d (-want +got):\n%s", i, diff)
 		}
 	}
+}
+
+func (w *world) offer(t *rapid.T) {
+	destination, slots := rapid.SampledFrom([]string{"shop", "bus", "new"}).Draw(t, "destination"), rapid.IntRange(0, 3).Draw(t, "slots")
+	var got []string
+	for _, job := range w.s.Offer(destination, slots) {
+		got = append(got, job.Delivery.ID)
+	}
+	if diff := cmp.Diff(w.begun[destination], got); diff != "" {
+		t.Fatalf("begun for %s (-want +got):\n%s", destination, diff)
+	}
+	w.slots[destination] = slots
+	delete(w.begun, destination)
 }
 
 func (w *world) counted(i int) event.Delivery {
@@ -293,6 +314,7 @@ func (w *world) open(t *rapid.T) {
 	if w.s, err = state.Open(context.Background(), w.cfg, slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatalf("Open: %v", err)
 	}
+	w.slots, w.begun = make(map[string]int), make(map[string][]string) // which a restart forgets
 }
 
 func (w *world) reopen(t *rapid.T) {
@@ -323,6 +345,7 @@ func TestAgainstTheModel(top *testing.T) {
 			"resolve": w.resolve,
 			"due":     w.due,
 			"unblock": w.unblock,
+			"offer":   w.offer,
 			"wait":    func(*rapid.T) { w.now = w.now.Add(time.Second) },
 			"look":    w.look,
 			"reopen":  w.reopen,

@@ -94,6 +94,7 @@ const (
 // for their subject nor for an earlier one of their session; found is false if
 // there is none.
 func (s *Store) Oldest(ctx context.Context, destination string, skip func(deliveryID string) bool) (job event.Job, found bool, err error) {
+	skip = s.offers.holdBack(skip)
 	err = s.view(ctx, "looking for what has waited longest for "+destination, func(tx *bolt.Tx) error {
 		found = false
 		examined, blocked := 0, 0
@@ -107,7 +108,7 @@ func (s *Store) Oldest(ctx context.Context, destination string, skip func(delive
 				return blocked < blockedExamined, nil
 			}
 			examined++
-			if skip == nil || !skip(r.ID) {
+			if !skip(r.ID) {
 				if job, err = readJob(tx, r.sequence); err != nil {
 					return false, err
 				}

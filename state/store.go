@@ -38,6 +38,7 @@ type Store struct {
 	leading bool         // a writer is committing a group, or was told to
 
 	beside atomic.Pointer[string] // where the file is while something else stands at path
+	offers *offers
 
 	uncertain         atomic.Pointer[fault] // set once, when a commit ended without a known outcome
 	skippedEvents     atomic.Uint64

@@ -109,21 +109,25 @@ func (s *Store) transact(group []*operation) (failed int, err error) {
 		return -1, s.classify(err)
 	}
 	id := tx.ID()
-	failed, err = apply(tx, group)
+	b := newBatch(tx)
+	b.slots = s.offers.free
+	failed, err = b.apply(group)
 	if err != nil {
 		if stuck := guard(tx.Rollback); stuck != nil {
 			return -1, s.endWriting(errors.Join(err, stuck))
 		}
 		return failed, s.classify(err)
 	}
-	if err = guard(func() error { return s.commit(tx) }); err != nil {
+	s.offers.committing(b.begun)
+	err = guard(func() error { return s.commit(tx) })
+	s.offers.committed(b.begun, err == nil)
+	if err != nil {
 		return -1, s.afterFailedCommit(id, tx, err)
 	}
 	return -1, nil
 }
 
-func apply(tx *bolt.Tx, group []*operation) (failed int, err error) {
-	b := newBatch(tx)
+func (b *batch) apply(group []*operation) (failed int, err error) {
 	for i, op := range group {
 		if err := guard(func() error { return op.apply(b) }); err != nil {
 			return i, err
