@@ -74,7 +74,7 @@ func (f *fault) Unwrap() []error {
 
 func damaged(path string, cause error) error {
 	return &fault{kind: ErrDamaged, cause: cause, message: fmt.Sprintf(
-		"state file %s is damaged (%v): stop notifier, keep the file for examination and put the newest copy from state.backup.dir in its place; "+
+		"state file %s is damaged (%v): stop notifier and restore the newest copy from state.backup.dir (notifier state restore FILE), which keeps the damaged file for examination; "+
 			"without a copy, move the file away and set the accounts' start to where events may begin anew", path, cause)}
 }
 

@@ -9,6 +9,8 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -226,6 +228,14 @@ func openBolt(path string, file *os.File, toRead bool) (db *bolt.DB, err error) 
 		FreelistType:   bolt.FreelistMapType,
 		NoFreelistSync: true,
 	}
+	if !toRead && roomy {
+		options.InitialMmapSize = leastMap
+		if file != nil {
+			if info, err := file.Stat(); err == nil {
+				options.InitialMmapSize = int(max(leastMap, 2*info.Size()))
+			}
+		}
+	}
 	if file != nil {
 		options.OpenFile = func(string, int, os.FileMode) (*os.File, error) { return file, nil }
 	}
@@ -233,8 +243,21 @@ func openBolt(path string, file *os.File, toRead bool) (db *bolt.DB, err error) 
 		db, err = bolt.Open(path, 0o600, options)
 		return err
 	})
+	if err == nil {
+		db.AllocSize = growBy
+	}
 	return db, err
 }
+
+// A file that outgrows what is mapped of it is mapped anew, for which bbolt waits
+// until nobody reads: behind a copy that takes long, everybody would stand. So more
+// addresses are taken than the file will need, where there are enough of them. The
+// file itself grows in small steps, which bbolt's default for that case is not.
+const (
+	leastMap = 1 << 30
+	growBy   = 512 << 10
+	roomy    = strconv.IntSize == 64 && runtime.GOOS != "windows" // where the file is made as long as its map
+)
 
 // checkSchema makes sure that the file is ours and that we can read it.
 func (s *Store) checkSchema(ctx context.Context) error {
@@ -253,7 +276,7 @@ func (s *Store) checkSchema(ctx context.Context) error {
 		case found == 0:
 			return inconsistent(s.path, "schema %d never existed", found)
 		case found < schema && s.db.IsReadOnly():
-			return &fault{kind: ErrOlder, message: fmt.Sprintf(
+			return &fault{kind: ErrOlder, cause: olderSchema(found), message: fmt.Sprintf(
 				"state file %s was written by an older notifier (schema %d, this one reads %d): run this one, which migrates it", s.path, found, schema)}
 		case found < schema:
 			return nil

@@ -228,7 +228,9 @@ func (s *Store) lookBeside() {
 	if err != nil {
 		return
 	}
-	_ = os.Remove(target + suffixSaving) // there is none, as a rule
+	for _, suffix := range []string{suffixSaving, suffixRestoring} {
+		_ = os.Remove(target + suffix) // there is none, as a rule
+	}
 	var saved []string
 	entries, _ := os.ReadDir(filepath.Dir(s.path)) // what cannot be listed is not warned of
 	for _, entry := range entries {

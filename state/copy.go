@@ -1,0 +1,175 @@
+package state
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+const (
+	suffixUnfinished = ".new" // what WriteCopy has not finished
+
+	// copySync is how many bytes of a copy are written before they are brought to
+	// the disk, so that no commit has to wait for more than that.
+	copySync = 8 << 20
+	// copyReserve is what a copy leaves free on the disk that it goes to, which
+	// may be that of the state file.
+	copyReserve = 64 << 20
+	// mostGrowth, or the size of the file if that is more, is how much the state
+	// file may grow while it is copied: meanwhile no page of it is used again.
+	mostGrowth = 256 << 20
+)
+
+// Backup writes a copy of the store as it is at this moment to a file, verifies it
+// and puts it in the place of whatever was at the path. It holds up neither
+// readers nor writers. The errors are those of WriteCopy, and ErrInvalid if it is the
+// state file itself.
+func (s *Store) Backup(ctx context.Context, path string) (Contents, error) {
+	if s.at(path) {
+		return Contents{}, invalid("%s is the state file itself", path)
+	}
+	size, err := s.Size()
+	if err != nil {
+		return Contents{}, err
+	}
+	return WriteCopy(ctx, path, size, func(w io.Writer) error {
+		return s.view(ctx, "copying state file "+s.path, func(tx *bolt.Tx) error {
+			_, err := tx.WriteTo(&growthGuard{w: w, store: s, most: size + max(size, mostGrowth)})
+			return err
+		})
+	})
+}
+
+// growthGuard ends a copy that takes so long that the state file grows for it.
+type growthGuard struct {
+	w     io.Writer
+	store *Store
+	most  int64
+}
+
+func (g *growthGuard) Write(p []byte) (int, error) {
+	if size, err := g.store.Size(); err == nil && size > g.most {
+		return 0, fmt.Errorf("the state file grew to %d bytes while it was copied: the disk of the copy is too slow", size)
+	}
+	return g.w.Write(p)
+}
+
+// WriteCopy makes a file by fill, verifies it as Check does and gives it its name,
+// in place of whatever was at the path; a path that is a link stays one. The file
+// is there whole or not at all, with mode 0600. size is about what fill writes.
+// What an earlier call left unfinished is written over. Errors: that of fill or
+// ctx, those of Check, ErrHeld (another process makes the same file), ErrDiskFull,
+// ErrReadOnly, ErrDirectory.
+func WriteCopy(ctx context.Context, path string, size int64, fill func(io.Writer) error) (Contents, error) {
+	target, err := follow(path)
+	if err != nil {
+		return Contents{}, err
+	}
+	unfinished := target + suffixUnfinished
+	c, err := writeUnfinished(ctx, unfinished, size, fill)
+	if err != nil {
+		return Contents{}, fmt.Errorf("making %s: %w", path, err)
+	}
+	if err := os.Rename(unfinished, target); err != nil {
+		return Contents{}, errors.Join(copyError(target, err), os.Remove(unfinished))
+	}
+	if err := syncDirectory(filepath.Dir(target)); err != nil {
+		return Contents{}, copyError(target, err)
+	}
+	c.Path = path
+	return c, nil
+}
+
+// RemoveUnfinished removes what a WriteCopy that was killed left of a file. One
+// that is at work keeps it.
+func RemoveUnfinished(ctx context.Context, path string) error {
+	file, err := openLocked(ctx, path+suffixUnfinished, false, time.Now())
+	if err != nil {
+		return err
+	}
+	return errors.Join(os.Remove(path+suffixUnfinished), file.Close())
+}
+
+// writeUnfinished makes a verified file under the name of one that is not
+// finished, and removes it if that fails.
+func writeUnfinished(ctx context.Context, path string, size int64, fill func(io.Writer) error) (c Contents, err error) {
+	file, err := openLocked(ctx, path, false, time.Now())
+	if err != nil {
+		return c, aboutCopy(path, err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.Remove(path))
+		}
+		_ = file.Close() // it was synced
+	}()
+	if err := file.Chmod(0o600); err != nil {
+		return c, copyError(path, err)
+	}
+	if err := file.Truncate(0); err != nil {
+		return c, copyError(path, err)
+	}
+	if free, err := space(file); err == nil && free < size+copyReserve {
+		return c, &fault{kind: ErrDiskFull, message: fmt.Sprintf("no space left for %s: %d bytes are free, and a copy of %d and a reserve of %d are to fit in", path, free, size, copyReserve)}
+	}
+	if err := fill(&steadyWriter{ctx: ctx, file: file}); err != nil {
+		return c, copyError(path, err)
+	}
+	if err := file.Sync(); err != nil {
+		return c, copyError(path, err)
+	}
+	if err := lock(ctx, file, true, time.Now()); err != nil { // shared with Check
+		return c, copyError(path, err)
+	}
+	return Check(ctx, path)
+}
+
+// steadyWriter brings what is written to the disk every now and then, until its
+// context ends.
+type steadyWriter struct {
+	ctx      context.Context
+	file     *os.File
+	unsynced int
+}
+
+func (w *steadyWriter) Write(p []byte) (n int, err error) {
+	if err := w.ctx.Err(); err != nil {
+		return 0, err
+	}
+	if n, err = w.file.Write(p); err != nil {
+		return n, err
+	}
+	if w.unsynced += n; w.unsynced >= copySync {
+		w.unsynced = 0
+		err = w.file.Sync()
+	}
+	return n, err
+}
+
+// copyError names an error about a file that is being made.
+func copyError(path string, err error) error { return aboutCopy(path, classify(path, err)) }
+
+// aboutCopy says of a copy what is else said of the state file.
+func aboutCopy(path string, err error) error {
+	var own *fault
+	if !errors.As(err, &own) {
+		return err
+	}
+	switch {
+	case own.kind == ErrHeld:
+		return &fault{kind: ErrHeld, message: fmt.Sprintf("another process is making %s", path)}
+	case own.cause == nil:
+		return err
+	case own.kind == ErrDiskFull:
+		return &fault{kind: ErrDiskFull, cause: own.cause, message: fmt.Sprintf("no space left for %s (%v)", path, reason(own.cause))}
+	case own.kind == ErrDirectory, own.kind == ErrReadOnly:
+		return &fault{kind: own.kind, cause: own.cause, message: fmt.Sprintf("%s cannot be written (%v)", path, reason(own.cause))}
+	}
+	return err
+}

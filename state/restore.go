@@ -1,0 +1,121 @@
+package state
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+const (
+	suffixReplaced  = ".replaced-" // and the time: the file that was there before a Restore
+	suffixRestoring = ".restoring" // what it has not finished
+
+	waitToRestore = time.Second // for the file's lock
+)
+
+// Restored is what a Restore did.
+type Restored struct {
+	Contents
+	Kept string // where the file is that was there before; "" if there was none
+}
+
+// Restore puts the content of a file in the place of the state file, which nobody
+// may have open. The content is copied and the copy verified first; then agree is
+// asked, while the lock of the state file is held. The file that was there before,
+// sound or not, stays beside it, under a name with the time now. A process that is
+// killed meanwhile leaves the old file at the path, or the new one. Errors: that of
+// agree, those of WriteCopy, ErrHeld, and ErrInvalid if both are one file.
+func Restore(ctx context.Context, cfg Config, from string, now time.Time, agree func(Contents) error) (Restored, error) {
+	source, err := os.Open(from)
+	if err != nil {
+		return Restored{}, aboutFile(from, fileError(from, true, err))
+	}
+	defer source.Close() // only read
+	if same, err := isAt(source, cfg.Path); err == nil && same {
+		return Restored{}, invalid("%s is the state file itself", from)
+	}
+	if err := os.MkdirAll(filepath.Dir(cfg.Path), 0o700); err != nil {
+		return Restored{}, directory(filepath.Dir(cfg.Path), err)
+	}
+	target, err := follow(cfg.Path)
+	if err != nil {
+		return Restored{}, err
+	}
+	present, err := openLocked(ctx, target, false, time.Now().Add(waitToRestore))
+	if err != nil {
+		return Restored{}, err
+	}
+	done, err := restore(ctx, source, present, target, now, agree)
+	if info, statErr := present.Stat(); err != nil && statErr == nil && info.Size() == 0 {
+		err = errors.Join(err, os.Remove(target)) // it was made for its lock
+	}
+	_ = present.Close() // nothing was written to it
+	return done, err
+}
+
+// restore works under the lock of the present file, which is empty if there was none.
+func restore(ctx context.Context, source, present *os.File, target string, now time.Time, agree func(Contents) error) (Restored, error) {
+	info, err := source.Stat()
+	if err != nil {
+		return Restored{}, err
+	}
+	unfinished := target + suffixRestoring
+	contents, err := writeUnfinished(ctx, unfinished, info.Size(), func(w io.Writer) error {
+		_, err := io.Copy(w, io.NewSectionReader(source, 0, math.MaxInt64))
+		return err
+	})
+	if err != nil {
+		return Restored{}, fmt.Errorf("copying %s: %w", source.Name(), err)
+	}
+	done := Restored{Contents: contents}
+	done.Path = target
+	if err = agree(contents); err == nil {
+		done.Kept, err = keep(present, target, now)
+	}
+	if err == nil {
+		err = os.Rename(unfinished, target)
+	}
+	if err != nil {
+		return Restored{}, errors.Join(err, os.Remove(unfinished))
+	}
+	if err := syncDirectory(filepath.Dir(target)); err != nil {
+		return done, copyError(target, err)
+	}
+	return done, nil
+}
+
+// keep gives the present file a second name, so that there is always a file at
+// its path. An empty one is not worth it.
+func keep(present *os.File, path string, now time.Time) (kept string, err error) {
+	info, err := present.Stat()
+	if err != nil || info.Size() == 0 {
+		return "", err
+	}
+	kept = path + suffixReplaced + now.UTC().Format(stampFormat)
+	err = os.Link(path, kept)
+	if err != nil && !errors.Is(err, fs.ErrExist) { // perhaps the file system has no hard links
+		err = copyAside(present, kept)
+	}
+	if err != nil {
+		return "", copyError(kept, err)
+	}
+	return kept, syncDirectory(filepath.Dir(kept))
+}
+
+func copyAside(from *os.File, to string) error {
+	file, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(file, io.NewSectionReader(from, 0, math.MaxInt64))
+	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
+		return errors.Join(err, os.Remove(to))
+	}
+	return nil
+}
