@@ -37,6 +37,9 @@ type Standing struct {
 	// Version grows with every change, so that a later standing is never
 	// overwritten by an earlier one.
 	Version uint64 `json:"version"`
+	// Changed is when it was to be stored, by our clock; zero where an earlier
+	// version stored it.
+	Changed time.Time `json:"changed,omitzero"`
 
 	Failures     int       `json:"failures,omitempty"`      // attempts in a row that failed
 	FailedFirst  string    `json:"failed_first,omitempty"`  // the session or subject of the first of them

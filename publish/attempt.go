@@ -98,6 +98,7 @@ func (l *lane) judge(t *task, a *event.Attempt, r Result, now time.Time) outcome
 	}
 	v.Delivery = d
 	v.UpClock, v.Standing = l.clock.at(now), l.standing
+	v.Standing.Changed = now
 	return o
 }
 

@@ -281,5 +281,7 @@ func (l *lane) hasten(send context.Context, now time.Time) error {
 
 // change is the lane's standing as it is to be stored.
 func (l *lane) change(now time.Time) event.StandingChange {
-	return event.StandingChange{Destination: l.dest.Name, UpClock: l.clock.at(now), Standing: l.standing}
+	standing := l.standing
+	standing.Changed = now
+	return event.StandingChange{Destination: l.dest.Name, UpClock: l.clock.at(now), Standing: standing}
 }

@@ -119,10 +119,10 @@ func (l *lane) takeUp(stored event.DestinationState) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.reset()
-	l.standing = stored.Standing
+	now := time.Now()
+	l.standing = corrected(stored.Standing, now)
 	l.clock = upClock{total: stored.UpClock}
 	if l.standing.Paused.IsZero() && l.standing.Broken.IsZero() {
-		now := time.Now()
 		l.clock.assume(now)
 		l.skipThrottled(now)
 	}

@@ -128,7 +128,7 @@ func (l *lane) recovered(now time.Time, to *[]news) {
 	since := s.Announced
 	s.Announced, s.Recovered = time.Time{}, now
 	s.Version++
-	took := event.FormatSpan(now.Sub(since))
+	took := event.FormatSpan(max(0, now.Sub(since)))
 	*to = append(*to, news{event.DestinationRecovered, "", now, &event.DestinationRecoveredData{
 		Summary:     fmt.Sprintf("Destination %s takes deliveries again, after %s.", l.dest.Name, took),
 		Destination: l.dest.Name, Since: event.FormatTime(since), DownFor: took,

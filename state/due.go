@@ -14,11 +14,16 @@ import (
 // due first, without those that skip (which may be nil) names: at most first of
 // those that were never refused, and behind them at most again of the others.
 // next is when the next one of either kind becomes due, zero if none waits for a
-// time. Parked deliveries are not due. What is not due yet costs nothing.
+// time. Parked deliveries are not due. What is not due yet costs nothing, but for
+// the first call and one after our clock was set back: then what waits for a time
+// that the clock told while it was ahead is scheduled anew.
 //
 // A job's delivery has in Attempts the highest number of an attempt begun, with
 // or without a result.
 func (s *Store) Due(ctx context.Context, destination string, now time.Time, first, again int, skip func(deliveryID string) bool) (jobs []event.Job, next time.Time, err error) {
+	if err := s.reschedule(ctx, destination, now); err != nil {
+		return nil, time.Time{}, err
+	}
 	skip = s.offers.holdBack(skip)
 	err = s.view(ctx, "reading what is due for "+destination, func(tx *bolt.Tx) error {
 		jobs, next = nil, time.Time{}

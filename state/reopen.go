@@ -14,7 +14,8 @@ type Act struct {
 	Actor string
 	// Job is the redrive or replay that works for them; "" if they named the
 	// delivery. It leaves alone what it made pending once, and what was finished
-	// after Before, when it was asked for: so it may begin again.
+	// after Before, when it was asked for: so it may begin again. What seems to be
+	// finished after At was so by a clock that was ahead.
 	Job    string
 	Before time.Time
 	// Audit returns what is written down of the deliveries that were changed, in
@@ -33,7 +34,7 @@ func (a *Act) done(b *batch, changed []event.Delivery) error {
 // mayReopen says whether the act is about a finished delivery, still.
 func (a *Act) mayReopen(d *event.Delivery) bool {
 	return d.Status != event.StatusPending && (a.Job == "" || d.Job != a.Job) &&
-		(a.Before.IsZero() || d.Finished.Before(a.Before))
+		(a.Before.IsZero() || d.Finished.Before(a.Before) || d.Finished.After(a.At.Add(clockSlack)))
 }
 
 // Retry makes a delivery due now. One that is accepted, dead or purged becomes

@@ -37,8 +37,9 @@ type Store struct {
 	queue   []*operation // writers whose turn has not come, the next leader first
 	leading bool         // a writer is committing a group, or was told to
 
-	beside atomic.Pointer[string] // where the file is while something else stands at path
-	offers *offers
+	beside   atomic.Pointer[string] // where the file is while something else stands at path
+	offers   *offers
+	readings readings // of the queues
 
 	uncertain         atomic.Pointer[fault] // set once, when a commit ended without a known outcome
 	skippedEvents     atomic.Uint64

@@ -1,0 +1,34 @@
+package publish
+
+import (
+	"time"
+
+	"checkout-notifier/event"
+)
+
+// corrected is a stored standing whose times do not lie in an impossible future,
+// because our clock was ahead when it was stored: what waits keeps the pause that
+// it had then, and what has happened has done so by now.
+func corrected(s event.Standing, now time.Time) event.Standing {
+	if ahead := s.Changed.Sub(now); ahead > 0 {
+		for _, until := range []*time.Time{&s.NextProbe, &s.Throttled} {
+			if !until.IsZero() {
+				*until = until.Add(-ahead)
+			}
+		}
+	}
+	// An earlier version did not say when it stored the standing.
+	s.NextProbe = sooner(s.NextProbe, now.Add(breakLastLook))
+	s.Throttled = sooner(s.Throttled, now.Add(retryAfterLimit))
+	for _, since := range []*time.Time{&s.FailedSince, &s.Broken, &s.Recovered} {
+		*since = sooner(*since, now)
+	}
+	return s
+}
+
+func sooner(a, b time.Time) time.Time {
+	if a.After(b) {
+		return b
+	}
+	return a
+}
