@@ -36,6 +36,9 @@ func (l *loader) checkAdmin() {
 	}
 }
 
+// shortestToken is how many characters a token has at least.
+const shortestToken = 16
+
 func (l *loader) checkTokens(tokens []admin.Token) {
 	names := make([]string, len(tokens))
 	first := make(map[secret.String]int)
@@ -50,6 +53,8 @@ func (l *loader) checkTokens(tokens []admin.Token) {
 			switch {
 			case strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }):
 				l.errorf(join(at, "token"), codeSecret, "%s.token must be printable ASCII without spaces", at)
+			case len(text) < shortestToken:
+				l.errorf(join(at, "token"), codeSecret, "%s.token must have at least %d characters: a shorter one can be guessed", at, shortestToken)
 			case taken:
 				l.errorf(join(at, "token"), codeDuplicate, "%s.token is the same as that of %s", at, index("admin.tokens", other))
 			default:

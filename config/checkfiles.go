@@ -43,6 +43,10 @@ func (l *loader) readable(path, name string) (content []byte, ok bool) {
 	content, err := l.options.ReadFile(name)
 	switch {
 	case err == nil:
+		if problem := unreadable(content); problem != "" {
+			l.errorf(path, codeFile, "%s: the file %s", path, problem)
+			return nil, false
+		}
 		return content, true
 	case l.options.AllowMissingSecrets && errors.Is(err, fs.ErrNotExist):
 	default:

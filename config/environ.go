@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -10,13 +11,10 @@ import (
 // environmentPrefix begins the names of our variables.
 const environmentPrefix = "NOTIFIER_"
 
-// foreign are names with our prefix that belong to others: the file's own name,
-// and what Kubernetes sets for a service called notifier.
-var foreign = []string{FileVariable, "NOTIFIER_SERVICE_", "NOTIFIER_PORT"}
-
-func isForeign(name string) bool {
-	return name == foreign[0] || slices.ContainsFunc(foreign[1:], func(prefix string) bool { return strings.HasPrefix(name, prefix) })
-}
+// serviceName matches what Kubernetes sets in each container for a Service whose
+// name begins with notifier: NOTIFIER_SERVICE_HOST, NOTIFIER_NATS_PORT,
+// NOTIFIER_X_PORT_4222_TCP_ADDR and the like.
+var serviceName = regexp.MustCompile(`^NOTIFIER(_[A-Z0-9_]+)?_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$`)
 
 // EnvNames returns the environment variables that set a key, with the key's
 // path: every key that is in no list.
@@ -84,13 +82,13 @@ func (l *loader) environmentLayer() map[string]any {
 	layer := make(map[string]any)
 	known, schemas := EnvNames(), leaves(document)
 	for _, name := range slices.Sorted(maps.Keys(l.env)) {
-		if !strings.HasPrefix(name, environmentPrefix) || isForeign(name) {
+		if !strings.HasPrefix(name, environmentPrefix) || name == FileVariable {
 			continue
 		}
 		path, ok := known[name]
 		switch {
-		case ok:
-		case l.used[name]: // the operator's own
+		case ok: // first: no key is given up because its name looks like that of others
+		case l.used[name], serviceName.MatchString(name): // the operator's own, or those of Kubernetes
 			continue
 		default:
 			l.unknownVariable(name, known)

@@ -4,11 +4,13 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
 	"checkout-notifier/config"
@@ -36,7 +38,7 @@ func TestEnvironmentNames(t *testing.T) {
 			t.Errorf("%s and %s set the same key", name, other)
 		}
 		paths[path] = name
-		if name == "NOTIFIER_CONFIG" || strings.HasPrefix(name, "NOTIFIER_SERVICE_") || strings.HasPrefix(name, "NOTIFIER_PORT") {
+		if name == "NOTIFIER_CONFIG" {
 			t.Errorf("%s is a name that is ignored", name)
 		}
 	}
@@ -75,9 +77,19 @@ func TestEnvironmentMistakes(t *testing.T) {
 
 func TestEnvironmentOfOthers(t *testing.T) {
 	quiet := load(t, minimal, config.Options{Environ: environ("NOTIFIER_CONFIG=/x", "NOTIFIER_SERVICE_HOST=10.0.0.1",
-		"NOTIFIER_SERVICE_PORT_HTTP=80", "NOTIFIER_PORT=tcp://10.0.0.1:80", "NOTIFIER_PORT_80_TCP_ADDR=10.0.0.1", "NOTIFIER=1")})
+		"NOTIFIER_SERVICE_PORT_HTTP=80", "NOTIFIER_PORT=tcp://10.0.0.1:80", "NOTIFIER_PORT_80_TCP_ADDR=10.0.0.1", "NOTIFIER=1",
+		// of the Services notifier-nats, notifier-x, notifier-poll and notifier-admin-2
+		"NOTIFIER_NATS_PORT=tcp://10.96.3.7:4222", "NOTIFIER_NATS_SERVICE_HOST=10.96.3.7", "NOTIFIER_NATS_SERVICE_PORT=4222",
+		"NOTIFIER_NATS_SERVICE_PORT_CLIENT=4222", "NOTIFIER_X_PORT_4222_TCP=tcp://10.96.3.7:4222", "NOTIFIER_X_PORT_4222_TCP_PROTO=tcp",
+		"NOTIFIER_X_PORT_4222_TCP_PORT=4222", "NOTIFIER_X_PORT_4222_TCP_ADDR=10.96.3.7", "NOTIFIER_X_PORT_53_UDP_ADDR=10.96.3.7",
+		"NOTIFIER_X_PORT_53_SCTP=sctp://10.96.3.7:53", "NOTIFIER_POLL_PORT=tcp://10.96.3.7:80", "NOTIFIER_ADMIN_2_SERVICE_HOST=10.96.3.8")})
 	if len(quiet.Warnings) > 0 {
 		t.Errorf("warnings:\n%s", lines(quiet.Warnings))
+	}
+	for _, name := range []string{"NOTIFIER_PORTS=1", "NOTIFIER_X_PORT_TCP=1", "NOTIFIER_X_PORT_80_HTTP=1", "NOTIFIER_X_SERVICE=1", "NOTIFIER_XPORT=1", "NOTIFIER_X_HOST=1"} {
+		if loud := load(t, minimal, config.Options{Environ: environ(name)}); len(loud.Warnings) != 1 {
+			t.Errorf("%s has no such form:\n%s", name, lines(loud.Warnings))
+		}
 	}
 	own := load(t, "accounts: [{name: main, secret_key: '${NOTIFIER_SECRET_KEY}'}]\n", config.Options{Environ: []string{"NOTIFIER_SECRET_KEY=" + testKey}})
 	if len(own.Warnings) > 0 {
@@ -86,6 +98,130 @@ func TestEnvironmentOfOthers(t *testing.T) {
 	loud := load(t, minimal, config.Options{Environ: environ("NOTIFIER_SOMETHING_ELSE=1", "NOTIFIER_ACCOUNTS_0_NAME=x", "NOTIFIER_RULES=x")})
 	if len(loud.Warnings) != 3 || loud.Config.Accounts[0].Name != "main" || len(loud.Config.Rules) != 0 {
 		t.Errorf("lists were touched, or a warning is missing:\n%s", lines(loud.Warnings))
+	}
+}
+
+// A variable of ours is never given up because Kubernetes has such names, and what
+// a file asks for by name is the operator's.
+func TestOwnVariablesThatLookLikeThoseOfKubernetes(t *testing.T) {
+	loaded := load(t, minimal, config.Options{Environ: environ("NOTIFIER_NATS_URL=nats://10.96.3.7:4222", "NOTIFIER_NATS_PORT=tcp://10.96.3.7:4222")})
+	if got := loaded.Config.NATS.Server.Reveal(); got != "nats://10.96.3.7:4222" {
+		t.Errorf("nats.url is %q", got)
+	}
+	loaded = load(t, minimal+"nats: {url: 'nats://${NOTIFIER_NATS_SERVICE_HOST}:4222'}\n", config.Options{Environ: environ("NOTIFIER_NATS_SERVICE_HOST=10.96.3.9")})
+	if got := loaded.Config.NATS.Server.Reveal(); got != "nats://10.96.3.9:4222" {
+		t.Errorf("nats.url is %q", got)
+	}
+	// Keys of this form would work, but be hard to tell apart: there are none.
+	kubernetes := regexp.MustCompile(`(_SERVICE_HOST|_SERVICE_PORT(_.*)?|_PORT|_PORT_[0-9]+_.*)$`)
+	for name, path := range config.EnvNames() {
+		if kubernetes.MatchString(name) {
+			t.Errorf("%s, which sets %s, may come from Kubernetes as well", name, path)
+		}
+	}
+}
+
+// A secret that is not what it looks like is told when it is loaded, not by the
+// receiver.
+func TestSecretsThatCannotBeMeant(t *testing.T) {
+	directory := t.TempDir()
+	for name, content := range map[string]string{
+		"bom": "\xef\xbb\xbftoken-1\n", "empty": "", "newline": "\n", "blank": " \t\r\n", "utf16": "\xff\xfet\x00", "good": "token-1\n",
+	} {
+		if err := os.WriteFile(filepath.Join(directory, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	file := func(name string) string { return "${file:" + filepath.Join(directory, name) + "}" }
+	hook := func(keys string) string {
+		return minimal + "destinations:\n  - {name: shop, type: http, url: \"https://shop.example/hooks\", secrets: [\"${SECRET}\"], " + keys + "}\n" + ship
+	}
+	const bom, empty, utf16 = " begins with a byte order mark (BOM): save it without one\n", " is empty\n", " is written in UTF-16: save it as UTF-8\n"
+	secretFile := func(name string) string { return "the secret file " + filepath.Join(directory, name) }
+	for source, want := range map[string]string{
+		hook("auth: {bearer: \"" + file("bom") + "\"}"):                         "auth.bearer: " + secretFile("bom") + bom,
+		hook("auth: {bearer: \"" + file("empty") + "\"}"):                       "auth.bearer: " + secretFile("empty") + empty,
+		hook("auth: {bearer: \"" + file("newline") + "\"}"):                     "auth.bearer: " + secretFile("newline") + empty,
+		hook("auth: {bearer: \"" + file("blank") + "\"}"):                       "auth.bearer: " + secretFile("blank") + empty,
+		hook("auth: {bearer: \"" + file("utf16") + "\"}"):                       "auth.bearer: " + secretFile("utf16") + utf16,
+		hook("auth: {basic: {username: a, password: \"" + file("bom") + "\"}}"): "auth.basic.password: " + secretFile("bom") + bom,
+		hook("headers: {X-Key: \"" + file("empty") + "\"}"):                     "headers.X-Key: " + secretFile("empty") + empty,
+		hook("tls: {ca: " + filepath.Join(directory, "bom") + "}"):              "tls.ca: the file" + bom,
+		hook("tls: {ca: " + filepath.Join(directory, "empty") + "}"):            "tls.ca: the file" + empty,
+		minimal + "nats: {creds: " + filepath.Join(directory, "empty") + "}\n":  "nats.creds: the file" + empty,
+		minimal + "nats: {nkey: " + filepath.Join(directory, "bom") + "}\n":     "nats.nkey: the file" + bom,
+		minimal + "nats: {user: a, password: \"" + file("bom") + "\"}\n":        "nats.password: " + secretFile("bom") + bom,
+		"accounts: [{name: main, secret_key: \"" + file("bom") + "\"}]\n":       "secret_key: " + secretFile("bom") + bom,
+		hook("auth: {bearer: \"${NOTHING}\"}"):                                  "auth.bearer: the environment variable NOTHING is empty: ${NOTHING:-} says that this is meant\n",
+	} {
+		got := refused(t, source, config.Options{Environ: environ("NOTHING=")})
+		if !strings.HasSuffix(got, want) || strings.Count(got, "\n") != 1 || !strings.HasPrefix(got, "test.yaml:") {
+			t.Errorf("%sgot %swant %s", source, got, want)
+		}
+	}
+	for keys, want := range map[string]string{"auth: {bearer: \"" + file("good") + "\"}": "token-1", "auth: {bearer: \"${NOTHING:-}\"}": ""} {
+		loaded := load(t, hook(keys), config.Options{Environ: environ("NOTHING=")})
+		if got := loaded.Config.Destinations[0].Auth.Bearer.Reveal(); got != want {
+			t.Errorf("%s: %q", keys, got)
+		}
+	}
+}
+
+// Relative paths are relative to the file that names them, wherever the program
+// was started.
+func TestRelativePaths(t *testing.T) {
+	directory := t.TempDir()
+	for name, content := range map[string]string{
+		"etc/notifier.yaml": `accounts: [{name: main, secret_key: "${file:key}"}]
+state: {path: data/n.db, backup: {dir: ../backup}}
+nats: {creds: nats.creds, embedded: {store_dir: data/nats}}
+destinations:
+  - {name: shop, type: http, url: "https://shop.example/hooks", secrets: ["${SECRET}"], tls: {ca: tls/ca.pem}}
+  - {name: bus, type: nats, subject: a}
+  - {name: own, type: nats, subject: a, nkey: own.nk}
+rules: [{name: ship, events: [paid], to: [shop, bus, own]}]
+rule_files: [rules.d/*.yaml]
+`,
+		"etc/key": testKey, "etc/nats.creds": "x", "etc/own.nk": "x",
+		"etc/rules.d/more.yaml": `rules: [{name: more, events: [paid], to: [shop], labels: {team: "${file:team}"}}]`, "etc/rules.d/team": "a",
+	} {
+		name = filepath.Join(directory, name)
+		if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	etc := filepath.Join(directory, "etc")
+	paths := func(environment ...string) []string {
+		loaded, err := config.Load(config.Options{Path: filepath.Join(etc, "notifier.yaml"), Environ: environ(environment...), AllowMissingSecrets: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := loaded.Config
+		if len(c.Rules) != 2 || c.Rules[1].Labels["team"] != "a" {
+			t.Errorf("rules %+v", c.Rules)
+		}
+		return []string{c.State.Path, c.State.Backup.Dir, c.NATS.Embedded.StoreDir, c.NATS.Creds, c.Destinations[0].TLS.CA, c.Destinations[1].NATS.Creds,
+			c.Destinations[2].NATS.NKey, c.Destinations[2].NATS.Creds}
+	}
+	read := []string{filepath.Join(etc, "nats.creds"), filepath.Join(etc, "tls/ca.pem"), filepath.Join(etc, "nats.creds"), filepath.Join(etc, "own.nk"), ""}
+	for _, test := range []struct {
+		environment string
+		written     []string
+	}{
+		{"A=b", []string{filepath.Join(etc, "data/n.db"), filepath.Join(directory, "backup"), filepath.Join(etc, "data/nats")}},
+		{"STATE_DIRECTORY=/var/lib/notifier", []string{"/var/lib/notifier/data/n.db", "/var/lib/backup", "/var/lib/notifier/data/nats"}},
+		{"NOTIFIER_STATE_PATH=here.db", []string{"here.db", filepath.Join(directory, "backup"), filepath.Join(etc, "data/nats")}},
+	} {
+		if diff := cmp.Diff(append(test.written, read...), paths(test.environment)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", test.environment, diff)
+		}
+	}
+	here := load(t, minimal+"state: {path: ./n.db}\n", config.Options{})
+	if here.Config.State.Path != "./n.db" {
+		t.Errorf("a file in the working directory: %s", here.Config.State.Path)
 	}
 }
 

@@ -18,7 +18,7 @@ func exampleEnvironment() []string {
 	return []string{
 		"WOOSHPAY_SECRET_KEY=" + testKey, "FULFILMENT_SECRET=" + signingSecret, "BACKOFFICE_SECRET=" + signingSecret,
 		"BACKOFFICE_URL=https://office.example/hooks", "SLACK_WEBHOOK_URL=https://hooks.slack.example/x",
-		"WAREHOUSE_URL=https://warehouse.example/hooks", "PAGERDUTY_ROUTING_KEY=abc", "ADMIN_TOKEN=abcdef",
+		"WAREHOUSE_URL=https://warehouse.example/hooks", "PAGERDUTY_ROUTING_KEY=abc", "ADMIN_TOKEN=abcdefghijklmnop",
 	}
 }
 
@@ -81,11 +81,11 @@ rules: [{name: ship, to: [fulfilment, bus]}]
 // What the example shows as a default is one. Names, addresses, secrets and the
 // rules are the reader's own.
 func TestExampleShowsTheDefaults(t *testing.T) {
-	loaded, err := config.Load(config.Options{Path: example, Environ: exampleEnvironment()})
+	source, err := os.ReadFile(example)
 	if err != nil {
 		t.Fatal(err)
 	}
-	source, err := os.ReadFile(example)
+	loaded, err := config.Load(config.Options{Source: source, Name: "notifier.yaml", Environ: exampleEnvironment()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -29,7 +30,8 @@ const filePrefix = "file:"
 
 // expand replaces ${VAR}, ${VAR:-default} and ${file:/path} in a parsed scalar,
 // once: what a variable holds is not looked at again. $${ stands for ${.
-func (r *reader) expand(node *yaml.Node, text, path string) (string, expansion) {
+// A variable of a secret is never empty, unless ${VAR:-} says that it may be.
+func (r *reader) expand(node *yaml.Node, text, path string, secret bool) (string, expansion) {
 	var b strings.Builder
 	state := expansionNone
 	for {
@@ -52,12 +54,12 @@ func (r *reader) expand(node *yaml.Node, text, path string) (string, expansion) 
 			r.refuse(node, path, codeVariable, "%s: variables do not stand inside variables", path)
 			return "", expansionFailed
 		}
-		value, err := r.variable(name)
+		value, err := r.variable(name, secret)
 		switch {
 		case err == nil:
 			b.WriteString(value)
 			state = max(state, expansionDone)
-		case (errors.Is(err, errUnset) || errors.Is(err, errNoFile)) && r.options.AllowMissingSecrets:
+		case (errors.Is(err, errUnset) || errors.Is(err, errNoFile) || errors.Is(err, errEmpty)) && r.options.AllowMissingSecrets:
 			r.missing[path] = true
 			state = max(state, expansionMissing)
 		default:
@@ -71,11 +73,12 @@ func (r *reader) expand(node *yaml.Node, text, path string) (string, expansion) 
 // Values that another machine may well have.
 var (
 	errUnset  = errors.New("is not set")
+	errEmpty  = errors.New("is empty")
 	errNoFile = errors.New("reading the secret file")
 )
 
 // variable returns the value of what stands between the braces.
-func (r *reader) variable(expression string) (string, error) {
+func (r *reader) variable(expression string, secret bool) (string, error) {
 	if name, ok := strings.CutPrefix(expression, filePrefix); ok {
 		return r.secretFile(name)
 	}
@@ -87,6 +90,8 @@ func (r *reader) variable(expression string) (string, error) {
 	r.used[name] = true
 	value, set := r.env[name]
 	switch {
+	case set && value == "" && secret && !hasFallback:
+		return "", fmt.Errorf("the environment variable %s %w: ${%s:-} says that this is meant", name, errEmpty, name)
 	case set && (value != "" || !hasFallback):
 		return value, nil
 	case hasFallback:
@@ -113,7 +118,24 @@ func (r *reader) secretFile(name string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("%w %s: %w", errNoFile, name, withoutPath(err))
 	}
+	if problem := unreadable(content); problem != "" {
+		return "", fmt.Errorf("the secret file %s %s", name, problem)
+	}
 	return strings.TrimSuffix(strings.TrimSuffix(string(content), "\n"), "\r"), nil
+}
+
+// unreadable says why a file with a secret in it cannot be what was meant, ""
+// if it can. A mark that editors put in front of a text would be sent along.
+func unreadable(content []byte) string {
+	switch {
+	case bytes.HasPrefix(content, []byte("\xef\xbb\xbf")):
+		return "begins with a byte order mark (BOM): save it without one"
+	case bytes.HasPrefix(content, []byte("\xff\xfe")), bytes.HasPrefix(content, []byte("\xfe\xff")):
+		return "is written in UTF-16: save it as UTF-8"
+	case len(bytes.TrimSpace(content)) == 0:
+		return "is empty"
+	}
+	return ""
 }
 
 // withoutPath is the cause of a file error; the message names the file already.

@@ -298,7 +298,7 @@ func (r *reader) scalar(node *yaml.Node, s *schema, path string) (any, bool) {
 	}
 	text := node.Value
 	if !s.literal && strings.Contains(text, "$") {
-		expanded, state := r.expand(node, text, path)
+		expanded, state := r.expand(node, text, path, s.secret)
 		if state == expansionFailed || state == expansionMissing {
 			return nil, false
 		}
@@ -319,6 +319,9 @@ func (r *reader) scalar(node *yaml.Node, s *schema, path string) (any, bool) {
 	if err != nil {
 		r.refuse(node, path, codeType, "%s %v%s", path, err, r.not(path, s, text))
 		return nil, false
+	}
+	if s.file {
+		return r.relative(path, text), true
 	}
 	return value, true
 }

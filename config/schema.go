@@ -30,6 +30,7 @@ type schema struct {
 	kind    kind
 	secret  bool
 	literal bool    // an expression or a template: nothing in it is expanded
+	file    bool    // the name of a file or a directory
 	fields  []field // of a section
 	element *schema // of a list or a map
 }
@@ -64,6 +65,9 @@ var (
 
 // literals are the keys whose text belongs to another language.
 var literals = []string{"when", "template", "subject"}
+
+// fileKeys are the keys whose values name files or directories.
+var fileKeys = []string{"path", "dir", "store_dir", "ca", "cert", "key", "creds", "nkey"}
 
 // document is the schema of the main file.
 var document = newDocument()
@@ -132,6 +136,7 @@ func fieldsOf(t reflect.Type) []field {
 		case tag != "":
 			s := schemaOf(f.Type)
 			s.literal = slices.Contains(literals, tag)
+			s.file = s.kind == kindText && slices.Contains(fileKeys, tag)
 			fields = append(fields, field{name: tag, tag: tag, schema: s})
 		}
 	}

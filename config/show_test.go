@@ -37,7 +37,7 @@ destinations:
 rules:
   - {name: all, events: [paid], to: [hook, pager, bus]}
 admin:
-  tokens: [{name: ci, token: hidden-13, role: viewer}]
+  tokens: [{name: ci, token: hidden-13-is-long-enough, role: viewer}]
 heartbeat: {url: "https://ping.example/hidden-14"}
 `
 

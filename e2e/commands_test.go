@@ -52,7 +52,7 @@ func TestAdminServer(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
 	w.rest["admin"] = object{"listen": "127.0.0.1:0", "tokens": []object{
-		{"name": "look", "token": "viewer-token", "role": "viewer"}, {"name": "act", "token": "operator-token", "role": "operator"},
+		{"name": "look", "token": "viewer-token-of-the-test", "role": "viewer"}, {"name": "act", "token": "operator-token-of-the-test", "role": "operator"},
 	}}
 	d := w.daemon()
 	for _, tc := range []struct {
@@ -64,14 +64,14 @@ func TestAdminServer(t *testing.T) {
 		{"GET", "/metrics", "", "evil.example", "", 200},
 		{"GET", "/api/v1/status", "", "", "", 401},
 		{"GET", "/api/v1/status", "wrong", "", "", 401},
-		{"GET", "/api/v1/status", "viewer-token", "", "", 200},
-		{"GET", "/api/v1/status", "viewer-token", "evil.example", "", 403},
-		{"GET", "/api/v1/status", "viewer-token", "", "http://evil.example", 403},
-		{"GET", "/api/v1/status", "viewer-token", "localhost:1", "", 200},
-		{"POST", "/api/v1/accounts/main/accept", "viewer-token", "", "", 403},
-		{"POST", "/api/v1/accounts/main/accept", "operator-token", "", "", 409},
-		{"POST", "/api/v1/accounts/none/accept", "operator-token", "", "", 404},
-		{"GET", "/api/v1/nothing", "viewer-token", "", "", 404},
+		{"GET", "/api/v1/status", "viewer-token-of-the-test", "", "", 200},
+		{"GET", "/api/v1/status", "viewer-token-of-the-test", "evil.example", "", 403},
+		{"GET", "/api/v1/status", "viewer-token-of-the-test", "", "http://evil.example", 403},
+		{"GET", "/api/v1/status", "viewer-token-of-the-test", "localhost:1", "", 200},
+		{"POST", "/api/v1/accounts/main/accept", "viewer-token-of-the-test", "", "", 403},
+		{"POST", "/api/v1/accounts/main/accept", "operator-token-of-the-test", "", "", 409},
+		{"POST", "/api/v1/accounts/none/accept", "operator-token-of-the-test", "", "", 404},
+		{"GET", "/api/v1/nothing", "viewer-token-of-the-test", "", "", 404},
 	} {
 		req, err := http.NewRequestWithContext(t.Context(), tc.method, d.admin+tc.path, nil)
 		if err != nil {

@@ -26,7 +26,7 @@ func operatorsWorld(t *testing.T) (w *world, mended *atomic.Bool) {
 	retry := object{"schedule": []string{"100ms"}, "final_statuses": []int{400}}
 	w.destinations[0]["retry"] = retry
 	w.destinations = append(w.destinations, w.hook("other", "/other"))
-	w.rest["admin"] = object{"listen": "127.0.0.1:0", "tokens": []object{{"name": "ops", "token": "operator-token", "role": "operator"}}}
+	w.rest["admin"] = object{"listen": "127.0.0.1:0", "tokens": []object{{"name": "ops", "token": "operator-token-of-the-test", "role": "operator"}}}
 	return w, mended
 }
 
@@ -276,7 +276,7 @@ func TestAReplayOutlivesItsDaemon(t *testing.T) {
 		return nil
 	})
 	d.kill()
-	w.rest["admin"] = object{"listen": "127.0.0.1:0", "tokens": []object{{"name": "ops", "token": "operator-token", "role": "operator"}}}
+	w.rest["admin"] = object{"listen": "127.0.0.1:0", "tokens": []object{{"name": "ops", "token": "operator-token-of-the-test", "role": "operator"}}}
 	d = w.daemon()
 	eventually(t, patience, func() error {
 		p := w.asks(d, 0, "jobs get "+job+" -o json")

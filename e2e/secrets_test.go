@@ -15,7 +15,7 @@ func canaries() map[string]string {
 	return map[string]string{
 		"API key": "CanaryKey7Qx", "wrong API key": "CanaryWrong2Lp", "signing secret": "Q2FuYXJ5U2lnbmluZ1NlY3JldD", "token in a URL": urlToken,
 		"password in NATS URL": natsPassword, "header": "CanaryHeader6Tr", "bearer": "CanaryBearer1Hs", "password": "CanaryBasic5Nf",
-		"e-mail address": "canary.buyer@example.com", "pay link": "checkouttest.example/pay", "admin token": "CanaryAdmin4Gb",
+		"e-mail address": "canary.buyer@example.com", "pay link": "checkouttest.example/pay", "admin token": "CanaryAdmin4GbLong",
 		"token in a dead URL": "CanaryDeadUrl8Kw", "token in a heartbeat": "CanaryHeartbeat3Vd",
 	}
 }
@@ -70,7 +70,7 @@ func secretWorld(t *testing.T) *world {
 	w.accounts = append(w.accounts, object{"name": "wrong", "secret_key": "sk_test_CanaryWrong2Lp", "base_url": w.apiURL})
 	w.rest["heartbeat"] = object{"url": "http://127.0.0.1:1/CanaryHeartbeat3Vd", "every": "1s"}
 	w.rules = append(w.rules, object{"name": "owner", "on": "system", "to": names[1 : len(names)-1]})
-	w.rest["admin"] = object{"listen": "127.0.0.1:0", "tokens": []object{{"name": "ci", "token": "CanaryAdmin4Gb", "role": "operator"}}}
+	w.rest["admin"] = object{"listen": "127.0.0.1:0", "tokens": []object{{"name": "ci", "token": "CanaryAdmin4GbLong", "role": "operator"}}}
 	return w
 }
 
@@ -120,7 +120,7 @@ func (w *world) ask(d *daemon, path string) string {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	req.Header.Set("Authorization", "Bearer CanaryAdmin4Gb")
+	req.Header.Set("Authorization", "Bearer CanaryAdmin4GbLong")
 	status, body, err := d.do(req)
 	if err != nil || status != http.StatusOK {
 		w.t.Fatalf("%s answers %d, %v", path, status, err)
