@@ -86,7 +86,7 @@ func (p *Pipeline) address(events []event.Event) (deliveries []event.Delivery, v
 	for i := range events {
 		result := p.matcher.Match(&events[i], before, events[i].Time)
 		if p.watch != nil && p.watch.Concerns(&result) {
-			verdicts = append(verdicts, Verdict{Event: events[i].ID, Result: result})
+			verdicts = append(verdicts, Verdict{Event: events[i].ID, About: events[i].Session, Result: result})
 		}
 		deliveries = append(deliveries, p.deliveries(&events[i], &result)...)
 	}
@@ -96,9 +96,6 @@ func (p *Pipeline) address(events []event.Event) (deliveries []event.Delivery, v
 // deliveries makes those that the rules ask for.
 func (p *Pipeline) deliveries(e *event.Event, result *rules.Result) []event.Delivery {
 	e.RuleSet, e.RuleErrors = p.matcher.ID(), result.Errors
-	for _, failed := range result.Errors {
-		p.log.Warn("rule failed and did not match", "rule", failed.Rule, "event", e.ID, "session", e.Session, "error", failed.Error)
-	}
 	now := time.Now()
 	deliveries := make([]event.Delivery, len(result.Targets))
 	for i, target := range result.Targets {

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"context"
 	"log/slog"
 	"maps"
 	"slices"
@@ -16,6 +17,11 @@ import (
 // owner is told. It is never switched off.
 const failuresToTell = 10
 
+// restart is how long a rule must be without a failure until the next one is
+// logged like the first: one that fails on every second event floods the log no
+// less than one that fails on each.
+const restart = 10 * time.Minute
+
 // RuleWatch counts on how many events in a row each rule failed, over restarts:
 // the counts are committed with the events. A rule that does not fail costs
 // nothing. All methods may be called concurrently.
@@ -27,11 +33,19 @@ type RuleWatch struct {
 	some atomic.Bool // whether there are rows
 	mu   sync.Mutex  // guards rows, and is held from counting to the end of the commit
 	rows map[string]event.Condition
+	runs map[string]run // of failures, for the log; guarded by mu
+}
+
+// run is how often a rule failed of late.
+type run struct {
+	failures int
+	last     time.Time
 }
 
 // Verdict is what the rules made of an event.
 type Verdict struct {
 	Event  string // its id
+	About  string // its session, or what a system event is about
 	Result rules.Result
 }
 
@@ -40,7 +54,7 @@ type Verdict struct {
 // the conditions of rules that are gone or mean something else now, which are
 // counted afresh.
 func NewRuleWatch(stored []event.Condition, identity func(rule string) string, tell func(event.Condition) event.Notice, log *slog.Logger) (w *RuleWatch, stale []event.Condition) {
-	w = &RuleWatch{identity: identity, tell: tell, log: log, rows: make(map[string]event.Condition)}
+	w = &RuleWatch{identity: identity, tell: tell, log: log, rows: make(map[string]event.Condition), runs: make(map[string]run)}
 	for _, c := range stored {
 		switch {
 		case c.Kind != event.ConditionRule:
@@ -96,6 +110,7 @@ func (w *RuleWatch) Count(verdicts []Verdict, tx *event.Tx) (done func(committed
 	}
 	return func(committed bool) {
 		if committed {
+			w.logFailures(verdicts, now)
 			w.report(rows)
 			w.rows = rows
 			w.some.Store(len(rows) > 0)
@@ -114,6 +129,27 @@ func (w *RuleWatch) fail(row event.Condition, failed event.RuleError, eventID st
 	row.Failures++
 	row.Why, row.LastEvent, row.Last = failed.Error, eventID, now
 	return row
+}
+
+// logFailures logs the first failure of a rule, and then fewer and fewer; all of
+// them for who asked for more. The caller holds mu.
+func (w *RuleWatch) logFailures(verdicts []Verdict, now time.Time) {
+	for i := range verdicts {
+		for _, failed := range verdicts[i].Result.Errors {
+			r := w.runs[failed.Rule]
+			if now.Sub(r.last) >= restart {
+				r.failures = 0
+			}
+			r.failures, r.last = r.failures+1, now
+			w.runs[failed.Rule] = r
+			level := slog.LevelDebug
+			if r.failures&(r.failures-1) == 0 {
+				level = slog.LevelWarn
+			}
+			w.log.Log(context.Background(), level, "rule failed and did not match",
+				"rule", failed.Rule, "event", verdicts[i].Event, "about", verdicts[i].About, "error", failed.Error, "failures", r.failures)
+		}
+	}
 }
 
 // report logs which rules began and ceased to be failing.

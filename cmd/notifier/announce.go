@@ -105,18 +105,15 @@ func (a *announcer) silence(target rules.Target) {
 	}
 }
 
-// note logs the rules that failed and keeps the verdict for the rule watch: it
-// is called while other transactions are under way, and cannot add to theirs.
+// note keeps the verdict for the rule watch, which logs what failed: it is called
+// while other transactions are under way, and cannot add to theirs.
 func (a *announcer) note(e *event.Event, result rules.Result) {
-	for _, failed := range result.Errors {
-		a.log.Warn("rule failed and did not match", "rule", failed.Rule, "event", e.ID, "subject", e.Subject, "error", failed.Error)
-	}
 	if a.watch == nil || !a.watch.Concerns(&result) {
 		return
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.verdicts = append(a.verdicts, pipeline.Verdict{Event: e.ID, Result: result})
+	a.verdicts = append(a.verdicts, pipeline.Verdict{Event: e.ID, About: e.Subject, Result: result})
 }
 
 // tellOfRule makes the event that tells of a failing rule.
