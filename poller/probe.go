@@ -12,6 +12,8 @@ type Finding struct {
 	What string // what was tried
 	OK   bool
 	Said string // what came of it
+	// Remedy is what to do when it is not OK; "" when there is nothing to do.
+	Remedy string
 }
 
 // Probe asks the API a few questions and says which list parameters it honours
@@ -29,13 +31,17 @@ func Probe(ctx context.Context, a Account, version string) ([]Finding, error) {
 	findings := []Finding{{
 		What: "key and list", OK: true, Said: fmt.Sprintf("the API answers with %d sessions on the first page", first.Total),
 	}}
-	skew := new(clock)
+	skew := &clock{own: time.Now}
 	skew.observe(first.Answer)
-	findings = append(findings, Finding{What: "clock", OK: !skew.skewed(), Said: fmt.Sprintf("the API's clock is %s ahead of ours", skew.told().Round(time.Second))})
+	findings = append(findings, Finding{
+		What: "clock", OK: !skew.skewed(), Said: "the API's clock is " + apart(skew.told()),
+		Remedy: "compare this machine's clock with NTP: nothing is lost, but what depends on time may be late",
+	})
 	if len(first.Items) < 2 {
 		return append(findings, Finding{What: "list parameters", OK: true, Said: "too few sessions to tell"}), nil
 	}
-	findings = append(findings, Finding{What: "order", OK: first.ordered(), Said: word(first.ordered(), "newest first", "not newest first: lists are read to their end")})
+	findings = append(findings, Finding{What: "order", OK: first.ordered(), Said: word(first.ordered(), "newest first", "not newest first: lists are read to their end"),
+		Remedy: "polling stays complete, at a higher price"})
 	for _, channel := range []string{ParamsBody, ParamsQuery} {
 		for _, q := range questions(first) {
 			finding, err := client.withParams(channel).try(ctx, q)
@@ -72,7 +78,10 @@ func questions(first *Page) []question {
 }
 
 func (c *Client) try(ctx context.Context, q question) (Finding, error) {
-	f := Finding{What: fmt.Sprintf("%s in the %s", q.parameter, c.params)}
+	f := Finding{
+		What:   fmt.Sprintf("%s in the %s", q.parameter, c.params),
+		Remedy: "try another list_params; polling stays complete, at a higher price",
+	}
 	page, err := c.List(ctx, q.query)
 	var failure *Error
 	switch {
@@ -85,6 +94,18 @@ func (c *Client) try(ctx context.Context, q question) (Finding, error) {
 		f.Said = word(f.OK, "honoured", "ignored")
 	}
 	return f, nil
+}
+
+// apart says how far the API's clock is from ours.
+func apart(ahead time.Duration) string {
+	ahead = ahead.Round(time.Second)
+	switch {
+	case ahead > 0:
+		return ahead.String() + " ahead of ours"
+	case ahead < 0:
+		return (-ahead).String() + " behind ours"
+	}
+	return "the same as ours"
 }
 
 func word(ok bool, yes, no string) string {

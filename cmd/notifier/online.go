@@ -23,7 +23,7 @@ const onlineTimeout = 10 * time.Second
 // checkOnline reaches everything that the configuration names. Nothing is
 // delivered: HTTP destinations are connected to, not called.
 func (a *app) checkOnline(ctx context.Context, loaded *config.Loaded) error {
-	unreachable, bad := 0, 0
+	var found online
 	say := func(ok bool, format string, args ...any) {
 		mark := "ok   "
 		if !ok {
@@ -38,13 +38,13 @@ func (a *app) checkOnline(ctx context.Context, loaded *config.Loaded) error {
 		}
 		findings, err := poller.Probe(ctx, account, version())
 		if err != nil {
-			unreachable++
+			found.lost = append(found.lost, "account "+account.Name)
 			say(false, "account %s: %v", account.Name, err)
 			continue
 		}
 		for _, f := range findings {
 			if !f.OK {
-				bad++
+				found.note(account.Name, f)
 			}
 			say(f.OK, "account %s: %s: %s", account.Name, f.What, f.Said)
 		}
@@ -53,19 +53,52 @@ func (a *app) checkOnline(ctx context.Context, loaded *config.Loaded) error {
 	if err != nil {
 		return err
 	}
-	unreachable += lost
+	found.lost = append(found.lost, lost...)
+	return found.err()
+}
+
+// online collects what an online check has to complain of.
+type online struct {
+	lost []string // what was not reached
+	odd  []oddity
+}
+
+// oddity is what an account's API does otherwise than it should, and what to do.
+type oddity struct {
+	account, remedy string
+	what            []string
+}
+
+func (o *online) note(account string, f poller.Finding) {
+	i := slices.IndexFunc(o.odd, func(x oddity) bool { return x.account == account && x.remedy == f.Remedy })
+	if i < 0 {
+		o.odd = append(o.odd, oddity{account: account, remedy: f.Remedy})
+		i = len(o.odd) - 1
+	}
+	o.odd[i].what = append(o.odd[i].what, f.What)
+}
+
+// err names everything that failed, nil if nothing did.
+func (o *online) err() error {
+	var parts []string
+	if len(o.lost) > 0 {
+		parts = append(parts, "not reached: "+strings.Join(o.lost, ", "))
+	}
+	for _, x := range o.odd {
+		parts = append(parts, fmt.Sprintf("account %s: %s failed: %s", x.account, strings.Join(x.what, ", "), x.remedy))
+	}
 	switch {
-	case unreachable > 0:
-		return exit(exitUnreachable, fmt.Errorf("%s failed to reach anything", count(unreachable, "check")))
-	case bad > 0:
-		return exit(exitFailure, errors.New("the API ignores list parameters that this configuration relies on: try another list_params; polling stays complete, at a higher price"))
+	case len(o.lost) > 0:
+		return exit(exitUnreachable, errors.New(strings.Join(parts, "; ")))
+	case len(parts) > 0:
+		return exit(exitFailure, errors.New(strings.Join(parts, "; ")))
 	}
 	return nil
 }
 
-// checkDestinations reaches every destination, all at once, and counts those
-// that it does not reach.
-func (a *app) checkDestinations(ctx context.Context, loaded *config.Loaded, say func(ok bool, format string, args ...any)) (unreachable int, err error) {
+// checkDestinations reaches every destination, all at once, and names those that
+// it does not reach.
+func (a *app) checkDestinations(ctx context.Context, loaded *config.Loaded, say func(ok bool, format string, args ...any)) (lost []string, err error) {
 	var destinations []publish.Destination
 	for i, d := range loaded.Config.Destinations {
 		if incomplete(loaded, "destinations", i) {
@@ -81,7 +114,7 @@ func (a *app) checkDestinations(ctx context.Context, loaded *config.Loaded, say 
 	}
 	lanes, err := newLanes(loaded, destinations, slog.New(slog.DiscardHandler))
 	if err != nil {
-		return 0, exit(exitInvalid, err)
+		return nil, exit(exitInvalid, err)
 	}
 	reached := make([]error, len(lanes))
 	var g errgroup.Group
@@ -92,17 +125,17 @@ func (a *app) checkDestinations(ctx context.Context, loaded *config.Loaded, say 
 		})
 	}
 	if err := g.Wait(); err != nil {
-		return 0, err
+		return nil, err
 	}
 	for i, lane := range lanes {
 		if err := reached[i]; err != nil {
-			unreachable++
+			lost = append(lost, "destination "+lane.Destination.Name)
 			say(false, "destination %s: %v", lane.Destination.Name, err)
 			continue
 		}
 		say(true, "destination %s: reached", lane.Destination.Name)
 	}
-	return unreachable, nil
+	return lost, nil
 }
 
 // incomplete says whether --allow-missing-secrets left out a value of a list's

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"checkout-notifier/simulator"
+)
+
+// The last sentence of an online check names what failed, and what to do.
+func TestOnlineCheckNamesWhatFailed(t *testing.T) {
+	const price = "polling stays complete, at a higher price"
+	for _, test := range []struct {
+		name, hook, want string
+		faults           simulator.Faults
+		code             int
+	}{
+		{name: "nothing", code: exitOK},
+		{name: "the clock", faults: simulator.Faults{ClockSkewS: 900}, code: exitFailure,
+			want: "account main: clock failed: compare this machine's clock with NTP: nothing is lost, but what depends on time may be late"},
+		{name: "the limit", faults: simulator.Faults{IgnoreLimit: simulator.Always()}, code: exitFailure,
+			want: "account main: limit in the body failed: try another list_params; " + price},
+		{name: "the order", faults: simulator.Faults{Ascending: simulator.Always()}, code: exitFailure, want: "account main: order failed: " + price},
+		{name: "both", faults: simulator.Faults{ClockSkewS: -900, IgnoreLimit: simulator.Always()}, code: exitFailure,
+			want: "may be late; account main: limit in the body failed: "},
+		{name: "a destination", hook: "http://127.0.0.1:1/hook", code: exitUnreachable, want: "not reached: destination hook"},
+		{name: "a destination and the clock", hook: "http://127.0.0.1:1/hook", faults: simulator.Faults{ClockSkewS: 900}, code: exitUnreachable,
+			want: "not reached: destination hook; account main: clock failed: "},
+		{name: "the account", faults: simulator.Faults{Unauthorized: simulator.Always()}, code: exitUnreachable, want: "not reached: account main"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			api := simulator.NewAPI(simulator.Config{SecretKey: "sk_test_simulated"})
+			for range 3 {
+				if _, err := api.Create(simulator.Fields{}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := api.SetFaults(test.faults); err != nil {
+				t.Fatal(err)
+			}
+			server := httptest.NewServer(api)
+			t.Cleanup(server.Close)
+			if test.hook == "" {
+				test.hook = server.URL
+			}
+			file := filepath.Join(t.TempDir(), "c.yaml")
+			text := "accounts: [{name: main, secret_key: sk_test_simulated, base_url: \"" + server.URL + "\", poll: {rate_limit: 0}}]\n" +
+				"destinations: [{name: hook, type: http, url: \"" + test.hook + "\", format: slack}]\nrules: [{name: ship, events: [fulfillable], to: [hook]}]\n"
+			if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			code, stdout, stderr := run(t, "check", "--online", "-c", file)
+			if code != test.code || !strings.Contains(stderr, test.want) || (test.want == "") != (stderr == "") {
+				t.Errorf("exit code %d\n%s%swant %s", code, stdout, stderr, test.want)
+			}
+			if !strings.Contains(test.want, "list_params") && strings.Contains(stderr, "list_params") && test.name != "both" {
+				t.Errorf("it blames list_params: %s", stderr)
+			}
+		})
+	}
+}
