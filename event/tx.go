@@ -63,6 +63,8 @@ type Standing struct {
 	// owner believes it well. Recovered is when the owner was told so last.
 	Announced time.Time `json:"announced,omitzero"`
 	Recovered time.Time `json:"recovered,omitzero"`
+	// AnnouncedSubjects says that it takes nothing for some subjects, and else is well.
+	AnnouncedSubjects bool `json:"announced_subjects,omitempty"`
 }
 
 // Notice is one of the program's own events with who hears of it.

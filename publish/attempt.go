@@ -34,7 +34,7 @@ func (l *lane) send(ctx context.Context) {
 			return
 		}
 		t.attempt.Started = time.Now()
-		r := l.publisher.Publish(ctx, Message{Event: t.job.Event, Delivery: t.job.Delivery})
+		r := l.publisher.Publish(ctx, Message{Event: t.job.Event, Delivery: t.job.Delivery, Probe: t.unblocks})
 		l.ended(ctx, &t, r)
 	}
 }
@@ -43,6 +43,11 @@ func (l *lane) send(ctx context.Context) {
 func (l *lane) next(now time.Time) (t task, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	for len(l.begun) > 0 && !l.begun[0].probe && l.blockedNow(l.begun[0].job) != "" {
+		l.overtaken = append(l.overtaken, l.begun[0])
+		l.begun = l.begun[1:]
+		l.poke()
+	}
 	if len(l.begun) == 0 || l.stopping || !l.mayBeSent(&l.begun[0], now) {
 		l.working--
 		return task{}, false
@@ -51,6 +56,7 @@ func (l *lane) next(now time.Time) (t task, ok bool) {
 	l.begun[0] = task{}
 	l.begun = l.begun[1:]
 	l.sending.add(&t, 1)
+	_, t.unblocks = l.subjects.probes[t.job.Delivery.ID]
 	return t, true
 }
 
@@ -78,22 +84,34 @@ func (l *lane) ended(ctx context.Context, t *task, r Result) {
 func (l *lane) judge(t *task, a *event.Attempt, r Result, now time.Time) outcome {
 	d := t.job.Delivery
 	l.noteContact(r.Contact, now)
-	l.count(a.Outcome)
+	l.count(&d, a.Outcome)
 	d.Attempts = a.N
 	if r.Unsent && l.passing[d.ID] {
 		d.Overtook = nil // nobody has seen it, so that it has passed nobody
 	}
 	delete(l.passing, d.ID)
+	d.BlockedSubject = ""
 	o := outcome{verdict: event.Verdict{Attempt: a, At: now}}
 	v := &o.verdict
 	switch r.Outcome {
 	case event.OutcomeAccepted:
 		v.Accepted = true
+		l.tookSubject(&d, now)
 		l.rescued(&o, &d, now)
 		l.succeeded(&o, now)
 	case event.OutcomeUnavailable:
+		if r.Subject != "" {
+			l.blocked(&o, &d, r, now)
+			if t.probe && l.broken() {
+				l.probeFailed(&o, now)
+				l.standing.Version++
+			}
+			break
+		}
+		l.noProbe(d.ID)
 		v.Retry = now.Add(l.unavailable(r.Error, now, &o.news))
 	default:
+		l.noProbe(d.ID)
 		l.refused(&o, &d, r, t.probe, now)
 	}
 	v.Delivery = d
@@ -121,17 +139,13 @@ func (l *lane) refused(o *outcome, d *event.Delivery, r Result, probe bool, now 
 		return
 	}
 	v.Retry = now.Add(l.dest.Retry.pause(slot, r.RetryAfter, spread()))
-	if !d.Ordered {
-		return
-	}
-	up := l.clock.at(now)
-	if d.HeldAt == nil {
-		d.HeldAt = &up
-	}
-	v.Release = now.Add(max(0, l.dest.OrderHold-(up-*d.HeldAt)))
+	l.hold(v, d, now)
 }
 
-func (l *lane) count(o event.Outcome) {
+func (l *lane) count(d *event.Delivery, o event.Outcome) {
+	if l.tally != nil {
+		delete(l.tally.blocked, d.ID)
+	}
 	switch {
 	case l.tally == nil:
 	case o == event.OutcomeAccepted:

@@ -215,7 +215,7 @@ func (l *lane) planProbe(send context.Context, now time.Time, step *event.Step) 
 	if busy {
 		return nil, idleLook, nil // it is called when they are done
 	}
-	job, found, err := l.probeJob(send, now)
+	job, found, err := l.probeJob(send, now, step)
 	if err != nil {
 		return nil, 0, err
 	}

@@ -11,8 +11,8 @@ import (
 // State of a destination.
 type State string
 
-// The states. StateWaiting is a destination that answers and does not take, or
-// asked for a pause; StateUnreachable one that does not answer at all;
+// The states. StateWaiting is a destination that answers and does not take, some
+// subjects or anything, or asked for a pause; StateUnreachable one that does not answer at all;
 // StateFailing one whose breaker is open.
 const (
 	StateOK          State = "ok"
@@ -31,11 +31,13 @@ type DestinationStatus struct {
 	LastSuccess time.Time // zero: none so far
 	Failures    int       // in a row
 	UpClock     time.Duration
-	Since       time.Time // it is failing or paused, or does not take what is sent; else zero
-	NextProbe   time.Time // of a failing one
-	NextTry     time.Time // of another one that is left alone until then; else zero
-	PausedBy    string    // who paused it; "": it stopped by itself
-	Told        bool      // its owner was told that it fails
+	Since       time.Time        // it is failing or paused, or does not take what is sent; else zero
+	NextProbe   time.Time        // of a failing one
+	NextTry     time.Time        // of another one that is left alone until then; else zero
+	PausedBy    string           // who paused it; "": it stopped by itself
+	Told        bool             // its owner was told that it fails
+	Blocked     []BlockedSubject // subjects that it takes nothing for, the longest blocked first, a few at most
+	BlockedAll  int              // how many there are, at least
 }
 
 // health is what a lane knows of its destination and need not survive a restart.
@@ -158,6 +160,16 @@ func (l *lane) lost(send context.Context, why string, now time.Time) time.Durati
 	return pause
 }
 
+// answeredAgain notes that the destination answers: it was not there, perhaps, and
+// now it is. The caller holds mu.
+func (l *lane) answeredAgain() {
+	if h, s := &l.health, &l.standing; h.down && !l.broken() {
+		s.Failures, s.FailedSince, s.Why = 0, time.Time{}, ""
+		s.Version++
+	}
+	l.health.answered()
+}
+
 // found notes that the publisher sees nothing in the way. A destination that
 // refused to take anything is for a probe to find well again.
 func (l *lane) found(send context.Context, now time.Time) {
@@ -209,6 +221,7 @@ func (l *lane) status(now time.Time) DestinationStatus {
 	s := &l.standing
 	status := StoredStatus(event.DestinationState{Name: l.dest.Name, UpClock: l.clock.at(now), Standing: l.standing})
 	status.InFlight = l.sending.all
+	status.Blocked, status.BlockedAll = l.subjects.list()
 	if status.State != "" {
 		return status
 	}
@@ -220,6 +233,9 @@ func (l *lane) status(now time.Time) DestinationStatus {
 		status.State, status.Why = StateWaiting, "asked for a pause until "+s.Throttled.UTC().Format(time.RFC3339)
 	case s.Failures > 0:
 		status.State = StateWaiting
+	}
+	if status.BlockedAll > 0 && status.State == StateOK {
+		status.State, status.Why, status.Since = StateWaiting, l.subjects.why(), l.subjects.since
 	}
 	if h := &l.health; h.down {
 		status.NextTry = later(status.NextTry, h.probe)

@@ -37,21 +37,23 @@ type lane struct {
 
 	// mu guards all below. It is never held during a call of the outbox, which calls
 	// skip from inside a transaction.
-	mu       sync.Mutex
-	queue    queue
-	begun    []task          // written down, and waiting for a free slot
-	leaving  []task          // begun, and about to be withdrawn
-	early    int             // results of late steps: by it goes how many attempts may be begun before a slot is free
-	sending  slots           // under way
-	working  int             // senders
-	results  []outcome       // that are not written down
-	claimed  map[string]bool // deliveries in queue, begun, under way, or with a result that is not written down
-	stopping bool
+	mu        sync.Mutex
+	queue     queue
+	begun     []task          // written down, and waiting for a free slot
+	leaving   []task          // begun, and about to be withdrawn
+	overtaken []task          // begun, and to be withdrawn: their subject was blocked meanwhile
+	early     int             // results of late steps: by it goes how many attempts may be begun before a slot is free
+	sending   slots           // under way
+	working   int             // senders
+	results   []outcome       // that are not written down
+	claimed   map[string]bool // deliveries in queue, begun, under way, or with a result that is not written down
+	stopping  bool
 
 	stalled  map[string]bool // held followers that wait until the clock runs again
 	passing  map[string]bool // deliveries whose Overtook the attempt under way is the first to tell
 	reuse    map[string]int  // number of the last attempt, if it found the destination unavailable
 	tried    map[string]bool // deliveries that were probes since the breaker opened
+	subjects subjects
 	clock    upClock
 	pacer    pacer
 	window   int // attempts at once while a destination that was left alone is tried; 0: as many as concurrency says
@@ -63,15 +65,17 @@ type lane struct {
 // tally counts what became of the deliveries of a drain.
 type tally struct {
 	seen             map[string]bool
+	blocked          map[string]bool // that wait for their subject and were not tried
 	accepted, failed int
 }
 
 // task is an attempt that is to be made.
 type task struct {
-	job     *event.Job
-	attempt event.Attempt
-	late    bool // the delivery was refused before
-	probe   bool // of an open breaker
+	job      *event.Job
+	attempt  event.Attempt
+	late     bool // the delivery was refused or blocked before
+	probe    bool // of an open breaker
+	unblocks bool // it is the probe of a blocked subject
 }
 
 // outcome is the verdict on an attempt, with what the owner hears of it.
@@ -105,7 +109,8 @@ func newLane(l Lane, outbox Outbox, o Options, others func(...string), log *slog
 // reset forgets everything but what takeUp brings.
 func (l *lane) reset() {
 	l.queue = queue{unseen: true}
-	l.begun, l.leaving, l.results, l.early, l.stopping = nil, nil, nil, 0, false
+	l.begun, l.leaving, l.overtaken, l.results, l.early, l.stopping = nil, nil, nil, nil, 0, false
+	l.subjects.reset()
 	l.claimed, l.stalled, l.passing = make(map[string]bool), make(map[string]bool), make(map[string]bool)
 	l.reuse, l.tried = make(map[string]int), make(map[string]bool)
 	l.health = health{}
@@ -135,10 +140,15 @@ func (l *lane) poke() {
 	}
 }
 
-// ready lets the next probe be now.
+// ready lets the next probe be now, also that of an open breaker and those of
+// blocked subjects.
 func (l *lane) ready() {
 	l.mu.Lock()
 	l.health.probe = time.Time{}
+	if l.broken() {
+		l.standing.NextProbe = time.Now()
+	}
+	l.subjects.hurry(time.Now())
 	l.mu.Unlock()
 	l.poke()
 }
@@ -163,7 +173,7 @@ func (l *lane) run(ctx, send context.Context) {
 // that the outbox did not take or tell all.
 func (l *lane) drain(ctx, send context.Context) (accepted, failed int, err error) {
 	l.mu.Lock()
-	l.tally = &tally{seen: make(map[string]bool)}
+	l.tally = &tally{seen: make(map[string]bool), blocked: make(map[string]bool)}
 	l.mu.Unlock()
 	for ctx.Err() == nil && !l.storeLost() {
 		t := l.turn(send)
@@ -178,7 +188,7 @@ func (l *lane) drain(ctx, send context.Context) (accepted, failed int, err error
 	defer l.mu.Unlock()
 	t := l.tally
 	l.tally = nil
-	return t.accepted, t.failed + len(left), errors.Join(err, uncounted)
+	return t.accepted, t.failed + len(left) + len(t.blocked), errors.Join(err, uncounted)
 }
 
 // drainCount bounds the count of what a drain could not even try.

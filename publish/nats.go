@@ -19,7 +19,7 @@ const noteDuplicate = "duplicate"
 
 // NATSPublisher publishes messages to NATS subjects, through a stream's
 // acknowledgement or, in core NATS, up to the server. It is safe for concurrent
-// use and implements Publisher, Prober and Closer.
+// use and implements Publisher, Prober, Waker, Router and Closer.
 //
 // Any number of Publish may run at once: their messages share the connection's
 // writes, and in core NATS its PINGs, so that many cost few round trips. The
@@ -37,6 +37,9 @@ type NATSPublisher struct {
 	settled   atomic.Int64
 	ensuring  sync.Mutex
 	complaint atomic.Pointer[string]
+	// discreet is until when no question about streams is asked, because it was
+	// denied, in Unix nanoseconds.
+	discreet atomic.Int64
 }
 
 // NewNATS checks a destination of type nats and reads its context and
@@ -99,21 +102,30 @@ func (p *NATSPublisher) Publish(ctx context.Context, m Message) Result {
 	if err == nil {
 		err = p.ensure(ctx, l)
 	}
+	subject := message.Subject
 	if err != nil {
-		return p.failed(&m, l, err)
+		return p.failed(&m, subject, l, err)
 	}
 	if ctx.Err() != nil {
-		return p.failed(&m, l, context.Cause(ctx))
+		return p.failed(&m, subject, l, context.Cause(ctx))
 	}
 	if !p.dest.JetStream {
 		if err := l.publish(ctx, message); err != nil {
-			return p.failed(&m, l, err)
+			return p.failed(&m, subject, l, err)
 		}
 		return Result{Outcome: event.OutcomeAccepted, Contact: ContactMade}
 	}
+	if m.Probe {
+		if name := p.mute(ctx, l, subject); name != "" {
+			return blocked(subject, neverAcknowledges(name)) // it would store the message again
+		}
+	}
 	duplicate, err := l.publishAcknowledged(ctx, message)
+	if errors.Is(err, errNoAnswer) {
+		return p.unanswered(ctx, l, subject)
+	}
 	if err != nil {
-		return p.failed(&m, l, err)
+		return p.failed(&m, subject, l, err)
 	}
 	r := Result{Outcome: event.OutcomeAccepted, Contact: ContactMade}
 	if duplicate {
@@ -121,6 +133,9 @@ func (p *NATSPublisher) Publish(ctx context.Context, m Message) Result {
 	}
 	return r
 }
+
+// Subject implements Router.
+func (p *NATSPublisher) Subject(m Message) (string, error) { return p.renderer.Subject(m) }
 
 // Close implements Closer. The last user of a shared connection drains it.
 func (p *NATSPublisher) Close(ctx context.Context) error { return p.conn.release(ctx, p) }

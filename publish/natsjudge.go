@@ -19,7 +19,7 @@ var (
 	errNotConnected = errors.New("not connected to NATS")
 	errLost         = errors.New("the connection to NATS was lost before it answered")
 	errNoStream     = errors.New("no stream takes the subject, or it has no leader")
-	errNoAnswer     = fmt.Errorf("no acknowledgement within %s: the server or the stream is overloaded, or only subscribers without a stream take the subject", ackTimeout)
+	errNoAnswer     = fmt.Errorf("no acknowledgement within %s", ackTimeout)
 	errNoPong       = fmt.Errorf("no answer from the server within %s", ackTimeout)
 	errDeniedReply  = fmt.Errorf("%w: to subscribe to the inbox where acknowledgements go", ErrDenied)
 )
@@ -38,8 +38,9 @@ const (
 )
 
 // failed judges an error of a publish. What another try may mend by itself
-// finds the destination unavailable; what somebody must mend is a refusal.
-func (p *NATSPublisher) failed(m *Message, l *link, err error) Result {
+// finds the destination unavailable, or the subject alone if it is the server that
+// says so; what somebody must mend is a refusal.
+func (p *NATSPublisher) failed(m *Message, subject string, l *link, err error) Result {
 	var answer *jetstream.APIError
 	switch {
 	case errors.Is(err, ErrDenied):
@@ -49,10 +50,10 @@ func (p *NATSPublisher) failed(m *Message, l *link, err error) Result {
 		r.Contact = ContactNone // the client kept it back
 		return r
 	case errors.As(err, &answer):
-		return p.answered(answer)
+		return p.answered(subject, answer)
 	case errors.Is(err, errNoStream):
 		p.settled.CompareAndSwap(forGood, 0)
-		return unavailable(p.noStream(l))
+		return blocked(subject, p.noStream(l))
 	case notSent(err):
 		if !errors.Is(err, errNotConnected) {
 			err = l.why()
@@ -60,8 +61,6 @@ func (p *NATSPublisher) failed(m *Message, l *link, err error) Result {
 		r := unavailable(err.Error())
 		r.Unsent = true
 		return r
-	case errors.Is(err, errNoAnswer):
-		p.settled.CompareAndSwap(forGood, 0) // with a subscriber there nobody says that the stream is gone
 	case errors.Is(err, context.DeadlineExceeded):
 		err = errNoPong
 	}
@@ -101,7 +100,7 @@ func (p *NATSPublisher) noStream(l *link) string {
 }
 
 // answered judges what a stream, or the server for it, said to a publish.
-func (p *NATSPublisher) answered(a *jetstream.APIError) Result {
+func (p *NATSPublisher) answered(subject string, a *jetstream.APIError) Result {
 	why := ""
 	switch a.ErrorCode {
 	case codeMessageTooLarge:
@@ -121,7 +120,15 @@ func (p *NATSPublisher) answered(a *jetstream.APIError) Result {
 	default:
 		why = "the stream does not take it"
 	}
-	return unavailable(truncate(reasonLimit, why+": "+a.Description))
+	return blocked(subject, truncate(reasonLimit, why+": "+a.Description))
+}
+
+// blocked is the answer of a server that takes nothing for a subject.
+func blocked(subject, why string) Result {
+	return Result{
+		Outcome: event.OutcomeUnavailable, Contact: ContactMade, Class: ClassNATS, Error: why, Subject: subject,
+		Unsent: true, // nobody has it
+	}
 }
 
 func refusedByNATS(why string) Result {

@@ -77,9 +77,13 @@ func TestNATSRefusalsAndOutages(t *testing.T) {
 			if r.Outcome != c.want || !strings.Contains(r.Error, c.says) || r.Final {
 				t.Errorf("result %+v", r)
 			}
-			kept := strings.Contains(c.says, "bytes") // by the client
-			if want := r.Outcome != event.OutcomeUnavailable && !kept; (r.Contact == publish.ContactMade) != want {
+			kept := strings.Contains(c.says, "bytes")                           // by the client
+			blocked := r.Outcome == event.OutcomeUnavailable && c.user == "all" // by the server, for this subject
+			if want := r.Outcome != event.OutcomeUnavailable && !kept || blocked; (r.Contact == publish.ContactMade) != want {
 				t.Errorf("contact %d with outcome %s", r.Contact, r.Outcome)
+			}
+			if (r.Subject == c.subject) != blocked || (r.Subject != "") != blocked || blocked && !r.Unsent {
+				t.Errorf("blocked subject %q, unsent: %t", r.Subject, r.Unsent)
 			}
 			if want := cmp.Or(c.class, publish.ClassNATS); r.Outcome != event.OutcomeAccepted && r.Class != want {
 				t.Errorf("class %s, want %s", r.Class, want)

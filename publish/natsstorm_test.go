@@ -63,7 +63,7 @@ func (s *storm) deliver(t *testing.T, id string) {
 			s.mu.Unlock()
 			return
 		}
-		if r.Outcome != event.OutcomeUnavailable || r.Contact != publish.ContactFailed {
+		if r.Outcome != event.OutcomeUnavailable || (r.Contact == publish.ContactFailed) != (r.Subject == "") {
 			t.Errorf("%s: result %+v", id, r)
 		}
 		s.said[r.Error] = true

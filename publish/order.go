@@ -17,6 +17,7 @@ func (l *lane) decide(job *event.Job, now time.Time) *event.Verdict {
 	}
 	up := l.clock.at(now)
 	var remaining time.Duration
+	settling := false
 	overtook := make([]string, 0, len(job.Earlier))
 	for _, earlier := range job.Earlier {
 		if earlier.EventID == d.EventID {
@@ -25,21 +26,45 @@ func (l *lane) decide(job *event.Job, now time.Time) *event.Verdict {
 		due := !earlier.Due.IsZero() && !earlier.Due.After(now)
 		if earlier.HeldAt == nil || due || l.claimed[earlier.ID] {
 			// It is due or on its way, and wakes this one when it ends.
-			return &event.Verdict{Delivery: *d, At: now, UpClock: up}
+			return park(d, now, up, time.Time{})
 		}
+		settling = settling || l.subjects.settling(&earlier, now)
 		remaining = max(remaining, l.dest.OrderHold-(up-*earlier.HeldAt))
 		overtook = append(overtook, earlier.EventID)
 	}
 	switch {
 	case remaining > 0 && l.clock.running:
-		return &event.Verdict{Delivery: *d, At: now, UpClock: up, Retry: now.Add(remaining)}
+		return park(d, now, up, now.Add(remaining))
 	case remaining > 0:
 		l.stalled[d.ID] = true
+	case settling:
+		return park(d, now, up, now.Add(probeFirst))
 	case d.Overtook == nil:
 		d.Overtook = slices.Compact(overtook) // an event may have two renderings
 		l.passing[d.ID] = len(overtook) > 0
 	}
 	return nil
+}
+
+// park lets a delivery wait for earlier ones of its session, until it is woken or,
+// if retry is not zero, until then.
+func park(d *event.Delivery, now time.Time, up time.Duration, retry time.Time) *event.Verdict {
+	parked := *d
+	parked.BlockedSubject = ""
+	return &event.Verdict{Delivery: parked, At: now, UpClock: up, Retry: retry}
+}
+
+// hold begins the hold of an ordered delivery that was not taken, and tells when
+// the next one of its session may go. The caller holds mu.
+func (l *lane) hold(v *event.Verdict, d *event.Delivery, now time.Time) {
+	if !d.Ordered {
+		return
+	}
+	up := l.clock.at(now)
+	if d.HeldAt == nil {
+		d.HeldAt = &up
+	}
+	v.Release = now.Add(max(0, l.dest.OrderHold-(up-*d.HeldAt)))
 }
 
 // noteContact moves the up clock; a contact regained wakes what waits for it.

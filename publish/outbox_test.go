@@ -137,10 +137,18 @@ func (o *memoryOutbox) Due(_ context.Context, destination string, now time.Time,
 		}
 	}()
 	var jobs []event.Job
-	slices.SortStableFunc(due, func(a, b *row) int { return cmp.Compare(min(a.Slots, 1), min(b.Slots, 1)) })
+	slices.SortStableFunc(due, func(a, b *row) int {
+		switch {
+		case a.Repeated() == b.Repeated():
+			return 0
+		case a.Repeated():
+			return 1
+		}
+		return -1
+	})
 	for _, r := range due {
 		limit := &first
-		if r.Slots > 0 {
+		if r.Repeated() {
 			limit = &again
 		}
 		if *limit--; *limit < 0 {
@@ -217,7 +225,31 @@ func (o *memoryOutbox) Take(_ context.Context, step event.Step) (met event.Stepp
 		r.attempts[b.Attempt.N] = b.Attempt
 		o.beginnings++
 	}
+	for _, u := range step.Unblocked {
+		var ids []string
+		for _, r := range o.deliveries {
+			if len(ids) < u.Limit && r.Destination == u.Destination && r.Blocked() && r.BlockedSubject == u.Subject {
+				r.Due = u.Due
+				ids = append(ids, r.ID)
+			}
+		}
+		met.Unblocked = append(met.Unblocked, ids)
+	}
 	return met, nil
+}
+
+func (o *memoryOutbox) BlockedSubjects(_ context.Context, destination, after string, limit int) ([]string, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var subjects []string
+	for _, r := range o.deliveries {
+		if r.Destination == destination && r.Blocked() && r.BlockedSubject > after {
+			subjects = append(subjects, r.BlockedSubject)
+		}
+	}
+	slices.Sort(subjects)
+	subjects = slices.Compact(subjects)
+	return subjects[:min(len(subjects), limit)], nil
 }
 
 func (o *memoryOutbox) resolve(v *event.Verdict) error {
@@ -236,7 +268,7 @@ func (o *memoryOutbox) resolve(v *event.Verdict) error {
 		r.Status, r.Finished, r.Due = event.StatusAccepted, v.At, time.Time{}
 	case v.Dead != "":
 		r.Status, r.Finished, r.Reason, r.Due = event.StatusDead, v.At, v.Dead, time.Time{}
-	case r.Due.IsZero() && len(o.earlier(r)) == 0:
+	case r.Due.IsZero() && !r.Blocked() && len(o.earlier(r)) == 0:
 		r.Due = v.At
 	}
 	if r.Status != event.StatusPending {
@@ -258,7 +290,7 @@ func (o *memoryOutbox) Oldest(_ context.Context, destination string, skip func(s
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, r := range o.deliveries {
-		if r.Destination == destination && r.Status == event.StatusPending && !o.held(r) && !skip(r.ID) && (!r.Ordered || len(o.earlier(r)) == 0) {
+		if r.Destination == destination && r.Status == event.StatusPending && !r.Blocked() && !o.held(r) && !skip(r.ID) && (!r.Ordered || len(o.earlier(r)) == 0) {
 			return o.job(r), true, nil
 		}
 	}
@@ -303,7 +335,7 @@ func (o *memoryOutbox) SaveStanding(_ context.Context, c event.StandingChange) e
 // parked, or looking again later whether a hold has run out.
 func (o *memoryOutbox) release(after *row, at time.Time) {
 	for _, r := range o.deliveries {
-		waits := r.Due.IsZero() || r.Slots == 0 && r.HeldAt == nil && r.Due.After(at)
+		waits := r.Due.IsZero() && !r.Blocked() || r.Slots == 0 && r.HeldAt == nil && r.Due.After(at)
 		if r != after && r.Destination == after.Destination && r.Session == after.Session &&
 			r.Status == event.StatusPending && r.Ordered && waits {
 			r.Due = at

@@ -100,10 +100,13 @@ func (l *lane) tellAgain(send context.Context) {
 // announceFailing tells that the destination fails, once until it is well again.
 func (l *lane) announceFailing(now time.Time, to *[]news) {
 	s := &l.standing
-	if !s.Announced.IsZero() {
+	if !s.Announced.IsZero() && !s.AnnouncedSubjects {
 		return
 	}
-	s.Announced = now
+	if s.Announced.IsZero() {
+		s.Announced = now
+	}
+	s.AnnouncedSubjects = false
 	s.Version++
 	often, why := fmt.Sprintf("%d times in a row", s.Failures), s.Why
 	if s.Failures == 1 {
@@ -118,15 +121,39 @@ func (l *lane) announceFailing(now time.Time, to *[]news) {
 	}})
 }
 
+// announceBlocked tells that the destination takes nothing for some subjects for
+// longer than a moment, and everything else. That it fails altogether, and does so
+// no more, is told each time.
+func (l *lane) announceBlocked(now time.Time, to *[]news) {
+	s := &l.standing
+	if s.AnnouncedSubjects || l.broken() || l.health.down || s.Failures > 0 || now.Sub(l.subjects.since) < tellAfter {
+		return
+	}
+	if s.Announced.IsZero() {
+		s.Announced = now
+	}
+	s.AnnouncedSubjects = true
+	s.Version++
+	why := l.subjects.why()
+	*to = append(*to, news{event.DestinationFailing, "", now, &event.DestinationFailingData{
+		Summary:     fmt.Sprintf("Destination %s %s. What is for it waits, all else goes on.", l.dest.Name, why),
+		Destination: l.dest.Name, Since: event.FormatTime(now), Failures: s.Failures, Reason: why,
+	}})
+}
+
 // recovered tells that a destination whose failing was told is well again. Under an
 // open breaker a connection that is back does not make it so.
 func (l *lane) recovered(now time.Time, to *[]news) {
 	s := &l.standing
-	if s.Announced.IsZero() || l.broken() {
+	switch {
+	case s.Announced.IsZero() || l.broken():
+		return
+	case l.subjects.blocked():
+		l.announceBlocked(now, to)
 		return
 	}
 	since := s.Announced
-	s.Announced, s.Recovered = time.Time{}, now
+	s.Announced, s.AnnouncedSubjects, s.Recovered = time.Time{}, false, now
 	s.Version++
 	took := event.FormatSpan(max(0, now.Sub(since)))
 	*to = append(*to, news{event.DestinationRecovered, "", now, &event.DestinationRecoveredData{
@@ -203,20 +230,25 @@ func (l *lane) pause(ctx context.Context, actor string) (changed bool, err error
 	return true, nil
 }
 
-// unpause lets the destination go on, and probes one whose breaker is open. One
+// unpause lets the destination go on, and probes one whose breaker is open, and
+// subjects that are blocked. One
 // that was not paused need not wait any more for as long as it asked with a 429.
 func (l *lane) unpause(ctx context.Context, actor string) (changed bool, err error) {
 	now := time.Now()
 	l.mu.Lock()
 	before := l.standing
-	if before.Paused.IsZero() && !l.broken() && !before.Throttled.After(now) {
+	list, blocked := l.subjects.list()
+	switch {
+	case !before.Paused.IsZero() || l.broken() || before.Throttled.After(now):
+		l.goOn(now)
+	case blocked == 0:
 		l.mu.Unlock()
 		return false, nil
 	}
-	l.goOn(now)
+	l.subjects.hurry(now)
 	change := l.change(now)
 	l.mu.Unlock()
-	change.Audit = &event.AuditEntry{Time: now, Actor: actor, Action: "destination.resume", Subject: l.dest.Name, Detail: pausedDetail(&before)}
+	change.Audit = &event.AuditEntry{Time: now, Actor: actor, Action: "destination.resume", Subject: l.dest.Name, Detail: pausedDetail(&before, list, now)}
 	if err := l.outbox.SaveStanding(ctx, change); err != nil {
 		l.stopAgain(&before, now)
 		return false, err
@@ -256,12 +288,14 @@ func (l *lane) stopAgain(before *event.Standing, now time.Time) {
 	}
 }
 
-func pausedDetail(s *event.Standing) string {
+func pausedDetail(s *event.Standing, blocked []BlockedSubject, now time.Time) string {
 	switch {
 	case !s.Paused.IsZero():
 		return "it was " + pausedWhy(s)
 	case !s.Broken.IsZero():
 		return "its breaker was open"
+	case !s.Throttled.After(now):
+		return "it took nothing for " + blocked[0].Subject
 	}
 	return "it had asked for a pause until " + event.FormatTime(s.Throttled)
 }

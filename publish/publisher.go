@@ -36,6 +36,12 @@ type Waker interface {
 	OnReady(f func())
 }
 
+// Router is a Publisher that sends each message to a subject, of which some may
+// take nothing while others do. Its errors are those of Publish.
+type Router interface {
+	Subject(m Message) (string, error)
+}
+
 // Complainer is a Publisher that goes on although something is not as it was
 // configured: Complaint says what, redacted, "" if nothing is.
 type Complainer interface {
@@ -52,6 +58,7 @@ type Closer interface {
 type Message struct {
 	Event    event.Event
 	Delivery event.Delivery
+	Probe    bool // its subject took nothing when it was tried last
 }
 
 // Match is what the body says of the delivery.
@@ -94,6 +101,8 @@ type Result struct {
 	Note       string
 	Headers    map[string]string // of the answer, that help to find out what went wrong
 
+	// Subject is set if the destination is there, and takes nothing for this subject.
+	Subject    string
 	Unsent     bool          // nothing of the message can have left: there was no connection
 	RetryAfter time.Duration // asked for by the destination, 0 when it did not
 	Throttled  bool          // RetryAfter holds for the whole destination

@@ -49,7 +49,7 @@ func (q *queue) wait(now time.Time) time.Duration {
 func (q *queue) pop(lateRoom int) (job *event.Job, late, ok bool) {
 	if len(q.passing) > 0 {
 		job, q.passing = q.passing[0], q.passing[1:]
-		return job, job.Delivery.Slots > 0, true
+		return job, job.Delivery.Repeated(), true
 	}
 	late = len(q.late) > 0 && lateRoom > 0 && (len(q.fresh) == 0 || q.lateTurn)
 	from := &q.fresh
@@ -68,7 +68,7 @@ func (q *queue) pop(lateRoom int) (job *event.Job, late, ok bool) {
 
 // add appends a delivery.
 func (q *queue) add(job *event.Job) {
-	if job.Delivery.Slots > 0 {
+	if job.Delivery.Repeated() {
 		q.late = append(q.late, job)
 		return
 	}
@@ -77,7 +77,7 @@ func (q *queue) add(job *event.Job) {
 
 // put returns a delivery to the front.
 func (q *queue) put(job *event.Job) {
-	if job.Delivery.Slots > 0 {
+	if job.Delivery.Repeated() {
 		q.late = slices.Insert(q.late, 0, job)
 		return
 	}

@@ -31,6 +31,9 @@ type Outbox interface {
 	// one: attempts that are durable, have the number 1, and are resolved or withdrawn
 	// by Take. Neither Due nor Oldest returns a delivery that Offer has yet to return.
 	Offer(destination string, slots int) (begun []event.Job)
+	// BlockedSubjects returns at most limit subjects for which deliveries wait,
+	// each once, behind after in an order that is fixed.
+	BlockedSubjects(ctx context.Context, destination, after string, limit int) ([]string, error)
 	// Take writes a step down, whole or not at all; nil means that it is durable. A
 	// delivery that is accepted or dead releases the next parked one of its session;
 	// Verdict.Release does so at its time.

@@ -130,6 +130,9 @@ func (l *lane) takeResults() []outcome {
 // plan adds to a step what must wait and what begins. wait is how long nothing
 // else can be begun.
 func (l *lane) plan(send context.Context, now time.Time, step *event.Step) (tasks []task, wait time.Duration, err error) {
+	if err := l.moreSubjects(send, now); err != nil {
+		return nil, 0, err
+	}
 	if l.recovering() {
 		if !step.Empty() {
 			return nil, 0, nil // what the standing comes from is written down before it, with what the owner hears
@@ -153,12 +156,18 @@ func (l *lane) plan(send context.Context, now time.Time, step *event.Step) (task
 	if l.isBroken() {
 		return l.planProbe(send, now, step)
 	}
+	l.sortAgain()
 	if err := l.refill(send, now, step); err != nil {
 		return nil, 0, err
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	step.Withdrawn = l.withdrawBlocked()
+	next := l.unblock(now, step)
 	tasks, wait = l.pick(now)
+	if !next.IsZero() {
+		wait = max(time.Millisecond, min(wait, next.Sub(now)))
+	}
 	for i := range tasks {
 		step.Begun = append(step.Begun, l.begin(&tasks[i]))
 	}
@@ -178,6 +187,10 @@ func (l *lane) available(send context.Context, now time.Time) (wait time.Duratio
 	return 0
 }
 
+// sortAtOnce is how much is read at once where subjects are blocked: most of it may
+// have to wait, and what is behind it should not.
+const sortAtOnce = 512
+
 // refill reads what is due, as far as there is room for it, and sorts out what
 // must wait.
 func (l *lane) refill(send context.Context, now time.Time, step *event.Step) error {
@@ -185,6 +198,9 @@ func (l *lane) refill(send context.Context, now time.Time, step *event.Step) err
 	q, most := &l.queue, ahead(l.dest.Concurrency)
 	if l.pacer.limiter != nil {
 		most = leastAhead // what is read waits for the limiter: not so much that it grows stale
+	}
+	if len(l.subjects.known) > 0 {
+		most = max(most, sortAtOnce)
 	}
 	room, _ := l.room()
 	first, again := max(0, most-len(q.fresh)), max(0, most-len(q.late))
@@ -206,7 +222,7 @@ func (l *lane) refill(send context.Context, now time.Time, step *event.Step) err
 	q.looked, q.next = now, next
 	late, stood := 0, len(l.stalled)
 	for i := range jobs {
-		if jobs[i].Delivery.Slots > 0 {
+		if jobs[i].Delivery.Repeated() {
 			late++
 		}
 		l.sort(&jobs[i], now, step)
@@ -221,10 +237,15 @@ func (l *lane) refill(send context.Context, now time.Time, step *event.Step) err
 // sort puts a due delivery into the queue, or adds to the step that it must wait.
 func (l *lane) sort(job *event.Job, now time.Time, step *event.Step) {
 	parked := l.decide(job, now)
+	if parked == nil && !l.stalled[job.Delivery.ID] {
+		parked = l.mustAwait(job, now)
+	}
 	switch {
 	case parked != nil:
 		step.Parked = append(step.Parked, *parked)
+		l.noProbe(job.Delivery.ID)
 	case l.stalled[job.Delivery.ID]:
+		l.noProbe(job.Delivery.ID)
 	default:
 		l.claim(job)
 		if l.passing[job.Delivery.ID] {
@@ -312,7 +333,7 @@ func (l *lane) pick(now time.Time) (tasks []task, wait time.Duration) {
 func (l *lane) prepare(job *event.Job, now time.Time) task {
 	d := &job.Delivery
 	return task{
-		job: job, late: d.Slots > 0,
+		job: job, late: d.Repeated(),
 		attempt: event.Attempt{DeliveryID: d.ID, N: l.number(d), Started: now, Outcome: event.OutcomeUnknown, Actor: d.Actor},
 	}
 }
@@ -337,7 +358,7 @@ func (l *lane) begin(t *task) event.Begin {
 
 // withdraw gives up what was begun and not sent.
 func (l *lane) withdraw() (withdrawn []event.Begin) {
-	l.leaving, l.begun = l.begun, nil
+	l.leaving, l.begun, l.overtaken = append(l.overtaken, l.begun...), nil, nil
 	for i := range l.leaving {
 		withdrawn = append(withdrawn, l.begin(&l.leaving[i]))
 	}
@@ -369,6 +390,10 @@ func (l *lane) take(send context.Context, step *event.Step, tasks []task) error 
 	}
 	for i := range step.Parked {
 		l.queue.sooner(step.Parked[i].Retry)
+		l.queue.sooner(step.Parked[i].Release)
+	}
+	for i, ids := range met.Unblocked {
+		l.unblocked(&step.Unblocked[i], ids)
 	}
 	for i := range step.Withdrawn {
 		b := &step.Withdrawn[i]
@@ -394,6 +419,12 @@ func (l *lane) putBack(step *event.Step, tasks []task) {
 	defer l.mu.Unlock()
 	for i := range step.Resolved {
 		l.results = append(l.results, outcome{verdict: step.Resolved[i]})
+	}
+	for i := range step.Unblocked {
+		if b := l.subjects.known[step.Unblocked[i].Subject]; b != nil {
+			b.next = time.Now()
+			l.subjects.sooner(b.next)
+		}
 	}
 	for i := range slices.Backward(tasks) {
 		if d := &tasks[i].job.Delivery; tasks[i].attempt.N == d.Attempts {

@@ -15,6 +15,13 @@ type party struct {
 	d publish.Destination
 }
 
+// routedParty is one that takes messages for a subject of each session.
+type routedParty struct{ *party }
+
+func (p *routedParty) Subject(m publish.Message) (string, error) {
+	return "checkout." + m.Delivery.Session, nil
+}
+
 func (p *party) Publish(ctx context.Context, m publish.Message) publish.Result {
 	w := p.w
 	pause, connected := w.begin(p, &m.Delivery)
@@ -24,6 +31,9 @@ func (p *party) Publish(ctx context.Context, m publish.Message) publish.Result {
 		w.underWay[p.d.Name]--
 	}()
 	if !connected {
+		if subject := "checkout." + m.Delivery.Session; p.d.Type == publish.TypeNATS && w.isDeaf(subject) {
+			return blockedFor(subject)
+		}
 		if p.d.Type == publish.TypeNATS {
 			r := gone()
 			r.Unsent = true
@@ -41,6 +51,11 @@ func (p *party) Publish(ctx context.Context, m publish.Message) publish.Result {
 
 func key(d *event.Delivery) string { return d.ID + d.Reopened.String() }
 
+func (w *world) isDeaf(subject string) (deaf bool) {
+	w.set(func() { deaf = w.deaf[subject] && !w.well })
+	return deaf
+}
+
 func (w *world) begin(p *party, d *event.Delivery) (pause time.Duration, connected bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -54,7 +69,7 @@ func (w *world) begin(p *party, d *event.Delivery) (pause time.Duration, connect
 			w.t.Errorf("more than %d requests a second to %s", limit, name)
 		}
 	}
-	if w.down[name] && !w.well {
+	if !w.well && (w.down[name] || p.d.Type == publish.TypeNATS && w.deaf["checkout."+d.Session]) {
 		return 0, false
 	}
 	told, seen := w.told[key(d)]
