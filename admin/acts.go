@@ -99,7 +99,21 @@ func readSelection(object map[string]json.RawMessage) (s Selection, dryRun bool,
 	if err != nil {
 		return s, false, err
 	}
+	named := Query{Account: s.Account, Destination: s.Destination, Rule: s.Rule, Session: s.Session}
+	if err := cmp.Or(named.check(), each(CheckID, "ids", s.IDs)); err != nil {
+		return s, false, err
+	}
 	return s, dryRun, narrowed(object, s.All, "ids", "destination", "account", "session", "type", "rule", "since", "until")
+}
+
+// each refuses what cannot name anything.
+func each(check func(kind, text string) error, kind string, list []string) error {
+	for _, text := range list {
+		if err := check(kind, text); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // narrowed demands that something is chosen, or that all is meant.
@@ -199,11 +213,14 @@ func (s *Server) testDestination(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, err)
 		return
 	}
-	if !event.IsType(sample) {
-		s.refuse(w, r, bad("type must be one of an event about a session, such as paid, not %q", sample))
+	if sample, err = eventType("type", sample); err == nil && !event.IsType(sample) {
+		err = bad("type must be one of an event about a session, such as paid: a made-up %q would be taken for trouble", sample)
+	}
+	if err != nil {
+		s.refuse(w, r, err)
 		return
 	}
-	result, err := s.daemon.TestDestination(r.Context(), r.PathValue("name"), event.Qualify(sample), actor(r.Context()))
+	result, err := s.daemon.TestDestination(r.Context(), r.PathValue("name"), sample, actor(r.Context()))
 	s.answerOr(w, r, result, err)
 }
 
@@ -261,6 +278,11 @@ func readReplay(w http.ResponseWriter, r *http.Request) (o Replay, dryRun bool, 
 		member(object, "new_ids", "true or false", &o.NewIDs),
 		member(object, "dry_run", "true or false", &dryRun),
 	)
+	if err != nil {
+		return o, false, err
+	}
+	named := Query{Rule: o.Rule, Session: o.Session}
+	err = cmp.Or(named.check(), each(CheckID, "events", o.Events), each(CheckName, "accounts", o.Accounts), each(CheckName, "to", o.To))
 	if err != nil {
 		return o, false, err
 	}

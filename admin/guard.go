@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -40,8 +41,20 @@ func (s *Server) guard(role string, next http.HandlerFunc) http.Handler {
 		if !ok {
 			return
 		}
+		if err := inPath(r); err != nil {
+			problem(w, http.StatusBadRequest, err.Error())
+			return
+		}
 		next(w, r.WithContext(context.WithValue(r.Context(), actorKey{}, name)))
 	})
+}
+
+// inPath refuses a path that names what nothing can be called.
+func inPath(r *http.Request) error {
+	return cmp.Or(
+		wellFormed(CheckID, map[string]string{"id": r.PathValue("id")}),
+		wellFormed(CheckName, map[string]string{"name": r.PathValue("name")}),
+	)
 }
 
 // guardMetrics asks for a token only where metrics are not public.

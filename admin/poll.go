@@ -67,6 +67,9 @@ func readPoll(w http.ResponseWriter, r *http.Request, now time.Time) (b Backfill
 	if err := member(object, "accounts", "a list of names", &b.Accounts); err != nil {
 		return b, false, err
 	}
+	if err := each(CheckName, "accounts", b.Accounts); err != nil {
+		return b, false, err
+	}
 	if err := member(object, "dry_run", "true or false", &dryRun); err != nil {
 		return b, false, err
 	}

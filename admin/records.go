@@ -1,12 +1,15 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -175,7 +178,7 @@ func ReadQuery(kind Kind, raw string) (Query, error) {
 	if !q.Since.IsZero() && !q.Until.IsZero() && q.Until.Before(q.Since) {
 		return q, bad("until must not be earlier than since")
 	}
-	return q, nil
+	return q, q.check()
 }
 
 // set reads one filter.
@@ -229,13 +232,54 @@ func queriedTime(name, value string) (time.Time, error) {
 
 // eventType reads a type, short or whole.
 func eventType(name, value string) (string, error) {
-	whole := event.Qualify(value)
-	if !event.IsType(whole) && !event.IsSystemType(whole) {
-		var known []string
-		for _, t := range event.Types() {
-			known = append(known, event.Short(t))
-		}
-		return "", bad("%s must be an event type (%s), not %q", name, strings.Join(append(known, event.SystemTypes()...), ", "), value)
+	whole, known := event.ParseType(value)
+	if !known {
+		return "", bad("%s must be an event type (%s), short or whole, not %q", name, strings.Join(event.TypeNames(), ", "), value)
 	}
 	return whole, nil
+}
+
+// The forms of what requests name.
+var (
+	nameForm = regexp.MustCompile(`^[a-z0-9-]{1,64}$`)
+	idForm   = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
+)
+
+// CheckName refuses what cannot be the name of an account, a destination or a
+// rule; kind says of which.
+func CheckName(kind, name string) error {
+	if !nameForm.MatchString(name) {
+		return bad("%s: %q is no name, which is 1 to 64 lower-case letters, digits and hyphens", kind, name)
+	}
+	return nil
+}
+
+// CheckID refuses what cannot be the id of a session, an event, a delivery or a
+// job; kind says of which.
+func CheckID(kind, id string) error {
+	if !idForm.MatchString(id) {
+		return bad("%s: %q is no id, which is 1 to 128 letters, digits, hyphens and underscores", kind, id)
+	}
+	return nil
+}
+
+// wellFormed refuses what cannot name anything, "" excepted.
+func wellFormed(check func(kind, text string) error, given map[string]string) error {
+	for _, kind := range slices.Sorted(maps.Keys(given)) {
+		if given[kind] == "" {
+			continue
+		}
+		if err := check(kind, given[kind]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// check refuses names and ids that nothing can have.
+func (q *Query) check() error {
+	return cmp.Or(
+		wellFormed(CheckName, map[string]string{"account": q.Account, "destination": q.Destination, "rule": q.Rule}),
+		wellFormed(CheckID, map[string]string{"session": q.Session, "event": q.Event, "job": q.Job}),
+	)
 }

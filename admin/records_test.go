@@ -35,7 +35,7 @@ func (c *clerk) List(_ context.Context, kind admin.Kind, q admin.Query) (any, st
 
 func (c *clerk) Record(_ context.Context, kind admin.Kind, id string) (any, error) {
 	c.kind = kind
-	if id != "x_1" {
+	if id != "x-1" {
 		return nil, fmt.Errorf("%w: %s", admin.ErrNotFound, id)
 	}
 	return map[string]string{"id": id}, nil
@@ -128,7 +128,7 @@ func TestFiltersAreStrict(t *testing.T) {
 		"deliveries?status=lost", "deliveries?colour=red", "deliveries?failed=true", "deliveries?type=payed", "deliveries?type=", "deliveries?session=",
 		"deliveries?since=7d", "deliveries?until=2026", "deliveries?since=2026-11-22T10:00:00Z&until=2026-11-22T09:00:00Z",
 		"deliveries?rule=a&rule=b", "deliveries?limit=%zz", "deadletters?status=dead", "events?destination=shop", "events?failed=maybe", "audit?type=paid",
-		"destinations?status=ok", "events/x_1?limit=1",
+		"destinations?status=ok", "events/x-1?limit=1",
 	} {
 		status, answer, header := ask(t, server, request{path: "/api/v1/" + query})
 		if status != 400 || header.Get("Content-Type") != "application/problem+json" {
@@ -149,7 +149,7 @@ func TestSingleRecords(t *testing.T) {
 	d := &daemon{}
 	server := serve(t, admin.DefaultConfig(), d)
 	for _, kind := range []admin.Kind{admin.Deliveries, admin.DeadLetters, admin.Events} {
-		for id, want := range map[string]int{"x_1": 200, "x_2": 404} {
+		for id, want := range map[string]int{"x-1": 200, "x-2": 404} {
 			status, answer, _ := ask(t, server, request{path: "/api/v1/" + string(kind) + "/" + id})
 			if status != want || d.kind != kind || !strings.Contains(answer, id) {
 				t.Errorf("%s %s: %d %s", kind, id, status, answer)
@@ -259,13 +259,17 @@ func TestActsOnSingleThings(t *testing.T) {
 		path, body string
 		want       int
 	}{
-		{"/api/v1/deliveries/x_1/retry", "", 200},
-		{"/api/v1/deliveries/x_2/retry", "", 404},
-		{"/api/v1/deliveries/x_1/retry", `{"force":true}`, 400},
-		{"/api/v1/destinations/x_1/test", "", 200},
-		{"/api/v1/destinations/x_2/test", `{}`, 404},
-		{"/api/v1/destinations/x_1/test", `{"type":"payed"}`, 400},
-		{"/api/v1/destinations/x_1/test", `{"type":"fulfillable"}`, 200},
+		{"/api/v1/deliveries/x-1/retry", "", 200},
+		{"/api/v1/deliveries/x-2/retry", "", 404},
+		{"/api/v1/deliveries/x-1/retry", `{"force":true}`, 400},
+		{"/api/v1/destinations/x-1/test", "", 200},
+		{"/api/v1/destinations/x-2/test", `{}`, 404},
+		{"/api/v1/destinations/x-1/test", `{"type":"payed"}`, 400},
+		{"/api/v1/destinations/x-1/test", `{"type":"fulfillable"}`, 200},
+		{"/api/v1/destinations/x-1/test", `{"type":"checkout.session.fulfillable"}`, 200},
+		{"/api/v1/destinations/x-1/test", `{"type":"destination.recovered"}`, 400},
+		{"/api/v1/destinations/X/test", "", 400},
+		{"/api/v1/deliveries/x%2F1/retry", "", 400},
 		{"/api/v1/deadletters/purge", `{"all":true}`, 200},
 		{"/api/v1/deadletters/redrive", `{"all":true}`, 202},
 		{"/api/v1/replay", `{"all":true,"to":["shop"]}`, 202},

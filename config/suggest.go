@@ -2,6 +2,9 @@ package config
 
 import "strings"
 
+// Suggest returns the candidate that a name was probably meant to be, or "".
+func Suggest(name string, candidates []string) string { return suggest(name, candidates) }
+
 // suggest returns the candidate that a name was probably meant to be, or "".
 func suggest(name string, candidates []string) string {
 	limit := min(max(1, len(name)/3), 3)

@@ -41,12 +41,37 @@ func IsType(name string) bool {
 	return slices.Contains(Types(), Qualify(name))
 }
 
-// Qualify returns the whole name of a type that may be given without its prefix.
+// Qualify returns the whole name of a type that may be given without its prefix:
+// "paid" as "destination.recovered". A name that no type has is one of a session,
+// or whole if it has a dot.
 func Qualify(name string) string {
 	if strings.Contains(name, ".") {
+		if system := SystemPrefix + name; IsSystemType(system) {
+			return system
+		}
 		return name
 	}
 	return TypePrefix + name
+}
+
+// TypeNames lists the types of all events as they are given in short: those of
+// sessions, then the program's own.
+func TypeNames() []string {
+	var list []string
+	for _, t := range Types() {
+		list = append(list, strings.TrimPrefix(t, TypePrefix))
+	}
+	for _, t := range SystemTypes() {
+		list = append(list, strings.TrimPrefix(t, SystemPrefix))
+	}
+	return list
+}
+
+// ParseType reads the name of a type, short or whole, of a session's event or of
+// one of the program's own. Everything that takes the name of a type reads it so.
+func ParseType(name string) (eventType string, known bool) {
+	eventType = Qualify(name)
+	return eventType, IsType(eventType) || IsSystemType(eventType)
 }
 
 // Short returns the last word of a type: what `change` means in subjects.

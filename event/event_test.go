@@ -169,3 +169,27 @@ func BenchmarkCloudEvent(b *testing.B) {
 		}
 	}
 }
+
+// A type is read in every form in which it may be written.
+func TestTypesAreReadShortAndWhole(t *testing.T) {
+	for _, list := range []struct {
+		prefix string
+		types  []string
+	}{{event.TypePrefix, event.Types()}, {event.SystemPrefix, event.SystemTypes()}} {
+		for _, whole := range list.types {
+			for _, name := range []string{whole, strings.TrimPrefix(whole, list.prefix)} {
+				if got, known := event.ParseType(name); !known || got != whole {
+					t.Errorf("%s is read as %q, known %t", name, got, known)
+				}
+			}
+		}
+	}
+	for _, name := range []string{"", "payed", "checkout.session.", "checkout.session.payed", "recovered", "notifier.recovered", "notifier.paid", "checkout.session.destination.recovered"} {
+		if got, known := event.ParseType(name); known {
+			t.Errorf("%q is read as %s", name, got)
+		}
+	}
+	if n := len(event.TypeNames()); n != len(event.Types())+len(event.SystemTypes()) {
+		t.Errorf("%d names", n)
+	}
+}

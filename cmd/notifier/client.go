@@ -138,6 +138,8 @@ func (c *client) answerError(status int, body []byte) error {
 	switch {
 	case status == http.StatusNotFound, problem.Unknown != "":
 		return exit(exitNotFound, err)
+	case status == http.StatusBadRequest:
+		return exit(exitUsage, err)
 	case status == http.StatusServiceUnavailable:
 		return exit(exitUnreachable, err)
 	}

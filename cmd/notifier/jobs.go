@@ -140,6 +140,9 @@ func (a *app) storedJobs(ctx context.Context, loaded *config.Loaded, noDaemon er
 }
 
 func (a *app) readJob(ctx context.Context, id string) (jobs.Job, error) {
+	if err := admin.CheckID("id", id); err != nil {
+		return jobs.Job{}, exit(exitUsage, err)
+	}
 	c, loaded, err := a.client()
 	if err != nil {
 		return jobs.Job{}, err

@@ -179,6 +179,9 @@ func (l *ledger) check(ctx context.Context, q *admin.Query) error {
 			return l.unknown("job", q.Job, err)
 		}
 	}
+	if err := l.checkSession(ctx, q.Session); err != nil {
+		return err
+	}
 	if err := l.checkDestination(ctx, q.Destination); err != nil {
 		return err
 	}
@@ -193,6 +196,29 @@ func (l *ledger) unknown(kind, name string, err error) error {
 		return l.note(err)
 	}
 	return &admin.UnknownError{Kind: kind, Name: name}
+}
+
+// checkSession knows sessions that are stored, and those that a stored event is
+// about: events may outlive their session. It looks at a bounded number of events,
+// and gives the benefit of the doubt where there are more.
+func (l *ledger) checkSession(ctx context.Context, id string) error {
+	if id == "" {
+		return nil
+	}
+	accounts, err := l.store.Accounts(ctx)
+	if err != nil {
+		return l.note(err)
+	}
+	for _, account := range accounts {
+		if found, err := l.store.Snapshots(ctx, account.Name, []string{id}); err != nil || len(found) > 0 {
+			return l.note(err)
+		}
+	}
+	rows, next, err := l.store.SearchEvents(ctx, state.Query{Session: id, Limit: 1})
+	if err == nil && (len(rows) > 0 || next > 0) {
+		return nil
+	}
+	return l.unknown("session", id, err)
 }
 
 func (l *ledger) checkDestination(ctx context.Context, name string) error {

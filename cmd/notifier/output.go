@@ -29,7 +29,7 @@ func (c choice) String() string {
 // Set implements pflag.Value.
 func (c choice) Set(word string) error {
 	if !slices.Contains(c.allowed, word) {
-		return fmt.Errorf("it takes %s", strings.Join(c.allowed, ", "))
+		return fmt.Errorf("it takes %s%s", strings.Join(c.allowed, ", "), didYouMean(word, c.allowed))
 	}
 	*c.value = word
 	return nil

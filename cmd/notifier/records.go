@@ -45,7 +45,7 @@ func (a *app) filterFlags(cmd *cobra.Command, filters map[string]*string, names 
 		"account":     "only of this account",
 		"destination": "only to this destination",
 		"session":     "only of this session",
-		"type":        "only events of this type: paid, or checkout.session.paid",
+		"type":        "only events of this type, such as paid or destination.recovered",
 		"rule":        "only what this rule matched",
 		"event":       "only of the event with this id",
 		"job":         "only what this redrive or replay made due",
@@ -83,7 +83,7 @@ func (a *app) completeFilter(cmd *cobra.Command, name string) {
 	case "rule":
 		words = configured(func(c config.Config) []string { return names(c.Rules, func(x rules.Rule) string { return x.Name }) })
 	case "type":
-		words = func() []string { return append(names(event.Types(), event.Short), event.SystemTypes()...) }
+		words = event.TypeNames
 	case "status":
 		words = admin.DeliveryStatuses
 	case "since", "until":
@@ -331,6 +331,9 @@ func getCommand[T any](a *app, kind admin.Kind, what string, print func(*T)) *co
 }
 
 func (a *app) readRecord(ctx context.Context, kind admin.Kind, id string) (raw json.RawMessage, err error) {
+	if err := admin.CheckID("id", id); err != nil {
+		return nil, exit(exitUsage, err)
+	}
 	c, loaded, err := a.client()
 	if err != nil {
 		return nil, err

@@ -53,7 +53,7 @@ func (f *letterFilter) text() string { return string(marshalPlain(f)) }
 // chosen checks the names in a selection. One that is named by its id must be a
 // dead letter.
 func (l *ledger) chosen(ctx context.Context, s *admin.Selection) (*letterFilter, error) {
-	if err := l.check(ctx, &admin.Query{Destination: s.Destination, Account: s.Account, Rule: s.Rule}); err != nil {
+	if err := l.check(ctx, &admin.Query{Destination: s.Destination, Account: s.Account, Session: s.Session, Rule: s.Rule}); err != nil {
 		return nil, err
 	}
 	f := &letterFilter{

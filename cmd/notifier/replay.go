@@ -47,7 +47,7 @@ func (l *ledger) replayed(ctx context.Context, o *admin.Replay) (*replayParams, 
 			return nil, err
 		}
 	}
-	if err := l.checkRule(o.Rule); err != nil {
+	if err := l.check(ctx, &admin.Query{Session: o.Session, Rule: o.Rule}); err != nil {
 		return nil, err
 	}
 	for _, name := range o.To {

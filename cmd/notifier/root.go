@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
 	"checkout-notifier/admin"
@@ -121,7 +122,7 @@ rules or store, 4 API, broker or daemon unreachable, 5 not found.`,
 	root.SetErr(s.err)
 	root.PersistentFlags().StringVarP(&a.configPath, "config", "c", "", "configuration file [$NOTIFIER_CONFIG, ./notifier.yaml, /etc/notifier/notifier.yaml]")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return exit(exitUsage, fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath()))
+		return exit(exitUsage, fmt.Errorf("%w%s (see %s --help)", err, flagMeant(cmd, err), cmd.CommandPath()))
 	})
 	root.AddGroup(
 		&cobra.Group{ID: "start", Title: "First steps:"},
@@ -159,8 +160,12 @@ func strict(c *cobra.Command) {
 		}
 	case "help":
 		c.Args = usage(func(cmd *cobra.Command, args []string) error {
-			if _, rest, err := cmd.Root().Find(args); err != nil || len(rest) > 0 {
-				return fmt.Errorf("unknown help topic %q", strings.Join(args, " "))
+			found, rest, err := cmd.Root().Find(args)
+			switch {
+			case err != nil:
+				return fmt.Errorf("unknown help topic %q%s", strings.Join(args, " "), commandMeant(cmd.Root(), args))
+			case len(rest) > 0:
+				return fmt.Errorf("unknown help topic %q%s", strings.Join(args, " "), commandMeant(found, rest))
 			}
 			return nil
 		})
@@ -171,10 +176,48 @@ func strict(c *cobra.Command) {
 func usage(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if err := check(cmd, args); err != nil {
-			return exit(exitUsage, fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath()))
+			return exit(exitUsage, fmt.Errorf("%w%s (see %s --help)", err, commandMeant(cmd, args), cmd.CommandPath()))
 		}
 		return nil
 	}
+}
+
+// commandMeant says which command below this one the first word was probably
+// meant to be.
+func commandMeant(cmd *cobra.Command, args []string) string {
+	var known []string
+	for _, c := range cmd.Commands() {
+		if c.IsAvailableCommand() {
+			known = append(known, c.Name())
+		}
+	}
+	if len(known) == 0 || len(args) == 0 {
+		return ""
+	}
+	return didYouMean(args[0], known)
+}
+
+// flagMeant says which flag of a command an unknown one was probably meant to be.
+func flagMeant(cmd *cobra.Command, err error) string {
+	var unknown *pflag.NotExistError
+	if !errors.As(err, &unknown) {
+		return ""
+	}
+	var known []string
+	add := func(f *pflag.Flag) { known = append(known, f.Name) }
+	cmd.LocalFlags().VisitAll(add)
+	cmd.InheritedFlags().VisitAll(add)
+	if near := config.Suggest(unknown.GetSpecifiedName(), known); near != "" {
+		return fmt.Sprintf(", did you mean --%s?", near)
+	}
+	return ""
+}
+
+func didYouMean(word string, known []string) string {
+	if near := config.Suggest(word, known); near != "" {
+		return fmt.Sprintf(", did you mean %q?", near)
+	}
+	return ""
 }
 
 // load finds, reads and checks the configuration. Warnings are the caller's.

@@ -14,7 +14,6 @@ import (
 
 func (a *app) destinationsTestCommand() *cobra.Command {
 	var sample, output string
-	types := names(event.Types(), event.Short)
 	cmd := &cobra.Command{
 		Use:   "test NAME",
 		Short: "Send a made-up event and print the answer",
@@ -34,11 +33,38 @@ such destination.`,
 		},
 	}
 	sample = "paid"
-	cmd.Flags().Var(choice{&sample, types}, "type", "type of the event: "+strings.Join(types, ", "))
-	completeFlag(cmd, "type", func() []string { return types })
+	cmd.Flags().Var(typeName{&sample}, "type", "type of the event: "+strings.Join(sampleTypes, ", "))
+	completeFlag(cmd, "type", func() []string { return sampleTypes })
 	outputFlag(cmd, &output, asTable, asJSON, asLines)
 	return cmd
 }
+
+// sampleTypes are the types of which a made-up event can be sent. One of the
+// program's own would be taken for trouble.
+var sampleTypes = names(event.Types(), event.Short)
+
+// typeName is a flag that takes one of sampleTypes, short or whole.
+type typeName struct{ value *string }
+
+// String implements pflag.Value.
+func (t typeName) String() string {
+	if t.value == nil {
+		return ""
+	}
+	return *t.value
+}
+
+// Set implements pflag.Value.
+func (t typeName) Set(word string) error {
+	if whole, _ := event.ParseType(word); !event.IsType(whole) {
+		return fmt.Errorf("it takes %s%s", strings.Join(sampleTypes, ", "), didYouMean(word, sampleTypes))
+	}
+	*t.value = word
+	return nil
+}
+
+// Type implements pflag.Value.
+func (t typeName) Type() string { return "string" }
 
 func (a *app) testDestination(ctx context.Context, name, sample, output string) error {
 	c, _, err := a.client()
