@@ -32,6 +32,27 @@ func TestCommandsAskTheDaemon(t *testing.T) {
 		{"status -o json", 0, `"running": true`},
 		{"status -o jsonl", 0, `^\{.*\}\n$`},
 		{"accounts list", 0, `main +127\.0\.0\.1:\d+ +test +\d{4}-`},
+		{"destinations list", 0, `hook +ok`},
+		{"deliveries list", 0, `fulfillable`},
+		{"deliveries list --session " + id, 0, `fulfillable`},
+		{"deliveries list --session cs_none", 5, ``},
+		{"deliveries get nope", 5, ``},
+		{"deliveries get ../x", 2, ``},
+		{"deadletters redrive --destination nope", 5, ``},
+		{"deadletters redrive --destination No", 2, ``},
+		{"deadletters purge --session cs_none", 5, ``},
+		{"replay --account nope --to hook", 5, ``},
+		{"replay --session cs_none --to hook", 5, ``},
+		{"poll now --account nope", 5, ``},
+		{"poll now --account No", 2, ``},
+		{"destinations pause nope", 5, ``},
+		{"destinations pause No", 2, ``},
+		{"destinations test nope", 5, ``},
+		{"jobs cancel job_none", 5, ``},
+		{"events list", 0, `fulfillable`},
+		{"jobs list", 0, `JOB`},
+		{"audit list", 0, `TIME`},
+		{"poll status", 0, `TIER`},
 		{"accounts accept nobody", 5, ""},
 		{"accounts accept main", 1, ""},
 		{"accounts accept", 2, ""},
@@ -40,11 +61,19 @@ func TestCommandsAskTheDaemon(t *testing.T) {
 		if code != tc.code || !regexp.MustCompile(tc.stdout).MatchString(p.stdout.String()) {
 			t.Errorf("%s: exit code %d, want %d, stdout %q, stderr %q", tc.args, code, tc.code, p.stdout, p.stderr)
 		}
+		if regexp.MustCompile(`[ \t]\n`).MatchString(p.stdout.String()) {
+			t.Errorf("%s: blanks at the end of a line: %q", tc.args, p.stdout)
+		}
 	}
 	d.stop()
 	code, p := run(t, w.dir, nil, "status", "-c", w.configPath())
-	if code != 0 || !strings.Contains(p.stdout.String(), "no daemon is running") {
+	// The file knows nothing of passes.
+	silent := regexp.MustCompile(`(?s)no daemon is running.*\nmain +127\.0\.0\.1:\d+ +test +- .*\nhook +\w+ +0 +- +0 +\d+s ago\n`)
+	if code != 0 || !silent.MatchString(p.stdout.String()) || strings.Contains(p.stdout.String(), "never") {
 		t.Errorf("status without a daemon: exit code %d: %s%s", code, p.stdout, p.stderr)
+	}
+	if _, p := run(t, w.dir, nil, "accounts", "list", "-c", w.configPath()); strings.Contains(p.stdout.String(), "never") {
+		t.Errorf("accounts list without a daemon: %s", p.stdout)
 	}
 }
 

@@ -125,6 +125,7 @@ func (s *kinds) pauseEnds(key string, k *kind) {
 
 // sumUp writes what was left out. The caller holds mu.
 func (k *kind) sumUp() {
+	k.last.Time = time.Now()
 	k.last.AddAttrs(slog.Int("repeated", k.missed), slog.String("within", k.pause.String()))
 	_ = k.write.Handle(context.Background(), k.last) // a log that cannot be written has nobody to tell
 	k.missed = 0

@@ -54,8 +54,9 @@ func (n *narrator) paint(style, text string) string {
 }
 
 func (n *narrator) line(style, verb, what, session, rest string) {
-	fmt.Fprintf(n.out, "%s  %s  %s  %s  %s\n", n.paint(dim, time.Now().Format(time.TimeOnly)),
+	text := fmt.Sprintf("%s  %s  %s  %s  %s", n.paint(dim, time.Now().Format(time.TimeOnly)),
 		n.paint(style, fmt.Sprintf("%-9s", verb)), n.paint(bold, fmt.Sprintf("%-20s", what)), session, rest)
+	fmt.Fprintln(n.out, strings.TrimRight(text, " "))
 }
 
 // Committed implements pipeline.Observer.

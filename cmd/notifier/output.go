@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -83,18 +85,26 @@ func (a *app) show(output string, document any, table func()) error {
 }
 
 // rows prints lines of tab-separated cells in columns.
-func (a *app) rows(lines ...string) {
-	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+func (a *app) rows(lines ...string) { writeRows(a.out, lines...) }
+
+// writeRows does so without blanks at the ends of lines.
+func writeRows(to io.Writer, lines ...string) {
+	var b bytes.Buffer
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	for _, line := range lines {
 		fmt.Fprintln(w, line)
 	}
-	_ = w.Flush() // a closed pipe is the reader's choice
+	_ = w.Flush() // to memory
+	for line := range strings.Lines(b.String()) {
+		fmt.Fprintln(to, strings.TrimRight(line, " \n"))
+	}
 }
 
-// ago says how long ago a time was.
+// ago says how long ago a time was. A zero one is not known: neither the file nor
+// a daemon that has just begun says that something never was.
 func ago(t time.Time) string {
 	if t.IsZero() {
-		return "never"
+		return "-"
 	}
 	d := time.Since(t)
 	if d < time.Minute {

@@ -129,8 +129,12 @@ func passLines(s *pollStatus) []string {
 	if s.Held > 0 {
 		held = count(s.Held, "session") + ", not believed until confirmed"
 	}
+	last := "none yet"
+	if !s.LastSuccess.IsZero() {
+		last = ago(s.LastSuccess) + ", took " + shortDuration(s.LastPass)
+	}
 	return []string{
-		fmt.Sprintf("  last pass\t%s, took %s; next %s", ago(s.LastSuccess), shortDuration(s.LastPass), in(s.NextPass)),
+		"  last pass\t" + last + "; next " + in(s.NextPass),
 		"  lag\t" + lag + " behind the list",
 		"  low mark\t" + moment(s.Low),
 		"  chain\t" + chain,

@@ -10,7 +10,6 @@ import (
 	"maps"
 	"net/http"
 	"strconv"
-	"text/tabwriter"
 	"time"
 
 	"checkout-notifier/jobs"
@@ -83,12 +82,11 @@ func (a *app) printLines(w io.Writer, lines []planLine) {
 	if len(lines) == 0 {
 		return
 	}
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "DESTINATION\tDELIVERIES\tACCEPTED BEFORE\tWAITING ANYWAY")
+	rows := []string{"DESTINATION\tDELIVERIES\tACCEPTED BEFORE\tWAITING ANYWAY"}
 	for _, line := range lines {
-		fmt.Fprintf(table, "%s\t%d\t%d\t%d\n", line.Destination, line.Deliveries, line.AcceptedBefore, line.Waiting)
+		rows = append(rows, fmt.Sprintf("%s\t%d\t%d\t%d", line.Destination, line.Deliveries, line.AcceptedBefore, line.Waiting))
 	}
-	_ = table.Flush() // a closed pipe is the reader's choice
+	writeRows(w, rows...)
 }
 
 // sumUp says of a plan what its lines do not.
