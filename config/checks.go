@@ -38,7 +38,7 @@ func (l *loader) check() *rules.Set {
 	l.checkTemplates()
 	l.checkRetention()
 	l.warnPending()
-	l.warnModes()
+	l.warnModes(set)
 	l.warnUnused()
 	l.warnStripe()
 	l.warnSelfReports()

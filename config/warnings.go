@@ -12,19 +12,23 @@ import (
 
 // warnModes says which rules send test and live accounts to one place: a test
 // order that ships is as bad as a live one that does not.
-func (l *loader) warnModes() {
+func (l *loader) warnModes(set *rules.Set) {
 	for i, rule := range l.config.Rules {
 		if rule.On == rules.OnSystem {
 			continue // its events are of no account
 		}
+		reach := rules.Reach{Accounts: rule.Accounts}
+		if set != nil {
+			reach = set.Reach(rule.Name)
+		}
 		modes := make(map[string]bool)
 		for _, account := range l.config.Accounts {
-			if len(rule.Accounts) == 0 || slices.Contains(rule.Accounts, account.Name) {
+			if len(reach.Accounts) == 0 || slices.Contains(reach.Accounts, account.Name) {
 				modes[accountMode(account)] = true
 			}
 		}
 		delete(modes, "")
-		if rule.Enabled && len(modes) > 1 && len(rule.To) > 0 {
+		if rule.Enabled && !reach.OneMode && len(modes) > 1 && len(rule.To) > 0 {
 			at := index(rulesKey, i)
 			l.warnf(join(at, "to"), codeMixedModes, "%s can send test and live accounts to the same destination", l.ruleName(i))
 		}
@@ -78,7 +82,7 @@ func (l *loader) warnStripe() {
 					l.ruleName(i), quote(d.Name))
 				continue
 			}
-			types := rules.TypesNamed(rule.On, rule.Events)
+			types := l.types[i]
 			l.warnUnknownToStripe(i, d.Name, types)
 			for _, eventType := range types {
 				if _, known := twice[eventType]; !known {

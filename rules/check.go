@@ -58,11 +58,12 @@ func Compile(rules []Rule, known Known) (*Set, []Problem) {
 	if slices.ContainsFunc(problems, func(p Problem) bool { return !p.Warning }) {
 		return nil, problems
 	}
-	set := &Set{types: make(map[string][]string, len(all)), identities: make(map[string]string)}
+	set := &Set{types: make(map[string][]string, len(all)), reach: make(map[string]Reach, len(all)), identities: make(map[string]string)}
 	hash := newIdentity()
 	for i, r := range all {
 		hash.add(r)
 		set.types[r.rule.Name] = r.known()
+		set.reach[r.rule.Name] = r.reach()
 		if !rules[i].Enabled {
 			continue
 		}
@@ -296,20 +297,16 @@ func (c *checkers) narrow(r *compiled) {
 // exclude warns of a condition that holds for no type of event that the rule
 // hears of.
 func (c *checkers) exclude(r *compiled) {
-	var last demand
+	at := -1
 	for _, t := range r.types {
-		known, listed := shown[t]
-		if !listed {
-			return // of another kind or a later version
-		}
-		d, excluded := exclude(r.expression.demands, known)
+		place, excluded := r.expression.excluded[t]
 		if !excluded {
 			return
 		}
-		last = d
+		at = place
 	}
-	if len(r.types) > 0 {
-		c.never(r.rule.When, last.at, "the events of the rule and this condition exclude each other", "")
+	if at >= 0 {
+		c.never(r.rule.When, at, "the events of the rule and this condition exclude each other", "")
 	}
 }
 

@@ -22,17 +22,6 @@ type demand struct {
 	at          int // in the text, in runes
 }
 
-// demandsOf splits a condition at its topmost `and` and keeps what it can read.
-func demandsOf(n ast.Node) []demand {
-	if b, ok := n.(*ast.BinaryNode); ok && (b.Operator == "&&" || b.Operator == "and") {
-		return append(demandsOf(b.Left), demandsOf(b.Right)...)
-	}
-	if d, ok := demandOf(n, false); ok {
-		return []demand{d}
-	}
-	return nil
-}
-
 func newDemand(path string, at ast.Node) demand {
 	return demand{path: path, least: math.Inf(-1), most: math.Inf(1), at: at.Location().From}
 }
@@ -217,11 +206,46 @@ func exclude(demands, known []demand) (demand, bool) {
 	return demand{}, false
 }
 
+// impossible says whether a condition never holds while what is known does, and
+// which part of it shows that.
+func impossible(n ast.Node, known []demand) (demand, bool) {
+	var demands []demand
+	var choices []*ast.BinaryNode
+	var split func(n ast.Node)
+	split = func(n ast.Node) {
+		b, ok := n.(*ast.BinaryNode)
+		switch {
+		case ok && (b.Operator == "&&" || b.Operator == "and"):
+			split(b.Left)
+			split(b.Right)
+		case ok && (b.Operator == "||" || b.Operator == "or"):
+			choices = append(choices, b)
+		default:
+			if d, ok := demandOf(n, false); ok {
+				demands = append(demands, d)
+			}
+		}
+	}
+	split(n)
+	if d, found := exclude(demands, known); found {
+		return d, true
+	}
+	known = slices.Concat(known, demands)
+	for _, choice := range choices {
+		left, not := impossible(choice.Left, known)
+		if _, either := impossible(choice.Right, known); not && either {
+			return left, true
+		}
+	}
+	return demand{}, false
+}
+
 // contradictions warns of conditions, joined by and, that exclude each other.
 func contradictions(n ast.Node) (faults []fault) {
 	if b, ok := n.(*ast.BinaryNode); ok && (b.Operator == "&&" || b.Operator == "and") {
-		if d, found := exclude(demandsOf(n), nil); found {
-			return []fault{{at: d.at, code: CodeNeverMatches, warning: true, message: fmt.Sprintf("this and a condition before it exclude each other: both ask for %s", said(d.path))}}
+		if d, found := impossible(n, nil); found {
+			return []fault{{at: d.at, code: CodeNeverMatches, warning: true,
+				message: fmt.Sprintf("this and another condition, joined by and, exclude each other: both ask for %s", said(d.path))}}
 		}
 	}
 	for _, child := range children(n) {
@@ -234,6 +258,29 @@ func contradictions(n ast.Node) (faults []fault) {
 	return faults
 }
 
+// excludedTypes are the types of events for which a condition never holds, with
+// the place that shows it.
+func excludedTypes(n ast.Node) map[string]int {
+	excluded := make(map[string]int)
+	for t, known := range shown {
+		if d, found := impossible(n, known); found {
+			excluded[t] = d.at
+		}
+	}
+	return excluded
+}
+
+// onlyMode says whether a condition holds for live sessions alone, or for test
+// sessions alone.
+func onlyMode(n ast.Node) bool {
+	for _, live := range []bool{true, false} {
+		if _, found := impossible(n, []demand{is("session.livemode", live)}); found {
+			return true
+		}
+	}
+	return false
+}
+
 func said(path string) string {
 	if rest, ok := strings.CutPrefix(path, "raw"+separator); ok {
 		return fmt.Sprintf("raw(%q)", rest)
@@ -241,11 +288,12 @@ func said(path string) string {
 	return strings.TrimPrefix(strings.ReplaceAll(path, separator, "."), "#.")
 }
 
+func is(path string, values ...any) demand {
+	return demand{path: strings.ReplaceAll(path, ".", separator), some: values, least: math.Inf(-1), most: math.Inf(1)}
+}
+
 // shown is what each type of event says of its session.
 var shown = func() map[string][]demand {
-	is := func(path string, words ...any) demand {
-		return demand{path: strings.ReplaceAll(path, ".", separator), some: words, least: math.Inf(-1), most: math.Inf(1)}
-	}
 	const status, payment, field = "session.status", "session.payment_status", "event.change.field"
 	paid := []any{checkout.PaymentPaid, checkout.PaymentNotRequired}
 	known := map[string][]demand{

@@ -28,10 +28,11 @@ type expression struct {
 	program   *vm.Program
 	uses      uses
 	conjuncts []conjunct
-	demands   []demand
-	constant  bool   // it depends on nothing
-	holds     bool   // if it is constant: whether it holds
-	canonical string // the tokens, for the identity of the rule set
+	excluded  map[string]int // types of events for which it never holds, and where that shows
+	oneMode   bool           // it holds for live sessions alone, or for test sessions alone
+	constant  bool           // it depends on nothing
+	holds     bool           // if it is constant: whether it holds
+	canonical string         // the tokens, for the identity of the rule set
 }
 
 // uses is what of an event an expression looks at.
@@ -79,7 +80,7 @@ func compileExpression(s *scope, text string) (x *expression, faults []fault) {
 	if slices.ContainsFunc(faults, func(f fault) bool { return !f.warning }) {
 		return nil, faults
 	}
-	x = &expression{canonical: canonical, conjuncts: conjunctsOf(tree.Node), demands: demandsOf(tree.Node)}
+	x = &expression{canonical: canonical, conjuncts: conjunctsOf(tree.Node), excluded: excludedTypes(tree.Node), oneMode: onlyMode(tree.Node)}
 	x.holds, x.constant = constantValue(tree.Node)
 	collectUses(tree.Node, &x.uses)
 	rewrite(&tree.Node)

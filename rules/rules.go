@@ -33,6 +33,7 @@ type Set struct {
 	system     []*compiled // with on: system
 	identities map[string]string
 	types      map[string][]string // by rule, of those too that are not enabled
+	reach      map[string]Reach    // of the same
 	id         string
 }
 
@@ -80,6 +81,21 @@ func (s *Set) ID() string { return s.id }
 // not it is enabled; none for a rule that is not in the set. Types that a later
 // version may know are left out.
 func (s *Set) Types(rule string) []string { return slices.Clone(s.types[rule]) }
+
+// Reach is whose sessions a rule can match.
+type Reach struct {
+	Accounts []string // empty: all
+	OneMode  bool     // its condition takes live sessions alone, or test sessions alone
+}
+
+// Reach says whose sessions a rule can match, whether or not it is enabled.
+func (s *Set) Reach(rule string) Reach { return s.reach[rule] }
+
+func (r *compiled) reach() Reach {
+	reach := Reach{Accounts: slices.DeleteFunc(slices.Clone(r.accounts), func(name string) bool { return name == "" })}
+	reach.OneMode = r.expression != nil && r.expression.oneMode
+	return reach
+}
 
 // Identity identifies the meaning of one rule as ID does that of all; "" if no
 // such rule is enabled.
