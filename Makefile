@@ -9,7 +9,7 @@ PREFIX   ?= /usr/local
 LINT      = $(GO) tool -modfile=tools/go.mod golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help build install demo test race lint fuzz bench bench-poll bench-cycle bench-deliver bench-index test-32 check
+.PHONY: help build install demo test race lint fuzz bench bench-poll bench-cycle bench-deliver bench-index test-32 generate check
 
 help: ## Show this help
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -62,5 +62,8 @@ bench-index: ## Measure the memory of a million tracked sessions, and how soon t
 test-32: ## Vet a build for 32 bits, and run the tests of the packages that do no I/O but to files in it
 	CGO_ENABLED=0 GOARCH=386 $(GO) vet ./...
 	CGO_ENABLED=0 GOARCH=386 $(GO) test -short ./checkout ./event ./diff ./state
+
+generate: ## Write what docs/rules.md and docs/environment.md take from the code
+	$(GO) generate ./docs/...
 
 check: lint test-32 race ## Everything that CI checks

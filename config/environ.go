@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 )
 
 // environmentPrefix begins the names of our variables.
@@ -24,6 +25,38 @@ func EnvNames() map[string]string {
 		names[envName(path)] = path
 	}
 	return names
+}
+
+// Variable is an environment variable that sets a key.
+type Variable struct {
+	Name, Key string
+	Type      string // what its value must be
+	Default   string // "" for none
+}
+
+// Variables lists the environment variables that set a key, in the order of the
+// keys in the reference.
+func Variables() []Variable {
+	var found []Variable
+	var visit func(s *schema, defaults map[string]any, path string)
+	visit = func(s *schema, defaults map[string]any, path string) {
+		for _, f := range s.fields {
+			at := join(path, f.name)
+			switch f.kind {
+			case kindSection:
+				inner, _ := defaults[f.tag].(map[string]any)
+				visit(f.schema, inner, at)
+			case kindList, kindMap:
+			case kindDuration:
+				d, _ := defaults[f.tag].(time.Duration)
+				found = append(found, Variable{Name: envName(at), Key: at, Type: f.kind.String(), Default: FormatDuration(d)})
+			default:
+				found = append(found, Variable{Name: envName(at), Key: at, Type: f.kind.String(), Default: fmt.Sprint(defaults[f.tag])})
+			}
+		}
+	}
+	visit(document, encodeSection(Default()), "")
+	return found
 }
 
 func envName(path string) string {

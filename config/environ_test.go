@@ -42,6 +42,15 @@ func TestEnvironmentNames(t *testing.T) {
 			t.Errorf("%s is a name that is ignored", name)
 		}
 	}
+	variables := config.Variables()
+	for _, v := range variables {
+		if names[v.Name] != v.Key || v.Type == "" {
+			t.Errorf("%+v", v)
+		}
+	}
+	if len(variables) != len(names) {
+		t.Errorf("%d variables and %d names", len(variables), len(names))
+	}
 	// A name is made from one path alone: every value outside a list has one.
 	loaded := load(t, minimal, config.Options{})
 	scalars := 0

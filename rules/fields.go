@@ -2,7 +2,9 @@ package rules
 
 import (
 	"reflect"
+	"slices"
 	"strings"
+	"time"
 )
 
 // Field is something that an expression can name.
@@ -19,15 +21,40 @@ func Fields() []Field {
 	fields := structFields("event", reflect.TypeFor[eventFields](), nil)
 	fields = structFields("session", sessionType, fields)
 	fields = append(fields, Field{"previous", "session", "the session as it was before, with the same fields; empty at first sight"})
-	return append(fields, functionDocs...)
+	return append(fields, Functions()...)
 }
 
-var functionDocs = []Field{
-	{`has("field")`, "bool", "the session's field, or a member such as customer_details.email, is present and neither null nor empty"},
-	{`changed("field")`, "bool", "the field, a member of it, or an undocumented top-level field differs from the look before; at first sight: it has a value"},
-	{`raw("path", default)`, "any", "a value of the session that the API does not document, by its dotted path; the default where it is missing or null, nil without a default"},
-	{`now()`, "time", "the time of the evaluation"},
-	{`duration("7d")`, "duration", "a constant span: Go's units, and d for 24 hours"},
+// SystemFields lists the fields that the expression of a rule with on: system can
+// name.
+func SystemFields() []Field { return structFields("event", systemType, nil) }
+
+// Functions lists the functions that an expression can call besides expr's own.
+func Functions() []Field {
+	return []Field{
+		{`has("field")`, "bool", "the session's field, or a member such as customer_details.email, has a value: it is present and not null, empty or made of nothing else"},
+		{`changed("field")`, "bool", "the field, a member of it, or an undocumented top-level field differs from the look before; at first sight: it has a value"},
+		{`raw("path", default)`, "any", "a value of the session that the API does not document, by its dotted path; the default where it is missing or null, nil without a default"},
+		{`now()`, "time", "the time of the evaluation"},
+		{`duration("7d")`, "duration", "a constant span: Go's units, and d for 24 hours"},
+	}
+}
+
+// Builtins lists the functions of expr that an expression can call, by name.
+func Builtins() []string {
+	config := newConfig(env{})
+	var names []string
+	for name := range config.Builtins {
+		if !config.Disabled[name] {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Methods lists what can be called on a time and on a duration.
+func Methods() (ofTime, ofDuration []string) {
+	return slices.Clone(methods[timeType]), slices.Clone(methods[reflect.TypeFor[time.Duration]()])
 }
 
 func structFields(prefix string, t reflect.Type, fields []Field) []Field {
