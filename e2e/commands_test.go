@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"os"
 	"regexp"
 	"strings"
 	"syscall"
@@ -222,6 +223,31 @@ func TestDemo(t *testing.T) {
 	if !strings.Contains(p.stdout.String(), ", 0 wrong") {
 		t.Error("the demo tells of no verified signatures")
 	}
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, sample, _ := strings.Cut(string(readme), "$ go run ./cmd/notifier demo")
+	sample, _, _ = strings.Cut(sample, "```")
+	shapes := demoShapes(p.stdout.String())
+	for shape := range demoShapes(sample) {
+		if !shapes[shape] {
+			t.Errorf("the README shows a line that the demo does not print: %s", shape)
+		}
+	}
+}
+
+// demoShapes are the lines of a demo that begin with a time, or stand in its
+// summary, without what differs from run to run.
+func demoShapes(output string) map[string]bool {
+	shapes := make(map[string]bool)
+	for line := range strings.Lines(output) {
+		if m := regexp.MustCompile(`^\d\d:\d\d:\d\d  (event|accepted) .* cs_\d+ |^  [a-zA-Z][a-zA-Z ]+   ?`).FindString(line); m != "" {
+			m = regexp.MustCompile(`\d+`).ReplaceAllString(m, "N")
+			shapes[regexp.MustCompile(` (\w+)( +)cs_`).ReplaceAllString(m, " TYPE cs_")] = true
+		}
+	}
+	return shapes
 }
 
 // TestForeignSessions gives an account a key that shows other sessions: it

@@ -80,6 +80,28 @@ func TestDocumentedConfigurationsLoad(t *testing.T) {
 	}
 }
 
+// The README's mistake is made in the README's configuration, and told as it says.
+func TestDocumentedMistakeIsReal(t *testing.T) {
+	readme := documents(t)[filepath.Join(projectRoot, "README.md")]
+	configuration := blocks(readme, "yaml")[0]
+	mistaken := strings.Replace(configuration, "session.amount_total", "session.amount_totl", 1)
+	_, want, found := strings.Cut(readme, "$ notifier check\n")
+	want, _, ended := strings.Cut(want, "```")
+	if mistaken == configuration || !found || !ended {
+		t.Fatal("the README shows no mistake")
+	}
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile("notifier.yaml", []byte(mistaken), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var said strings.Builder
+	root := newRoot(streams{out: &said, err: io.Discard})
+	root.SetArgs([]string{"check", "--allow-missing-secrets"})
+	if err := root.ExecuteContext(t.Context()); exitCode(err) != exitInvalid || said.String() != want {
+		t.Errorf("check says\n%s\nthe README says\n%s (%v)", &said, want, err)
+	}
+}
+
 var makeTarget = regexp.MustCompile(`(?m)^([a-z]+):`)
 
 func TestDocumentedCommandsExist(t *testing.T) {
