@@ -124,7 +124,14 @@ type envelope struct {
 // of all that there are none.
 func readChecked(body []byte) (*Page, error) {
 	var e envelope
-	if err := json.Unmarshal(body, &e); err != nil {
+	err := json.Unmarshal(body, &e)
+	if err != nil {
+		if short, found := shorten(body); found {
+			e = envelope{}
+			err = json.Unmarshal(short, &e)
+		}
+	}
+	if err != nil {
 		return nil, fmt.Errorf("the answer is not a list in JSON: %s", beginning(body))
 	}
 	switch {
