@@ -91,6 +91,10 @@ func TestSlotsThatAreOffered(t *testing.T) {
 			})
 			o.put("shop", "cs_1")
 		}},
+		"a blocked subject": {then: func(_ *testing.T, o *memoryOutbox, _ *publish.Relay, to *receiver) {
+			to.reply(func(context.Context, int, publish.Message) publish.Result { return blockedFor("checkout.main.paid") })
+			o.put("shop", "cs_1")
+		}},
 		"failing": {then: func(t *testing.T, o *memoryOutbox, _ *publish.Relay, to *receiver) {
 			to.reply(func(context.Context, int, publish.Message) publish.Result { return refused(500) })
 			for _, session := range []string{"cs_1", "cs_2", "cs_3", "cs_4", "cs_5", "cs_6", "cs_7", "cs_8", "cs_9", "cs_10"} {

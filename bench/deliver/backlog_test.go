@@ -62,7 +62,7 @@ func TestBacklog(t *testing.T) {
 	before := heap()
 	f := first{make(chan time.Time, 1)}
 	r := n.over(t, f)
-	start(t, r)
+	defer start(t, r)()
 	<-f.at
 	t.Logf("%d deliveries wait: %.1f MB of heap more than before the relay started", waiting, float64(heap()-before)/1e6)
 }
