@@ -19,8 +19,18 @@ type Gauges struct {
 	Destinations []event.DestinationState
 	Up           map[string]bool // by destination
 	StoreBytes   int64
-	StoreInPlace bool // the file is at its path
-	StorePutBack int  // how often it was taken away, and saved again
+	StoreInPlace bool          // the file is at its path
+	StorePutBack int           // how often it was taken away, and saved again
+	Backup       *BackupGauges // nil if no copies are to be made
+}
+
+// BackupGauges is how the copies of the store are doing.
+type BackupGauges struct {
+	Last         time.Time     // the newest one; zero if there is none
+	Took         time.Duration // the last one that this process made; 0 if it made none
+	Bytes        int64
+	Copies       int
+	Made, Failed int // by this process
 }
 
 // PollingGauges is how an account's poller is doing.

@@ -29,6 +29,11 @@ var (
 	descParallel = prometheus.NewDesc("notifier_api_parallel", "Requests that the account may make at once at present.", []string{"account"}, nil)
 	descInPlace  = prometheus.NewDesc("notifier_store_in_place", "Whether the store's file is at its path: 0 while it is removed or something else stands there.", nil, nil)
 	descPutBack  = prometheus.NewDesc("notifier_store_put_back_total", "How often the store's file was taken away under the daemon, and its content saved again.", nil, nil)
+	descCopied   = prometheus.NewDesc("notifier_backup_last_success_timestamp_seconds", "When the newest backup was made, 0 if there is none.", nil, nil)
+	descCopying  = prometheus.NewDesc("notifier_backup_last_duration_seconds", "How long the last backup took to be made and verified, 0 if this process made none.", nil, nil)
+	descCopySize = prometheus.NewDesc("notifier_backup_last_size_bytes", "Size of the newest backup.", nil, nil)
+	descCopies   = prometheus.NewDesc("notifier_backup_copies", "Backups that are kept in state.backup.dir.", nil, nil)
+	descBackups  = prometheus.NewDesc("notifier_backups_total", "Backups that this process made or failed to make, by result.", []string{"result"}, nil)
 	descSize     = prometheus.NewDesc("notifier_store_size_bytes", "Size of the store's file.", nil, nil)
 )
 
@@ -36,6 +41,7 @@ var (
 func (s *scrape) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		descTracked, descTiers, descLook, descRead, descHeld, descRate, descParallel, descPending, descOldest, descDead, descUp, descSize, descInPlace, descPutBack,
+		descCopied, descCopying, descCopySize, descCopies, descBackups,
 	} {
 		ch <- d
 	}
@@ -73,7 +79,22 @@ func (s *scrape) Collect(ch chan<- prometheus.Metric) {
 	}
 	send(descSize, float64(g.StoreBytes))
 	send(descInPlace, oneIf(g.StoreInPlace))
-	ch <- prometheus.MustNewConstMetric(descPutBack, prometheus.CounterValue, float64(g.StorePutBack))
+	count := func(d *prometheus.Desc, value int, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(value), labels...)
+	}
+	count(descPutBack, g.StorePutBack)
+	if b := g.Backup; b != nil {
+		last := 0.0
+		if !b.Last.IsZero() {
+			last = float64(b.Last.Unix())
+		}
+		send(descCopied, last)
+		send(descCopying, b.Took.Seconds())
+		send(descCopySize, float64(b.Bytes))
+		send(descCopies, float64(b.Copies))
+		count(descBackups, b.Made, "success")
+		count(descBackups, b.Failed, "failure")
+	}
 }
 
 func oneIf(holds bool) float64 {

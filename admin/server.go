@@ -46,6 +46,7 @@ type Daemon interface {
 	Records
 	Acts
 	Redeliveries
+	Backups
 }
 
 // Errors of a Daemon. But for ErrNotFound their messages are shown to whoever
@@ -134,6 +135,7 @@ func (s *Server) Handler() http.Handler {
 	mux.Handle("GET /api/v1/jobs", s.guard(RoleViewer, s.jobs))
 	mux.Handle("GET /api/v1/jobs/{id}", s.guard(RoleViewer, s.job))
 	mux.Handle("POST /api/v1/jobs/{id}/cancel", s.guard(RoleOperator, s.cancelJob))
+	mux.Handle("GET /api/v1/state/backup", s.guard(RoleOperator, s.backup)) // it holds what the API says of customers
 	s.handleRecords(mux)
 	if s.cfg.PProf {
 		mux.Handle("GET /debug/pprof/", s.guard(RoleOperator, pprof.Index))

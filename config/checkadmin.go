@@ -3,6 +3,7 @@ package config
 import (
 	"log/slog"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -84,6 +85,9 @@ func (l *loader) checkState() {
 	l.between("state.retention", s.Retention, time.Millisecond, longest)
 	l.between("state.backup.every", s.Backup.Every, time.Minute, longest)
 	l.within("state.backup.keep", s.Backup.Keep, 1, mostBackups)
+	if dir := s.Backup.Dir; dir != "" && s.Path != "" && isBelow(dir, s.Path) {
+		l.errorf("state.backup.dir", codeConflict, "state.backup.dir %s is the state file, or below it: name a directory, best on another disk", dir)
+	}
 	if s.Driver == state.DriverJetStream {
 		l.errorf("state.driver", codeUnsupported, "state.driver jetstream is not supported yet by this version: use bbolt")
 		return
@@ -92,6 +96,12 @@ func (l *loader) checkState() {
 }
 
 const mostBackups = 10_000
+
+// isBelow says whether a path is another one or below it, as written.
+func isBelow(path, other string) bool {
+	rest, err := filepath.Rel(other, path)
+	return err == nil && filepath.IsLocal(rest)
+}
 
 // grace is how much longer than the longest schedule an event is kept, so that
 // it can be looked up when its last attempt has failed.

@@ -96,9 +96,6 @@ func (l *loader) checkOwnRendering(path string, rule rules.Rule, destinations ma
 // this table when it works.
 var pending = []string{
 	"admin.external_url",
-	"state.backup.dir",
-	"state.backup.every",
-	"state.backup.keep",
 }
 
 // warnPending says once which settings have no effect yet.

@@ -100,11 +100,11 @@ func TestSettingsWithoutEffect(t *testing.T) {
 	if loaded := load(t, minimal+defaults, config.Options{}); len(loaded.Warnings) > 0 {
 		t.Errorf("defaults are warned of:\n%s", lines(loaded.Warnings))
 	}
-	loaded := load(t, minimal+"state: {backup: {dir: /backup, keep: 3}}\nheartbeat: {url: 'https://ping.example/x'}\n"+
+	loaded := load(t, minimal+"admin: {external_url: 'https://notifier.example'}\nstate: {backup: {dir: /backup, keep: 3}}\nheartbeat: {url: 'https://ping.example/x'}\n"+
 		`destinations:
   - {name: shop, type: http, url: "https://shop.example/hooks", secrets: ["${SECRET}"], retry: {on_gone: pause}}
 `+ship, config.Options{Environ: environ("NOTIFIER_STATE_BACKUP_EVERY=2h")})
-	want := "test.yaml:4:23: accepted, but without effect in this version: state.backup.dir, state.backup.every, state.backup.keep\n"
+	want := "test.yaml:4:23: accepted, but without effect in this version: admin.external_url\n"
 	if got := lines(loaded.Warnings); got != want {
 		t.Errorf("got\n%swant\n%s", got, want)
 	}

@@ -13,7 +13,8 @@ import (
 )
 
 const (
-	suffixUnfinished = ".new" // what WriteCopy has not finished
+	suffixUnfinished = ".new"       // what WriteCopy has not finished
+	suffixDownload   = ".download-" // and a number: a copy that is being sent
 
 	// copySync is how many bytes of a copy are written before they are brought to
 	// the disk, so that no commit has to wait for more than that.
@@ -84,6 +85,13 @@ func WriteCopy(ctx context.Context, path string, size int64, fill func(io.Writer
 	}
 	c.Path = path
 	return c, nil
+}
+
+// DownloadPath is where a copy is made that is to be sent to somebody at once: on
+// the disk of the state file. What a process that is killed leaves there is removed
+// by the next one that opens the file for writing.
+func (s *Store) DownloadPath(now time.Time) string {
+	return fmt.Sprintf("%s%s%d", s.path, suffixDownload, now.UnixNano())
 }
 
 // RemoveUnfinished removes what a WriteCopy that was killed left of a file. One

@@ -234,8 +234,12 @@ func (s *Store) lookBeside() {
 	var saved []string
 	entries, _ := os.ReadDir(filepath.Dir(s.path)) // what cannot be listed is not warned of
 	for _, entry := range entries {
-		if strings.HasPrefix(entry.Name(), filepath.Base(s.path)+suffixSaved) {
-			saved = append(saved, entry.Name())
+		name := entry.Name()
+		if strings.HasPrefix(name, filepath.Base(s.path)+suffixSaved) {
+			saved = append(saved, name)
+		}
+		if strings.HasPrefix(name, filepath.Base(s.path)+suffixDownload) {
+			_ = os.Remove(filepath.Join(filepath.Dir(s.path), name)) // whoever it was for has gone
 		}
 	}
 	if len(saved) > 0 {

@@ -23,6 +23,7 @@ const (
 	auditAccept = "account.accept"
 	auditStart  = "job.start"
 	auditCancel = "job.cancel"
+	auditBackup = "state.backup"
 )
 
 // auditJob says who started or cancelled a job, from its rows before and after.

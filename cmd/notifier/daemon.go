@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"checkout-notifier/admin"
+	"checkout-notifier/backup"
 	"checkout-notifier/broker"
 	"checkout-notifier/config"
 	"checkout-notifier/event"
@@ -32,6 +33,7 @@ var (
 	_ poller.Handler = (*pipeline.Pipeline)(nil)
 	_ jobs.Store     = (*vault)(nil)
 	_ admin.Daemon   = (*daemon)(nil)
+	_ backup.Maker   = (*copier)(nil)
 )
 
 // witness hears of everything that happens, besides the metrics: the demo and
@@ -63,7 +65,9 @@ type daemon struct {
 	announcer *announcer
 	owner     *owner
 	keeper    *keeper
-	heartbeat *heartbeat // nil without a URL
+	copier    *copier
+	backups   *backup.Schedule // nil without a directory for them
+	heartbeat *heartbeat       // nil without a URL
 
 	stopping atomic.Bool
 	stopped  chan struct{} // closed when work ends
@@ -122,6 +126,9 @@ func (d *daemon) wire(ctx context.Context, loaded *config.Loaded) error {
 		return exit(exitInvalid, err)
 	}
 	if err := d.wireOwner(ctx); err != nil {
+		return err
+	}
+	if err := d.wireBackups(ctx); err != nil {
 		return err
 	}
 	d.jobs = jobs.New(d.store, map[string]jobs.Kind{
@@ -263,6 +270,9 @@ func (d *daemon) run(ctx context.Context, listener net.Listener) error {
 	working.Go(func() error { return d.owner.Run(workCtx) })
 	if d.heartbeat != nil {
 		working.Go(func() error { return d.heartbeat.Run(workCtx) })
+	}
+	if d.backups != nil {
+		working.Go(func() error { return d.backups.Run(workCtx) })
 	}
 	working.Go(func() error { return d.pruneLoop(workCtx) })
 	err := working.Wait()

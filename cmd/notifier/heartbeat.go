@@ -191,6 +191,9 @@ func (d *daemon) ill() (why string, waiting bool) {
 	if err := d.store.InPlace(); err != nil {
 		return err.Error(), false
 	}
+	if why := d.backupReport().trouble(); why != "" {
+		return why, false
+	}
 	for _, c := range d.owner.open() {
 		return conditionText(c), false
 	}

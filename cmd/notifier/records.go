@@ -90,7 +90,7 @@ func (a *app) completeFilter(cmd *cobra.Command, name string) {
 		words = func() []string { return []string{"1h", "24h", "7d"} }
 	case "action":
 		words = func() []string {
-			return []string{auditRetry, auditPurge, auditTest, auditAccept, auditStart, auditCancel}
+			return []string{auditRetry, auditPurge, auditTest, auditAccept, auditStart, auditCancel, auditBackup}
 		}
 	}
 	if name == "job" {

@@ -28,6 +28,7 @@ type report struct {
 	Heartbeat    *heartbeatReport               `json:"heartbeat,omitempty"` // nil: none is configured, or no daemon runs
 	Sessions     map[string]map[event.Watch]int `json:"sessions"`            // by account and state
 	Store        storeReport                    `json:"store"`
+	Backup       *backupReport                  `json:"backup,omitempty"` // nil: none are to be made
 }
 
 type destinationReport struct {
@@ -84,7 +85,7 @@ func (d *daemon) report(ctx context.Context) (*report, error) {
 	r.Accounts = d.poller.Status()
 	r.merge(d.relay.Status())
 	r.FailedRules = d.failed.merge(r.FailedRules)
-	r.Store.PutBack = d.keeper.report()
+	r.Store.PutBack, r.Backup = d.keeper.report(), d.backupReport()
 	if err := d.store.InPlace(); err != nil {
 		r.Store.Why = err.Error()
 	}
@@ -291,6 +292,7 @@ func (d *daemon) gauges(ctx context.Context) (admin.Gauges, error) {
 		return admin.Gauges{}, err
 	}
 	g := admin.Gauges{Sessions: r.Sessions, StoreBytes: r.Store.Bytes, StoreInPlace: r.Store.Why == "", Up: make(map[string]bool)}
+	g.Backup = r.Backup.gauges()
 	if r.Store.PutBack != nil {
 		g.StorePutBack = r.Store.PutBack.Times
 	}

@@ -54,6 +54,9 @@ func (a *app) readReport(ctx context.Context) (*report, error) {
 	}
 	r, err = storedReport(ctx, store)
 	if err == nil {
+		r.Backup, err = storedBackups(ctx, store, loaded.Config.State.Backup)
+	}
+	if err == nil {
 		r.merge(silent(loaded.Config.Destinations))
 	}
 	return r, errors.Join(err, store.Close())
@@ -116,6 +119,9 @@ func (a *app) printReport(r *report) {
 		fmt.Fprintf(a.out, "\nheartbeat %s\n", h)
 	}
 	a.printStore(&r.Store)
+	if r.Backup != nil {
+		fmt.Fprintln(a.out, r.Backup)
+	}
 }
 
 func (a *app) printStore(s *storeReport) {

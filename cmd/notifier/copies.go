@@ -1,0 +1,178 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"checkout-notifier/admin"
+	"checkout-notifier/backup"
+	"checkout-notifier/event"
+	"checkout-notifier/state"
+)
+
+// failedBackups in a row are a reason to send no heartbeat.
+const failedBackups = 2
+
+// copier makes copies of the daemon's store, one at a time.
+type copier struct {
+	store *state.Store
+	busy  chan struct{} // has room while no copy is being made
+}
+
+func newCopier(store *state.Store) *copier {
+	return &copier{store: store, busy: make(chan struct{}, 1)}
+}
+
+// Backup implements backup.Maker.
+func (c *copier) Backup(ctx context.Context, path string) error {
+	select {
+	case c.busy <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-c.busy }()
+	_, err := c.store.Backup(ctx, path)
+	return err
+}
+
+// RemoveUnfinished implements backup.Maker.
+func (c *copier) RemoveUnfinished(ctx context.Context, path string) error {
+	return state.RemoveUnfinished(ctx, path)
+}
+
+// wireBackups plans the copies, if there are to be any.
+func (d *daemon) wireBackups(ctx context.Context) error {
+	d.copier = newCopier(d.store.Store)
+	cfg := d.cfg.State.Backup
+	if cfg.Dir == "" {
+		return nil
+	}
+	id, err := d.store.ID(ctx)
+	if err != nil {
+		return err
+	}
+	ready := func() bool { return d.Ready() == "" }
+	d.backups = backup.New(backup.Config{Dir: cfg.Dir, Every: cfg.Every, Keep: cfg.Keep, ID: id}, d.copier, ready, d.log)
+	return nil
+}
+
+// download is a copy that is sent to somebody, and removed then.
+type download struct{ *os.File }
+
+// Close implements io.Closer.
+func (d download) Close() error { return errors.Join(d.File.Close(), os.Remove(d.Name())) }
+
+// Backup implements admin.Backups. The copy is made in a file beside the state
+// file first: a slow reader must not hold on to what it reads.
+func (d *daemon) Backup(ctx context.Context, actor string) (content io.ReadCloser, name string, size int64, err error) {
+	ctx, cancel := d.whileWorking(ctx)
+	defer cancel()
+	select {
+	case d.copier.busy <- struct{}{}:
+		defer func() { <-d.copier.busy }()
+	default:
+		return nil, "", 0, fmt.Errorf("%w: a backup is being made, try again", admin.ErrConflict)
+	}
+	now := time.Now().UTC()
+	id, err := d.store.ID(ctx)
+	if err != nil {
+		return nil, "", 0, whyEnded(ctx, err)
+	}
+	path := d.store.DownloadPath(now)
+	contents, err := d.store.Backup(ctx, path)
+	if err != nil {
+		return nil, "", 0, whyEnded(ctx, err)
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, "", 0, errors.Join(fmt.Errorf("opening the copy: %w", err), os.Remove(path))
+	}
+	entry := event.AuditEntry{Time: now, Actor: actor, Action: auditBackup, Subject: backup.Name(id, now), Detail: fmt.Sprintf("%d bytes", contents.Bytes)}
+	if err := d.store.Commit(ctx, &event.Tx{Audit: []event.AuditEntry{entry}}); err != nil {
+		return nil, "", 0, errors.Join(err, download{file}.Close())
+	}
+	d.log.Info("a backup was made for an operator", "bytes", contents.Bytes, "actor", actor)
+	return download{file}, entry.Subject, contents.Bytes, nil
+}
+
+// backupReport is what the status says of the copies.
+type backupReport struct {
+	backup.Status
+	Milliseconds int64 `json:"duration_ms,omitempty"` // to make and verify the last one, if this process did
+}
+
+// backupReport returns nil if no copies are to be made.
+func (d *daemon) backupReport() *backupReport {
+	if d.backups == nil {
+		return nil
+	}
+	s := d.backups.Status()
+	return &backupReport{Status: s, Milliseconds: s.Took.Milliseconds()}
+}
+
+// storedBackups is what the directory of the copies tells without a daemon.
+func storedBackups(ctx context.Context, store *state.Store, cfg state.Backup) (*backupReport, error) {
+	if cfg.Dir == "" {
+		return nil, nil
+	}
+	id, err := store.ID(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r := &backupReport{Status: backup.Status{Dir: cfg.Dir}}
+	copies, err := backup.List(cfg.Dir, id)
+	if err != nil {
+		r.Error = err.Error() // the rest of the status is worth having
+		return r, nil
+	}
+	if r.Copies = len(copies); r.Copies > 0 {
+		last := copies[r.Copies-1]
+		r.Last, r.File, r.Bytes = last.Made, last.Path, last.Bytes
+	}
+	return r, nil
+}
+
+func (r *backupReport) String() string {
+	text := fmt.Sprintf("backup in %s: last %s", r.Dir, ago(r.Last))
+	if !r.Last.IsZero() {
+		text += fmt.Sprintf(" (%.1f MB, %s)", float64(r.Bytes)/1e6, counted(r.Copies))
+	}
+	if r.Error != "" {
+		text += "; FAILING"
+		if !r.Since.IsZero() {
+			text += " since " + ago(r.Since)
+		}
+		text += ": " + r.Error
+	}
+	if !r.Next.IsZero() {
+		text += "; next " + in(r.Next)
+	}
+	return text
+}
+
+func counted(copies int) string {
+	if copies == 1 {
+		return "1 copy"
+	}
+	return fmt.Sprintf("%d copies", copies)
+}
+
+// trouble says why the heartbeat is not to be sent for the copies' sake.
+func (r *backupReport) trouble() string {
+	if r == nil || r.Failures < failedBackups {
+		return ""
+	}
+	return fmt.Sprintf("backups fail since %s: %s", ago(r.Since), r.Error)
+}
+
+// gauges is what the metrics tell of the copies.
+func (r *backupReport) gauges() *admin.BackupGauges {
+	if r == nil {
+		return nil
+	}
+	return &admin.BackupGauges{Last: r.Last, Took: r.Took, Bytes: r.Bytes, Copies: r.Copies, Made: r.Made, Failed: r.Failed}
+}
