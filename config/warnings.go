@@ -69,6 +69,10 @@ func (l *loader) warnUnused() {
 // only when the payment came after the checkout.
 var stripeTypes = []string{event.Completed, event.Expired, event.Fulfillable}
 
+// StripeTypes lists the types of events that Stripe has a name for, whenever they
+// happen.
+func StripeTypes() []string { return slices.Clone(stripeTypes) }
+
 // warnStripe looks at what each destination gets in Stripe's format.
 func (l *loader) warnStripe() {
 	for _, d := range l.config.Destinations {

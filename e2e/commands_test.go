@@ -3,12 +3,17 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"regexp"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"checkout-notifier/simulator"
 )
@@ -210,6 +215,83 @@ func TestForward(t *testing.T) {
 	if text := p.stdout.String() + p.stderr.String(); strings.Contains(text, apiKey) {
 		t.Error("it printed the API key")
 	}
+}
+
+// TestForwardToAStripeHandler sends each order once: a handler of Stripe's events
+// would ship at both of fulfillable and completed or paid. What the handler says
+// is shown, without what would move the cursor.
+func TestForwardToAStripeHandler(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	var lock sync.Mutex // guards bodies
+	var bodies [][]byte
+	handler := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil || r.Header.Get("Stripe-Signature") == "" {
+			rw.WriteHeader(http.StatusBadRequest)
+			return
+		}
+		lock.Lock()
+		defer lock.Unlock()
+		bodies = append(bodies, body)
+		fmt.Fprint(rw, "thanks\x1b[2J, buyer@shop.example "+strings.Repeat("x", 300)+"\nsecond line")
+	}))
+	t.Cleanup(handler.Close)
+	p := start(t, w.dir, []string{"WOOSHPAY_SECRET_KEY=" + apiKey},
+		"forward", "--to", handler.URL+"/stripe", "--base-url", w.apiURL, "--interval", "100ms", "--format", "stripe")
+	eventually(t, patience, func() error {
+		if len(w.api.Requests()) == 0 {
+			return fmt.Errorf("it has not asked the API: %s", p.stderr)
+		}
+		return p.alive()
+	})
+	w.create(paid())
+	late := w.create(simulator.Fields{"status": "complete", "payment_status": "unpaid"})
+	types := func(want int) map[string]int {
+		got := make(map[string]int)
+		eventually(t, patience, func() error {
+			lock.Lock()
+			defer lock.Unlock()
+			clear(got)
+			for _, body := range bodies {
+				var e struct{ Type string }
+				if err := json.Unmarshal(body, &e); err != nil {
+					return err
+				}
+				got[e.Type]++
+			}
+			if len(bodies) < want {
+				return fmt.Errorf("%d requests, want %d", len(bodies), want)
+			}
+			return nil
+		})
+		return got
+	}
+	types(1)
+	eventually(t, patience, func() error {
+		if !strings.Contains(p.stdout.String(), late) {
+			return fmt.Errorf("it has not seen the unpaid one")
+		}
+		return nil
+	})
+	w.update(late, paid())
+	types(2)
+	w.create(simulator.Fields{"status": "expired"})
+	want := map[string]int{"checkout.session.completed": 1, "checkout.session.async_payment_succeeded": 1, "checkout.session.expired": 1}
+	if diff := cmp.Diff(want, types(3)); diff != "" {
+		t.Errorf("types (-want +got):\n%s", diff)
+	}
+	said := regexp.MustCompile(`accepted +fulfillable .* by handler in \S+: 200 thanks\[2J, \S+ x{20,}…\n`)
+	eventually(t, patience, func() error {
+		if !said.MatchString(p.stdout.String()) {
+			return fmt.Errorf("it says %q", p.stdout.String())
+		}
+		return nil
+	})
+	if text := p.stdout.String(); strings.Contains(text, "\x1b[2J") || strings.Contains(text, "second line") || strings.Contains(text, "buyer@") {
+		t.Errorf("it says %q", text)
+	}
+	p.stop()
 }
 
 func TestDemo(t *testing.T) {

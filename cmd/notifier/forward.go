@@ -9,12 +9,15 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"checkout-notifier/config"
+	"checkout-notifier/event"
 	"checkout-notifier/publish"
+	"checkout-notifier/rules"
 )
 
 // keyVariable is where the API key is looked for.
@@ -33,10 +36,17 @@ func (a *app) forwardCommand() *cobra.Command {
 		Short:   "Forward events to a local handler, without a configuration file",
 		Long: `Poll one account and post its events to a handler until Ctrl-C: for development.
 Only what happens from now on is forwarded. The signing secret is printed; it
-stays the same for the same key.`,
+stays the same for the same key. So is what the handler answered: its status and
+the first line of its body.
+
+With --format stripe it forwards what a handler of Stripe's checkout events acts
+on once: fulfillable (as checkout.session.completed, or as
+async_payment_succeeded where the payment came later) and expired. What --events
+adds is forwarded if Stripe has a name for it. In the other format it forwards
+every event.`,
 		Example: `  export WOOSHPAY_SECRET_KEY=sk_test_…
   notifier forward --to http://localhost:3000/webhooks
-  notifier forward --to http://localhost:3000/stripe --format stripe --events fulfillable`,
+  notifier forward --to http://localhost:3000/stripe --format stripe`,
 		Args: usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if o.to == "" {
@@ -54,7 +64,8 @@ stays the same for the same key.`,
 	f := cmd.Flags()
 	f.StringVar(&o.to, "to", "", "URL of the handler")
 	f.StringVar(&o.key, "key", "", "API key [$"+keyVariable+"]")
-	f.StringSliceVar(&o.events, "events", nil, "event types to forward, such as fulfillable,expired; all by default")
+	f.StringSliceVar(&o.events, "events", nil, "event types to forward, short or whole, such as fulfillable,expired (default: all; with --format stripe fulfillable,expired)")
+	completeFlag(cmd, "events", func() []string { return sampleTypes })
 	o.format = publish.FormatCloudEvents
 	f.Var(choice{&o.format, []string{publish.FormatCloudEvents, publish.FormatStripe}}, "format", "cloudevents or stripe")
 	f.StringVar(&o.baseURL, "base-url", "", "API to poll, by default the one of the key")
@@ -63,6 +74,9 @@ stays the same for the same key.`,
 }
 
 func (a *app) forward(ctx context.Context, o forwardOptions) (err error) {
+	if err := a.chooseEvents(&o); err != nil {
+		return err
+	}
 	dir, err := os.MkdirTemp("", "notifier-forward-")
 	if err != nil {
 		return fmt.Errorf("making a place for the state: %w", err)
@@ -77,15 +91,63 @@ func (a *app) forward(ctx context.Context, o forwardOptions) (err error) {
 	if err != nil {
 		return err
 	}
+	for _, w := range loaded.Warnings {
+		if strings.HasPrefix(w.Code, "config/") { // what the linter says of rules is about files
+			fmt.Fprintln(a.err, "warning:", w.Message)
+		}
+	}
 	log := newLogger(config.Log{Level: "warn", Format: config.LogText}, a.err)
-	d, err := newDaemon(ctx, loaded, newNarrator(a.out), log)
+	printer := newNarrator(a.out)
+	printer.answers = true
+	d, err := newDaemon(ctx, loaded, printer, log)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.close()) }()
-	fmt.Fprintf(a.err, "forwarding from %s to %s\nsigning secret: %s\n\n",
+	fmt.Fprintf(a.err, "forwarding %s from %s to %s\nsigning secret: %s\n\n", eventsText(o.events),
 		loaded.Config.Accounts[0].Endpoint(), loaded.Config.Destinations[0].URL.URL(), secret)
 	return d.run(ctx, nil)
+}
+
+// chooseEvents fills in the events that a handler of the format acts on once, and
+// leaves out what Stripe has no name for.
+func (a *app) chooseEvents(o *forwardOptions) error {
+	if o.format != publish.FormatStripe {
+		return nil
+	}
+	if len(o.events) == 0 {
+		o.events = []string{event.Short(event.Fulfillable), event.Short(event.Expired)}
+		return nil
+	}
+	var chosen, left []string
+	for _, glob := range o.events {
+		types := rules.TypesNamed(rules.OnEvent, []string{glob})
+		if len(types) == 0 {
+			return nil // the check of the configuration says what is wrong with it
+		}
+		for _, t := range types {
+			if slices.Contains(config.StripeTypes(), t) {
+				chosen = append(chosen, event.Short(t))
+			} else {
+				left = append(left, event.Short(t))
+			}
+		}
+	}
+	if len(left) > 0 {
+		fmt.Fprintf(a.err, "warning: left out, for Stripe has no such event: %s\n", strings.Join(distinct(left), ", "))
+	}
+	if len(chosen) == 0 {
+		return exit(exitUsage, fmt.Errorf("there is nothing to forward: Stripe's format has %s", strings.Join(names(config.StripeTypes(), event.Short), ", ")))
+	}
+	o.events = distinct(chosen)
+	return nil
+}
+
+func eventsText(events []string) string {
+	if len(events) == 0 {
+		return "all events"
+	}
+	return strings.Join(events, ", ")
 }
 
 // forwardSecret derives the signing secret from the key, so that a handler can
@@ -98,7 +160,7 @@ func forwardSecret(key string) string {
 // forwardConfig writes the configuration that a file would hold. JSON is YAML.
 func forwardConfig(o forwardOptions, secret, path string) ([]byte, error) {
 	type object = map[string]any
-	rule := object{"name": "forward", "to": []string{"handler"}}
+	rule := object{"name": "forward", "to": []string{"handler"}, "events": []string{"*"}}
 	if len(o.events) > 0 {
 		rule["events"] = o.events
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"checkout-notifier/event"
 	"checkout-notifier/publish"
@@ -17,7 +18,8 @@ import (
 
 // narrator prints what happens, a line each, and counts it. It is a witness.
 type narrator struct {
-	colour bool
+	colour  bool
+	answers bool // print what the receiver answered
 
 	mu        sync.Mutex // guards out and the counts; the stages call from many goroutines
 	out       io.Writer
@@ -106,14 +108,43 @@ func (n *narrator) Attempted(o publish.Observation) {
 		if o.Attempt.N > 1 {
 			rest += fmt.Sprintf(", at attempt %d", o.Attempt.N)
 		}
+		rest += n.answer(&o.Attempt)
 		n.line(green, "accepted", what, about, rest)
 	case o.Dead != "":
 		n.dead++
-		n.line(red, "buried", what, about, fmt.Sprintf("for %s: %s", d.Destination, o.Dead))
+		n.line(red, "buried", what, about, fmt.Sprintf("for %s: %s%s", d.Destination, o.Dead, n.answer(&o.Attempt)))
 	default:
 		n.refused[d.Destination]++
-		n.line(yellow, string(o.Attempt.Outcome), what, about, fmt.Sprintf("by %s: %s; it is tried again", d.Destination, o.Attempt.Error))
+		n.line(yellow, string(o.Attempt.Outcome), what, about, fmt.Sprintf("by %s: %s; it is tried again%s", d.Destination, o.Attempt.Error, n.answer(&o.Attempt)))
 	}
+}
+
+// shownAnswer is how much of an answer is printed, in runes.
+const shownAnswer = 120
+
+// answer is the status and the first line of what the receiver answered.
+func (n *narrator) answer(a *event.Attempt) string {
+	if !n.answers || a.StatusCode == 0 {
+		return ""
+	}
+	text := ":"
+	if a.Outcome == event.OutcomeAccepted { // else the error tells the status
+		text = fmt.Sprintf(": %d", a.StatusCode)
+	}
+	first, _, _ := strings.Cut(strings.TrimSpace(strings.ToValidUTF8(string(a.Answer), "")), "\n")
+	first = strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return -1 // nobody's answer moves the cursor
+	}, maskText(first))
+	if runes := []rune(first); len(runes) > shownAnswer {
+		first = string(runes[:shownAnswer]) + "…"
+	}
+	if first == "" {
+		return strings.TrimSuffix(text, ":")
+	}
+	return text + " " + first
 }
 
 // amount writes what a session is about.
