@@ -55,12 +55,14 @@ func expiryReason(prev *event.Snapshot, s *checkout.Session, look Look, p Policy
 	if prev != nil && !prev.ExpiresAt.IsZero() {
 		expiry = prev.ExpiresAt // what held while it was open
 	}
-	_, latest := look.clocks()
+	earliest, latest := look.clocks()
 	switch {
 	case expiry.IsZero():
 		return event.ReasonUnknown
 	case latest.Before(expiry.Add(-clockTolerance)):
 		return event.ReasonManual
+	case earliest.Before(expiry.Add(-p.WarmEvery)): // one clock says by hand, the other by the clock
+		return event.ReasonUnknown
 	case prev != nil && prev.Status == checkout.StatusOpen && !prev.LookedAt.Before(expiry.Add(-p.WarmEvery)) && !prev.LookedAt.After(look.At):
 		return event.ReasonTimer
 	}

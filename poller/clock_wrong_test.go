@@ -1,6 +1,7 @@
 package poller_test
 
 import (
+	"fmt"
 	"net/http"
 	"testing"
 	"testing/synctest"
@@ -158,6 +159,40 @@ func TestChangeRightAfterALook(t *testing.T) {
 				if after := w.since[id]; after.IsZero() || after.After(changed) {
 					t.Errorf("occurred_after %s, it happened at %s", after, changed.UTC())
 				}
+			})
+		})
+	}
+}
+
+// Where the clocks differ on whether a session had expired, the reason of its expiry
+// is unknown.
+func TestReasonOfAnExpiryByAWrongClock(t *testing.T) {
+	for _, c := range []struct {
+		date, own time.Duration
+		byHand    bool
+		want      string
+	}{
+		{0, 0, true, "expired manual"}, {0, 0, false, "expired timer"},
+		{time.Hour, 0, true, "expired unknown"}, {0, days, true, "expired unknown"},
+		{-days, 0, false, "expired unknown"}, {0, -days, false, "expired unknown"},
+	} {
+		t.Run(fmt.Sprintf("Date %s, own %s, by hand %t", c.date, c.own, c.byHand), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.own = c.own
+				p := w.poller()
+				w.run(p, time.Minute)
+				id := w.create(open(simulator.Fields{"expires_in": "1h"}))
+				w.run(p, time.Minute)
+				w.faults(skewed(c.date))
+				w.run(p, 5*time.Minute)
+				if c.byHand {
+					w.update(id, simulator.Fields{"status": "expired"})
+				} else {
+					w.run(p, 58*time.Minute)
+				}
+				w.run(p, 20*time.Minute)
+				w.expect(id, "created", c.want)
 			})
 		})
 	}

@@ -13,7 +13,11 @@ import (
 	"time"
 )
 
-const healthyLatency = 300 * time.Millisecond
+const (
+	healthyLatency = 300 * time.Millisecond
+	slowestWay     = healthyLatency + 9*slowStep // of an answer that comes
+	slowStep       = 200 * time.Millisecond
+)
 
 // trueAPI shows a universe's sessions, as its spells allow.
 type trueAPI struct {
@@ -80,6 +84,9 @@ func (a *trueAPI) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	resp := a.response(rec, req)
+	if s, ok := a.mood(n, noted.sent)[lies]; ok && !a.noDate {
+		resp.Header.Set("Date", a.clock(a.now()+wrongBy[s.n]).UTC().Format(http.TimeFormat))
+	}
 	if s, ok := a.mood(n, noted.sent)[slips]; ok && !a.noDate && n%3 == 0 { // one that all answers tell is believed
 		jump := time.Duration(s.n-4) * 11 * time.Minute
 		resp.Header.Set("Date", a.clock(a.now()+jump).UTC().Format(http.TimeFormat))
@@ -122,7 +129,7 @@ func (a *trueAPI) answer(req *http.Request, n uint64, inFlight int, rec *reply) 
 	mood := a.mood(n, a.now())
 	latency := time.Duration(chance(a.seed, n) * float64(healthyLatency))
 	if s, ok := mood[slow]; ok {
-		latency += time.Duration(s.n) * 200 * time.Millisecond
+		latency += time.Duration(s.n) * slowStep
 	}
 	if _, ok := mood[hangs]; ok {
 		latency = time.Hour

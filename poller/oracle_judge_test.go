@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"checkout-notifier/event"
+	"checkout-notifier/poller"
 )
 
 // judge says what is wrong with what was told, and how the API was asked.
@@ -84,11 +85,34 @@ func (t telling) String() string {
 }
 
 // start objects to a session that was announced although it existed before the
-// account's start, or the other way round. Within a second nobody can tell.
+// account's start, or the other way round. Where the clocks are right, the start is
+// a time, and within a second nobody can tell. In any case what the first complete
+// chain shows existed, and what came to be after the first answer is new.
 func (j *judgement) start(b *being, first condition) {
+	silent, seen := first.status != "", j.firstAt[b.id]
+	// Where the first pass failed and the clocks differ, nothing tells what existed at
+	// its first answer: then no new session must be taken for an old one.
+	tells := !j.wrongClock(j.answered) || j.firstIn[b.id] <= j.answered
+	if j.universe.start == poller.StartAll {
+		if silent {
+			j.object(missed, "%s was recorded silently, although all is announced", b)
+		}
+		return
+	}
+	switch {
+	case silent && b.born > j.answered+time.Second && (seen > j.started || b.born > j.started):
+		j.object(missed, "%s was recorded silently, although the account had started at %s", b, j.answered)
+	case !silent && tells && seen <= j.started && b.born+b.lag < j.answered-healthyLatency && !b.hidden(j.answered):
+		j.object(untrue, "%s was announced, although the first chain showed it by %s", b, j.started)
+	}
+	if j.wrongClock(j.answered) {
+		return
+	}
 	created, start := j.api.shownCreated(b), j.account.Start
 	since := start.Sub(j.api.clock(0))
-	switch silent := first.status != ""; {
+	switch {
+	case (since - j.answered).Abs() > 2*time.Second:
+		j.object(untrue, "the account started at %s by its start, the first answer came at %s", since, j.answered)
 	case silent && created.After(start.Add(time.Second)):
 		j.object(missed, "%s was recorded silently, although the account started at %s", b, since)
 	case !silent && created.Before(start):

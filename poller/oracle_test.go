@@ -61,10 +61,13 @@ type process func(ctx context.Context, l *ledger) error
 
 // daemon is the poller of this package as the program runs it.
 func daemon(ctx context.Context, l *ledger) error {
+	l.mu.Lock()
+	own := l.ownClock()
+	l.mu.Unlock()
 	fresh := func() (*poller.Poller, error) {
-		return poller.New([]poller.Account{l.config()}, l, l, poller.Options{
+		return poller.New([]poller.Account{l.config()}, l, l, poller.WithClock(poller.Options{
 			Version: "test", Observer: nobody{}, Transport: l.api, Logger: slog.New(slog.DiscardHandler),
-		})
+		}, func() time.Time { return time.Now().Add(own) }))
 	}
 	for ctx.Err() == nil {
 		began := time.Now()
@@ -176,6 +179,15 @@ func (l *ledger) newProcess(end context.Context) context.Context {
 	l.die, l.down = die, 0
 	l.births = append(l.births, l.api.now())
 	return ctx
+}
+
+// ownClock is by how much our own clock is ahead in the present process; the caller
+// holds mu.
+func (l *ledger) ownClock() time.Duration {
+	if len(l.own) == 0 {
+		return 0
+	}
+	return l.own[min(len(l.births), len(l.own))-1]
 }
 
 // afterProcess ends a process and says how long nobody looks.

@@ -18,13 +18,14 @@ type universe struct {
 	seed      uint64 // of what happens by chance to single requests
 	poll      poller.Poll
 	start     string
-	params    string        // where the list parameters travel
-	cron      bool          // a process for each pass
-	skew      time.Duration // of the API's clock
-	noDate    bool          // its answers do not tell the time
-	randomIDs bool          // ids in no order
-	exact     bool          // created filters compare milliseconds, not what is shown
-	badCursor int           // status for a cursor that is not in the list
+	params    string          // where the list parameters travel
+	cron      bool            // a process for each pass
+	skew      time.Duration   // of the API's clock, creation times included
+	own       []time.Duration // by how much our own clock is ahead, by process; the last holds for all that follow
+	noDate    bool            // its answers do not tell the time
+	randomIDs bool            // ids in no order
+	exact     bool            // created filters compare milliseconds, not what is shown
+	badCursor int             // status for a cursor that is not in the list
 	fates     []fate
 	spells    []spell
 	crashes   []crash
@@ -92,7 +93,14 @@ const (
 	babbles    = "answers nonsense"
 	shortens   = "shortens pages"
 	slips      = "tells a wrong time now and then"
+	lies       = "tells a wrong time"
 )
+
+// wrongBy are the wrong times that lies tells.
+var wrongBy = [...]time.Duration{
+	20 * time.Minute, -20 * time.Minute, 3 * time.Minute, -3 * time.Minute, time.Hour, -time.Hour,
+	24 * time.Hour, -24 * time.Hour, 20 * 24 * time.Hour, -20 * 24 * time.Hour,
+}
 
 var spells = []string{
 	slow, fails, throttles, hangs, cuts, busy, stale, noFilter, noUpper, noCursor, noHasMore, allHasMore, ascending,
@@ -148,7 +156,6 @@ func drawUniverse(t *rapid.T) *universe {
 		start:     oneOf(t, "start", poller.StartNow, poller.StartNow, poller.StartAll),
 		params:    oneOf(t, "params", poller.ParamsBody, poller.ParamsBody, poller.ParamsQuery, poller.ParamsBoth),
 		cron:      rapid.IntRange(0, 7).Draw(t, "cron") == 7,
-		skew:      oneOf(t, "skew", 0, 0, 90*time.Second, -90*time.Second),
 		noDate:    rapid.IntRange(0, 7).Draw(t, "no date") == 7,
 		randomIDs: rapid.Bool().Draw(t, "random ids"),
 		exact:     rapid.Bool().Draw(t, "exact filter"),
@@ -161,16 +168,16 @@ func drawUniverse(t *rapid.T) *universe {
 	if rapid.IntRange(0, 3).Draw(t, "backfilled") == 3 {
 		u.backfills = oneOf(t, "backfills", 4*time.Minute, 11*time.Minute)
 	}
-	if u.noDate {
-		u.skew = 0 // nothing would tell it
-	}
 	longestLag := int((u.poll.Tuning.Overlap - staleAtMost - 20*time.Second).Seconds())
 	// Drawn one by one: slices of rapid are mostly short.
 	for range rapid.IntRange(1, 24).Draw(t, "fates") {
 		u.fates = append(u.fates, drawFate(t, longestLag))
 	}
 	for range rapid.IntRange(0, 10).Draw(t, "spells") {
-		u.spells = append(u.spells, drawSpell(t))
+		u.spells = append(u.spells, drawSpell(t, rapid.SampledFrom(spells).Draw(t, "does")))
+	}
+	if !u.noDate { // nothing else would tell the time
+		u.drawClocks(t)
 	}
 	for range rapid.IntRange(0, 4).Draw(t, "crashes") {
 		u.crashes = append(u.crashes, drawCrash(t))
@@ -190,9 +197,16 @@ func drawFate(t *rapid.T, longestLag int) fate {
 	if f.ends == paysLater {
 		f.later = time.Second + seconds(t, "later", 0, 20)
 	}
-	if rapid.IntRange(0, 3).Draw(t, "old") == 3 {
+	switch rapid.IntRange(0, 5).Draw(t, "old") {
+	case 4:
 		f.born -= 90 * time.Minute
 		f.at += 90 * time.Minute
+	case 5: // beyond the window
+		age := oneOf(t, "age", 26*time.Hour, 60*time.Hour, 10*24*time.Hour)
+		f.born -= age
+		if f.ends == paysLater {
+			f.later += age
+		}
 	}
 	if rapid.IntRange(0, 3).Draw(t, "noted") == 3 {
 		f.noted = seconds(t, "noted", 0, 20)
@@ -210,16 +224,37 @@ func drawFate(t *rapid.T, longestLag int) fate {
 	return f
 }
 
-func drawSpell(t *rapid.T) spell {
+func drawSpell(t *rapid.T, does string) spell {
 	s := spell{
 		from: seconds(t, "from", 0, 30), lasts: 10*time.Second + seconds(t, "lasts", 0, 8),
-		does: rapid.SampledFrom(spells).Draw(t, "does"), share: oneOf(t, "share", 1, 0.6, 0.25),
+		does: does, share: oneOf(t, "share", 1, 0.6, 0.25),
 		n: rapid.IntRange(0, 9).Draw(t, "n"),
 	}
-	if s.does == empties || s.does == loses {
+	switch s.does {
+	case empties, loses:
 		s.share = 1 // an API that denies a session again and again and shows others is believed
+	case lies:
+		s.share = 1
+		if rapid.Bool().Draw(t, "from the first answer on") {
+			s.from = 0
+		}
 	}
 	return s
+}
+
+// drawClocks draws clocks that are wrong by minutes or by days: ours or the API's.
+// What both agree on is the time, so they are not wrong at once.
+func (u *universe) drawClocks(t *rapid.T) {
+	switch rapid.IntRange(0, 5).Draw(t, "clocks") {
+	case 3:
+		u.skew = oneOf(t, "skew", 90*time.Second, -90*time.Second, 24*time.Hour, -20*24*time.Hour)
+	case 4:
+		for range rapid.IntRange(1, 3).Draw(t, "own clocks") {
+			u.own = append(u.own, oneOf(t, "own", append(wrongBy[:], 0, 0)...))
+		}
+	case 5:
+		u.spells = append(u.spells, drawSpell(t, lies))
+	}
 }
 
 func drawCrash(t *rapid.T) crash {
@@ -242,7 +277,7 @@ func (u *universe) tame() {
 			f.hides, f.back = 0, 0
 			continue
 		}
-		u.poll.Tuning.ReconcileEvery = 15 * time.Minute // nothing else lists them again
+		u.poll.Tuning.ReconcileEvery = time.Hour // nothing else lists them again
 	}
 	for _, s := range u.spells {
 		switch s.does {
@@ -251,7 +286,7 @@ func (u *universe) tame() {
 		default:
 			continue
 		}
-		u.poll.Tuning.ReconcileEvery = 15 * time.Minute
+		u.poll.Tuning.ReconcileEvery = time.Hour
 	}
 }
 
@@ -270,8 +305,11 @@ func (u *universe) healthyFrom() time.Duration {
 	}
 	aftermath := time.Minute
 	for _, s := range u.spells {
-		if s.does == denies {
+		switch s.does {
+		case denies:
 			aftermath = 6 * time.Minute
+		case lies:
+			aftermath = max(aftermath, u.untilRight())
 		}
 	}
 	return end + aftermath + u.poll.Interval + u.passTime()
@@ -294,7 +332,7 @@ func (u *universe) ends() time.Duration {
 func (u *universe) convergence() time.Duration {
 	t := u.poll.Tuning
 	longest := max(t.WarmEvery, t.UnpaidEvery)
-	if t.ReconcileEvery < time.Hour {
+	if t.ReconcileEvery <= time.Hour {
 		longest += t.ReconcileEvery
 	}
 	return longest + 2*u.poll.Interval + 2*u.passTime()
@@ -327,8 +365,8 @@ func (u *universe) String() string {
 	p, t := u.poll, u.poll.Tuning
 	fmt.Fprintf(&b, "poll every %s, rate limit %v, pages of %d, %d at once, overlap %s, hot %s, warm %s, unpaid %s, reconcile %s, confirm %s\n",
 		p.Interval, p.RateLimit, t.PageSize, t.Concurrency, t.Overlap, t.HotAge, t.WarmEvery, t.UnpaidEvery, t.ReconcileEvery, t.ConfirmAfter)
-	fmt.Fprintf(&b, "seed %d, start %s, params in %s, cron %t, skew %s, no date %t, random ids %t, exact filter %t, bad cursor %d, deep %d, nudges %s, backfills %s; healthy from %s, ends at %s\n",
-		u.seed, u.start, u.params, u.cron, u.skew, u.noDate, u.randomIDs, u.exact, u.badCursor, u.deep, u.nudges, u.backfills, u.healthyFrom(), u.ends())
+	fmt.Fprintf(&b, "seed %d, start %s, params in %s, cron %t, skew %s, own %v, no date %t, random ids %t, exact filter %t, bad cursor %d, deep %d, nudges %s, backfills %s; healthy from %s, ends at %s\n",
+		u.seed, u.start, u.params, u.cron, u.skew, u.own, u.noDate, u.randomIDs, u.exact, u.badCursor, u.deep, u.nudges, u.backfills, u.healthyFrom(), u.ends())
 	for i, f := range u.fates {
 		fmt.Fprintf(&b, "fate %d: born %s, lives %s, %s at +%s", i, f.born, f.lives, f.ends, f.at)
 		for _, more := range []struct {
@@ -348,4 +386,27 @@ func (u *universe) String() string {
 		fmt.Fprintf(&b, "crash: %s at %s, down for %s\n", c.how, c.at, c.down)
 	}
 	return b.String()
+}
+
+// wrongClock says whether a clock tells a wrong time at a time of the universe: the
+// API's, or ours in any process.
+func (u *universe) wrongClock(at time.Duration) bool {
+	return u.skew != 0 || len(u.own) > 0 || slices.ContainsFunc(u.spells, func(s spell) bool { return u.believes(s, at) })
+}
+
+// believes says whether a wrong time that answers tell may be believed at a time.
+func (u *universe) believes(s spell, at time.Duration) bool {
+	return s.does == lies && at >= s.from && at <= s.from+s.lasts+u.untilRight()
+}
+
+// untilRight is how long after the end of a lie the right time is believed: once
+// several answers over a minute tell it.
+func (u *universe) untilRight() time.Duration { return time.Minute + 3*u.poll.Interval + u.passTime() }
+
+// liedAbout says whether a look that arrived by now, or an earlier one of which
+// another time was noted, may have been given a wrong time.
+func (u *universe) liedAbout(noted, now time.Duration) bool {
+	return slices.ContainsFunc(u.spells, func(s spell) bool {
+		return u.believes(s, now) || u.believes(s, noted) || u.believes(s, noted-wrongBy[s.n])
+	})
 }
