@@ -95,7 +95,8 @@ func TestEnvironmentOfOthers(t *testing.T) {
 	if len(quiet.Warnings) > 0 {
 		t.Errorf("warnings:\n%s", lines(quiet.Warnings))
 	}
-	for _, name := range []string{"NOTIFIER_PORTS=1", "NOTIFIER_X_PORT_TCP=1", "NOTIFIER_X_PORT_80_HTTP=1", "NOTIFIER_X_SERVICE=1", "NOTIFIER_XPORT=1", "NOTIFIER_X_HOST=1"} {
+	for _, name := range []string{"NOTIFIER_PORTS=1", "NOTIFIER_X_PORT_TCP=1", "NOTIFIER_X_PORT_80_HTTP=1", "NOTIFIER_X_SERVICE=1", "NOTIFIER_XPORT=1", "NOTIFIER_X_HOST=1",
+		"NOTIFIER_NATS_PORTS=1", "NOTIFIER_POD_NAME=1", "NOTIFIER_NATS_HOST=1", "NOTIFIER_LOG_COLOUR=1", "NOTIFIER_POLL_SIZES=1"} {
 		if loud := load(t, minimal, config.Options{Environ: environ(name)}); len(loud.Warnings) != 1 {
 			t.Errorf("%s has no such form:\n%s", name, lines(loud.Warnings))
 		}

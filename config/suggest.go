@@ -13,7 +13,8 @@ func suggest(name string, candidates []string) string {
 		if plain(candidate) == plain(name) && candidate != name {
 			return candidate
 		}
-		if d := editDistance(strings.ToLower(name), candidate); d < distance && d < len(candidate) {
+		d := editDistance(strings.ToLower(name), candidate)
+		if d < distance && d < len(candidate) && (d < 2 || sameInitials(strings.ToLower(name), candidate)) {
 			best, distance = candidate, d
 		}
 	}
@@ -22,6 +23,23 @@ func suggest(name string, candidates []string) string {
 	}
 	return best
 }
+
+// sameInitials says whether the words of two names begin with the same letters:
+// who makes several slips gets these right, and nats_ports is no nats_cert.
+func sameInitials(a, b string) bool {
+	x, y := strings.FieldsFunc(a, separates), strings.FieldsFunc(b, separates)
+	if len(x) != len(y) {
+		return true // a separator is what is wrong
+	}
+	for i := range x {
+		if x[i][0] != y[i][0] {
+			return false
+		}
+	}
+	return true
+}
+
+func separates(r rune) bool { return r == '_' || r == '-' || r == '.' || r == ' ' }
 
 // plain makes rateLimit, rate-limit and RATE_LIMIT the same.
 func plain(name string) string {

@@ -21,6 +21,9 @@ type file struct {
 	lines []string
 }
 
+// lineBreak is what ends a line for the YAML parser.
+var lineBreak = regexp.MustCompile(`\r\n|[\n\r\x{85}\x{2028}\x{2029}]`)
+
 // syntaxPrefix is how the YAML parser begins its messages.
 var syntaxPrefix = regexp.MustCompile(`^yaml: (?:line [0-9]+: )?`)
 
@@ -37,7 +40,7 @@ var unknownAnchor = regexp.MustCompile(`^unknown anchor '([^']*)' referenced$`)
 // after reporting why there is none.
 func (l *loader) parse(name string, source []byte) (*reader, *yaml.Node) {
 	source = bytes.TrimPrefix(source, []byte("\xef\xbb\xbf"))
-	f := &file{name: name, dir: filepath.Dir(name), lines: strings.Split(string(source), "\n")}
+	f := &file{name: name, dir: filepath.Dir(name), lines: lineBreak.Split(string(source), -1)}
 	l.order[name] = len(l.order)
 	l.main = cmpOr(l.main, f)
 	r := &reader{loader: l, file: f, merged: make(map[*yaml.Node]bool), mistagged: make(map[*yaml.Node]bool)}

@@ -51,6 +51,29 @@ func TestTagsAreRefused(t *testing.T) {
 	}
 }
 
+// The place of a tag is found whatever ends the lines before it.
+func TestTagsBehindOtherLineBreaks(t *testing.T) {
+	for _, before := range []string{"\u2028", "\u2029", "\u0085", "\r"} {
+		got := refused(t, withRule("    labels: {a: 'x"+before+" y'}\n    when: ! event.async\n"), config.Options{})
+		if !strings.Contains(got, `:11: "!" is read as a YAML tag`) {
+			t.Errorf("%q: %s", before, got)
+		}
+	}
+	got := refused(t, strings.ReplaceAll(withRule("    when: ! event.async\n"), "\n", "\r\n"), config.Options{})
+	if !strings.HasPrefix(got, `test.yaml:11:11: "!" is read`) {
+		t.Errorf("CRLF: %s", got)
+	}
+	for source, want := range map[string]string{
+		"--- !cfg\n" + minimal: "test.yaml:1:5: \"!cfg\"", "--- ! # a\n" + minimal: "test.yaml:1:5: \"!\"", "!k accounts: []\n": "test.yaml:1:1: \"!k\"",
+		"rule_files: [!a x.yaml]\n" + minimal: "test.yaml:1:14: \"!a\"", "? !k accounts\n: []\n": "test.yaml:1:3: \"!k\"",
+		"%TAG ! tag:example.com,2026:\n---\nlog: {level: !x info}\n" + minimal: "test.yaml:3:14: \"!x\"",
+	} {
+		if got := refused(t, source, config.Options{}); !strings.Contains(got, want+" is read as a YAML tag") {
+			t.Errorf("%s got %s", source, got)
+		}
+	}
+}
+
 func TestTagsInRuleFilesAreRefused(t *testing.T) {
 	dir := t.TempDir()
 	name := filepath.Join(dir, "more.yaml")

@@ -240,12 +240,31 @@ func impossible(n ast.Node, known []demand) (demand, bool) {
 	return demand{}, false
 }
 
-// contradictions warns of conditions, joined by and, that exclude each other.
+// denials are what must hold for a condition that is joined by or to be false, as
+// far as it can be read.
+func denials(n ast.Node) []demand {
+	if b, ok := n.(*ast.BinaryNode); ok && (b.Operator == "||" || b.Operator == "or") {
+		return append(denials(b.Left), denials(b.Right)...)
+	}
+	if d, ok := demandOf(n, true); ok {
+		return []demand{d}
+	}
+	return nil
+}
+
+// contradictions warns of conditions, joined by and, that exclude each other, and
+// of those joined by or of which one always holds.
 func contradictions(n ast.Node) (faults []fault) {
 	if b, ok := n.(*ast.BinaryNode); ok && (b.Operator == "&&" || b.Operator == "and") {
 		if d, found := impossible(n, nil); found {
 			return []fault{{at: d.at, code: CodeNeverMatches, warning: true,
 				message: fmt.Sprintf("this and another condition, joined by and, exclude each other: both ask for %s", said(d.path))}}
+		}
+	}
+	if b, ok := n.(*ast.BinaryNode); ok && (b.Operator == "||" || b.Operator == "or") {
+		if d, found := exclude(denials(n), nil); found {
+			return []fault{{at: d.at, code: CodeMisleading, warning: true,
+				message: fmt.Sprintf("this or another condition always holds, whatever %s is: join them by and", said(d.path))}}
 		}
 	}
 	for _, child := range children(n) {

@@ -65,7 +65,7 @@ func compileExpression(s *scope, text string) (x *expression, faults []fault) {
 	c := s.config
 	tree, err := parser.ParseWithConfig(text, c)
 	if err != nil {
-		return nil, []fault{syntaxFault(err)}
+		return nil, []fault{syntaxFault(err, text)}
 	}
 	if visits(tree.Node, map[ast.Node]int{}) > maxVisits {
 		return nil, []fault{{at: tree.Node.Location().From, code: CodeBudget, message: "calls and comparisons are nested too deeply"}}
@@ -75,6 +75,11 @@ func compileExpression(s *scope, text string) (x *expression, faults []fault) {
 		faults = append(faults, s.lint(tree.Node)...)
 		faults = append(faults, lintMissing(tree.Node)...)
 		faults = append(faults, contradictions(tree.Node)...)
+	}
+	for i, f := range faults {
+		if f.code == CodeFraction && !hasPoint([]rune(text)[f.at:]) {
+			faults[i].suggestion = "" // 1e5: who knows what of
+		}
 	}
 	slices.SortStableFunc(faults, func(a, b fault) int { return a.at - b.at })
 	if slices.ContainsFunc(faults, func(f fault) bool { return !f.warning }) {
@@ -90,6 +95,16 @@ func compileExpression(s *scope, text string) (x *expression, faults []fault) {
 	return x, faults
 }
 
+// hasPoint says whether the number that a text begins with has a decimal point
+// and no exponent.
+func hasPoint(text []rune) bool {
+	end := slices.IndexFunc(text, func(r rune) bool { return !strings.ContainsRune("0123456789_.eE", r) })
+	if end < 0 {
+		end = len(text)
+	}
+	return strings.Contains(string(text[:end]), ".") && !strings.ContainsAny(string(text[:end]), "eE")
+}
+
 // scan looks at the tokens before anything recurses over them, and returns them
 // as one text that white space and comments do not change.
 func (s *scope) scan(text string) (canonical string, bad *fault) {
@@ -98,7 +113,7 @@ func (s *scope) scan(text string) (canonical string, bad *fault) {
 	}
 	tokens, err := lexer.Lex(file.NewSource(text))
 	if err != nil {
-		f := syntaxFault(err)
+		f := syntaxFault(err, text)
 		return "", &f
 	}
 	var b strings.Builder

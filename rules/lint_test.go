@@ -106,6 +106,7 @@ func TestAmountsInFractions(t *testing.T) {
 		`sum(session.line_items.data, .amount_total) > 50.00`:      "50_00",
 		`sum(map(session.line_items.data, .amount_total)) > 50.00`: "50_00",
 		`session.amount_total - session.amount_subtotal > 5.00`:    "5_00",
+		`session.amount_total > 1e5`:                               "",
 		`session.amount_total > -1.00`:                             "1_00",
 	} {
 		problems := warningsOf(t, when)
@@ -119,24 +120,25 @@ func TestAmountsInFractions(t *testing.T) {
 func TestValuesThatMayBeMissing(t *testing.T) {
 	for when, want := range map[string]string{
 		`raw("total_details.amount_discount") > 0`: `raw("total_details.amount_discount", 0)`,
-		`5 <= raw("x")`:                         `raw("x", 0)`,
-		`raw("x") + 1 == 2`:                     `raw("x", 0)`,
-		`-raw("x") == 2`:                        `raw("x", 0)`,
-		`raw("x") * 2 == 2`:                     `raw("x", 0)`,
-		`raw("x") < "b"`:                        `raw("x", "")`,
-		`raw("x") && session.livemode`:          `raw("x", false)`,
-		`not raw("x")`:                          `raw("x", false)`,
-		`raw("x") ? session.livemode : false`:   `raw("x", false)`,
-		`raw("x").y == 1`:                       `raw("x.y")`,
-		`len(raw("x")) > 0`:                     `raw("x", [])`,
-		`any(raw("x"), # == 1)`:                 `raw("x", [])`,
-		`lower(raw("x")) == "a"`:                `raw("x", "")`,
-		`int(raw("x")) == 1`:                    `raw("x", 0)`,
-		`raw("y") != nil && raw("x") > 1`:       `raw("x", 0)`,
-		`raw("x") > 1 && raw("x") != nil`:       `raw("x", 0)`,
-		`int(session.metadata.size) > 5`:        `int(session.metadata.size ?? "0")`,
-		`int(session.metadata["the size"]) > 5`: `int(session.metadata["the size"] ?? "0")`,
-		`float(previous.metadata.size) > 5`:     `float(previous.metadata.size ?? "0")`,
+		`raw("amount_total") > 0`:                  `session.amount_total`,
+		`5 <= raw("x")`:                            `raw("x", 0)`,
+		`raw("x") + 1 == 2`:                        `raw("x", 0)`,
+		`-raw("x") == 2`:                           `raw("x", 0)`,
+		`raw("x") * 2 == 2`:                        `raw("x", 0)`,
+		`raw("x") < "b"`:                           `raw("x", "")`,
+		`raw("x") && session.livemode`:             `raw("x", false)`,
+		`not raw("x")`:                             `raw("x", false)`,
+		`raw("x") ? session.livemode : false`:      `raw("x", false)`,
+		`raw("x").y == 1`:                          `raw("x.y")`,
+		`len(raw("x")) > 0`:                        `raw("x", [])`,
+		`any(raw("x"), # == 1)`:                    `raw("x", [])`,
+		`lower(raw("x")) == "a"`:                   `raw("x", "")`,
+		`int(raw("x")) == 1`:                       `raw("x", 0)`,
+		`raw("y") != nil && raw("x") > 1`:          `raw("x", 0)`,
+		`raw("x") > 1 && raw("x") != nil`:          `raw("x", 0)`,
+		`int(session.metadata.size) > 5`:           `int(session.metadata.size ?? "0")`,
+		`int(session.metadata["the size"]) > 5`:    `int(session.metadata["the size"] ?? "0")`,
+		`float(previous.metadata.size) > 5`:        `float(previous.metadata.size ?? "0")`,
 		`any(session.line_items.data, int(.price.metadata.size) > 5)`: `int(.price.metadata.size ?? "0")`,
 		`date(session.metadata.due) < now()`:                          "",
 	} {
@@ -149,7 +151,8 @@ func TestValuesThatMayBeMissing(t *testing.T) {
 
 func TestConditionsThatMeanSomethingElse(t *testing.T) {
 	for _, when := range []string{
-		`session.livemode; session.status == "open"`, `(session.amount_total ?? 5) > 1`,
+		`session.status != "open" || session.status != "complete"`, `session.livemode or event.async or not session.livemode`,
+		`event.async && (session.amount_total > 5 or session.amount_total < 10)`, `session.livemode; session.status == "open"`, `(session.amount_total ?? 5) > 1`,
 	} {
 		problems := warningsOf(t, when)
 		if len(problems) != 1 || problems[0].Code != rules.CodeMisleading || !problems[0].Warning {
@@ -170,7 +173,7 @@ func TestWhatIsFineIsNotWarnedOf(t *testing.T) {
 		`session.metadata.size != "" && int(session.metadata.size) > 5`, `int(session.metadata.size ?? "0") > 5`,
 		`session.metadata.size matches "^[0-9]+$" && int(session.metadata.size) > 5`,
 		`session.amount_total > 100_00 and session.amount_total / 100 > 99.5`, `mean(map(session.line_items.data, .amount_total)) > 10.5`,
-		`session.status == "open" or session.status == "complete"`, `session.amount_total > 5 && session.amount_total < 7`,
+		`session.status == "open" or session.status == "complete"`, `session.amount_total < 5 or session.amount_total > 5`, `session.amount_total > 5 && session.amount_total < 7`,
 		`session.status != "open" && session.status != "complete"`, `session.metadata.a == "x" && session.metadata.b == "y"`,
 		`session.status == "complete" && previous.status == "open"`, `changed("loyalty") || changed("status")`,
 		`session.livemode && !event.async`, `any(session.line_items.data, .currency == "USD") && any(session.line_items.data, .currency == "EUR")`,

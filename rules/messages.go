@@ -18,7 +18,7 @@ var unexpected = regexp.MustCompile(`unexpected token (?:EOF|\w+\("(.*)"\))`)
 
 // syntaxFault turns an error of expr's lexer or parser into a fault in the words
 // of the reference.
-func syntaxFault(err error) fault {
+func syntaxFault(err error, text string) fault {
 	f := fault{code: CodeExpression, message: err.Error()}
 	var at *file.Error
 	if errors.As(err, &at) {
@@ -32,13 +32,31 @@ func syntaxFault(err error) fault {
 		f.code = CodeUnfinished
 	case m != nil:
 		f.message = strings.Replace(f.message, m[0], "unexpected "+m[1], 1)
-		f.suggestion = otherSigns[m[1]]
+		if f.suggestion = otherSigns[signAt([]rune(text), f.at)]; f.suggestion == "" {
+			f.suggestion = otherSigns[m[1]]
+		}
 	}
 	return f
 }
 
 // otherSigns are what is written for these in other languages.
-var otherSigns = map[string]string{"=": "==", "&": "&&", "AND": "and", "OR": "or", "NOT": "not", "IN": "in", "is": "==", "like": "matches"}
+var otherSigns = map[string]string{
+	"=": "==", "===": "==", "!==": "!=", "<>": "!=", "=>": ">=", "=<": "<=", "&": "&&",
+	"AND": "and", "OR": "or", "NOT": "not", "IN": "in", "is": "==", "like": "matches",
+}
+
+// signAt is the run of signs around a place.
+func signAt(text []rune, at int) string {
+	isSign := func(i int) bool { return i >= 0 && i < len(text) && strings.ContainsRune("=<>!&|", text[i]) }
+	from, to := at, at
+	for isSign(from - 1) {
+		from--
+	}
+	for isSign(to) {
+		to++
+	}
+	return string(text[from:to])
+}
 
 // explain turns an error of expr's checker into a fault in the words of the
 // reference, and says where in the tree it is.
@@ -61,6 +79,9 @@ func (s *scope) explain(err *file.Error, root ast.Node) (fault, file.Location) {
 		}
 	}
 	f.message = plain(f.message)
+	if strings.Contains(err.Message, "rules.lineItems") {
+		f.message += "; the items are session.line_items.data"
+	}
 	if b, ok := node.(*ast.BinaryNode); ok && strings.HasPrefix(err.Message, "invalid operation") {
 		f.message += conversion(b)
 	}
@@ -162,19 +183,34 @@ func rawCall(path []string, inside ast.Node) string {
 // conversion proposes what makes the two sides of an operator comparable.
 func conversion(b *ast.BinaryNode) string {
 	left, right := b.Left, b.Right
-	if left.Nature().IsNumber() {
+	if !left.Nature().IsString() {
 		left, right = right, left
 	}
-	if !left.Nature().IsString() || !right.Nature().IsNumber() {
+	if !left.Nature().IsString() {
+		if b.Left.Nature().IsDuration() || b.Right.Nature().IsDuration() {
+			return `; a span is written duration("30m")`
+		}
 		return ""
 	}
-	if _, literal := left.(*ast.StringNode); literal {
-		return "; a number stands without quotes"
+	literal, isLiteral := left.(*ast.StringNode)
+	switch nature := right.Nature(); {
+	case nature.IsNumber() && isLiteral, nature.IsBool() && isLiteral:
+		return fmt.Sprintf("; a %s stands without quotes", map[bool]string{true: "number", false: "true or false"}[nature.IsNumber()])
+	case nature.IsNumber():
+		if text := spell(left); text != "" {
+			return fmt.Sprintf("; a text is made a number by int(%s)", orZero(left, text))
+		}
+		return "; a text is made a number by int(…)"
+	case nature.IsTime() && isLiteral && b.Operator != "+" && b.Operator != "-":
+		return fmt.Sprintf("; a time is written date(%q)", literal.Value)
+	case (nature.IsTime() || nature.IsDuration()) && isLiteral:
+		return fmt.Sprintf("; a span is written duration(%q)", literal.Value)
+	case nature.IsArray() && isLiteral && (b.Operator == "==" || b.Operator == "!=") && spell(right) != "":
+		return fmt.Sprintf("; whether it is one of a list is asked by %q in %s", literal.Value, spell(right))
+	case nature.IsString() && b.Operator == "in":
+		return "; a text is looked for in another by contains"
 	}
-	if text := spell(left); text != "" {
-		return fmt.Sprintf("; a text is made a number by int(%s)", orZero(left, text))
-	}
-	return "; a text is made a number by int(…)"
+	return ""
 }
 
 // orZero adds what a metadata value is while it is missing.

@@ -135,6 +135,10 @@ func rawFails(call *ast.CallNode, path string, parent ast.Node) (fault, bool) {
 	}
 	f.message = fmt.Sprintf("raw(%q) is nil where the path is missing, and the rule then fails: give a default", path)
 	f.suggestion = fmt.Sprintf("raw(%q, %s)", path, fallback)
+	if documentedPath(path) && !strings.HasPrefix(path, "metadata") && path != freeForm {
+		f.message = fmt.Sprintf("raw(%q) is nil where the path is missing, and the rule then fails; it is documented", path)
+		f.suggestion = "session." + path
+	}
 	return f, true
 }
 
