@@ -93,4 +93,4 @@ type StoreLowSpaceData struct {
 }
 
 // FormatSpan writes how long something lasted, to the second: 1h2m3s.
-func FormatSpan(d time.Duration) string { return d.Round(time.Second).String() }
+func FormatSpan(d time.Duration) string { return max(0, d).Round(time.Second).String() }

@@ -155,7 +155,7 @@ func (l *lane) recovered(now time.Time, to *[]news) {
 	since := s.Announced
 	s.Announced, s.AnnouncedSubjects, s.Recovered = time.Time{}, false, now
 	s.Version++
-	took := event.FormatSpan(max(0, now.Sub(since)))
+	took := event.FormatSpan(now.Sub(since))
 	*to = append(*to, news{event.DestinationRecovered, "", now, &event.DestinationRecoveredData{
 		Summary:     fmt.Sprintf("Destination %s takes deliveries again, after %s.", l.dest.Name, took),
 		Destination: l.dest.Name, Since: event.FormatTime(since), DownFor: took,

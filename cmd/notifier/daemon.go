@@ -239,9 +239,6 @@ func (d *daemon) Attempted(o publish.Observation) {
 // Told implements publish.Observer.
 func (d *daemon) Told(n event.Notice) { d.Committed([]event.Event{n.Event}, n.Deliveries) }
 
-// pruneEvery is how often what is past its retention is removed.
-const pruneEvery = time.Hour
-
 // run works until the context ends: then polling stops between pages, nothing
 // new is sent, what is on its way is finished, and the admin server goes last.
 func (d *daemon) run(ctx context.Context, listener net.Listener) error {
@@ -288,44 +285,6 @@ func (d *daemon) close() error {
 		d.broker.Stop()
 	}
 	return errors.Join(d.keeper.look(context.Background(), time.Now()), d.store.Close())
-}
-
-func (d *daemon) pruneLoop(ctx context.Context) error {
-	ticker := time.NewTicker(pruneEvery)
-	defer ticker.Stop()
-	for {
-		pruned, err := d.prune(ctx)
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case err != nil:
-			d.log.Error("removing what is past state.retention failed and is tried again in an hour", "error", err)
-		case pruned.Deliveries+pruned.Events+pruned.Sessions > 0:
-			d.log.Info("removed what is past state.retention", "deliveries", pruned.Deliveries, "events", pruned.Events, "sessions", pruned.Sessions)
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-ticker.C:
-		}
-	}
-}
-
-// prune removes what is past its retention. Sessions stay as long as any window
-// of any account reaches them: those that end now, and those that end at the
-// low-water mark of an account that was not polled for long.
-func (d *daemon) prune(ctx context.Context) (state.Pruned, error) {
-	window := poller.Window
-	for _, a := range d.cfg.Accounts {
-		window = max(window, a.Poll.UnpaidFor, a.Poll.Tuning.Overlap)
-	}
-	now := time.Now()
-	cutoff := now.Add(-d.cfg.State.Retention)
-	created := now.Add(-2 * window)
-	if cutoff.Before(created) {
-		created = cutoff
-	}
-	return d.store.Prune(ctx, state.PrunePolicy{Before: cutoff, CreatedBefore: created, LookedBefore: cutoff, Reach: window})
 }
 
 func names[T any](list []T, name func(T) string) []string {
