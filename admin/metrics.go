@@ -40,6 +40,7 @@ type PollingGauges struct {
 	OldestLook time.Time      // the oldest among these; zero if there are none
 	Reconciled time.Time      // when the last complete reconciliation began; zero if there was none
 	Held       int
+	Holes      int     // parts of the list and sessions that the API cannot show
 	Rate       float64 // requests per second at present, 0 = unlimited
 	Parallel   int
 }

@@ -25,6 +25,7 @@ var (
 	descLook     = prometheus.NewDesc("notifier_oldest_look_seconds", "Age of the oldest look among the sessions that are looked at again, 0 if there are none.", []string{"account"}, nil)
 	descRead     = prometheus.NewDesc("notifier_since_reconciliation_seconds", "Age of the last complete reconciliation, 0 if there was none.", []string{"account"}, nil)
 	descHeld     = prometheus.NewDesc("notifier_steps_back_held", "Sessions that seem to step back, which is not believed until it is confirmed.", []string{"account"}, nil)
+	descHoles    = prometheus.NewDesc("notifier_holes", "Parts of the list and known sessions that the API cannot show: they are passed over and asked for apart.", []string{"account"}, nil)
 	descRate     = prometheus.NewDesc("notifier_api_rate_limit", "Requests per second that the account may make at present, 0 if unlimited.", []string{"account"}, nil)
 	descParallel = prometheus.NewDesc("notifier_api_parallel", "Requests that the account may make at once at present.", []string{"account"}, nil)
 	descInPlace  = prometheus.NewDesc("notifier_store_in_place", "Whether the store's file is at its path: 0 while it is removed or something else stands there.", nil, nil)
@@ -40,7 +41,7 @@ var (
 // Describe implements prometheus.Collector.
 func (s *scrape) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		descTracked, descTiers, descLook, descRead, descHeld, descRate, descParallel, descPending, descOldest, descDead, descUp, descSize, descInPlace, descPutBack,
+		descTracked, descTiers, descLook, descRead, descHeld, descHoles, descRate, descParallel, descPending, descOldest, descDead, descUp, descSize, descInPlace, descPutBack,
 		descCopied, descCopying, descCopySize, descCopies, descBackups,
 	} {
 		ch <- d
@@ -119,6 +120,7 @@ func sendPolling(send func(d *prometheus.Desc, value float64, labels ...string),
 	send(descLook, age(p.OldestLook), p.Account)
 	send(descRead, age(p.Reconciled), p.Account)
 	send(descHeld, float64(p.Held), p.Account)
+	send(descHoles, float64(p.Holes), p.Account)
 	send(descRate, p.Rate, p.Account)
 	send(descParallel, float64(p.Parallel), p.Account)
 }

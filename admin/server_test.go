@@ -373,7 +373,7 @@ func TestMetrics(t *testing.T) {
 // A rate starts at zero rather than at nothing.
 func TestSeriesOfAccountsExistFromTheStart(t *testing.T) {
 	m := admin.NewMetrics("test", []string{"main"}, nil, nil, func(context.Context) (admin.Gauges, error) {
-		return admin.Gauges{Polling: []admin.PollingGauges{{Account: "main"}}}, nil
+		return admin.Gauges{Polling: []admin.PollingGauges{{Account: "main", Holes: 3}}}, nil
 	})
 	recorder := httptest.NewRecorder()
 	m.Handler().ServeHTTP(recorder, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil))
@@ -381,6 +381,7 @@ func TestSeriesOfAccountsExistFromTheStart(t *testing.T) {
 		`notifier_drift_total{account="main"} 0`, `notifier_api_response_bytes_total{account="main"} 0`,
 		`notifier_page_fallbacks_total{account="main"} 0`, `notifier_rate_limit_wait_seconds_total{account="main"} 0`,
 		`notifier_sessions_by_tier{account="main",tier="held"} 0`, `notifier_oldest_look_seconds{account="main"} 0`,
+		`notifier_sessions_by_tier{account="main",tier="vanished"} 0`, `notifier_holes{account="main"} 3`,
 	} {
 		if !strings.Contains(recorder.Body.String(), want) {
 			t.Errorf("metrics lack %s", want)

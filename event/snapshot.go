@@ -2,6 +2,7 @@ package event
 
 import (
 	"encoding/json"
+	"reflect"
 	"time"
 
 	"checkout-notifier/checkout"
@@ -162,4 +163,40 @@ type Account struct {
 	// Foreign says why the account stopped: its key shows other sessions than
 	// the ones that were stored under its name.
 	Foreign string `json:"foreign,omitempty"`
+	// Holes are the parts of the list that were passed over, the newest first.
+	Holes []Hole `json:"holes,omitempty"`
+}
+
+// Equal says whether two records of an account say the same.
+func (a *Account) Equal(b *Account) bool { return reflect.DeepEqual(a, b) }
+
+// Hole is a part of an account's list that the API could not show when it was
+// read: what is older than the session above it, down to the session below it.
+// A hole is never changed in place.
+type Hole struct {
+	// Above is the id of the session after which the list cannot be read. It is
+	// empty for a hole that begins with the newest session, and where only its time
+	// is known.
+	Above   string    `json:"above,omitempty"`
+	AboveAt time.Time `json:"above_at,omitzero"` // zero: it begins with the newest session
+	// Below is the id of the session after which the list can be read again; if it
+	// is empty the list can be read again from BelowAt on.
+	Below   string    `json:"below,omitempty"`
+	BelowAt time.Time `json:"below_at,omitzero"` // zero: it has no end
+	Since   time.Time `json:"since"`
+	Asked   time.Time `json:"asked"`           // for the last time
+	Error   string    `json:"error,omitempty"` // what the API says instead
+	// Existing is until when what it holds was created before the account's start;
+	// Pruned tells that sessions of its range may have been forgotten before.
+	Existing time.Time `json:"existing,omitzero"`
+	Pruned   bool      `json:"pruned,omitempty"`
+}
+
+// Newest says whether the hole begins with the newest session of the list.
+func (h *Hole) Newest() bool { return h.AboveAt.IsZero() }
+
+// Covers says whether a session that was created at a time may be in the hole,
+// allowing for the API's rounding.
+func (h *Hole) Covers(created time.Time) bool {
+	return !created.Before(h.BelowAt.Add(-time.Second)) && (h.Newest() || !created.After(h.AboveAt.Add(time.Second)))
 }

@@ -63,6 +63,9 @@ type account struct {
 	committing    bool
 	queue         []*handing // batches that wait to be committed
 	sweeps        []*sweep
+	suspects      []event.Hole // pages that a look at older sessions could not be had of: to be asked for apart
+	asking        *event.Hole  // the hole that is being asked for apart
+	topRead       bool         // the head came to a hole that begins with the newest session
 	now           running
 	last          Chain
 	begun         time.Time // when the present reconciliation began
@@ -238,7 +241,7 @@ func (a *account) odd(code, message string, args ...any) {
 
 // save stores what must be known of the account after a restart.
 func (a *account) save(ctx context.Context) error {
-	if a.state == a.saved {
+	if a.state.Equal(&a.saved) {
 		return nil
 	}
 	state := a.state

@@ -39,6 +39,11 @@ type chain struct {
 	promised  bool      // the last page said that there are more
 	refusals  int       // of the first page
 	narrowed  int       // how many of the next sessions stood on a page that could not be had
+	atTop     bool      // it began above a hole that begins with the newest session
+	failing   bool      // a page could not be had
+	passed    bool      // it passed over a hole
+	ended     bool      // nothing of it is left below a hole
+	flukes    int       // how often what could not be had was shown after all
 }
 
 func newChain(a *account, p patience, by *sweep, lo, hi time.Time) *chain {
@@ -49,6 +54,8 @@ func newChain(a *account, p patience, by *sweep, lo, hi time.Time) *chain {
 	}
 	if !hi.IsZero() {
 		c.query.CreatedLTE = hi.Add(createdRounding)
+	} else if a.asking == nil && a.top() != nil && !by.dry() {
+		c.atTop, c.narrowed, c.query.Limit = true, c.query.Limit, 1
 	}
 	return c
 }
@@ -61,7 +68,7 @@ var errNotDone = errors.New("the rest is read in the next pass")
 // between the chain's ends was not read.
 func (c *chain) walk(ctx context.Context, stop func() bool) error {
 	page, err := c.next(ctx)
-	for err == nil {
+	for err == nil && page != nil {
 		last := len(page.Items) == 0 || c.done(page)
 		oldest := c.oldest // before the next page, which may lie ready already
 		rest := !last && stop()
@@ -120,20 +127,29 @@ func (c *chain) advance(page *Page) {
 // list. A page that repeats what was shown is asked for again; if that does not
 // help, the parameters are sent in both places, and if that does not help
 // either the cursor is ignored: then creation times must do, as they must for a
-// cursor that is refused.
+// cursor that is refused. What cannot be had even alone is passed over. No page at
+// all means that nothing is left below a hole.
 func (c *chain) next(ctx context.Context) (*Page, error) {
+	if ended := c.approach(); ended {
+		return nil, nil
+	}
 	p := c.p
+	p.apart = p.apart || (c.atTop && c.narrowed > 0)
 	if c.narrowed > 0 || time.Since(c.narrowHelped) < narrowAtOnce {
 		p.tries = 1
 	}
-	page, err := c.page(ctx, p, c.query, c.sensible)
+	page, err := c.page(ctx, p, c.limited(), c.sensible)
 	if err == nil || c.believable(page, err) {
 		return c.accept(page), nil
 	}
 	if c.adapt(err) || c.narrow(err) {
 		return c.next(ctx)
 	}
-	return nil, err
+	passed, skipped := c.skip(ctx, err)
+	if passed {
+		return c.next(ctx)
+	}
+	return nil, skipped
 }
 
 // believable says whether a page is to be taken as it is although something is
@@ -160,8 +176,8 @@ func (c *chain) believable(page *Page, err error) bool {
 // accept notes what a page shows.
 func (c *chain) accept(page *Page) *Page {
 	if len(page.Items) > 0 {
-		if c.narrowed > 0 {
-			c.narrowHelped = time.Now()
+		if c.failing {
+			c.narrowHelped, c.failing = time.Now(), false
 		}
 		c.cursorless = c.cursorless && c.query.StartingAfter == ""
 		if c.byTime {
@@ -178,6 +194,8 @@ func (c *chain) adapt(err error) bool {
 	var repetition repeatedPage
 	repeated := errors.As(err, &repetition)
 	switch {
+	case c.p.apart && !repeated: // it is about the hole
+		return false
 	case refusedQuestion(err) && c.query.StartingAfter == "" && (c.client.params != ParamsQuery || c.bodyRefused()):
 		if c.refusals++; c.refusals < triesPerPage { // once may be a hiccup
 			return true
@@ -214,13 +232,15 @@ func (c *chain) narrow(err error) bool {
 		return false
 	}
 	c.odd("page_narrowed", "the API could not show a page; it was read in smaller ones", "error", err)
-	c.narrowed = c.query.Limit
+	c.narrowed, c.failing = max(c.narrowed, c.query.Limit), true
 	c.query.Limit = max(1, c.query.Limit/10)
 	return true
 }
 
-// widen asks for whole pages again once those that could not be had are behind.
+// widen asks for larger pages again, and for whole ones once those that could not
+// be had are behind.
 func (c *chain) widen(shown int) {
+	c.query.Limit = min(2*c.query.Limit, c.cfg.Poll.Tuning.PageSize)
 	if c.narrowed = max(0, c.narrowed-shown); c.narrowed == 0 {
 		c.query.Limit = c.cfg.Poll.Tuning.PageSize
 	}

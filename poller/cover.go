@@ -101,7 +101,7 @@ func (r *revisit) cover(due []*entry) bool {
 
 // reach returns the place of the oldest session on a page that begins at a place.
 func (r *revisit) reach(place int) int {
-	for left := r.cfg.Poll.Tuning.PageSize; place >= 0; place-- {
+	for left := r.room(place+1, r.cfg.Poll.Tuning.PageSize); place >= 0; place-- {
 		if e := r.index.at(place); listed(e) {
 			if left--; left == 0 {
 				return place
@@ -164,7 +164,11 @@ func (r *revisit) take() *entry {
 // for the page nor for the session.
 func (a *account) lookAt(ctx context.Context, e *entry) error {
 	e.setTried(a.clock.now())
-	err := a.showPage(ctx, e, a.index.newerNeighbour(e))
+	var err error
+	neighbour, hole := a.index.newerNeighbour(e), a.inHole(e)
+	if !hole {
+		err = a.showPage(ctx, e, neighbour)
+	}
 	if errors.Is(err, errNoCursors) {
 		err = a.showPage(ctx, e, "")
 	}
@@ -175,6 +179,9 @@ func (a *account) lookAt(ctx context.Context, e *entry) error {
 		return nil
 	}
 	alone := a.lookByID(ctx, e)
+	if unshown(err) && alone == nil {
+		a.suspect(neighbour, e)
+	}
 	if unavailable(alone) && a.now.read && (err == nil || e.setbacks() > 0) {
 		e.setSetbacks(e.setbacks() + 1)
 		return nil
@@ -190,14 +197,23 @@ var errNoCursors = errors.New("the API ignores starting_after")
 func (a *account) showPage(ctx context.Context, e *entry, neighbour string) error {
 	p := patience{tries: min(a.tries, triesPerRequestOnce)} // there is another way
 	q := Query{StartingAfter: neighbour, Limit: a.cfg.Poll.Tuning.PageSize}
+	for i := range a.state.Holes {
+		if h := &a.state.Holes[i]; h.Above == neighbour && (neighbour != "" || h.Newest()) { // it begins below the hole
+			q.StartingAfter, q.CreatedLTE = h.Below, time.Time{}
+			if h.Below == "" {
+				q.CreatedLTE = h.BelowAt
+			}
+		}
+	}
 	if a.cursorless {
 		q.StartingAfter, q.CreatedLTE = "", e.created().Add(createdRounding)
 	}
+	q.Limit = a.room(a.index.position(e)+1, q.Limit)
 	page, err := a.page(ctx, p, q, nil)
 	if err != nil {
 		return err
 	}
-	ignored := q.StartingAfter != "" && a.above(page, neighbour)
+	ignored := q.StartingAfter != "" && a.above(page, q.StartingAfter)
 	err = a.handle(ctx, page, nil)
 	page.release()
 	if err != nil || !ignored || e.pass == a.now.number {
@@ -223,6 +239,8 @@ func (a *account) lookByID(ctx context.Context, e *entry) error {
 	switch {
 	case err == nil:
 		return a.handle(ctx, page, nil)
+	case errors.Is(err, ErrNotFound) && a.inHole(e): // no page can say so
+		return err
 	case errors.Is(err, ErrNotFound) && !a.now.listed: // the API may know no address, or no session at all
 		return nil
 	case errors.Is(err, ErrNotFound):

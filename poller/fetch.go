@@ -153,6 +153,7 @@ const (
 // patience is how long a page is asked for.
 type patience struct {
 	tries int  // of each request
+	apart bool // it may be what the API cannot show: see askApart
 	deep  bool // no later pass reads the page: what it hides for a moment would be hidden for ever
 }
 
@@ -160,7 +161,7 @@ type patience struct {
 // all, then that it passes check. With check's error comes the last page.
 func (a *account) page(ctx context.Context, p patience, q Query, check func(*Page) error) (*Page, error) {
 	for n := 1; ; n++ {
-		page, err := a.list(ctx, p.tries, q)
+		page, err := a.list(ctx, p, q)
 		if err != nil {
 			return nil, err
 		}
@@ -199,14 +200,19 @@ func (a *account) page(ctx context.Context, p patience, q Query, check func(*Pag
 }
 
 // list asks for a page and decodes what on it may be new.
-func (a *account) list(ctx context.Context, tries int, q Query) (page *Page, err error) {
-	err = a.ask(ctx, tries, func(ctx context.Context, client *Client) (err error) {
+func (a *account) list(ctx context.Context, p patience, q Query) (page *Page, err error) {
+	request := func(ctx context.Context, client *Client) (err error) {
 		if page, err = client.List(ctx, q); err != nil {
 			return err
 		}
 		page, err = a.decodeChanged(page)
 		return err
-	})
+	}
+	if p.apart {
+		err = a.askApart(ctx, request)
+	} else {
+		err = a.ask(ctx, p.tries, request)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -25,6 +25,9 @@ func (a *account) handle(ctx context.Context, page *Page, by *sweep) error {
 	if err != nil {
 		return err
 	}
+	if a.asking != nil {
+		existing = later(existing, a.asking.Existing)
+	}
 	a.now.listed = a.now.listed || len(page.Items) > 0
 	a.now.sessions += len(page.Items)
 	outside := a.outside(page)
@@ -61,7 +64,7 @@ func (a *account) handle(ctx context.Context, page *Page, by *sweep) error {
 	}
 	err = a.hand(ctx, Batch{
 		Account: a.state, Livemode: a.mode() == ModeLive, Poll: a.cfg.Poll,
-		Pass: a.now.began, Existing: existing, Announce: by.announce(), Looks: looks,
+		Pass: a.now.began, Existing: existing, Announce: by.announce(), Passed: a.passedOver(), Looks: looks,
 	}, by)
 	if err != nil { // they are as good as not shown
 		for i := range looks {

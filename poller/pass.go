@@ -37,6 +37,9 @@ func (a *account) pass(ctx context.Context, until time.Time) (err error) {
 		err = a.askMissing(ctx, until)
 	}
 	if err == nil {
+		err = a.askHoles(ctx, until)
+	}
+	if err == nil {
 		a.reconcile()
 		err = a.sweep(ctx, until)
 	}
@@ -95,7 +98,7 @@ const saveEvery = time.Minute
 func (a *account) saveProgress(ctx context.Context, until time.Time) error {
 	behind := a.saved
 	behind.Low = a.state.Low
-	if !until.IsZero() && behind == a.state && a.state.Low.Sub(a.saved.Low).Abs() < saveEvery {
+	if !until.IsZero() && behind.Equal(&a.state) && a.state.Low.Sub(a.saved.Low).Abs() < saveEvery {
 		return nil
 	}
 	return a.save(ctx)
@@ -130,6 +133,7 @@ func (a *account) head(ctx context.Context) error {
 	now := a.clock.now()
 	whole := lo.Before(now.Add(-Window))
 	s := newScan(a, patience{tries: a.tries, deep: lo.Before(now.Add(-Window - a.cfg.Poll.Tuning.Overlap))}, nil, lo, time.Time{})
+	a.topRead = false
 	err = s.run(ctx, time.Time{})
 	a.last = Chain{From: s.newest, To: lo, Took: a.clock.own().Sub(a.now.began), Pages: s.pages, Slices: s.slices}
 	if err != nil {
@@ -152,7 +156,8 @@ func (a *account) head(ctx context.Context) error {
 	}
 	a.correctStart()
 	a.now.read = true
-	if !a.state.StartFixed {
+	a.closeTop()
+	if !a.state.StartFixed && !a.state.Start.IsZero() { // an answer has said when it is
 		a.state.StartFixed = true
 		return a.save(ctx)
 	}

@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -62,7 +63,10 @@ type Batch struct {
 	Pass     time.Time // when their pass began
 	Existing time.Time // what the batch shows and was created until then existed before the account's start; zero: none
 	Announce bool      // also what was pruned, or is older than the start
-	Looks    []Look
+	// Passed are the parts of the list that the API could not show for a while. What
+	// turns up in them was never known, however long ago it was created.
+	Passed []event.Hole
+	Looks  []Look
 }
 
 // Look is a session as it was just shown.
@@ -80,7 +84,9 @@ type Look struct {
 // recorded without an announcement.
 func (b *Batch) Silent(created time.Time) bool {
 	a := &b.Account
-	return !b.Announce && (created.Before(a.Start) || created.Before(a.ForgottenBefore) || !created.After(b.Existing))
+	forgotten := created.Before(a.ForgottenBefore) &&
+		!slices.ContainsFunc(b.Passed, func(h event.Hole) bool { return !h.Pruned && h.Covers(created) })
+	return !b.Announce && (created.Before(a.Start) || forgotten || !created.After(b.Existing))
 }
 
 // Gone is a session that the API no longer shows.

@@ -122,6 +122,8 @@ func (s *scan) probe(ctx context.Context, created time.Time) error {
 	switch {
 	case refused(err) || (err == nil && len(page.Items) == 0):
 		s.slicing = slicingFails
+	case unshown(err): // that session may be what the API cannot show
+		s.slicing = slicingFails
 	case err != nil:
 		s.slicing = slicingUnknown
 		return err

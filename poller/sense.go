@@ -41,7 +41,7 @@ func (c *chain) sensible(page *Page) error {
 		switch {
 		case promised:
 			return errEmptyPage
-		case c.promised || c.byTime || (c.shown == 0 && c.knowsAny()):
+		case c.promised || c.byTime || (c.shown == 0 && !c.passed && c.knowsAny()):
 			return errEarlyEnd
 		}
 		return nil

@@ -77,7 +77,10 @@ func (a *account) bound(ctx context.Context) (time.Time, error) {
 		return low.Add(-a.cfg.Poll.Tuning.Overlap), nil
 	}
 	page, err := a.page(ctx, patience{tries: a.tries}, Query{Limit: 1}, nil)
-	if err != nil {
+	switch {
+	case unshown(err) && a.olderShown(ctx): // the newest session is what the API cannot show
+		page = &Page{Answer: Answer{Received: a.clock.own()}}
+	case err != nil:
 		return time.Time{}, err
 	}
 	a.clock.observe(page.Answer)
@@ -102,4 +105,13 @@ func (a *account) low() time.Time {
 		return time.Time{}
 	}
 	return a.state.Low
+}
+
+// olderShown says whether the API shows sessions of an hour ago.
+func (a *account) olderShown(ctx context.Context) bool {
+	page, err := a.list(ctx, patience{apart: true}, Query{CreatedLTE: a.clock.now().Add(-time.Hour), Limit: 1})
+	if err == nil {
+		page.release()
+	}
+	return err == nil
 }

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"checkout-notifier/event"
 )
 
 // Status is how an account is doing.
@@ -43,8 +45,9 @@ type Status struct {
 	NextDue          time.Time     `json:"next_due,omitzero"` // of a session that no pass looks at anyway
 	Waiting          int           `json:"waiting"`           // due sessions that were left to the next pass
 	Bytes            int64         `json:"bytes"`
-	Fallbacks        int           `json:"fallbacks"` // pages that needed the checked decoder
-	Waited           time.Duration `json:"waited_ns"` // for the rate limit
+	Fallbacks        int           `json:"fallbacks"`       // pages that needed the checked decoder
+	Waited           time.Duration `json:"waited_ns"`       // for the rate limit
+	Holes            []Hole        `json:"holes,omitempty"` // what the API cannot show
 	Oddities         []Oddity      `json:"oddities,omitempty"`
 }
 
@@ -54,6 +57,20 @@ type Tier struct {
 	Sessions   int       `json:"sessions"`
 	Due        int       `json:"due"`
 	OldestLook time.Time `json:"oldest_look,omitzero"`
+}
+
+// Hole is a part of the list, or a known session, that the API cannot show. It is
+// passed over and asked for apart.
+type Hole struct {
+	Session string    `json:"session,omitempty"` // the one; else what lies between two sessions
+	Above   string    `json:"above,omitempty"`   // the session above it; none where it begins with the newest
+	AboveAt time.Time `json:"above_at,omitzero"` // when that was created
+	Below   string    `json:"below,omitempty"`   // the session down to which it goes, if that is known
+	BelowAt time.Time `json:"below_at,omitzero"` // when that was created, or down to when it goes
+	Since   time.Time `json:"since,omitzero"`    // of a known session: when it was shown last
+	Asked   time.Time `json:"asked,omitzero"`    // for the last time
+	Next    time.Time `json:"next_ask,omitzero"` // zero: by the next pass
+	Error   string    `json:"error,omitempty"`   // what the API says instead
 }
 
 // Chain is the walk down the head of the list.
@@ -89,12 +106,19 @@ func (a *account) publish(until time.Time) {
 		tiers[i].Name = names[i]
 	}
 	var next time.Time
+	var sessions []Hole
 	for _, e := range a.index.revisited() {
 		if e.isWatched() {
 			watching++
 		}
 		if e.isHeld() {
 			held++
+		}
+		if e.setbacks() > 1 && len(sessions) < mostHoles {
+			last := e.triedAt()
+			sessions = append(sessions, Hole{
+				Session: a.index.id(e), Since: e.lookedAt(), Asked: last, Next: a.dueAt(e, last, now),
+			})
 		}
 		name := a.tier(e, now)
 		last := a.lastLook(e)
@@ -111,15 +135,34 @@ func (a *account) publish(until time.Time) {
 			next = due
 		}
 	}
+	holes := Holes(a.state.Holes)
+	for i := range a.state.Holes {
+		if h := &a.state.Holes[i]; !h.Newest() {
+			holes[i].Next = a.holeDueAt(h, now)
+		}
+	}
+	holes = append(holes, sessions...)
 	a.status.update(func(s *Status) {
 		s.Tracked, s.Watched, s.Held, s.Tiers = tracked, watching, held, tiers
 		s.Start, s.Low, s.Foreign = a.state.Start, a.state.Low, a.state.Foreign
 		s.ClockSkew = a.clock.offset()
+		s.Holes = holes
 		s.Chain, s.Waiting, s.NextDue, s.NextPass = a.last, a.now.waiting, next, until
 		s.Reconciled, s.ReconcileEvery, s.Reconciling = a.state.Reconciled, a.cfg.Poll.Tuning.ReconcileEvery, a.reconciling()
 		s.RequestsLastHour = a.requests.sum(time.Now())
 		s.RateLimit, s.Concurrency = a.cfg.Poll.RateLimit, a.cfg.Poll.Tuning.Concurrency
 	})
+}
+
+// Holes describes stored holes.
+func Holes(stored []event.Hole) []Hole {
+	var holes []Hole
+	for _, h := range stored {
+		holes = append(holes, Hole{
+			Above: h.Above, AboveAt: h.AboveAt, Below: h.Below, BelowAt: h.BelowAt, Since: h.Since, Asked: h.Asked, Error: h.Error,
+		})
+	}
+	return holes
 }
 
 // hourly counts what happened within the last hour, by minutes.

@@ -2,6 +2,7 @@ package state
 
 import (
 	"bytes"
+	"slices"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -13,7 +14,8 @@ import (
 type sessionPruner struct {
 	created, looked time.Time
 	reach           time.Duration
-	borders         map[string]time.Time // by account, as the transaction at hand shows it
+	borders         map[string]time.Time    // by account, as the transaction at hand shows it
+	holes           map[string][]event.Hole // by account, likewise
 }
 
 // border returns the time before which a session of an account must have been
@@ -33,13 +35,13 @@ func (p *sessionPruner) border(tx *bolt.Tx, name string) (time.Time, error) {
 	} else if reached := account.Low.Add(-p.reach); reached.Before(border) {
 		border = reached
 	}
-	p.borders[name] = border
+	p.borders[name], p.holes[name] = border, account.Holes
 	return border, nil
 }
 
 // find leaves an account at the first session that is too young.
 func (p *sessionPruner) find(tx *bolt.Tx, from []byte) (keys [][]byte, next []byte, err error) {
-	p.borders = make(map[string]time.Time)
+	p.borders, p.holes = make(map[string]time.Time), make(map[string][]event.Hole)
 	var past []byte // prefix of an account of which only young sessions are left
 	keys, next, err = scan(tx.Bucket(bucketSessions), from, func(key, _ []byte) (bool, bool, error) {
 		take, young, err := p.old(tx, key)
@@ -67,6 +69,12 @@ func behind(prefix []byte) []byte {
 	return nil
 }
 
+// inHole says whether a session lies where the API could not show others: were it
+// pruned, nobody could tell later which of them are new.
+func (p *sessionPruner) inHole(account string, created time.Time) bool {
+	return slices.ContainsFunc(p.holes[account], func(h event.Hole) bool { return h.Covers(created) })
+}
+
 // old says whether a session may go, and whether it is so young that all behind
 // it in its account are too.
 func (p *sessionPruner) old(tx *bolt.Tx, key []byte) (old, young bool, err error) {
@@ -84,11 +92,11 @@ func (p *sessionPruner) old(tx *bolt.Tx, key []byte) (old, young bool, err error
 		return false, false, inconsistent(tx.DB().Path(), "index row of session %s: %v", id, err)
 	}
 	done := t.Watch.Is(event.Settled) || t.Watch.Is(event.GivenUp) || t.Watch.Is(event.Vanished)
-	return done && !t.Held && t.Created.Before(border) && t.LookedAt.Before(p.looked), false, nil
+	return done && !t.Held && !p.inHole(account, t.Created) && t.Created.Before(border) && t.LookedAt.Before(p.looked), false, nil
 }
 
 func (p *sessionPruner) remove(b *batch, keys [][]byte, pruned *Pruned) error {
-	p.borders = make(map[string]time.Time)
+	p.borders, p.holes = make(map[string]time.Time), make(map[string][]event.Hole)
 	newest := make(map[string]time.Time) // created, by account
 	for _, key := range keys {
 		if b.get(bucketSessions, key) == nil {

@@ -11,6 +11,7 @@ import (
 
 	"log/slog"
 
+	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
 	"checkout-notifier/event"
@@ -234,5 +235,40 @@ func checkPrunedSessions(t *rapid.T, s *state.Store, all []event.Snapshot, polic
 		if old && !one.Created.Before(account.ForgottenBefore) {
 			t.Errorf("session %s created %v is forgotten, and the border is %v", one.ID, one.Created, account.ForgottenBefore)
 		}
+	}
+}
+
+// What is known of a part of the list that the API could not show is kept as long
+// as that is so: nobody could tell later which of its sessions are new.
+func TestPruneSparesHoles(t *testing.T) {
+	ctx := context.Background()
+	s := newStore(t)
+	tx := &event.Tx{Account: "main"}
+	for i := range 6 {
+		one := snapshot(fmt.Sprint("cs_", i), start.Add(time.Duration(i)*time.Hour))
+		one.Account, one.Watch = "main", event.Settled
+		tx.Snapshots = append(tx.Snapshots, one)
+	}
+	commit(t, s, tx)
+	account := event.Account{Name: "main", Low: start.Add(100 * time.Hour), Holes: []event.Hole{
+		{Above: "cs_4", AboveAt: start.Add(4 * time.Hour), Below: "cs_3", BelowAt: start.Add(3 * time.Hour), Since: start, Error: "boom"},
+	}}
+	if err := s.SaveAccount(ctx, account); err != nil {
+		t.Fatal(err)
+	}
+	policy := state.PrunePolicy{CreatedBefore: start.Add(50 * time.Hour), LookedBefore: start.Add(50 * time.Hour)}
+	if pruned, err := s.Prune(ctx, policy); err != nil || pruned.Sessions != 4 {
+		t.Fatalf("Prune = %+v, %v, want all but those of the hole", pruned, err)
+	}
+	got, _, err := s.Account(ctx, "main")
+	if diff := cmp.Diff(account.Holes, got.Holes); diff != "" || err != nil {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+	account.Holes = nil
+	if err := s.SaveAccount(ctx, account); err != nil {
+		t.Fatal(err)
+	}
+	if pruned, err := s.Prune(ctx, policy); err != nil || pruned.Sessions != 2 {
+		t.Errorf("without the hole Prune = %+v, %v", pruned, err)
 	}
 }

@@ -50,6 +50,11 @@ func TestPollStatusIsComplete(t *testing.T) {
 	s.Drift, s.DriftLast, s.Held = 2, now.Add(-5*time.Minute), 1
 	s.RequestsLastHour, s.Rate, s.RateLimit, s.Parallel, s.Concurrency = 360, 2.5, 5, 3, 4
 	s.Bytes, s.Fallbacks, s.Waited, s.Waiting = 1_200_000, 1, 90*time.Second, 40
+	s.Holes = []poller.Hole{
+		{Below: "cs_8", BelowAt: s.Low, Since: now.Add(-time.Minute), Asked: now, Error: "the API answered with status 500: boom"},
+		{Above: "cs_7", AboveAt: s.Low, BelowAt: s.Low.Add(-time.Second), Since: now.Add(-8 * time.Hour), Asked: now.Add(-12 * time.Minute), Next: now.Add(48 * time.Minute)},
+		{Session: "cs_1", Since: now.Add(-8 * time.Hour), Asked: now.Add(-12 * time.Minute), Next: now.Add(48 * time.Minute)},
+	}
 	s.Oddities = []poller.Oddity{{Code: "order", Message: "the list is not in order", Count: 1, Last: now}}
 	s.Tiers = []poller.Tier{{Name: "hot", Sessions: 5, Due: 1, OldestLook: now.Add(-9 * time.Second)}, {Name: "held"}}
 	r := &report{Running: true, Accounts: []poller.Status{s}, Sessions: map[string]map[event.Watch]int{"main": {event.Watched: 5}}}
@@ -59,7 +64,7 @@ func TestPollStatusIsComplete(t *testing.T) {
 	}
 	var out bytes.Buffer
 	(&app{streams: streams{out: &out}}).printPollStatus(r, items)
-	want := `main (api.example, live): ok
+	want := `main (api.example, live): ok, but the API cannot show 3 parts of the list
   last pass   4s ago, took 2s; next in 6s
   lag         6s behind the list
   low mark    2026-11-22T10:00:00Z (LOW)
@@ -67,6 +72,7 @@ func TestPollStatusIsComplete(t *testing.T) {
   reconciled  20m ago, again in 39m; at work on it
   drift       2 sessions that only a reconciliation found, last 5m ago
   steps back  1 session, not believed until confirmed
+  holes       3 parts of the list that the API cannot show; passed over, and asked for apart
   requests    360 in the last hour, 900 since the start
   rate        2.5/s now, limit 5/s; 3 of 4 at once
   answers     1.2 MB, 1 page by the checked decoder
@@ -77,6 +83,9 @@ func TestPollStatusIsComplete(t *testing.T) {
   TIER  SESSIONS  DUE  OLDEST LOOK
   hot   5         1    9s ago
   held  0         0    -
+  hole: from the newest session down to cs_8 of 2026-11-22T10:00:00Z, found 1m ago, asked for 0s ago: the API answered with status 500: boom
+  hole: from cs_7 of 2026-11-22T10:00:00Z down to 2026-11-22T09:59:59Z, found 8h00m ago, asked for 12m ago, again in 47m
+  hole: session cs_1, shown last 8h00m ago, asked for 12m ago, again in 47m
   odd: the list is not in order (order, 1 time, last 0s ago)
 `
 	want = strings.Replace(want, "LOW", ago(s.Low), 1)

@@ -20,7 +20,8 @@ func (a *app) pollStatusCommand() *cobra.Command {
 pass and how far behind the list we are, the low-water mark down to which the
 list has been read completely, the last walk down the list, reconciliations and
 the drift that they found, steps back that await confirmation, requests and the
-rate at present, the watched sessions by tier, and what is odd about the API.
+rate at present, the watched sessions by tier, the parts of the list that the API
+cannot show (holes), and what is odd about the API.
 
 Without a daemon it shows what the state file tells.
 
@@ -94,6 +95,9 @@ func (a *app) printPollStatus(r *report, items []pollStatus) {
 				"  sessions\t"+watchText(s.Sessions),
 			)
 		}
+		for i := range s.Holes {
+			fmt.Fprintln(a.out, "  hole: "+holeText(&s.Holes[i]))
+		}
 		for _, o := range s.Oddities {
 			fmt.Fprintf(a.out, "  odd: %s (%s, %s, last %s)\n", o.Message, o.Code, count(o.Count, "time"), ago(o.Last))
 		}
@@ -125,6 +129,10 @@ func passLines(s *pollStatus) []string {
 	if s.Drift > 0 {
 		drift = fmt.Sprintf("%s that only a reconciliation found, last %s", count(s.Drift, "session"), ago(s.DriftLast))
 	}
+	holes := "none"
+	if n := len(s.Holes); n > 0 {
+		holes = count(n, "part") + " of the list that the API cannot show; passed over, and asked for apart"
+	}
 	held := "none"
 	if s.Held > 0 {
 		held = count(s.Held, "session") + ", not believed until confirmed"
@@ -141,7 +149,37 @@ func passLines(s *pollStatus) []string {
 		"  reconciled\t" + reconciled,
 		"  drift\t" + drift,
 		"  steps back\t" + held,
+		"  holes\t" + holes,
 	}
+}
+
+// holeText says what the API cannot show, and when it is asked for it again.
+func holeText(h *poller.Hole) string {
+	text := fmt.Sprintf("session %s, shown last %s", h.Session, ago(h.Since))
+	if h.Session == "" {
+		above, below := "the newest session", "the end of the list"
+		switch {
+		case h.Above != "":
+			above = h.Above + " of " + clock(h.AboveAt)
+		case !h.AboveAt.IsZero():
+			above = clock(h.AboveAt)
+		}
+		switch {
+		case h.Below != "":
+			below = h.Below + " of " + clock(h.BelowAt)
+		case !h.BelowAt.IsZero():
+			below = clock(h.BelowAt)
+		}
+		text = fmt.Sprintf("from %s down to %s, found %s", above, below, ago(h.Since))
+	}
+	text += ", asked for " + ago(h.Asked)
+	if !h.Next.IsZero() {
+		text += ", again " + in(h.Next)
+	}
+	if h.Error != "" {
+		text += ": " + h.Error
+	}
+	return text
 }
 
 // trafficLines tell what it costs, and what is left to do.

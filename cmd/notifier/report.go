@@ -128,6 +128,7 @@ func storedReport(ctx context.Context, store *state.Store) (*report, error) {
 	for _, a := range accounts {
 		r.Accounts = append(r.Accounts, poller.Status{
 			Account: a.Name, Host: a.Host, Mode: a.Mode, Start: a.Start, Low: a.Low, Foreign: a.Foreign,
+			Holes: poller.Holes(a.Holes),
 		})
 	}
 	conditions, err := store.Conditions(ctx)
@@ -238,6 +239,7 @@ func (d *daemon) AcceptAccount(ctx context.Context, name, actor string) error {
 	account.Foreign, account.KeyHash = "", ""
 	account.Low, account.Start = time.Time{}, time.Time{}
 	account.StartFixed, account.Restart = false, true
+	account.Holes = nil
 	if err := d.store.SaveAccount(ctx, account); err != nil {
 		return err
 	}
@@ -305,7 +307,7 @@ func (d *daemon) gauges(ctx context.Context) (admin.Gauges, error) {
 	for _, s := range r.Accounts {
 		p := admin.PollingGauges{
 			Account: s.Account, Tiers: make(map[string]int), Held: s.Held, Rate: s.Rate, Parallel: s.Parallel,
-			OldestLook: oldestLook(s.Tiers), Reconciled: s.Reconciled,
+			OldestLook: oldestLook(s.Tiers), Reconciled: s.Reconciled, Holes: len(s.Holes),
 		}
 		for _, tier := range s.Tiers {
 			p.Tiers[tier.Name] = tier.Sessions

@@ -182,6 +182,8 @@ func accountState(r *report, s poller.Status) string {
 		return "failing for " + shortDuration(time.Since(s.ErrorSince)) + ": " + s.Error
 	case s.Passes == 0:
 		return "first pass"
+	case len(s.Holes) > 0:
+		return "ok, but the API cannot show " + count(len(s.Holes), "part") + " of the list"
 	}
 	return "ok"
 }

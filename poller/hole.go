@@ -1,0 +1,270 @@
+package poller
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"checkout-notifier/event"
+)
+
+// A hole is a part of the list that the API cannot show, such as one session over
+// which it fails. Whatever reads the list passes over it; it is stored, and asked
+// for apart until it can be read.
+const (
+	// mostHoles bounds the holes of an account: two that lie close are one then.
+	mostHoles = 32
+	// A hole is asked for again after a quarter of its age, within these bounds.
+	holeLeast = 30 * time.Second
+	holeMost  = time.Hour
+)
+
+// holeDueAt returns when a hole is to be asked for again. Times of the future were
+// made by a clock that was wrong.
+func (a *account) holeDueAt(h *event.Hole, now time.Time) time.Time {
+	if h.Asked.After(now.Add(skewNoticed)) {
+		return now
+	}
+	return h.Asked.Add(min(max(now.Sub(h.Since)/4, holeLeast), holeMost))
+}
+
+// top returns the hole that begins with the newest session, nil if there is none.
+func (a *account) top() *event.Hole {
+	if len(a.state.Holes) > 0 && a.state.Holes[0].Newest() {
+		return &a.state.Holes[0]
+	}
+	return nil
+}
+
+// closeTop notes that the head of the list was read and that no hole begins it.
+func (a *account) closeTop() {
+	if h := a.top(); h != nil && !a.topRead {
+		a.closed(h)
+		a.state.Holes = slices.Clone(a.state.Holes[1:])
+	}
+}
+
+func (a *account) closed(h *event.Hole) {
+	a.log.Info("a part of the list that the API could not show was read", "since", h.Since)
+}
+
+// passedOver lists the holes; what is asked for at present is still one.
+func (a *account) passedOver() []event.Hole {
+	if a.asking == nil {
+		return a.state.Holes
+	}
+	return append(slices.Clone(a.state.Holes), *a.asking)
+}
+
+// addHole adds a hole, together with those that it touches.
+func (a *account) addHole(h event.Hole) {
+	known := a.asking != nil && !a.asking.Asked.IsZero()
+	if a.asking != nil {
+		h = inherit(h, a.asking)
+	}
+	holes := make([]event.Hole, 0, len(a.state.Holes)+1)
+	for i := range a.state.Holes {
+		other := &a.state.Holes[i]
+		if !touch(&h, other) {
+			holes = append(holes, *other)
+			continue
+		}
+		known = true
+		h = join(h, other)
+	}
+	holes = append(holes, h)
+	slices.SortFunc(holes, func(x, y event.Hole) int {
+		switch {
+		case x.Newest():
+			return -1
+		case y.Newest():
+			return 1
+		}
+		return y.AboveAt.Compare(x.AboveAt)
+	})
+	a.state.Holes = few(holes)
+	a.topRead = a.topRead || h.Newest()
+	if !known {
+		a.log.Warn("the API cannot show a part of the list: it is passed over, and asked for apart until it can be read",
+			"above", h.Above, "from", h.BelowAt, "until", h.AboveAt, "error", h.Error)
+	}
+}
+
+// inherit gives a hole what is known of the one of which it is a part.
+func inherit(h event.Hole, of *event.Hole) event.Hole {
+	h.Since, h.Existing, h.Pruned = earlier(h.Since, of.Since), later(h.Existing, of.Existing), h.Pruned || of.Pruned
+	return h
+}
+
+// touch says whether two holes overlap or nothing that is known lies between them.
+func touch(a, b *event.Hole) bool {
+	return (b.Newest() || !a.BelowAt.After(b.AboveAt)) && (a.Newest() || !b.BelowAt.After(a.AboveAt))
+}
+
+// join makes one hole of two.
+func join(h event.Hole, other *event.Hole) event.Hole {
+	h = inherit(h, other)
+	if !h.Newest() && (other.Newest() || other.AboveAt.After(h.AboveAt)) {
+		h.Above, h.AboveAt = other.Above, other.AboveAt
+	}
+	if other.BelowAt.Before(h.BelowAt) {
+		h.Below, h.BelowAt = other.Below, other.BelowAt
+	}
+	return h
+}
+
+// few joins the holes that lie closest to each other until they are not too many.
+func few(holes []event.Hole) []event.Hole {
+	for len(holes) > mostHoles {
+		closest := 0
+		for i := range len(holes) - 1 {
+			if holes[i].BelowAt.Sub(holes[i+1].AboveAt) < holes[closest].BelowAt.Sub(holes[closest+1].AboveAt) {
+				closest = i
+			}
+		}
+		holes[closest] = join(holes[closest], &holes[closest+1])
+		holes = slices.Delete(holes, closest+1, closest+2)
+	}
+	return holes
+}
+
+// inHole says whether a page that begins with a known session cannot be had
+// because of a hole.
+func (a *account) inHole(e *entry) bool {
+	created := e.created()
+	inside := func(h event.Hole) bool {
+		switch {
+		case created.Before(h.BelowAt), !h.Newest() && created.After(h.AboveAt):
+			return false
+		case h.Below == "" && created.Equal(h.BelowAt):
+			return false
+		}
+		return h.Above == "" || a.index.get(h.Above) != e
+	}
+	return slices.ContainsFunc(a.state.Holes, inside) || slices.ContainsFunc(a.suspects, inside)
+}
+
+// room returns how many sessions a page may show that begins below a position of
+// the index, so that it ends above the next hole.
+func (a *account) room(position, limit int) int {
+	var uppers []*entry
+	for _, holes := range [][]event.Hole{a.state.Holes, a.suspects} {
+		for i := range holes {
+			if e := a.index.get(holes[i].Above); e != nil && holes[i].Above != "" {
+				uppers = append(uppers, e)
+			}
+		}
+	}
+	if len(uppers) == 0 {
+		return limit
+	}
+	n := 0
+	for i := position - 1; i >= 0 && n < limit; i-- {
+		e := a.index.at(i)
+		if listed(e) {
+			n++
+		}
+		if slices.Contains(uppers, e) {
+			return max(n, 1)
+		}
+	}
+	return limit
+}
+
+// suspect notes that a page of older sessions cannot be had although the API
+// answers: it is asked for apart by the same pass.
+func (a *account) suspect(neighbour string, from *entry) {
+	if !a.now.read || len(a.suspects) == mostHoles {
+		return
+	}
+	last := a.index.position(from)
+	for left := a.cfg.Poll.Tuning.PageSize; last > 0 && left > 0; last-- {
+		if listed(a.index.at(last)) {
+			left--
+		}
+	}
+	h := event.Hole{Above: neighbour, Below: a.index.id(a.index.at(last)), BelowAt: a.index.at(last).created(), Since: a.clock.now()}
+	if above := a.index.get(neighbour); neighbour != "" && above != nil {
+		h.AboveAt = above.created()
+	} else {
+		h.Above, h.AboveAt = "", from.created().Add(createdRounding)
+	}
+	a.suspects = append(a.suspects, h)
+}
+
+// askHoles asks for the holes that are due, and for pages that could not be had,
+// those first that have waited longest.
+func (a *account) askHoles(ctx context.Context, until time.Time) error {
+	now := a.clock.now()
+	due := a.suspects
+	a.suspects = nil
+	suspects := len(due)
+	for i := range a.state.Holes {
+		if h := &a.state.Holes[i]; !h.Newest() && !a.holeDueAt(h, now).After(now) { // the head asks for the newest
+			due = append(due, *h)
+		}
+	}
+	slices.SortStableFunc(due[suspects:], func(x, y event.Hole) int { return x.Asked.Compare(y.Asked) })
+	for i, h := range due {
+		if i > 0 && past(until) {
+			break
+		}
+		if err := a.askHole(ctx, h, i >= suspects); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// askHole reads a hole as far as that is possible. What cannot be read of it stays.
+func (a *account) askHole(ctx context.Context, h event.Hole, stored bool) error {
+	before := a.state.Holes
+	at := slices.IndexFunc(before, func(other event.Hole) bool { return other == h })
+	if stored && at < 0 {
+		return nil // it was joined with another one
+	}
+	if stored {
+		a.state.Holes = slices.Delete(slices.Clone(before), at, at+1)
+	}
+	rest := len(a.state.Holes)
+	h.Since = earlier(h.Since, a.clock.now())
+	asked := h
+	if stored {
+		asked.Asked = a.clock.now()
+	}
+	a.asking = &asked
+	hi := time.Time{}
+	if h.Above == "" {
+		hi = h.AboveAt
+	}
+	c := newChain(a, patience{tries: 1, apart: true, deep: true}, nil, h.BelowAt, hi)
+	c.query.StartingAfter, c.query.Limit, c.narrowed = h.Above, 1, c.query.Limit
+	err := c.walk(ctx, func() bool { return false })
+	a.asking = nil
+	switch {
+	case err == nil && stored && len(a.state.Holes) == rest:
+		a.closed(&h)
+	case err == nil:
+	case stored:
+		if refused(err) { // the session above it is gone, perhaps
+			h.Above = ""
+		}
+		h.Asked = a.clock.now()
+		a.asking = &h // it is known
+		a.addHole(h)
+		a.asking = nil
+	}
+	if err != nil && (unavailable(err) || senseless(err)) && ctx.Err() == nil {
+		return nil
+	}
+	return err
+}
+
+// senseless says whether an error is that a page makes no sense where it stands.
+func senseless(err error) bool {
+	var repeated repeatedPage
+	var unreadable unreadablePage
+	return errors.As(err, &repeated) || errors.As(err, &unreadable) ||
+		errors.Is(err, errTooNew) || errors.Is(err, errEarlyEnd) || errors.Is(err, errEmptyPage) || errors.Is(err, errSpoiled)
+}

@@ -1,0 +1,268 @@
+package poller
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"checkout-notifier/event"
+)
+
+// mostSkipped is how many known sessions a hole may have when it is found.
+const mostSkipped = 1000
+
+// passes says whether the chain passes over holes: not while it is asked for one,
+// and not where a list has no order or cannot be asked for from a place on.
+func (c *chain) passes() bool {
+	return !c.p.apart && !c.by.dry() && !c.byTime && !c.unordered && !c.cursorless
+}
+
+// approach passes over the known hole that begins where the chain has come to, and
+// says whether nothing of the chain is left below it.
+func (c *chain) approach() (ended bool) {
+	if c.query.StartingAfter != "" && c.passes() {
+		for i := range c.state.Holes {
+			if h := &c.state.Holes[i]; h.Above == c.query.StartingAfter && c.canPass(h) {
+				c.pass(h)
+				break
+			}
+		}
+	}
+	return c.ended
+}
+
+// canPass says whether it is known how to go on below a hole.
+func (c *chain) canPass(h *event.Hole) bool {
+	return h.Below != "" || h.BelowAt.IsZero() || c.slicingFound == slicingWorks
+}
+
+// pass goes on below a hole.
+func (c *chain) pass(h *event.Hole) {
+	c.promised, c.failing, c.atTop = false, false, false
+	c.narrowed, c.query.Limit = 0, c.cfg.Poll.Tuning.PageSize
+	c.passed = true
+	c.ended = h.BelowAt.IsZero() || (c.pages > 0 && h.BelowAt.Before(c.lo)) || (c.p.apart && !h.BelowAt.After(c.lo))
+	c.query.StartingAfter = h.Below
+	if h.Below == "" && !c.ended {
+		c.query.CreatedLTE = h.BelowAt
+	}
+}
+
+// limited is the query for a page that ends above the next known hole.
+func (c *chain) limited() Query {
+	q := c.query
+	if len(c.state.Holes) == 0 || !c.passes() {
+		return q
+	}
+	position := c.index.len()
+	if e := c.index.get(q.StartingAfter); q.StartingAfter != "" {
+		if e == nil {
+			return q
+		}
+		position = c.index.position(e)
+	} else if !q.CreatedLTE.IsZero() {
+		position = c.index.search(q.CreatedLTE.Add(time.Second))
+	}
+	q.Limit = c.room(position, q.Limit)
+	return q
+}
+
+// skip passes over what the API cannot show even alone, if it shows what is below
+// it; if not, the error is the chain's.
+func (c *chain) skip(ctx context.Context, cause error) (passed bool, err error) {
+	if c.by.dry() || c.byTime || c.unordered || c.cursorless || c.query.Limit > 1 || !unshown(cause) {
+		return false, cause
+	}
+	if h := c.top(); c.atTop && h != nil && c.canPass(h) {
+		c.passTop(*h)
+		return true, nil
+	}
+	h := c.upper()
+	found, err := c.lower(ctx, &h)
+	if !found || err != nil {
+		return false, orElse(err, cause)
+	}
+	// Once more, now that it is known that the API answers.
+	shown, err := c.answers(ctx, c.query, nil)
+	if c.flukes++; err != nil || (shown && c.flukes <= triesPerPage) {
+		return err == nil, err
+	}
+	stored, _, err := c.tracker.Account(ctx, c.cfg.Name)
+	if err != nil {
+		return false, err
+	}
+	h.Since, h.Asked, h.Error = c.clock.now(), c.clock.now(), cause.Error()
+	h.Pruned = h.BelowAt.Before(later(stored.ForgottenBefore, c.state.ForgottenBefore))
+	if !c.state.StartFixed {
+		h.Existing = later(h.AboveAt, c.state.Start).Add(createdRounding)
+	}
+	c.addHole(h)
+	c.pass(&h)
+	return true, nil
+}
+
+func orElse(err, other error) error {
+	if err != nil {
+		return err
+	}
+	return other
+}
+
+// passTop passes over the hole that begins with the newest session, if there are
+// no newer ones by now: else it begins below them.
+func (c *chain) passTop(h event.Hole) {
+	c.topRead = true
+	if c.query.StartingAfter != "" {
+		h.Above, h.AboveAt = c.query.StartingAfter, c.oldest
+		holes := append([]event.Hole{h}, c.state.Holes[1:]...)
+		c.state.Holes = holes
+	}
+	c.pass(&h)
+}
+
+// upper begins a hole where the chain has come to.
+func (c *chain) upper() (h event.Hole) {
+	switch {
+	case c.query.StartingAfter != "":
+		h.Above, h.AboveAt = c.query.StartingAfter, c.oldest
+		if e := c.index.get(h.Above); e != nil {
+			h.AboveAt = e.created()
+		}
+	case c.asking != nil:
+		h.Above, h.AboveAt = c.asking.Above, c.asking.AboveAt
+	case !c.query.CreatedLTE.IsZero():
+		h.AboveAt = c.query.CreatedLTE
+		for i := c.index.search(h.AboveAt.Add(createdRounding)); i < c.index.len(); i++ {
+			if e := c.index.at(i); listed(e) {
+				h.Above, h.AboveAt = c.index.id(e), e.created()
+				break
+			}
+		}
+	}
+	return h
+}
+
+// lower ends a hole at the nearest place at which the list can be read again, and
+// says whether there is one: below a known session or, where the API honours
+// created[lte], at a time.
+func (c *chain) lower(ctx context.Context, h *event.Hole) (found bool, err error) {
+	below := c.below()
+	// Whether the API is away is found out by few questions.
+	far := []int{1, 4, 32}
+	if c.pages == 0 && !c.now.read {
+		far = far[:1]
+	}
+	n, err := nearest(len(below), far, func(n int) (bool, error) {
+		id := c.index.id(below[n-1])
+		return c.answers(ctx, Query{StartingAfter: id, CreatedGTE: c.query.CreatedGTE, Limit: 1}, func(page *Page) bool { return !c.above(page, id) })
+	})
+	if err != nil || (n == 0 && len(below) > 0 && len(far) == 1) {
+		return false, err
+	}
+	if n > 0 {
+		h.Below, h.BelowAt = c.index.id(below[n-1]), below[n-1].created()
+		if c.slicingFound != slicingWorks {
+			return true, nil
+		}
+	}
+	from := h.AboveAt
+	if from.IsZero() {
+		_, from = c.clock.span(c.clock.own())
+		from = from.Add(skewNoticed).Truncate(time.Second)
+	}
+	to := later(h.BelowAt, c.lo)
+	if to.IsZero() {
+		to = from.Add(-beyond)
+	}
+	seconds, err := nearest(int(from.Sub(to)/time.Second), far, func(n int) (bool, error) {
+		t := from.Add(-time.Duration(n) * time.Second)
+		return c.answers(ctx, Query{CreatedLTE: t, CreatedGTE: c.query.CreatedGTE, Limit: 1}, func(page *Page) bool {
+			return len(page.Items) == 0 || !page.first().created().After(t.Add(2*createdRounding))
+		})
+	})
+	if err == nil && seconds > 0 {
+		h.Below, h.BelowAt = "", from.Add(-time.Duration(seconds)*time.Second)
+		c.slicingFound, c.slicingProbed = slicingWorks, c.clock.now()
+	}
+	return n > 0 || seconds > 0, err
+}
+
+// below lists the known sessions that the list shows below where the chain has
+// come to, down to the chain's end.
+func (c *chain) below() (below []*entry) {
+	position := c.index.len()
+	if e := c.index.get(c.query.StartingAfter); c.query.StartingAfter != "" && e != nil {
+		position = c.index.position(e)
+	} else if c.query.StartingAfter != "" {
+		position = c.index.search(c.oldest)
+	} else if !c.query.CreatedLTE.IsZero() {
+		position = c.index.search(c.query.CreatedLTE.Add(createdRounding))
+	}
+	for i := position - 1; i >= 0 && len(below) < mostSkipped; i-- {
+		e := c.index.at(i)
+		if listed(e) {
+			below = append(below, e)
+		}
+		if e.created().Before(c.lo) {
+			break
+		}
+	}
+	return below
+}
+
+// answers says whether the API answers a question, in a way that makes sense. An
+// error is one that says nothing of the question.
+func (c *chain) answers(ctx context.Context, q Query, sensible func(*Page) bool) (bool, error) {
+	page, err := c.list(ctx, patience{apart: true}, q)
+	switch {
+	case unavailable(err):
+		return false, nil
+	case err != nil:
+		return false, err
+	}
+	ok := sensible == nil || sensible(page)
+	page.release()
+	return ok, nil
+}
+
+// nearest returns the smallest n up to most, as far as it can tell, for which ok
+// holds, 0 if it seems to hold for none: neither for one of the given parts of most
+// nor for 1. What is near is asked for with care.
+func nearest(most int, parts []int, ok func(n int) (bool, error)) (n int, err error) {
+	high := 0
+	for _, part := range append(slices.Clone(parts), most) {
+		if most < part || part == 0 || high > 0 {
+			continue
+		}
+		if holds, err := ok(most / part); err != nil {
+			return 0, err
+		} else if holds {
+			high = most / part
+		}
+	}
+	low := 0
+	for step := 1; step < high; step *= 2 {
+		holds, err := ok(step)
+		if err != nil {
+			return 0, err
+		}
+		if holds {
+			high = step
+			break
+		}
+		low = step
+	}
+	for high-low > 1 {
+		middle := low + (high-low)/2
+		holds, err := ok(middle)
+		switch {
+		case err != nil:
+			return 0, err
+		case holds:
+			high = middle
+		default:
+			low = middle
+		}
+	}
+	return high, nil
+}
