@@ -66,6 +66,10 @@ type Replay struct {
 	Since, Until time.Time
 	All          bool
 
+	// AllTypes sends what is chosen by account, session or time to every destination
+	// in To, whatever its rules send there.
+	AllTypes bool
+
 	To     []string // destinations; with Failed none are those of the rules
 	NewIDs bool
 	Rate   float64
@@ -262,7 +266,7 @@ func (s *Server) replay(w http.ResponseWriter, r *http.Request) {
 }
 
 func readReplay(w http.ResponseWriter, r *http.Request) (o Replay, dryRun bool, err error) {
-	object, err := members(w, r, "events", "types", "accounts", "session", "rule", "failed", "since", "until", "all", "to", "new_ids", "rate", "dry_run")
+	object, err := members(w, r, "events", "types", "accounts", "session", "rule", "failed", "since", "until", "all", "all_types", "to", "new_ids", "rate", "dry_run")
 	if err != nil {
 		return o, false, err
 	}
@@ -275,6 +279,7 @@ func readReplay(w http.ResponseWriter, r *http.Request) (o Replay, dryRun bool, 
 		nonEmpty(object, "rule", &o.Rule),
 		member(object, "failed", "true or false", &o.Failed),
 		member(object, "all", "true or false", &o.All),
+		member(object, "all_types", "true or false", &o.AllTypes),
 		member(object, "new_ids", "true or false", &o.NewIDs),
 		member(object, "dry_run", "true or false", &dryRun),
 	)
@@ -300,6 +305,8 @@ func readReplay(w http.ResponseWriter, r *http.Request) (o Replay, dryRun bool, 
 	switch {
 	case len(o.To) == 0 && !o.Failed:
 		return o, false, bad("to is needed: the destinations that are to have the events")
+	case o.AllTypes && (o.Failed || len(o.Types) > 0):
+		return o, false, bad("all_types contradicts types and failed, which say what is sent")
 	case o.NewIDs && o.Failed:
 		return o, false, bad("new_ids and failed contradict each other: what a rule failed on was never sent for it")
 	}

@@ -169,13 +169,20 @@ func TestReplayPurgeAndAudit(t *testing.T) {
 		t.Errorf("events get: %s", p.stdout)
 	}
 	w.asks(d, 2, "replay --all")
+	w.asks(d, 2, "replay --all --to other --all-types --types paid")
+	p = w.asks(d, 0, "replay --session "+id+" --to other --dry-run")
+	for _, want := range []string{"only what today's rules send there is sent", "left out: completed 1, created 1, fulfillable 1, paid 1 (--all-types sends these too)", "0 deliveries to make due"} {
+		if !strings.Contains(p.stderr.String(), want) {
+			t.Errorf("a plan by the rules does not say %q: %s", want, p.stderr)
+		}
+	}
 	w.asks(d, 5, "replay evt_none --to other")
 	w.asks(d, 5, "replay --all --to othr")
-	w.asks(d, 0, "replay --all --to other --dry-run")
+	w.asks(d, 0, "replay --all --to other --all-types --dry-run")
 	if n := len(w.came("/other")); n != 0 {
 		t.Errorf("a dry run sent %d", n)
 	}
-	w.asks(d, 0, "replay --session "+id+" --to other --yes")
+	w.asks(d, 0, "replay --session "+id+" --to other --all-types --yes")
 	w.awaitOther(d, 4)
 	p = w.asks(d, 0, "replay "+fulfillable+" --to other --dry-run")
 	if !strings.Contains(p.stderr.String(), "goods may be shipped by") {
@@ -268,7 +275,7 @@ func TestAReplayOutlivesItsDaemon(t *testing.T) {
 		}
 		return nil
 	})
-	job := strings.TrimSpace(w.asks(d, 0, "replay --all --to other --rate 5 --yes --detach").stdout.String())
+	job := strings.TrimSpace(w.asks(d, 0, "replay --all --to other --all-types --rate 5 --yes --detach").stdout.String())
 	eventually(t, patience, func() error {
 		if n := len(w.came("/other")); n < 3 {
 			return fmt.Errorf("%d came", n)

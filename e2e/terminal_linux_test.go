@@ -108,7 +108,7 @@ func TestQuestionsOnATerminal(t *testing.T) {
 	for line, question := range map[string]string{
 		"deadletters purge --all":             "Purge 4 dead letters for good? [y/N] ",
 		"deadletters redrive --all":           "Redrive 4 deliveries? [y/N] ",
-		"replay --all --to other":             "Replay 4 deliveries? [y/N] ",
+		"replay --all --to other --all-types": "Replay 4 deliveries? [y/N] ",
 		"poll backfill --since 1h --announce": "[y/N] ",
 	} {
 		for keys, code := range map[string]int{"\x03": 130, "\n": 1, "\x04": 1} {

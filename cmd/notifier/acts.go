@@ -89,6 +89,8 @@ type purgeResult struct {
 	WouldPurge *int       `json:"would_purge,omitempty"`
 	Purged     *int       `json:"purged,omitempty"`
 	By         []planLine `json:"destinations,omitempty"`
+
+	Types map[string]int `json:"types,omitempty"` // dead letters by the type of their event
 }
 
 // Purge implements admin.Acts. What dies while it works stays.
@@ -101,7 +103,7 @@ func (d *daemon) Purge(ctx context.Context, chosen admin.Selection, dryRun bool,
 	defer cancel()
 	if dryRun {
 		plan, err := d.countLetters(ctx, f)
-		return purgeResult{DryRun: true, WouldPurge: &plan.Deliveries, By: plan.By}, whyEnded(ctx, err)
+		return purgeResult{DryRun: true, WouldPurge: &plan.Deliveries, By: plan.By, Types: plan.Types}, whyEnded(ctx, err)
 	}
 	purged, begun := 0, time.Now().UTC()
 	act := state.Act{At: begun, Actor: actor, Before: begun, Audit: func(changed []event.Delivery) event.AuditEntry {

@@ -172,11 +172,11 @@ func (a *app) purge(ctx context.Context, o *letterOptions, order map[string]any)
 	}
 	if o.dryRun {
 		return a.show(o.output, plan, func() {
-			a.printLines(a.out, plan.By)
+			printPlan(a.out, plan.By, plan.Types)
 			fmt.Fprintf(a.err, "%s would be purged; nothing was changed\n", count(n, "dead letter"))
 		})
 	}
-	a.printLines(a.err, plan.By)
+	printPlan(a.err, plan.By, plan.Types)
 	if n > 0 {
 		if err := a.confirm(ctx, o.yes, fmt.Sprintf("Purge %s for good?", count(n, "dead letter"))); err != nil {
 			return err

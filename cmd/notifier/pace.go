@@ -80,11 +80,16 @@ type redeliveryPlan struct {
 	Matched    int        `json:"matched"`  // of these
 	Deliveries int        `json:"deliveries"`
 	By         []planLine `json:"destinations"`
-	Repaired   int        `json:"repaired,omitempty"`      // events on which the rules fail no longer
-	Failing    int        `json:"still_failing,omitempty"` // those on which they do
-	Rate       float64    `json:"rate"`
-	Takes      string     `json:"takes"`
-	Warnings   []string   `json:"warnings"`
+
+	Types   map[string]int `json:"types"`              // deliveries by the type of their event
+	ByRules bool           `json:"by_rules,omitempty"` // what today's rules do not send to a destination is left out
+	LeftOut map[string]int `json:"left_out,omitempty"` // deliveries that this leaves out, by the type of their event
+
+	Repaired int      `json:"repaired,omitempty"`      // events on which the rules fail no longer
+	Failing  int      `json:"still_failing,omitempty"` // those on which they do
+	Rate     float64  `json:"rate"`
+	Takes    string   `json:"takes"`
+	Warnings []string `json:"warnings"`
 }
 
 // planLine is the part of one destination.

@@ -9,6 +9,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -50,12 +51,12 @@ func (a *app) redeliver(ctx context.Context, r redelivery) error {
 	}
 	if r.dryRun {
 		return a.show(r.output, plan, func() {
-			a.printLines(a.out, plan.By)
+			printPlan(a.out, plan.By, plan.Types)
 			a.sumUp(&plan, r.thing)
 			fmt.Fprintln(a.err, "nothing was changed")
 		})
 	}
-	a.printLines(a.err, plan.By)
+	printPlan(a.err, plan.By, plan.Types)
 	a.sumUp(&plan, r.thing)
 	if plan.Deliveries == 0 {
 		fmt.Fprintln(a.err, "there is nothing to do")
@@ -77,8 +78,8 @@ func (a *app) redeliver(ctx context.Context, r redelivery) error {
 	return err
 }
 
-// printLines prints the parts of a plan.
-func (a *app) printLines(w io.Writer, lines []planLine) {
+// printPlan prints the parts of a plan, by destination and by type.
+func printPlan(w io.Writer, lines []planLine, types map[string]int) {
 	if len(lines) == 0 {
 		return
 	}
@@ -86,7 +87,11 @@ func (a *app) printLines(w io.Writer, lines []planLine) {
 	for _, line := range lines {
 		rows = append(rows, fmt.Sprintf("%s\t%d\t%d\t%d", line.Destination, line.Deliveries, line.AcceptedBefore, line.Waiting))
 	}
-	writeRows(w, rows...)
+	rows = append(rows, "", "TYPE\tDELIVERIES")
+	for _, eventType := range slices.Sorted(maps.Keys(types)) {
+		rows = append(rows, fmt.Sprintf("%s\t%d", shortType(eventType), types[eventType]))
+	}
+	writeRows(w, append(rows, "")...)
 }
 
 // sumUp says of a plan what its lines do not.
@@ -98,6 +103,17 @@ func (a *app) sumUp(plan *redeliveryPlan, thing string) {
 	fmt.Fprintf(a.err, "%s of %d examined, %s to make due, %s\n", count(plan.Matched, thing), plan.Examined, count(plan.Deliveries, "delivery"), speed)
 	if plan.Repaired+plan.Failing > 0 {
 		fmt.Fprintf(a.err, "the rules fail no longer on %d, and still do on %d\n", plan.Repaired, plan.Failing)
+	}
+	if plan.ByRules {
+		text := "only what today's rules send there is sent"
+		if len(plan.LeftOut) > 0 {
+			left := make(map[string]int)
+			for eventType, n := range plan.LeftOut {
+				left[shortType(eventType)] = n
+			}
+			text += "; left out: " + tally(left) + " (--all-types sends these too)"
+		}
+		fmt.Fprintln(a.err, text)
 	}
 	for _, warning := range plan.Warnings {
 		fmt.Fprintln(a.err, "warning:", warning)

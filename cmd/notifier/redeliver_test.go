@@ -25,7 +25,7 @@ func TestRedrivesAndPurges(t *testing.T) {
 	o.happen(7)
 	ctx := t.Context()
 	plan, err := o.PlanRedrive(ctx, admin.Redrive{Selection: admin.Selection{Destination: "shop"}, Rate: 2})
-	want := &redeliveryPlan{DryRun: true, Examined: 4, Matched: 4, Deliveries: 4, By: []planLine{{Destination: "shop", Deliveries: 4}}, Rate: 2, Takes: "2s", Warnings: []string{}}
+	want := &redeliveryPlan{DryRun: true, Examined: 4, Matched: 4, Deliveries: 4, By: []planLine{{Destination: "shop", Deliveries: 4}}, Types: map[string]int{event.Paid: 4}, Rate: 2, Takes: "2s", Warnings: []string{}}
 	if diff := cmp.Diff(want, plan, cmp.AllowUnexported(planLine{})); diff != "" || err != nil {
 		t.Errorf("plan: %v (-want +got):\n%s", err, diff)
 	}
@@ -112,11 +112,12 @@ func TestReplaysToOtherDestinations(t *testing.T) {
 	o := newOffice(t, filepath.Join(t.TempDir(), "n.db"), dearWorks)
 	events := o.happen(6)
 	ctx := t.Context()
-	order := admin.Replay{Since: events[2].Time, Until: events[4].Time, To: []string{"shop", "other"}}
+	order := admin.Replay{Since: events[2].Time, Until: events[4].Time, To: []string{"shop", "other"}, AllTypes: true}
 	plan, err := o.PlanReplay(ctx, order)
 	want := &redeliveryPlan{
 		DryRun: true, Examined: 4, Matched: 3, Deliveries: 6,
 		By:    []planLine{{Destination: "other", Deliveries: 3}, {Destination: "shop", Deliveries: 3, AcceptedBefore: 1, fulfilment: 1}},
+		Types: map[string]int{event.Paid: 6}, LeftOut: map[string]int{},
 		Takes: "0s", Warnings: []string{"shop accepted 1 event that goods may be shipped by, and would get them again: does it know them by their ids?"},
 	}
 	if diff := cmp.Diff(want, plan, cmp.AllowUnexported(planLine{})); diff != "" || err != nil {
@@ -157,7 +158,7 @@ func TestReplaysToOtherDestinations(t *testing.T) {
 			t.Errorf("with new ids %t: %q, %v", newIDs, got.Warnings, err)
 		}
 	}
-	plan, err = o.PlanReplay(ctx, admin.Replay{All: true, To: []string{"shop"}})
+	plan, err = o.PlanReplay(ctx, admin.Replay{All: true, To: []string{"shop"}, AllTypes: true})
 	if got := plan.(*redeliveryPlan); err != nil || got.Matched != 6 || got.Deliveries != 3 || got.By[0].Waiting != 3 {
 		t.Errorf("all: %+v, %v", got, err)
 	}
@@ -294,4 +295,59 @@ func TestPace(t *testing.T) {
 			t.Error("it waits although nobody does")
 		}
 	})
+}
+
+// Without types a destination gets what its rules send, by the rules of today.
+func TestAReplayGoesByTheRules(t *testing.T) {
+	o := newOffice(t, filepath.Join(t.TempDir(), "n.db"), `session.id == "none"`)
+	at := time.Now().UTC().Add(-time.Hour)
+	tx := &event.Tx{Account: "main"}
+	for i, eventType := range []string{event.Created, event.Completed, event.Paid, event.Fulfillable} {
+		e := publish.SampleEvent(eventType)
+		e.Session, e.Time, e.Position = "cs_1", at, i+1
+		e.ID = event.ID(e.Account, e.Session, e.Type, 1)
+		tx.Events = append(tx.Events, e)
+	}
+	if err := o.store.Commit(t.Context(), tx); err != nil {
+		t.Fatal(err)
+	}
+	plan := func(r admin.Replay) *redeliveryPlan {
+		t.Helper()
+		p, err := o.PlanReplay(t.Context(), r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p.(*redeliveryPlan)
+	}
+	one, rest := map[string]int{event.Paid: 1}, map[string]int{event.Created: 1, event.Completed: 1, event.Fulfillable: 1}
+	all := map[string]int{event.Created: 1, event.Completed: 1, event.Paid: 1, event.Fulfillable: 1}
+	for name, tt := range map[string]struct {
+		order       admin.Replay
+		types, left map[string]int
+		byRules     bool
+	}{
+		"session":       {admin.Replay{Session: "cs_1", To: []string{"shop"}}, one, rest, true},
+		"all":           {admin.Replay{All: true, To: []string{"shop"}}, one, rest, true},
+		"no rule wants": {admin.Replay{All: true, To: []string{"other"}}, map[string]int{}, all, true},
+		"all types":     {admin.Replay{Session: "cs_1", To: []string{"shop"}, AllTypes: true}, all, map[string]int{}, false},
+		"types":         {admin.Replay{Types: []string{event.Created}, To: []string{"shop"}}, map[string]int{event.Created: 1}, map[string]int{}, false},
+		"ids":           {admin.Replay{Events: []string{tx.Events[0].ID}, To: []string{"other"}}, map[string]int{event.Created: 1}, map[string]int{}, false},
+	} {
+		p := plan(tt.order)
+		if diff := cmp.Diff(tt.types, p.Types) + cmp.Diff(tt.left, p.LeftOut); diff != "" || p.ByRules != tt.byRules {
+			t.Errorf("%s: by rules %t (-want +got):\n%s", name, p.ByRules, diff)
+		}
+	}
+	id, _, err := o.StartReplay(t.Context(), admin.Replay{Session: "cs_1", To: []string{"shop", "other"}}, "bob")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := o.await(id); r.Done != 1 || r.Total != 1 {
+		t.Errorf("replay: %+v", r)
+	}
+	d, found, err := o.store.Delivery(t.Context(), event.DeliveryID(tx.Events[2].ID, "shop", ""))
+	if err != nil || !found || cmp.Diff([]string{"ship"}, d.Rules) != "" {
+		t.Errorf("it is %+v, %v", d, err)
+	}
+	o.stop()
 }

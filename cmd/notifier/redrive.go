@@ -134,13 +134,14 @@ func (l *ledger) eachNamed(ctx context.Context, f *letterFilter, atOnce int, do 
 
 // countLetters says what a filter chooses.
 func (l *ledger) countLetters(ctx context.Context, f *letterFilter) (*redeliveryPlan, error) {
-	plan := &redeliveryPlan{DryRun: true}
+	plan := &redeliveryPlan{DryRun: true, Types: map[string]int{}}
 	lines := make(map[string]*planLine)
 	err := l.eachLetter(ctx, f, mostAtOnce, func(letters []event.Delivery, examined int) error {
 		plan.Examined += examined
 		plan.Matched += len(letters)
 		for i := range letters {
 			lineOf(lines, letters[i].Destination).Deliveries++
+			plan.Types[letters[i].EventType]++
 		}
 		return ctx.Err()
 	})

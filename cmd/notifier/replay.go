@@ -30,6 +30,9 @@ type replayParams struct {
 	Until    time.Time `json:"until,omitzero"`
 	All      bool      `json:"all,omitempty"`
 
+	// ByRules leaves out what today's rules do not send to a destination.
+	ByRules bool `json:"by_rules,omitempty"`
+
 	To     []string `json:"to,omitempty"`
 	NewIDs bool     `json:"new_ids,omitempty"`
 	Rate   float64  `json:"rate"`
@@ -58,7 +61,14 @@ func (l *ledger) replayed(ctx context.Context, o *admin.Replay) (*replayParams, 
 	return &replayParams{
 		Events: o.Events, Types: o.Types, Accounts: o.Accounts, Session: o.Session, Rule: o.Rule, Failed: o.Failed,
 		Since: o.Since, Until: o.Until, All: o.All, To: distinct(o.To), NewIDs: o.NewIDs, Rate: o.Rate,
+		ByRules: !o.AllTypes && !chosenOutright(o),
 	}, nil
+}
+
+// chosenOutright says whether an order names what is to be sent: the events, their
+// types, or the rule that they matched.
+func chosenOutright(o *admin.Replay) bool {
+	return len(o.Events) > 0 || len(o.Types) > 0 || o.Rule != "" || o.Failed
 }
 
 func distinct(list []string) (once []string) {
@@ -148,8 +158,12 @@ func (r *replayer) of(f *state.FannedOut) (replay state.Replay, fails bool) {
 	if r.NewIDs {
 		replay.Event.ID, replay.Event.ReplayOf = event.CopyID(f.Event.ID, r.job), f.Event.ID
 	}
+	sends := r.sends(&f.Event)
 	for _, destination := range r.To {
-		for _, d := range r.template(f, destination) {
+		if r.ByRules && !slices.ContainsFunc(sends, func(t rules.Target) bool { return t.Destination == destination }) {
+			continue
+		}
+		for _, d := range r.template(f, destination, sends) {
 			d.Ordered = r.ordered(destination)
 			if r.NewIDs {
 				d.EventID, d.ID = replay.Event.ID, event.DeliveryID(replay.Event.ID, destination, d.OwnRule)
@@ -158,6 +172,26 @@ func (r *replayer) of(f *state.FannedOut) (replay state.Replay, fails bool) {
 		}
 	}
 	return replay, false
+}
+
+// sends is what today's rules make of an event, if they are asked.
+func (r *replayer) sends(e *event.Event) []rules.Target {
+	if !r.ByRules {
+		return nil
+	}
+	previous, err := e.PreviousObject()
+	if err != nil {
+		return nil // nobody can say what it was
+	}
+	return r.matcher.Match(e, previous, e.Time).Targets
+}
+
+// leftOut is to how many destinations the rules do not send an event.
+func (r *replayer) leftOut(replay *state.Replay) int {
+	if !r.ByRules {
+		return 0
+	}
+	return len(r.To) - len(distinct(names(replay.Deliveries, func(d event.Delivery) string { return d.Destination })))
 }
 
 // all returns what events become, and of how many deliveries that is.
@@ -172,9 +206,9 @@ func (r *replayer) all(found []state.FannedOut) (replays []state.Replay, deliver
 }
 
 // template returns the deliveries that a destination had of an event: those of
-// the rule in question, if there are any; or else one that says which rules
-// matched the event.
-func (r *replayer) template(f *state.FannedOut, destination string) []event.Delivery {
+// the rule in question, if there are any; or else what the rules send there, or one
+// that says which rules matched the event.
+func (r *replayer) template(f *state.FannedOut, destination string, sends []rules.Target) []event.Delivery {
 	var had, byRule []event.Delivery
 	matched, labels := []string{}, map[string]string{}
 	for _, d := range f.Deliveries {
@@ -201,6 +235,15 @@ func (r *replayer) template(f *state.FannedOut, destination string) []event.Deli
 		return byRule
 	case len(had) > 0:
 		return had
+	}
+	var fresh []event.Delivery
+	for _, t := range sends {
+		if t.Destination == destination {
+			fresh = append(fresh, blank(&f.Event, destination, t.OwnRule, t.Rules, t.Labels))
+		}
+	}
+	if len(fresh) > 0 {
+		return fresh
 	}
 	return []event.Delivery{blank(&f.Event, destination, "", matched, labels)}
 }
@@ -242,13 +285,16 @@ var shipping = []string{event.Fulfillable, event.Paid, event.Completed, event.No
 
 // countReplay says what a replay would do.
 func (d *daemon) countReplay(ctx context.Context, r *replayer) (*redeliveryPlan, error) {
-	plan := &redeliveryPlan{DryRun: true, Rate: r.Rate}
+	plan := &redeliveryPlan{DryRun: true, Rate: r.Rate, ByRules: r.ByRules, Types: map[string]int{}, LeftOut: map[string]int{}}
 	lines := make(map[string]*planLine)
 	err := d.eachEvent(ctx, &r.replayParams, mostAtOnce, func(found []state.FannedOut, examined int) error {
 		plan.Examined += examined
 		plan.Matched += len(found)
 		for i := range found {
 			replay, fails := r.of(&found[i])
+			if left := r.leftOut(&replay); left > 0 {
+				plan.LeftOut[found[i].Event.Type] += left
+			}
 			switch {
 			case fails:
 				plan.Failing++
@@ -278,6 +324,7 @@ func (p *redeliveryPlan) add(lines map[string]*planLine, f *state.FannedOut, rep
 		return
 	}
 	p.Deliveries++
+	p.Types[f.Event.Type]++
 	line.Deliveries++
 	if i >= 0 && f.Deliveries[i].Status == event.StatusAccepted {
 		line.AcceptedBefore++

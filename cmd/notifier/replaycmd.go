@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"checkout-notifier/admin"
 )
@@ -15,6 +16,7 @@ type replayOptions struct {
 	filters                     map[string]*string
 	events, types, accounts, to []string
 	failed, all, newIDs         bool
+	allTypes                    bool
 	dryRun, yes, detach         bool
 	rate                        float64
 	output                      string
@@ -31,6 +33,11 @@ their ids, by a filter, or all that are kept. A delivery that was made before go
 out with the same webhook-id, so that a receiver that knows it can leave it out;
 with --new-ids copies of the events are sent, which nobody can tell from new ones.
 What is pending anyway is left as it is. Events of one session go oldest first.
+
+Events that are chosen by time, account or session alone go only where the rules
+of today send them: each destination gets what its rules want. --all-types sends
+all of them to every --to. So does whoever says what to send: by ids, --type or
+--rule. The plan lists how many of each type.
 
 With --failed the rules of today are asked again about events on which a rule
 failed: what it matches now is delivered to where the rule sends it. Events that
@@ -61,7 +68,8 @@ destination, account or rule.`,
 	a.filterFlags(cmd, o.filters, "session", "rule", "since", "until")
 	flags := cmd.Flags()
 	flags.StringArrayVar(&o.events, "event", nil, "an event's id, beside those that are arguments; may be repeated")
-	flags.StringArrayVar(&o.types, "type", nil, "only events of this type; may be repeated")
+	flags.StringSliceVar(&o.types, "type", nil, "only events of this type, such as paid; may be repeated, or several by commas")
+	flags.BoolVar(&o.allTypes, "all-types", false, "also what today's rules do not send to the destination")
 	flags.StringArrayVar(&o.accounts, "account", nil, "only of this account; may be repeated")
 	flags.StringArrayVar(&o.to, "to", nil, "the destination that is to have them; may be repeated")
 	completeWith(cmd, "event", a.completeRecords(admin.Events))
@@ -75,6 +83,12 @@ destination, account or rule.`,
 	yesFlag(cmd, &o.yes)
 	rateFlags(cmd, &o.rate, &o.detach)
 	outputFlag(cmd, &o.output, asTable, asJSON, asLines)
+	flags.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
+		if name == "types" { // as in the API
+			name = "type"
+		}
+		return pflag.NormalizedName(name)
+	})
 	return cmd
 }
 
@@ -96,6 +110,8 @@ func (o *replayOptions) order(ids []string, now time.Time) (map[string]any, erro
 		return nil, err
 	}
 	switch {
+	case o.allTypes && (o.failed || len(o.types) > 0):
+		return nil, errors.New("--all-types contradicts --type and --failed, which say what is sent")
 	case len(o.to) == 0 && !o.failed:
 		return nil, errors.New("--to is needed: the destination that is to have them")
 	case o.failed && o.newIDs:
@@ -103,6 +119,9 @@ func (o *replayOptions) order(ids []string, now time.Time) (map[string]any, erro
 	}
 	if len(o.to) > 0 {
 		order["to"] = o.to
+	}
+	if o.allTypes {
+		order["all_types"] = true
 	}
 	order["new_ids"], order["rate"] = o.newIDs, o.rate
 	return order, nil
