@@ -130,7 +130,7 @@ func (c *checkers) events(rule Rule, v *vocabulary) []string {
 }
 
 // otherTypes are what the types are called elsewhere.
-var otherTypes = map[string]string{"payed": "paid", "async_payment_succeeded": "paid"}
+var otherTypes = map[string]string{"payed": "paid", "async_payment_succeeded": "paid"} //nolint:misspell // which it is about
 
 // suggest proposes a type for a misspelt one, in the form in which it was written.
 func (v *vocabulary) suggest(glob string) string {
