@@ -10,17 +10,13 @@ import (
 	"time"
 
 	"checkout-notifier/event"
+	"checkout-notifier/loglimit"
 	"checkout-notifier/rules"
 )
 
 // failuresToTell is on how many events in a row a rule must fail before its
 // owner is told. It is never switched off.
 const failuresToTell = 10
-
-// restart is how long a rule must be without a failure until the next one is
-// logged like the first: one that fails on every second event floods the log no
-// less than one that fails on each.
-const restart = 10 * time.Minute
 
 // RuleWatch counts on how many events in a row each rule failed, over restarts:
 // the counts are committed with the events. A rule that does not fail costs
@@ -33,13 +29,6 @@ type RuleWatch struct {
 	some atomic.Bool // whether there are rows
 	mu   sync.Mutex  // guards rows, and is held from counting to the end of the commit
 	rows map[string]event.Condition
-	runs map[string]run // of failures, for the log; guarded by mu
-}
-
-// run is how often a rule failed of late.
-type run struct {
-	failures int
-	last     time.Time
 }
 
 // Verdict is what the rules made of an event.
@@ -54,7 +43,7 @@ type Verdict struct {
 // the conditions of rules that are gone or mean something else now, which are
 // counted afresh.
 func NewRuleWatch(stored []event.Condition, identity func(rule string) string, tell func(event.Condition) event.Notice, log *slog.Logger) (w *RuleWatch, stale []event.Condition) {
-	w = &RuleWatch{identity: identity, tell: tell, log: log, rows: make(map[string]event.Condition), runs: make(map[string]run)}
+	w = &RuleWatch{identity: identity, tell: tell, log: log, rows: make(map[string]event.Condition)}
 	for _, c := range stored {
 		switch {
 		case c.Kind != event.ConditionRule:
@@ -110,7 +99,7 @@ func (w *RuleWatch) Count(verdicts []Verdict, tx *event.Tx) (done func(committed
 	}
 	return func(committed bool) {
 		if committed {
-			w.logFailures(verdicts, now)
+			w.logFailures(verdicts)
 			w.report(rows)
 			w.rows = rows
 			w.some.Store(len(rows) > 0)
@@ -131,23 +120,12 @@ func (w *RuleWatch) fail(row event.Condition, failed event.RuleError, eventID st
 	return row
 }
 
-// logFailures logs the first failure of a rule, and then fewer and fewer; all of
-// them for who asked for more. The caller holds mu.
-func (w *RuleWatch) logFailures(verdicts []Verdict, now time.Time) {
+// logFailures logs what failed; a rule that fails on each event is summed up.
+func (w *RuleWatch) logFailures(verdicts []Verdict) {
 	for i := range verdicts {
 		for _, failed := range verdicts[i].Result.Errors {
-			r := w.runs[failed.Rule]
-			if now.Sub(r.last) >= restart {
-				r.failures = 0
-			}
-			r.failures, r.last = r.failures+1, now
-			w.runs[failed.Rule] = r
-			level := slog.LevelDebug
-			if r.failures&(r.failures-1) == 0 {
-				level = slog.LevelWarn
-			}
-			w.log.Log(context.Background(), level, "rule failed and did not match",
-				"rule", failed.Rule, "event", verdicts[i].Event, "about", verdicts[i].About, "error", failed.Error, "failures", r.failures)
+			w.log.LogAttrs(context.Background(), slog.LevelWarn, "rule failed and did not match", loglimit.Repeats("rule failed "+failed.Rule),
+				slog.String("rule", failed.Rule), slog.String("event", verdicts[i].Event), slog.String("about", verdicts[i].About), slog.String("error", failed.Error))
 		}
 	}
 }
