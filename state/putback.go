@@ -228,7 +228,7 @@ func (s *Store) lookBeside() {
 	if err != nil {
 		return
 	}
-	for _, suffix := range []string{suffixSaving, suffixRestoring} {
+	for _, suffix := range []string{suffixSaving, suffixRestoring, suffixCompacting} {
 		_ = os.Remove(target + suffix) // there is none, as a rule
 	}
 	var saved []string

@@ -11,6 +11,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	bolt "go.etcd.io/bbolt"
+
+	"checkout-notifier/event"
 	"checkout-notifier/state"
 )
 
@@ -176,4 +180,67 @@ func TestRestoreOfAnEarlierVersion(t *testing.T) {
 	if err != nil || len(events) != 10 {
 		t.Errorf("%d events, %v", len(events), err)
 	}
+}
+
+func TestCompact(t *testing.T) {
+	cfg := config(t)
+	s := openStore(t, cfg)
+	commit(t, s, page("some", 40, start, "shop", "bus"))
+	for i := range 20 {
+		commit(t, s, page(string(rune('a'+i)), 100, start, "gone"))
+	}
+	for _, job := range due(t, s, "gone", start) {
+		resolve(t, s, event.Verdict{Delivery: job.Delivery, Attempt: &event.Attempt{DeliveryID: job.Delivery.ID, N: 1}, Accepted: true})
+	}
+	policy := state.PrunePolicy{Before: start.Add(time.Hour), CreatedBefore: start, LookedBefore: start}
+	for {
+		pruned, err := s.Prune(t.Context(), policy)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if pruned.Deliveries == 0 {
+			break
+		}
+	}
+	_, _, err := state.Compact(t.Context(), cfg, start)
+	wants(t, err, state.ErrHeld)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	was, err := state.Check(t.Context(), cfg.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, after, err := state.Compact(t.Context(), cfg, start)
+	if err != nil || before != was.Bytes || after >= before/2 {
+		t.Errorf("from %d to %d bytes, %v", before, after, err)
+	}
+	is, err := state.Check(t.Context(), cfg.Path)
+	was.Bytes = is.Bytes
+	if diff := cmp.Diff(was, is); diff != "" || err != nil || is.Bytes != after {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+	onlyFiles(t, filepath.Dir(cfg.Path), "notifier.db")
+	commit(t, openStore(t, cfg), page("again", 5, start, "shop"))
+}
+
+func TestCompactChangesNothingThatIsNotSound(t *testing.T) {
+	path, content := sample(t)
+	cfg := state.Config{Path: path}
+	edit(t, path, func(tx *bolt.Tx) error {
+		key, _ := tx.Bucket([]byte("events")).Cursor().First()
+		return tx.Bucket([]byte("events")).Delete(append([]byte(nil), key...))
+	})
+	if _, _, err := state.Compact(t.Context(), cfg, start); !errors.Is(err, state.ErrDamaged) {
+		t.Errorf("Compact = %v", err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Size() < int64(len(content)) {
+		t.Errorf("%v, %v", info, err)
+	}
+	onlyFiles(t, filepath.Dir(path), "notifier.db")
+	missing := state.Config{Path: path + ".no"}
+	if _, _, err := state.Compact(t.Context(), missing, start); !errors.Is(err, state.ErrMissing) {
+		t.Errorf("Compact of nothing = %v", err)
+	}
+	onlyFiles(t, filepath.Dir(path), "notifier.db")
 }

@@ -93,31 +93,51 @@ func (c *client) send(ctx context.Context, method, path string, document, result
 	if document != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	if c.token != "" {
-		req.Header.Set("Authorization", "Bearer "+c.token)
-	}
-	resp, err := c.http.Do(req)
-	if err != nil && ctx.Err() != nil {
-		return fmt.Errorf("asking the daemon: %w", ctx.Err())
-	}
+	resp, err := c.ask(ctx, req)
 	if err != nil {
-		return exit(exitUnreachable, fmt.Errorf("%w at %s: %w", errNoDaemon, c.base, errors.Unwrap(err)))
+		return err
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, 64<<20))
-	if err != nil {
-		return exit(exitUnreachable, fmt.Errorf("reading the daemon's answer: %w", err))
-	}
-	if resp.StatusCode >= 300 {
-		return c.answerError(resp.StatusCode, body)
-	}
-	if result == nil {
-		return nil
+	body, err := readAnswer(resp)
+	if err != nil || result == nil {
+		return err
 	}
 	if err := json.Unmarshal(body, result); err != nil {
 		return c.stranger()
 	}
 	return nil
+}
+
+// ask sends a request and returns the answer, whose body the caller closes, or what
+// the daemon said instead.
+func (c *client) ask(ctx context.Context, req *http.Request) (*http.Response, error) {
+	if c.token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	resp, err := c.http.Do(req)
+	if err != nil && ctx.Err() != nil {
+		return nil, fmt.Errorf("asking the daemon: %w", ctx.Err())
+	}
+	if err != nil {
+		return nil, exit(exitUnreachable, fmt.Errorf("%w at %s: %w", errNoDaemon, c.base, errors.Unwrap(err)))
+	}
+	if resp.StatusCode < 300 {
+		return resp, nil
+	}
+	defer resp.Body.Close()
+	body, err := readAnswer(resp)
+	if err != nil {
+		return nil, err
+	}
+	return nil, c.answerError(resp.StatusCode, body)
+}
+
+func readAnswer(resp *http.Response) ([]byte, error) {
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 64<<20))
+	if err != nil {
+		return nil, exit(exitUnreachable, fmt.Errorf("reading the daemon's answer: %w", err))
+	}
+	return body, nil
 }
 
 // stranger is an answer that no notifier gives.

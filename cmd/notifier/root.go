@@ -132,7 +132,7 @@ rules or store, 4 API, broker or daemon unreachable, 5 not found.`,
 	)
 	root.AddCommand(
 		a.demoCommand(), a.forwardCommand(), a.initCommand(),
-		a.runCommand(), a.checkCommand(), a.configCommand(),
+		a.runCommand(), a.checkCommand(), a.configCommand(), a.stateCommand(),
 		a.statusCommand(), a.healthCommand(), a.pollCommand(), a.jobsCommand(), a.accountsCommand(), a.destinationsCommand(),
 		a.eventsCommand(), a.deliveriesCommand(), a.deadLettersCommand(), a.replayCommand(), a.auditCommand(),
 		a.simCommand(), a.receiveCommand(), a.versionCommand(),

@@ -1,0 +1,342 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"checkout-notifier/config"
+	"checkout-notifier/event"
+	"checkout-notifier/state"
+)
+
+func (a *app) stateCommand() *cobra.Command {
+	parent := parentCommand("state", "Back up, verify, compact and restore the state file",
+		a.stateBackupCommand(), a.stateVerifyCommand(), a.stateCompactCommand(), a.stateRestoreCommand())
+	parent.GroupID = "run"
+	return parent
+}
+
+// toStdout is the name that stands for the standard output.
+const toStdout = "-"
+
+func (a *app) stateBackupCommand() *cobra.Command {
+	var yes bool
+	var output string
+	cmd := &cobra.Command{
+		Use:   "backup [FILE|DIRECTORY|-]",
+		Short: "Make a verified copy of the state file",
+		Long: `Make a copy of the state file as it is at this moment, through the daemon if one
+runs (it goes on meanwhile), else from the file. The copy is verified before it
+gets its name; it is there whole or not at all. With - it goes to the standard
+output. Without a FILE it goes to state.backup.dir, where it counts as one of the
+scheduled copies, or to the present directory. It holds what the API says of your
+customers.
+
+A FILE that exists is asked about first; where there is no terminal to ask on, it
+wants --yes.
+
+Exit codes: 0 the copy is made, 1 it failed or was not wanted, 2 usage, 3 the
+configuration or what is to be copied is not sound, 4 the daemon went away, or
+there is neither a daemon nor a state file.`,
+		Example: "  notifier state backup /backup/before-upgrade.db\n  notifier state backup - | ssh backup@host 'cat > notifier.db'",
+		Args:    usage(cobra.MaximumNArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			source, err := a.copySource(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer source.close()
+			if len(args) == 1 && args[0] == toStdout {
+				return a.backupToStdout(cmd.Context(), source)
+			}
+			path, err := a.backupPath(cmd.Context(), source, args, yes)
+			if err != nil {
+				return err
+			}
+			c, err := source.copyTo(cmd.Context(), path)
+			if err != nil {
+				return interrupted(copyFailed(err), "no copy was made")
+			}
+			return a.show(output, c, func() { fmt.Fprintf(a.out, "%s\n  %s\n", c.Path, contentsText(&c)) })
+		},
+	}
+	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "write over a FILE that exists, do not ask")
+	outputFlag(cmd, &output, asTable, asJSON, asLines)
+	return cmd
+}
+
+// copyFailed is the error of a copy that could not be written, which says nothing
+// against the store.
+func copyFailed(err error) error {
+	for _, target := range []error{state.ErrDiskFull, state.ErrReadOnly, state.ErrDirectory, state.ErrHeld} {
+		if errors.Is(err, target) {
+			return exit(exitFailure, err)
+		}
+	}
+	return err
+}
+
+// backupPath says where a copy is to go, and asks if something is there.
+func (a *app) backupPath(ctx context.Context, source *copySource, args []string, yes bool) (string, error) {
+	path := "."
+	switch {
+	case len(args) == 1:
+		path = args[0]
+	case source.loaded != nil && source.loaded.Config.State.Backup.Dir != "":
+		path = source.loaded.Config.State.Backup.Dir
+		if err := os.MkdirAll(path, 0o700); err != nil {
+			return "", fmt.Errorf("making state.backup.dir: %w", err)
+		}
+	}
+	info, err := os.Stat(path)
+	if err == nil && info.IsDir() {
+		path = filepath.Join(path, source.name)
+		info, err = os.Stat(path)
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return path, nil
+	case err != nil:
+		return "", fmt.Errorf("looking for %s: %w", path, err)
+	case source.loaded != nil && isStateFile(info, source.loaded):
+		return "", exit(exitUsage, fmt.Errorf("%s is the state file itself", path))
+	case !info.Mode().IsRegular():
+		return "", exit(exitUsage, fmt.Errorf("%s is no file that could be written over (- is the standard output)", path))
+	}
+	return path, a.confirm(ctx, yes, fmt.Sprintf("Write over %s?", path))
+}
+
+func isStateFile(info fs.FileInfo, loaded *config.Loaded) bool {
+	present, err := os.Stat(loaded.Config.State.Path)
+	return err == nil && os.SameFile(info, present)
+}
+
+func (a *app) backupToStdout(ctx context.Context, source *copySource) error {
+	if isTerminal(a.out) {
+		return exit(exitUsage, errors.New("a copy is no text: send it to a file or a program, not to the terminal"))
+	}
+	n, err := source.pipe(ctx, a.out)
+	if err != nil {
+		return interrupted(fmt.Errorf("the copy is not whole: %w", err), "the copy is not whole")
+	}
+	fmt.Fprintf(a.err, "%s, %.1f MB\n", source.name, float64(n)/1e6)
+	return nil
+}
+
+func (a *app) stateVerifyCommand() *cobra.Command {
+	var output string
+	cmd := &cobra.Command{
+		Use:   "verify [FILE]",
+		Short: "Check that a state file, or a copy of one, is sound",
+		Long: `Read a whole state file and check that every page, row, index and counter is what
+it should be. Without a FILE it is the one of the configuration; if a daemon has
+that open, a copy is taken from it and checked. Nothing is changed.
+
+Exit codes: 0 it is sound, 1 it could not be read, 2 usage, 3 it is damaged, made
+by another program or by a newer notifier, or held by another process, 5 there is
+no such file.`,
+		Example:           "  notifier state verify\n  notifier state verify /backup/notifier/notifier-5d0c3f7a-20261122T031500Z.db",
+		Args:              usage(cobra.MaximumNArgs(1)),
+		ValidArgsFunction: a.completeCopies,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := a.verifyFile(cmd.Context(), args)
+			if errors.Is(err, state.ErrMissing) {
+				err = exit(exitNotFound, err)
+			}
+			if err != nil {
+				return interrupted(err, "it was not checked to its end")
+			}
+			return a.show(output, c, func() { fmt.Fprintf(a.out, "%s is sound\n  %s\n", c.Path, contentsText(&c)) })
+		},
+	}
+	outputFlag(cmd, &output, asTable, asJSON, asLines)
+	return cmd
+}
+
+func (a *app) verifyFile(ctx context.Context, args []string) (state.Contents, error) {
+	if len(args) == 1 {
+		return state.Check(ctx, args[0])
+	}
+	loaded, err := a.load(config.Options{AllowMissingSecrets: true})
+	if err != nil {
+		return state.Contents{}, err
+	}
+	path := loaded.Config.State.Path
+	c, err := state.Check(ctx, path)
+	if !errors.Is(err, state.ErrHeld) {
+		return c, err
+	}
+	held := err
+	source, err := a.copySource(ctx)
+	if err != nil {
+		return state.Contents{}, held
+	}
+	defer source.close()
+	dir, err := os.MkdirTemp("", "notifier-verify-")
+	if err != nil {
+		return state.Contents{}, fmt.Errorf("making a place for a copy: %w", err)
+	}
+	fmt.Fprintln(a.err, "a daemon has the file open: a copy is taken from it and checked")
+	c, err = source.copyTo(ctx, filepath.Join(dir, "notifier.db"))
+	c.Path = path
+	return c, errors.Join(err, os.RemoveAll(dir))
+}
+
+// compactResult is what a compaction came to, in bytes.
+type compactResult struct {
+	Path   string `json:"path"`
+	Before int64  `json:"bytes_before"`
+	After  int64  `json:"bytes_after"`
+}
+
+func (a *app) stateCompactCommand() *cobra.Command {
+	var output string
+	cmd := &cobra.Command{
+		Use:   "compact",
+		Short: "Give the space that is free inside the state file back to the disk",
+		Long: `Write the state file anew without the space that is free inside it. That space is
+used again by itself, so this helps only after a flood. It is refused while a daemon
+has the file open, and needs room for a second one meanwhile. The new file is
+verified before it takes the place of the old one; if it is interrupted, one of the
+two is in place.
+
+Exit codes: 0 it is done, 1 it failed, 2 usage, 3 the configuration or the file is
+not sound, or a daemon has it open, 5 there is no state file yet.`,
+		Example: "  notifier state compact",
+		Args:    usage(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			loaded, err := a.load(config.Options{AllowMissingSecrets: true})
+			if err != nil {
+				return err
+			}
+			r := compactResult{Path: loaded.Config.State.Path}
+			r.Before, r.After, err = state.Compact(cmd.Context(), loaded.Config.State, time.Now())
+			if errors.Is(err, state.ErrMissing) {
+				err = exit(exitNotFound, err)
+			}
+			if err != nil {
+				return interrupted(err, "nothing was changed")
+			}
+			return a.show(output, r, func() {
+				fmt.Fprintf(a.out, "%s: %.1f MB before, %.1f MB now\n", r.Path, float64(r.Before)/1e6, float64(r.After)/1e6)
+			})
+		},
+	}
+	outputFlag(cmd, &output, asTable, asJSON, asLines)
+	return cmd
+}
+
+func (a *app) stateRestoreCommand() *cobra.Command {
+	var yes bool
+	var output string
+	cmd := &cobra.Command{
+		Use:   "restore FILE",
+		Short: "Put a copy in the place of the state file",
+		Long: `Put a copy, made by state backup or by the schedule, in the place of the state
+file of the configuration. It is refused while a daemon has that open. The copy is
+verified first. The file that is there now, sound or not, stays beside it under a
+name that ends in .replaced- and the time. If it is interrupted, the old file or
+the new one is in place.
+
+` + restoreMeans + `
+
+It is asked about first; where there is no terminal to ask on, it wants --yes.
+
+Exit codes: 0 it is restored, 1 it failed or was not wanted, 2 usage, 3 the
+configuration or the copy is not sound, or a daemon has the state file, 5 there is
+no such file.`,
+		Example:           "  notifier state restore /backup/notifier/notifier-5d0c3f7a-20261122T031500Z.db",
+		Args:              usage(cobra.ExactArgs(1)),
+		ValidArgsFunction: a.completeCopies,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			loaded, err := a.load(config.Options{AllowMissingSecrets: true})
+			if err != nil {
+				return err
+			}
+			done, err := state.Restore(cmd.Context(), loaded.Config.State, args[0], time.Now(), func(c state.Contents) error {
+				a.describeCopy(args[0], &c, loaded)
+				return a.confirm(cmd.Context(), yes, fmt.Sprintf("Put it in the place of %s?", loaded.Config.State.Path))
+			})
+			switch {
+			case errors.Is(err, state.ErrMissing):
+				return exit(exitNotFound, err)
+			case errors.Is(err, state.ErrInvalid):
+				return exit(exitUsage, err)
+			case err != nil:
+				return interrupted(err, "nothing was changed")
+			}
+			result := restoreResult{Contents: done.Contents, Kept: done.Kept}
+			return a.show(output, result, func() {
+				fmt.Fprintf(a.out, "restored %s\n", done.Path)
+				if done.Kept != "" {
+					fmt.Fprintf(a.out, "what was there is in %s\n", done.Kept)
+				}
+			})
+		},
+	}
+	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
+	outputFlag(cmd, &output, asTable, asJSON, asLines)
+	return cmd
+}
+
+type restoreResult struct {
+	state.Contents
+	Kept string `json:"kept,omitempty"` // where the file is that was there before
+}
+
+const restoreMeans = `What a restored file means: what happened to sessions since the copy was made is
+found again by polling, and its events have the ids that they had. What was pending
+in the copy and was accepted since is sent again, with the same ids. What people did
+since (retries, purges, pauses, accepted accounts) is undone.`
+
+// describeCopy says what is about to be restored.
+func (a *app) describeCopy(from string, c *state.Contents, loaded *config.Loaded) {
+	fmt.Fprintf(a.err, "%s is sound\n  %s\n", from, contentsText(c))
+	for _, account := range loaded.Config.Accounts {
+		i := slices.IndexFunc(c.Accounts, func(x event.Account) bool { return x.Name == account.Name })
+		switch {
+		case c.Older:
+		case i < 0 || !c.Accounts[i].StartFixed:
+			fmt.Fprintf(a.err, "  account %s: not polled yet; the next run begins at its `start`, as the first one does\n", account.Name)
+		case !c.Accounts[i].Low.IsZero():
+			fmt.Fprintf(a.err, "  account %s: sessions read up to %s\n", account.Name, c.Accounts[i].Low.UTC().Format(time.RFC3339))
+		}
+	}
+	fmt.Fprintln(a.err, restoreMeans)
+}
+
+func contentsText(c *state.Contents) string {
+	size := fmt.Sprintf("%.1f MB", float64(c.Bytes)/1e6)
+	if c.Older {
+		return fmt.Sprintf("%s, written by an older notifier (schema %d): its structure is sound; the next run brings it up to date", size, c.Schema)
+	}
+	last := "no event yet"
+	if !c.LastEvent.IsZero() {
+		last = "last event " + ago(c.LastEvent)
+	}
+	return fmt.Sprintf("%s, %s, %s, %s (%d pending, %s), %s", size, count(c.Sessions, "session"), count(c.Events, "event"),
+		count(c.Deliveries, "delivery"), c.Pending, count(c.DeadLetters, "dead letter"), last)
+}
+
+// completeCopies lets the shell complete the scheduled copies, newest first, and
+// any other file.
+func (a *app) completeCopies(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	loaded, err := a.load(config.Options{AllowMissingSecrets: true})
+	if err != nil || loaded.Config.State.Backup.Dir == "" {
+		return nil, cobra.ShellCompDirectiveDefault
+	}
+	found, _ := filepath.Glob(filepath.Join(loaded.Config.State.Backup.Dir, "notifier-*.db"))
+	slices.Reverse(found)
+	return found, cobra.ShellCompDirectiveDefault
+}
