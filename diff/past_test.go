@@ -297,3 +297,15 @@ func TestAnyFieldThatChangesIsTold(t *testing.T) {
 		}
 	}
 }
+
+// A snapshot whose hash an earlier version made differently knows the bytes that
+// show it again from the first look on.
+func TestHashOfAnEarlierVersionIsReplaced(t *testing.T) {
+	s := session(t, "open", "unpaid", `,"metadata":{}`)
+	prev := first(t, s, diff.Look{At: t0}).Snapshot
+	prev.Hash++
+	o, err := diff.Next(&prev, &s, diff.Look{At: t0.Add(time.Minute)}, policy)
+	if err != nil || o.Store || o.Snapshot.Hash != s.Hash {
+		t.Errorf("stored %t, hash %d, want %d; %v", o.Store, o.Snapshot.Hash, s.Hash, err)
+	}
+}

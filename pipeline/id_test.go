@@ -1,8 +1,13 @@
 package pipeline_test
 
 import (
+	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"pgregory.net/rapid"
 
 	"checkout-notifier/checkout"
 	"checkout-notifier/event"
@@ -42,4 +47,53 @@ func TestIDOfUpdatedIsOfTheContent(t *testing.T) {
 			}
 		}
 	}
+}
+
+// spellings are ways to write the same content.
+var spellings = map[string][]string{
+	"nothing":  {``, `,"metadata":null`, `,"metadata":{}`, `,"metadata":[]`, `,"shipping":{"address":{"city":""},"name":null}`, `,"extra":[{}]`},
+	"one":      {`,"metadata":{"n":"1"}`, `,"metadata":{"n":1.0,"m":{}}`, `,"metadata":{"\u006e":1}`},
+	"two":      {`,"metadata":{"n":"1","m":"2"}`, `,"metadata":{"m":2,"n":10e-1}`},
+	"customer": {`,"customer":"7","metadata":{"n":"1"}`, `,"metadata":{"n":1},"customer":7`},
+	"fraction": {`,"rate":1.5`, `,"rate":15e-1`, `,"rate":1.500`},
+	"amount":   {`,"amount_total":200`, `,"amount_total":"200"`, `,"amount_total":2e2,"customer_details":{"email":null}`},
+}
+
+// Two runs over the same contents, each written at random, tell the same events
+// with the same ids, and none where only the writing differs.
+func TestIDsDoNotDependOnTheWriting(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		contents := rapid.SliceOfN(rapid.SampledFrom([]string{"nothing", "one", "two", "customer", "fraction", "amount"}), 1, 8).Draw(t, "contents")
+		states := rapid.SliceOfN(rapid.SampledFrom([]string{"open unpaid", "complete unpaid", "complete paid"}), len(contents), len(contents)).Draw(t, "states")
+		changes := 1
+		for i := 1; i < len(contents); i++ {
+			if contents[i] != contents[i-1] || states[i] != states[i-1] {
+				changes++
+			}
+		}
+		var runs [2][]string
+		for run := range runs {
+			m := &memory{snapshots: map[string]event.Snapshot{}}
+			p := newPipeline(t, m, everything())
+			for i, content := range contents {
+				status, payment, _ := strings.Cut(states[i], " ")
+				extra := rapid.SampledFrom(spellings[content]).Draw(t, "spelling")
+				for look := range 2 { // a step back is confirmed by the second one
+					at := time.Duration(i)*time.Hour + time.Duration(look)*20*time.Minute
+					if _, err := p.Handle(t.Context(), batch(at, session(t, "cs_1", status, payment, extra))); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			for i := range m.events {
+				runs[run] = append(runs[run], fmt.Sprint(m.events[i].Revision, " ", m.events[i].ID))
+			}
+			if got := m.snapshots["cs_1"].Revision; got != changes {
+				t.Fatalf("%d revisions of %d contents: %v %v", got, changes, contents, states)
+			}
+		}
+		if !slices.Equal(runs[0], runs[1]) {
+			t.Fatalf("%v and %v", runs[0], runs[1])
+		}
+	})
 }

@@ -6,7 +6,7 @@ import (
 	"checkout-notifier/checkout"
 )
 
-// itemDepth is how deep an item of a list stands: {"data":[{
+// itemDepth is how deep an item of a list stands, as in {"data":[{}]}.
 const itemDepth = 3
 
 // tooDeep is an item that checkout.Parse refuses for its depth alone.
