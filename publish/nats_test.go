@@ -69,12 +69,17 @@ func newNATS(t *testing.T, d publish.Destination, connections *publish.Connectio
 
 func listener(t *testing.T, url string) (*nats.Conn, *nats.Subscription) {
 	t.Helper()
+	return listenerOf(t, url, "checkout.>")
+}
+
+func listenerOf(t *testing.T, url, subject string) (*nats.Conn, *nats.Subscription) {
+	t.Helper()
 	nc, err := nats.Connect(url)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(nc.Close)
-	sub, err := nc.SubscribeSync("checkout.>")
+	sub, err := nc.SubscribeSync(subject)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -373,3 +373,91 @@ func TestAWrongStreamOpensTheBreaker(t *testing.T) {
 		t.Errorf("the owner heard %v", types)
 	}
 }
+
+// waker is a receiver that says when its connection is back.
+type waker struct {
+	subjectBus
+	ready func()
+}
+
+func (w *waker) OnReady(f func()) { w.ready = f }
+
+// A connection that comes back may be to a server that takes what the other one did
+// not: an open breaker and blocked subjects are probed at once.
+func TestAConnectionThatComesBackIsProbedAtOnce(t *testing.T) {
+	for name, answer := range map[string]publish.Result{"open breaker": denied(), "blocked subject": blockedFor(event.Paid)} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				o, to := newOutbox(), &waker{}
+				putMany(o, 30, "cs_")
+				to.reply(always(answer))
+				r := relay(t, o, publish.Options{}, publish.Lane{Destination: busOf(), Publisher: to})
+				stop := run(t, r)
+				defer stop()
+				time.Sleep(time.Hour + 100*time.Millisecond)
+				before := len(to.sent())
+				to.ready()
+				synctest.Wait()
+				if n := len(to.sent()) - before; n == 0 {
+					t.Fatalf("not probed: %+v", r.Status()[0])
+				}
+				to.reply(nil)
+				to.ready()
+				time.Sleep(100 * time.Millisecond)
+				synctest.Wait()
+				if o.pending() > 0 {
+					t.Errorf("%d are pending after the connection came back, %+v", o.pending(), r.Status()[0])
+				}
+			})
+		})
+	}
+}
+
+// While the breaker is open, what waits for a subject is no probe: it could not show
+// that the rest is taken.
+func TestWhatIsBlockedIsNoProbeOfTheBreaker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, to := newOutbox(), newSubjectBus("expired")
+		refuse := to.answer
+		to.reply(func(ctx context.Context, n int, m publish.Message) publish.Result {
+			if r := refuse(ctx, n, m); r.Outcome != event.OutcomeAccepted {
+				return r
+			}
+			return denied()
+		})
+		for i := range 50 {
+			o.put("bus", fmt.Sprint("cs_cart_", i), ofType("expired"))
+		}
+		for i := range 50 {
+			o.put("bus", fmt.Sprint("cs_order_", i), ofType("paid"))
+		}
+		r := relay(t, o, publish.Options{Announce: teller}, publish.Lane{Destination: busOf(), Publisher: to})
+		stop := run(t, r)
+		defer stop()
+		time.Sleep(2 * time.Minute)
+		if s := r.Status()[0]; s.State != publish.StateFailing {
+			t.Fatalf("status %+v", s)
+		}
+		before := len(to.sent())
+		for i := range 50 {
+			o.put("bus", fmt.Sprint("cs_cart_late_", i), ofType("expired"))
+		}
+		r.Wake("bus")
+		time.Sleep(time.Hour)
+		for _, s := range to.sent()[before:] {
+			if s.delivery.EventType == "expired" {
+				t.Fatalf("%s of %s was a probe", s.delivery.EventType, s.delivery.Session)
+			}
+		}
+		to.reply(refuse)
+		time.Sleep(5*time.Minute + time.Second)
+		if s := r.Status()[0]; s.State != publish.StateWaiting || o.pending() != 100 {
+			t.Errorf("%d pending, status %+v", o.pending(), s)
+		}
+		types, data := told(o)
+		want := []string{event.DestinationFailing, event.DestinationFailing}
+		if !slices.Equal(types, want) || !strings.Contains(fmt.Sprint(data[1]["summary"]), "all else goes on") {
+			t.Errorf("the owner heard %v %v", types, data)
+		}
+	})
+}

@@ -24,7 +24,8 @@ func (l *lane) decide(job *event.Job, now time.Time) *event.Verdict {
 			continue // another rule's rendering of the same event: neither comes first
 		}
 		due := !earlier.Due.IsZero() && !earlier.Due.After(now)
-		if earlier.HeldAt == nil || due || l.claimed[earlier.ID] {
+		tried := earlier.Slots > 0 || earlier.Blocked() // it waits for more than its turn
+		if earlier.HeldAt == nil || !tried || due || l.claimed[earlier.ID] {
 			// It is due or on its way, and wakes this one when it ends.
 			return park(d, now, up, time.Time{})
 		}

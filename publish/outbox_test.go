@@ -335,7 +335,7 @@ func (o *memoryOutbox) SaveStanding(_ context.Context, c event.StandingChange) e
 // parked, or looking again later whether a hold has run out.
 func (o *memoryOutbox) release(after *row, at time.Time) {
 	for _, r := range o.deliveries {
-		waits := r.Due.IsZero() && !r.Blocked() || r.Slots == 0 && r.HeldAt == nil && r.Due.After(at)
+		waits := r.Due.IsZero() && !r.Blocked() || r.Slots == 0 && r.Due.After(at)
 		if r != after && r.Destination == after.Destination && r.Session == after.Session &&
 			r.Status == event.StatusPending && r.Ordered && waits {
 			r.Due = at

@@ -225,5 +225,5 @@ func (b *batch) wake(d *event.Delivery, behind uint64, at time.Time) (woke bool,
 // it is parked, or it was never refused and looks again when a hold may have run
 // out, later than at.
 func waitsForEarlier(d *event.Delivery, at time.Time) bool {
-	return d.Due.IsZero() && !d.Blocked() || (d.Slots == 0 && d.HeldAt == nil && d.Due.After(at))
+	return d.Due.IsZero() && !d.Blocked() || (d.Slots == 0 && d.Due.After(at))
 }

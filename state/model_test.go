@@ -49,7 +49,7 @@ func (w *world) waiting(d *event.Delivery) (places []int) {
 
 func (w *world) wake(d *event.Delivery, behind int, at time.Time) {
 	for _, i := range w.waiting(d) {
-		if f := w.deliveries[i]; i > behind && (f.Due.IsZero() && !f.Blocked() || f.Slots == 0 && f.HeldAt == nil && f.Due.After(at)) {
+		if f := w.deliveries[i]; i > behind && (f.Due.IsZero() && !f.Blocked() || f.Slots == 0 && f.Due.After(at)) {
 			w.deliveries[i].Due = at
 			return
 		}

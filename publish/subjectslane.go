@@ -1,0 +1,244 @@
+package publish
+
+import (
+	"context"
+	"time"
+
+	"checkout-notifier/event"
+	"checkout-notifier/loglimit"
+)
+
+// subjectOf returns the subject that a delivery goes to, "" if that has none or
+// cannot be told; whoever sends it tells why.
+func (l *lane) subjectOf(job *event.Job) string {
+	p, ok := l.publisher.(Router)
+	if !ok {
+		return ""
+	}
+	subject, err := p.Subject(Message{Event: job.Event, Delivery: job.Delivery})
+	if err != nil {
+		return ""
+	}
+	return subject
+}
+
+// blockedNow returns the subject that a delivery has to wait for, "" if it may go:
+// as the probe of its subject, or because somebody asked for this very attempt. The
+// caller holds mu.
+func (l *lane) blockedNow(job *event.Job) string {
+	s, d := &l.subjects, &job.Delivery
+	if len(s.known) == 0 {
+		return ""
+	}
+	subject := l.subjectOf(job)
+	if probed, ok := s.probes[d.ID]; ok && probed != subject {
+		s.release(probed, time.Now()) // by its present template nothing goes there
+	}
+	b := s.known[subject]
+	switch {
+	case b == nil || b.free || b.probe == d.ID:
+		return ""
+	case d.Actor != "":
+		s.probes[d.ID] = subject
+		return ""
+	}
+	return subject
+}
+
+// await lets a delivery wait for its subject, which nobody is to be told twice. The
+// caller holds mu.
+func (l *lane) await(v *event.Verdict, d *event.Delivery, subject string, now time.Time) {
+	d.BlockedSubject = subject
+	l.hold(v, d, now)
+	v.Delivery, v.At, v.UpClock = *d, now, l.clock.at(now)
+}
+
+// blocked notes that the destination takes nothing for the subject of a delivery.
+// The caller holds mu.
+func (l *lane) blocked(o *outcome, d *event.Delivery, r Result, now time.Time) {
+	s := &l.subjects
+	l.answeredAgain()
+	b := s.known[r.Subject]
+	if b == nil {
+		b = s.add(r.Subject, now)
+	}
+	l.log.Warn("the destination takes nothing for a subject: what is for it waits", loglimit.Repeats("blocked"),
+		"subject", shownSubject(r.Subject), "reason", r.Error)
+	probed := s.probes[d.ID] == r.Subject
+	delete(s.probes, d.ID)
+	if b != nil {
+		b.why = r.Error
+		if b.free || b.probe == d.ID || !b.next.After(now) {
+			b.next = now.Add(b.pauses.step(probeFirst, probeLast))
+			b.probe, b.free = "", false
+		}
+		s.sooner(b.next)
+		if probed && s.more {
+			s.forget(r.Subject) // it is the others' turn
+		}
+	}
+	l.await(&o.verdict, d, r.Subject, now)
+	l.announceBlocked(now, &o.news)
+}
+
+// tookSubject notes that a delivery was accepted. The caller holds mu.
+func (l *lane) tookSubject(d *event.Delivery, now time.Time) {
+	s := &l.subjects
+	if subject, ok := s.probes[d.ID]; ok {
+		delete(s.probes, d.ID)
+		s.release(subject, now)
+		l.log.Info("the destination takes messages for a subject again", loglimit.Repeats("unblocked"), "subject", shownSubject(subject))
+	}
+}
+
+// noProbe notes that a delivery is no probe after all. The caller holds mu.
+func (l *lane) noProbe(deliveryID string) {
+	s := &l.subjects
+	subject, ok := s.probes[deliveryID]
+	if !ok {
+		return
+	}
+	delete(s.probes, deliveryID)
+	if b := s.known[subject]; b != nil && b.probe == deliveryID {
+		b.probe, b.next = "", time.Now()
+		s.sooner(b.next)
+	}
+}
+
+// unblock adds to a step what is to be due of what waits for subjects: a probe of
+// each whose time has come, and all of those that take messages again. It returns
+// when there is something to do again. The caller holds mu.
+func (l *lane) unblock(now time.Time, step *event.Step) (next time.Time) {
+	s := &l.subjects
+	if s.next.IsZero() || now.Before(s.next) {
+		return s.next
+	}
+	s.next = time.Time{}
+	room := unblockAtOnce
+	for subject, b := range s.known {
+		u := event.Unblock{Destination: l.dest.Name, Subject: subject, Limit: 1, Due: b.since}
+		switch {
+		case b.free:
+			u.Limit, u.Due = room, now
+		case b.next.After(now):
+			s.sooner(b.next)
+			continue
+		}
+		if room -= u.Limit; room < 0 || u.Limit == 0 {
+			s.sooner(now)
+			break
+		}
+		if !b.free {
+			delete(s.probes, b.probe)
+			b.probe, b.next = "", now.Add(lostProbeAfter)
+			s.sooner(b.next)
+		}
+		step.Unblocked = append(step.Unblocked, u)
+	}
+	if s.more && len(s.known) < mostSubjects {
+		s.sooner(s.looked.Add(subjectLook))
+	}
+	return s.next
+}
+
+// unblocked notes what an Unblock made due. The caller holds mu.
+func (l *lane) unblocked(u *event.Unblock, ids []string) {
+	s := &l.subjects
+	b := s.known[u.Subject]
+	if b == nil {
+		return
+	}
+	l.queue.unseen = l.queue.unseen || len(ids) > 0
+	switch {
+	case b.free && len(ids) < u.Limit, len(ids) == 0:
+		s.forget(u.Subject)
+	case b.free:
+		s.sooner(time.Now())
+	default:
+		b.probe = ids[0]
+		s.probes[b.probe] = u.Subject
+	}
+}
+
+// withdrawBlocked gives up what was begun and whose subject was blocked meanwhile.
+// The caller holds mu.
+func (l *lane) withdrawBlocked() (withdrawn []event.Begin) {
+	l.leaving, l.overtaken = l.overtaken, nil
+	for i := range l.leaving {
+		withdrawn = append(withdrawn, l.begin(&l.leaving[i]))
+	}
+	return withdrawn
+}
+
+// moreSubjects takes subjects up that are blocked besides those that are known. What
+// the last process left is probed at once.
+func (l *lane) moreSubjects(send context.Context, now time.Time) error {
+	l.mu.Lock()
+	s := &l.subjects
+	room, after := mostSubjects-len(s.known), s.after
+	if !s.more || room == 0 || now.Sub(s.looked) < subjectLook {
+		l.mu.Unlock()
+		return nil
+	}
+	first := s.looked.IsZero()
+	l.mu.Unlock()
+	list, err := l.outbox.BlockedSubjects(send, l.dest.Name, after, room)
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s.looked = now
+	for _, subject := range list {
+		if s.known[subject] != nil || len(s.known) == mostSubjects {
+			continue
+		}
+		b := s.add(subject, now)
+		b.why, b.next = "it took nothing before the last start", now
+		if !first {
+			b.why, b.next = "it waits for its turn to be tried again", now.Add(probeLast)
+		}
+		s.sooner(b.next)
+	}
+	switch {
+	case len(list) == room:
+		s.after = list[room-1]
+	case after == "":
+		s.more = false // these are all
+		s.forget("")
+	default:
+		s.after = ""
+	}
+	return nil
+}
+
+// mustAwait returns the verdict that lets a delivery wait for its subject, nil if
+// it may go. The caller holds mu.
+func (l *lane) mustAwait(job *event.Job, now time.Time) *event.Verdict {
+	subject := l.blockedNow(job)
+	if subject == "" {
+		return nil
+	}
+	if l.tally != nil {
+		l.tally.blocked[job.Delivery.ID] = true
+	}
+	d := job.Delivery
+	if _, decided := l.passing[d.ID]; decided {
+		delete(l.passing, d.ID)
+		d.Overtook = nil // it passes nobody yet
+	}
+	var v event.Verdict
+	l.await(&v, &d, subject, now)
+	return &v
+}
+
+// sortAgain gives back what was read and not begun, if a subject was blocked
+// meanwhile. The caller does not hold mu, and is the loop.
+func (l *lane) sortAgain() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.subjects.sorted {
+		l.subjects.sorted = true
+		l.drop()
+	}
+}
