@@ -21,6 +21,9 @@ func judge(l *ledger) []fault {
 	if l.account.Foreign != "" {
 		j.object(missed, "the account stopped: %s", l.account.Foreign)
 	}
+	if l.stopped && !l.hides() {
+		j.object(untrue, "the account stopped although it showed its sessions")
+	}
 	for _, b := range l.api.beings {
 		j.life(b)
 	}
@@ -47,7 +50,8 @@ func (j *judgement) life(b *being) {
 	first, seen := j.first[b.id]
 	due := j.ends() - j.convergence()
 	if !seen {
-		if b.shownFrom(b.born) <= due && b.visible(j.ends()) {
+		late := b.back > b.hides && !j.reconciles() // visible later than overlap allows for
+		if b.shownFrom(b.born) <= due && b.visible(j.ends()) && !late {
 			j.object(missed, "%s was never seen", b)
 		}
 		return
@@ -124,7 +128,7 @@ func (j *judgement) start(b *being, first condition) {
 func (j *judgement) delay(b *being, t telling) {
 	change, happened := b.when()[t.word]
 	shown := b.shownFrom(change)
-	if !happened || shown < j.healthyFrom() || (b.back > b.hides && t.at > b.born+b.hides) {
+	if !happened || j.stopped || shown < j.healthyFrom() || (b.back > b.hides && t.at > b.born+b.hides) {
 		return
 	}
 	within := j.poll.Interval + 2*j.passTime() + 3*time.Second

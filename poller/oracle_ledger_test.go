@@ -32,6 +32,7 @@ type ledger struct {
 	starts    time.Time                // of the account, stored or not
 	told      map[string][]telling
 	handling  bool
+	stopped   bool            // the account was: so many sessions left the list that others stood in their place
 	crash     *crash          // that the next commit meets
 	die       func()          // ends the present process
 	down      time.Duration   // until the next
@@ -107,6 +108,7 @@ func (l *ledger) SaveAccount(_ context.Context, a event.Account) error {
 	if a.StartFixed && l.started == 0 {
 		l.started = l.api.now()
 	}
+	l.stopped = l.stopped || a.Foreign != ""
 	l.account = &a
 	return l.strike(false)
 }

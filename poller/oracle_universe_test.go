@@ -170,8 +170,9 @@ func drawUniverse(t *rapid.T) *universe {
 	}
 	longestLag := int((u.poll.Tuning.Overlap - staleAtMost - 20*time.Second).Seconds())
 	// Drawn one by one: slices of rapid are mostly short.
+	shy := oneOf(t, "shy", 15, 15, 15, 2)
 	for range rapid.IntRange(1, 24).Draw(t, "fates") {
-		u.fates = append(u.fates, drawFate(t, longestLag))
+		u.fates = append(u.fates, drawFate(t, longestLag, shy))
 	}
 	for range rapid.IntRange(0, 10).Draw(t, "spells") {
 		u.spells = append(u.spells, drawSpell(t, rapid.SampledFrom(spells).Draw(t, "does")))
@@ -183,11 +184,14 @@ func drawUniverse(t *rapid.T) *universe {
 		u.crashes = append(u.crashes, drawCrash(t))
 	}
 	slices.SortStableFunc(u.crashes, func(a, b crash) int { return cmp.Compare(a.at, b.at) })
-	u.tame()
+	slices.SortStableFunc(u.spells, func(a, b spell) int { return cmp.Compare(a.from, b.from) })
+	if u.reconciles() {
+		u.poll.Tuning.ReconcileEvery = time.Hour
+	}
 	return u
 }
 
-func drawFate(t *rapid.T, longestLag int) fate {
+func drawFate(t *rapid.T, longestLag, shy int) fate {
 	f := fate{
 		born:  seconds(t, "born", -10, 30),
 		lives: oneOf(t, "lives", 15*time.Minute, 2*time.Minute, 45*time.Minute, 24*time.Hour),
@@ -214,7 +218,7 @@ func drawFate(t *rapid.T, longestLag int) fate {
 	if rapid.IntRange(0, 2).Draw(t, "late") == 2 {
 		f.lag = time.Duration(rapid.IntRange(0, longestLag).Draw(t, "lag")) * time.Second
 	}
-	if rapid.IntRange(0, 15).Draw(t, "hides") == 15 {
+	if rapid.IntRange(0, shy).Draw(t, "hides") == shy {
 		f.hides = seconds(t, "hides", 0, 20)
 		f.back = f.hides + seconds(t, "back", 0, 20)
 	}
@@ -264,30 +268,18 @@ func drawCrash(t *rapid.T) crash {
 	}
 }
 
-// tame takes out of a universe what no poller can promise to survive.
-func (u *universe) tame() {
-	hidden := 0
-	for i := range u.fates {
-		f := &u.fates[i]
-		if f.back == f.hides {
-			continue
-		}
-		// As many as would make the rest look like another account's.
-		if hidden += 1 + f.twins; hidden > 4 {
-			f.hides, f.back = 0, 0
-			continue
-		}
-		u.poll.Tuning.ReconcileEvery = time.Hour // nothing else lists them again
-	}
-	for _, s := range u.spells {
-		switch s.does {
-		case empties: // of a few sessions all may be gone
-		case spoils, shuffled, ascending: // a list whose order changes while it is read can hide some
-		default:
-			continue
-		}
-		u.poll.Tuning.ReconcileEvery = time.Hour
-	}
+// reconciles says whether a reconciliation, which reads the window each hour, must
+// find what passes cannot: of a few sessions all may be gone, and a list whose order
+// changes while it is read can hide some.
+func (u *universe) reconciles() bool {
+	return slices.ContainsFunc(u.spells, func(s spell) bool {
+		return s.does == empties || s.does == spoils || s.does == shuffled || s.does == ascending
+	})
+}
+
+// hides says whether sessions leave the list for a while: they are asked for each hour.
+func (u *universe) hides() bool {
+	return slices.ContainsFunc(u.fates, func(f fate) bool { return f.back > f.hides })
 }
 
 // healthyFrom is when the API's and the process's troubles are over and their
@@ -334,6 +326,9 @@ func (u *universe) convergence() time.Duration {
 	longest := max(t.WarmEvery, t.UnpaidEvery)
 	if t.ReconcileEvery <= time.Hour {
 		longest += t.ReconcileEvery
+	}
+	if u.hides() {
+		longest += time.Hour
 	}
 	return longest + 2*u.poll.Interval + 2*u.passTime()
 }
@@ -394,9 +389,19 @@ func (u *universe) wrongClock(at time.Duration) bool {
 	return u.skew != 0 || len(u.own) > 0 || slices.ContainsFunc(u.spells, func(s spell) bool { return u.believes(s, at) })
 }
 
-// believes says whether a wrong time that answers tell may be believed at a time.
+// believes says whether a wrong time that answers tell may be believed at a time:
+// until enough answers have told the right one, which other troubles delay.
 func (u *universe) believes(s spell, at time.Duration) bool {
-	return s.does == lies && at >= s.from && at <= s.from+s.lasts+u.untilRight()
+	if s.does != lies || at < s.from {
+		return false
+	}
+	until := s.from + s.lasts + u.untilRight()
+	for _, other := range u.spells { // in the order of their begin
+		if other.from <= until {
+			until = max(until, other.from+other.lasts+u.untilRight())
+		}
+	}
+	return at <= until
 }
 
 // untilRight is how long after the end of a lie the right time is believed: once
