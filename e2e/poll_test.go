@@ -95,9 +95,9 @@ func TestPollStatus(t *testing.T) {
 		`\n  TIER +SESSIONS +DUE +OLDEST LOOK\n.*  hot +1 +\d `, `^$`)
 	var list struct {
 		Items []struct {
-			Account string `json:"account"`
-			Running bool   `json:"running"`
-			Lag     int64  `json:"lag_ns"`
+			Account string  `json:"account"`
+			Running bool    `json:"running"`
+			Lag     float64 `json:"lag_seconds"`
 			Tiers   []struct {
 				Name     string `json:"name"`
 				Sessions int    `json:"sessions"`

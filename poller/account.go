@@ -201,7 +201,7 @@ func (a *account) onePass(ctx context.Context, until time.Time) PassReport {
 	defer a.mu.Unlock()
 	err := a.pass(ctx, until)
 	report := PassReport{
-		Account: a.cfg.Name, Took: a.clock.own().Sub(a.now.began),
+		Account: a.cfg.Name, Took: event.Seconds(a.clock.own().Sub(a.now.began)),
 		Requests: a.now.requests, Sessions: a.now.sessions, Events: a.now.events,
 	}
 	switch {

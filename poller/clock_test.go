@@ -50,11 +50,11 @@ func TestClockThatWasSet(t *testing.T) {
 		w.run(p, 15*time.Second)
 		w.faults(simulator.Faults{ClockSkewS: 7200})
 		w.run(p, 15*time.Second)
-		if skew := p.Status()[0].ClockSkew; skew.Abs() > time.Second {
+		if skew := p.Status()[0].ClockSkew.Duration(); skew.Abs() > time.Second {
 			t.Errorf("skew = %v at once", skew)
 		}
 		w.run(p, 2*time.Minute)
-		if skew := p.Status()[0].ClockSkew; (skew - 2*time.Hour).Abs() > time.Second {
+		if skew := p.Status()[0].ClockSkew.Duration(); (skew - 2*time.Hour).Abs() > time.Second {
 			t.Errorf("skew = %v after two minutes", skew)
 		}
 	})

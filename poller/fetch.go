@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"checkout-notifier/event"
 	"checkout-notifier/loglimit"
 )
 
@@ -92,7 +93,7 @@ func (a *account) try(ctx context.Context, request func(context.Context, *Client
 	waited, err := a.pacer.enter(ctx)
 	if waited > 0 {
 		a.observer.Waited(a.cfg.Name, waited)
-		a.status.update(func(s *Status) { s.Waited += waited })
+		a.status.update(func(s *Status) { s.Waited += event.Seconds(waited) })
 	}
 	if err != nil {
 		return nil, err

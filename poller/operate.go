@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"checkout-notifier/event"
 )
 
 // ErrUnknownAccount is an account that is not configured.
@@ -17,7 +19,7 @@ var ErrUnknownAccount = errors.New("there is no such account")
 // PassReport is what came of a pass.
 type PassReport struct {
 	Account  string        `json:"account"`
-	Took     time.Duration `json:"took_ns"`
+	Took     event.Seconds `json:"took_seconds"`
 	Requests int           `json:"requests"`
 	Sessions int           `json:"sessions"` // looks
 	Events   int           `json:"events"`

@@ -80,7 +80,7 @@ func (a *account) finish(ctx context.Context, err error) {
 		switch {
 		case err == nil:
 			s.Passes++
-			s.LastPass = took
+			s.LastPass = event.Seconds(took)
 			s.LastSuccess = time.Now()
 			s.recovered()
 		case ctx.Err() == nil:
@@ -135,7 +135,7 @@ func (a *account) head(ctx context.Context) error {
 	s := newScan(a, patience{tries: a.tries, deep: lo.Before(now.Add(-Window - a.cfg.Poll.Tuning.Overlap))}, nil, lo, time.Time{})
 	a.topRead = false
 	err = s.run(ctx, time.Time{})
-	a.last = Chain{From: s.newest, To: lo, Took: a.clock.own().Sub(a.now.began), Pages: s.pages, Slices: s.slices}
+	a.last = Chain{From: s.newest, To: lo, Took: event.Seconds(a.clock.own().Sub(a.now.began)), Pages: s.pages, Slices: s.slices}
 	if err != nil {
 		return err
 	}

@@ -19,13 +19,13 @@ type Status struct {
 	Denied      bool          `json:"denied,omitempty"` // the error is that the API refused the key
 	Passes      int           `json:"passes"`           // complete ones, of this process
 	LastSuccess time.Time     `json:"last_success,omitzero"`
-	LastPass    time.Duration `json:"last_pass_ns"` // of the last complete one
+	LastPass    event.Seconds `json:"last_pass_seconds"` // of the last complete one
 	Requests    int           `json:"requests"`
 	Tracked     int           `json:"tracked"` // sessions in memory
 	Watched     int           `json:"watched"` // sessions that can still change
 	Start       time.Time     `json:"start,omitzero"`
 	Low         time.Time     `json:"low,omitzero"`
-	ClockSkew   time.Duration `json:"clock_skew_ns"` // how far the server's clock is ahead of ours
+	ClockSkew   event.Seconds `json:"clock_skew_seconds"` // how far the server's clock is ahead of ours
 	Foreign     string        `json:"foreign,omitempty"`
 
 	Tiers            []Tier        `json:"tiers,omitempty"`
@@ -34,7 +34,7 @@ type Status struct {
 	DriftLast        time.Time     `json:"drift_last,omitzero"`
 	Chain            Chain         `json:"chain"` // of the last pass
 	Reconciled       time.Time     `json:"reconciled,omitzero"`
-	ReconcileEvery   time.Duration `json:"reconcile_every_ns"`
+	ReconcileEvery   event.Seconds `json:"reconcile_every_seconds"`
 	Reconciling      bool          `json:"reconciling"`
 	RequestsLastHour int           `json:"requests_last_hour"`
 	Rate             float64       `json:"rate"` // requests a second that are allowed at present, 0 = unlimited
@@ -46,7 +46,7 @@ type Status struct {
 	Waiting          int           `json:"waiting"`           // due sessions that were left to the next pass
 	Bytes            int64         `json:"bytes"`
 	Fallbacks        int           `json:"fallbacks"`       // pages that needed the checked decoder
-	Waited           time.Duration `json:"waited_ns"`       // for the rate limit
+	Waited           event.Seconds `json:"waited_seconds"`  // for the rate limit
 	Holes            []Hole        `json:"holes,omitempty"` // what the API cannot show
 	Oddities         []Oddity      `json:"oddities,omitempty"`
 }
@@ -78,7 +78,7 @@ type Chain struct {
 	Pages  int           `json:"pages"`
 	From   time.Time     `json:"from,omitzero"` // the newest session shown
 	To     time.Time     `json:"to,omitzero"`   // how far down it had to read
-	Took   time.Duration `json:"took_ns"`
+	Took   event.Seconds `json:"took_seconds"`
 	Slices int           `json:"slices"` // parts that were read in parallel
 }
 
@@ -145,10 +145,10 @@ func (a *account) publish(until time.Time) {
 	a.status.update(func(s *Status) {
 		s.Tracked, s.Watched, s.Held, s.Tiers = tracked, watching, held, tiers
 		s.Start, s.Low, s.Foreign = a.state.Start, a.state.Low, a.state.Foreign
-		s.ClockSkew = a.clock.offset()
+		s.ClockSkew = event.Seconds(a.clock.offset())
 		s.Holes = holes
 		s.Chain, s.Waiting, s.NextDue, s.NextPass = a.last, a.now.waiting, next, until
-		s.Reconciled, s.ReconcileEvery, s.Reconciling = a.state.Reconciled, a.cfg.Poll.Tuning.ReconcileEvery, a.reconciling()
+		s.Reconciled, s.ReconcileEvery, s.Reconciling = a.state.Reconciled, event.Seconds(a.cfg.Poll.Tuning.ReconcileEvery), a.reconciling()
 		s.RequestsLastHour = a.requests.sum(time.Now())
 		s.RateLimit, s.Concurrency = a.cfg.Poll.RateLimit, a.cfg.Poll.Tuning.Concurrency
 	})

@@ -102,7 +102,7 @@ func (d *daemon) Backup(ctx context.Context, actor string) (content io.ReadClose
 // backupReport is what the status says of the copies.
 type backupReport struct {
 	backup.Status
-	Milliseconds int64 `json:"duration_ms,omitempty"` // to make and verify the last one, if this process did
+	Duration event.Seconds `json:"duration_seconds,omitempty"` // to make and verify the last one, if this process did
 }
 
 // backupReport returns nil if no copies are to be made.
@@ -111,7 +111,7 @@ func (d *daemon) backupReport() *backupReport {
 		return nil
 	}
 	s := d.backups.Status()
-	return &backupReport{Status: s, Milliseconds: s.Took.Milliseconds()}
+	return &backupReport{Status: s, Duration: event.Seconds(s.Took)}
 }
 
 // storedBackups is what the directory of the copies tells without a daemon.

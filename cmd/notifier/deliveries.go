@@ -106,7 +106,7 @@ func (a *app) printDelivery(d *deliveryView) {
 			by = strings.TrimSpace(by + " probe")
 		}
 		lines = append(lines, strings.Join([]string{
-			strconv.Itoa(t.N), whenText(t.Started), fmt.Sprintf("%dms", t.Milliseconds), string(t.Outcome), status, t.Class, by, strings.TrimSpace(t.Error + " " + t.Note),
+			strconv.Itoa(t.N), whenText(t.Started), shortDuration(t.Duration.Duration()), string(t.Outcome), status, t.Class, by, strings.TrimSpace(t.Error + " " + t.Note),
 		}, "\t"))
 	}
 	a.rows(lines...)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"math"
 	"time"
+
+	"checkout-notifier/event"
 )
 
 // paced holds a job to its rate: so many deliveries a second, a few at once.
@@ -54,22 +56,22 @@ func takes(n int, rate float64) time.Duration {
 
 // redeliveryReport says how far a redrive or a replay is.
 type redeliveryReport struct {
-	Examined  int       `json:"examined"` // dead letters, or events
-	Matched   int       `json:"matched"`  // of these
-	Total     int       `json:"total"`    // deliveries that were counted before it began
-	Done      int       `json:"done"`     // made due
-	Skipped   int       `json:"skipped"`  // were no longer to be made, or are waiting anyway
-	Rate      float64   `json:"rate"`     // a second, 0: as fast as it goes
-	Remaining string    `json:"remaining,omitempty"`
-	ETA       time.Time `json:"eta,omitzero"`
+	Examined  int           `json:"examined"` // dead letters, or events
+	Matched   int           `json:"matched"`  // of these
+	Total     int           `json:"total"`    // deliveries that were counted before it began
+	Done      int           `json:"done"`     // made due
+	Skipped   int           `json:"skipped"`  // were no longer to be made, or are waiting anyway
+	Rate      float64       `json:"rate"`     // a second, 0: as fast as it goes
+	Remaining event.Seconds `json:"remaining_seconds,omitempty"`
+	ETA       time.Time     `json:"eta,omitzero"`
 }
 
 // estimate fills in when the job will be done.
 func (r *redeliveryReport) estimate(now time.Time) {
 	left := takes(max(0, r.Total-r.Done-r.Skipped), r.Rate)
-	r.Remaining, r.ETA = "", time.Time{}
+	r.Remaining, r.ETA = 0, time.Time{}
 	if left > 0 {
-		r.Remaining, r.ETA = left.String(), now.Add(left).UTC().Truncate(time.Second)
+		r.Remaining, r.ETA = event.Seconds(left), now.Add(left).UTC().Truncate(time.Second)
 	}
 }
 
@@ -85,11 +87,11 @@ type redeliveryPlan struct {
 	ByRules bool           `json:"by_rules,omitempty"` // what today's rules do not send to a destination is left out
 	LeftOut map[string]int `json:"left_out,omitempty"` // deliveries that this leaves out, by the type of their event
 
-	Repaired int      `json:"repaired,omitempty"`      // events on which the rules fail no longer
-	Failing  int      `json:"still_failing,omitempty"` // those on which they do
-	Rate     float64  `json:"rate"`
-	Takes    string   `json:"takes"`
-	Warnings []string `json:"warnings"`
+	Repaired int           `json:"repaired,omitempty"`      // events on which the rules fail no longer
+	Failing  int           `json:"still_failing,omitempty"` // those on which they do
+	Rate     float64       `json:"rate"`
+	Takes    event.Seconds `json:"takes_seconds"`
+	Warnings []string      `json:"warnings"`
 }
 
 // planLine is the part of one destination.

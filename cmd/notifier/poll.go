@@ -74,7 +74,7 @@ func (a *app) pollNow(ctx context.Context, accounts []string, output string) err
 			if r.Error != "" {
 				result = "failed: " + r.Error
 			}
-			lines = append(lines, fmt.Sprintf("%s\t%s\t%d\t%d\t%d\t%s", r.Account, shortDuration(r.Took), r.Requests, r.Sessions, r.Events, result))
+			lines = append(lines, fmt.Sprintf("%s\t%s\t%d\t%d\t%d\t%s", r.Account, shortDuration(r.Took.Duration()), r.Requests, r.Sessions, r.Events, result))
 		}
 		a.rows(lines...)
 	})

@@ -42,14 +42,14 @@ func TestPollStatusIsComplete(t *testing.T) {
 	now := time.Now()
 	var s poller.Status
 	s.Account, s.Host, s.Mode, s.Passes, s.Requests = "main", "api.example", "live", 7, 900
-	s.LastSuccess, s.LastPass, s.NextPass, s.NextDue = now.Add(-4*time.Second), 2*time.Second, now.Add(6*time.Second), now
+	s.LastSuccess, s.LastPass, s.NextPass, s.NextDue = now.Add(-4*time.Second), event.Seconds(2*time.Second), now.Add(6*time.Second), now
 	s.Low = time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
-	s.Chain.Pages, s.Chain.Slices, s.Chain.Took = 12, 4, 1200*time.Millisecond
+	s.Chain.Pages, s.Chain.Slices, s.Chain.Took = 12, 4, event.Seconds(1200*time.Millisecond)
 	s.Chain.From, s.Chain.To = s.Low.Add(time.Hour), s.Low
-	s.Reconciled, s.ReconcileEvery, s.Reconciling = now.Add(-20*time.Minute), time.Hour, true
+	s.Reconciled, s.ReconcileEvery, s.Reconciling = now.Add(-20*time.Minute), event.Seconds(time.Hour), true
 	s.Drift, s.DriftLast, s.Held = 2, now.Add(-5*time.Minute), 1
 	s.RequestsLastHour, s.Rate, s.RateLimit, s.Parallel, s.Concurrency = 360, 2.5, 5, 3, 4
-	s.Bytes, s.Fallbacks, s.Waited, s.Waiting = 1_200_000, 1, 90*time.Second, 40
+	s.Bytes, s.Fallbacks, s.Waited, s.Waiting = 1_200_000, 1, event.Seconds(90*time.Second), 40
 	s.Holes = []poller.Hole{
 		{Below: "cs_8", BelowAt: s.Low, Since: now.Add(-time.Minute), Asked: now, Error: "the API answered with status 500: boom"},
 		{Above: "cs_7", AboveAt: s.Low, BelowAt: s.Low.Add(-time.Second), Since: now.Add(-8 * time.Hour), Asked: now.Add(-12 * time.Minute), Next: now.Add(48 * time.Minute)},
@@ -59,7 +59,7 @@ func TestPollStatusIsComplete(t *testing.T) {
 	s.Tiers = []poller.Tier{{Name: "hot", Sessions: 5, Due: 1, OldestLook: now.Add(-9 * time.Second)}, {Name: "held"}}
 	r := &report{Running: true, Accounts: []poller.Status{s}, Sessions: map[string]map[event.Watch]int{"main": {event.Watched: 5}}}
 	items := pollStatuses(r)
-	if lag := items[0].Lag; lag < 6*time.Second || lag > 8*time.Second {
+	if lag := items[0].Lag; lag.Duration() < 6*time.Second || lag.Duration() > 8*time.Second {
 		t.Errorf("lag = %v, want the age of the last complete pass's beginning", lag)
 	}
 	var out bytes.Buffer

@@ -47,7 +47,7 @@ type pollStatus struct {
 	Running bool `json:"running"` // false: read from the file, without a daemon
 	// Lag is the age of what is known for certain: the last complete pass began
 	// so long ago. 0 before the first one.
-	Lag      time.Duration       `json:"lag_ns"`
+	Lag      event.Seconds       `json:"lag_seconds"`
 	Sessions map[event.Watch]int `json:"sessions"` // by state
 }
 
@@ -62,7 +62,7 @@ func pollStatuses(r *report) []pollStatus {
 			list[i].Sessions = map[event.Watch]int{}
 		}
 		if !s.LastSuccess.IsZero() {
-			list[i].Lag = max(time.Since(s.LastSuccess), 0)
+			list[i].Lag = event.Seconds(max(time.Since(s.LastSuccess), 0))
 			if s.Error == "" { // else the last pass is another one
 				list[i].Lag += s.LastPass
 			}
@@ -108,18 +108,18 @@ func (a *app) printPollStatus(r *report, items []pollStatus) {
 func passLines(s *pollStatus) []string {
 	lag := "-"
 	if !s.LastSuccess.IsZero() {
-		lag = shortDuration(s.Lag)
+		lag = shortDuration(s.Lag.Duration())
 	}
 	chain := "-"
 	if s.Chain.Pages > 0 {
 		chain = fmt.Sprintf("%s in %s, took %s, %s to %s", count(s.Chain.Pages, "page"), count(max(s.Chain.Slices, 1), "slice"),
-			shortDuration(s.Chain.Took), clock(s.Chain.To), clock(s.Chain.From))
+			shortDuration(s.Chain.Took.Duration()), clock(s.Chain.To), clock(s.Chain.From))
 	}
 	reconciled := "not yet"
 	if !s.Reconciled.IsZero() {
 		reconciled = ago(s.Reconciled)
 		if s.ReconcileEvery > 0 {
-			reconciled += ", again " + in(s.Reconciled.Add(s.ReconcileEvery))
+			reconciled += ", again " + in(s.Reconciled.Add(s.ReconcileEvery.Duration()))
 		}
 	}
 	if s.Reconciling {
@@ -139,7 +139,7 @@ func passLines(s *pollStatus) []string {
 	}
 	last := "none yet"
 	if !s.LastSuccess.IsZero() {
-		last = ago(s.LastSuccess) + ", took " + shortDuration(s.LastPass)
+		last = ago(s.LastSuccess) + ", took " + shortDuration(s.LastPass.Duration())
 	}
 	return []string{
 		"  last pass\t" + last + "; next " + in(s.NextPass),
@@ -192,7 +192,7 @@ func trafficLines(s *pollStatus) []string {
 		fmt.Sprintf("  requests\t%d in the last hour, %d since the start", s.RequestsLastHour, s.Requests),
 		fmt.Sprintf("  rate\t%s now, limit %s; %d of %d at once", rateText(s.Rate), rateText(s.RateLimit), s.Parallel, s.Concurrency),
 		fmt.Sprintf("  answers\t%.1f MB, %s by the checked decoder", float64(s.Bytes)/1e6, count(s.Fallbacks, "page")),
-		"  waited\t" + shortDuration(s.Waited) + " for the rate limit",
+		"  waited\t" + shortDuration(s.Waited.Duration()) + " for the rate limit",
 		"  backlog\t" + waiting,
 		"  next due\t" + in(s.NextDue),
 	}

@@ -51,7 +51,7 @@ func agreedTime(accounts []poller.Status, now time.Time) (agreed time.Time, know
 			continue
 		}
 		known = true
-		if theirs := now.Add(s.ClockSkew); theirs.Before(agreed) {
+		if theirs := now.Add(s.ClockSkew.Duration()); theirs.Before(agreed) {
 			agreed = theirs
 		}
 	}

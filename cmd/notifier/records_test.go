@@ -151,11 +151,11 @@ func TestOnlyAYesIsOne(t *testing.T) {
 func TestProgressIsToldByTheReport(t *testing.T) {
 	r := redeliveryReport{Total: 100, Done: 50, Skipped: 10, Rate: 2}
 	now := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
-	if r.estimate(now); r.Remaining != "20s" || !r.ETA.Equal(now.Add(20*time.Second)) {
+	if r.estimate(now); r.Remaining.Duration() != 20*time.Second || !r.ETA.Equal(now.Add(20*time.Second)) {
 		t.Errorf("%+v", r)
 	}
 	r.Done = 95
-	if r.estimate(now); r.Remaining != "" || !r.ETA.IsZero() {
+	if r.estimate(now); r.Remaining != 0 || !r.ETA.IsZero() {
 		t.Errorf("%+v", r)
 	}
 }

@@ -98,7 +98,7 @@ func printPlan(w io.Writer, lines []planLine, types map[string]int) {
 func (a *app) sumUp(plan *redeliveryPlan, thing string) {
 	speed := "as fast as it goes"
 	if plan.Rate > 0 {
-		speed = fmt.Sprintf("about %s at %s a second", plan.Takes, strconv.FormatFloat(plan.Rate, 'f', -1, 64))
+		speed = fmt.Sprintf("about %s at %s a second", plan.Takes.Duration(), strconv.FormatFloat(plan.Rate, 'f', -1, 64))
 	}
 	fmt.Fprintf(a.err, "%s of %d examined, %s to make due, %s\n", count(plan.Matched, thing), plan.Examined, count(plan.Deliveries, "delivery"), speed)
 	if plan.Repaired+plan.Failing > 0 {

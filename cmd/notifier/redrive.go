@@ -181,7 +181,7 @@ func (d *daemon) PlanRedrive(ctx context.Context, o admin.Redrive) (any, error) 
 	ctx, cancel := d.whileWorking(ctx)
 	defer cancel()
 	plan, err := d.countLetters(ctx, f)
-	plan.Rate, plan.Takes = o.Rate, takes(plan.Deliveries, o.Rate).String()
+	plan.Rate, plan.Takes = o.Rate, event.Seconds(takes(plan.Deliveries, o.Rate))
 	return plan, whyEnded(ctx, err)
 }
 

@@ -308,7 +308,7 @@ func (d *daemon) countReplay(ctx context.Context, r *replayer) (*redeliveryPlan,
 		return ctx.Err()
 	})
 	d.conclude(plan, lines)
-	plan.Takes = takes(plan.Deliveries, r.Rate).String()
+	plan.Takes = event.Seconds(takes(plan.Deliveries, r.Rate))
 	return plan, err
 }
 

@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"checkout-notifier/admin"
 	"checkout-notifier/event"
 	"checkout-notifier/poller"
 	"checkout-notifier/publish"
@@ -128,4 +130,37 @@ func TestOldestLookIsOfWhatCanBeLookedAt(t *testing.T) {
 	if got := oldestLook(tiers); !got.Equal(hour) {
 		t.Errorf("oldestLook = %s, want %s", got, hour)
 	}
+}
+
+// Documents for programs write durations in one way: numbers of seconds, whose
+// names say so.
+func TestDurationsAreSeconds(t *testing.T) {
+	o := newOffice(t, filepath.Join(t.TempDir(), "n.db"), dearWorks)
+	events := o.happen(3)
+	r, err := o.report(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Accounts[0].LastPass, r.Accounts[0].Chain.Took = event.Seconds(1500*time.Millisecond), event.Seconds(time.Second)
+	letter, err := o.Record(t.Context(), admin.DeadLetters, event.DeliveryID(events[0].ID, "shop", ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan, err := o.PlanRedrive(t.Context(), admin.Redrive{Selection: admin.Selection{All: true}, Rate: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	documents := []any{r, pollStatuses(r), letter, plan, poller.PassReport{}, redeliveryReport{Remaining: event.Seconds(time.Second)}, backupReport{}}
+	text := string(marshalPlain(documents))
+	for _, want := range []string{`"last_pass_seconds":1.5`, `"lag_seconds":0`, `"duration_seconds":0`, `"takes_seconds":1`, `"took_seconds":0`, `"remaining_seconds":1`} {
+		if !strings.Contains(text, want) {
+			t.Errorf("there is no %s: %s", want, text)
+		}
+	}
+	for _, other := range []string{`_ns"`, `_ms"`, `"takes":`, `"remaining":`, `"held_at"`} {
+		if strings.Contains(text, other) {
+			t.Errorf("there is %s: %s", other, text)
+		}
+	}
+	o.stop()
 }

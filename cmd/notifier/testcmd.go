@@ -90,7 +90,7 @@ func (a *app) printTest(t *testView) {
 	if t.StatusCode != 0 {
 		status = fmt.Sprintf("%d %s", t.StatusCode, http.StatusText(t.StatusCode))
 	}
-	a.facts("outcome", string(t.Outcome), "status", status, "took", fmt.Sprintf("%dms", t.Milliseconds),
+	a.facts("outcome", string(t.Outcome), "status", status, "took", shortDuration(t.Duration.Duration()),
 		"class", t.Class, "error", t.Error, "note", t.Note, "sent as", t.Delivery)
 	a.printAnswer(&t.attemptView)
 }

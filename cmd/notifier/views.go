@@ -15,6 +15,7 @@ type deliveryView struct {
 	event.Delivery
 	Attempts     []attemptView `json:"attempts,omitzero"`
 	AttemptsMade int           `json:"attempts_made"`
+	HeldAt       *struct{}     `json:"held_at,omitempty"` // of a clock that nobody else can read: left out
 
 	// Of one that is pending. DestinationState is paused, failing or waiting while
 	// nothing is sent there, DestinationNextTry until when one waits that asked for it.
@@ -35,19 +36,19 @@ func (d *deliveryView) why() string {
 
 // attemptView is an attempt as it is shown, or what came of a test.
 type attemptView struct {
-	N            int               `json:"n,omitempty"`
-	Started      time.Time         `json:"started"`
-	Milliseconds int64             `json:"duration_ms"`
-	Outcome      event.Outcome     `json:"outcome"`
-	StatusCode   int               `json:"status_code,omitempty"`
-	Class        string            `json:"class,omitempty"`
-	Error        string            `json:"error,omitempty"`
-	Headers      map[string]string `json:"headers,omitempty"`
-	Answer       string            `json:"answer,omitempty"`
-	AnswerBytes  []byte            `json:"answer_base64,omitempty"` // in its place, if it is no text
-	Note         string            `json:"note,omitempty"`
-	Actor        string            `json:"actor,omitempty"`
-	Probe        bool              `json:"probe,omitempty"`
+	N           int               `json:"n,omitempty"`
+	Started     time.Time         `json:"started"`
+	Duration    event.Seconds     `json:"duration_seconds"`
+	Outcome     event.Outcome     `json:"outcome"`
+	StatusCode  int               `json:"status_code,omitempty"`
+	Class       string            `json:"class,omitempty"`
+	Error       string            `json:"error,omitempty"`
+	Headers     map[string]string `json:"headers,omitempty"`
+	Answer      string            `json:"answer,omitempty"`
+	AnswerBytes []byte            `json:"answer_base64,omitempty"` // in its place, if it is no text
+	Note        string            `json:"note,omitempty"`
+	Actor       string            `json:"actor,omitempty"`
+	Probe       bool              `json:"probe,omitempty"`
 }
 
 // eventView is an event as it is shown: without the session in lists.
@@ -69,7 +70,7 @@ func viewDelivery(d *event.Delivery) deliveryView {
 
 func viewAttempt(a *event.Attempt) attemptView {
 	view := attemptView{
-		N: a.N, Started: a.Started, Milliseconds: a.Duration.Milliseconds(), Outcome: a.Outcome, StatusCode: a.StatusCode,
+		N: a.N, Started: a.Started, Duration: event.Seconds(a.Duration), Outcome: a.Outcome, StatusCode: a.StatusCode,
 		Class: a.Class, Error: maskText(a.Error), Note: a.Note, Actor: a.Actor, Probe: a.Probe,
 	}
 	if utf8.Valid(a.Answer) {
