@@ -19,13 +19,14 @@ type batch struct {
 	destinations map[string]*event.DestinationState
 	counts       map[string]int // by countKey
 
-	slots func(destination string) int // that commits may use; may be nil
-	begun []event.Job                  // for them
-	used  map[string]int               // how many, by destination
+	places *places
+	slots  func(destination string) int // that commits may use; may be nil
+	begun  []event.Job                  // for them
+	used   map[string]int               // how many, by destination
 }
 
 func newBatch(tx *bolt.Tx) *batch {
-	return &batch{tx: tx, destinations: make(map[string]*event.DestinationState), counts: make(map[string]int), used: make(map[string]int)}
+	return &batch{tx: tx, destinations: make(map[string]*event.DestinationState), counts: make(map[string]int), used: make(map[string]int), places: newPlaces()}
 }
 
 func (b *batch) put(bucket, key, value []byte) error { return b.tx.Bucket(bucket).Put(key, value) }

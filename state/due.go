@@ -32,7 +32,7 @@ func (s *Store) Due(ctx context.Context, destination string, now time.Time, firs
 			kind  byte
 			limit int
 		}{{kindDue, first}, {kindRetry, again}} {
-			found, err := dueIn(tx, queue, part.kind, now, part.limit, skip)
+			found, err := s.dueIn(tx, queue, part.kind, now, part.limit, skip)
 			if err != nil {
 				return err
 			}
@@ -53,7 +53,7 @@ func (s *Store) Due(ctx context.Context, destination string, now time.Time, firs
 const mostAtOnce = 256
 
 // dueIn returns what is due of one of the two kinds.
-func dueIn(tx *bolt.Tx, queue *bolt.Bucket, kind byte, now time.Time, limit int, skip func(string) bool) (jobs []event.Job, err error) {
+func (s *Store) dueIn(tx *bolt.Tx, queue *bolt.Bucket, kind byte, now time.Time, limit int, skip func(string) bool) (jobs []event.Job, err error) {
 	err = eachKey(queue, []byte{kind}, func(key, id []byte) (bool, error) {
 		due, ok := readDue(key)
 		if !ok {
@@ -71,6 +71,7 @@ func dueIn(tx *bolt.Tx, queue *bolt.Bucket, kind byte, now time.Time, limit int,
 		job, err := readJob(tx, lastSequence(key))
 		if err == nil {
 			jobs = append(jobs, job)
+			s.places.note(job.Delivery.ID, lastSequence(key))
 		}
 		return true, err
 	})
@@ -132,6 +133,9 @@ func withAttempts(tx *bolt.Tx, r record) event.Delivery {
 // if there are none.
 func lastAttempt(tx *bolt.Tx, sequence uint64) int {
 	c := tx.Bucket(bucketAttempts).Cursor()
+	if key, _ := c.Seek(sequenceKey(sequence)); !bytes.HasPrefix(key, sequenceKey(sequence)) {
+		return 0 // as most that are read have none
+	}
 	key, _ := c.Seek(sequenceKey(sequence + 1))
 	if key == nil {
 		key, _ = c.Last()

@@ -51,7 +51,7 @@ func OpenReadOnly(ctx context.Context, cfg Config) (*Store, error) {
 }
 
 func open(ctx context.Context, path string, toRead bool, wait time.Duration, log *slog.Logger) (*Store, error) {
-	s := &Store{path: path, log: log, commit: (*bolt.Tx).Commit, offers: newOffers()}
+	s := &Store{path: path, log: log, commit: (*bolt.Tx).Commit, offers: newOffers(), places: newPlaces()}
 	deadline := time.Now().Add(wait)
 	var file *os.File
 	for file == nil {

@@ -119,16 +119,6 @@ func gone(met *event.Stepped, id string, err error) error {
 	return nil
 }
 
-// place finds a pending delivery without reading it.
-func (b *batch) place(d *event.Delivery) (sequence uint64, err error) {
-	row := b.get(bucketDeliveryIDs, []byte(d.ID))
-	queue := queueOf(b.tx, d.Destination)
-	if row == nil || queue == nil || queue.Get(pendingKey(lastSequence(row))) == nil {
-		return 0, errNotPending
-	}
-	return lastSequence(row), nil
-}
-
 func begin(b *batch, start *event.Begin) error {
 	sequence, err := b.place(&start.Delivery)
 	if err != nil {
@@ -228,6 +218,7 @@ func finish(b *batch, r *record, state *event.DestinationState, v *event.Verdict
 	if err != nil {
 		return false, err
 	}
+	b.places.forget(r.ID) // were this undone, it is found by its id
 	if err := b.save(r); err != nil || !r.Ordered {
 		return false, err
 	}

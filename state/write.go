@@ -110,7 +110,7 @@ func (s *Store) transact(group []*operation) (failed int, err error) {
 	}
 	id := tx.ID()
 	b := newBatch(tx)
-	b.slots = s.offers.free
+	b.slots, b.places = s.offers.free, s.places
 	failed, err = b.apply(group)
 	if err != nil {
 		if stuck := guard(tx.Rollback); stuck != nil {
