@@ -181,15 +181,6 @@ func (l *ledger) newProcess(end context.Context) context.Context {
 	return ctx
 }
 
-// ownClock is by how much our own clock is ahead in the present process; the caller
-// holds mu.
-func (l *ledger) ownClock() time.Duration {
-	if len(l.own) == 0 {
-		return 0
-	}
-	return l.own[min(len(l.births), len(l.own))-1]
-}
-
 // afterProcess ends a process and says how long nobody looks.
 func (l *ledger) afterProcess() time.Duration {
 	l.mu.Lock()

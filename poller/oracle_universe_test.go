@@ -96,12 +96,6 @@ const (
 	lies       = "tells a wrong time"
 )
 
-// wrongBy are the wrong times that lies tells.
-var wrongBy = [...]time.Duration{
-	20 * time.Minute, -20 * time.Minute, 3 * time.Minute, -3 * time.Minute, time.Hour, -time.Hour,
-	24 * time.Hour, -24 * time.Hour, 20 * 24 * time.Hour, -20 * 24 * time.Hour,
-}
-
 var spells = []string{
 	slow, fails, throttles, hangs, cuts, busy, stale, noFilter, noUpper, noCursor, noHasMore, allHasMore, ascending,
 	shuffled, tenAPage, denies, loses, empties, repeats, flips, spoils,
@@ -246,21 +240,6 @@ func drawSpell(t *rapid.T, does string) spell {
 	return s
 }
 
-// drawClocks draws clocks that are wrong by minutes or by days: ours or the API's.
-// What both agree on is the time, so they are not wrong at once.
-func (u *universe) drawClocks(t *rapid.T) {
-	switch rapid.IntRange(0, 5).Draw(t, "clocks") {
-	case 3:
-		u.skew = oneOf(t, "skew", 90*time.Second, -90*time.Second, 24*time.Hour, -20*24*time.Hour)
-	case 4:
-		for range rapid.IntRange(1, 3).Draw(t, "own clocks") {
-			u.own = append(u.own, oneOf(t, "own", append(wrongBy[:], 0, 0)...))
-		}
-	case 5:
-		u.spells = append(u.spells, drawSpell(t, lies))
-	}
-}
-
 func drawCrash(t *rapid.T) crash {
 	return crash{
 		at: seconds(t, "at", 0, 40), how: oneOf(t, "how", stopped, diskFull, diedBefore, diedAfter),
@@ -381,37 +360,4 @@ func (u *universe) String() string {
 		fmt.Fprintf(&b, "crash: %s at %s, down for %s\n", c.how, c.at, c.down)
 	}
 	return b.String()
-}
-
-// wrongClock says whether a clock tells a wrong time at a time of the universe: the
-// API's, or ours in any process.
-func (u *universe) wrongClock(at time.Duration) bool {
-	return u.skew != 0 || len(u.own) > 0 || slices.ContainsFunc(u.spells, func(s spell) bool { return u.believes(s, at) })
-}
-
-// believes says whether a wrong time that answers tell may be believed at a time:
-// until enough answers have told the right one, which other troubles delay.
-func (u *universe) believes(s spell, at time.Duration) bool {
-	if s.does != lies || at < s.from {
-		return false
-	}
-	until := s.from + s.lasts + u.untilRight()
-	for _, other := range u.spells { // in the order of their begin
-		if other.from <= until {
-			until = max(until, other.from+other.lasts+u.untilRight())
-		}
-	}
-	return at <= until
-}
-
-// untilRight is how long after the end of a lie the right time is believed: once
-// several answers over a minute tell it.
-func (u *universe) untilRight() time.Duration { return time.Minute + 3*u.poll.Interval + u.passTime() }
-
-// liedAbout says whether a look that arrived by now, or an earlier one of which
-// another time was noted, may have been given a wrong time.
-func (u *universe) liedAbout(noted, now time.Duration) bool {
-	return slices.ContainsFunc(u.spells, func(s spell) bool {
-		return u.believes(s, now) || u.believes(s, noted) || u.believes(s, noted-wrongBy[s.n])
-	})
 }
