@@ -240,41 +240,53 @@ func impossible(n ast.Node, known []demand) (demand, bool) {
 	return demand{}, false
 }
 
-// denials are what must hold for a condition that is joined by or to be false, as
-// far as it can be read.
-func denials(n ast.Node) []demand {
-	if b, ok := n.(*ast.BinaryNode); ok && (b.Operator == "||" || b.Operator == "or") {
-		return append(denials(b.Left), denials(b.Right)...)
-	}
-	if d, ok := demandOf(n, true); ok {
-		return []demand{d}
-	}
-	return nil
-}
-
 // contradictions warns of conditions, joined by and, that exclude each other, and
 // of those joined by or of which one always holds.
 func contradictions(n ast.Node) (faults []fault) {
-	if b, ok := n.(*ast.BinaryNode); ok && (b.Operator == "&&" || b.Operator == "and") {
+	parts := operands(n, "&&", "and")
+	if len(parts) > 1 {
 		if d, found := impossible(n, nil); found {
 			return []fault{{at: d.at, code: CodeNeverMatches, warning: true,
 				message: fmt.Sprintf("this and another condition, joined by and, exclude each other: both ask for %s", said(d.path))}}
 		}
-	}
-	if b, ok := n.(*ast.BinaryNode); ok && (b.Operator == "||" || b.Operator == "or") {
-		if d, found := exclude(denials(n), nil); found {
+	} else if parts = operands(n, "||", "or"); len(parts) > 1 {
+		if d, found := exclude(denials(parts), nil); found {
 			return []fault{{at: d.at, code: CodeMisleading, warning: true,
 				message: fmt.Sprintf("this or another condition always holds, whatever %s is: join them by and", said(d.path))}}
 		}
+	} else {
+		parts = nil
+		for _, child := range children(n) {
+			parts = append(parts, *child)
+		}
 	}
-	for _, child := range children(n) {
-		for _, f := range contradictions(*child) {
+	for _, part := range parts {
+		for _, f := range contradictions(part) {
 			if !slices.Contains(faults, f) {
 				faults = append(faults, f)
 			}
 		}
 	}
 	return faults
+}
+
+// operands are what is joined by an operator at the top of a tree.
+func operands(n ast.Node, operator, word string) []ast.Node {
+	if b, ok := n.(*ast.BinaryNode); ok && (b.Operator == operator || b.Operator == word) {
+		return append(operands(b.Left, operator, word), operands(b.Right, operator, word)...)
+	}
+	return []ast.Node{n}
+}
+
+// denials are what must hold for all of some conditions to be false, as far as it
+// can be read.
+func denials(conditions []ast.Node) (demands []demand) {
+	for _, condition := range conditions {
+		if d, ok := demandOf(condition, true); ok {
+			demands = append(demands, d)
+		}
+	}
+	return demands
 }
 
 // excludedTypes are the types of events for which a condition never holds, with

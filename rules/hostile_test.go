@@ -191,3 +191,23 @@ func TestHostileTextsAreRefused(t *testing.T) {
 		})
 	}
 }
+
+// Compiling takes about as long as the text is, whatever is warned of: the bound
+// is far above that, and far below what a square of the length takes.
+func TestLongExpressionsCompileSoon(t *testing.T) {
+	for _, part := range []string{
+		`raw("x") > 1 and `, `session.status == "open" or `, `session.amount_total > 5 and `, `int(session.metadata.a) > 5 or `, `session.currency == "usd" and `,
+		`(session.livemode or raw("a") == "b") and `,
+	} {
+		compiled := func(n int) time.Duration {
+			start := time.Now()
+			rules.Compile([]rules.Rule{rule("r", strings.Repeat(part, n)+"true")}, known)
+			return time.Since(start)
+		}
+		compiled(100)
+		short, long := compiled(100), compiled(1000)
+		if long > 60*short+time.Second {
+			t.Errorf("%s: %v for 100, %v for 1000", part, short, long)
+		}
+	}
+}

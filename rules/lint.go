@@ -53,28 +53,35 @@ func (s *scope) documented(of reflect.Type, f reflect.StructField) []string {
 
 // lint warns of comparisons that are never true, or mean something else than
 // they seem to.
-func (s *scope) lint(n ast.Node) []fault {
-	var faults []fault
-	add := func(list ...fault) {
-		for _, f := range list {
+func (s *scope) lint(root ast.Node) (faults []fault) {
+	told := make(map[fault]bool) // `a < b < c` has b twice
+	var walk func(n ast.Node)
+	walk = func(n ast.Node) {
+		for _, f := range s.lintNode(n) {
 			f.warning = true
-			if !slices.Contains(faults, f) { // `a < b < c` has b twice
+			if !told[f] {
+				told[f] = true
 				faults = append(faults, f)
 			}
 		}
+		for _, child := range children(n) {
+			walk(*child)
+		}
 	}
+	walk(root)
+	return faults
+}
+
+func (s *scope) lintNode(n ast.Node) []fault {
 	switch n := n.(type) {
 	case *ast.BinaryNode:
-		add(s.lintSides(n)...)
+		return s.lintSides(n)
 	case *ast.CallNode:
-		add(lintCall(n)...)
+		return lintCall(n)
 	case *ast.SequenceNode:
-		add(fault{at: n.Nodes[0].Location().From, code: CodeMisleading, message: "only what stands behind the last ; counts: join conditions by and"})
+		return []fault{{at: n.Nodes[0].Location().From, code: CodeMisleading, message: "only what stands behind the last ; counts: join conditions by and"}}
 	}
-	for _, child := range children(n) {
-		add(s.lint(*child)...)
-	}
-	return faults
+	return nil
 }
 
 func lintCall(n *ast.CallNode) []fault {

@@ -29,30 +29,33 @@ func (l *missingLint) walk(n, parent ast.Node, asked map[string]bool) {
 			l.faults = append(l.faults, f)
 		}
 	}
-	first := firstOf(n)
-	for _, child := range children(n) {
-		if first != nil && *child != first {
-			inner := maps.Clone(asked)
-			mentions(first, inner)
-			l.walk(*child, n, inner)
-			continue
+	if isLogical(n) {
+		if !isLogical(parent) {
+			asked = maps.Clone(asked) // for what this chain of conditions asks
 		}
+		for _, child := range children(n) {
+			l.walk(*child, n, asked)
+			if !isLogical(*child) {
+				mentions(*child, asked)
+			}
+		}
+		return
+	}
+	choice, isChoice := n.(*ast.ConditionalNode)
+	for _, child := range children(n) {
 		l.walk(*child, n, asked)
+		if isChoice && *child == choice.Cond {
+			asked = maps.Clone(asked)
+			mentions(choice.Cond, asked)
+		}
 	}
 }
 
-// firstOf is what is evaluated before the rest of a node and may keep it from
-// being evaluated.
-func firstOf(n ast.Node) ast.Node {
-	switch n := n.(type) {
-	case *ast.BinaryNode:
-		if slices.Contains([]string{"&&", "and", "||", "or"}, n.Operator) {
-			return n.Left
-		}
-	case *ast.ConditionalNode:
-		return n.Cond
-	}
-	return nil
+// isLogical says whether a node joins two conditions, of which the second is
+// asked after the first.
+func isLogical(n ast.Node) bool {
+	b, ok := n.(*ast.BinaryNode)
+	return ok && slices.Contains([]string{"&&", "and", "||", "or"}, b.Operator)
 }
 
 // mentions notes the values that a condition asks for.
