@@ -90,7 +90,7 @@ func TestPollStatus(t *testing.T) {
 	w.operate(d)
 	w.command("poll now", 0)
 	w.says("poll status", 0, `(?s)^main \(127\.0\.0\.1:\d+, test\): ok\n`+
-		`  last pass +\ds ago, took .*; next .*\n  lag .* behind the list\n  low mark +\d{4}-.*\n  chain .*\n  reconciled .*\n  drift +none\n  steps back +none\n`+
+		`  last pass +\ds ago, took .*; next .*\n  lag .* behind the list\n  low mark +\d{4}-.*\n  chain .*\n  reconciled .*\n  drift +none\n  steps back +none\n  holes +none\n`+
 		`  requests +\d+ in the last hour, \d+ since the start\n  rate +unlimited now, limit unlimited; .*at once\n.*  backlog +none\n  next due .*\n`+
 		`\n  TIER +SESSIONS +DUE +OLDEST LOOK\n.*  hot +1 +\d `, `^$`)
 	var list struct {
