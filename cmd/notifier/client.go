@@ -28,6 +28,8 @@ type client struct {
 	base  string
 	token string
 	http  http.Client
+
+	onlyHere bool // no request leaves this machine
 }
 
 // client returns one for the configuration that is found, or for the default
@@ -41,7 +43,7 @@ func (a *app) client() (*client, *config.Loaded, error) {
 	case !errors.Is(err, config.ErrNoFile):
 		return nil, nil, err
 	}
-	c := &client{base: daemonURL(cfg), http: http.Client{Timeout: clientTimeout}}
+	c := &client{base: daemonURL(cfg), http: http.Client{Timeout: clientTimeout}, onlyHere: a.completing}
 	for _, t := range cfg.Tokens {
 		if c.token == "" || t.Role == admin.RoleOperator {
 			c.token = t.Token.Reveal()
@@ -78,6 +80,9 @@ func (c *client) patient() *client {
 // send asks with a document, nil for none, and decodes the answer into result,
 // if there is one.
 func (c *client) send(ctx context.Context, method, path string, document, result any) error {
+	if c.onlyHere && !c.here() {
+		return exit(exitUnreachable, fmt.Errorf("%w: %w", errNoDaemon, errElsewhere))
+	}
 	var content io.Reader
 	if document != nil {
 		encoded, err := json.Marshal(document)

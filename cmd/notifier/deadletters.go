@@ -105,7 +105,7 @@ interrupted or not wanted, 2 usage, 4 no daemon answers, 5 there is no such dead
 letter, destination, account or rule.`,
 		Example: `  notifier deadletters redrive --destination shop --since 2h --dry-run
   notifier deadletters redrive --all --rate 10 --yes`,
-		ValidArgsFunction: a.completeRecords(admin.DeadLetters),
+		ValidArgsFunction: a.complete(anyNumber, recordWords(admin.DeadLetters, "id")),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			order, err := o.order(args, time.Now())
 			if err != nil {
@@ -143,7 +143,7 @@ Exit codes: 0 they are purged, or there were none, 1 it failed or was not wanted
 2 usage, 4 no daemon answers, 5 there is no such dead letter, destination, account
 or rule.`,
 		Example:           "  notifier deadletters purge --destination old-shop --dry-run",
-		ValidArgsFunction: a.completeRecords(admin.DeadLetters),
+		ValidArgsFunction: a.complete(anyNumber, recordWords(admin.DeadLetters, "id")),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			order, err := o.order(args, time.Now())
 			if err != nil {

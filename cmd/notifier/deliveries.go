@@ -145,7 +145,7 @@ there is no terminal to ask on, it wants --yes.
 
 Exit codes: 0 they are due, 1 not wanted, 2 usage, 4 no daemon answers, 5 there is no such delivery.`,
 		Args:              usage(cobra.MinimumNArgs(1)),
-		ValidArgsFunction: a.completeRecords(admin.Deliveries),
+		ValidArgsFunction: a.complete(anyNumber, recordWords(admin.Deliveries, "id")),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.retry(cmd.Context(), args, yes, output)
 		},

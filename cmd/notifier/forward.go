@@ -68,6 +68,7 @@ every event.`,
 	completeFlag(cmd, "events", func() []string { return sampleTypes })
 	o.format = publish.FormatCloudEvents
 	f.Var(choice{&o.format, []string{publish.FormatCloudEvents, publish.FormatStripe}}, "format", "cloudevents or stripe")
+	completeFlag(cmd, "format", func() []string { return []string{publish.FormatCloudEvents, publish.FormatStripe} })
 	f.StringVar(&o.baseURL, "base-url", "", "API to poll, by default the one of the key")
 	f.StringVar(&o.interval, "interval", "5s", "pause between the starts of two passes")
 	return cmd

@@ -61,7 +61,7 @@ func (a *app) jobsGetCommand() *cobra.Command {
 		Use:               "get JOB",
 		Short:             "Show a job",
 		Args:              usage(cobra.ExactArgs(1)),
-		ValidArgsFunction: a.completeJobs(""),
+		ValidArgsFunction: a.complete(1, jobWords("")),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			job, err := a.readJob(cmd.Context(), args[0])
 			if err != nil {
@@ -83,7 +83,7 @@ func (a *app) jobsCancelCommand() *cobra.Command {
 Exit codes: 0 it is cancelled, 1 it has ended already, 4 no daemon answers, 5
 there is no such job.`,
 		Args:              usage(cobra.ExactArgs(1)),
-		ValidArgsFunction: a.completeJobs(string(jobs.Running)),
+		ValidArgsFunction: a.complete(1, jobWords(string(jobs.Running))),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.act(cmd.Context(), "jobs", args[0], "cancel", "is cancelled", "")
 		},
@@ -181,20 +181,4 @@ func (a *app) printJobs(items []jobs.Job) {
 		}, "\t"))
 	}
 	a.rows(lines...)
-}
-
-// completeJobs lets the shell complete the id of a job.
-func (a *app) completeJobs(status string) cobra.CompletionFunc {
-	return func(cmd *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
-		if len(args) > 0 {
-			return nil, cobra.ShellCompDirectiveNoFileComp
-		}
-		quiet := *a
-		quiet.err = new(strings.Builder)
-		items, err := quiet.readJobs(cmd.Context(), "", status)
-		if err != nil {
-			return nil, cobra.ShellCompDirectiveNoFileComp
-		}
-		return names(items, func(j jobs.Job) string { return j.ID }), cobra.ShellCompDirectiveNoFileComp
-	}
 }

@@ -153,10 +153,16 @@ func (o *office) audits() (lines []string) {
 // open lets commands ask the office, as run does, and returns how.
 func (o *office) open() (ask func(line string) (code int, stdout, stderr string)) {
 	o.t.Helper()
-	server := httptest.NewServer(admin.New(o.cfg.Admin, o.daemon, o.metrics.Handler(), o.log).Handler())
-	o.t.Cleanup(server.Close)
-	file := writeOfficeConfig(o.t, "unused.db", dearWorks, server.Listener.Addr().String())
+	file := o.serve()
 	return func(line string) (code int, stdout, stderr string) {
 		return run(o.t, append(strings.Fields(line), "-c", file)...)
 	}
+}
+
+// serve lets the office answer, and returns the configuration that says where.
+func (o *office) serve() (file string) {
+	o.t.Helper()
+	server := httptest.NewServer(admin.New(o.cfg.Admin, o.daemon, o.metrics.Handler(), o.log).Handler())
+	o.t.Cleanup(server.Close)
+	return writeOfficeConfig(o.t, "unused.db", dearWorks, server.Listener.Addr().String())
 }

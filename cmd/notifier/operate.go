@@ -29,8 +29,9 @@ func (a *app) accountsCommand() *cobra.Command {
 func (a *app) accountsAcceptCommand() *cobra.Command {
 	var yes bool
 	cmd := &cobra.Command{
-		Use:   "accept NAME",
-		Short: "Let a stopped account go on with the sessions that its key shows now",
+		Use:               "accept NAME",
+		Short:             "Let a stopped account go on with the sessions that its key shows now",
+		ValidArgsFunction: a.complete(1, accountWords),
 		Long: `An account stops when its key suddenly shows other sessions than those that are
 stored under its name. If that is right, accept it: what the key shows now is
 recorded silently, later changes are announced, and the sessions that were stored
@@ -125,16 +126,18 @@ func (a *app) destinationsCommand() *cobra.Command {
 	}
 	outputFlag(list, &output, asTable, asJSON, asLines)
 	pause := &cobra.Command{
-		Use:   "pause NAME",
-		Short: "Stop a destination; what is due for it waits",
-		Args:  usage(cobra.ExactArgs(1)),
+		Use:               "pause NAME",
+		Short:             "Stop a destination; what is due for it waits",
+		ValidArgsFunction: a.complete(1, destinationWords),
+		Args:              usage(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.act(cmd.Context(), "destinations", args[0], "pause", "is paused", "was paused already")
 		},
 	}
 	resume := &cobra.Command{
-		Use:   "resume NAME",
-		Short: "Let a destination go on that was paused, or stopped at a 410 (on_gone: pause)",
+		Use:               "resume NAME",
+		Short:             "Let a destination go on that was paused, or stopped at a 410 (on_gone: pause)",
+		ValidArgsFunction: a.complete(1, destinationWords),
 		Long: `Let a destination go on that was paused, or stopped at a 410 (on_gone: pause).
 What waits for it is due at once. One that is failing gets a probe at once, and
 one that asked for a pause (429 with Retry-After) goes on without waiting for its

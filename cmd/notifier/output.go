@@ -47,19 +47,6 @@ func outputFlag(cmd *cobra.Command, output *string, formats ...string) {
 	completeFlag(cmd, "output", func() []string { return formats })
 }
 
-// completeFlag lets the shell complete a flag with what words returns.
-func completeFlag(cmd *cobra.Command, flag string, words func() []string) {
-	completeWith(cmd, flag, func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
-		return words(), cobra.ShellCompDirectiveNoFileComp
-	})
-}
-
-func completeWith(cmd *cobra.Command, flag string, complete cobra.CompletionFunc) {
-	if err := cmd.RegisterFlagCompletionFunc(flag, complete); err != nil {
-		panic(err) // the flag does not exist
-	}
-}
-
 // The formats of the commands that list.
 const (
 	asTable = "table"

@@ -11,7 +11,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"checkout-notifier/config"
 	"checkout-notifier/poller"
 )
 
@@ -136,13 +135,7 @@ func interrupted(err error, meanwhile string) error {
 // accountFlag adds --account, which may be repeated.
 func (a *app) accountFlag(cmd *cobra.Command, accounts *[]string) {
 	cmd.Flags().StringArrayVar(accounts, "account", nil, "only this account; may be repeated (default: all)")
-	completeFlag(cmd, "account", func() []string {
-		loaded, err := a.load(config.Options{AllowMissingSecrets: true})
-		if err != nil {
-			return nil
-		}
-		return names(loaded.Config.Accounts, func(x poller.Account) string { return x.Name })
-	})
+	a.completeFilter(cmd, "account")
 }
 
 // accountsText names the accounts of an order.

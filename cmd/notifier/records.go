@@ -8,17 +8,12 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"checkout-notifier/admin"
 	"checkout-notifier/config"
-	"checkout-notifier/event"
-	"checkout-notifier/poller"
-	"checkout-notifier/publish"
-	"checkout-notifier/rules"
 )
 
 // recordPage is a page of records, or several.
@@ -59,49 +54,6 @@ func (a *app) filterFlags(cmd *cobra.Command, filters map[string]*string, names 
 		filters[name] = cmd.Flags().String(name, "", about[name])
 		a.completeFilter(cmd, name)
 	}
-}
-
-// completeFilter lets the shell complete the value of a filter.
-func (a *app) completeFilter(cmd *cobra.Command, name string) {
-	configured := func(list func(config.Config) []string) func() []string {
-		return func() []string {
-			loaded, err := a.load(config.Options{AllowMissingSecrets: true})
-			if err != nil {
-				return nil
-			}
-			return list(loaded.Config)
-		}
-	}
-	words := func() []string { return nil }
-	switch name {
-	case "account":
-		words = configured(func(c config.Config) []string {
-			return names(c.Accounts, func(x poller.Account) string { return x.Name })
-		})
-	case "destination", "to":
-		words = configured(destinationNames)
-	case "rule":
-		words = configured(func(c config.Config) []string { return names(c.Rules, func(x rules.Rule) string { return x.Name }) })
-	case "type":
-		words = event.TypeNames
-	case "status":
-		words = admin.DeliveryStatuses
-	case "since", "until":
-		words = func() []string { return []string{"1h", "24h", "7d"} }
-	case "action":
-		words = func() []string {
-			return []string{auditRetry, auditPurge, auditTest, auditAccept, auditStart, auditCancel, auditBackup}
-		}
-	}
-	if name == "job" {
-		completeWith(cmd, name, a.completeJobs(""))
-		return
-	}
-	completeFlag(cmd, name, words)
-}
-
-func destinationNames(c config.Config) []string {
-	return names(c.Destinations, func(x publish.Destination) string { return x.Name })
 }
 
 // listCommand makes a command that lists records, newest first.
@@ -313,7 +265,7 @@ func getCommand[T any](a *app, kind admin.Kind, what string, print func(*T)) *co
 		Use:               "get ID",
 		Short:             "Show " + what,
 		Args:              usage(cobra.ExactArgs(1)),
-		ValidArgsFunction: a.completeRecords(kind),
+		ValidArgsFunction: a.complete(1, recordWords(kind, "id")),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			raw, err := a.readRecord(cmd.Context(), kind, args[0])
 			if err != nil {
@@ -348,35 +300,4 @@ func (a *app) readRecord(ctx context.Context, kind admin.Kind, id string) (raw j
 	}
 	document, err := stored.Record(ctx, kind, id)
 	return marshalPlain(document), errors.Join(err, stored.store.Close())
-}
-
-// completeRecords lets the shell complete ids of records, the newest.
-func (a *app) completeRecords(kind admin.Kind) cobra.CompletionFunc {
-	return func(cmd *cobra.Command, _ []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
-		quiet := *a
-		quiet.err = new(strings.Builder)
-		page, err := quiet.readRecords(cmd.Context(), kind, url.Values{}, pageSize)
-		if err != nil {
-			return nil, cobra.ShellCompDirectiveNoFileComp
-		}
-		var ids []string
-		for _, item := range page.Items {
-			var record struct {
-				ID string `json:"id"`
-			}
-			if json.Unmarshal(item, &record) == nil && record.ID != "" {
-				ids = append(ids, record.ID)
-			}
-		}
-		return ids, cobra.ShellCompDirectiveNoFileComp
-	}
-}
-
-// completeDestinations lets the shell complete names of destinations.
-func (a *app) completeDestinations(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
-	loaded, err := a.load(config.Options{AllowMissingSecrets: true})
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	return destinationNames(loaded.Config), cobra.ShellCompDirectiveNoFileComp
 }

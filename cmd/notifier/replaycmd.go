@@ -53,7 +53,7 @@ destination, account or rule.`,
 		Example: `  notifier replay --since 2026-11-20 --until 2026-11-21 --type paid --to warehouse --dry-run
   notifier replay evt_abc --to shop
   notifier replay --rule expired-high-value --failed`,
-		ValidArgsFunction: a.completeRecords(admin.Events),
+		ValidArgsFunction: a.complete(anyNumber, recordWords(admin.Events, "id")),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			order, err := o.order(args, time.Now())
 			if err != nil {
@@ -72,8 +72,7 @@ destination, account or rule.`,
 	flags.BoolVar(&o.allTypes, "all-types", false, "also what today's rules do not send to the destination")
 	flags.StringArrayVar(&o.accounts, "account", nil, "only of this account; may be repeated")
 	flags.StringArrayVar(&o.to, "to", nil, "the destination that is to have them; may be repeated")
-	completeWith(cmd, "event", a.completeRecords(admin.Events))
-	for _, name := range []string{"type", "account", "to"} {
+	for _, name := range []string{"event", "type", "account", "to"} {
 		a.completeFilter(cmd, name)
 	}
 	flags.BoolVar(&o.failed, "failed", false, "ask the rules again that failed, or --rule alone")

@@ -94,6 +94,7 @@ func exitCode(err error) int {
 type app struct {
 	streams
 	configPath string
+	completing bool // the shell asks for words: see lookup
 }
 
 func newRoot(s streams) *cobra.Command {

@@ -71,6 +71,7 @@ first run is recorded without a word (start: now).`,
 		},
 	}
 	cmd.Flags().Var(choice{&kind, config.StarterKinds()}, "for", "what it sends to: "+strings.Join(config.StarterKinds(), ", "))
+	completeFlag(cmd, "for", config.StarterKinds)
 	return cmd
 }
 

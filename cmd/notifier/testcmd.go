@@ -27,7 +27,7 @@ Exit codes: 0 it was accepted, 1 it was not, 4 no daemon answers, 5 there is no
 such destination.`,
 		Example:           "  notifier destinations test shop\n  notifier destinations test shop --type fulfillable -o json",
 		Args:              usage(cobra.ExactArgs(1)),
-		ValidArgsFunction: a.completeDestinations,
+		ValidArgsFunction: a.complete(1, destinationWords),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.testDestination(cmd.Context(), args[0], sample, output)
 		},
