@@ -30,6 +30,7 @@ const (
 
 	flagBranch   = 0x01
 	flagLeaf     = 0x02
+	flagMeta     = 0x04
 	flagFreelist = 0x10
 	flagBucket   = 0x01 // of a leaf's element
 
@@ -83,6 +84,21 @@ func findMeta(file io.ReaderAt) (meta, error) {
 		return meta{}, fmt.Errorf("page size %d makes no sense", newest.pageSize)
 	}
 	return newest, nil
+}
+
+// checkMetaPages checks what their checksums do not cover and no transaction needs.
+func checkMetaPages(file io.ReaderAt, pageSize uint64) (found []error) {
+	header := make([]byte, pageHeader)
+	for id := range uint64(2) {
+		_, err := file.ReadAt(header, int64(id*pageSize))
+		if is, flags := order.Uint64(header), order.Uint16(header[8:]); err == nil && (is != id || flags != flagMeta) {
+			err = fmt.Errorf("page %d says that it is page %d with flags %#x", id, is, flags)
+		}
+		if err != nil {
+			found = append(found, err)
+		}
+	}
+	return found
 }
 
 // walker visits every page that can be reached.

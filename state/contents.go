@@ -66,14 +66,14 @@ func aboutFile(path string, err error) error {
 	if !errors.As(err, &own) {
 		return err
 	}
-	switch own.kind {
-	case ErrDamaged:
+	switch {
+	case errors.Is(own.kind, ErrDamaged):
 		return &fault{kind: ErrDamaged, cause: own.cause, message: fmt.Sprintf("%s is damaged: %v", path, own.cause)}
-	case ErrForeign:
+	case errors.Is(own.kind, ErrForeign):
 		return &fault{kind: ErrForeign, message: path + " is a bbolt file of another program"}
-	case ErrDirectory:
+	case errors.Is(own.kind, ErrDirectory):
 		return &fault{kind: ErrDirectory, cause: own.cause, message: fmt.Sprintf("%s cannot be read: %v", path, reason(own.cause))}
-	case ErrMissing:
+	case errors.Is(own.kind, ErrMissing):
 		return &fault{kind: ErrMissing, cause: own.cause, message: "there is no state file " + path + ", or it is empty"}
 	}
 	return err

@@ -170,13 +170,13 @@ func aboutCopy(path string, err error) error {
 		return err
 	}
 	switch {
-	case own.kind == ErrHeld:
+	case errors.Is(own.kind, ErrHeld):
 		return &fault{kind: ErrHeld, message: fmt.Sprintf("another process is making %s", path)}
 	case own.cause == nil:
 		return err
-	case own.kind == ErrDiskFull:
+	case errors.Is(own.kind, ErrDiskFull):
 		return &fault{kind: ErrDiskFull, cause: own.cause, message: fmt.Sprintf("no space left for %s (%v)", path, reason(own.cause))}
-	case own.kind == ErrDirectory, own.kind == ErrReadOnly:
+	case errors.Is(own.kind, ErrDirectory), errors.Is(own.kind, ErrReadOnly):
 		return &fault{kind: own.kind, cause: own.cause, message: fmt.Sprintf("%s cannot be written (%v)", path, reason(own.cause))}
 	}
 	return err

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -249,5 +251,39 @@ func TestCheckOfAnEarlierVersion(t *testing.T) {
 	}
 	if _, err := os.Stat(path + ".schema1"); !errors.Is(err, fs.ErrNotExist) {
 		t.Error("it was migrated")
+	}
+}
+
+// TestCheckSeesWhatVerifySees spoils a file at random: what is damage to a store
+// that is at work is damage to a check of the file.
+func TestCheckSeesWhatVerifySees(t *testing.T) {
+	path, content := sample(t)
+	r := rand.New(rand.NewPCG(rand.Uint64(), 0))
+	damaged := 0
+	for range 60 {
+		spoilt := []byte(string(content))
+		at := r.IntN(len(spoilt))
+		if r.IntN(2) == 0 {
+			at = at/4096*4096 + r.IntN(64) // where the structure is
+		}
+		change := byte(1 + r.IntN(255))
+		spoilt[at] ^= change
+		if err := os.WriteFile(path, spoilt, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, found := state.Check(t.Context(), path)
+		s, err := state.Open(t.Context(), state.Config{Path: path}, slog.New(slog.DiscardHandler))
+		if err == nil {
+			err = errors.Join(s.Verify(t.Context()), s.Close())
+		}
+		if errors.Is(err, state.ErrDamaged) {
+			damaged++
+		}
+		if (err == nil) != (found == nil) {
+			t.Errorf("byte %d changed by %#x: Verify says %v, Check %v", at, change, err, found)
+		}
+	}
+	if damaged < 5 {
+		t.Errorf("only %d of 60 were damaged: the test tests little", damaged)
 	}
 }

@@ -54,7 +54,7 @@ func open(ctx context.Context, path string, toRead bool, wait time.Duration, log
 	s := &Store{path: path, log: log, commit: (*bolt.Tx).Commit, offers: newOffers(), places: newPlaces()}
 	deadline := time.Now().Add(wait)
 	var file *os.File
-	for file == nil {
+	for {
 		locked, err := openLocked(ctx, path, toRead, deadline)
 		if err != nil {
 			return nil, err

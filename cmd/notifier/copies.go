@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"time"
 
 	"checkout-notifier/admin"
@@ -124,10 +126,9 @@ func storedBackups(ctx context.Context, store *state.Store, cfg state.Backup) (*
 		return nil, err
 	}
 	r := &backupReport{Status: backup.Status{Dir: cfg.Dir}}
-	copies, err := backup.List(cfg.Dir, id)
-	if err != nil {
-		r.Error = err.Error() // the rest of the status is worth having
-		return r, nil
+	copies, failed := backup.List(cfg.Dir, id)
+	if failed != nil {
+		r.Error = failed.Error() // the rest of the status is worth having
 	}
 	if r.Copies = len(copies); r.Copies > 0 {
 		last := copies[r.Copies-1]
@@ -137,9 +138,9 @@ func storedBackups(ctx context.Context, store *state.Store, cfg state.Backup) (*
 }
 
 func (r *backupReport) String() string {
-	text := fmt.Sprintf("backup in %s: last %s", r.Dir, ago(r.Last))
+	text := fmt.Sprintf("backup in %s: none yet", r.Dir)
 	if !r.Last.IsZero() {
-		text += fmt.Sprintf(" (%.1f MB, %s)", float64(r.Bytes)/1e6, counted(r.Copies))
+		text = fmt.Sprintf("backup in %s: last %s (%.1f MB, %s)", r.Dir, ago(r.Last), float64(r.Bytes)/1e6, counted(r.Copies))
 	}
 	if r.Error != "" {
 		text += "; FAILING"
@@ -175,4 +176,22 @@ func (r *backupReport) gauges() *admin.BackupGauges {
 		return nil
 	}
 	return &admin.BackupGauges{Last: r.Last, Took: r.Took, Bytes: r.Bytes, Copies: r.Copies, Made: r.Made, Failed: r.Failed}
+}
+
+// writable says why no file can be made in a directory, or in the nearest one above
+// it that exists: the daemon makes what is missing.
+func writable(dir string) error {
+	for {
+		_, err := os.Stat(dir)
+		above := filepath.Dir(dir)
+		if !errors.Is(err, fs.ErrNotExist) || above == dir {
+			break
+		}
+		dir = above
+	}
+	file, err := os.CreateTemp(dir, "notifier-check-")
+	if err != nil {
+		return err
+	}
+	return errors.Join(file.Close(), os.Remove(file.Name()))
 }

@@ -82,7 +82,7 @@ func newDaemon(ctx context.Context, loaded *config.Loaded, w witness, log *slog.
 		return nil, err
 	}
 	d.store = newVault(store)
-	d.keeper = &keeper{inPlace: store.InPlace, putBack: store.PutBack, path: store.Path(), log: log}
+	d.keeper = &keeper{inPlace: store.InPlace, putBack: store.PutBack, backup: store.Backup, path: store.Path(), log: log}
 	d.ledger = &ledger{store: store, cfg: &d.cfg, note: d.store.note}
 	if err := d.wire(ctx, loaded); err != nil {
 		return nil, errors.Join(err, d.close())
@@ -284,7 +284,7 @@ func (d *daemon) close() error {
 	if d.broker != nil {
 		d.broker.Stop()
 	}
-	return errors.Join(d.keeper.look(context.Background(), time.Now()), d.store.Close())
+	return errors.Join(d.keeper.settle(context.Background(), time.Now()), d.store.Close())
 }
 
 func names[T any](list []T, name func(T) string) []string {

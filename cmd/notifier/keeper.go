@@ -2,9 +2,15 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"sync"
 	"time"
+
+	"checkout-notifier/backup"
+	"checkout-notifier/state"
 )
 
 const (
@@ -24,6 +30,7 @@ type putBackReport struct {
 type keeper struct {
 	inPlace func() error
 	putBack func(ctx context.Context, now time.Time) (moved string, err error)
+	backup  func(ctx context.Context, path string) (state.Contents, error)
 	path    string
 	log     *slog.Logger
 
@@ -79,6 +86,22 @@ func (k *keeper) look(ctx context.Context, now time.Time) error {
 			"move the other file away, and notifier puts its own back", "state", k.path, "saved", moved)
 	}
 	return nil
+}
+
+// settle puts the file back before it is let go of for good. Where that fails, what
+// it holds is saved to the directory for temporary files.
+func (k *keeper) settle(ctx context.Context, now time.Time) error {
+	err := k.look(ctx, now)
+	if err == nil {
+		return nil
+	}
+	path := filepath.Join(os.TempDir(), backup.Name("saved", now))
+	if _, failed := k.backup(ctx, path); failed != nil {
+		return errors.Join(err, failed)
+	}
+	k.log.Error("what is stored was saved to a directory for temporary files, because the state file was taken away and could not be put back: "+
+		"bring it back before the next start (notifier state restore FILE)", "saved", path, "state", k.path)
+	return err
 }
 
 // report returns nil if the file was never taken away.

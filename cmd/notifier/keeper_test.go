@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"slices"
 	"testing"
@@ -16,10 +15,10 @@ import (
 func TestKeeperTriesAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
-		var lost, full error = errors.New("removed"), errors.New("disk full")
+		lost, full := errors.New("removed"), errors.New("disk full")
 		var tried []int
 		k := &keeper{
-			path: "notifier.db", log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+			path: "notifier.db", log: slog.New(slog.DiscardHandler),
 			inPlace: func() error { return lost },
 			putBack: func(context.Context, time.Time) (string, error) {
 				tried = append(tried, int(time.Since(began).Seconds()))

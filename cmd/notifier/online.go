@@ -49,6 +49,13 @@ func (a *app) checkOnline(ctx context.Context, loaded *config.Loaded) error {
 			say(f.OK, "account %s: %s: %s", account.Name, f.What, f.Said)
 		}
 	}
+	if dir := loaded.Config.State.Backup.Dir; dir != "" {
+		if found.backups = writable(dir); found.backups != nil {
+			say(false, "state.backup.dir: %v", found.backups)
+		} else {
+			say(true, "state.backup.dir: %s can be written to", dir)
+		}
+	}
 	lost, err := a.checkDestinations(ctx, loaded, say)
 	if err != nil {
 		return err
@@ -59,8 +66,9 @@ func (a *app) checkOnline(ctx context.Context, loaded *config.Loaded) error {
 
 // online collects what an online check has to complain of.
 type online struct {
-	lost []string // what was not reached
-	odd  []oddity
+	lost    []string // what was not reached
+	odd     []oddity
+	backups error // why none can be made; nil if they can
 }
 
 // oddity is what an account's API does otherwise than it should, and what to do.
@@ -86,6 +94,9 @@ func (o *online) err() error {
 	}
 	for _, x := range o.odd {
 		parts = append(parts, fmt.Sprintf("account %s: %s failed: %s", x.account, strings.Join(x.what, ", "), x.remedy))
+	}
+	if o.backups != nil {
+		parts = append(parts, "state.backup.dir cannot be written to: make it writable for the daemon's user, or name another one")
 	}
 	switch {
 	case len(o.lost) > 0:

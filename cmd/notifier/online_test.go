@@ -62,3 +62,22 @@ func TestOnlineCheckNamesWhatFailed(t *testing.T) {
 		})
 	}
 }
+
+func TestOnlineCheckOfTheBackups(t *testing.T) {
+	api := httptest.NewServer(simulator.NewAPI(simulator.Config{SecretKey: "sk_test_simulated"}))
+	defer api.Close()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "c.yaml")
+	for backups, want := range map[string]int{filepath.Join(dir, "backups"): exitOK, file: exitFailure} {
+		text := "accounts: [{name: main, secret_key: sk_test_simulated, base_url: \"" + api.URL + "\", poll: {rate_limit: 0}}]\n" +
+			"state: {backup: {dir: \"" + backups + "\"}}\n" +
+			"destinations: [{name: hook, type: http, url: \"" + api.URL + "\", format: slack}]\nrules: [{name: ship, events: [fulfillable], to: [hook]}]\n"
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		code, stdout, stderr := run(t, "check", "--online", "-c", file)
+		if code != want || !strings.Contains(stdout, "state.backup.dir: ") || strings.Contains(stderr, "state.backup.dir cannot be written to") != (want != exitOK) {
+			t.Errorf("%s: exit code %d\n%s%s", backups, code, stdout, stderr)
+		}
+	}
+}

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"checkout-notifier/backup"
+	"checkout-notifier/state"
+)
+
+func TestBackupsInTheStatus(t *testing.T) {
+	ago, in := time.Now().Add(-3*time.Hour), time.Now().Add(21*time.Hour+time.Minute)
+	for _, test := range []struct {
+		status        backup.Status
+		said, trouble string
+	}{
+		{backup.Status{Dir: "/b", Next: in}, "backup in /b: none yet; next in 21h00m", ""},
+		{backup.Status{Dir: "/b", Copies: 1, Last: ago, Bytes: 12_300_000, Next: in}, "backup in /b: last 3h00m ago (12.3 MB, 1 copy); next in 21h00m", ""},
+		{backup.Status{Dir: "/b", Copies: 7, Last: ago, Bytes: 1e6, Error: "disk full", Since: ago, Failures: 1},
+			"backup in /b: last 3h00m ago (1.0 MB, 7 copies); FAILING since 3h00m ago: disk full", ""},
+		{backup.Status{Dir: "/b", Error: "disk full", Since: ago, Failures: 2}, "backup in /b: none yet; FAILING since 3h00m ago: disk full",
+			"backups fail since 3h00m ago: disk full"},
+	} {
+		r := &backupReport{Status: test.status}
+		if r.String() != test.said || r.trouble() != test.trouble {
+			t.Errorf("it says %q and %q, want %q and %q", r, r.trouble(), test.said, test.trouble)
+		}
+	}
+	if none := (*backupReport)(nil); none.trouble() != "" || none.gauges() != nil {
+		t.Error("where no backups are to be made, they are in trouble")
+	}
+}
+
+// A file that cannot be put back before the end is saved elsewhere.
+func TestKeeperSavesElsewhereAtTheEnd(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	cfg := state.Config{Path: filepath.Join(t.TempDir(), "data", "notifier.db")}
+	store, err := state.Open(t.Context(), cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	var log strings.Builder
+	k := &keeper{
+		inPlace: store.InPlace, putBack: store.PutBack, backup: store.Backup, path: store.Path(),
+		log: slog.New(slog.NewTextHandler(io.Writer(&log), nil)),
+	}
+	if err := k.settle(t.Context(), time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Dir(cfg.Path)
+	if err := errors.Join(os.RemoveAll(dir), os.WriteFile(dir, nil, 0o600)); err != nil { // a file where the directory was
+		t.Fatal(err)
+	}
+	if err := k.settle(t.Context(), time.Now()); !errors.Is(err, state.ErrDirectory) {
+		t.Errorf("settle = %v", err)
+	}
+	saved, err := filepath.Glob(filepath.Join(os.TempDir(), "notifier-saved-*.db"))
+	if err != nil || len(saved) != 1 || !strings.Contains(log.String(), saved[0]) {
+		t.Fatalf("saved %v, %v; the log says %s", saved, err, log.String())
+	}
+	if _, err := state.Check(t.Context(), saved[0]); err != nil {
+		t.Error(err)
+	}
+}
+
+// One copy at a time; who waits for it may give up.
+func TestCopierWaits(t *testing.T) {
+	store, err := state.Open(t.Context(), state.Config{Path: filepath.Join(t.TempDir(), "notifier.db")}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	c := newCopier(store)
+	c.busy <- struct{}{}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	path := filepath.Join(t.TempDir(), "copy.db")
+	if err := c.Backup(ctx, path); !errors.Is(err, context.Canceled) {
+		t.Errorf("Backup = %v", err)
+	}
+	<-c.busy
+	if err := c.Backup(t.Context(), path); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestWritable(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]bool{dir: true, filepath.Join(dir, "to", "be", "made"): true, file: false, filepath.Join(file, "below"): false} {
+		if err := writable(path); (err == nil) != want {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+	if left, _ := os.ReadDir(dir); len(left) != 1 {
+		t.Errorf("left behind: %v", left)
+	}
+}
