@@ -118,6 +118,12 @@ func checkWhole(path string, acknowledged int) (pages int, err error) {
 	if pages != acknowledged && pages != acknowledged+1 {
 		return 0, fmt.Errorf("%d pages are there, %d were acknowledged", pages, acknowledged)
 	}
+	for i := range pages {
+		d := crashTx(i).Deliveries[0]
+		if attempts, err := s.Attempts(context.Background(), d.ID); err != nil || len(attempts) != 1 {
+			return 0, fmt.Errorf("page %d is there and %d attempts that began with it: %w", i, len(attempts), err)
+		}
+	}
 	return pages, nil
 }
 

@@ -79,7 +79,8 @@ func openChild(path string) (*state.Store, error) {
 	return state.Open(context.Background(), state.Config{Path: path}, slog.New(slog.DiscardHandler))
 }
 
-// commitUntilKilled commits pages and says the number of each that is durable.
+// commitUntilKilled commits pages, each with the first attempt of one delivery, and
+// says the number of each that is durable.
 func commitUntilKilled(path string) error {
 	s, err := openChild(path)
 	if err != nil {
@@ -91,15 +92,12 @@ func commitUntilKilled(path string) error {
 		return err
 	}
 	for i := len(events) / crashPage; ; i++ {
-		tx := crashTx(i)
-		if err := s.Commit(ctx, tx); err != nil {
+		s.Offer("shop", 1)
+		if err := s.Commit(ctx, crashTx(i)); err != nil {
 			return err
 		}
-		d := tx.Deliveries[0]
+		d := s.Offer("shop", 0)[0].Delivery
 		a := event.Attempt{DeliveryID: d.ID, N: 1, Started: start}
-		if err := s.Begin(ctx, a); err != nil {
-			return err
-		}
 		if err := s.Resolve(ctx, event.Verdict{Delivery: d, Attempt: &a, Accepted: true, At: start}); err != nil {
 			return err
 		}
