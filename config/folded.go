@@ -1,7 +1,9 @@
 package config
 
 import (
+	"slices"
 	"strings"
+	"unicode"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -19,9 +21,20 @@ func (l *loader) checkFolded(path, when string) {
 		last, _, ok2 := p.inRunes(span.to - 1)
 		if ok && ok2 && last > line {
 			l.add(Problem{File: p.origin.File, Line: line, Column: column, Severity: SeverityError, Code: codeFolded,
+				Snippet: p.file.snippet(line, column),
 				Message: "the comment takes in the rest of the condition, because YAML joins the lines to one: write `when: |`, or /* … */"})
 		}
 	}
+}
+
+// snippet shows a line of a file, and below it a caret under the column.
+func (f *file) snippet(line, column int) string {
+	text := []rune(f.lines[line-1])
+	first := slices.IndexFunc(text, func(r rune) bool { return !unicode.IsSpace(r) })
+	if first < 0 || column <= first || column > len(text) {
+		return ""
+	}
+	return scrubSnippet(strings.TrimRight(string(text[first:]), "\r") + "\n" + strings.Repeat(" ", column-1-first) + "^")
 }
 
 type span struct{ from, to int }

@@ -131,6 +131,13 @@ func TestCommentsThatTakeInTheRestAreRefused(t *testing.T) {
 	}
 }
 
+func TestACommentThatTakesInTheRestIsShown(t *testing.T) {
+	_, err := config.Load(config.Options{Source: []byte(withRule("    when: >\n      event.async // late\n      && session.livemode\n")), Name: "test.yaml", Environ: environ()})
+	if got, want := problemsOf(t, err).Errors[0].Snippet, "event.async // late\n            ^"; got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
 func TestDocumentMarks(t *testing.T) {
 	for _, source := range []string{
 		"---\n" + minimal, minimal + "---\n", minimal + "---", minimal + "...\n", minimal + "---\n# the end\n---\n", "---\n---\n" + minimal,
