@@ -58,8 +58,11 @@ func (a *account) present(page *Page) time.Time {
 // correctStart takes back a start in the future, which a wrong clock made: what is
 // created until then would be recorded silently.
 func (a *account) correctStart() {
+	if start, err := time.Parse(time.RFC3339, a.cfg.Start); err == nil && start.Equal(a.state.Start) {
+		return // as configured
+	}
 	_, latest := a.clock.span(a.clock.own())
-	if a.cfg.Start == StartNow && a.state.Start.After(latest.Add(skewNoticed)) {
+	if a.state.Start.After(latest.Add(skewNoticed)) {
 		a.log.Warn("the account's start lay in the future; it is now", "start", a.state.Start)
 		a.state.Start = latest
 	}

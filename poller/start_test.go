@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"checkout-notifier/poller"
 	"checkout-notifier/simulator"
 )
 
@@ -88,15 +89,35 @@ func TestStartWhileTheFirstChainFails(t *testing.T) {
 
 // A stored start of the future, which a wrong clock made, swallows nothing more.
 func TestStartInTheFuture(t *testing.T) {
+	for _, start := range []string{poller.StartNow, poller.StartAll, "2026-11-22T09:00:00Z"} {
+		t.Run(start, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.cfg.Start = start
+				w.run(w.poller(), time.Minute)
+				w.account.Start = time.Now().Add(20 * days) // as an operator accepted the account, unless it is now
+				p := w.poller()
+				w.run(p, time.Minute)
+				fresh := w.create(paid())
+				w.run(p, time.Minute)
+				w.expect(fresh, "created", "completed", "paid", "fulfillable")
+			})
+		})
+	}
+}
+
+// One that is configured holds.
+func TestConfiguredStartInTheFuture(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		w.create(paid())
-		w.run(w.poller(), time.Minute)
-		w.account.Start = time.Now().Add(20 * days)
+		w.cfg.Start = ago(-time.Hour)
 		p := w.poller()
 		w.run(p, time.Minute)
+		early := w.create(paid())
+		w.run(p, 2*time.Hour)
 		fresh := w.create(paid())
 		w.run(p, time.Minute)
+		w.expect(early)
 		w.expect(fresh, "created", "completed", "paid", "fulfillable")
 	})
 }
