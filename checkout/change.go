@@ -82,7 +82,7 @@ func changedMembers(from, to any) any {
 		return from
 	}
 	after, ok := to.(map[string]any)
-	if !ok && !empty(to) { // an empty value has no members
+	if !ok && !Empty(to) { // an empty value has no members
 		return from
 	}
 	changed := make(map[string]any)
@@ -93,7 +93,7 @@ func changedMembers(from, to any) any {
 		}
 	}
 	for name, value := range after {
-		if _, had := before[name]; !had && !empty(value) {
+		if _, had := before[name]; !had && !Empty(value) {
 			changed[name] = nil
 		}
 	}
@@ -259,8 +259,26 @@ func (s *shape) integer(text string, other any) any {
 	return text
 }
 
-// empty says whether a value is equal to a missing one.
-func empty(v any) bool { return equal(v, nil) }
+// Empty says whether a decoded value is equal to a missing one: null, "", or a
+// list or an object of nothing but these.
+func Empty(v any) bool {
+	switch v := v.(type) {
+	case nil:
+		return true
+	case string:
+		return v == ""
+	case []any:
+		return !slices.ContainsFunc(v, func(element any) bool { return !Empty(element) })
+	case map[string]any:
+		for _, member := range v {
+			if !Empty(member) {
+				return false
+			}
+		}
+		return true
+	}
+	return false
+}
 
 func equal(a, b any) bool {
 	if identical(a, b) {

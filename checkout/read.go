@@ -41,7 +41,7 @@ func read(s shape, v any, top bool) (value any, ok bool) {
 	switch {
 	case ok:
 		return value, true
-	case s.kind >= kindMap && empty(v): // [] for {}, say
+	case s.kind >= kindMap && Empty(v): // [] for {}, say
 		return nil, true
 	case !top:
 		return v, true

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"time"
 
+	"checkout-notifier/checkout"
 	"checkout-notifier/event"
 )
 
@@ -146,33 +147,7 @@ func lookUp(value any, path []string) any {
 	return value
 }
 
-// empty says whether a value is missing, null, "" or made of nothing else: what
-// the program takes for the same.
-func empty(value any) bool {
-	switch value := value.(type) {
-	case nil:
-		return true
-	case string:
-		return value == ""
-	case []any:
-		for _, element := range value {
-			if !empty(element) {
-				return false
-			}
-		}
-		return true
-	case map[string]any:
-		for _, member := range value {
-			if !empty(member) {
-				return false
-			}
-		}
-		return true
-	}
-	return false
-}
-
-func (v *view) has(path []string) bool { return !empty(v.at(path)) }
+func (v *view) has(path []string) bool { return !checkout.Empty(v.at(path)) }
 
 // changed says whether the value at a path differs from the look before; at
 // first sight, whether there is one.
@@ -193,7 +168,7 @@ func (v *view) changed(path []string) (bool, error) { //nolint:unparam // one si
 			return false, nil
 		}
 	}
-	return !empty(was) || v.has(path), nil
+	return !checkout.Empty(was) || v.has(path), nil
 }
 
 // rawValue turns decoded JSON into what expressions compute with: integers and
