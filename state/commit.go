@@ -228,7 +228,7 @@ func (b *batch) beginNew(r *record) error {
 	}
 	b.used[r.Destination]++
 	b.begun = append(b.begun, job)
-	return putAttempt(b, r.sequence, r.ID, &event.Attempt{DeliveryID: r.ID, N: 1, Started: r.Created, Outcome: event.OutcomeUnknown})
+	return putAttempt(b, r.sequence, r.ID, &event.Attempt{DeliveryID: r.ID, N: 1, Started: r.Created, Outcome: event.OutcomeUnknown, Actor: r.Actor})
 }
 
 // addPending enters a new delivery into the indexes and makes it due, or parks it.

@@ -84,7 +84,10 @@ func TestAnAttemptThatWasBegunWithItsCommitSurvives(t *testing.T) {
 	cfg := config(t)
 	s := openStore(t, cfg)
 	s.Offer("shop", 1)
-	d := queue(t, s, "1", "cs_1", "shop")
+	e := newEvent("evt_1", "cs_1")
+	d := newDelivery(e, "shop", true, start)
+	d.Actor = "ann" // as a replay sets it
+	commit(t, s, &event.Tx{Account: "main", Events: []event.Event{e}, Deliveries: []event.Delivery{d}})
 	s.Close()
 	s = openStore(t, cfg)
 	if got := offered(s, "shop", 1); len(got) > 0 {
@@ -93,6 +96,11 @@ func TestAnAttemptThatWasBegunWithItsCommitSurvives(t *testing.T) {
 	jobs := due(t, s, "shop", start)
 	if len(jobs) != 1 || jobs[0].Delivery.ID != d.ID || jobs[0].Delivery.Attempts != 1 || jobs[0].Delivery.Slots != 0 {
 		t.Errorf("due after a restart: %v", jobs)
+	}
+	want := []event.Attempt{{DeliveryID: d.ID, N: 1, Started: start, Outcome: event.OutcomeUnknown, Actor: "ann"}}
+	attempts, err := s.Attempts(t.Context(), d.ID)
+	if diff := cmp.Diff(want, attempts); diff != "" || err != nil {
+		t.Errorf("attempts after a restart: %v (-want +got):\n%s", err, diff)
 	}
 }
 
