@@ -87,7 +87,7 @@ func TestGivenUpInTime(t *testing.T) {
 		t.Run(ahead.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)
-				w.cfg.Poll.UnpaidFor = 2 * days
+				w.cfg.Poll.UnpaidFor = 12 * time.Hour
 				p := w.poller()
 				w.run(p, time.Minute)
 				w.faults(skewed(ahead))
@@ -95,7 +95,7 @@ func TestGivenUpInTime(t *testing.T) {
 				id := w.create(simulator.Fields{"status": "complete", "payment_status": "unpaid"})
 				w.run(p, 5*time.Minute)
 				w.faults(simulator.Faults{})
-				w.run(p, 2*days-time.Hour)
+				w.run(p, 11*time.Hour)
 				w.expect(id, "created", "completed")
 				w.run(p, 3*time.Hour)
 				w.expect(id, "created", "completed", "unresolved")

@@ -148,9 +148,9 @@ func TestFirstPassByAWrongClock(t *testing.T) {
 						return &http.Response{StatusCode: status, Header: h, Request: req, ProtoMajor: 1, ProtoMinor: 1,
 							Body: io.NopCloser(strings.NewReader(body)), ContentLength: int64(len(body))}, nil
 					})
-					w.run(w.poller(), time.Hour)
+					w.run(w.poller(), 5*time.Minute)
 					l.set("cs_1", old, "complete", "paid")
-					w.run(w.poller(), time.Hour)
+					w.run(w.poller(), 20*time.Minute)
 					w.expect("cs_1", "paid", "fulfillable")
 				})
 			})
