@@ -141,6 +141,9 @@ func TestDiskFull(t *testing.T) {
 			t.Skipf("no mounts here: %v", err)
 		}
 		testDiskFull(t, "mount", own)
+		if said, err := runChild(t, "stolen", filepath.Join(t.TempDir(), "notifier.db"), own); err != nil {
+			t.Errorf("%v, and said:\n%s", err, said)
+		}
 	})
 }
 

@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 		os.Exit(m.Run())
 	}
 	roles := map[string]func(string) error{
-		"commit": commitUntilKilled, "hold": holdFile, "fill": fillLimit, "mount": fillMount, "open": openOnly, "unprivileged": openUnprivileged,
+		"commit": commitUntilKilled, "hold": holdFile, "fill": fillLimit, "mount": fillMount, "stolen": stolenOnFullDisk, "open": openOnly, "unprivileged": openUnprivileged,
 	}
 	if err := roles[role](path); err != nil {
 		fmt.Println("error:", err)

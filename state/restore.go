@@ -97,10 +97,16 @@ func keep(present *os.File, path string, now time.Time) (kept string, err error)
 	if err != nil || info.Size() == 0 {
 		return "", err
 	}
-	kept = path + suffixReplaced + now.UTC().Format(stampFormat)
-	err = os.Link(path, kept)
-	if err != nil && !errors.Is(err, fs.ErrExist) { // perhaps the file system has no hard links
-		err = copyAside(present, kept)
+	name := path + suffixReplaced + now.UTC().Format(stampFormat)
+	kept, err = name, fs.ErrExist
+	for n := 2; errors.Is(err, fs.ErrExist); n++ { // another one in this second
+		err = os.Link(path, kept)
+		if err != nil && !errors.Is(err, fs.ErrExist) { // perhaps the file system has no hard links
+			err = copyAside(present, kept)
+		}
+		if errors.Is(err, fs.ErrExist) {
+			kept = fmt.Sprintf("%s-%d", name, n)
+		}
 	}
 	if err != nil {
 		return "", copyError(kept, err)

@@ -93,6 +93,23 @@ func TestRestore(t *testing.T) {
 	}
 }
 
+// Each file that was replaced is kept, also of two in one second.
+func TestRestoreTwiceInASecond(t *testing.T) {
+	cfg, backup := backedUp(t)
+	var kept []string
+	for range 3 {
+		done, err := state.Restore(t.Context(), cfg, backup, start, agree)
+		if err != nil {
+			t.Fatal(err)
+		}
+		kept = append(kept, filepath.Base(done.Kept))
+	}
+	onlyFiles(t, filepath.Dir(cfg.Path), append([]string{"notifier.db"}, kept...)...)
+	if n := counted(t, filepath.Join(filepath.Dir(cfg.Path), kept[0])); n != 20 {
+		t.Errorf("the first that was kept has %d events, want 20", n)
+	}
+}
+
 // What cannot be restored changes nothing.
 func TestRestoreRefuses(t *testing.T) {
 	no := errors.New("no")

@@ -50,7 +50,7 @@ type Store struct {
 // Close waits for the transactions under way and releases the file. Calls that
 // come later return ErrClosed. Closing twice is no error.
 func (s *Store) Close() error {
-	if s.note != "" {
+	if s.note != "" && s.beside.Load() == nil { // else it may be somebody else's
 		_ = os.Remove(s.note) // only read while the lock is held
 	}
 	if err := s.db.Close(); err != nil {
