@@ -36,6 +36,8 @@ var (
 	ErrListen = errors.New("nats.embedded.listen is not host:port")
 	// ErrNoStoreDir is returned by New when the streams have no place.
 	ErrNoStoreDir = errors.New("nats.embedded.store_dir is empty")
+	// ErrHeld is returned by Start when another process has the directory.
+	ErrHeld = errors.New("nats.embedded.store_dir is held by another process")
 )
 
 // Server is one embedded server. Its methods may be called from any goroutine.
@@ -45,8 +47,9 @@ type Server struct {
 	host   string
 	port   int
 
-	mu  sync.Mutex // guards srv
-	srv *server.Server
+	mu   sync.Mutex // guards all below
+	srv  *server.Server
+	lock *directoryLock // nil while the server does not run
 }
 
 // New checks the configuration; nothing listens yet. Port 0 means any free one.
@@ -69,13 +72,29 @@ func New(config Config, log *slog.Logger) (*Server, error) {
 }
 
 // Start returns when the server accepts connections, or with the reason why it
-// does not; ctx bounds the wait. Whoever starts a server stops it, by Run or Stop.
+// does not; ctx bounds the wait. It waits up to 10 seconds for another process to
+// let go of the directory: two servers would each write over what the other one has
+// acknowledged. Whoever starts a server stops it, by Run or Stop.
 func (s *Server) Start(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.srv != nil {
 		return ErrStarted
 	}
+	lock, err := lockDirectory(ctx, s.config.StoreDir)
+	if err != nil {
+		return err
+	}
+	if err := s.start(ctx); err != nil {
+		lock.release()
+		return err
+	}
+	s.lock = lock
+	return nil
+}
+
+// start starts the server in a directory that is ours. The caller holds mu.
+func (s *Server) start(ctx context.Context) error {
 	port := s.port
 	if port == 0 {
 		port = server.RANDOM_PORT
@@ -158,6 +177,7 @@ func (s *Server) Stop() {
 	}
 	s.srv.Shutdown()
 	s.srv.WaitForShutdown()
+	s.lock.release()
 }
 
 // Run starts the server unless Start did, blocks until ctx is cancelled, stops

@@ -3,7 +3,10 @@ package broker_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
+	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -11,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"checkout-notifier/broker"
+	"checkout-notifier/filelock"
 )
 
 func start(t *testing.T, dir, listen string) *broker.Server {
@@ -64,6 +68,61 @@ func TestStreamSurvivesRestart(t *testing.T) {
 	if string(message.Data) != "kept" {
 		t.Errorf("the stream holds %q", message.Data)
 	}
+}
+
+// Two servers in one directory would each write over what the other acknowledged.
+func TestASecondServerInTheDirectoryIsRefused(t *testing.T) {
+	t.Parallel() // it takes as long as the lock is waited for
+	if !filelock.Works {
+		t.Skip("no file can be locked here")
+	}
+	dir := t.TempDir()
+	first := start(t, dir, "127.0.0.1:0")
+	js := connect(t, first)
+	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "S", Subjects: []string{"s.>"}}); err != nil {
+		t.Fatal(err)
+	}
+	second, err := broker.New(broker.Config{Listen: "127.0.0.1:0", StoreDir: dir}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = second.Start(t.Context())
+	if !errors.Is(err, broker.ErrHeld) || !strings.Contains(err.Error(), fmt.Sprintf("another notifier (pid %d)", os.Getpid())) || !strings.Contains(err.Error(), dir) {
+		t.Fatalf("the second server: %v", err)
+	}
+	if _, err := js.Publish(t.Context(), "s.one", []byte("kept")); err != nil {
+		t.Fatal(err)
+	}
+	first.Stop()
+	if err := second.Start(t.Context()); err != nil {
+		t.Fatalf("once the first has stopped: %v", err)
+	}
+	defer second.Stop()
+	stream, err := connect(t, second).Stream(t.Context(), "S")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := stream.CachedInfo().State.Msgs; n != 1 {
+		t.Errorf("the stream holds %d messages", n)
+	}
+}
+
+// A server that could not start holds nothing.
+func TestAServerThatDoesNotStartLetsGoOfTheDirectory(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	dir := t.TempDir()
+	s, err := broker.New(broker.Config{Listen: listener.Addr().String(), StoreDir: dir}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Start(t.Context()); !errors.Is(err, broker.ErrAddressInUse) {
+		t.Errorf("Start on a taken address: %v", err)
+	}
+	start(t, dir, "127.0.0.1:0")
 }
 
 func TestTakenAddressIsNamed(t *testing.T) {

@@ -3,9 +3,7 @@ package state
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"runtime"
 	"testing"
@@ -212,28 +210,5 @@ func TestWritersThatWaitAreCommittedTogether(t *testing.T) {
 	accounts, err := s.Accounts(ctx)
 	if err != nil || len(accounts) != writers+1 || commits != 2 {
 		t.Errorf("%d accounts in %d transactions, %v", len(accounts), commits, err)
-	}
-}
-
-// TestTheNoteNamesTheHolder where the kernel does not.
-func TestTheNoteNamesTheHolder(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "notifier.db")
-	file, err := os.Create(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	if got := holderOf(file, path); got != "" {
-		t.Errorf("without a note: %q", got)
-	}
-	note := writeNote(path)
-	if got, want := holderOf(file, path), fmt.Sprintf(" (pid %d)", os.Getpid()); got != want {
-		t.Errorf("holder %q, want %q", got, want)
-	}
-	if err := os.WriteFile(note, []byte("spoilt"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if got := holderOf(file, path); got != "" {
-		t.Errorf("with a spoilt note: %q", got)
 	}
 }

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+
+	"checkout-notifier/filelock"
 )
 
 // How long the file's lock is waited for. Commands that only look hold it for a
@@ -81,7 +83,7 @@ func open(ctx context.Context, path string, toRead bool, wait time.Duration, log
 		return nil, err
 	}
 	if !toRead {
-		s.note = writeNote(path)
+		s.note = filelock.WriteNote(path)
 		s.lookBeside()
 	}
 	return s, nil
@@ -103,7 +105,7 @@ func openLocked(ctx context.Context, path string, toRead bool, deadline time.Tim
 			return nil, fileError(path, toRead, err)
 		}
 		if err := lock(ctx, file, toRead, deadline); err != nil {
-			holder := holderOf(file, path)
+			holder := filelock.Holder(file, path)
 			_ = file.Close() // nothing was written
 			if errors.Is(err, ErrHeld) {
 				return nil, &fault{kind: ErrHeld, message: fmt.Sprintf(

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+
+	"checkout-notifier/filelock"
 )
 
 // InPlace returns ErrMoved if the file that the store writes to is no longer the
@@ -80,7 +82,7 @@ func (s *Store) PutBack(ctx context.Context, now time.Time) (moved string, err e
 		return target, nil
 	}
 	s.beside.Store(nil)
-	s.note = writeNote(s.path)
+	s.note = filelock.WriteNote(s.path)
 	return s.path, nil
 }
 

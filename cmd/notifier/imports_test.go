@@ -16,16 +16,17 @@ const module = "checkout-notifier/"
 var allowed = map[string][]string{
 	"secret":            {},
 	"loglimit":          {},
+	"filelock":          {},
 	"checkout":          {},
 	"simulator":         {}, // shares no code with the client, so that it can disagree with it
 	"event":             {"checkout"},
 	"poller":            {"checkout", "event", "loglimit", "secret"},
 	"diff":              {"checkout", "event"},
 	"rules":             {"checkout", "event"},
-	"state":             {"event"},
+	"state":             {"event", "filelock"},
 	"publish":           {"checkout", "event", "loglimit", "secret"},
 	"admin":             {"event", "secret"},
-	"broker":            {"loglimit"},
+	"broker":            {"filelock", "loglimit"},
 	"backup":            {}, // has its copies made by an interface
 	"jobs":              {}, // rows are its own, the store keeps them unread
 	"broker/brokertest": {"broker"},

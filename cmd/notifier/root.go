@@ -72,7 +72,7 @@ func exitCode(err error) int {
 	var coded *exitError
 	var problems *config.Problems
 	invalid := []error{
-		config.ErrNoFile, poller.ErrRebound, state.ErrNewer, state.ErrDamaged, state.ErrHeld, state.ErrForeign,
+		config.ErrNoFile, poller.ErrRebound, state.ErrNewer, state.ErrDamaged, state.ErrHeld, broker.ErrHeld, state.ErrForeign,
 		state.ErrReadOnly, state.ErrDiskFull, state.ErrDirectory, broker.ErrListen, broker.ErrNoStoreDir,
 	}
 	switch {

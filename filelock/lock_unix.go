@@ -1,6 +1,6 @@
 //go:build unix && !solaris && !aix
 
-package state
+package filelock
 
 import (
 	"bufio"
@@ -13,18 +13,15 @@ import (
 	"time"
 )
 
-// ownLock says that lock keeps others out; bbolt's lock, on the same open file,
-// is then the same lock.
-const ownLock = true
+// Works says that Lock keeps others out here; it is the lock that bbolt takes, too.
+const Works = true
 
 // lockEvery is the pause between two attempts to take the lock.
 const lockEvery = 50 * time.Millisecond
 
-const errReadOnlySystem = syscall.EROFS
-
-// lock takes the file's lock, shared or exclusive, at the latest at the
+// Lock takes the file's lock, shared or exclusive, at the latest at the
 // deadline; then the error is ErrHeld. Closing the file releases the lock.
-func lock(ctx context.Context, file *os.File, shared bool, deadline time.Time) error {
+func Lock(ctx context.Context, file *os.File, shared bool, deadline time.Time) error {
 	how := syscall.LOCK_EX | syscall.LOCK_NB
 	if shared {
 		how = syscall.LOCK_SH | syscall.LOCK_NB
@@ -78,17 +75,4 @@ func holderByKernel(file *os.File) (pid int) {
 		}
 	}
 	return 0
-}
-
-// syncDirectory makes a renaming in it durable.
-func syncDirectory(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	err = d.Sync()
-	if errors.Is(err, syscall.EINVAL) { // a file system that knows no such thing
-		err = nil
-	}
-	return errors.Join(err, d.Close())
 }

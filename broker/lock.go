@@ -1,0 +1,49 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"checkout-notifier/filelock"
+)
+
+// lockName is the file in the directory of the streams by which a process has it.
+const lockName = "notifier.lock"
+
+// lockWait is how long another process may take to let go of the directory: a
+// daemon that is being replaced is about to.
+const lockWait = 10 * time.Second
+
+// directoryLock keeps other processes out of a directory until it is released.
+type directoryLock struct{ release func() }
+
+func lockDirectory(ctx context.Context, dir string) (*directoryLock, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("nats.embedded.store_dir cannot be used: %w", err)
+	}
+	path := filepath.Join(dir, lockName)
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("nats.embedded.store_dir cannot be used: %w", err)
+	}
+	if err := filelock.Lock(ctx, file, false, time.Now().Add(lockWait)); err != nil {
+		holder := filelock.Holder(file, path)
+		_ = file.Close() // nothing was written
+		if errors.Is(err, filelock.ErrHeld) {
+			return nil, fmt.Errorf("%w: another notifier%s keeps its streams in %s: stop it or choose another nats.embedded.store_dir", ErrHeld, holder, dir)
+		}
+		return nil, fmt.Errorf("locking nats.embedded.store_dir %s: %w", dir, err)
+	}
+	note := filelock.WriteNote(path)
+	return &directoryLock{release: sync.OnceFunc(func() {
+		if note != "" {
+			_ = os.Remove(note) // a note counts only while the lock is held
+		}
+		_ = file.Close() // which releases the lock
+	})}, nil
+}
