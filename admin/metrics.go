@@ -18,6 +18,7 @@ type Gauges struct {
 	Polling      []PollingGauges
 	Destinations []event.DestinationState
 	Up           map[string]bool // by destination
+	Blocked      map[string]int  // subjects that it takes nothing for, by destination
 	StoreBytes   int64
 	StoreInPlace bool          // the file is at its path
 	StorePutBack int           // how often it was taken away, and saved again

@@ -21,6 +21,7 @@ var (
 	descOldest   = prometheus.NewDesc("notifier_delivery_oldest_pending_seconds", "Age of the oldest delivery that was not accepted yet, due or not, 0 if there is none.", []string{"destination"}, nil)
 	descDead     = prometheus.NewDesc("notifier_dead_letters", "Dead letters.", []string{"destination"}, nil)
 	descUp       = prometheus.NewDesc("notifier_destination_up", "Whether the destination took what it was sent last: 0 while it fails, pauses or cannot be reached.", []string{"destination"}, nil)
+	descBlocked  = prometheus.NewDesc("notifier_destination_blocked_subjects", "NATS subjects that the destination takes nothing for, 1000 if there are more.", []string{"destination"}, nil)
 	descTiers    = prometheus.NewDesc("notifier_sessions_by_tier", "Sessions that are looked at again, by how often.", []string{"account", "tier"}, nil)
 	descLook     = prometheus.NewDesc("notifier_oldest_look_seconds", "Age of the oldest look among the sessions that are looked at again, 0 if there are none.", []string{"account"}, nil)
 	descRead     = prometheus.NewDesc("notifier_since_reconciliation_seconds", "Age of the last complete reconciliation, 0 if there was none.", []string{"account"}, nil)
@@ -41,7 +42,7 @@ var (
 // Describe implements prometheus.Collector.
 func (s *scrape) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		descTracked, descTiers, descLook, descRead, descHeld, descHoles, descRate, descParallel, descPending, descOldest, descDead, descUp, descSize, descInPlace, descPutBack,
+		descTracked, descTiers, descLook, descRead, descHeld, descHoles, descRate, descParallel, descPending, descOldest, descDead, descUp, descBlocked, descSize, descInPlace, descPutBack,
 		descCopied, descCopying, descCopySize, descCopies, descBackups,
 	} {
 		ch <- d
@@ -77,6 +78,9 @@ func (s *scrape) Collect(ch chan<- prometheus.Metric) {
 	}
 	for name, up := range g.Up {
 		send(descUp, oneIf(up), name)
+	}
+	for name, subjects := range g.Blocked {
+		send(descBlocked, float64(subjects), name)
 	}
 	send(descSize, float64(g.StoreBytes))
 	send(descInPlace, oneIf(g.StoreInPlace))

@@ -61,7 +61,7 @@ func gauges(context.Context) (admin.Gauges, error) {
 	return admin.Gauges{
 		Sessions:     map[string]map[event.Watch]int{"main": {event.Watched: 3}},
 		Destinations: []event.DestinationState{{Name: "shop", Pending: 2, Dead: 1, OldestPending: time.Now().Add(-time.Minute)}},
-		Up:           map[string]bool{"shop": true}, StoreBytes: 4096, StoreInPlace: true, StorePutBack: 2,
+		Up:           map[string]bool{"shop": true}, Blocked: map[string]int{"shop": 2}, StoreBytes: 4096, StoreInPlace: true, StorePutBack: 2,
 		Backup: &admin.BackupGauges{Last: time.Unix(1_764_000_000, 0), Took: 1500 * time.Millisecond, Bytes: 2048, Copies: 7, Made: 3, Failed: 1},
 		Polling: []admin.PollingGauges{{
 			Account: "main", Tiers: map[string]int{"hot": 2}, OldestLook: time.Now().Add(-time.Minute), Reconciled: time.Now().Add(-time.Hour), Held: 1, Rate: 2.5, Parallel: 4,
@@ -336,7 +336,7 @@ func TestMetrics(t *testing.T) {
 		`notifier_delivery_attempts_total{destination="shop",outcome="refused"} 0`,
 		`notifier_deliveries_pending{destination="shop"} 2`,
 		`notifier_dead_letters{destination="shop"} 1`,
-		`notifier_destination_up{destination="shop"} 1`, "notifier_store_in_place 1", "notifier_store_put_back_total 2",
+		`notifier_destination_up{destination="shop"} 1`, `notifier_destination_blocked_subjects{destination="shop"} 2`, "notifier_store_in_place 1", "notifier_store_put_back_total 2",
 		"notifier_backup_last_success_timestamp_seconds 1.764e+09", "notifier_backup_last_duration_seconds 1.5", "notifier_backup_last_size_bytes 2048",
 		"notifier_backup_copies 7", `notifier_backups_total{result="success"} 3`, `notifier_backups_total{result="failure"} 1`,
 		`notifier_sessions_tracked{account="main",state="watched"} 3`,

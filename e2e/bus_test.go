@@ -10,6 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"checkout-notifier/simulator"
 )
 
 // attributes are the CloudEvents headers of a message in binary mode.
@@ -171,6 +173,56 @@ func TestBusThatIsAway(t *testing.T) {
 	if diff := cmp.Diff([]string{"created", "completed", "paid", "fulfillable"}, order); diff != "" {
 		t.Errorf("what had waited (-want +got):\n%s", diff)
 	}
+}
+
+// TestAPaymentDoesNotWaitForAbandonedCarts has a stream that takes payments alone,
+// and many sessions that expire before one is paid.
+func TestAPaymentDoesNotWaitForAbandonedCarts(t *testing.T) {
+	t.Parallel()
+	w, b := newWorld(t, nil), newBus(t)
+	if _, err := b.js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "PAID", Subjects: []string{"checkout.*.paid"}}); err != nil {
+		t.Fatal(err)
+	}
+	w.rest["nats"] = object{"url": b.url}
+	w.destinations = []object{{"name": "bus", "type": "nats", "subject": "checkout.{{ .Account }}.{{ .Change }}"}}
+	w.rules = []object{{"name": "bus", "events": []string{"expired", "paid"}, "to": []string{"bus"}}}
+	d := w.daemon()
+	const carts = 81
+	for range carts {
+		w.create(simulator.Fields{"status": "expired", "payment_status": "unpaid"})
+	}
+	const subject = "checkout.main.expired"
+	pending := func(want int) func() error {
+		return func() error {
+			s, err := d.status()
+			if err != nil {
+				return err
+			}
+			x := s.Destinations[0]
+			named := len(x.Blocked) == 1 && x.Blocked[0].Subject == subject && strings.Contains(x.Blocked[0].Why, "no stream takes the subject")
+			if x.Pending != want || (want > 0) != named || (want > 0) != (x.State == "waiting") || (want > 0) != strings.Contains(x.Why, subject) {
+				return fmt.Errorf("the status says %+v", x)
+			}
+			return nil
+		}
+	}
+	eventually(t, patience, pending(carts))
+	w.create(paid())
+	eventually(t, patience, func() error {
+		if n := len(b.stored("PAID")); n != 1 {
+			return fmt.Errorf("the stream has %d messages", n)
+		}
+		return nil
+	})
+	eventually(t, patience, pending(carts))
+	if _, err := b.js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "CARTS", Subjects: []string{subject}}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, patience, pending(0))
+	if n := len(b.stored("CARTS")); n != carts {
+		t.Errorf("the new stream has %d messages", n)
+	}
+	d.stop()
 }
 
 // TestNATSRefusalsOpenTheBreaker has a bus that expects another stream: it gets

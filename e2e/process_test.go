@@ -272,6 +272,10 @@ type status struct {
 		Why     string `json:"why"`
 		Pending int    `json:"pending"`
 		Dead    int    `json:"dead_letters"`
+		Blocked []struct {
+			Subject string `json:"subject"`
+			Why     string `json:"why"`
+		} `json:"blocked_subjects"`
 	} `json:"destinations"`
 	Conditions []struct {
 		Kind    string `json:"kind"`

@@ -148,7 +148,7 @@ type BlockedSubject struct {
 func (s *subjects) list() (list []BlockedSubject, count int) {
 	for subject, b := range s.known {
 		if !b.free {
-			list = append(list, BlockedSubject{Subject: shownSubject(subject), Why: b.why, Since: b.since, Next: b.next})
+			list = append(list, BlockedSubject{Subject: ShownSubject(subject), Why: b.why, Since: b.since, Next: b.next})
 		}
 	}
 	slices.SortFunc(list, func(a, b BlockedSubject) int {
@@ -178,9 +178,9 @@ func (s *subjects) why() string {
 	return fmt.Sprintf("takes nothing for %s: %s", text, list[0].Why)
 }
 
-// shownSubject leaves out of a subject the tokens that hold an e-mail address or a
+// ShownSubject leaves out of a subject the tokens that hold an e-mail address or a
 // link.
-func shownSubject(subject string) string {
+func ShownSubject(subject string) string {
 	tokens := strings.Split(subject, ".")
 	for i, t := range tokens {
 		if strings.Contains(t, token("@")) || strings.Contains(t, token("://")) {

@@ -18,9 +18,11 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/nats-io/nats.go"
 
 	"checkout-notifier/admin"
 	"checkout-notifier/broker"
+	"checkout-notifier/broker/brokertest"
 	"checkout-notifier/config"
 	"checkout-notifier/event"
 	"checkout-notifier/poller"
@@ -45,6 +47,7 @@ func TestExitCodes(t *testing.T) {
 		{&config.Problems{Errors: []config.Problem{{}}}, exitInvalid},
 		{config.ErrNoFile, exitInvalid},
 		{fmt.Errorf("opening: %w", state.ErrHeld), exitInvalid},
+		{fmt.Errorf("starting: %w", broker.ErrHeld), exitInvalid},
 		{fmt.Errorf("opening: %w", state.ErrDamaged), exitInvalid},
 		{fmt.Errorf("opening: %w", state.ErrNewer), exitInvalid},
 		{fmt.Errorf("%w: %w", poller.ErrUnreachable, state.ErrDiskFull), exitInvalid},
@@ -428,6 +431,47 @@ rules: [{name: ship, events: [fulfillable], to: [bus]}]
 	check("skip destination bus: its server runs inside the daemon")
 	if streams, err := filepath.Glob(filepath.Join(dir, "jetstream", "*", "streams", "*")); err != nil || len(streams) > 0 {
 		t.Errorf("streams %v, error %v", streams, err)
+	}
+}
+
+// A stream that never acknowledges is named before anything is sent to it.
+func TestOnlineCheckNamesAStreamThatNeverAcknowledges(t *testing.T) {
+	server := brokertest.Start(t, brokertest.Options{})
+	nc, err := nats.Connect(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	for name, c := range map[string]struct {
+		config string
+		code   int
+		says   string
+	}{
+		"mute":    {`{"name":"MUTE","subjects":["checkout.>"],"no_ack":true,"duplicate_window":10000000000}`, exitFailure, "FAIL destination bus: what is sent to checkout.*.* never counts as delivered: stream MUTE never acknowledges (no_ack)"},
+		"another": {`{"name":"MUTE","subjects":["orders.>"],"no_ack":true}`, exitOK, "ok   destination bus: reached"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ask := func(request, body string) {
+				if _, err := nc.Request("$JS.API.STREAM."+request+".MUTE", []byte(body), 10*time.Second); err != nil {
+					t.Fatal(err)
+				}
+			}
+			ask("CREATE", c.config)
+			defer ask("DELETE", "")
+			file := filepath.Join(t.TempDir(), "c.yaml")
+			text := fmt.Sprintf(`accounts: [{name: main, secret_key: "${NOT_SET_HERE}", base_url: "http://127.0.0.1:1"}]
+nats: {url: "%s"}
+destinations: [{name: bus, type: nats, subject: "checkout.{{ .Account }}.{{ .Change }}"}]
+rules: [{name: ship, events: [fulfillable], to: [bus]}]
+`, server.URL)
+			if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			code, stdout, stderr := run(t, "check", "--online", "--allow-missing-secrets", "-c", file)
+			if code != c.code || !strings.Contains(stdout, c.says) || (c.code != exitOK) != strings.Contains(stderr, "not acknowledged: destination bus") {
+				t.Errorf("exit code %d, stdout %s, stderr %s", code, stdout, stderr)
+			}
+		})
 	}
 }
 

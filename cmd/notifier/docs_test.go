@@ -172,7 +172,7 @@ func TestDocumentedMetricsExist(t *testing.T) {
 	m := admin.NewMetrics("test", []string{"main"}, []string{"ship"}, []string{"shop"}, func(context.Context) (admin.Gauges, error) {
 		return admin.Gauges{
 			Sessions: map[string]map[event.Watch]int{"main": {}}, Polling: []admin.PollingGauges{{Account: "main"}},
-			Destinations: []event.DestinationState{{Name: "shop"}}, Up: map[string]bool{"shop": true}, Backup: &admin.BackupGauges{},
+			Destinations: []event.DestinationState{{Name: "shop"}}, Up: map[string]bool{"shop": true}, Blocked: map[string]int{"shop": 0}, Backup: &admin.BackupGauges{},
 		}, nil
 	})
 	recorder := httptest.NewRecorder()

@@ -56,11 +56,9 @@ func (a *app) checkOnline(ctx context.Context, loaded *config.Loaded) error {
 			say(true, "state.backup.dir: %s can be written to", dir)
 		}
 	}
-	lost, err := a.checkDestinations(ctx, loaded, say)
-	if err != nil {
+	if err := a.checkDestinations(ctx, loaded, &found, say); err != nil {
 		return err
 	}
-	found.lost = append(found.lost, lost...)
 	return found.err()
 }
 
@@ -68,7 +66,8 @@ func (a *app) checkOnline(ctx context.Context, loaded *config.Loaded) error {
 type online struct {
 	lost    []string // what was not reached
 	odd     []oddity
-	backups error // why none can be made; nil if they can
+	mute    []string // destinations that take and never acknowledge
+	backups error    // why none can be made; nil if they can
 }
 
 // oddity is what an account's API does otherwise than it should, and what to do.
@@ -98,6 +97,9 @@ func (o *online) err() error {
 	if o.backups != nil {
 		parts = append(parts, "state.backup.dir cannot be written to: make it writable for the daemon's user, or name another one")
 	}
+	if len(o.mute) > 0 {
+		parts = append(parts, "not acknowledged: "+strings.Join(o.mute, ", "))
+	}
 	switch {
 	case len(o.lost) > 0:
 		return exit(exitUnreachable, errors.New(strings.Join(parts, "; ")))
@@ -107,9 +109,9 @@ func (o *online) err() error {
 	return nil
 }
 
-// checkDestinations reaches every destination, all at once, and names those that
-// it does not reach.
-func (a *app) checkDestinations(ctx context.Context, loaded *config.Loaded, say func(ok bool, format string, args ...any)) (lost []string, err error) {
+// checkDestinations reaches every destination, all at once, and notes those that
+// it does not reach, or that would never acknowledge.
+func (a *app) checkDestinations(ctx context.Context, loaded *config.Loaded, found *online, say func(ok bool, format string, args ...any)) error {
 	var destinations []publish.Destination
 	for i, d := range loaded.Config.Destinations {
 		if incomplete(loaded, "destinations", i) {
@@ -125,7 +127,7 @@ func (a *app) checkDestinations(ctx context.Context, loaded *config.Loaded, say 
 	}
 	lanes, err := newLanes(loaded, destinations, slog.New(slog.DiscardHandler))
 	if err != nil {
-		return nil, exit(exitInvalid, err)
+		return exit(exitInvalid, err)
 	}
 	reached := make([]error, len(lanes))
 	var g errgroup.Group
@@ -136,17 +138,21 @@ func (a *app) checkDestinations(ctx context.Context, loaded *config.Loaded, say 
 		})
 	}
 	if err := g.Wait(); err != nil {
-		return nil, err
+		return err
 	}
 	for i, lane := range lanes {
 		if err := reached[i]; err != nil {
-			lost = append(lost, "destination "+lane.Destination.Name)
+			list := &found.lost
+			if errors.Is(err, publish.ErrMute) {
+				list = &found.mute
+			}
+			*list = append(*list, "destination "+lane.Destination.Name)
 			say(false, "destination %s: %v", lane.Destination.Name, err)
 			continue
 		}
 		say(true, "destination %s: reached", lane.Destination.Name)
 	}
-	return lost, nil
+	return nil
 }
 
 // incomplete says whether --allow-missing-secrets left out a value of a list's
@@ -194,7 +200,12 @@ type reacher interface {
 	Reach(ctx context.Context) error
 }
 
-// reachNATS waits until the connection stands.
+// checker is a publisher that knows what besides the connection could be wrong.
+type checker interface {
+	Check(ctx context.Context) error
+}
+
+// reachNATS waits until the connection stands, and looks at what is behind it.
 func reachNATS(ctx context.Context, p publish.Publisher) error {
 	prober, ok := p.(publish.Prober)
 	if !ok {
@@ -202,6 +213,9 @@ func reachNATS(ctx context.Context, p publish.Publisher) error {
 	}
 	for {
 		err := prober.Available(ctx)
+		if checker, ok := p.(checker); ok && err == nil {
+			return checker.Check(ctx)
+		}
 		if err == nil {
 			return nil
 		}

@@ -97,6 +97,8 @@ func statusText(d *deliveryView) string {
 		return string(d.Status)
 	case d.Orphaned:
 		return "pending, orphaned"
+	case d.Blocked():
+		return "pending, subject takes nothing"
 	case d.Due.IsZero():
 		return "pending, behind an earlier event"
 	case d.DestinationNextTry.After(d.Due):

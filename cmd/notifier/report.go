@@ -45,6 +45,11 @@ type destinationReport struct {
 	NextProbe     time.Time `json:"next_probe,omitzero"` // of a failing one
 	NextTry       time.Time `json:"next_try,omitzero"`   // of another one that is left alone until then
 	PausedBy      string    `json:"paused_by,omitempty"`
+
+	// Subjects that the destination takes nothing for: how many, at least, and the
+	// first of them.
+	BlockedCount int                      `json:"blocked_subjects_count,omitempty"`
+	Blocked      []publish.BlockedSubject `json:"blocked_subjects,omitempty"`
 }
 
 // conditionReport is a state of the program that somebody should end.
@@ -143,6 +148,7 @@ func storedReport(ctx context.Context, store *state.Store) (*report, error) {
 func (d *destinationReport) stands(s publish.DestinationStatus) {
 	d.State, d.Why, d.InFlight, d.LastSuccess, d.Failures = string(s.State), s.Why, s.InFlight, s.LastSuccess, s.Failures
 	d.Since, d.NextProbe, d.NextTry, d.PausedBy = s.Since, s.NextProbe, s.NextTry, s.PausedBy
+	d.BlockedCount, d.Blocked = s.BlockedAll, s.Blocked
 	if d.State == "" {
 		d.State = stateUnknown
 	}
@@ -293,7 +299,7 @@ func (d *daemon) gauges(ctx context.Context) (admin.Gauges, error) {
 	if err != nil {
 		return admin.Gauges{}, err
 	}
-	g := admin.Gauges{Sessions: r.Sessions, StoreBytes: r.Store.Bytes, StoreInPlace: r.Store.Why == "", Up: make(map[string]bool)}
+	g := admin.Gauges{Sessions: r.Sessions, StoreBytes: r.Store.Bytes, StoreInPlace: r.Store.Why == "", Up: make(map[string]bool), Blocked: make(map[string]int)}
 	g.Backup = r.Backup.gauges()
 	if r.Store.PutBack != nil {
 		g.StorePutBack = r.Store.PutBack.Times
@@ -302,7 +308,8 @@ func (d *daemon) gauges(ctx context.Context) (admin.Gauges, error) {
 		g.Destinations = append(g.Destinations, event.DestinationState{
 			Name: x.Name, Pending: x.Pending, Dead: x.Dead, OldestPending: x.OldestPending,
 		})
-		g.Up[x.Name] = x.State == string(publish.StateOK)
+		g.Up[x.Name] = x.State == string(publish.StateOK) || x.State == string(publish.StateWaiting) && x.Failures == 0 && x.BlockedCount > 0
+		g.Blocked[x.Name] = x.BlockedCount
 	}
 	for _, s := range r.Accounts {
 		p := admin.PollingGauges{

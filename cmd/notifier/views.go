@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"checkout-notifier/event"
+	"checkout-notifier/publish"
 )
 
 // deliveryView is a delivery as it is shown: its attempts, as a list, only where
@@ -64,7 +65,7 @@ type eventView struct {
 
 func viewDelivery(d *event.Delivery) deliveryView {
 	view := deliveryView{Delivery: *d, AttemptsMade: d.Attempts}
-	view.Reason = maskText(d.Reason)
+	view.Reason, view.BlockedSubject = maskText(d.Reason), publish.ShownSubject(d.BlockedSubject)
 	return view
 }
 
