@@ -29,7 +29,7 @@ func (l *lane) decide(job *event.Job, now time.Time) *event.Verdict {
 			// It is due or on its way, and wakes this one when it ends.
 			return park(d, now, up, time.Time{})
 		}
-		settling = settling || l.subjects.settling(&earlier, now)
+		settling = l.subjects.settling(&earlier, d.ID, now) || settling
 		remaining = max(remaining, l.dest.OrderHold-(up-*earlier.HeldAt))
 		overtook = append(overtook, earlier.EventID)
 	}

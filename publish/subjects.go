@@ -42,6 +42,7 @@ type subjects struct {
 type blockedSubject struct {
 	why    string
 	since  time.Time
+	tried  time.Time // when the last probe, or the first attempt, came to nothing
 	next   time.Time // probe
 	pauses backoff
 	probe  string // the delivery that is one, "" if none is on its way
@@ -129,10 +130,19 @@ func (s *subjects) hurry(now time.Time) {
 }
 
 // settling says whether it will show at once whether an earlier delivery that is
-// blocked goes: its later ones need not overtake it now.
-func (s *subjects) settling(d *event.Delivery, now time.Time) bool {
-	b := s.known[d.BlockedSubject]
-	return d.Blocked() && b != nil && (b.free || b.probe != "" || !b.next.After(now))
+// blocked goes: its later ones need not overtake it now. Before the probe of another
+// subject overtakes it, its own subject is probed: what has just recovered may be
+// what both wait for.
+func (s *subjects) settling(earlier *event.Delivery, by string, now time.Time) bool {
+	b := s.known[earlier.BlockedSubject]
+	if b == nil || !earlier.Blocked() {
+		return false
+	}
+	if _, probe := s.probes[by]; probe && now.Sub(b.tried) >= subjectHurry && b.probe == "" {
+		b.next = now
+		s.sooner(now)
+	}
+	return b.free || b.probe != "" || !b.next.After(now)
 }
 
 // BlockedSubject is a subject that a destination takes nothing for.

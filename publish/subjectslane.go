@@ -67,7 +67,7 @@ func (l *lane) blocked(o *outcome, d *event.Delivery, r Result, now time.Time) {
 	probed := s.probes[d.ID] == r.Subject
 	delete(s.probes, d.ID)
 	if b != nil {
-		b.why = r.Error
+		b.why, b.tried = r.Error, now
 		if b.free || b.probe == d.ID || !b.next.After(now) {
 			b.next = now.Add(b.pauses.step(probeFirst, probeLast))
 			b.probe, b.free = "", false
@@ -100,7 +100,7 @@ func (l *lane) noProbe(deliveryID string) {
 	}
 	delete(s.probes, deliveryID)
 	if b := s.known[subject]; b != nil && b.probe == deliveryID {
-		b.probe, b.next = "", time.Now()
+		b.probe, b.next = "", time.Now().Add(probeFirst)
 		s.sooner(b.next)
 	}
 }
