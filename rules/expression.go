@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	"checkout-notifier/rules/logic"
+
 	"github.com/expr-lang/expr/ast"
 	"github.com/expr-lang/expr/compiler"
 	"github.com/expr-lang/expr/file"
@@ -74,19 +76,26 @@ func compileExpression(s *scope, text string) (x *expression, faults []fault) {
 	if complete {
 		faults = append(faults, s.lint(tree.Node)...)
 		faults = append(faults, lintMissing(tree.Node)...)
-		faults = append(faults, contradictions(tree.Node)...)
+		faults = append(faults, lintLogic(tree.Node)...)
 	}
 	for i, f := range faults {
 		if f.code == CodeFraction && !hasPoint([]rune(text)[f.at:]) {
 			faults[i].suggestion = "" // 1e5: who knows what of
 		}
 	}
+	warnings := 0
+	faults = slices.DeleteFunc(faults, func(f fault) bool {
+		if f.warning {
+			warnings++
+		}
+		return f.warning && warnings > mostWarnings
+	})
 	slices.SortStableFunc(faults, func(a, b fault) int { return a.at - b.at })
 	if slices.ContainsFunc(faults, func(f fault) bool { return !f.warning }) {
 		return nil, faults
 	}
-	x = &expression{canonical: canonical, conjuncts: conjunctsOf(tree.Node), excluded: excludedTypes(tree.Node), oneMode: onlyMode(tree.Node)}
-	x.holds, x.constant = constantValue(tree.Node)
+	x = &expression{canonical: canonical, conjuncts: conjunctsOf(tree.Node), excluded: logic.ExcludedTypes(tree.Node), oneMode: logic.OnlyMode(tree.Node)}
+	x.holds, x.constant = logic.Constant(tree.Node)
 	collectUses(tree.Node, &x.uses)
 	rewrite(&tree.Node)
 	if x.program, err = compiler.Compile(tree, c); err != nil {
@@ -137,74 +146,6 @@ func (s *scope) scan(text string) (canonical string, bad *fault) {
 	return b.String(), nil
 }
 
-// children are the places of a node's children.
-func children(n ast.Node) []*ast.Node {
-	var list []*ast.Node
-	add := func(nodes ...*ast.Node) {
-		for _, n := range nodes {
-			if *n != nil {
-				list = append(list, n)
-			}
-		}
-	}
-	all := func(nodes []ast.Node) {
-		for i := range nodes {
-			add(&nodes[i])
-		}
-	}
-	switch n := n.(type) {
-	case *ast.UnaryNode:
-		add(&n.Node)
-	case *ast.BinaryNode:
-		add(&n.Left, &n.Right)
-	case *ast.ChainNode:
-		add(&n.Node)
-	case *ast.MemberNode:
-		add(&n.Node, &n.Property)
-	case *ast.SliceNode:
-		add(&n.Node, &n.From, &n.To)
-	case *ast.CallNode:
-		add(&n.Callee)
-		all(n.Arguments)
-	case *ast.BuiltinNode:
-		all(n.Arguments)
-	case *ast.PredicateNode:
-		add(&n.Node)
-	case *ast.VariableDeclaratorNode:
-		add(&n.Value, &n.Expr)
-	case *ast.SequenceNode:
-		all(n.Nodes)
-	case *ast.ConditionalNode:
-		add(&n.Cond, &n.Exp1, &n.Exp2)
-	case *ast.ArrayNode:
-		all(n.Nodes)
-	case *ast.MapNode:
-		all(n.Pairs)
-	case *ast.PairNode:
-		add(&n.Key, &n.Value)
-	}
-	return list
-}
-
-// pathOf is the path of constant names that a node is, such as
-// session.metadata.plan, or nil.
-func pathOf(n ast.Node) []string {
-	switch n := n.(type) {
-	case *ast.IdentifierNode:
-		return []string{n.Value}
-	case *ast.PointerNode:
-		return []string{"#" + n.Name}
-	case *ast.ChainNode:
-		return pathOf(n.Node)
-	case *ast.MemberNode:
-		property, ok := n.Property.(*ast.StringNode)
-		if base := pathOf(n.Node); ok && base != nil {
-			return append(base, property.Value)
-		}
-	}
-	return nil
-}
-
 // collectUses notes which fields are looked at. A session that is named whole
 // is looked at in all its fields.
 func collectUses(n ast.Node, u *uses) {
@@ -227,7 +168,7 @@ func collectUses(n ast.Node, u *uses) {
 			u.changed = u.changed || callee.Value == "changed"
 		}
 	}
-	for _, child := range children(n) {
+	for _, child := range logic.Children(n) {
 		collectUses(*child, u)
 	}
 }

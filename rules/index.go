@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"checkout-notifier/rules/logic"
+
 	"github.com/expr-lang/expr/ast"
 )
 
@@ -63,7 +65,7 @@ func newConjunct(path string, values []string, at ast.Node) conjunct {
 
 func textAt(at, text ast.Node) (conjunct, bool) {
 	value, ok := text.(*ast.StringNode)
-	path := strings.Join(pathOf(at), separator)
+	path := strings.Join(logic.PathOf(at), separator)
 	if !ok || readers.of(path) == nil {
 		return conjunct{}, false
 	}
@@ -72,7 +74,7 @@ func textAt(at, text ast.Node) (conjunct, bool) {
 
 func textsAt(at, list ast.Node) (conjunct, bool) {
 	array, ok := list.(*ast.ArrayNode)
-	path := strings.Join(pathOf(at), separator)
+	path := strings.Join(logic.PathOf(at), separator)
 	if !ok || readers.of(path) == nil {
 		return conjunct{}, false
 	}
@@ -90,7 +92,7 @@ func textsAt(at, list ast.Node) (conjunct, bool) {
 // A path is its names with a separator that no name has: metadata keys may
 // have dots. The first level of the index is made of type and account.
 const (
-	separator     = "\x00"
+	separator     = logic.Separator
 	pathType      = "event" + separator + "type"
 	pathAccount   = "event" + separator + "account"
 	pathChange    = "event" + separator + "change" + separator

@@ -9,6 +9,7 @@ import (
 
 	"checkout-notifier/checkout"
 	"checkout-notifier/event"
+	"checkout-notifier/rules/logic"
 
 	"github.com/expr-lang/expr/ast"
 )
@@ -64,7 +65,7 @@ func (s *scope) lint(root ast.Node) (faults []fault) {
 				faults = append(faults, f)
 			}
 		}
-		for _, child := range children(n) {
+		for _, child := range logic.Children(n) {
 			walk(*child)
 		}
 	}
@@ -82,6 +83,20 @@ func (s *scope) lintNode(n ast.Node) []fault {
 		return []fault{{at: n.Nodes[0].Location().From, code: CodeMisleading, message: "only what stands behind the last ; counts: join conditions by and"}}
 	}
 	return nil
+}
+
+// lintLogic warns of conditions that exclude each other, or always hold.
+func lintLogic(root ast.Node) (faults []fault) {
+	for _, found := range logic.Contradictions(root) {
+		f := fault{at: found.At, code: CodeNeverMatches, warning: true,
+			message: "this and another condition, joined by and, exclude each other: both ask for " + found.Of}
+		if found.Always {
+			f.code = CodeMisleading
+			f.message = fmt.Sprintf("this or another condition always holds, whatever %s is: join them by and", found.Of)
+		}
+		faults = append(faults, f)
+	}
+	return faults
 }
 
 func lintCall(n *ast.CallNode) []fault {
@@ -123,7 +138,7 @@ func lintNil(n *ast.BinaryNode, value, other ast.Node) (fault, bool) {
 	}
 	name := spell(value)
 	if name == "" {
-		name = strings.Join(pathOf(value), ".")
+		name = strings.Join(logic.PathOf(value), ".")
 	}
 	return fault{at: other.Location().From, code: CodeNeverMatches, message: name + ` is never nil: what is missing is "", 0 or false`}, true
 }
@@ -131,7 +146,7 @@ func lintNil(n *ast.BinaryNode, value, other ast.Node) (fault, bool) {
 // neverNil says whether a part of the env has a zero value instead. Maps and
 // lists have none, and what raw returns may be nil.
 func neverNil(n ast.Node) bool {
-	path := pathOf(n)
+	path := logic.PathOf(n)
 	if len(path) == 0 || !slices.Contains([]string{"session", "previous", "event", "#"}, path[0]) || n.Type() == nil {
 		return false
 	}
@@ -144,7 +159,7 @@ func (s *scope) lintWords(operator string, value, other ast.Node) (faults []faul
 	if !ok {
 		return nil
 	}
-	name := strings.Join(pathOf(value), ".")
+	name := strings.Join(logic.PathOf(value), ".")
 	if name == "" || strings.HasPrefix(name, "#") {
 		name = fieldName(f)
 	}

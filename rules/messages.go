@@ -9,6 +9,8 @@ import (
 	"strings"
 	"unicode"
 
+	"checkout-notifier/rules/logic"
+
 	"github.com/expr-lang/expr/ast"
 	"github.com/expr-lang/expr/file"
 )
@@ -151,7 +153,7 @@ func wholePath(found []*ast.Node, name string) (path []string, inside ast.Node) 
 func constantPath(n ast.Node) []string {
 	member, ok := n.(*ast.MemberNode)
 	if !ok {
-		return pathOf(n)
+		return logic.PathOf(n)
 	}
 	base := constantPath(member.Node)
 	switch property := member.Property.(type) {
@@ -225,7 +227,7 @@ var identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // spell writes a constant path as an expression, "" for anything else.
 func spell(n ast.Node) string {
-	path := pathOf(n)
+	path := logic.PathOf(n)
 	if len(path) < 2 {
 		return ""
 	}

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"checkout-notifier/rules/logic"
+
 	"github.com/expr-lang/expr/ast"
 )
 
@@ -33,7 +35,7 @@ func (l *missingLint) walk(n, parent ast.Node, asked map[string]bool) {
 		if !isLogical(parent) {
 			asked = maps.Clone(asked) // for what this chain of conditions asks
 		}
-		for _, child := range children(n) {
+		for _, child := range logic.Children(n) {
 			l.walk(*child, n, asked)
 			if !isLogical(*child) {
 				mentions(*child, asked)
@@ -42,7 +44,7 @@ func (l *missingLint) walk(n, parent ast.Node, asked map[string]bool) {
 		return
 	}
 	choice, isChoice := n.(*ast.ConditionalNode)
-	for _, child := range children(n) {
+	for _, child := range logic.Children(n) {
 		l.walk(*child, n, asked)
 		if isChoice && *child == choice.Cond {
 			asked = maps.Clone(asked)
@@ -70,18 +72,18 @@ func mentions(n ast.Node, asked map[string]bool) {
 		}
 	case *ast.BinaryNode:
 		if key, ok := n.Left.(*ast.StringNode); ok && n.Operator == "in" {
-			if path := pathOf(n.Right); len(path) > 1 && path[0] == "session" {
+			if path := logic.PathOf(n.Right); len(path) > 1 && path[0] == "session" {
 				asked[strings.Join(append(path[1:], key.Value), ".")] = true
 			}
 		}
 	case *ast.MemberNode:
-		if path := pathOf(n); len(path) > 1 && path[0] == "session" {
+		if path := logic.PathOf(n); len(path) > 1 && path[0] == "session" {
 			asked[strings.Join(path[1:], ".")] = true
 		} else if len(path) > 1 {
 			asked[strings.Join(path, ".")] = true
 		}
 	}
-	for _, child := range children(n) {
+	for _, child := range logic.Children(n) {
 		mentions(*child, asked)
 	}
 }
@@ -101,7 +103,7 @@ func missable(n ast.Node) (key string, fails func(parent ast.Node) (fault, bool)
 		return path.Value, func(parent ast.Node) (fault, bool) { return rawFails(call, path.Value, parent) }
 	}
 	if name, ok := metadataKey(n); ok {
-		key = strings.TrimPrefix(strings.Join(pathOf(n), "."), "session.")
+		key = strings.TrimPrefix(strings.Join(logic.PathOf(n), "."), "session.")
 		return key, func(parent ast.Node) (fault, bool) { return metadataFails(n, name, parent) }
 	}
 	return "", nil

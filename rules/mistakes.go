@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	"checkout-notifier/rules/logic"
+
 	"github.com/expr-lang/expr/ast"
 	"github.com/expr-lang/expr/checker"
 	"github.com/expr-lang/expr/checker/nature"
@@ -15,6 +17,7 @@ import (
 // Bounds of how much of an expression's mistakes is told at once.
 const (
 	mostMistakes = 10
+	mostWarnings = 30
 	mostChecks   = 60
 )
 
@@ -73,7 +76,7 @@ func forget(n ast.Node) {
 	if call, ok := n.(*ast.CallNode); ok {
 		call.SetNature(nature.Nature{})
 	}
-	for _, child := range children(n) {
+	for _, child := range logic.Children(n) {
 		forget(*child)
 	}
 }
@@ -100,7 +103,7 @@ func (s *scope) fill(tree *parser.Tree, at file.Location, checks *int) (next *fi
 // around lists the places of the nodes at a location and of those around them,
 // the inner ones first.
 func around(place *ast.Node, at file.Location) (places []*ast.Node) {
-	for _, child := range children(*place) {
+	for _, child := range logic.Children(*place) {
 		places = append(places, around(child, at)...)
 	}
 	if len(places) > 0 || (*place).Location() == at {

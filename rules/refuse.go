@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"checkout-notifier/rules/logic"
+
 	"github.com/expr-lang/expr/ast"
 	"github.com/expr-lang/expr/builtin"
 )
@@ -30,7 +32,7 @@ func (s *scope) refuse(root ast.Node) []fault {
 				faults = append(faults, f)
 			}
 		}
-		for _, child := range children(n) {
+		for _, child := range logic.Children(n) {
 			walk(*child)
 		}
 	}
@@ -53,7 +55,7 @@ func visits(n ast.Node, known map[ast.Node]int) int {
 		}
 	}
 	sum := 0
-	for _, child := range children(n) {
+	for _, child := range logic.Children(n) {
 		sum = min(sum+visits(*child, known), maxVisits+1)
 	}
 	known[n] = min(1+factor*sum, maxVisits+1)
@@ -267,7 +269,7 @@ func refuseTyped(root ast.Node) []fault {
 			}
 			return
 		}
-		for _, child := range children(n) {
+		for _, child := range logic.Children(n) {
 			walk(*child)
 		}
 	}

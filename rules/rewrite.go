@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"checkout-notifier/rules/logic"
+
 	"github.com/expr-lang/expr/ast"
 )
 
@@ -32,7 +34,7 @@ func (r rewriter) rewrite(place *ast.Node, looped bool) {
 	if isPredicate {
 		weight = 1 + size(predicate.Node)/nodesPerStep
 	}
-	for _, child := range children(node) {
+	for _, child := range logic.Children(node) {
 		r.rewrite(child, looped || isPredicate)
 	}
 	if isPredicate {
@@ -49,7 +51,7 @@ func size(n ast.Node) int {
 		return 0
 	}
 	nodes := 1
-	for _, child := range children(n) {
+	for _, child := range logic.Children(n) {
 		nodes += size(*child)
 	}
 	return nodes
@@ -165,7 +167,7 @@ func replaceBinary(n *ast.BinaryNode, looped bool) ast.Node {
 // replaceDefault makes `text ?? other` take the other for a text that is missing:
 // a text of the env is then empty and never nil.
 func replaceDefault(n *ast.BinaryNode) ast.Node {
-	if path := pathOf(n.Left); len(path) < 2 || !n.Left.Nature().IsString() {
+	if path := logic.PathOf(n.Left); len(path) < 2 || !n.Left.Nature().IsString() {
 		return n
 	}
 	empty := &ast.StringNode{}
@@ -336,6 +338,6 @@ func scalarType(n ast.Node) bool {
 
 // bounded says that a value is part of the event, and no larger than it.
 func bounded(n ast.Node) bool {
-	path := pathOf(n)
+	path := logic.PathOf(n)
 	return len(path) > 1 && slices.Contains([]string{"session", "previous", "event"}, path[0])
 }

@@ -22,7 +22,8 @@ var allowed = map[string][]string{
 	"event":             {"checkout"},
 	"poller":            {"checkout", "event", "loglimit", "secret"},
 	"diff":              {"checkout", "event"},
-	"rules":             {"checkout", "event"},
+	"rules":             {"checkout", "event", "rules/logic"},
+	"rules/logic":       {"checkout", "event"},
 	"state":             {"event", "filelock"},
 	"publish":           {"checkout", "event", "loglimit", "secret"},
 	"admin":             {"event", "secret"},
@@ -40,7 +41,7 @@ var owners = map[string][]string{
 	"go.etcd.io/bbolt":               {"state"},
 	"github.com/nats-io/nats.go":     {"publish"},
 	"github.com/nats-io/nats-server": {"broker", "broker/brokertest"},
-	"github.com/expr-lang/expr":      {"rules"},
+	"github.com/expr-lang/expr":      {"rules", "rules/logic"},
 	"github.com/knadh/koanf":         {"config"},
 	"go.yaml.in/yaml":                {"config"},
 	"github.com/spf13/cobra":         {"cmd/notifier"},
@@ -50,7 +51,7 @@ var owners = map[string][]string{
 }
 
 // pure packages do no I/O and read no clock.
-var pure = []string{"checkout", "event", "diff", "rules"}
+var pure = []string{"checkout", "event", "diff", "rules", "rules/logic"}
 
 var impure = []string{"net", "net/http", "os", "io/ioutil", "database/sql", "syscall"}
 

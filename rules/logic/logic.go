@@ -1,4 +1,6 @@
-package rules
+// Package logic finds conditions that exclude each other, or always hold, in the
+// tree of an expression. It takes no part in evaluating one.
+package logic
 
 import (
 	"fmt"
@@ -12,10 +14,13 @@ import (
 	"github.com/expr-lang/expr/ast"
 )
 
+// Separator stands between the names of a path: metadata keys may have dots.
+const Separator = "\x00"
+
 // demand is what one condition of a chain of `and` leaves of a value: one of
 // some, none of some, or a range of whole numbers.
 type demand struct {
-	path        string // of names, with separators
+	path        string // of names, with Separators
 	some        []any  // texts, numbers and booleans; nil: any
 	not         []any
 	least, most float64
@@ -118,15 +123,15 @@ func valuePath(n ast.Node) string {
 			return ""
 		}
 		if path, ok := call.Arguments[0].(*ast.StringNode); ok {
-			return "raw" + separator + path.Value
+			return "raw" + Separator + path.Value
 		}
 		return ""
 	}
-	path := pathOf(n)
+	path := PathOf(n)
 	if len(path) < 2 {
 		return ""
 	}
-	return strings.Join(path, separator)
+	return strings.Join(path, Separator)
 }
 
 // constantsOf reads a constant, or a list of them.
@@ -240,34 +245,39 @@ func impossible(n ast.Node, known []demand) (demand, bool) {
 	return demand{}, false
 }
 
-// contradictions warns of conditions, joined by and, that exclude each other, and
-// of those joined by or of which one always holds.
-func contradictions(n ast.Node) (faults []fault) {
+// Finding is a condition that cannot be meant as it is written.
+type Finding struct {
+	At     int    // in the text, in runes
+	Of     string // the value that it asks for
+	Always bool   // this or another condition always holds; else they exclude each other
+}
+
+// Contradictions finds conditions, joined by and, that exclude each other, and
+// those joined by or of which one always holds.
+func Contradictions(n ast.Node) (found []Finding) {
 	parts := operands(n, "&&", "and")
 	if len(parts) > 1 {
-		if d, found := impossible(n, nil); found {
-			return []fault{{at: d.at, code: CodeNeverMatches, warning: true,
-				message: fmt.Sprintf("this and another condition, joined by and, exclude each other: both ask for %s", said(d.path))}}
+		if d, excluded := impossible(n, nil); excluded {
+			return []Finding{{At: d.at, Of: said(d.path)}}
 		}
 	} else if parts = operands(n, "||", "or"); len(parts) > 1 {
-		if d, found := exclude(denials(parts), nil); found {
-			return []fault{{at: d.at, code: CodeMisleading, warning: true,
-				message: fmt.Sprintf("this or another condition always holds, whatever %s is: join them by and", said(d.path))}}
+		if d, excluded := exclude(denials(parts), nil); excluded {
+			return []Finding{{At: d.at, Of: said(d.path), Always: true}}
 		}
 	} else {
 		parts = nil
-		for _, child := range children(n) {
+		for _, child := range Children(n) {
 			parts = append(parts, *child)
 		}
 	}
 	for _, part := range parts {
-		for _, f := range contradictions(part) {
-			if !slices.Contains(faults, f) {
-				faults = append(faults, f)
+		for _, f := range Contradictions(part) {
+			if !slices.Contains(found, f) {
+				found = append(found, f)
 			}
 		}
 	}
-	return faults
+	return found
 }
 
 // operands are what is joined by an operator at the top of a tree.
@@ -289,9 +299,9 @@ func denials(conditions []ast.Node) (demands []demand) {
 	return demands
 }
 
-// excludedTypes are the types of events for which a condition never holds, with
+// ExcludedTypes are the types of events for which a condition never holds, with
 // the place that shows it.
-func excludedTypes(n ast.Node) map[string]int {
+func ExcludedTypes(n ast.Node) map[string]int {
 	excluded := make(map[string]int)
 	for t, known := range shown {
 		if d, found := impossible(n, known); found {
@@ -301,9 +311,9 @@ func excludedTypes(n ast.Node) map[string]int {
 	return excluded
 }
 
-// onlyMode says whether a condition holds for live sessions alone, or for test
+// OnlyMode says whether a condition holds for live sessions alone, or for test
 // sessions alone.
-func onlyMode(n ast.Node) bool {
+func OnlyMode(n ast.Node) bool {
 	for _, live := range []bool{true, false} {
 		if _, found := impossible(n, []demand{is("session.livemode", live)}); found {
 			return true
@@ -313,14 +323,14 @@ func onlyMode(n ast.Node) bool {
 }
 
 func said(path string) string {
-	if rest, ok := strings.CutPrefix(path, "raw"+separator); ok {
+	if rest, ok := strings.CutPrefix(path, "raw"+Separator); ok {
 		return fmt.Sprintf("raw(%q)", rest)
 	}
-	return strings.TrimPrefix(strings.ReplaceAll(path, separator, "."), "#.")
+	return strings.TrimPrefix(strings.ReplaceAll(path, Separator, "."), "#.")
 }
 
 func is(path string, values ...any) demand {
-	return demand{path: strings.ReplaceAll(path, ".", separator), some: values, least: math.Inf(-1), most: math.Inf(1)}
+	return demand{path: strings.ReplaceAll(path, ".", Separator), some: values, least: math.Inf(-1), most: math.Inf(1)}
 }
 
 // shown is what each type of event says of its session.
@@ -349,24 +359,24 @@ var shown = func() map[string][]demand {
 	return known
 }()
 
-// constantValue says whether a condition depends on nothing, and what it then is.
-func constantValue(n ast.Node) (holds, constant bool) {
+// Constant says whether a condition depends on nothing, and what it then is.
+func Constant(n ast.Node) (holds, constant bool) {
 	switch n := n.(type) {
 	case *ast.BoolNode:
 		return n.Value, true
 	case *ast.UnaryNode:
-		if holds, constant = constantValue(n.Node); n.Operator == "!" || n.Operator == "not" {
+		if holds, constant = Constant(n.Node); n.Operator == "!" || n.Operator == "not" {
 			return !holds, constant
 		}
 	case *ast.BinaryNode:
 		switch n.Operator {
 		case "&&", "and":
-			left, known := constantValue(n.Left)
-			right, also := constantValue(n.Right)
+			left, known := Constant(n.Left)
+			right, also := Constant(n.Right)
 			return left && right, known && also || known && !left || also && !right
 		case "||", "or":
-			left, known := constantValue(n.Left)
-			right, also := constantValue(n.Right)
+			left, known := Constant(n.Left)
+			right, also := Constant(n.Right)
 			return left || right, known && also || known && left || also && right
 		case "==", "!=":
 			left, known := constantsOf(n.Left)
