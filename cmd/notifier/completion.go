@@ -95,7 +95,7 @@ func (a *app) completeFilter(cmd *cobra.Command, name string) {
 	case "since", "until":
 		find = fixed("1h", "24h", "7d")
 	case "action":
-		find = fixed(auditRetry, auditPurge, auditTest, auditAccept, auditStart, auditCancel)
+		find = fixed(auditRetry, auditPurge, auditTest, auditAccept, auditStart, auditCancel, auditBackup, "destination.pause", "destination.resume")
 	case "event":
 		find = recordWords(admin.Events, "id")
 	case "session":

@@ -117,6 +117,8 @@ func in(t time.Time) string {
 // shortDuration writes a duration with its largest unit or two.
 func shortDuration(d time.Duration) string {
 	switch {
+	case d > 0 && d < time.Millisecond:
+		return "<1ms"
 	case d < time.Second:
 		return d.Round(time.Millisecond).String()
 	case d < time.Minute:

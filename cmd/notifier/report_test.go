@@ -164,3 +164,14 @@ func TestDurationsAreSeconds(t *testing.T) {
 	}
 	o.stop()
 }
+
+func TestShortDurations(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0: "0s", 300 * time.Microsecond: "<1ms", 3 * time.Millisecond: "3ms", 1500 * time.Millisecond: "1.5s",
+		90 * time.Second: "1m", 25 * time.Hour: "25h00m", 72 * time.Hour: "3d",
+	} {
+		if got := shortDuration(d); got != want {
+			t.Errorf("%v is %q, want %q", d, got, want)
+		}
+	}
+}

@@ -177,6 +177,9 @@ func strict(c *cobra.Command) {
 func usage(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if err := check(cmd, args); err != nil {
+			if len(args) > 0 && !cmd.HasSubCommands() && strings.HasPrefix(err.Error(), "unknown command") { // cobra's words
+				err = fmt.Errorf("%s takes no arguments, not %q", cmd.CommandPath(), args[0])
+			}
 			return exit(exitUsage, fmt.Errorf("%w%s (see %s --help)", err, commandMeant(cmd, args), cmd.CommandPath()))
 		}
 		return nil
