@@ -53,7 +53,7 @@ func TestWhatRepeatsIsSummedUp(t *testing.T) {
 			}
 		}
 		fail := func(n int) {
-			log.Warn("rule failed", loglimit.Repeats("dear"), "rule", "dear", "event", n)
+			log.Warn("rule failed", loglimit.Repeats("dear"), slog.String("rule", "dear"), slog.Int("event", n))
 		}
 		for n := range 786 {
 			fail(n)
@@ -112,8 +112,8 @@ func TestMarkIsInvisibleElsewhere(t *testing.T) {
 		return a
 	}})} {
 		log := slog.New(h)
-		log.Warn("x", loglimit.Repeats("1"), "a", 1)
-		log.Warn("x", loglimit.Repeats("1"), "a", 2)
+		log.Warn("x", loglimit.Repeats("1"), slog.Int("a", 1))
+		log.Warn("x", loglimit.Repeats("1"), slog.Int("a", 2))
 	}
 	want := []string{"msg=x a=1", "msg=x a=2", `{"level":"WARN","msg":"x","a":1}`, `{"level":"WARN","msg":"x","a":2}`}
 	if diff := cmp.Diff(want, p.lines()); diff != "" {

@@ -210,7 +210,7 @@ func (a *account) onePass(ctx context.Context, until time.Time) PassReport {
 	case ctx.Err() == nil:
 		report.Error = err.Error()
 		a.broken++
-		a.log.Warn("pass was not completed; what it read is kept, the rest is read again", loglimit.Repeats("pass"), "error", err, "in_a_row", a.broken)
+		a.log.Warn("pass was not completed; what it read is kept, the rest is read again", loglimit.Repeats("pass"), slog.Any("error", err), slog.Int("in_a_row", a.broken))
 	default:
 		report.Error = ctx.Err().Error()
 	}

@@ -140,7 +140,8 @@ func (a *account) failed(failure *Error) {
 	if failure.Kind == KindDenied {
 		level = slog.LevelError
 	}
-	a.log.Log(context.Background(), level, "request failed and is repeated", loglimit.Repeats("request "+failure.code()), "error", failure, "in_a_row", a.failures)
+	a.log.Log(context.Background(), level, "request failed and is repeated", loglimit.Repeats("request "+failure.code()),
+		slog.Any("error", failure), slog.Int("in_a_row", a.failures))
 	a.status.update(func(s *Status) { s.fail(failure) })
 }
 

@@ -197,9 +197,10 @@ func (l *lane) report(v *event.Verdict) {
 		repeats = loglimit.Repeats("refused")
 	}
 	if l.log.Enabled(context.Background(), level) {
-		l.log.Log(context.Background(), level, text, repeats,
-			"delivery", v.Delivery.ID, "event", v.Delivery.EventID, "type", v.Delivery.EventType, "session", v.Delivery.Session,
-			"attempt", a.N, "status", a.StatusCode, "class", a.Class, "reason", a.Error, "took", a.Duration.String(), "failures_in_a_row", failures)
+		l.log.LogAttrs(context.Background(), level, text, repeats,
+			slog.String("delivery", v.Delivery.ID), slog.String("event", v.Delivery.EventID), slog.String("type", v.Delivery.EventType),
+			slog.String("session", v.Delivery.Session), slog.Int("attempt", a.N), slog.Int("status", a.StatusCode), slog.String("class", a.Class),
+			slog.String("reason", a.Error), slog.String("took", a.Duration.String()), slog.Int("failures_in_a_row", failures))
 	}
 	if l.observer == nil {
 		return

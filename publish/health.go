@@ -2,6 +2,7 @@ package publish
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
 	"checkout-notifier/event"
@@ -133,7 +134,7 @@ func (l *lane) unavailable(why string, now time.Time, to *[]news) time.Duration 
 	if !h.down {
 		h.down, h.since = true, now
 	}
-	l.log.Warn("destination unavailable: waiting", loglimit.Repeats("unavailable"), "reason", why)
+	l.log.Warn("destination unavailable: waiting", loglimit.Repeats("unavailable"), slog.String("reason", why))
 	s.Why = why
 	h.unreached, h.lost = true, false
 	if !h.probe.After(now) {

@@ -225,7 +225,7 @@ func (l *lane) finish(send context.Context) error {
 		if err == nil {
 			continue
 		}
-		l.log.Error("writing deliveries down", loglimit.Repeats("last"), "error", err)
+		l.log.Error("writing deliveries down", loglimit.Repeats("last"), slog.Any("error", err))
 		l.storeFailed(time.Now())
 		if send.Err() != nil || l.storeLost() {
 			return err

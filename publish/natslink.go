@@ -61,7 +61,7 @@ func (l *link) handlers() []nats.Option {
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { l.complain(err) }),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil {
-				l.log.Warn("NATS connection lost", loglimit.Repeats("lost"), "error", reasonOf(err))
+				l.log.Warn("NATS connection lost", loglimit.Repeats("lost"), slog.String("error", reasonOf(err)))
 			}
 			l.lost()
 		}),
@@ -119,9 +119,9 @@ var deniedWords = regexp.MustCompile(`(?i)Permissions Violation for (Publish|Sub
 func (l *link) complain(err error) {
 	m := deniedWords.FindStringSubmatch(err.Error())
 	if m == nil {
-		l.log.Warn("NATS", loglimit.Repeats(reasonOf(err)), "error", reasonOf(err))
+		l.log.Warn("NATS", loglimit.Repeats(reasonOf(err)), slog.String("error", reasonOf(err)))
 	} else {
-		l.log.Warn("NATS", loglimit.Repeats("denied "+m[1]), "error", ErrDenied, "to", strings.ToLower(m[1])) // the subject may name a customer
+		l.log.Warn("NATS", loglimit.Repeats("denied "+m[1]), slog.Any("error", ErrDenied), slog.String("to", strings.ToLower(m[1]))) // the subject may name a customer
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -3,6 +3,7 @@ package publish
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"checkout-notifier/event"
@@ -75,7 +76,7 @@ func (l *lane) tell(send context.Context, change event.StandingChange, notices [
 	}
 	change.Notices = notices
 	if err := l.outbox.SaveStanding(context.WithoutCancel(send), change); err != nil {
-		l.log.Error("storing how the destination stands", loglimit.Repeats("standing"), "error", err)
+		l.log.Error("storing how the destination stands", loglimit.Repeats("standing"), slog.Any("error", err))
 		l.untold = append(l.untold, notices...)
 		return
 	}

@@ -2,6 +2,7 @@ package publish
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
 	"checkout-notifier/event"
@@ -63,7 +64,7 @@ func (l *lane) blocked(o *outcome, d *event.Delivery, r Result, now time.Time) {
 		b = s.add(r.Subject, now)
 	}
 	l.log.Warn("the destination takes nothing for a subject: what is for it waits", loglimit.Repeats("blocked"),
-		"subject", ShownSubject(r.Subject), "reason", r.Error)
+		slog.String("subject", ShownSubject(r.Subject)), slog.String("reason", r.Error))
 	probed := s.probes[d.ID] == r.Subject
 	delete(s.probes, d.ID)
 	if b != nil {
@@ -87,7 +88,7 @@ func (l *lane) tookSubject(d *event.Delivery, now time.Time) {
 	if subject, ok := s.probes[d.ID]; ok {
 		delete(s.probes, d.ID)
 		s.release(subject, now)
-		l.log.Info("the destination takes messages for a subject again", loglimit.Repeats("unblocked"), "subject", ShownSubject(subject))
+		l.log.Info("the destination takes messages for a subject again", loglimit.Repeats("unblocked"), slog.String("subject", ShownSubject(subject)))
 	}
 }
 

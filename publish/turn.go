@@ -2,6 +2,7 @@ package publish
 
 import (
 	"context"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -97,7 +98,7 @@ func (l *lane) gather(now time.Time) time.Duration {
 
 // failing is a turn that the store did not let happen.
 func (l *lane) failing(doing string, err error) turn {
-	l.log.Error(doing, loglimit.Repeats(doing), "error", err)
+	l.log.Error(doing, loglimit.Repeats(doing), slog.Any("error", err))
 	return turn{wait: l.storeFailed(time.Now()), idle: l.still()}
 }
 
