@@ -149,3 +149,16 @@ func TestAStreamThatNeverAcknowledges(t *testing.T) {
 	defer stop()
 	eventually(t, "end of what waited", func() bool { return o.pending() == 0 })
 }
+
+// A subscriber hides that no stream takes a subject: nobody says so, and the server
+// is asked.
+func TestASubjectThatOnlySubscribersTakeIsBlocked(t *testing.T) {
+	t.Parallel()
+	s := brokertest.Start(t, brokertest.Options{})
+	listener(t, s.URL)
+	p := newNATS(t, natsDestination(s.URL), nil)
+	r := p.Publish(t.Context(), message(event.Paid))
+	if r.Outcome != event.OutcomeUnavailable || r.Subject != "checkout.main.paid" || r.Unsent || !strings.Contains(r.Error, "only subscribers take the subject") {
+		t.Errorf("result %+v", r)
+	}
+}

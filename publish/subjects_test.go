@@ -419,3 +419,26 @@ func TestPeopleMayTryWhatIsBlocked(t *testing.T) {
 		}
 	})
 }
+
+// A drain tries each subject once, counts all that waits, and delivers what an
+// earlier one left once its subject takes messages.
+func TestADrainCountsWhatIsBlocked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, to := newOutbox(), newSubjectBus("expired")
+		for i := range 100 {
+			o.put("bus", fmt.Sprint("cs_", i), ofType("expired"))
+		}
+		o.put("bus", "cs_paid", ofType("paid"))
+		drain := func(accepted, failed int) {
+			t.Helper()
+			r := relay(t, o, publish.Options{}, publish.Lane{Destination: busOf(), Publisher: to})
+			if a, f, err := r.Drain(t.Context()); a != accepted || f < failed || (failed == 0) != (f == 0) || err != nil {
+				t.Errorf("accepted %d, failed %d, %v; want %d and %d", a, f, err, accepted, failed)
+			}
+		}
+		drain(1, 100)
+		drain(0, 1) // what the first one left is not read again
+		to.block()
+		drain(100, 0)
+	})
+}
