@@ -20,7 +20,8 @@ const (
 // Compact writes the state file, which nobody may have open, anew without the
 // space that is free inside it. The new file is verified and has as much in it as
 // the old one before it takes its place; the old one is gone then. before and after
-// are the sizes in bytes. Errors: those of Check and WriteCopy.
+// are the sizes in bytes; they are equal, and nothing is changed, if the new file would
+// not be smaller. Errors: those of Check and WriteCopy.
 func Compact(ctx context.Context, cfg Config, now time.Time) (before, after int64, err error) {
 	target, err := follow(cfg.Path)
 	if err != nil {
@@ -51,6 +52,9 @@ func Compact(ctx context.Context, cfg Config, now time.Time) (before, after int6
 		return 0, 0, err
 	}
 	defer func() { _ = compacted.Close() }() // only read
+	if info, err := compacted.Stat(); err != nil || info.Size() >= was.Bytes {
+		return was.Bytes, was.Bytes, err // there is nothing to give back
+	}
 	done, err := restore(ctx, compacted, present, target, now, func(is Contents) error {
 		if is.Sessions != was.Sessions || is.Events != was.Events || is.Deliveries != was.Deliveries || is.Pending != was.Pending || is.DeadLetters != was.DeadLetters {
 			return fmt.Errorf("compacting %s: the new file has not all that is in the old one; nothing was changed", target)
@@ -73,6 +77,7 @@ func compactTo(to, from string) error {
 	if err != nil {
 		return errors.Join(err, source.Close())
 	}
+	fresh.AllocSize = 0 // no room to grow
 	err = guard(func() error { return bolt.Compact(fresh, source, compactStep) })
 	return errors.Join(err, fresh.Close(), source.Close())
 }

@@ -238,7 +238,21 @@ func TestCompact(t *testing.T) {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}
 	onlyFiles(t, filepath.Dir(cfg.Path), "notifier.db")
+	if _, again, err := state.Compact(t.Context(), cfg, start); err != nil || again > after {
+		t.Errorf("a second one made %d of %d bytes, %v", again, after, err)
+	}
 	commit(t, openStore(t, cfg), page("again", 5, start, "shop"))
+}
+
+// A file that has nothing to give back does not grow.
+func TestCompactOfASmallFile(t *testing.T) {
+	cfg, backup := backedUp(t)
+	if _, err := state.Restore(t.Context(), cfg, backup, start, agree); err != nil {
+		t.Fatal(err)
+	}
+	if before, after, err := state.Compact(t.Context(), cfg, start); err != nil || after > before {
+		t.Errorf("from %d to %d bytes, %v", before, after, err)
+	}
 }
 
 func TestCompactChangesNothingThatIsNotSound(t *testing.T) {

@@ -34,7 +34,8 @@ type keeper struct {
 	path    string
 	log     *slog.Logger
 
-	failures int // in a row
+	failures int  // in a row
+	beside   bool // the content is beside the path for the time being
 	next     time.Time
 
 	mu    sync.Mutex // guards saved
@@ -62,7 +63,7 @@ func (k *keeper) Run(ctx context.Context) error {
 func (k *keeper) look(ctx context.Context, now time.Time) error {
 	why := k.inPlace()
 	if why == nil {
-		k.failures = 0
+		k.failures, k.beside = 0, false
 		return nil
 	}
 	moved, err := k.putBack(ctx, now)
@@ -76,6 +77,12 @@ func (k *keeper) look(ctx context.Context, now time.Time) error {
 	if moved == "" {
 		return nil
 	}
+	if k.beside && moved == k.path {
+		k.beside = false
+		k.log.Info("the other file is gone, and the state file is at its path again", "state", k.path)
+		return nil
+	}
+	k.beside = moved != k.path
 	k.mu.Lock()
 	k.saved = putBackReport{Times: k.saved.Times + 1, Last: now.UTC(), To: moved}
 	k.mu.Unlock()

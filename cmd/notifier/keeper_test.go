@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -55,4 +56,40 @@ func TestKeeperTriesAgain(t *testing.T) {
 			t.Errorf("the next time it tried at %v", tried)
 		}
 	})
+}
+
+// A file that comes back to its path, from where it was saved beside it, was not
+// taken away once more.
+func TestKeeperCountsWhatWasTakenAway(t *testing.T) {
+	lost := errors.New("replaced")
+	var moved string
+	var log strings.Builder
+	k := &keeper{
+		path: "notifier.db", log: slog.New(slog.NewTextHandler(&log, nil)),
+		inPlace: func() error { return lost },
+		putBack: func(context.Context, time.Time) (string, error) { return moved, nil },
+	}
+	for _, step := range []struct {
+		lost  error
+		moved string
+		times int
+		said  string
+	}{
+		{lost, "notifier.db.saved", 1, "another file was put in the place"},
+		{lost, "", 1, ""},
+		{lost, "notifier.db", 1, "is at its path again"},
+		{lost, "notifier.db", 2, "was removed while it is in use"},
+		{lost, "notifier.db.saved", 3, "another file was put in the place"},
+		{nil, "", 3, ""}, // somebody moved it back by hand
+		{lost, "notifier.db", 4, "was removed while it is in use"},
+	} {
+		log.Reset()
+		lost, moved = step.lost, step.moved
+		if err := k.look(t.Context(), time.Now()); err != nil {
+			t.Error(err)
+		}
+		if k.report().Times != step.times || !strings.Contains(log.String(), step.said) || (step.said == "") != (log.String() == "") {
+			t.Errorf("%+v: %+v, it says %s", step, k.report(), log.String())
+		}
+	}
 }
