@@ -271,7 +271,8 @@ func (c *chain) note(page *Page) {
 	if page.Total > page.limit {
 		c.odd("limit_ignored", "the API shows more items than limit asks for")
 	}
-	c.promised = page.HasMore != nil && *page.HasMore
+	// More of the range that was asked for, which may have been split meanwhile.
+	c.promised = page.HasMore != nil && *page.HasMore && page.since.Equal(c.query.CreatedGTE)
 	c.limitHonoured = c.limitHonoured || (page.Total == page.limit && page.limit == c.cfg.Poll.Tuning.PageSize)
 	c.widen(page.Total)
 	ignored := false
@@ -280,7 +281,7 @@ func (c *chain) note(page *Page) {
 		c.seen[hashID(it.ID)] = struct{}{}
 		created := it.created()
 		c.newest = later(c.newest, created)
-		ignored = ignored || created.Before(c.query.CreatedGTE.Add(-createdRounding))
+		ignored = ignored || created.Before(page.since.Add(-createdRounding))
 	}
 	c.shown += len(page.Items)
 	c.pages++

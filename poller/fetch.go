@@ -218,7 +218,7 @@ func (a *account) list(ctx context.Context, p patience, q Query) (page *Page, er
 	if err != nil {
 		return nil, err
 	}
-	page.limit = q.Limit
+	page.limit, page.since = q.Limit, q.CreatedGTE
 	a.observer.Fetched(a.cfg.Name, len(page.body), page.checked)
 	a.status.update(func(s *Status) {
 		s.Bytes += int64(len(page.body))

@@ -53,7 +53,8 @@ type Page struct {
 	HasMore  *bool   // nil when the API did not say
 	Answer   Answer
 
-	limit   int // that was asked for
+	limit   int       // that was asked for
+	since   time.Time // the creation time from which on was asked for
 	body    []byte
 	checked bool // read by the checked decoder
 	memory  *pageMemory
