@@ -186,10 +186,10 @@ type Hole struct {
 	Since   time.Time `json:"since"`
 	Asked   time.Time `json:"asked"`           // for the last time
 	Error   string    `json:"error,omitempty"` // what the API says instead
-	// Existing is until when what it holds was created before the account's start;
-	// Pruned tells that sessions of its range may have been forgotten before.
-	Existing time.Time `json:"existing,omitzero"`
-	Pruned   bool      `json:"pruned,omitempty"`
+	// First tells that it was found before the account's start was final; Pruned that
+	// sessions of its range may have been forgotten before.
+	First  bool `json:"first,omitempty"`
+	Pruned bool `json:"pruned,omitempty"`
 }
 
 // Newest says whether the hole begins with the newest session of the list.

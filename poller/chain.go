@@ -42,6 +42,7 @@ type chain struct {
 	atTop     bool      // it began above a hole that begins with the newest session
 	failing   bool      // a page could not be had
 	passed    bool      // it passed over a hole
+	under     time.Time // below one that ends at a time
 	ended     bool      // nothing of it is left below a hole
 	flukes    int       // how often what could not be had was shown after all
 }
@@ -134,12 +135,17 @@ func (c *chain) next(ctx context.Context) (*Page, error) {
 		return nil, nil
 	}
 	p := c.p
-	p.apart = p.apart || (c.atTop && c.narrowed > 0)
+	p.apart = p.apart || c.narrowed > 0
 	if c.narrowed > 0 || time.Since(c.narrowHelped) < narrowAtOnce {
 		p.tries = 1
 	}
 	page, err := c.page(ctx, p, c.limited(), c.sensible)
 	if err == nil || c.believable(page, err) {
+		if errors.Is(err, errSpoiled) {
+			if err := c.keepSpoiled(ctx, page, err); err != nil {
+				return nil, err
+			}
+		}
 		return c.accept(page), nil
 	}
 	if c.adapt(err) || c.narrow(err) {
@@ -228,7 +234,7 @@ func (c *chain) adapt(err error) bool {
 // narrow asks for fewer sessions at once after a page that could not be had, and
 // says whether that may help: a single session may be what the API cannot show.
 func (c *chain) narrow(err error) bool {
-	if c.byTime || c.query.Limit == 1 || !unshown(err) {
+	if c.byTime || c.query.Limit == 1 || !hides(err) {
 		return false
 	}
 	c.odd("page_narrowed", "the API could not show a page; it was read in smaller ones", "error", err)

@@ -25,8 +25,8 @@ func (a *account) handle(ctx context.Context, page *Page, by *sweep) error {
 	if err != nil {
 		return err
 	}
-	if a.asking != nil {
-		existing = later(existing, a.asking.Existing)
+	if a.asking != nil && a.asking.First { // nothing tells within the precision of creation times
+		existing = later(existing, a.state.Start.Add(createdRounding))
 	}
 	a.now.listed = a.now.listed || len(page.Items) > 0
 	a.now.sessions += len(page.Items)

@@ -93,7 +93,7 @@ func (a *account) addHole(h event.Hole) {
 
 // inherit gives a hole what is known of the one of which it is a part.
 func inherit(h event.Hole, of *event.Hole) event.Hole {
-	h.Since, h.Existing, h.Pruned = earlier(h.Since, of.Since), later(h.Existing, of.Existing), h.Pruned || of.Pruned
+	h.Since, h.First, h.Pruned = earlier(h.Since, of.Since), h.First || of.First, h.Pruned || of.Pruned
 	return h
 }
 
@@ -201,7 +201,7 @@ func (a *account) askHoles(ctx context.Context, until time.Time) error {
 	a.suspects = nil
 	suspects := len(due)
 	for i := range a.state.Holes {
-		if h := &a.state.Holes[i]; !h.Newest() && !a.holeDueAt(h, now).After(now) { // the head asks for the newest
+		if h := &a.state.Holes[i]; !a.holeDueAt(h, now).After(now) {
 			due = append(due, *h)
 		}
 	}

@@ -2,6 +2,7 @@ package poller_test
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"checkout-notifier/poller"
+	"checkout-notifier/simulator"
 )
 
 // shop is a list of 30 sessions of the last half hour, of which the API cannot
@@ -92,6 +94,175 @@ func TestSessionThatCannotBeShownHoldsNothingUp(t *testing.T) {
 		w.expect("cs_2000", "created", "completed", "paid", "fulfillable")
 		if status := p.Status()[0]; len(status.Holes) > 0 || len(w.account.Holes) > 0 {
 			t.Errorf("the holes are %+v, stored %+v", status.Holes, w.account.Holes)
+		}
+	})
+}
+
+// Whatever the API cannot show, wherever it stands and how many they are: the rest
+// is told on time, a restart forgets nothing, and in the end all is told once.
+func TestHoles(t *testing.T) {
+	const n = 60
+	for name, poisoned := range map[string]func(i int) bool{
+		"one":                    func(i int) bool { return i == 20 },
+		"the first and the last": func(i int) bool { return i == 0 || i == n-1 },
+		"two, with others between": func(i int) bool {
+			return i == 20 || i == 24
+		},
+		"neighbours":       func(i int) bool { return i >= 20 && i < 25 },
+		"more than a page": func(i int) bool { return i >= 20 && i < 35 },
+		"every other one":  func(i int) bool { return i%2 == 0 },
+		"the newest ones":  func(i int) bool { return i >= 50 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				s := w.shop()
+				p := w.poller()
+				w.run(p, time.Minute)
+				id := func(i int) string { return fmt.Sprintf("cs_%d", 2000+i) }
+				for i := range n {
+					s.poison[id(i)] = poisoned(i)
+					if !poisoned(i) {
+						delete(s.poison, id(i))
+					}
+					s.newest(id(i), time.Now(), "complete", "paid")
+					if i%10 == 9 {
+						p = w.poller()
+					}
+					w.run(p, 31*time.Second) // a hole that is new is found by a page that fails again and again
+					if !poisoned(i) {
+						w.expect(id(i), "created", "completed", "paid", "fulfillable")
+					}
+				}
+				w.run(p, time.Hour)
+				status := p.Status()[0]
+				if !status.Healthy || len(status.Holes) == 0 || len(status.Holes) > 32 || time.Since(status.Reconciled) > 61*time.Minute {
+					t.Errorf("healthy %t (%s), reconciled %s, %d holes", status.Healthy, status.Error, status.Reconciled, len(status.Holes))
+				}
+				s.lists, s.gets = 0, 0
+				w.run(p, time.Hour)
+				if s.lists+s.gets > 4*360+100 { // it is quiet: a pass reads three pages
+					t.Errorf("%d requests in an hour", s.lists+s.gets)
+				}
+				clear(s.poison)
+				w.account.ForgottenBefore = time.Now() // what was passed over was never known all the same
+				p = w.poller()
+				w.run(p, time.Hour)
+				for i := range n {
+					w.expect(id(i), "created", "completed", "paid", "fulfillable")
+				}
+				if holes := p.Status()[0].Holes; len(holes) > 0 || len(w.account.Holes) > 0 {
+					t.Errorf("the holes are %+v", holes)
+				}
+			})
+		})
+	}
+}
+
+// An account whose list cannot be shown in part when it starts, the newest
+// session included, starts all the same.
+func TestHolesAtTheStart(t *testing.T) {
+	for _, start := range []string{poller.StartAll, poller.StartNow} {
+		t.Run(start, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.cfg.Start = start
+				w.cfg.Poll.Tuning.PageSize = 10
+				var ids []string
+				for i := range 30 {
+					ids = append(ids, w.create(simulator.Fields{
+						"status": "complete", "payment_status": "paid", "created": dayBefore(time.Duration(30-i) * time.Minute),
+					}))
+				}
+				w.answer = func(req *http.Request) (int, string) {
+					resp, err := serve(w.api, req)
+					if err != nil {
+						return http.StatusBadGateway, ""
+					}
+					body, _ := io.ReadAll(resp.Body)
+					if strings.Contains(string(body), ids[29]) || strings.Contains(string(body), ids[12]) {
+						return http.StatusInternalServerError, "boom"
+					}
+					return resp.StatusCode, string(body)
+				}
+				p := w.poller()
+				w.run(p, 2*time.Minute)
+				if status := p.Status()[0]; time.Since(status.LastSuccess) > 30*time.Second || len(status.Holes) != 2 {
+					t.Errorf("last pass %s (%s), the holes are %+v", status.LastSuccess, status.Error, status.Holes)
+				}
+				id := w.create(paid())
+				w.run(p, time.Minute)
+				w.answer = nil
+				w.run(p, 10*time.Minute)
+				all := []string{"created", "completed", "paid", "fulfillable"}
+				w.expect(id, all...)
+				if start == poller.StartNow {
+					all = nil
+				}
+				for _, id := range ids {
+					w.expect(id, all...)
+				}
+			})
+		})
+	}
+}
+
+// A session that becomes visible late beside one that cannot be shown is found as
+// long as sessions become visible.
+func TestLateSessionInAHole(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		s := w.shop()
+		p := w.poller()
+		w.run(p, time.Minute)
+		s.poison["cs_2000"] = true
+		s.newest("cs_2000", time.Now(), "complete", "paid")
+		w.run(p, 20*time.Second)
+		late := time.Now()
+		w.run(p, 20*time.Second)
+		s.newest("cs_2002", time.Now(), "complete", "paid")
+		w.run(p, 5*time.Minute)
+		s.newest("cs_2001", late, "complete", "paid")
+		s.ids[0], s.ids[1] = s.ids[1], s.ids[0]
+		w.run(p, 3*time.Minute)
+		w.expect("cs_2001", "created", "completed", "paid", "fulfillable")
+	})
+}
+
+// A known session over which the API fails is named and asked for less and less
+// often; those that share its page are looked at as often as ever.
+func TestKnownSessionThatCannotBeShown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		s := w.shop()
+		for i := range 20 {
+			s.add(fmt.Sprintf("cs_%d", 100-i), time.Now().Add(-60*time.Hour-time.Duration(i)*time.Minute), "complete", "unpaid")
+		}
+		p := w.poller()
+		w.run(p, time.Minute)
+		s.poison["cs_95"] = true
+		w.run(p, 2*time.Hour)
+		status := p.Status()[0]
+		if !status.Healthy || len(status.Holes) != 2 {
+			t.Errorf("healthy %t (%s), the holes are %+v, want a session and a part of the list", status.Healthy, status.Error, status.Holes)
+		}
+		before := w.requests
+		w.run(p, time.Hour)
+		if cost := w.requests - before; cost > 3*360 {
+			t.Errorf("%d requests in an hour", cost)
+		}
+		pay := func(id string) { s.items[id] = strings.Replace(s.items[id], "unpaid", "paid", 1) }
+		pay("cs_97")
+		pay("cs_93")
+		pay("cs_95")
+		w.run(p, 16*time.Minute)
+		w.expect("cs_97", "paid", "fulfillable")
+		w.expect("cs_93", "paid", "fulfillable")
+		clear(s.poison)
+		w.run(p, 61*time.Minute)
+		w.expect("cs_95", "paid", "fulfillable")
+		if holes := p.Status()[0].Holes; len(holes) > 0 {
+			t.Errorf("the holes are %+v", holes)
 		}
 	})
 }

@@ -247,6 +247,7 @@ func (a *trueAPI) show(q question, mood map[string]spell, n uint64, rec *reply) 
 			return
 		}
 		rec.body = a.render(known[at], now, mood, n)
+		a.stumble(rec, known[at])
 		return
 	}
 	a.list(q, known, now, mood, n, rec)
@@ -296,6 +297,14 @@ func (a *trueAPI) list(q question, known []*being, now time.Duration, mood map[s
 		}
 	}
 	rec.body = fmt.Appendf(nil, `{"object":"list","has_more":%s,"data":[%s]}`, more, strings.Join(items, ","))
+	a.stumble(rec, known[:min(q.limit, len(known))]...)
+}
+
+// stumble answers with an error if it would show what cannot be shown.
+func (a *trueAPI) stumble(rec *reply, shown ...*being) {
+	if slices.ContainsFunc(shown, func(b *being) bool { return b.broken(a.now()) }) {
+		rec.status, rec.body = http.StatusInternalServerError, []byte(`{"error":{"message":"no such price"}}`)
+	}
 }
 
 func hashed(text string) (h uint64) {

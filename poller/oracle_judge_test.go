@@ -131,7 +131,7 @@ func (j *judgement) delay(b *being, t telling) {
 	if !happened || j.stopped || shown < j.healthyFrom() || (b.back > b.hides && t.at > b.born+b.hides) {
 		return
 	}
-	within := j.poll.Interval + 2*j.passTime() + 3*time.Second
+	within := j.poll.Interval + 2*j.passTime() + 3*time.Second + j.holeWait()
 	tuning := j.poll.Tuning
 	switch before := b.condition(change - 1); {
 	case t.word == "created" || change < b.shownFrom(b.born):

@@ -79,11 +79,20 @@ func (b *being) hidden(now time.Duration) bool {
 	return now >= b.born+b.hides && now < b.born+b.back
 }
 
+// broken says whether the API fails over the session at a time.
+func (b *being) broken(now time.Duration) bool {
+	return now >= b.born+b.breaks && now < b.born+b.mends
+}
+
 // shownFrom is when a change of a time can be seen by everybody.
 func (b *being) shownFrom(change time.Duration) time.Duration {
 	change = max(change, b.born+b.lag)
-	if b.hidden(change) {
-		return b.born + b.back
+	for b.hidden(change) || b.broken(change) {
+		if b.hidden(change) {
+			change = b.born + b.back
+		} else {
+			change = b.born + b.mends
+		}
 	}
 	return change
 }
@@ -102,6 +111,9 @@ func (b *being) String() string {
 	}
 	if b.back > b.hides {
 		text += fmt.Sprintf(" hidden %s to %s", b.born+b.hides, b.born+b.back)
+	}
+	if b.mends > b.breaks {
+		text += fmt.Sprintf(" broken %s to %s", b.born+b.breaks, b.born+b.mends)
 	}
 	return text
 }

@@ -43,6 +43,8 @@ type fate struct {
 	lag         time.Duration // until the list shows it
 	hides, back time.Duration // it is not shown in between
 	twins       int           // more of the same second
+	breaks      time.Duration // the API fails over it from then on
+	mends       time.Duration // until then
 }
 
 type ending string
@@ -216,6 +218,12 @@ func drawFate(t *rapid.T, longestLag, shy int) fate {
 		f.hides = seconds(t, "hides", 0, 20)
 		f.back = f.hides + seconds(t, "back", 0, 20)
 	}
+	if rapid.IntRange(0, 15).Draw(t, "broken") == 15 {
+		if rapid.Bool().Draw(t, "later broken") {
+			f.breaks = seconds(t, "breaks", 0, 20)
+		}
+		f.mends = f.breaks + oneOf(t, "mends", 2*time.Minute, 10*time.Second, 10*time.Minute, 40*time.Minute)
+	}
 	if rapid.IntRange(0, 7).Draw(t, "twins") == 7 {
 		f.twins = rapid.IntRange(1, 7).Draw(t, "more")
 	}
@@ -291,7 +299,7 @@ func (u *universe) ends() time.Duration {
 	last := u.healthyFrom()
 	for i := range u.fates {
 		f := &u.fates[i]
-		last = max(last, f.born+f.at+f.later, f.born+f.noted, f.born+f.back)
+		last = max(last, f.born+f.at+f.later, f.born+f.noted, f.born+f.back, f.born+f.mends)
 		if f.lives < time.Hour {
 			last = max(last, f.born+f.lives)
 		}
@@ -309,7 +317,19 @@ func (u *universe) convergence() time.Duration {
 	if u.hides() {
 		longest += time.Hour
 	}
-	return longest + 2*u.poll.Interval + 2*u.passTime()
+	return longest + 2*u.poll.Interval + 2*u.passTime() + u.holeWait()
+}
+
+// holeWait is how long after it can be shown again what the API failed over may
+// wait to be asked for: a list after a quarter of the time for which it failed, a
+// single session after twice as long each time.
+func (u *universe) holeWait() (wait time.Duration) {
+	for i := range u.fates {
+		if f := &u.fates[i]; f.mends > f.breaks {
+			wait = max(wait, f.mends-f.breaks+3*time.Minute)
+		}
+	}
+	return wait
 }
 
 // passTime is what one pass may take while all is well: the whole list and every
@@ -346,7 +366,7 @@ func (u *universe) String() string {
 		for _, more := range []struct {
 			what string
 			at   time.Duration
-		}{{"then +", f.later}, {"noted +", f.noted}, {"lag ", f.lag}, {"hides +", f.hides}, {"back +", f.back}} {
+		}{{"then +", f.later}, {"noted +", f.noted}, {"lag ", f.lag}, {"hides +", f.hides}, {"back +", f.back}, {"breaks +", f.breaks}, {"mends +", f.mends}} {
 			if more.at != 0 {
 				fmt.Fprintf(&b, ", %s%s", more.what, more.at)
 			}

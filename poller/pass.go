@@ -130,6 +130,9 @@ func (a *account) head(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if h := a.top(); h != nil { // it is over only if all of it was read
+		lo = earlier(lo, h.BelowAt)
+	}
 	now := a.clock.now()
 	whole := lo.Before(now.Add(-Window))
 	s := newScan(a, patience{tries: a.tries, deep: lo.Before(now.Add(-Window - a.cfg.Poll.Tuning.Overlap))}, nil, lo, time.Time{})

@@ -52,6 +52,9 @@ func (c *chain) sensible(page *Page) error {
 	if !c.hi.IsZero() && page.first().created().After(c.hi.Add(2*createdRounding)) {
 		return errTooNew
 	}
+	if !c.under.IsZero() && page.first().created().After(c.under.Add(2*createdRounding)) {
+		return errTooNew
+	}
 	if !page.ordered() {
 		c.disorder()
 	}

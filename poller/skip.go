@@ -2,6 +2,8 @@ package poller
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -33,7 +35,7 @@ func (c *chain) approach() (ended bool) {
 
 // canPass says whether it is known how to go on below a hole.
 func (c *chain) canPass(h *event.Hole) bool {
-	return h.Below != "" || h.BelowAt.IsZero() || c.slicingFound == slicingWorks
+	return h.Below != "" || h.BelowAt.IsZero() || c.slicingFound != slicingFails
 }
 
 // pass goes on below a hole.
@@ -44,7 +46,7 @@ func (c *chain) pass(h *event.Hole) {
 	c.ended = h.BelowAt.IsZero() || (c.pages > 0 && h.BelowAt.Before(c.lo)) || (c.p.apart && !h.BelowAt.After(c.lo))
 	c.query.StartingAfter = h.Below
 	if h.Below == "" && !c.ended {
-		c.query.CreatedLTE = h.BelowAt
+		c.query.CreatedLTE, c.under = h.BelowAt, h.BelowAt
 	}
 }
 
@@ -70,7 +72,7 @@ func (c *chain) limited() Query {
 // skip passes over what the API cannot show even alone, if it shows what is below
 // it; if not, the error is the chain's.
 func (c *chain) skip(ctx context.Context, cause error) (passed bool, err error) {
-	if c.by.dry() || c.byTime || c.unordered || c.cursorless || c.query.Limit > 1 || !unshown(cause) {
+	if c.by.dry() || c.byTime || c.unordered || c.cursorless || c.query.Limit > 1 || !hides(cause) {
 		return false, cause
 	}
 	if h := c.top(); c.atTop && h != nil && c.canPass(h) {
@@ -87,18 +89,49 @@ func (c *chain) skip(ctx context.Context, cause error) (passed bool, err error) 
 	if c.flukes++; err != nil || (shown && c.flukes <= triesPerPage) {
 		return err == nil, err
 	}
-	stored, _, err := c.tracker.Account(ctx, c.cfg.Name)
-	if err != nil {
+	if err := c.found(ctx, &h, cause); err != nil {
 		return false, err
 	}
-	h.Since, h.Asked, h.Error = c.clock.now(), c.clock.now(), cause.Error()
-	h.Pruned = h.BelowAt.Before(later(stored.ForgottenBefore, c.state.ForgottenBefore))
-	if !c.state.StartFixed {
-		h.Existing = later(h.AboveAt, c.state.Start).Add(createdRounding)
+	if c.atTop && h.Above != "" {
+		c.trimTop(h.Above, h.AboveAt)
 	}
 	c.addHole(h)
 	c.pass(&h)
 	return true, nil
+}
+
+// found completes a hole that was just found.
+func (c *chain) found(ctx context.Context, h *event.Hole, cause error) error {
+	stored, _, err := c.tracker.Account(ctx, c.cfg.Name)
+	if err != nil {
+		return fmt.Errorf("reading account %s: %w", c.cfg.Name, err)
+	}
+	h.Asked, h.Error = c.clock.now(), cause.Error()
+	h.Since = later(h.Asked, h.BelowAt) // whatever the clocks say
+	h.Pruned = h.BelowAt.Before(later(stored.ForgottenBefore, c.state.ForgottenBefore))
+	h.First = !c.state.StartFixed
+	return nil
+}
+
+// keepSpoiled makes a hole of a page with items that cannot be read, which no
+// later pass reads; what can be read of it is taken.
+func (c *chain) keepSpoiled(ctx context.Context, page *Page, cause error) error {
+	if c.by.dry() || c.unordered || c.byTime {
+		return nil
+	}
+	h := c.upper()
+	h.Below, h.BelowAt = string(page.last().ID), page.last().created()
+	if err := c.found(ctx, &h, cause); err != nil {
+		return err
+	}
+	c.addHole(h)
+	return nil
+}
+
+// hides says whether an error may be about what the API was asked to show.
+func hides(err error) bool {
+	var unreadable unreadablePage
+	return unshown(err) || errors.As(err, &unreadable)
 }
 
 func orElse(err, other error) error {
@@ -113,11 +146,19 @@ func orElse(err, other error) error {
 func (c *chain) passTop(h event.Hole) {
 	c.topRead = true
 	if c.query.StartingAfter != "" {
-		h.Above, h.AboveAt = c.query.StartingAfter, c.oldest
-		holes := append([]event.Hole{h}, c.state.Holes[1:]...)
-		c.state.Holes = holes
+		c.trimTop(c.query.StartingAfter, c.oldest)
 	}
 	c.pass(&h)
+}
+
+// trimTop lets the hole that began with the newest session begin below another,
+// down to which the list was read.
+func (c *chain) trimTop(above string, at time.Time) {
+	if h := c.top(); h != nil {
+		trimmed := *h
+		trimmed.Above, trimmed.AboveAt = above, at
+		c.state.Holes = append([]event.Hole{trimmed}, c.state.Holes[1:]...)
+	}
 }
 
 // upper begins a hole where the chain has come to.
@@ -131,13 +172,7 @@ func (c *chain) upper() (h event.Hole) {
 	case c.asking != nil:
 		h.Above, h.AboveAt = c.asking.Above, c.asking.AboveAt
 	case !c.query.CreatedLTE.IsZero():
-		h.AboveAt = c.query.CreatedLTE
-		for i := c.index.search(h.AboveAt.Add(createdRounding)); i < c.index.len(); i++ {
-			if e := c.index.at(i); listed(e) {
-				h.Above, h.AboveAt = c.index.id(e), e.created()
-				break
-			}
-		}
+		h.AboveAt = c.query.CreatedLTE // what is above it is another slice's
 	}
 	return h
 }
@@ -177,7 +212,7 @@ func (c *chain) lower(ctx context.Context, h *event.Hole) (found bool, err error
 	seconds, err := nearest(int(from.Sub(to)/time.Second), far, func(n int) (bool, error) {
 		t := from.Add(-time.Duration(n) * time.Second)
 		return c.answers(ctx, Query{CreatedLTE: t, CreatedGTE: c.query.CreatedGTE, Limit: 1}, func(page *Page) bool {
-			return len(page.Items) == 0 || !page.first().created().After(t.Add(2*createdRounding))
+			return len(page.Items) == 0 || c.honours(page.first(), t)
 		})
 	})
 	if err == nil && seconds > 0 {
@@ -187,8 +222,15 @@ func (c *chain) lower(ctx context.Context, h *event.Hole) (found bool, err error
 	return n > 0 || seconds > 0, err
 }
 
+// honours says whether a session that is shown first may be the newest of a time
+// and older, and not one that stands above the hole.
+func (c *chain) honours(first *Item, t time.Time) bool {
+	_, seen := c.seen[hashID(first.ID)]
+	return !seen && string(first.ID) != c.query.StartingAfter && !first.created().After(t)
+}
+
 // below lists the known sessions that the list shows below where the chain has
-// come to, down to the chain's end.
+// come to, beyond its end too: near it nothing may be readable.
 func (c *chain) below() (below []*entry) {
 	position := c.index.len()
 	if e := c.index.get(c.query.StartingAfter); c.query.StartingAfter != "" && e != nil {
@@ -203,9 +245,6 @@ func (c *chain) below() (below []*entry) {
 		if listed(e) {
 			below = append(below, e)
 		}
-		if e.created().Before(c.lo) {
-			break
-		}
 	}
 	return below
 }
@@ -213,16 +252,22 @@ func (c *chain) below() (below []*entry) {
 // answers says whether the API answers a question, in a way that makes sense. An
 // error is one that says nothing of the question.
 func (c *chain) answers(ctx context.Context, q Query, sensible func(*Page) bool) (bool, error) {
-	page, err := c.list(ctx, patience{apart: true}, q)
+	page, err := c.page(ctx, patience{apart: true}, q, nil)
 	switch {
 	case unavailable(err):
 		return false, nil
 	case err != nil:
 		return false, err
 	}
-	ok := sensible == nil || sensible(page)
-	page.release()
-	return ok, nil
+	defer page.release()
+	if !c.state.StartFixed { // it is an answer as good as others
+		c.clock.observe(page.Answer)
+		if _, err := c.begin(ctx, page); err != nil {
+			return false, err
+		}
+	}
+	readable := page.Total == 0 || len(page.Items) > 0
+	return readable && (sensible == nil || sensible(page)), nil
 }
 
 // nearest returns the smallest n up to most, as far as it can tell, for which ok

@@ -112,9 +112,10 @@ func (a *account) low() time.Time {
 
 // olderShown says whether the API shows sessions of an hour ago.
 func (a *account) olderShown(ctx context.Context) bool {
-	page, err := a.list(ctx, patience{apart: true}, Query{CreatedLTE: a.clock.now().Add(-time.Hour), Limit: 1})
-	if err == nil {
-		page.release()
+	page, err := a.page(ctx, patience{apart: true}, Query{CreatedLTE: a.clock.now().Add(-time.Hour), Limit: 1}, nil)
+	if err != nil {
+		return false
 	}
-	return err == nil
+	page.release()
+	return true
 }

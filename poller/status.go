@@ -137,9 +137,7 @@ func (a *account) publish(until time.Time) {
 	}
 	holes := Holes(a.state.Holes)
 	for i := range a.state.Holes {
-		if h := &a.state.Holes[i]; !h.Newest() {
-			holes[i].Next = a.holeDueAt(h, now)
-		}
+		holes[i].Next = a.holeDueAt(&a.state.Holes[i], now)
 	}
 	holes = append(holes, sessions...)
 	a.status.update(func(s *Status) {
