@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 
 	bolt "go.etcd.io/bbolt"
@@ -51,6 +52,7 @@ func (s *Store) write(ctx context.Context, doing string, apply func(*batch) erro
 // lead commits the group at the head of the queue, which begins with the
 // caller's own operation, and hands the lead to the next writer.
 func (s *Store) lead() {
+	runtime.Gosched() // those that were committed together come back together
 	s.mu.Lock()
 	n := min(len(s.queue), maxGroup)
 	group := slices.Clone(s.queue[:n])
