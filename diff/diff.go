@@ -87,7 +87,7 @@ func First(account string, s *checkout.Session, look Look, p Policy) (Outcome, e
 	if s.Status == "" {
 		return Outcome{}, fmt.Errorf("session %s: %w", s.ID, ErrContradictory)
 	}
-	next := event.Snapshot{Account: account, ID: s.ID, Created: s.Created, LookedAt: look.asked(), Watch: event.Watched}
+	next := event.Snapshot{Account: account, ID: s.ID, Created: s.Created, LookedAt: look.asked(), LookedOwn: look.own(), Watch: event.Watched}
 	take(&next, s)
 	if s.Created.Before(look.At) {
 		next.FirstSeen = look.At
@@ -138,7 +138,7 @@ func Next(prev *event.Snapshot, s *checkout.Session, look Look, p Policy) (Outco
 func believe(prev *event.Snapshot, s *checkout.Session, changes []checkout.Change, look Look, p Policy) (Outcome, error) {
 	next := *prev
 	next.Held = nil
-	next.LookedAt = look.asked()
+	next.LookedAt, next.LookedOwn = look.asked(), look.own()
 	o := Outcome{Changes: changes, Since: prev.LookedAt, Store: len(prev.Held) > 0 || prev.Watch.Is(event.Vanished)}
 	if prev.Watch.Is(event.Vanished) {
 		next.Watch = event.Watched

@@ -63,6 +63,8 @@ func expiryReason(prev *event.Snapshot, s *checkout.Session, look Look, p Policy
 		return event.ReasonManual
 	case earliest.Before(expiry.Add(-p.WarmEvery)): // one clock says by hand, the other by the clock
 		return event.ReasonUnknown
+	case prev != nil && !prev.LookedOwn.IsZero() && prev.LookedOwn.Before(expiry.Add(-2*p.WarmEvery)):
+		return event.ReasonUnknown // the last stored look was not as late as it says, or nobody looked
 	case prev != nil && prev.Status == checkout.StatusOpen && !prev.LookedAt.Before(expiry.Add(-p.WarmEvery)) && !prev.LookedAt.After(look.At):
 		return event.ReasonTimer
 	}

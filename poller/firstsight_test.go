@@ -5,6 +5,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"checkout-notifier/poller"
 	"checkout-notifier/simulator"
 )
 
@@ -30,5 +31,28 @@ func TestReplicaThatLagsAfterTheFirstSight(t *testing.T) {
 		w.expect(other, "created", "completed", "paid", "fulfillable")
 		w.run(p, 30*time.Minute)
 		w.expect(id, "created")
+	})
+}
+
+// A session that shows what awaits confirmation is still looked at as soon as it
+// expires.
+func TestExpiryIsNotLateForWhatIsHeld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.cfg.Start = poller.StartAll
+		w.cfg.Poll.Tuning.HotAge, w.cfg.Poll.Tuning.Overlap = time.Minute, time.Minute
+		id := w.create(open(simulator.Fields{"created": ago(12 * time.Minute), "expires_in": "13m45s"}))
+		p := w.poller()
+		w.run(p, 5*time.Second)
+		w.create(paid()) // the head is far above it
+		w.update(id, simulator.Fields{"metadata": map[string]any{"order": "A-17"}})
+		w.run(p, 95*time.Second)
+		if held := p.Status()[0].Held; held != 1 {
+			t.Fatalf("%d sessions are held", held)
+		}
+		w.run(p, 18*time.Second)
+		if told := w.events[id]; len(told) < 2 {
+			t.Errorf("told %v, want the expiry", told)
+		}
 	})
 }

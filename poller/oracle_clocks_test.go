@@ -43,10 +43,15 @@ func (u *universe) wrongClock(at time.Duration) bool {
 	return u.skew != 0 || len(u.own) > 0 || slices.ContainsFunc(u.spells, func(s spell) bool { return u.believes(s, at) })
 }
 
+// lied says whether answers have told a wrong time by a time.
+func (u *universe) lied(by time.Duration) bool {
+	return slices.ContainsFunc(u.spells, func(s spell) bool { return s.does == lies && s.from <= by })
+}
+
 // believes says whether a wrong time that answers tell may be believed at a time:
 // until enough answers have told the right one, which other troubles delay.
 func (u *universe) believes(s spell, at time.Duration) bool {
-	if s.does != lies || at < s.from {
+	if s.does != lies || at < s.from-2*time.Second { // a look is noted up to a second and its way early
 		return false
 	}
 	until := s.from + s.lasts + u.untilRight()

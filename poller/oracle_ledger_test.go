@@ -208,7 +208,7 @@ func (l *ledger) tell(id string, t telling) {
 	if l.staleWithin(openAt-staleAtMost, t.at) {
 		openAt -= staleAtMost
 	}
-	if l.wrongClock(t.at) { // what two clocks agree on within warm_every is the time
+	if l.wrongClock(t.at) || l.lied(t.at) { // what two clocks agree on within warm_every is the time
 		openAt -= l.poll.Tuning.WarmEvery
 	}
 	switch at, happens := b.when()[t.word]; {

@@ -47,6 +47,13 @@ func (a *account) tier(e *entry, now time.Time) string {
 		return TierVanished
 	case e.isHeld():
 		return tierHeld
+	}
+	return a.pace(e, now)
+}
+
+// pace is the tier of a session without regard to what awaits confirmation.
+func (a *account) pace(e *entry, now time.Time) string {
+	switch {
 	case now.Sub(e.created()) < a.cfg.Poll.Tuning.HotAge:
 		return tierHot
 	case a.index.status(e) == checkout.StatusComplete:
@@ -68,9 +75,20 @@ func (a *account) dueAt(e *entry, last, now time.Time) time.Time {
 		every := min(missedEvery, tuning.WarmEvery)
 		return last.Add(min(every<<max(e.setbacks()-1, 0), max(every, missedAtMost)))
 	}
-	switch a.tier(e, now) {
-	case tierHeld:
-		return last.Add(min(heldEvery, tuning.WarmEvery))
+	if !e.isHeld() {
+		return a.paceAt(e, last, now)
+	}
+	held := last.Add(min(heldEvery, tuning.WarmEvery))
+	if !e.isWatched() {
+		return held
+	}
+	return earlier(held, a.paceAt(e, last, now)) // a payment, or an expiry, waits no longer than without
+}
+
+// paceAt is dueAt without regard to what awaits confirmation.
+func (a *account) paceAt(e *entry, last, now time.Time) time.Time {
+	tuning := a.cfg.Poll.Tuning
+	switch a.pace(e, now) {
 	case tierHot:
 		return last
 	case tierUnpaid:
