@@ -40,7 +40,7 @@ func (h *HTTP) answer(response *http.Response, said *exchange) Result {
 	if status >= 300 && status <= 399 {
 		r.Error += ", and redirects are not followed"
 	}
-	r.RetryAfter = retryAfter(response.Header.Get("Retry-After"), time.Now())
+	r.RetryAfter = retryAfter(response.Header)
 	r.Throttled = status == http.StatusTooManyRequests
 	r.Gone = status == http.StatusGone
 	r.Final = slices.Contains(h.final, status)
@@ -135,8 +135,10 @@ func hostOf(location string) string {
 	return u.Scheme + "://" + u.Host
 }
 
-// retryAfter reads seconds or an HTTP date; anything else asks for nothing.
-func retryAfter(value string, now time.Time) time.Duration {
+// retryAfter reads seconds or an HTTP date, which counts from the answer's own
+// Date; anything else asks for nothing.
+func retryAfter(header http.Header) time.Duration {
+	value := header.Get("Retry-After")
 	seconds, err := strconv.ParseUint(value, 10, 31)
 	if err == nil || errors.Is(err, strconv.ErrRange) { // then it is the largest that fits
 		return time.Duration(seconds) * time.Second
@@ -145,5 +147,9 @@ func retryAfter(value string, now time.Time) time.Duration {
 	if err != nil {
 		return 0
 	}
-	return max(0, at.Sub(now))
+	from, err := http.ParseTime(header.Get("Date"))
+	if err != nil {
+		from = time.Now()
+	}
+	return max(0, at.Sub(from))
 }

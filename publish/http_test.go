@@ -270,6 +270,25 @@ func TestHTTPStatuses(t *testing.T) {
 	}
 }
 
+// A date in Retry-After is the receiver's: our clock, or one of the receiver's that
+// is wrong, makes no pause longer.
+func TestRetryAfterCountsFromTheAnswersDate(t *testing.T) {
+	t.Parallel()
+	now := time.Now().UTC()
+	for _, wrong := range []time.Duration{-20 * time.Hour, 20 * time.Hour} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Date", now.Add(wrong).Format(http.TimeFormat))
+			w.Header().Set("Retry-After", now.Add(wrong+time.Minute).Format(http.TimeFormat))
+			w.WriteHeader(http.StatusTooManyRequests)
+		}))
+		got := newHTTP(t, httpDestination(server.URL), publish.HTTPOptions{}).Publish(t.Context(), message(event.Paid))
+		server.Close()
+		if got.RetryAfter != time.Minute {
+			t.Errorf("clocks apart by %s: RetryAfter %s", wrong, got.RetryAfter)
+		}
+	}
+}
+
 func TestHTTPFailures(t *testing.T) {
 	t.Parallel()
 	secure := httptest.NewTLSServer(http.NotFoundHandler())

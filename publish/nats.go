@@ -32,14 +32,11 @@ type NATSPublisher struct {
 	ready    atomic.Pointer[func()]
 	subjects []string // that the stream must have, when it is to be ensured
 
-	// settled is until when nothing is to be done about the stream, in Unix
-	// nanoseconds.
-	settled   atomic.Int64
+	ensured   atomic.Bool // nothing is to be done about the stream
+	ensureOff rest        // until it is tried again
 	ensuring  sync.Mutex
 	complaint atomic.Pointer[string]
-	// discreet is until when no question about streams is asked, because it was
-	// denied, in Unix nanoseconds.
-	discreet atomic.Int64
+	discreet  rest // from questions about streams, because one was denied
 }
 
 // NewNATS checks a destination of type nats and reads its context and

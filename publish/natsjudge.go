@@ -52,7 +52,7 @@ func (p *NATSPublisher) failed(m *Message, subject string, l *link, err error) R
 	case errors.As(err, &answer):
 		return p.answered(subject, answer)
 	case errors.Is(err, errNoStream):
-		p.settled.CompareAndSwap(forGood, 0)
+		p.ensured.Store(false)
 		return blocked(subject, p.noStream(l))
 	case notSent(err):
 		if !errors.Is(err, errNotConnected) {

@@ -20,7 +20,7 @@ const askAgain = 10 * time.Minute
 // unanswered judges a message that was not acknowledged in time. A server that
 // answers a PING is there, and it is the subject that takes nothing.
 func (p *NATSPublisher) unanswered(ctx context.Context, l *link, subject string) Result {
-	p.settled.CompareAndSwap(forGood, 0) // with a subscriber there nobody says that the stream is gone
+	p.ensured.Store(false) // with a subscriber there nobody says that the stream is gone
 	if err := l.ping(ctx); err != nil {
 		return unavailable(errNoAnswer.Error() + ", and the server does not answer either")
 	}
@@ -104,7 +104,7 @@ func (r *Renderer) subjectPatterns() (patterns []string) {
 
 // streamOf asks the server for the stream that takes a subject.
 func (p *NATSPublisher) streamOf(ctx context.Context, l *link, subject string) (info *jetstream.StreamInfo, err error) {
-	if p.discreet.Load() > time.Now().UnixNano() {
+	if p.discreet.lasts() {
 		return nil, ErrDenied
 	}
 	err = l.ask(ctx, func(ctx context.Context) error {
@@ -112,7 +112,7 @@ func (p *NATSPublisher) streamOf(ctx context.Context, l *link, subject string) (
 		return err
 	})
 	if errors.Is(err, ErrDenied) {
-		p.discreet.Store(time.Now().Add(askAgain).UnixNano())
+		p.discreet.begin(askAgain)
 	}
 	return info, err
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 	"time"
@@ -70,26 +69,23 @@ const streamQuestions = "$JS.API.>"
 // ensureAgain is how long a stream that could not be ensured is left alone.
 const ensureAgain = 15 * time.Second
 
-// forGood is later than any time.
-const forGood int64 = math.MaxInt64
-
 // ensure creates the stream or brings it up to date, once; later again when it
 // turned out to be gone. It fails only for want of a connection: whether the
 // stream takes messages as it is shows with each of them, and what hindered us
 // is a complaint.
 func (p *NATSPublisher) ensure(ctx context.Context, l *link) error {
-	if !p.dest.Stream.Ensure || p.settled.Load() > time.Now().UnixNano() {
+	if !p.dest.Stream.Ensure || p.ensured.Load() || p.ensureOff.lasts() {
 		return nil
 	}
 	p.ensuring.Lock()
 	defer p.ensuring.Unlock()
-	if p.settled.Load() > time.Now().UnixNano() {
+	if p.ensured.Load() || p.ensureOff.lasts() {
 		return nil
 	}
 	err := l.ask(ctx, func(ctx context.Context) error { return p.createOrUpdate(ctx, l.js) })
 	if err == nil {
 		p.complaint.Store(nil)
-		p.settled.Store(forGood)
+		p.ensured.Store(true)
 		return nil
 	}
 	switch {
@@ -103,7 +99,7 @@ func (p *NATSPublisher) ensure(ctx context.Context, l *link) error {
 		l.log.Warn("publishing goes on if the stream takes the subject", "destination", p.dest.Name, "reason", text)
 	}
 	p.complaint.Store(&text)
-	p.settled.Store(time.Now().Add(ensureAgain).UnixNano())
+	p.ensureOff.begin(ensureAgain)
 	return nil
 }
 

@@ -2,6 +2,7 @@ package publish
 
 import (
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 )
 
@@ -55,6 +56,20 @@ func (b *backoff) step(first, last time.Duration) time.Duration {
 }
 
 func (b *backoff) reset() { b.next = 0 }
+
+// rest is a pause that any goroutine may begin or ask for. It goes by the monotonic
+// clock: whatever is done to the hands of ours, it does not last longer.
+type rest struct{ until atomic.Pointer[time.Time] }
+
+func (r *rest) begin(pause time.Duration) {
+	until := time.Now().Add(pause)
+	r.until.Store(&until)
+}
+
+func (r *rest) lasts() bool {
+	until := r.until.Load()
+	return until != nil && time.Now().Before(*until)
+}
 
 // upClock counts the time during which a destination could be reached. Its
 // owner guards it.
