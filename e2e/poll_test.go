@@ -122,6 +122,7 @@ func TestPollStatus(t *testing.T) {
 func TestBackfill(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
+	w.create(nil) // the first pass reads back from the newest session
 	d := w.daemon()
 	w.awaitPass(d)
 	w.operate(d)
@@ -158,11 +159,12 @@ func TestBackfill(t *testing.T) {
 func TestBackfillAnnounces(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
+	w.create(nil) // the first pass reads back from the newest session
 	d := w.daemon()
 	w.awaitPass(d)
 	w.operate(d)
 	id := w.create(simulator.Fields{"created": ago(20 * 24 * time.Hour), "status": "complete", "payment_status": "paid"})
-	w.says("poll backfill --since 30d --announce", 0, `of which 1 new and 0 changed; 4 events announced, 0 sessions recorded silently`, ``)
+	w.says("poll backfill --since 30d --announce --yes", 0, `of which 1 new and 0 changed; 4 events announced, 0 sessions recorded silently`, ``)
 	w.awaitTold(hookPath, id, "created", "completed", "paid", "fulfillable")
 	d.stop()
 }

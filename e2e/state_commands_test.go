@@ -102,6 +102,7 @@ func TestRestoredStore(t *testing.T) {
 		}
 		return simulator.Response{}
 	})
+	w.poll["tuning"] = object{"confirm_after": "1s"} // until then a change after the first sight is not believed
 	d := w.daemon()
 	all := []string{"created", "completed", "paid", "fulfillable"}
 	settled, open := w.create(paid()), w.create(nil)

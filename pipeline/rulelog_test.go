@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,11 +16,30 @@ import (
 	"checkout-notifier/rules"
 )
 
+// lockedText is what the log said since it was taken last. Timers write to it, too.
+type lockedText struct {
+	mu   sync.Mutex // guards text
+	text bytes.Buffer
+}
+
+func (l *lockedText) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *lockedText) take() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	defer l.text.Reset()
+	return l.text.String()
+}
+
 // A rule that fails is never silent, and does not flood the log either: not when
 // it fails on each event, nor when it fails on every second one.
 func TestFailuresOfRulesAreSummedUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var text bytes.Buffer
+		var text lockedText
 		log := slog.New(loglimit.New(slog.NewTextHandler(&text, nil)))
 		watch, _ := pipeline.NewRuleWatch(nil, func(rule string) string { return rule }, func(event.Condition) event.Notice { return event.Notice{} }, log)
 		n := 0
@@ -30,21 +50,22 @@ func TestFailuresOfRulesAreSummedUp(t *testing.T) {
 		}
 		expect := func(step string, want ...string) {
 			t.Helper()
+			synctest.Wait() // summaries are written by timers
 			var lines []string
-			for line := range strings.Lines(text.String()) {
+			said := text.take()
+			for line := range strings.Lines(said) {
 				if strings.Contains(line, "rule failed and did not match") {
 					lines = append(lines, line)
 				}
 			}
 			if len(lines) != len(want) {
-				t.Errorf("%s: %d lines, want %d:\n%s", step, len(lines), len(want), text.String())
+				t.Errorf("%s: %d lines, want %d:\n%s", step, len(lines), len(want), said)
 			}
 			for i, part := range want {
 				if i < len(lines) && (!strings.Contains(lines[i], part) || !strings.Contains(lines[i], "level=WARN")) {
 					t.Errorf("%s: %q is not in %s", step, part, lines[i])
 				}
 			}
-			text.Reset()
 		}
 		for range 786 {
 			fail("each", true)
