@@ -54,6 +54,21 @@ func (l *lane) await(v *event.Verdict, d *event.Delivery, subject string, now ti
 	v.Delivery, v.At, v.UpClock = *d, now, l.clock.at(now)
 }
 
+// waitsFor notes that a delivery waits for its subject from now on, as a verdict says
+// that was written down. The subject may have been forgotten before, because nothing
+// waited for it yet. The caller holds mu.
+func (l *lane) waitsFor(v *event.Verdict) {
+	s, subject := &l.subjects, v.Delivery.BlockedSubject
+	if subject == "" || s.known[subject] != nil || s.more {
+		return // it is probed, or found in the outbox when there is room for it
+	}
+	now := time.Now()
+	if b := s.add(subject, now); b != nil {
+		b.why, b.next = v.Attempt.Error, now
+		s.sooner(now)
+	}
+}
+
 // blocked notes that the destination takes nothing for the subject of a delivery.
 // The caller holds mu.
 func (l *lane) blocked(o *outcome, d *event.Delivery, r Result, now time.Time) {

@@ -382,6 +382,7 @@ func (l *lane) take(send context.Context, step *event.Step, tasks []task) error 
 		delete(l.claimed, v.Delivery.ID)
 		if v.Attempt.Outcome == event.OutcomeUnavailable {
 			l.reuse[v.Delivery.ID] = v.Attempt.N
+			l.waitsFor(v)
 		}
 		l.queue.sooner(v.Retry)
 		l.queue.sooner(v.Release)
