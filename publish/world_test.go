@@ -184,11 +184,41 @@ func (w *world) start() {
 func (w *world) restart(crash bool) {
 	w.set(func() { w.broken = crash })
 	w.stop()
-	w.set(func() { w.broken = false })
+	w.set(func() {
+		w.forget()
+		w.broken = false
+	})
 	if err := w.store.Close(); err != nil {
 		w.t.Error(err)
 	}
 	w.start()
+}
+
+// forget draws the conclusions from the end of a process that could not write all
+// down. An acceptance that nobody knows of is none: the delivery is repeated. An
+// attempt without a result may have arrived: what it overtook stays said.
+func (w *world) forget() {
+	for _, id := range w.ids {
+		d, _, err := w.store.Delivery(context.Background(), id)
+		if err != nil {
+			w.t.Error(err)
+		}
+		if d.Status != event.StatusPending {
+			continue
+		}
+		unknown := w.accepted[id] && d.Reopened.IsZero()
+		_, seen := w.told[key(&d)]
+		unsent := len(d.Overtook) > 0 && !seen
+		if (unknown || unsent) && !w.broken && !w.flaky {
+			w.t.Errorf("what came of %s was not written down, accepted: %t", id, unknown)
+		}
+		if unknown {
+			w.accepted[id] = false
+		}
+		if unsent {
+			w.told[key(&d)] = d.Overtook
+		}
+	}
 }
 
 func (w *world) set(f func()) {

@@ -72,6 +72,9 @@ func (w *world) begin(p *party, d *event.Delivery) (pause time.Duration, connect
 	if !w.well && (w.down[name] || p.d.Type == publish.TypeNATS && w.deaf["checkout."+d.Session]) {
 		return 0, false
 	}
+	if w.accepted[d.ID] && d.Reopened.IsZero() {
+		w.t.Errorf("%s was sent again after it was accepted", d.ID)
+	}
 	told, seen := w.told[key(d)]
 	if seen && !slices.Equal(told, d.Overtook) && !w.reopened(name, d.Session) {
 		w.t.Errorf("%s overtook %v, and before that %v", d.EventID, d.Overtook, told)
