@@ -15,6 +15,7 @@ import (
 func (l *lane) start(send context.Context, tasks []task) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.starting = 0
 	for i := range tasks {
 		if l.claimed[tasks[i].job.Delivery.ID] { // otherwise it is gone
 			l.begun = append(l.begun, tasks[i])

@@ -40,6 +40,7 @@ type lane struct {
 	mu        sync.Mutex
 	queue     queue
 	begun     []task          // written down, and waiting for a free slot
+	starting  int             // first attempts that are being written down, to begin
 	leaving   []task          // begun, and about to be withdrawn
 	overtaken []task          // begun, and to be withdrawn: their subject was blocked meanwhile
 	early     int             // results of late steps: by it goes how many attempts may be begun before a slot is free
@@ -109,7 +110,7 @@ func newLane(l Lane, outbox Outbox, o Options, others func(...string), log *slog
 // reset forgets everything but what takeUp brings.
 func (l *lane) reset() {
 	l.queue = queue{unseen: true}
-	l.begun, l.leaving, l.overtaken, l.results, l.early, l.stopping = nil, nil, nil, nil, 0, false
+	l.begun, l.leaving, l.overtaken, l.results, l.starting, l.early, l.stopping = nil, nil, nil, nil, 0, 0, false
 	l.subjects.reset()
 	l.claimed, l.stalled, l.passing = make(map[string]bool), make(map[string]bool), make(map[string]bool)
 	l.reuse, l.tried = make(map[string]int), make(map[string]bool)

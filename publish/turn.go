@@ -171,6 +171,9 @@ func (l *lane) plan(send context.Context, now time.Time, step *event.Step) (task
 	}
 	for i := range tasks {
 		step.Begun = append(step.Begun, l.begin(&tasks[i]))
+		if !tasks[i].late {
+			l.starting++
+		}
 	}
 	return tasks, wait, nil
 }
@@ -419,6 +422,7 @@ func (l *lane) take(send context.Context, step *event.Step, tasks []task) error 
 func (l *lane) putBack(step *event.Step, tasks []task) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.starting = 0
 	for i := range step.Resolved {
 		l.results = append(l.results, outcome{verdict: step.Resolved[i]})
 	}
