@@ -87,7 +87,7 @@ func First(account string, s *checkout.Session, look Look, p Policy) (Outcome, e
 	if s.Status == "" {
 		return Outcome{}, fmt.Errorf("session %s: %w", s.ID, ErrContradictory)
 	}
-	next := event.Snapshot{Account: account, ID: s.ID, Created: s.Created, LookedAt: look.asked(), LookedOwn: look.own(), Watch: event.Watched}
+	next := event.Snapshot{Account: account, ID: s.ID, Created: s.Created, LookedAt: look.asked(), LookedOwn: look.ownAsked(), Watch: event.Watched}
 	take(&next, s)
 	if s.Created.Before(look.At) {
 		next.FirstSeen = look.At
@@ -105,8 +105,7 @@ func First(account string, s *checkout.Session, look Look, p Policy) (Outcome, e
 	return o, nil
 }
 
-// Next is the outcome of a later look. prev.LookedAt must be the last look that
-// still showed prev.
+// Next is the outcome of a later look. prev.LookedAt must be what LastLook returned.
 func Next(prev *event.Snapshot, s *checkout.Session, look Look, p Policy) (Outcome, error) {
 	if (prev.Status != "" && s.Status == "") || (prev.PaymentStatus != "" && s.PaymentStatus == "") {
 		return Outcome{}, fmt.Errorf("session %s: %w", s.ID, ErrContradictory)
@@ -125,6 +124,7 @@ func Next(prev *event.Snapshot, s *checkout.Session, look Look, p Policy) (Outco
 	if !held.believed(look, p) {
 		next := *prev
 		next.Held = event.Held(held)
+		next.LookedOwn = prev.LookedAt.Add(-look.ahead())
 		back := prev.Watch.Is(event.Vanished)
 		if back {
 			next.Watch = event.Watched
@@ -138,7 +138,7 @@ func Next(prev *event.Snapshot, s *checkout.Session, look Look, p Policy) (Outco
 func believe(prev *event.Snapshot, s *checkout.Session, changes []checkout.Change, look Look, p Policy) (Outcome, error) {
 	next := *prev
 	next.Held = nil
-	next.LookedAt, next.LookedOwn = look.asked(), look.own()
+	next.LookedAt, next.LookedOwn = look.asked(), look.ownAsked()
 	o := Outcome{Changes: changes, Since: prev.LookedAt, Store: len(prev.Held) > 0 || prev.Watch.Is(event.Vanished)}
 	if prev.Watch.Is(event.Vanished) {
 		next.Watch = event.Watched

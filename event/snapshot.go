@@ -55,7 +55,7 @@ type Snapshot struct {
 	// first look.
 	FirstSeen  time.Time `json:"first_seen,omitzero"`
 	LookedAt   time.Time `json:"looked_at"`            // when the last look that was committed was asked for
-	LookedOwn  time.Time `json:"looked_own,omitzero"`  // when that one had arrived, by our own clock
+	LookedOwn  time.Time `json:"looked_own,omitzero"`  // the same by our own clock; where an earlier version wrote it, when that look had arrived
 	CompleteAt time.Time `json:"complete_at,omitzero"` // the look that showed it complete, stepped back or revived it, by the later of the server's clock and ours
 	Left       []Left    `json:"left,omitempty"`       // values left within confirm_after
 	Held       Held      `json:"held,omitempty"`       // a step back that awaits confirmation

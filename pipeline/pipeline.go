@@ -187,8 +187,11 @@ func (p *Pipeline) Vanish(ctx context.Context, account string, gone []poller.Gon
 		for _, g := range chunk {
 			if s, known := snapshots[g.ID]; known {
 				s.Watch = event.Vanished
-				if g.Looked.After(s.LookedAt) {
+				if later := g.Looked.Sub(s.LookedAt); later > 0 {
 					s.LookedAt = g.Looked
+					if !s.LookedOwn.IsZero() {
+						s.LookedOwn = s.LookedOwn.Add(later)
+					}
 				}
 				tx.Snapshots = append(tx.Snapshots, s)
 			}
@@ -216,10 +219,7 @@ func (p *Pipeline) compare(page *poller.Batch, look *poller.Look, snapshots map[
 		return diff.First(page.Account.Name, &look.Session, at, policy)
 	}
 	stored := prev.LookedAt
-	// A stored look of the future tells of a clock that was wrong then.
-	if look.LastLooked.After(prev.LookedAt) || (prev.LookedAt.After(look.At) && !look.LastLooked.IsZero()) {
-		prev.LookedAt = look.LastLooked
-	}
+	prev.LookedAt = at.LastLook(&prev, look.LastLooked)
 	o, err := diff.Next(&prev, &look.Session, at, policy)
 	// The reason of an expiry depends on the last look before it, which must
 	// outlive this process.

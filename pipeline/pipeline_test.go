@@ -306,6 +306,56 @@ func TestOccurredAfterALookOfTheFuture(t *testing.T) {
 	}
 }
 
+// A look was noted by a clock that was ahead, and the process died. The change is
+// seen by the right clock after the noted time: it happened after that look, not
+// after the noted time. Where our own clock was wrong, or Date was behind, the time
+// may be too early, never too late.
+func TestOccurredAfterALookByAWrongClock(t *testing.T) {
+	const ahead = 20 * time.Minute
+	for _, tt := range []struct {
+		name                       string
+		at, own, nowAt, nowOwn     time.Duration
+		earliest, latest, thisLook time.Duration
+	}{
+		{name: "Date was ahead", at: ahead, own: 0, nowAt: time.Hour, nowOwn: time.Hour, earliest: -time.Second},
+		{name: "Date was ahead, and this process looked since", at: ahead, nowAt: time.Hour, nowOwn: time.Hour, thisLook: time.Minute, earliest: time.Minute, latest: time.Minute},
+		{name: "Date was behind", at: -ahead, nowAt: time.Hour, nowOwn: time.Hour, earliest: -ahead},
+		{name: "our clock was behind", at: 0, own: -ahead, nowAt: time.Hour, nowOwn: time.Hour, earliest: -ahead - time.Second},
+		{name: "our clock was ahead", at: 0, own: ahead, nowAt: time.Hour, nowOwn: time.Hour},
+		{name: "our clock is ahead", at: 0, own: 0, nowAt: time.Hour, nowOwn: time.Hour + ahead, earliest: -ahead - time.Second},
+		{name: "our clock is always wrong", at: 0, own: ahead, nowAt: time.Hour, nowOwn: time.Hour + ahead},
+		{name: "within what Date tells", at: 0, own: -900 * time.Millisecond, nowAt: time.Hour, nowOwn: time.Hour},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			m := &memory{snapshots: map[string]event.Snapshot{}}
+			p := newPipeline(t, m, everything())
+			base := t0.Add(5 * time.Hour) // the session was created at t0
+			look := func(at, own, last time.Duration, status, payment string) {
+				b := batch(0, session(t, "cs_1", status, payment, ""))
+				l := &b.Looks[0]
+				const way = 100 * time.Millisecond
+				l.Asked, l.At, l.Own = base.Add(at), base.Add(at+way), base.Add(own+way)
+				if last != 0 {
+					l.LastLooked = base.Add(last)
+				}
+				if _, err := p.Handle(t.Context(), b); err != nil {
+					t.Fatal(err)
+				}
+			}
+			look(tt.at, tt.own, 0, "open", "unpaid")
+			last := tt.at // the index knows the stored look
+			if tt.thisLook != 0 {
+				last = tt.thisLook
+			}
+			look(tt.nowAt, tt.nowOwn, last, "complete", "paid")
+			got := m.events[len(m.events)-1].OccurredAfter.Sub(base)
+			if got < tt.earliest || got > tt.latest {
+				t.Errorf("occurred %v after the look, want %v to %v", got, tt.earliest, tt.latest)
+			}
+		})
+	}
+}
+
 // A look shortly before the expiry is kept although it shows nothing new: the
 // reason of the expiry depends on it.
 func TestLookBeforeExpiryIsKept(t *testing.T) {

@@ -54,23 +54,31 @@ func (u *universe) believes(s spell, at time.Duration) bool {
 	if s.does != lies || at < s.from-2*time.Second { // a look is noted up to a second and its way early
 		return false
 	}
+	return at <= u.believedUntil(s)
+}
+
+// believedUntil is until when a wrong time may be believed.
+func (u *universe) believedUntil(s spell) time.Duration {
 	until := s.from + s.lasts + u.untilRight()
 	for _, other := range u.spells { // in the order of their begin
 		if other.from <= until {
 			until = max(until, other.from+other.lasts+u.untilRight())
 		}
 	}
-	return at <= until
+	return until
 }
 
 // untilRight is how long after the end of a lie the right time is believed: once
 // several answers over a minute tell it.
 func (u *universe) untilRight() time.Duration { return time.Minute + 3*u.poll.Interval + u.passTime() }
 
-// liedAbout says whether a look that arrived by now, or an earlier one of which
-// another time was noted, may have been given a wrong time.
-func (u *universe) liedAbout(noted, now time.Duration) bool {
-	return slices.ContainsFunc(u.spells, func(s spell) bool {
-		return u.believes(s, now) || u.believes(s, noted) || u.believes(s, noted-wrongBy[s.n])
+// liedAbout says whether a look that arrived by now, or an earlier one of this
+// process of which another time was noted, may have been given a wrong time. What an
+// earlier process noted is judged by the clocks of this one. The caller holds mu.
+func (l *ledger) liedAbout(noted, now time.Duration) bool {
+	born := l.births[len(l.births)-1]
+	return slices.ContainsFunc(l.spells, func(s spell) bool {
+		return l.believes(s, now) ||
+			l.believedUntil(s) >= born && (l.believes(s, noted) || l.believes(s, noted-wrongBy[s.n]))
 	})
 }

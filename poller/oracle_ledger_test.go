@@ -165,9 +165,7 @@ func (l *ledger) look(b *poller.Batch, look *poller.Look) (poller.Row, error) {
 	var o diff.Outcome
 	var err error
 	if known {
-		if look.LastLooked.After(prev.LookedAt) || (prev.LookedAt.After(look.At) && !look.LastLooked.IsZero()) {
-			prev.LookedAt = look.LastLooked
-		}
+		prev.LookedAt = at.LastLook(&prev, look.LastLooked)
 		o, err = diff.Next(&prev, &s, at, policy)
 		if err == nil && len(o.Transitions) > 0 {
 			l.checkTimes(&prev, look, o.Since)
