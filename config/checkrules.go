@@ -43,6 +43,7 @@ func (l *loader) checkRules() {
 		}
 		l.checkOn(join(path, "on"), rule.On)
 		l.checkFolded(join(path, whenKey), rule.When)
+		l.checkHidden(join(path, whenKey))
 		for n, name := range rule.To {
 			if slices.Contains(rule.To[:n], name) {
 				at := index(join(path, "to"), n)

@@ -10,6 +10,8 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"checkout-notifier/config"
+	"checkout-notifier/event"
+	"checkout-notifier/publish"
 )
 
 const example = "../config.example.yaml"
@@ -154,6 +156,20 @@ func TestStarters(t *testing.T) {
 		}
 		if got := loaded.Config.Accounts[0].Start; got != "now" {
 			t.Errorf("%q starts at %s", kind, got)
+		}
+		for _, d := range loaded.Config.Destinations {
+			own, sent := loaded.Renderings(d.Name)
+			renderer, err := publish.NewRenderer(d, own, "", sent...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d.Type != publish.TypeNATS {
+				continue
+			}
+			subject, err := renderer.Subject(publish.Message{Event: publish.SampleEvent(event.Fulfillable)})
+			if err != nil || subject != "checkout.main.fulfillable" {
+				t.Errorf("%q publishes to %q, %v", kind, subject, err)
+			}
 		}
 		if len(loaded.Config.Rules) == 0 || len(loaded.Config.Destinations) == 0 || bytes.Count(source, []byte("\n")) > 40 {
 			t.Errorf("%q is not a short, whole configuration:\n%s", kind, source)

@@ -74,6 +74,22 @@ func endOfText(text []rune, i int) int {
 	return i
 }
 
+// connectives begin what could be the rest of a condition.
+var connectives = []string{"&&", "||", "and ", "or ", "not ", "!", "==", "!=", "??", "?"}
+
+// checkHidden warns of a YAML comment behind an expression that reads like the
+// rest of it.
+func (l *loader) checkHidden(path string) {
+	p := l.places[path]
+	if p.node == nil || p.node.Style != 0 {
+		return
+	}
+	comment := strings.TrimSpace(strings.TrimLeft(p.node.LineComment, "#"))
+	if slices.ContainsFunc(connectives, func(word string) bool { return strings.HasPrefix(comment, word) }) {
+		l.warnf(path, codeFolded, "%s: YAML takes what stands behind ` #` for a comment, and it reads like a part of the condition: put the expression in quotes", path)
+	}
+}
+
 // cutOff says what may have happened to an expression that ends too early: a ` #`
 // in a text without quotes begins a comment of YAML's.
 func (l *loader) cutOff(path string) string {

@@ -157,3 +157,23 @@ func TestDocumentMarks(t *testing.T) {
 		}
 	}
 }
+
+// A comment of YAML's that reads like the rest of a condition is warned of, another
+// one is not.
+func TestACommentThatReadsLikeAConditionIsWarnedOf(t *testing.T) {
+	for when, want := range map[string]bool{
+		`session.amount_total > 1 # && session.livemode`: true,
+		`session.amount_total > 1 # or session.livemode`: true,
+		`session.amount_total > 1 #|| session.livemode`:  true,
+		`session.amount_total > 1 # orders of any size`:  false,
+		`session.amount_total > 1 # large ones`:          false,
+		`"session.amount_total > 1" # && more`:           false,
+		`session.amount_total > 1`:                       false,
+	} {
+		loaded := load(t, minimal+"destinations: [{name: shop, type: http, url: \"https://shop.example/hooks\", format: slack}]\n"+
+			"rules:\n  - name: r\n    events: [paid]\n    to: [shop]\n    when: "+when+"\n", config.Options{})
+		if got := strings.Contains(lines(loaded.Warnings), "reads like a part of the condition"); got != want {
+			t.Errorf("%s: %q", when, lines(loaded.Warnings))
+		}
+	}
+}

@@ -110,3 +110,14 @@ func TestBodiesBrokenByNullsAreWarnedOf(t *testing.T) {
 		}
 	}
 }
+
+// A subject whose actions are quoted inserts their text, and nobody would listen there.
+func TestSubjectsOfQuotedActionsAreRefused(t *testing.T) {
+	got := refused(t, minimal+`destinations:
+  - {name: bus, type: nats, subject: 'checkout.{{ "{{ .Account }}" }}.{{ .Change }}'}
+rules: [{name: all, events: ['*'], to: [bus]}]
+`, config.Options{})
+	if !strings.Contains(got, "inserts the text of an action") {
+		t.Error(got)
+	}
+}

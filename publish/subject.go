@@ -43,6 +43,9 @@ func compileSubject(text string, omit, types []string) (*program, error) {
 		}
 	}
 	return p, p.try(omit, types, func(rendered []byte) error {
+		if strings.Contains(string(rendered), token("{{")) {
+			return fmt.Errorf("%w: it inserts the text of an action, such as {{ .Account }}, and not its value", ErrSubject)
+		}
 		_, err := finishSubject(string(rendered))
 		return err
 	})

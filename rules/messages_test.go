@@ -19,6 +19,8 @@ func TestAllMistakesOfAnExpression(t *testing.T) {
 		`has("statuss") && session.amount_total == "5" && duration("7x") > duration("1h")`: {
 			`1:5 the session has no documented field "statuss" (status)`, `1:40 invalid operation: == (mismatched types int and string); a number stands without quotes ()`,
 			`1:59 "7x" is no duration: use units such as 30m, 1h30m or 7d ()`},
+		`session.created > date("2026-13-01") || now() > date("1.2.2026", "02.01.2006")`: {
+			`1:24 "2026-13-01" is no date: write it as 2026-01-31 or 2026-01-31T10:00:00Z ()`, `1:54 "1.2.2026" is no date in the layout "02.01.2006" ()`},
 		`session.mode == "payments" && session.moode == "payment"`: {
 			`1:17 session.mode is never "payments"; documented: payment, setup, subscription (payment)`, `1:39 session has no field moode (mode)`},
 		`any(session.line_items.data, .prize.id == "x" && .amount > 5) || foo(1)`: {

@@ -138,7 +138,33 @@ func compilePattern(text string) *pattern {
 	return &pattern{re: re, size: 1 + instructions(parsed)}
 }
 
+// refuseDate finds a constant text that is no date: it would fail on every event.
+func refuseDate(n *ast.BuiltinNode) (fault, bool) {
+	if n.Name != "date" || len(n.Arguments) == 0 || len(n.Arguments) > 2 {
+		return fault{}, false
+	}
+	values := make([]any, len(n.Arguments))
+	for i, argument := range n.Arguments {
+		text, ok := argument.(*ast.StringNode)
+		if !ok {
+			return fault{}, false
+		}
+		values[i] = text.Value
+	}
+	if _, err := date(new(state), values); err == nil {
+		return fault{}, false
+	}
+	how := ": write it as 2026-01-31 or 2026-01-31T10:00:00Z"
+	if len(values) == 2 {
+		how = fmt.Sprintf(" in the layout %q", values[1])
+	}
+	return fault{at: n.Arguments[0].Location().From, message: fmt.Sprintf("%q is no date%s", values[0], how)}, true
+}
+
 func refuseBuiltin(n *ast.BuiltinNode) (fault, bool) {
+	if f, refused := refuseDate(n); refused {
+		return f, true
+	}
 	var zone ast.Node
 	switch {
 	case n.Name == "timezone" && len(n.Arguments) == 1:

@@ -90,7 +90,7 @@ func (a *app) forward(ctx context.Context, o forwardOptions) (err error) {
 	}
 	loaded, err := config.Load(config.Options{Source: source, Name: "forward"})
 	if err != nil {
-		return err
+		return exit(exitUsage, errors.New(byFlags(err)))
 	}
 	for _, w := range loaded.Warnings {
 		if strings.HasPrefix(w.Code, "config/") { // what the linter says of rules is about files
@@ -181,6 +181,24 @@ func forwardConfig(o forwardOptions, secret, path string) ([]byte, error) {
 		return nil, fmt.Errorf("writing the configuration: %w", err)
 	}
 	return source, nil
+}
+
+// flagOf are the flags that the places of forwardConfig come from.
+var flagOf = strings.NewReplacer("destinations[0].url", "--to", "accounts[0].secret_key", "--key", "accounts[0].base_url", "--base-url",
+	"poll.interval", "--interval", "rules[0].events", "--events")
+
+// byFlags says mistakes in the configuration, which nobody wrote, by their flags.
+func byFlags(err error) string {
+	var problems *config.Problems
+	if !errors.As(err, &problems) {
+		return err.Error()
+	}
+	lines := make([]string, len(problems.Errors))
+	for i, p := range problems.Errors {
+		_, text, _ := strings.Cut(p.String(), ": ") // behind the place
+		lines[i] = flagOf.Replace(text)
+	}
+	return strings.Join(lines, "\n")
 }
 
 // literal keeps a value from being expanded.
