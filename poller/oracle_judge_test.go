@@ -95,8 +95,9 @@ func (t telling) String() string {
 func (j *judgement) start(b *being, first condition) {
 	silent, seen := first.status != "", j.firstAt[b.id]
 	// Where the first pass failed and the clocks differ, nothing tells what existed at
-	// its first answer: then no new session must be taken for an old one.
-	tells := !j.wrongClock(j.answered) || j.firstIn[b.id] <= j.answered
+	// its first answer: then no new session must be taken for an old one. A pass that began
+	// when that answer had come, at the same moment too, is a later one.
+	tells := !j.wrongClock(j.answered) || j.firstIn[b.id] < j.answered
 	if j.universe.start == poller.StartAll {
 		if silent {
 			j.object(missed, "%s was recorded silently, although all is announced", b)
