@@ -36,6 +36,9 @@ func TestOracle(t *testing.T) {
 				if worlds++; worlds > most {
 					return
 				}
+				for range part { // each part has worlds of its own, with a fixed seed too
+					rapid.Uint64().Draw(rt, "part")
+				}
 				u := drawUniverse(rt)
 				if faults := u.live(t, daemon); len(faults) > 0 {
 					most = math.MaxInt // for the shrinking
