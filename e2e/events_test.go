@@ -43,7 +43,9 @@ func (w *world) event(path, id, kind string) *cloudEvent {
 func TestLivesOfSessions(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
-	w.poll["tuning"] = object{"confirm_after": "1s", "warm_every": "500ms"}
+	// A look is timed by the whole seconds of Date: a shorter warm_every could not
+	// tell whether it was late enough for an expiry by the timer.
+	w.poll["tuning"] = object{"confirm_after": "1s", "warm_every": "2s"}
 	old := w.create(simulator.Fields{"created": ago(time.Hour)})
 	oldAndPaid := w.create(simulator.Fields{"created": ago(2 * time.Hour), "status": "complete", "payment_status": "paid"})
 	d := w.daemon()
