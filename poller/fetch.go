@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
-	"net/http"
 	"time"
 
 	"checkout-notifier/event"
@@ -204,10 +203,8 @@ func (a *account) page(ctx context.Context, p patience, q Query, check func(*Pag
 
 // list asks for a page and decodes what on it may be new.
 func (a *account) list(ctx context.Context, p patience, q Query) (page *Page, err error) {
-	places, asked := a.knownPlaces(), 0
 	request := func(ctx context.Context, client *Client) (err error) {
 		if page, err = client.List(ctx, q); err != nil {
-			asked += aboutPage(ctx, client, places, err)
 			return err
 		}
 		page, err = a.decodeChanged(page)
@@ -217,9 +214,6 @@ func (a *account) list(ctx context.Context, p patience, q Query) (page *Page, er
 		err = a.askApart(ctx, request)
 	} else {
 		err = a.ask(ctx, p.tries, request)
-	}
-	for range asked {
-		a.requested()
 	}
 	if err != nil {
 		return nil, err
@@ -233,37 +227,6 @@ func (a *account) list(ctx context.Context, p patience, q Query) (page *Page, er
 		}
 	})
 	return page, nil
-}
-
-// knownPlaces are stored sessions below which the list can be asked for: the
-// newest, and one that is a page or more older.
-func (a *account) knownPlaces() (ids []string) {
-	for _, i := range []int{a.index.len() - 1, a.index.len() - 2 - a.cfg.Poll.Tuning.PageSize} {
-		if i > 0 {
-			ids = append(ids, a.index.id(a.index.at(i)))
-		}
-	}
-	return ids
-}
-
-// aboutPage tells a page that the API does not give away from a refused key, which
-// shows no page at all: a 403 for a page is of KindServer where the list is
-// answered at another place. It returns how many requests it made.
-func aboutPage(ctx context.Context, client *Client, places []string, err error) (asked int) {
-	var failure *Error
-	if !errors.As(err, &failure) || failure.Status != http.StatusForbidden || failure.RetryAfter > 0 {
-		return 0
-	}
-	for _, id := range places {
-		asked++
-		page, err := client.List(ctx, Query{StartingAfter: id, Limit: 1})
-		if err == nil {
-			page.release()
-			failure.Kind = KindServer
-			return asked
-		}
-	}
-	return asked
 }
 
 // decodeChanged decodes the items that may show something new, without mu. If

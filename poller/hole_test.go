@@ -19,13 +19,12 @@ type shop struct {
 	*world
 	*listing
 	poison map[string]bool
-	status int // of the errors
 	lists  int
 	gets   int
 }
 
 func (w *world) shop() *shop {
-	s := &shop{world: w, listing: newListing(), poison: make(map[string]bool), status: http.StatusInternalServerError}
+	s := &shop{world: w, listing: newListing(), poison: make(map[string]bool)}
 	w.cfg.Poll.Tuning.PageSize = 10
 	for i := range 30 {
 		s.newest(fmt.Sprintf("cs_%d", 1000+i), time.Now().Add(-time.Duration(30-i)*time.Minute), "complete", "paid")
@@ -41,7 +40,7 @@ func (w *world) shop() *shop {
 		status, body := s.listing.answer(req)
 		for id := range s.poison {
 			if strings.Contains(body, fmt.Sprintf("%q", id)) {
-				return s.status, `{"error":{"message":"boom"}}`
+				return http.StatusInternalServerError, `boom`
 			}
 		}
 		return status, body
@@ -53,44 +52,6 @@ func (w *world) shop() *shop {
 func (s *shop) newest(id string, at time.Time, status, payment string) {
 	s.ids = append([]string{id}, s.ids...)
 	s.set(id, at, status, payment)
-}
-
-// A 403 for the pages that hold one session is about that session: with a refused
-// key no page is shown.
-func TestRefusedPageHoldsNothingUp(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
-		s := w.shop()
-		p := w.poller()
-		w.run(p, time.Minute)
-		s.poison["cs_2000"], s.status = true, http.StatusForbidden
-		s.lists = 0
-		for minute := range 20 {
-			id := fmt.Sprintf("cs_%d", 2000+minute)
-			s.newest(id, time.Now(), "complete", "paid")
-			w.run(p, time.Minute)
-			if minute > 0 {
-				w.expect(id, "created", "completed", "paid", "fulfillable")
-			}
-		}
-		if status := p.Status()[0]; !status.Healthy || len(status.Holes) != 1 || s.lists > 600 {
-			t.Errorf("healthy %t (%s), holes %+v, %d requests for lists", status.Healthy, status.Error, status.Holes, s.lists)
-		}
-		delete(s.poison, "cs_2000")
-		w.run(p, time.Hour)
-		w.expect("cs_2000", "created", "completed", "paid", "fulfillable")
-
-		// A key that is refused waits, whatever it is asked for.
-		w.answer = func(*http.Request) (int, string) {
-			s.lists++
-			return http.StatusForbidden, `{"error":{"message":"no"}}`
-		}
-		s.lists = 0
-		w.run(p, 20*time.Minute)
-		if status := p.Status()[0]; status.Healthy || s.lists > 20 {
-			t.Errorf("healthy %t after %d requests with a refused key", status.Healthy, s.lists)
-		}
-	})
 }
 
 // One session that the API cannot show costs no more with time and holds nothing
