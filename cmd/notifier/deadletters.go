@@ -102,7 +102,8 @@ notifier jobs cancel JOB).
 
 Exit codes: 0 it is done, or there was nothing to do, 1 it failed, was cancelled,
 interrupted or not wanted, 2 usage, 4 no daemon answers, 5 there is no such dead
-letter, destination, account or rule.`,
+letter, destination, account or rule.
+Ctrl-C at the question exits with 130, and nothing is changed.`,
 		Example: `  notifier deadletters redrive --destination shop --since 2h --dry-run
   notifier deadletters redrive --all --rate 10 --yes`,
 		ValidArgsFunction: a.complete(anyNumber, recordWords(admin.DeadLetters, "id")),
@@ -141,7 +142,8 @@ It is asked about first; where there is no terminal to ask on, it wants --yes.
 
 Exit codes: 0 they are purged, or there were none, 1 it failed or was not wanted,
 2 usage, 4 no daemon answers, 5 there is no such dead letter, destination, account
-or rule.`,
+or rule.
+Ctrl-C at the question exits with 130, and nothing is changed.`,
 		Example:           "  notifier deadletters purge --destination old-shop --dry-run",
 		ValidArgsFunction: a.complete(anyNumber, recordWords(admin.DeadLetters, "id")),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -143,7 +143,8 @@ session, and waits like others while its destination is paused or unreachable.
 What is not pending is asked about first, for it may have arrived before; where
 there is no terminal to ask on, it wants --yes.
 
-Exit codes: 0 they are due, 1 not wanted, 2 usage, 4 no daemon answers, 5 there is no such delivery.`,
+Exit codes: 0 they are due, 1 not wanted, 2 usage, 4 no daemon answers, 5 there is no such delivery.
+Ctrl-C at the question exits with 130, and nothing is changed.`,
 		Args:              usage(cobra.MinimumNArgs(1)),
 		ValidArgsFunction: a.complete(anyNumber, recordWords(admin.Deliveries, "id")),
 		RunE: func(cmd *cobra.Command, args []string) error {

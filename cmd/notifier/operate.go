@@ -39,7 +39,8 @@ are no longer watched. It is asked about first; where there is no terminal to as
 on, it wants --yes.
 
 Exit codes: 0 it goes on, 1 there is nothing to accept, or it is not wanted, 2
-usage, 4 no daemon answers, 5 there is no such account.`,
+usage, 4 no daemon answers, 5 there is no such account.
+Ctrl-C at the question exits with 130, and nothing is changed.`,
 		Args: usage(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.accept(cmd.Context(), args[0], yes)

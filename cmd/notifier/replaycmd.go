@@ -49,7 +49,8 @@ leaves it running (end it by: notifier jobs cancel JOB).
 
 Exit codes: 0 it is done, or there was nothing to do, 1 it failed, was cancelled,
 interrupted or not wanted, 2 usage, 4 no daemon answers, 5 there is no such event,
-destination, account or rule.`,
+destination, account or rule.
+Ctrl-C at the question exits with 130, and nothing is changed.`,
 		Example: `  notifier replay --since 2026-11-20 --until 2026-11-21 --type paid --to warehouse --dry-run
   notifier replay evt_abc --to shop
   notifier replay --rule expired-high-value --failed`,

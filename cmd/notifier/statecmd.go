@@ -45,7 +45,8 @@ wants --yes.
 
 Exit codes: 0 the copy is made, 1 it failed or was not wanted, 2 usage, 3 the
 configuration or what is to be copied is not sound, 4 the daemon went away, or
-there is neither a daemon nor a state file.`,
+there is neither a daemon nor a state file.
+Ctrl-C at the question exits with 130, and nothing is changed.`,
 		Example: "  notifier state backup /backup/before-upgrade.db\n  notifier state backup - | ssh backup@host 'cat > notifier.db'",
 		Args:    usage(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -252,7 +253,8 @@ It is asked about first; where there is no terminal to ask on, it wants --yes.
 
 Exit codes: 0 it is restored, 1 it failed or was not wanted, 2 usage, 3 the
 configuration or the copy is not sound, or a daemon has the state file, 5 there is
-no such file.`,
+no such file.
+Ctrl-C at the question exits with 130, and nothing is changed.`,
 		Example:           "  notifier state restore /backup/notifier/notifier-5d0c3f7a-20261122T031500Z.db",
 		Args:              usage(cobra.ExactArgs(1)),
 		ValidArgsFunction: a.completeCopies,
