@@ -89,8 +89,8 @@ func First(account string, s *checkout.Session, look Look, p Policy) (Outcome, e
 	}
 	next := event.Snapshot{Account: account, ID: s.ID, Created: s.Created, LookedAt: look.asked(), LookedOwn: look.ownAsked(), Watch: event.Watched}
 	take(&next, s)
-	if s.Created.Before(look.At) {
-		next.FirstSeen = look.At
+	if _, latest := look.clocks(); s.Created.Before(latest) {
+		next.FirstSeen, next.FirstOwn = look.At, look.own()
 	}
 	if s.Status == checkout.StatusComplete {
 		_, next.CompleteAt = look.clocks()

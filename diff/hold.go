@@ -19,7 +19,7 @@ func hold(prev *event.Snapshot, s *checkout.Session, changes []checkout.Change, 
 	if err != nil {
 		return nil, err
 	}
-	young := lately(prev.FirstSeen, look, p)
+	young := lately(prev.FirstSeen, prev.FirstOwn, look, p)
 	var back held
 	for _, c := range changes {
 		hash, err := checkout.ContentHash(c.To)
@@ -99,22 +99,25 @@ func fell(c checkout.Change) bool {
 
 func leftLately(prev *event.Snapshot, field string, hash uint64, look Look, p Policy) bool {
 	for _, l := range prev.Left {
-		if l.Field == field && l.Hash == hash && lately(l.At, look, p) {
+		if l.Field == field && l.Hash == hash && lately(l.At, l.Own, look, p) {
 			return true
 		}
 	}
 	return false
 }
 
-// lately says whether a time lies within ConfirmAfter of a look. One that lies
-// further in the future was told by a clock that was wrong, and says nothing.
-func lately(at time.Time, look Look, p Policy) bool { return look.At.Sub(at).Abs() < p.ConfirmAfter }
+// lately says whether a moment lies within ConfirmAfter of a look, by the server's
+// clock or by ours: one of them may have been wrong then, or is now. A time that
+// lies further in the future says nothing.
+func lately(at, own time.Time, look Look, p Policy) bool {
+	return look.At.Sub(at).Abs() < p.ConfirmAfter || look.own().Sub(own).Abs() < p.ConfirmAfter
+}
 
 // leave returns the values left within ConfirmAfter, those of this look included.
 func leave(prev *event.Snapshot, changes []checkout.Change, look Look, p Policy) ([]event.Left, error) {
 	var left []event.Left
 	for _, l := range prev.Left {
-		if lately(l.At, look, p) {
+		if lately(l.At, l.Own, look, p) {
 			left = append(left, l)
 		}
 	}
@@ -123,7 +126,7 @@ func leave(prev *event.Snapshot, changes []checkout.Change, look Look, p Policy)
 		if err != nil {
 			return nil, err
 		}
-		left = append(left, event.Left{Field: c.Field, Hash: hash, At: look.At})
+		left = append(left, event.Left{Field: c.Field, Hash: hash, At: look.At, Own: look.own()})
 	}
 	return left, nil
 }

@@ -54,6 +54,7 @@ type Snapshot struct {
 	// earlier version wrote the snapshot, or where the session was as old as its
 	// first look.
 	FirstSeen  time.Time `json:"first_seen,omitzero"`
+	FirstOwn   time.Time `json:"first_own,omitzero"`   // the same by our own clock; zero where an earlier version wrote it
 	LookedAt   time.Time `json:"looked_at"`            // when the last look that was committed was asked for
 	LookedOwn  time.Time `json:"looked_own,omitzero"`  // the same by our own clock; where an earlier version wrote it, when that look had arrived
 	CompleteAt time.Time `json:"complete_at,omitzero"` // the look that showed it complete, stepped back or revived it, by the later of the server's clock and ours
@@ -65,7 +66,8 @@ type Snapshot struct {
 type Left struct {
 	Field string    `json:"field"`
 	Hash  uint64    `json:"hash"`
-	At    time.Time `json:"at"`
+	At    time.Time `json:"at"`           // by the server's clock
+	Own   time.Time `json:"own,omitzero"` // by ours; zero where an earlier version wrote it
 }
 
 // Held is a step back that is not believed yet: each field that returned, by name.
