@@ -28,12 +28,31 @@ func TestOracleFound(t *testing.T) {
 			poll:  poller.Poll{Tuning: poller.Tuning{PageSize: 2}},
 			fates: []fate{{born: time.Minute, twins: 3, lives: 15 * time.Minute, ends: pays, at: time.Minute}},
 		},
+		// A process that has not tried created[lte] let a hole reach down to the next
+		// known session, over a healthy one that nobody had seen yet.
+		"a healthy session below one that cannot be shown": {
+			seed: 23515421, exact: true, badCursor: 400, cron: true,
+			poll: poller.Poll{
+				Interval: time.Minute, RateLimit: 5, Timeout: 10 * time.Second, UnpaidFor: 14 * 24 * time.Hour,
+				Tuning: poller.Tuning{
+					Overlap: 5 * time.Minute, HotAge: 3 * time.Minute, WarmEvery: time.Minute, UnpaidEvery: 5 * time.Minute,
+					ReconcileEvery: 1000 * time.Hour, ConfirmAfter: 4 * time.Minute, PageSize: 13, Concurrency: 3,
+				},
+			},
+			fates: []fate{
+				{born: -time.Minute, lives: 24 * time.Hour, ends: abandoned},
+				{born: 21*time.Minute + 20*time.Second, lives: 24 * time.Hour, ends: abandoned},
+				{born: 21*time.Minute + 30*time.Second, lives: 15 * time.Minute, ends: abandoned, mends: 40 * time.Minute},
+				{born: 21*time.Minute + 40*time.Second, lives: 24 * time.Hour, ends: abandoned},
+			},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			u.start, u.params, u.badCursor = poller.StartNow, poller.ParamsBody, 404
-			size := u.poll.Tuning.PageSize
-			u.poll = poller.DefaultPoll()
-			u.poll.Tuning.PageSize = cmp.Or(size, u.poll.Tuning.PageSize)
+			u.start, u.params, u.badCursor = poller.StartNow, poller.ParamsBody, cmp.Or(u.badCursor, 404)
+			if size := u.poll.Tuning.PageSize; u.poll.Interval == 0 {
+				u.poll = poller.DefaultPoll()
+				u.poll.Tuning.PageSize = cmp.Or(size, u.poll.Tuning.PageSize)
+			}
 			if faults := u.live(t, daemon); len(faults) > 0 {
 				t.Error(report(u, faults))
 			}

@@ -42,11 +42,23 @@ const (
 )
 
 func newScan(a *account, p patience, by *sweep, lo, hi time.Time) *scan {
-	s := &scan{account: a, p: p, by: by, lo: lo, hi: hi}
+	return &scan{account: a, p: p, by: by, lo: lo, hi: hi, slicing: a.sliceable()}
+}
+
+// sliceable says what is known of created[lte]: what was found out holds for a while.
+func (a *account) sliceable() slicing {
 	if a.clock.now().Sub(a.slicingProbed).Abs() < a.cfg.Poll.Tuning.ReconcileEvery {
-		s.slicing = a.slicingFound
+		return a.slicingFound
 	}
-	return s
+	return slicingUnknown
+}
+
+// sliced notes what was found out of created[lte].
+func (a *account) sliced(found slicing) {
+	a.slicingFound, a.slicingProbed = found, a.clock.now()
+	if found == slicingFails {
+		a.odd("created_lte_ignored", "the API ignores created[lte]; the list is read in one piece")
+	}
 }
 
 // run reads until the whole range was read or its time is over (errNotDone): then
@@ -139,10 +151,8 @@ func (s *scan) probe(ctx context.Context, created time.Time) error {
 
 // learn keeps for a while what was found out of created[lte].
 func (s *scan) learn(found slicing) {
-	s.slicing, s.slicingFound, s.slicingProbed = found, found, s.clock.now()
-	if found == slicingFails {
-		s.odd("created_lte_ignored", "the API ignores created[lte]; the list is read in one piece")
-	}
+	s.slicing = found
+	s.sliced(found)
 }
 
 // work reads chain after chain.

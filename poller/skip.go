@@ -196,7 +196,7 @@ func (c *chain) lower(ctx context.Context, h *event.Hole) (found bool, err error
 	}
 	if n > 0 {
 		h.Below, h.BelowAt = c.index.id(below[n-1]), below[n-1].created()
-		if c.slicingFound != slicingWorks {
+		if c.sliceable() == slicingFails {
 			return true, nil
 		}
 	}
@@ -209,15 +209,20 @@ func (c *chain) lower(ctx context.Context, h *event.Hole) (found bool, err error
 	if to.IsZero() {
 		to = from.Add(-beyond)
 	}
+	ignored := false
 	seconds, err := nearest(int(from.Sub(to)/time.Second), far, func(n int) (bool, error) {
 		t := from.Add(-time.Duration(n) * time.Second)
 		return c.answers(ctx, Query{CreatedLTE: t, CreatedGTE: c.query.CreatedGTE, Limit: 1}, func(page *Page) bool {
+			ignored = ignored || (len(page.Items) > 0 && page.first().created().After(t.Add(2*createdRounding)))
 			return len(page.Items) == 0 || c.honours(page.first(), t)
 		})
 	})
-	if err == nil && seconds > 0 {
+	switch {
+	case err == nil && seconds > 0:
 		h.Below, h.BelowAt = "", from.Add(-time.Duration(seconds)*time.Second)
-		c.slicingFound, c.slicingProbed = slicingWorks, c.clock.now()
+		c.sliced(slicingWorks)
+	case err == nil && ignored:
+		c.sliced(slicingFails)
 	}
 	return n > 0 || seconds > 0, err
 }
