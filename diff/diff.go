@@ -154,7 +154,7 @@ func believe(prev *event.Snapshot, s *checkout.Session, changes []checkout.Chang
 		next.Regressed = prev.Regressed || fell != nil
 		take(&next, s)
 		completed := prev.Status != s.Status && s.Status == checkout.StatusComplete
-		if completed || fell != nil || !prev.Watch.Is(event.Watched) {
+		if completed || fell != nil || !prev.Watch.Is(event.Watched) || overdue(prev, look, p) {
 			_, next.CompleteAt = look.clocks()
 		}
 		next.Watch = event.Watched
@@ -206,6 +206,9 @@ func (o *Outcome) settle(prev *event.Snapshot, look Look, p Policy) {
 		}
 		next.Watch = event.GivenUp
 		o.Store = true
+		if overdue(next, look, p) {
+			return
+		}
 		// updated is for a revision that has no other event.
 		o.Transitions = slices.DeleteFunc(o.Transitions, func(t Transition) bool { return t.Type == event.Updated })
 		field, value := checkout.FieldStatus, next.Status
@@ -216,6 +219,16 @@ func (o *Outcome) settle(prev *event.Snapshot, look Look, p Policy) {
 			Type: event.Unresolved, Change: change(field, value, value), Unexpected: prev != nil && prev.Regressed,
 		})
 	}
+}
+
+// overdue says whether a session whose first sight was recorded silently was past
+// being watched even then, although one of the clocks told otherwise: then it is given
+// up silently too. A first sight of the future was told by a clock that was wrong.
+func overdue(s *event.Snapshot, look Look, p Policy) bool {
+	row := s.Track()
+	until := row.GiveUpAt(p.UnpaidFor)
+	past := func(first, now time.Time) bool { return !first.Before(until) && !first.After(now) }
+	return s.Silent && (past(s.FirstSeen, look.At) || past(s.FirstOwn, look.own()))
 }
 
 // settled says whether nothing more is expected of a session.

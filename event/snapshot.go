@@ -50,6 +50,10 @@ type Snapshot struct {
 	// after it are unexpected.
 	Regressed bool `json:"regressed,omitempty"`
 
+	// Silent is a session whose first sight was recorded without an announcement; an
+	// earlier version does not say.
+	Silent bool `json:"silent,omitempty"`
+
 	// FirstSeen is when the first look was, by the server's clock; zero where an
 	// earlier version wrote the snapshot, or where the session was as old as its
 	// first look.

@@ -238,6 +238,7 @@ func (p *Pipeline) record(page *poller.Batch, at time.Time, o *diff.Outcome, tx 
 		return err
 	}
 	if o.Snapshot.Revision == 1 && page.Silent(o.Snapshot.Created) {
+		o.Snapshot.Silent = true
 		tx.Snapshots = append(tx.Snapshots, o.Snapshot)
 		return nil
 	}

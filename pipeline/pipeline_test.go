@@ -219,6 +219,9 @@ func TestSilentRecordingCountsAsAnnounced(t *testing.T) {
 	if diff := cmp.Diff(want, s.Counts); diff != "" {
 		t.Errorf("counts (-want +got):\n%s", diff)
 	}
+	if !s.Silent {
+		t.Error("it is not noted that nothing was told")
+	}
 }
 
 func TestForgottenSessionsAreRecordedSilently(t *testing.T) {

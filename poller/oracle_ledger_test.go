@@ -179,7 +179,7 @@ func (l *ledger) look(b *poller.Batch, look *poller.Look) (poller.Row, error) {
 	silent := !known && b.Silent(s.Created)
 	if !known {
 		l.first[s.ID], l.firstAt[s.ID], l.firstIn[s.ID] = condition{}, l.api.now(), b.Pass.Sub(l.api.began)-l.ownClock()
-		if silent {
+		if o.Snapshot.Silent = silent; silent {
 			l.first[s.ID] = condition{status: s.Status, payment: s.PaymentStatus}
 		}
 	}

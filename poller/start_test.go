@@ -246,3 +246,53 @@ func TestWrongDateForgetsNothing(t *testing.T) {
 		}
 	})
 }
+
+// What was past being watched when it was first seen is given up silently, also when a
+// clock was wrong then. What was not is announced when its time comes.
+func TestLeftoversAreGivenUpSilently(t *testing.T) {
+	for _, c := range []struct{ date, own time.Duration }{{}, {date: -30 * days}, {date: 30 * days}, {own: -30 * days}, {own: 30 * days}} {
+		for _, noted := range []bool{false, true} {
+			t.Run(fmt.Sprintf("Date %s, own %s, noted %t", c.date, c.own, noted), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					w := newWorld(t)
+					w.cfg.Poll.Interval = 10 * time.Minute
+					l := newListing()
+					date := c.date
+					w.network = roundTrip(func(req *http.Request) (*http.Response, error) {
+						status, body := l.answer(req)
+						return &http.Response{
+							StatusCode: status, Header: http.Header{"Date": {time.Now().Add(date).UTC().Format(http.TimeFormat)}}, Request: req,
+							ProtoMajor: 1, ProtoMinor: 1, Body: io.NopCloser(strings.NewReader(body)), ContentLength: int64(len(body)),
+						}, nil
+					})
+					open := func(id string, age time.Duration) { l.add(id, time.Now().Add(-age), "open", "unpaid") }
+					open("cs_9", 10*days)
+					open("cs_8", 16*days)
+					open("cs_7", 43*days)
+					w.own = c.own
+					w.run(w.poller(), 5*time.Minute)
+					want := []string(nil)
+					if noted {
+						for id, item := range l.items {
+							l.items[id] = strings.Replace(item, `"status"`, `"currency":"USD","status"`, 1)
+						}
+						w.run(w.poller(), 90*time.Minute)
+						want = []string{"updated"}
+					}
+					date, w.own = 0, 0
+					w.run(w.poller(), 2*time.Hour)
+					for _, id := range l.ids {
+						w.expect(id, want...)
+					}
+					w.run(w.poller(), 15*days)
+					w.expect("cs_9", append(want, "unresolved")...)
+					if noted { // what changed is watched anew
+						want = append(want, "unresolved")
+					}
+					w.expect("cs_8", want...)
+					w.expect("cs_7", want...)
+				})
+			})
+		}
+	}
+}

@@ -188,7 +188,7 @@ func (w *world) Handle(_ context.Context, b poller.Batch) (poller.Handled, error
 		if !known {
 			o, err = diff.First(b.Account.Name, &s, look, policy)
 			if b.Silent(s.Created) {
-				o.Transitions = nil
+				o.Transitions, o.Snapshot.Silent = nil, true
 			}
 		} else {
 			if last := b.Looks[i].LastLooked; last.After(prev.LookedAt) {
