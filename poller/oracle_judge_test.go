@@ -144,6 +144,9 @@ func (j *judgement) delay(b *being, t telling) {
 	default:
 		within += tuning.UnpaidEvery
 	}
+	if breaks := b.born + b.breaks; b.mends > b.breaks && breaks >= shown && breaks <= shown+within-j.holeWait() {
+		shown = b.born + b.mends // it could not be seen any more when it was due
+	}
 	if t.at-shown > within {
 		j.object(late, "%s: told %s %s after it could be seen, at most %s are due", b, t, t.at-shown, within)
 	}
