@@ -52,6 +52,8 @@ type account struct {
 	forgotten     time.Time // settled sessions created before are not in the index
 	clock         clock
 	failures      int // requests in a row
+	forbidden     int // pages in a row that were answered by a 403
+	forbiddenPage Query
 	broken        int // passes in a row
 	limitHonoured bool
 	filterPlaced  bool      // the API was asked whether it reads the parameters where they are sent

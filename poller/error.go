@@ -22,6 +22,7 @@ const (
 	KindServer    Kind = "server"    // 5xx, and what a gateway asks to repeat
 	KindThrottled Kind = "throttled" // 429
 	KindDenied    Kind = "denied"    // 401, and 403 for a list: never read as "no sessions"
+	KindForbidden Kind = "forbidden" // 403 for a page of a list that is shown elsewhere
 	KindNotFound  Kind = "not_found" // 404
 	KindRefused   Kind = "refused"   // any other 4xx
 	KindRedirect  Kind = "redirect"  // 3xx: never followed
@@ -40,12 +41,15 @@ type Error struct {
 	Message    string
 	Reason     string // of a 429, in the header in which Stripe gives it
 	Answer     Answer // when it came; a failure tells the server's time, too
+	page       Query  // of KindForbidden
 }
 
 func (e *Error) Error() string {
 	switch e.Kind {
 	case KindDenied:
 		return fmt.Sprintf("the API refused the key (status %d): check secret_key, its mode and its permissions: %s", e.Status, e.Message)
+	case KindForbidden:
+		return fmt.Sprintf("the API refuses a part of the list (status %d): %s", e.Status, e.Message)
 	case KindThrottled:
 		return fmt.Sprintf("the API asked to slow down (status %d): %s", e.Status, e.Message)
 	case KindRedirect:

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"checkout-notifier/event"
@@ -16,7 +17,7 @@ import (
 // request runs without mu.
 func (a *account) ask(ctx context.Context, tries int, request func(context.Context, *Client) error) error {
 	for n := 1; ; n++ {
-		failure, err := a.try(ctx, request, a.pacer.leave)
+		failure, err := a.tryPage(ctx, request, a.pacer.leave)
 		if failure != nil {
 			a.clock.hear(failure.Answer)
 		}
@@ -50,8 +51,8 @@ func (a *account) ask(ctx context.Context, tries int, request func(context.Conte
 // is so it says nothing of the API: neither the account's health nor its rate
 // depends on it.
 func (a *account) askApart(ctx context.Context, request func(context.Context, *Client) error) error {
-	failure, err := a.try(ctx, request, func(failure *Error, sent time.Time) {
-		if failure != nil && unavailable(failure) {
+	failure, err := a.tryPage(ctx, request, func(failure *Error, sent time.Time) {
+		if failure != nil && unavailable(failure) && failure.Kind != KindForbidden {
 			a.pacer.release()
 			return
 		}
@@ -67,8 +68,7 @@ func (a *account) askApart(ctx context.Context, request func(context.Context, *C
 		a.answered("200")
 	case failure == nil:
 	case unavailable(err):
-		a.observer.APIRequest(a.cfg.Name, failure.code())
-		a.requested()
+		a.count(failure)
 	default:
 		a.failed(failure)
 		if failure.RetryAfter > 0 || failure.Kind == KindDenied || failure.Kind == KindThrottled {
@@ -119,6 +119,14 @@ func (a *account) answered(code string) {
 			s.recovered()
 		}
 	})
+}
+
+// count counts a failed request that says nothing of the account; nil is none.
+func (a *account) count(failure *Error) {
+	if failure != nil {
+		a.observer.APIRequest(a.cfg.Name, failure.code())
+		a.requested()
+	}
 }
 
 func (a *account) requested() {
@@ -205,7 +213,7 @@ func (a *account) page(ctx context.Context, p patience, q Query, check func(*Pag
 func (a *account) list(ctx context.Context, p patience, q Query) (page *Page, err error) {
 	request := func(ctx context.Context, client *Client) (err error) {
 		if page, err = client.List(ctx, q); err != nil {
-			return err
+			return forbiddenPage(err, q)
 		}
 		page, err = a.decodeChanged(page)
 		return err
@@ -218,6 +226,7 @@ func (a *account) list(ctx context.Context, p patience, q Query) (page *Page, er
 	if err != nil {
 		return nil, err
 	}
+	a.forbidden = 0
 	page.limit, page.since = q.Limit, q.CreatedGTE
 	a.observer.Fetched(a.cfg.Name, len(page.body), page.checked)
 	a.status.update(func(s *Status) {
@@ -294,7 +303,7 @@ func unanswered(err error) bool {
 // anything else that the same question might meet again.
 func unshown(err error) bool {
 	var failure *Error
-	return errors.As(err, &failure) && (failure.Kind == KindServer || failure.Kind == KindNetwork || failure.Kind == KindNonsense)
+	return errors.As(err, &failure) && slices.Contains([]Kind{KindServer, KindNetwork, KindNonsense, KindForbidden}, failure.Kind)
 }
 
 // denied says whether the API refused the key.

@@ -19,12 +19,13 @@ type shop struct {
 	*world
 	*listing
 	poison map[string]bool
+	status int // of the errors
 	lists  int
 	gets   int
 }
 
 func (w *world) shop() *shop {
-	s := &shop{world: w, listing: newListing(), poison: make(map[string]bool)}
+	s := &shop{world: w, listing: newListing(), poison: make(map[string]bool), status: http.StatusInternalServerError}
 	w.cfg.Poll.Tuning.PageSize = 10
 	for i := range 30 {
 		s.newest(fmt.Sprintf("cs_%d", 1000+i), time.Now().Add(-time.Duration(30-i)*time.Minute), "complete", "paid")
@@ -40,7 +41,7 @@ func (w *world) shop() *shop {
 		status, body := s.listing.answer(req)
 		for id := range s.poison {
 			if strings.Contains(body, fmt.Sprintf("%q", id)) {
-				return http.StatusInternalServerError, `boom`
+				return s.status, `boom`
 			}
 		}
 		return status, body

@@ -300,9 +300,15 @@ func (a *trueAPI) list(q question, known []*being, now time.Duration, mood map[s
 	a.stumble(rec, known[:min(q.limit, len(known))]...)
 }
 
-// stumble answers with an error if it would show what cannot be shown.
+// stumble answers with an error if it would show what cannot be shown: over some
+// sessions it fails, others it does not give away.
 func (a *trueAPI) stumble(rec *reply, shown ...*being) {
-	if slices.ContainsFunc(shown, func(b *being) bool { return b.broken(a.now()) }) {
+	at := slices.IndexFunc(shown, func(b *being) bool { return b.broken(a.now()) })
+	switch {
+	case at < 0:
+	case chance(a.seed, hashed(shown[at].id)) < 0.5:
+		rec.status, rec.body = http.StatusForbidden, []byte(`{"error":{"message":"not yours"}}`)
+	default:
 		rec.status, rec.body = http.StatusInternalServerError, []byte(`{"error":{"message":"no such price"}}`)
 	}
 }

@@ -197,14 +197,15 @@ func (j *judgement) rate() {
 }
 
 // pauses looks for requests while the API has asked for patience, and for more
-// than a handful each five minutes while it denies the key.
+// than a handful each five minutes while it denies the key. A 403 before an answer
+// was about what was asked for: with a key that is denied no question is answered.
 func (j *judgement) pauses() {
 	const window, handful = 5 * time.Minute, 3
 	if j.cron {
 		return
 	}
 	for i, r := range j.api.requests {
-		denied := 0
+		denied, accepted := 0, false
 		for k := i - 1; k >= 0 && r.sent-j.api.requests[k].sent < window; k-- {
 			earlier := &j.api.requests[k]
 			if earlier.answered >= r.sent || j.bornWithin(earlier.answered, r.sent) > 0 {
@@ -214,7 +215,8 @@ func (j *judgement) pauses() {
 				j.object(rude, "asked at %s, although the API said at %s to wait until %s", r.sent, earlier.answered, until)
 				return
 			}
-			if earlier.status == 401 || earlier.status == 403 {
+			accepted = accepted || slices.Contains([]int{200, 400, 404}, earlier.status)
+			if earlier.status == 401 || (earlier.status == 403 && !accepted) {
 				denied++
 			}
 		}

@@ -37,7 +37,7 @@ type pacer struct {
 	cut      time.Time
 	parallel int
 	inFlight int
-	denied   bool      // the key was refused: one request at a time finds out whether it still is
+	denied   bool      // the key may be refused: one request at a time finds out whether it is
 	failed   bool      // the last request, for which the API may be overtaxed
 	answers  int       // in a row since parallel changed
 	resume   time.Time // no request before
@@ -143,12 +143,12 @@ func (p *pacer) leave(failure *Error, sent time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.inFlight--
-	p.denied = failure != nil && failure.Kind == KindDenied
+	p.denied = failure != nil && (failure.Kind == KindDenied || failure.Kind == KindForbidden)
 	if failure != nil { // before anybody who waits is woken
 		p.resume = later(p.resume, time.Now().Add(failure.RetryAfter))
 	}
 	switch {
-	case p.denied: // until ask says how long
+	case p.denied && failure.Kind == KindDenied: // until ask says how long
 		p.resume = later(p.resume, time.Now().Add(time.Second))
 	case failure == nil:
 		p.speedUp()
