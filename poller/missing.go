@@ -72,8 +72,9 @@ func (a *account) askMissing(ctx context.Context, until time.Time) error {
 // missing lists the vanished sessions that a pass asks for.
 func (a *account) missing(now time.Time) []*entry {
 	var due []*entry
+	m := a.moment(now)
 	for _, e := range a.index.revisited() {
-		if e.isVanished() && !a.dueAt(e, a.lastLook(e), now).After(now) {
+		if e.isVanished() && !a.dueAt(e, a.lastLook(e), m).After(now) {
 			due = append(due, e)
 		}
 	}

@@ -40,25 +40,43 @@ const (
 	TierVanished = "vanished"
 )
 
+// moment is the time by which looks are scheduled.
+type moment struct {
+	now      time.Time // by the server's clock
+	earliest time.Time // that it may be
+}
+
+// moment says when it may be, given what the server's clock says. If ours is behind,
+// it may be right, unless sessions were created later than it says: no payment waits
+// because its session is taken for an older one than it is.
+func (a *account) moment(now time.Time) moment {
+	m := moment{now, now}
+	ahead := a.clock.offset()
+	if own := now.Add(-ahead); ahead >= skewNoticed && a.last.From.Before(own.Add(skewNoticed)) {
+		m.earliest = own
+	}
+	return m
+}
+
 // tier returns the tier of a session that is looked at again.
-func (a *account) tier(e *entry, now time.Time) string {
+func (a *account) tier(e *entry, m moment) string {
 	switch {
 	case e.isVanished():
 		return TierVanished
 	case e.isHeld():
 		return tierHeld
 	}
-	return a.pace(e, now)
+	return a.pace(e, m)
 }
 
 // pace is the tier of a session without regard to what awaits confirmation.
-func (a *account) pace(e *entry, now time.Time) string {
+func (a *account) pace(e *entry, m moment) string {
 	switch {
-	case now.Sub(e.created()) < a.cfg.Poll.Tuning.HotAge:
+	case m.earliest.Sub(e.created()) < a.cfg.Poll.Tuning.HotAge:
 		return tierHot
 	case a.index.status(e) == checkout.StatusComplete:
 		return tierUnpaid
-	case now.Before(e.expiry()):
+	case m.now.Before(e.expiry()):
 		return tierWarm
 	}
 	return tierExpiring
@@ -66,29 +84,29 @@ func (a *account) pace(e *entry, now time.Time) string {
 
 // dueAt returns when a session must be looked at again, given when it
 // was last looked at or asked for.
-func (a *account) dueAt(e *entry, last, now time.Time) time.Time {
+func (a *account) dueAt(e *entry, last time.Time, m moment) time.Time {
 	tuning := a.cfg.Poll.Tuning
 	if e.isVanished() {
-		return a.missingDueAt(e, last, now)
+		return a.missingDueAt(e, last, m.now)
 	}
 	if e.misses > 0 || e.setbacks() > 0 {
 		every := min(missedEvery, tuning.WarmEvery)
 		return last.Add(min(every<<max(e.setbacks()-1, 0), max(every, missedAtMost)))
 	}
 	if !e.isHeld() {
-		return a.paceAt(e, last, now)
+		return a.paceAt(e, last, m)
 	}
 	held := last.Add(min(heldEvery, tuning.WarmEvery))
 	if !e.isWatched() {
 		return held
 	}
-	return earlier(held, a.paceAt(e, last, now)) // a payment, or an expiry, waits no longer than without
+	return earlier(held, a.paceAt(e, last, m)) // a payment, or an expiry, waits no longer than without
 }
 
 // paceAt is dueAt without regard to what awaits confirmation.
-func (a *account) paceAt(e *entry, last, now time.Time) time.Time {
+func (a *account) paceAt(e *entry, last time.Time, m moment) time.Time {
 	tuning := a.cfg.Poll.Tuning
-	switch a.pace(e, now) {
+	switch a.pace(e, m) {
 	case tierHot:
 		return last
 	case tierUnpaid:
@@ -100,6 +118,8 @@ func (a *account) paceAt(e *entry, last, now time.Time) time.Time {
 		return earlier(a.nextRound(last, tuning.WarmEvery), turn)
 	case last.Before(turn.Add(lateSlow)):
 		return last.Add(lateEvery)
+	case m.earliest.Before(turn.Add(lateSlow)): // it may still be open
+		return a.nextRound(last, tuning.WarmEvery)
 	}
 	return last.Add(lateSlowEvery)
 }
@@ -153,13 +173,14 @@ func (a *account) looked(at time.Time) {
 // newest first.
 func (a *account) due(now time.Time) []*entry {
 	var due []uint32
+	m := a.moment(now)
 	for slot, e := range a.index.revisited() {
 		if e.pass == a.now.number || e.isVanished() {
 			continue
 		}
 		last := a.lastLook(e)
 		// A look of the future tells of a Date that was wrong then, or is now.
-		if last.After(now.Add(skewNoticed)) || !a.dueAt(e, last, now).After(now) {
+		if last.After(now.Add(skewNoticed)) || !a.dueAt(e, last, m).After(now) {
 			due = append(due, slot)
 		}
 	}

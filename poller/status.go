@@ -98,6 +98,7 @@ func (s *Status) recovered() {
 // publish brings the status up to date with what the account knows.
 func (a *account) publish(until time.Time) {
 	now := a.clock.now()
+	m := a.moment(now)
 	held, tracked := 0, a.index.len()
 	watching := 0
 	names := []string{tierHot, tierWarm, tierUnpaid, tierExpiring, tierHeld, TierVanished}
@@ -117,12 +118,12 @@ func (a *account) publish(until time.Time) {
 		if e.setbacks() > 1 && len(sessions) < mostHoles {
 			last := e.triedAt()
 			sessions = append(sessions, Hole{
-				Session: a.index.id(e), Since: e.lookedAt(), Asked: last, Next: a.dueAt(e, last, now),
+				Session: a.index.id(e), Since: e.lookedAt(), Asked: last, Next: a.dueAt(e, last, m),
 			})
 		}
-		name := a.tier(e, now)
+		name := a.tier(e, m)
 		last := a.lastLook(e)
-		due := a.dueAt(e, last, now)
+		due := a.dueAt(e, last, m)
 		t := &tiers[slices.Index(names, name)]
 		t.Sessions++
 		if e.pass != a.now.number && !due.After(now) {
@@ -140,16 +141,28 @@ func (a *account) publish(until time.Time) {
 		holes[i].Next = a.holeDueAt(&a.state.Holes[i], now)
 	}
 	holes = append(holes, sessions...)
+	skew := a.clock.offset()
+	for i := range tiers {
+		tiers[i].OldestLook = ours(tiers[i].OldestLook, skew)
+	}
 	a.status.update(func(s *Status) {
 		s.Tracked, s.Watched, s.Held, s.Tiers = tracked, watching, held, tiers
 		s.Start, s.Low, s.Foreign = a.state.Start, a.state.Low, a.state.Foreign
-		s.ClockSkew = event.Seconds(a.clock.offset())
+		s.ClockSkew = event.Seconds(skew)
 		s.Holes = holes
-		s.Chain, s.Waiting, s.NextDue, s.NextPass = a.last, a.now.waiting, next, until
-		s.Reconciled, s.ReconcileEvery, s.Reconciling = a.state.Reconciled, event.Seconds(a.cfg.Poll.Tuning.ReconcileEvery), a.reconciling()
+		s.Chain, s.Waiting, s.NextDue, s.NextPass = a.last, a.now.waiting, ours(next, skew), until
+		s.Reconciled, s.ReconcileEvery, s.Reconciling = ours(a.state.Reconciled, skew), event.Seconds(a.cfg.Poll.Tuning.ReconcileEvery), a.reconciling()
 		s.RequestsLastHour = a.requests.sum(time.Now())
 		s.RateLimit, s.Concurrency = a.cfg.Poll.RateLimit, a.cfg.Poll.Tuning.Concurrency
 	})
+}
+
+// ours translates a time of the server's clock into ours, of which it is ahead.
+func ours(t time.Time, ahead time.Duration) time.Time {
+	if t.IsZero() {
+		return t
+	}
+	return t.Add(-ahead)
 }
 
 // Holes describes stored holes.
