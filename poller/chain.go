@@ -33,10 +33,12 @@ type chain struct {
 	pages     int
 	newest    time.Time
 	oldest    time.Time
+	cursorAt  time.Time // creation time of the session after which the next page begins
+	tie       []uint64  // hashes of the ids that the next page repeats
 	handled   time.Time // the same of the pages that were handled
 	unordered bool      // the list is read to its end
 	byTime    bool      // the API does not take cursors: pages are cut by creation time
-	promised  bool      // the last page said that there are more
+	promised  bool      // there are more, by what the last page said or by what is to be repeated
 	refusals  int       // of the first page
 	narrowed  int       // how many of the next sessions stood on a page that could not be had
 	atTop     bool      // it began above a hole that begins with the newest session
@@ -118,12 +120,6 @@ func (c *chain) ahead(ctx context.Context) (wait func() (*Page, error)) {
 	}
 }
 
-func (c *chain) advance(page *Page) {
-	if !c.byTime {
-		c.query.StartingAfter = string(page.last().ID)
-	}
-}
-
 // next asks for the chain's next page; one without sessions is the end of the
 // list. A page that repeats what was shown is asked for again; if that does not
 // help, the parameters are sent in both places, and if that does not help
@@ -135,7 +131,7 @@ func (c *chain) next(ctx context.Context) (*Page, error) {
 		return nil, nil
 	}
 	p := c.p
-	p.apart = p.apart || c.narrowed > 0
+	p.apart, p.tie = p.apart || c.narrowed > 0, c.tie
 	if c.narrowed > 0 || time.Since(c.narrowHelped) < narrowAtOnce {
 		p.tries = 1
 	}
@@ -223,7 +219,7 @@ func (c *chain) adapt(err error) bool {
 		c.odd("cursor_ignored", "the API ignores or refuses starting_after; pages are cut by creation time instead", "error", err)
 		c.byTime = true
 		c.widen(c.narrowed) // a page must hold more than one moment's sessions
-		c.query.StartingAfter = ""
+		c.query.StartingAfter, c.tie = "", nil
 		c.query.CreatedLTE = c.oldest.Add(createdRounding)
 	default:
 		return false
@@ -271,7 +267,7 @@ func (c *chain) bodyRefused() bool {
 
 // note keeps what a page shows for the rest of the chain.
 func (c *chain) note(page *Page) {
-	if !c.oldest.IsZero() && page.first().created().After(c.oldest.Add(createdRounding)) {
+	if !c.cursorAt.IsZero() && page.first().created().After(c.cursorAt.Add(createdRounding)) {
 		c.disorder()
 	}
 	if page.Total > page.limit {
@@ -284,7 +280,9 @@ func (c *chain) note(page *Page) {
 	ignored := false
 	for i := range page.Items {
 		it := &page.Items[i]
-		c.seen[hashID(it.ID)] = struct{}{}
+		id := hashID(it.ID)
+		_, it.again = c.seen[id]
+		c.seen[id] = struct{}{}
 		created := it.created()
 		c.newest = later(c.newest, created)
 		ignored = ignored || created.Before(page.since.Add(-createdRounding))

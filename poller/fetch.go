@@ -162,9 +162,10 @@ const (
 
 // patience is how long a page is asked for.
 type patience struct {
-	tries int  // of each request
-	apart bool // it may be what the API cannot show: see askApart
-	deep  bool // no later pass reads the page: what it hides for a moment would be hidden for ever
+	tries int      // of each request
+	apart bool     // it may be what the API cannot show: see askApart
+	deep  bool     // no later pass reads the page: what it hides for a moment would be hidden for ever
+	tie   []uint64 // hashes of the ids that the page may repeat
 }
 
 // page asks for a page until one makes sense: first that it is an answer at
@@ -182,7 +183,7 @@ func (a *account) page(ctx context.Context, p patience, q Query, check func(*Pag
 		if page.Repeated > 0 {
 			a.odd("duplicate_items", "the API shows a session twice on one page")
 		}
-		err = a.plausible(page)
+		err = a.plausible(page, p.tie)
 		if err == nil && check != nil {
 			err = check(page)
 		}
@@ -197,7 +198,7 @@ func (a *account) page(ctx context.Context, p patience, q Query, check func(*Pag
 		a.odd("bad_page", "a page made no sense and was asked for again", "error", err)
 		if n >= triesPerPage {
 			if errors.Is(err, errForeignPage) {
-				a.strangers = q
+				a.strangers = q.below(page, p.tie)
 			}
 			return page, err
 		}

@@ -267,14 +267,17 @@ var errForeignPage = errors.New("none of the known sessions stands where it stoo
 // nothing: in a list of no order they may look ordered by chance. A filter hides known
 // sessions for a reason of its own. Those that this pass was shown stand
 // elsewhere in the list, and where the index has forgotten sessions a stranger
-// may be one of them.
-func (a *account) plausible(page *Page) error {
-	if len(page.Items) < enoughToTell || a.cfg.Filter != (Filter{}) || !page.ordered() {
+// may be one of them. What a page repeats of the one before says nothing of it.
+func (a *account) plausible(page *Page, repeats []uint64) error {
+	if len(page.Items)-len(repeats) < enoughToTell || a.cfg.Filter != (Filter{}) || !page.ordered() {
 		return nil
 	}
-	newest, oldest := page.first().Created, page.first().Created
+	newest, oldest := page.last().Created, page.last().Created
 	for i := range page.Items {
 		it := &page.Items[i]
+		if len(repeats) > 0 && slices.Contains(repeats, hashID(it.ID)) {
+			continue
+		}
 		if a.index.find(it.ID) != nil {
 			return nil
 		}

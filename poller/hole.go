@@ -240,6 +240,7 @@ func (a *account) askHole(ctx context.Context, h event.Hole, stored bool) error 
 	}
 	c := newChain(a, patience{tries: 1, apart: true, deep: true}, nil, h.BelowAt, hi)
 	c.query.StartingAfter, c.query.Limit, c.narrowed = h.Above, 1, c.query.Limit
+	c.cursorAt = h.AboveAt
 	err := c.walk(ctx, func() bool { return false })
 	a.asking = nil
 	switch {

@@ -1,6 +1,7 @@
 package poller_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -262,6 +263,9 @@ func (a *trueAPI) list(q question, known []*being, now time.Duration, mood map[s
 		order := func(b *being) uint64 { return uint64(chance(a.seed, uint64(len(b.id)), hashed(b.id)) * (1 << 40)) }
 		slices.SortFunc(known, func(x, y *being) int { return int(int64(order(x)) - int64(order(y))) })
 	}
+	if a.untied {
+		a.mix(known, n)
+	}
 	if q.after != "" && !has(noCursor) {
 		at := slices.IndexFunc(known, func(b *being) bool { return b.id == q.after })
 		if at < 0 {
@@ -298,6 +302,18 @@ func (a *trueAPI) list(q question, known []*being, now time.Duration, mood map[s
 	}
 	rec.body = fmt.Appendf(nil, `{"object":"list","has_more":%s,"data":[%s]}`, more, strings.Join(items, ","))
 	a.stumble(rec, known[:min(q.limit, len(known))]...)
+}
+
+// mix puts the sessions of each second into another order for one answer.
+func (a *trueAPI) mix(known []*being, n uint64) {
+	for from, to := 0, 0; from < len(known); from = to {
+		for to < len(known) && a.shownCreated(known[to]).Equal(a.shownCreated(known[from])) {
+			to++
+		}
+		slices.SortFunc(known[from:to], func(x, y *being) int {
+			return cmp.Compare(chance(a.seed, n, hashed(x.id)), chance(a.seed, n, hashed(y.id)))
+		})
+	}
 }
 
 // stumble answers with an error if it would show what cannot be shown: over some

@@ -25,6 +25,7 @@ type universe struct {
 	noDate    bool            // its answers do not tell the time
 	randomIDs bool            // ids in no order
 	exact     bool            // created filters compare milliseconds, not what is shown
+	untied    bool            // the order within a second is another one in each answer
 	badCursor int             // status for a cursor that is not in the list
 	fates     []fate
 	spells    []spell
@@ -181,6 +182,7 @@ func drawUniverse(t *rapid.T) *universe {
 	}
 	slices.SortStableFunc(u.crashes, func(a, b crash) int { return cmp.Compare(a.at, b.at) })
 	slices.SortStableFunc(u.spells, func(a, b spell) int { return cmp.Compare(a.from, b.from) })
+	u.untied = rapid.IntRange(0, 3).Draw(t, "untied") == 3
 	if u.reconciles() {
 		u.poll.Tuning.ReconcileEvery = time.Hour
 	}
@@ -359,8 +361,8 @@ func (u *universe) String() string {
 	p, t := u.poll, u.poll.Tuning
 	fmt.Fprintf(&b, "poll every %s, rate limit %v, pages of %d, %d at once, overlap %s, hot %s, warm %s, unpaid %s, reconcile %s, confirm %s\n",
 		p.Interval, p.RateLimit, t.PageSize, t.Concurrency, t.Overlap, t.HotAge, t.WarmEvery, t.UnpaidEvery, t.ReconcileEvery, t.ConfirmAfter)
-	fmt.Fprintf(&b, "seed %d, start %s, params in %s, cron %t, skew %s, own %v, no date %t, random ids %t, exact filter %t, bad cursor %d, deep %d, nudges %s, backfills %s; healthy from %s, ends at %s\n",
-		u.seed, u.start, u.params, u.cron, u.skew, u.own, u.noDate, u.randomIDs, u.exact, u.badCursor, u.deep, u.nudges, u.backfills, u.healthyFrom(), u.ends())
+	fmt.Fprintf(&b, "seed %d, start %s, params in %s, cron %t, skew %s, own %v, no date %t, random ids %t, untied %t, exact filter %t, bad cursor %d, deep %d, nudges %s, backfills %s; healthy from %s, ends at %s\n",
+		u.seed, u.start, u.params, u.cron, u.skew, u.own, u.noDate, u.randomIDs, u.untied, u.exact, u.badCursor, u.deep, u.nudges, u.backfills, u.healthyFrom(), u.ends())
 	for i, f := range u.fates {
 		fmt.Fprintf(&b, "fate %d: born %s, lives %s, %s at +%s", i, f.born, f.lives, f.ends, f.at)
 		for _, more := range []struct {

@@ -16,6 +16,7 @@ import (
 type Item struct {
 	checkout.Glance
 	raw     []byte
+	again   bool              // an earlier page of the chain has shown it
 	session *checkout.Session // once it was decoded
 }
 

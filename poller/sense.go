@@ -67,6 +67,9 @@ func (c *chain) sensible(page *Page) error {
 			return nil
 		}
 	}
+	if c.repeatsTie(page) {
+		return nil
+	}
 	// Without cursors the last page always repeats its oldest second. With them
 	// a repetition is never the end: the parameters may be ignored altogether.
 	return repeatedPage{mayBeEnd: c.byTime && c.short(page)}

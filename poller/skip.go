@@ -40,7 +40,7 @@ func (c *chain) canPass(h *event.Hole) bool {
 
 // pass goes on below a hole.
 func (c *chain) pass(h *event.Hole) {
-	c.promised, c.failing, c.atTop = false, false, false
+	c.promised, c.failing, c.atTop, c.tie = false, false, false, nil
 	c.narrowed, c.query.Limit = 0, c.cfg.Poll.Tuning.PageSize
 	c.passed = true
 	c.ended = h.BelowAt.IsZero() || (c.pages > 0 && h.BelowAt.Before(c.lo)) || (c.p.apart && !h.BelowAt.After(c.lo))
@@ -146,7 +146,7 @@ func orElse(err, other error) error {
 func (c *chain) passTop(h event.Hole) {
 	c.topRead = true
 	if c.query.StartingAfter != "" {
-		c.trimTop(c.query.StartingAfter, c.oldest)
+		c.trimTop(c.query.StartingAfter, c.cursorAt)
 	}
 	c.pass(&h)
 }
@@ -165,7 +165,7 @@ func (c *chain) trimTop(above string, at time.Time) {
 func (c *chain) upper() (h event.Hole) {
 	switch {
 	case c.query.StartingAfter != "":
-		h.Above, h.AboveAt = c.query.StartingAfter, c.oldest
+		h.Above, h.AboveAt = c.query.StartingAfter, c.cursorAt
 		if e := c.index.get(h.Above); e != nil {
 			h.AboveAt = e.created()
 		}

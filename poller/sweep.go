@@ -56,7 +56,7 @@ func (s *sweep) saw(page *Page) {
 	}
 	s.report.Pages++
 	for i := range page.Items {
-		if !s.leavesOut(&page.Items[i]) {
+		if it := &page.Items[i]; !it.again && !s.leavesOut(it) {
 			s.report.Sessions++
 		}
 	}

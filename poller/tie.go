@@ -1,0 +1,82 @@
+package poller
+
+import (
+	"slices"
+
+	"checkout-notifier/event"
+)
+
+// largestPage is the most sessions that the API shows at once.
+const largestPage = 100
+
+// advance says where the next page begins. The API promises no order within a second:
+// in the next answer any session of this page's oldest second could stand above the
+// last one, and a page after that would never show it. So the next page repeats that
+// second, and begins after the last session that is newer, below which those of its
+// own second may stand by then.
+func (c *chain) advance(page *Page) {
+	c.tie = c.tie[:0]
+	if c.byTime {
+		c.cursorAt = c.oldest
+		return
+	}
+	from := page.oldestSecond()
+	grows := c.narrowed == 0 && page.Total == page.limit && page.limit < largestPage && !page.repeats()
+	if c.unordered || c.holeAfter(page) || (from == 0 && !grows) {
+		from = len(page.Items)
+	}
+	if from > 0 { // else the whole second may fit on a larger page
+		newer := &page.Items[from-1]
+		c.query.StartingAfter, c.cursorAt = string(newer.ID), newer.created()
+	}
+	c.promised = c.promised || from < len(page.Items)
+	for i := range page.Items {
+		it := &page.Items[i]
+		if i >= from || (i != from-1 && it.Created == page.Items[from-1].Created) {
+			c.tie = append(c.tie, hashID(it.ID))
+		}
+	}
+	if c.narrowed == 0 {
+		c.query.Limit = max(c.query.Limit, min(2*len(c.tie), largestPage))
+	}
+}
+
+// oldestSecond returns from which place on the page shows nothing but sessions of its
+// oldest second.
+func (p *Page) oldestSecond() int {
+	oldest := p.last().Created
+	for i := range p.Items {
+		oldest = min(oldest, p.Items[i].Created)
+	}
+	from := len(p.Items)
+	for from > 0 && p.Items[from-1].Created == oldest {
+		from--
+	}
+	return from
+}
+
+// repeats says whether the chain has shown all of the page before.
+func (p *Page) repeats() bool {
+	return !slices.ContainsFunc(p.Items, func(it Item) bool { return !it.again })
+}
+
+// holeAfter says whether a known hole begins with the end of a page.
+func (c *chain) holeAfter(page *Page) bool {
+	last := string(page.last().ID)
+	return c.passes() && slices.ContainsFunc(c.passedOver(), func(h event.Hole) bool { return h.Above == last })
+}
+
+// below returns the query without what its page repeats.
+func (q Query) below(page *Page, tie []uint64) Query {
+	for i := range page.Items {
+		if id := page.Items[i].ID; slices.Contains(tie, hashID(id)) {
+			q.StartingAfter = string(id)
+		}
+	}
+	return q
+}
+
+// repeatsTie says whether a page shows nothing but what it was to repeat.
+func (c *chain) repeatsTie(page *Page) bool {
+	return len(page.Items) > 0 && !slices.ContainsFunc(page.Items, func(it Item) bool { return !slices.Contains(c.tie, hashID(it.ID)) })
+}
