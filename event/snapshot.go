@@ -164,6 +164,9 @@ type Account struct {
 	Reconciled  time.Time `json:"reconciled,omitzero"`
 	WarmRound   time.Time `json:"warm_round,omitzero"`
 	UnpaidRound time.Time `json:"unpaid_round,omitzero"`
+	// Reread is down to which creation time the next such pass reads, if that is
+	// further than the window: the head was read there, and no later one does.
+	Reread time.Time `json:"reread,omitzero"`
 	// ForgottenBefore is the border below which sessions were pruned: an unknown
 	// one created before it is recorded silently.
 	ForgottenBefore time.Time `json:"forgotten_before,omitzero"`

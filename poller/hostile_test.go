@@ -149,6 +149,47 @@ func TestListThatEndsEarlyForAMoment(t *testing.T) {
 	})
 }
 
+// What a pass reads beyond the window is read once more: an API that insisted on
+// something wrong hides nothing for good, and costs no third reading.
+func TestListThatEndsEarlyIsReadAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		l := newListing()
+		w.cfg.Start = poller.StartAll
+		w.cfg.Poll.Tuning.PageSize = 10
+		for i := range 30 {
+			l.add(fmt.Sprintf("cs_%d", i), time.Now().Add(-time.Duration(i)*10*time.Hour), "complete", "paid")
+		}
+		began, deep := time.Now(), 0
+		w.answer = func(req *http.Request) (int, string) {
+			status, body := l.answer(req)
+			if time.Since(began) < 20*time.Second && !strings.Contains(body, `"cs_0"`) {
+				return http.StatusOK, `{"object":"list","has_more":false,"data":[]}`
+			}
+			if strings.Contains(body, `"cs_29"`) {
+				deep++
+			}
+			return status, body
+		}
+		p := w.poller()
+		w.run(p, time.Minute)
+		if _, known := w.snapshots["cs_29"]; known {
+			t.Error("the list did not end early")
+		}
+		w.run(p, 65*time.Minute)
+		for _, id := range l.ids {
+			w.expect(id, "created", "completed", "paid", "fulfillable")
+		}
+		if s := p.Status()[0]; deep != 1 || s.Drift == 0 {
+			t.Errorf("the oldest session was shown %d times, drift %d", deep, s.Drift)
+		}
+		w.run(p, 3*time.Hour)
+		if deep != 1 {
+			t.Errorf("the oldest session was shown %d times", deep)
+		}
+	})
+}
+
 // A page in the head that always fails does not keep older sessions from being
 // looked at, nor does a session that cannot be asked for.
 func TestWhatAlwaysFailsHidesNoOthers(t *testing.T) {

@@ -136,7 +136,9 @@ func (s *sweep) repeats(row *Row) bool {
 	return told
 }
 
-// reconcile begins a sweep over the whole window when one is due.
+// reconcile begins a sweep over the whole window when one is due. Once it reads as far
+// as a first pass or a catch-up did: an API that insisted on something wrong, such as
+// an early end, would hide for good what no later pass reads.
 func (a *account) reconcile() {
 	now := a.clock.now()
 	age := now.Sub(a.state.Reconciled)
@@ -146,6 +148,9 @@ func (a *account) reconcile() {
 	}
 	until := a.state.Low.Add(-a.cfg.Poll.Tuning.Overlap)
 	s := &sweep{since: now.Add(-Window), until: until, done: make(chan error, 1)}
+	if !a.state.Reread.IsZero() {
+		s.since = earlier(s.since, a.state.Reread)
+	}
 	if s.since.After(until) { // the passes read further than that
 		a.state.Reconciled = now
 		return
@@ -173,6 +178,9 @@ func (a *account) sweep(ctx context.Context, until time.Time) error {
 		case err == nil:
 			if s.backfill == nil {
 				a.state.Reconciled = a.begun
+				if !s.since.After(a.state.Reread) {
+					a.state.Reread = time.Time{}
+				}
 			}
 			a.end(s, nil)
 		case ctx.Err() != nil || errors.Is(err, errForeignPage):
@@ -206,7 +214,7 @@ func (a *account) goOn(ctx context.Context, s *sweep, until time.Time) error {
 		return nil
 	}
 	if s.scan == nil {
-		s.scan = newScan(a, patience{tries: min(a.tries, triesPerRequestOnce), deep: s.backfill != nil}, s, s.since, s.until)
+		s.scan = newScan(a, patience{tries: min(a.tries, triesPerRequestOnce), deep: s.backfill != nil || !a.state.Reread.IsZero()}, s, s.since, s.until)
 	}
 	err := s.scan.run(ctx, until)
 	if err == nil || errors.Is(err, errNotDone) {
