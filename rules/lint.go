@@ -192,13 +192,13 @@ func (s *scope) lintWord(found *fault, of reflect.Type, f reflect.StructField, n
 		return false
 	}
 	found.message = fmt.Sprintf("%s is never %q; documented: %s", name, word, strings.Join(documented, ", "))
-	found.suggestion = closest(word, documented)
+	found.suggestion = nearest(max(2, mostEdits(len(word))), word, documented) // they are few: payed is paid
 	whole := s.types().qualify(word)
 	switch {
 	case name == "event.type" && slices.Contains(documented, whole):
 		found.message, found.suggestion = fmt.Sprintf("event.type is never %q: it is the whole type", word), whole
 	case of == reflect.TypeFor[changeFields]():
-		found.message = fmt.Sprintf("the session has no documented field %q", word)
+		found.message, found.suggestion = fmt.Sprintf("the session has no documented field %q", word), closest(word, documented)
 		return found.suggestion != "" // an undocumented field can change too
 	}
 	return true

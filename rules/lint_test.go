@@ -21,6 +21,8 @@ func warningsOf(t *testing.T, when string, events ...string) []rules.Problem {
 func TestConditionsThatAreNeverTrue(t *testing.T) {
 	for when, want := range map[string]string{
 		`session.status == "completed"`:                                                                      "complete",
+		`session.payment_status == "payed"`:                                                                  "paid",
+		`session.payment_status in ["payed"]`:                                                                "paid",
 		`session.payment_status in ["paid", "unpayed"]`:                                                      "unpaid",
 		`"sub" == session.mode`:                                                                              "",
 		`previous.status != "opened"`:                                                                        "open",

@@ -1,12 +1,14 @@
 package rules
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"reflect"
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 
 	"checkout-notifier/rules/logic"
@@ -189,10 +191,7 @@ func conversion(b *ast.BinaryNode) string {
 		left, right = right, left
 	}
 	if !left.Nature().IsString() {
-		if b.Left.Nature().IsDuration() || b.Right.Nature().IsDuration() {
-			return `; a span is written duration("30m")`
-		}
-		return ""
+		return conversionOfNumber(b)
 	}
 	literal, isLiteral := left.(*ast.StringNode)
 	switch nature := right.Nature(); {
@@ -214,6 +213,33 @@ func conversion(b *ast.BinaryNode) string {
 	}
 	return ""
 }
+
+// conversionOfNumber is conversion for an operator without a text.
+func conversionOfNumber(b *ast.BinaryNode) string {
+	value, other := b.Left, b.Right
+	if !value.Nature().IsTime() {
+		value, other = other, value
+	}
+	literal, isLiteral := other.(*ast.IntegerNode)
+	switch {
+	case b.Left.Nature().IsDuration(), b.Right.Nature().IsDuration(),
+		value.Nature().IsTime() && other.Nature().IsNumber() && (b.Operator == "+" || b.Operator == "-"):
+		return `; a span is written duration("30m")`
+	case !value.Nature().IsTime() || !other.Nature().IsNumber():
+		return ""
+	case isLiteral && int64(literal.Value) >= firstMillisecond:
+		return fmt.Sprintf("; a time is written date(%q)", time.UnixMilli(int64(literal.Value)).UTC().Format(time.RFC3339))
+	case isLiteral && int64(literal.Value) >= firstSecond:
+		return fmt.Sprintf("; a time is written date(%q)", time.Unix(int64(literal.Value), 0).UTC().Format(time.RFC3339))
+	}
+	return fmt.Sprintf("; the seconds of a time are %s.Unix()", cmp.Or(spell(value), "…"))
+}
+
+// Numbers from these on are meant as times: of 2001 and later.
+const (
+	firstSecond      = 1e9
+	firstMillisecond = 1e12
+)
 
 // orZero adds what a metadata value is while it is missing.
 func orZero(n ast.Node, text string) string {

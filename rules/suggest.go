@@ -10,7 +10,12 @@ import (
 // rather nothing than a word that was not meant. Candidates are tried in their
 // order, so that the answer is stable.
 func closest(word string, candidates []string) string {
-	best, bestDistance := "", mostEdits(len(word))+1
+	return nearest(mostEdits(len(word)), word, candidates)
+}
+
+// nearest is closest for another number of slips.
+func nearest(edits int, word string, candidates []string) string {
+	best, bestDistance := "", edits+1
 	for _, candidate := range candidates {
 		a, b := strings.ToLower(word), strings.ToLower(candidate)
 		d := distance(a, b, bestDistance)
