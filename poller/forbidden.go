@@ -68,7 +68,7 @@ func (a *account) tryElsewhere(ctx context.Context) (failure *Error, err error) 
 }
 
 // elsewhere asks for a known session that neither stands on a page, as far as is
-// known, nor in a hole. It is another one each time, for it may be refused as well.
+// known, nor is one that the API cannot show. It is another one each time, for it may be refused as well.
 func (a *account) elsewhere(page Query) Query {
 	const draws = 20
 	known := a.index.len()
@@ -81,7 +81,7 @@ func (a *account) elsewhere(page Query) Query {
 	cursor := func(at int) string {
 		e := a.index.at(at)
 		after := a.index.newerNeighbour(e)
-		if !listed(e) || a.inHole(e) || after == page.StartingAfter {
+		if !listed(e) || e.setbacks() > 0 || a.inHole(e) || after == page.StartingAfter {
 			return ""
 		}
 		return after

@@ -36,7 +36,8 @@ type trueAPI struct {
 type request struct {
 	sent, answered time.Duration
 	status         int
-	inFlight       int // with this one
+	about          bool // what was asked for, if it was not answered
+	inFlight       int  // with this one
 	retryAfter     time.Duration
 }
 
@@ -44,6 +45,7 @@ type request struct {
 type reply struct {
 	header http.Header
 	status int
+	about  bool
 	body   []byte
 	cut    bool
 }
@@ -75,7 +77,7 @@ func (a *trueAPI) RoundTrip(req *http.Request) (*http.Response, error) {
 	a.inFlight--
 	noted.answered = a.now()
 	if err == nil {
-		noted.status = rec.status
+		noted.status, noted.about = rec.status, rec.about
 		if after, err := strconv.Atoi(rec.header.Get("Retry-After")); err == nil {
 			noted.retryAfter = time.Duration(after) * time.Second
 		}
@@ -320,6 +322,7 @@ func (a *trueAPI) mix(known []*being, n uint64) {
 // sessions it fails, others it does not give away.
 func (a *trueAPI) stumble(rec *reply, shown ...*being) {
 	at := slices.IndexFunc(shown, func(b *being) bool { return b.broken(a.now()) })
+	rec.about = at >= 0
 	switch {
 	case at < 0:
 	case chance(a.seed, hashed(shown[at].id)) < 0.5:

@@ -197,8 +197,8 @@ func (j *judgement) rate() {
 }
 
 // pauses looks for requests while the API has asked for patience, and for more
-// than a handful each five minutes while it denies the key. A 403 before an answer
-// was about what was asked for: with a key that is denied no question is answered.
+// than a handful each five minutes while it denies the key. A 403 over a session is
+// no denial, and one before an answer was none.
 func (j *judgement) pauses() {
 	const window, handful = 5 * time.Minute, 3
 	if j.cron {
@@ -216,7 +216,7 @@ func (j *judgement) pauses() {
 				return
 			}
 			accepted = accepted || slices.Contains([]int{200, 400, 404}, earlier.status)
-			if earlier.status == 401 || (earlier.status == 403 && !accepted) {
+			if earlier.status == 401 || (earlier.status == 403 && !earlier.about && !accepted) {
 				denied++
 			}
 		}
