@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"net"
 	"net/netip"
 	"net/url"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"checkout-notifier/rules"
+	"checkout-notifier/secret"
 )
 
 // namePattern is what accounts, destinations, rules and tokens may be called:
@@ -91,7 +93,8 @@ func (l *loader) names(list string, all []string) {
 		switch {
 		case !l.required(path, name):
 		case !namePattern.MatchString(name):
-			l.errorf(path, codeName, "%s %s must be 1 to 64 lower-case letters, digits and hyphens", path, quote(name))
+			l.report(path, Problem{Severity: SeverityError, Code: codeName, Suggestion: asName(name),
+				Message: fmt.Sprintf("%s %s must be 1 to 64 lower-case letters, digits and hyphens", path, quote(name))})
 		default:
 			if other, taken := first[name]; taken {
 				l.errorf(path, codeDuplicate, "%s %q is taken: %s has it already", path, name, index(list, other))
@@ -100,6 +103,15 @@ func (l *loader) names(list string, all []string) {
 			first[name] = i
 		}
 	}
+}
+
+// asName turns a text into the name that was probably meant, "" if it is far from one.
+func asName(text string) string {
+	name := strings.NewReplacer("_", "-", " ", "-", ".", "-").Replace(strings.ToLower(text))
+	if !namePattern.MatchString(name) || quote(text) == secret.Redacted {
+		return ""
+	}
+	return name
 }
 
 // between reports a duration outside its bounds.

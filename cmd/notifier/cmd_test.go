@@ -90,7 +90,7 @@ rules:
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	want := file + `:1:19: accounts[0].name "Main" must be 1 to 64 lower-case letters, digits and hyphens
+	want := file + `:1:19: accounts[0].name "Main" must be 1 to 64 lower-case letters, digits and hyphens, did you mean "main"?
 ` + file + `:4:32: session has no field amount_totl, did you mean "amount_total"?
     session.amount_totl > 1
             ^
