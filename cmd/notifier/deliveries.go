@@ -39,7 +39,7 @@ state file is read.`, a.deliveryTable(),
 }
 
 func (a *app) deliveryTable() func([]rawItem) error {
-	return tableOf(a, "DELIVERY\tTYPE\tSESSION\tDESTINATION\tSTATUS\tATTEMPTS\tCREATED\tWHY", func(d deliveryView) string {
+	return tableOf(a, "DELIVERY\tTYPE\tABOUT\tDESTINATION\tSTATUS\tATTEMPTS\tCREATED\tWHY", func(d deliveryView) string {
 		return strings.Join([]string{
 			d.ID, shortType(d.EventType), about(&d.Delivery), d.Destination, statusText(&d), strconv.Itoa(d.AttemptsMade), ago(d.Created), d.why(),
 		}, "\t")

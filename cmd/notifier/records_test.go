@@ -53,6 +53,7 @@ func TestRecordsWithoutADaemon(t *testing.T) {
 		{"deliveries list --limit 101", exitOK, 102, "there are more"},
 		{"deliveries list --status pending", exitOK, 2, "pending, orphaned"}, // the file names no shop
 		{"deliveries list --status orphaned", exitOK, 2, "pending, orphaned"},
+		{"deliveries list --status orphaned", exitOK, 2, "ABOUT"},                        // a session, or what an event of the program is about
 		{"deliveries list --status orphaned --destination hook -o jsonl", exitOK, 0, ""}, // which the file names
 		{"deliveries list --status pending -o jsonl", exitOK, 1, `"orphaned":true`},
 		{"deadletters list -o jsonl --limit 0 --destination shop", exitOK, 124, `"status":"dead"`},
