@@ -140,7 +140,7 @@ func storedBackups(ctx context.Context, store *state.Store, cfg state.Backup) (*
 func (r *backupReport) String() string {
 	text := fmt.Sprintf("backup in %s: none yet", r.Dir)
 	if !r.Last.IsZero() {
-		text = fmt.Sprintf("backup in %s: last %s (%.1f MB, %s)", r.Dir, ago(r.Last), float64(r.Bytes)/1e6, counted(r.Copies))
+		text = fmt.Sprintf("backup in %s: last %s (%s, %s)", r.Dir, ago(r.Last), sizeText(r.Bytes), counted(r.Copies))
 	}
 	if r.Error != "" {
 		text += "; FAILING"

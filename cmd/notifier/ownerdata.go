@@ -52,5 +52,13 @@ func lowSpaceEvent(c event.Condition, path string, free, size int64, now time.Ti
 	})
 }
 
-// megabytes writes a size for people.
+// megabytes writes a large size for people.
 func megabytes(n int64) string { return fmt.Sprintf("%d MB", n/1_000_000) }
+
+// sizeText writes any size for people.
+func sizeText(n int64) string {
+	if n < 100_000 {
+		return fmt.Sprintf("%.1f kB", float64(n)/1e3)
+	}
+	return fmt.Sprintf("%.1f MB", float64(n)/1e6)
+}

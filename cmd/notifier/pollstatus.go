@@ -191,7 +191,7 @@ func trafficLines(s *pollStatus) []string {
 	return []string{
 		fmt.Sprintf("  requests\t%d in the last hour, %d since the start", s.RequestsLastHour, s.Requests),
 		fmt.Sprintf("  rate\t%s now, limit %s; %d of %d at once", rateText(s.Rate), rateText(s.RateLimit), s.Parallel, s.Concurrency),
-		fmt.Sprintf("  answers\t%.1f MB, %s by the checked decoder", float64(s.Bytes)/1e6, count(s.Fallbacks, "page")),
+		fmt.Sprintf("  answers\t%s, %s by the checked decoder", sizeText(s.Bytes), count(s.Fallbacks, "page")),
 		"  waited\t" + shortDuration(s.Waited.Duration()) + " for the rate limit",
 		"  backlog\t" + waiting,
 		"  next due\t" + in(s.NextDue),

@@ -128,7 +128,7 @@ func (a *app) backupToStdout(ctx context.Context, source *copySource) error {
 	if err != nil {
 		return interrupted(fmt.Errorf("the copy is not whole: %w", err), "the copy is not whole")
 	}
-	fmt.Fprintf(a.err, "%s, %.1f MB\n", source.name, float64(n)/1e6)
+	fmt.Fprintf(a.err, "%s, %s\n", source.name, sizeText(n))
 	return nil
 }
 
@@ -227,7 +227,7 @@ not sound, or a daemon has it open, 5 there is no state file yet.`,
 				return interrupted(err, "nothing was changed")
 			}
 			return a.show(output, r, func() {
-				fmt.Fprintf(a.out, "%s: %.1f MB before, %.1f MB now\n", r.Path, float64(r.Before)/1e6, float64(r.After)/1e6)
+				fmt.Fprintf(a.out, "%s: %s before, %s now\n", r.Path, sizeText(r.Before), sizeText(r.After))
 			})
 		},
 	}
@@ -316,7 +316,7 @@ func (a *app) describeCopy(from string, c *state.Contents, loaded *config.Loaded
 }
 
 func contentsText(c *state.Contents) string {
-	size := fmt.Sprintf("%.1f MB", float64(c.Bytes)/1e6)
+	size := sizeText(c.Bytes)
 	if c.Older {
 		return fmt.Sprintf("%s, written by an older notifier (schema %d): its structure is sound; the next run brings it up to date", size, c.Schema)
 	}

@@ -125,7 +125,7 @@ func (a *app) printReport(r *report) {
 }
 
 func (a *app) printStore(s *storeReport) {
-	fmt.Fprintf(a.out, "\nstate %s, %.1f MB\n", s.Path, float64(s.Bytes)/1e6)
+	fmt.Fprintf(a.out, "\nstate %s, %s\n", s.Path, sizeText(s.Bytes))
 	if s.Why != "" {
 		fmt.Fprintf(a.out, "state is NOT IN ITS PLACE: %s\n", s.Why)
 	}
