@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"checkout-notifier/admin"
 	"checkout-notifier/backup"
 )
 
@@ -18,5 +19,15 @@ func TestSizes(t *testing.T) {
 	r := backupReport{Status: backup.Status{Dir: "copies", Last: time.Now(), Bytes: 40_960, Copies: 1}}
 	if text := r.String(); !strings.Contains(text, "41.0 kB") {
 		t.Errorf("a small backup is said to be so: %s", text)
+	}
+}
+
+// The help of a list names every status that it takes.
+func TestHelpNamesEveryStatus(t *testing.T) {
+	_, help, _ := run(t, "deliveries", "list", "--help")
+	for _, status := range admin.DeliveryStatuses() {
+		if !strings.Contains(help, ": "+status) && !strings.Contains(help, ", "+status) {
+			t.Errorf("the help does not name %s:\n%s", status, help)
+		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -44,7 +45,7 @@ func (a *app) filterFlags(cmd *cobra.Command, filters map[string]*string, names 
 		"rule":        "only what this rule matched",
 		"event":       "only of the event with this id",
 		"job":         "only what this redrive or replay made due",
-		"status":      "only with this status: pending, accepted, dead, purged",
+		"status":      "only with this status: " + strings.Join(admin.DeliveryStatuses(), ", "),
 		"since":       "only from then on: 2h, 7d, 2026-11-20, 2026-11-20T10:00:00Z",
 		"until":       "only until then",
 		"actor":       "only by this person or token",
