@@ -30,6 +30,9 @@ type Look struct {
 	Asked time.Time // when it was asked for, by the server's clock; zero: At
 	Own   time.Time // when it had arrived, by our own clock; zero: At
 	Pass  time.Time // when the pass began that the look belongs to
+	// Early is by how much At and Asked may be too late, Late by how much too early:
+	// answers disagree with what is known of the server's clock.
+	Early, Late time.Duration
 }
 
 // asked is when the state that the look shows was true at the earliest.
@@ -74,7 +77,7 @@ type Outcome struct {
 	Changes     []checkout.Change
 	Store       bool      // the snapshot differs from the stored one
 	Held        bool      // the look shows a step back that is not believed yet
-	Since       time.Time // the last look that still showed the state before; zero at first sight
+	Since       time.Time // the last look that still showed the state before, at the earliest; zero at first sight
 }
 
 // ErrContradictory is a look without a status, or without the payment_status
@@ -139,7 +142,7 @@ func believe(prev *event.Snapshot, s *checkout.Session, changes []checkout.Chang
 	next := *prev
 	next.Held = nil
 	next.LookedAt, next.LookedOwn = look.asked(), look.ownAsked()
-	o := Outcome{Changes: changes, Since: prev.LookedAt, Store: len(prev.Held) > 0 || prev.Watch.Is(event.Vanished)}
+	o := Outcome{Changes: changes, Since: prev.LookedAt.Add(-look.Early), Store: len(prev.Held) > 0 || prev.Watch.Is(event.Vanished)}
 	if prev.Watch.Is(event.Vanished) {
 		next.Watch = event.Watched
 	}

@@ -15,7 +15,7 @@ import (
 // name turns transitions into events with their ids, raising the snapshot's
 // revision and counts. It does so for silent looks too: what is recorded
 // silently counts as announced.
-func (p *Pipeline) name(page *poller.Batch, at time.Time, o *diff.Outcome) ([]event.Event, error) {
+func (p *Pipeline) name(page *poller.Batch, look *poller.Look, o *diff.Outcome) ([]event.Event, error) {
 	if len(o.Transitions) == 0 {
 		return nil, nil
 	}
@@ -23,7 +23,7 @@ func (p *Pipeline) name(page *poller.Batch, at time.Time, o *diff.Outcome) ([]ev
 	if err != nil {
 		return nil, err
 	}
-	since := o.Since
+	since, at := o.Since, look.At
 	values, err := newValues(o.Changes)
 	if err != nil {
 		return nil, err
@@ -50,7 +50,7 @@ func (p *Pipeline) name(page *poller.Batch, at time.Time, o *diff.Outcome) ([]ev
 			Time: at, Revision: s.Revision, Position: i + 1,
 			Object: s.Object, PreviousAttributes: previous, Change: t.Change,
 			Inferred: t.Inferred, Unexpected: t.Unexpected, Async: t.Async, Reason: t.Reason,
-			OccurredAfter: since, OccurredBefore: at,
+			OccurredAfter: since, OccurredBefore: at.Add(look.Late),
 		}
 	}
 	s.Counts = counts

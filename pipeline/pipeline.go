@@ -149,7 +149,7 @@ func (p *Pipeline) stages(page *poller.Batch, look *poller.Look, snapshots map[s
 		row.Types = append(row.Types, t.Type)
 	}
 	if outcome.Store {
-		if err := p.record(page, look.At, &outcome, tx); err != nil {
+		if err := p.record(page, look, &outcome, tx); err != nil {
 			return poller.Row{}, err
 		}
 	}
@@ -208,7 +208,7 @@ const vanishAtOnce = 500
 
 // compare is the first stage: what the look means for the session.
 func (p *Pipeline) compare(page *poller.Batch, look *poller.Look, snapshots map[string]event.Snapshot) (diff.Outcome, error) {
-	at := diff.Look{At: look.At, Asked: look.Asked, Own: look.Own, Pass: page.Pass}
+	at := diff.Look{At: look.At, Asked: look.Asked, Own: look.Own, Pass: page.Pass, Early: look.Early, Late: look.Late}
 	policy := diff.Policy{
 		ConfirmAfter: page.Poll.Tuning.ConfirmAfter,
 		UnpaidFor:    page.Poll.UnpaidFor,
@@ -232,8 +232,8 @@ func (p *Pipeline) compare(page *poller.Batch, look *poller.Look, snapshots map[
 
 // record raises what a transition raises and adds the session's part to the
 // transaction: its snapshot, its events, and who must hear of them.
-func (p *Pipeline) record(page *poller.Batch, at time.Time, o *diff.Outcome, tx *draft) error {
-	events, err := p.name(page, at, o)
+func (p *Pipeline) record(page *poller.Batch, look *poller.Look, o *diff.Outcome, tx *draft) error {
+	events, err := p.name(page, look, o)
 	if err != nil {
 		return err
 	}

@@ -203,6 +203,27 @@ func TestOccurredAfterIsNeverAfterBefore(t *testing.T) {
 	}
 }
 
+// While answers disagree on the time, a change is said to lie between the earliest and
+// the latest that it can be.
+func TestTimesWhileAnswersDisagree(t *testing.T) {
+	m := &memory{snapshots: map[string]event.Snapshot{}}
+	p := newPipeline(t, m, everything())
+	doubted := batch(time.Minute, session(t, "cs_1", "complete", "paid", ""))
+	doubted.Looks[0].Early, doubted.Looks[0].Late = time.Hour, 2*time.Hour
+	for _, b := range []poller.Batch{batch(0, session(t, "cs_1", "open", "unpaid", "")), doubted} {
+		if _, err := p.Handle(t.Context(), b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	last := m.events[len(m.events)-1]
+	if want := t0.Add(-time.Hour); !last.OccurredAfter.Equal(want) {
+		t.Errorf("occurred_after = %v, want %v", last.OccurredAfter, want)
+	}
+	if want := t0.Add(time.Minute + 2*time.Hour); !last.OccurredBefore.Equal(want) {
+		t.Errorf("occurred_before = %v, want %v", last.OccurredBefore, want)
+	}
+}
+
 func TestSilentRecordingCountsAsAnnounced(t *testing.T) {
 	m := &memory{snapshots: map[string]event.Snapshot{}}
 	p := newPipeline(t, m, everything())

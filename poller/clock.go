@@ -146,6 +146,19 @@ func (c *clock) now() time.Time { return c.at(c.own()) }
 // than that.
 func (c *clock) asked(a Answer) time.Time { return c.at(a.Sent).Add(-c.late) }
 
+// uncertain is by how much the time may be earlier, and by how much later, than what
+// is known: the last answers say so, and our clock tells nothing of what is known.
+func (c *clock) uncertain() (early, late time.Duration) {
+	switch {
+	case c.doubted.IsZero() || c.offset().Abs() < skewNoticed:
+	case c.doubt < 0:
+		early = time.Second - c.doubt // Date is cut to the second
+	default:
+		late = time.Second + c.doubt
+	}
+	return early, late
+}
+
 // span returns the server's time and ours, the earlier one first. They are the
 // same as long as the server's is not known.
 func (c *clock) span(local time.Time) (earliest, latest time.Time) {

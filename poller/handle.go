@@ -13,8 +13,9 @@ import (
 
 // handle hands on what a page shows that may be new, and notes the rest as seen.
 func (a *account) handle(ctx context.Context, page *Page, by *sweep) error {
-	at := a.clock.observe(page.Answer)
+	at := a.observe(page.Answer)
 	asked := a.clock.asked(page.Answer)
+	early, late := a.clock.uncertain()
 	if a.clock.skewed() {
 		a.odd("clock_skew", "the API's clock and ours differ; times are told by the API's, once every answer of a minute agrees", "skew", a.clock.told().Round(time.Second).String())
 	}
@@ -52,7 +53,7 @@ func (a *account) handle(ctx context.Context, page *Page, by *sweep) error {
 		if len(s.Unreadable) > 0 {
 			a.odd("unreadable_field", "a documented field has a value that makes no sense and is left as it was", "session", s.ID, "fields", s.Unreadable)
 		}
-		look := Look{Session: *s, At: at, Asked: asked, Own: page.Answer.Received.UTC()}
+		look := Look{Session: *s, At: at, Asked: asked, Own: page.Answer.Received.UTC(), Early: early, Late: late}
 		if e != nil {
 			look.LastLooked = e.lookedAt()
 		}
@@ -74,6 +75,17 @@ func (a *account) handle(ctx context.Context, page *Page, by *sweep) error {
 		}
 	}
 	return err
+}
+
+// observe takes in the time that an answer tells. If it turns out that the server's
+// clock was ahead, the looks so far were not as late as was noted.
+func (a *account) observe(answer Answer) time.Time {
+	known, was := a.clock.known, a.clock.at(answer.Received)
+	at := a.clock.observe(answer)
+	if ahead := was.Sub(at); known && ahead >= skewNoticed {
+		a.index.setBack(ahead)
+	}
+	return at
 }
 
 // outOfOrder is by how much an answer may be overtaken by one that was asked for

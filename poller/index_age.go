@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"sort"
+	"time"
 )
 
 // at returns the i-th entry by age, the oldest first. What put inserts moves the
@@ -95,6 +96,19 @@ func (x *index) sort(slots []uint32) {
 			slices.SortFunc(slots[from:to], func(a, b uint32) int { return x.compare(x.slabs.entry(a), x.slabs.entry(b)) })
 		}
 		from = to
+	}
+}
+
+// setBack notes that all looks so far were earlier than it seemed.
+func (x *index) setBack(by time.Duration) {
+	for i := range x.len() {
+		e := x.at(i)
+		if looked := e.lookedAt(); !looked.IsZero() {
+			e.setLooked(looked.Add(-by))
+		}
+		if tried := e.triedAt(); !tried.IsZero() {
+			e.setTried(tried.Add(-by))
+		}
 	}
 }
 

@@ -158,7 +158,7 @@ func (l *ledger) begin() {
 
 // look takes in one look as diff decides.
 func (l *ledger) look(b *poller.Batch, look *poller.Look) (poller.Row, error) {
-	at := diff.Look{At: look.At, Asked: look.Asked, Own: look.Own, Pass: b.Pass}
+	at := diff.Look{At: look.At, Asked: look.Asked, Own: look.Own, Pass: b.Pass, Early: look.Early, Late: look.Late}
 	policy := diff.Policy{ConfirmAfter: b.Poll.Tuning.ConfirmAfter, UnpaidFor: b.Poll.UnpaidFor, WarmEvery: b.Poll.Tuning.WarmEvery}
 	s := look.Session
 	prev, known := l.snapshots[s.ID]

@@ -75,6 +75,8 @@ type Look struct {
 	At      time.Time // when it had arrived, by the server's clock
 	Asked   time.Time // when it was asked for, by the server's clock: not later than that
 	Own     time.Time // when it had arrived, by our own clock
+	// Early is by how much At and Asked may be too late, Late by how much too early.
+	Early, Late time.Duration
 	// LastLooked is when the last look that showed what is stored was asked for;
 	// zero if unknown.
 	LastLooked time.Time

@@ -266,7 +266,7 @@ func (c *chain) answers(ctx context.Context, q Query, sensible func(*Page) bool)
 	}
 	defer page.release()
 	if !c.state.StartFixed { // it is an answer as good as others
-		c.clock.observe(page.Answer)
+		c.observe(page.Answer)
 		if _, err := c.begin(ctx, page); err != nil {
 			return false, err
 		}

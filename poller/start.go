@@ -86,7 +86,7 @@ func (a *account) bound(ctx context.Context) (time.Time, error) {
 	case err != nil:
 		return time.Time{}, err
 	}
-	a.clock.observe(page.Answer)
+	a.observe(page.Answer)
 	if low := a.low(); !low.IsZero() { // only our clock was wrong
 		return low.Add(-a.cfg.Poll.Tuning.Overlap), nil
 	}

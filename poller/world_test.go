@@ -45,6 +45,7 @@ type world struct {
 	network  http.RoundTripper    // nil: the world itself
 	own      time.Duration        // by how much our own clock is ahead
 	since    map[string]time.Time // by session: when the last look before the last change was asked for
+	before   map[string]time.Time // by session: when the look that showed the last change had arrived
 	lines    int                  // of the log
 }
 
@@ -60,7 +61,7 @@ func newWorld(t *testing.T) *world {
 	cfg.Poll.RateLimit = 0
 	return &world{
 		t: t, cfg: cfg, api: simulator.NewAPI(simulator.Config{SecretKey: testKey, Seed: 1}),
-		snapshots: make(map[string]event.Snapshot), events: make(map[string][]string), since: make(map[string]time.Time),
+		snapshots: make(map[string]event.Snapshot), events: make(map[string][]string), since: make(map[string]time.Time), before: make(map[string]time.Time),
 	}
 }
 
@@ -181,7 +182,7 @@ func (w *world) Handle(_ context.Context, b poller.Batch) (poller.Handled, error
 	for i := range b.Looks {
 		s := b.Looks[i].Session
 		l := &b.Looks[i]
-		look := diff.Look{At: l.At, Asked: l.Asked, Own: l.Own, Pass: b.Pass}
+		look := diff.Look{At: l.At, Asked: l.Asked, Own: l.Own, Pass: b.Pass, Early: l.Early, Late: l.Late}
 		prev, known := w.snapshots[s.ID]
 		var o diff.Outcome
 		var err error
@@ -191,9 +192,7 @@ func (w *world) Handle(_ context.Context, b poller.Batch) (poller.Handled, error
 				o.Transitions, o.Snapshot.Silent = nil, true
 			}
 		} else {
-			if last := b.Looks[i].LastLooked; last.After(prev.LookedAt) {
-				prev.LookedAt = last
-			}
+			prev.LookedAt = look.LastLook(&prev, l.LastLooked)
 			o, err = diff.Next(&prev, &s, look, policy)
 		}
 		if err != nil {
@@ -206,7 +205,10 @@ func (w *world) Handle(_ context.Context, b poller.Batch) (poller.Handled, error
 			o.Snapshot.Counts = make(map[string]int)
 		}
 		if len(o.Transitions) > 0 {
-			w.since[s.ID] = o.Since
+			w.since[s.ID], w.before[s.ID] = o.Since, l.At.Add(l.Late)
+			if o.Since.After(l.At) { // as the pipeline does
+				w.since[s.ID] = s.Created
+			}
 		}
 		for _, tr := range o.Transitions {
 			o.Snapshot.Counts[tr.Type]++
