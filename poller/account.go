@@ -56,11 +56,10 @@ type account struct {
 	forbiddenPage Query
 	broken        int // passes in a row
 	limitHonoured bool
-	filterPlaced  bool      // the API was asked whether it reads the parameters where they are sent
-	sawEnd        bool      // has_more was false once
-	cursorless    bool      // starting_after was ignored when it was last used
-	narrowHelped  time.Time // when a smaller page was last shown in place of one that could not be had
-	slicingFound  slicing   // when it was last probed
+	filterPlaced  bool    // the API was asked whether it reads the parameters where they are sent
+	sawEnd        bool    // has_more was false once
+	cursorless    bool    // starting_after was ignored when it was last used
+	slicingFound  slicing // when it was last probed
 	slicingProbed time.Time
 	committing    bool
 	queue         []*handing // batches that wait to be committed

@@ -9,14 +9,8 @@ import (
 	"checkout-notifier/event"
 )
 
-const (
-	// defaultLimit is the API's page size when it ignores ours.
-	defaultLimit = 10
-	// narrowAtOnce is how long after smaller pages helped the next page that
-	// cannot be had is not asked for again first: in each pass that would keep
-	// what is newer than the session that cannot be shown waiting.
-	narrowAtOnce = 5 * time.Minute
-)
+// defaultLimit is the API's page size when it ignores ours.
+const defaultLimit = 10
 
 // chain is one walk down a part of the list, page by page. The next page is asked
 // for as soon as the last id of the present one is known.
@@ -40,9 +34,15 @@ type chain struct {
 	byTime    bool      // the API does not take cursors: pages are cut by creation time
 	promised  bool      // there are more, by what the last page said or by what is to be repeated
 	refusals  int       // of the first page
+	asked     int       // the limit of the last question
+	shownLast [2]string // the ids of the last session that was shown, and of the one above it
+	more      bool      // the page that showed it said that there are more
+	stood     bool      // it is not the cursor that the API refused
 	narrowed  int       // how many of the next sessions stood on a page that could not be had
+	certain   bool      // and that it was not by chance
+	away      bool      // nothing that was asked instead of it was answered either
+	setbacks  int       // in a row after which some time was let pass
 	atTop     bool      // it began above a hole that begins with the newest session
-	failing   bool      // a page could not be had
 	passed    bool      // it passed over a hole
 	under     time.Time // below one that ends at a time
 	ended     bool      // nothing of it is left below a hole
@@ -58,7 +58,7 @@ func newChain(a *account, p patience, by *sweep, lo, hi time.Time) *chain {
 	if !hi.IsZero() {
 		c.query.CreatedLTE = hi.Add(createdRounding)
 	} else if a.asking == nil && a.top() != nil && !by.dry() {
-		c.atTop, c.narrowed, c.query.Limit = true, c.query.Limit, 1
+		c.atTop, c.certain, c.narrowed, c.query.Limit = true, true, c.query.Limit, 1
 	}
 	return c
 }
@@ -124,18 +124,17 @@ func (c *chain) ahead(ctx context.Context) (wait func() (*Page, error)) {
 // list. A page that repeats what was shown is asked for again; if that does not
 // help, the parameters are sent in both places, and if that does not help
 // either the cursor is ignored: then creation times must do, as they must for a
-// cursor that is refused. What cannot be had even alone is passed over. No page at
-// all means that nothing is left below a hole.
+// cursor that is refused. A page that cannot be had is read in smaller ones, and
+// what cannot be had even alone is passed over; only if nothing else is answered
+// either the page is asked for again, later each time. No page at all means that
+// nothing is left below a hole.
 func (c *chain) next(ctx context.Context) (*Page, error) {
 	if ended := c.approach(); ended {
 		return nil, nil
 	}
-	p := c.p
-	p.apart, p.tie = p.apart || c.narrowed > 0, c.tie
-	if c.narrowed > 0 || time.Since(c.narrowHelped) < narrowAtOnce {
-		p.tries = 1
-	}
-	page, err := c.page(ctx, p, c.limited(), c.sensible)
+	p, q := c.p, c.limited()
+	p.tries, p.apart, p.tie, c.asked = 1, p.apart || c.narrowed > 0, c.tie, q.Limit
+	page, err := c.page(ctx, p, q, c.sensible)
 	if err == nil || c.believable(page, err) {
 		if errors.Is(err, errSpoiled) {
 			if err := c.keepSpoiled(ctx, page, err); err != nil {
@@ -144,14 +143,14 @@ func (c *chain) next(ctx context.Context) (*Page, error) {
 		}
 		return c.accept(page), nil
 	}
-	if c.adapt(err) || c.narrow(err) {
+	helped := c.narrow(err)
+	if !helped {
+		helped, err = c.skip(ctx, err)
+	}
+	if helped || c.adapt(err) || c.wait(ctx, err) {
 		return c.next(ctx)
 	}
-	passed, skipped := c.skip(ctx, err)
-	if passed {
-		return c.next(ctx)
-	}
-	return nil, skipped
+	return nil, err
 }
 
 // believable says whether a page is to be taken as it is although something is
@@ -178,9 +177,7 @@ func (c *chain) believable(page *Page, err error) bool {
 // accept notes what a page shows.
 func (c *chain) accept(page *Page) *Page {
 	if len(page.Items) > 0 {
-		if c.failing {
-			c.narrowHelped, c.failing = time.Now(), false
-		}
+		c.away, c.setbacks = false, 0
 		c.cursorless = c.cursorless && c.query.StartingAfter == ""
 		if c.byTime {
 			c.query.CreatedLTE = page.last().created().Add(createdRounding)
@@ -206,16 +203,17 @@ func (c *chain) adapt(err error) bool {
 			c.send(c.cfg.ListParams)
 			return false
 		}
-		// Some proxies refuse a GET with a body.
+		// Some proxies refuse a GET with a body, whatever it asks for.
 		c.odd("body_refused", "the API refuses the list parameters in the body; they are sent in the query from now on", "error", err)
 		c.send(ParamsQuery)
+		c.widen(c.narrowed)
 	case repeated && c.bodyRefused() && !c.byTime:
 		// In the query they are ignored: the body was refused for another reason.
 		c.odd("query_ignored", "the API ignores list parameters in the query; they are sent as list_params says again", "list_params", c.cfg.ListParams)
 		c.send(c.cfg.ListParams)
 	case repeated && c.client.params != ParamsBoth && !c.bodyRefused():
 		c.everywhere()
-	case (repeated || (refused(err) && c.query.StartingAfter != "")) && !c.byTime:
+	case (repeated || (refused(err) && c.query.StartingAfter != "" && !c.stood)) && !c.byTime:
 		c.odd("cursor_ignored", "the API ignores or refuses starting_after; pages are cut by creation time instead", "error", err)
 		c.byTime = true
 		c.widen(c.narrowed) // a page must hold more than one moment's sessions
@@ -225,27 +223,6 @@ func (c *chain) adapt(err error) bool {
 		return false
 	}
 	return true
-}
-
-// narrow asks for fewer sessions at once after a page that could not be had, and
-// says whether that may help: a single session may be what the API cannot show.
-func (c *chain) narrow(err error) bool {
-	if c.byTime || c.query.Limit == 1 || !hides(err) {
-		return false
-	}
-	c.odd("page_narrowed", "the API could not show a page; it was read in smaller ones", "error", err)
-	c.narrowed, c.failing = max(c.narrowed, c.query.Limit), true
-	c.query.Limit = max(1, c.query.Limit/10)
-	return true
-}
-
-// widen asks for larger pages again, and for whole ones once those that could not
-// be had are behind.
-func (c *chain) widen(shown int) {
-	c.query.Limit = min(2*c.query.Limit, c.cfg.Poll.Tuning.PageSize)
-	if c.narrowed = max(0, c.narrowed-shown); c.narrowed == 0 {
-		c.query.Limit = c.cfg.Poll.Tuning.PageSize
-	}
 }
 
 // send moves the list parameters to another place, where the limit may be ignored.

@@ -22,6 +22,9 @@ func (a *account) revisit(ctx context.Context, until time.Time) error {
 	due := a.due(round)
 	for ; r.cover(due); due = r.left(due) {
 		a.parallel(min(max(a.cfg.Poll.Tuning.Concurrency, 1), len(r.pages)), r.work)
+		if err := a.askSuspects(ctx, until); err != nil {
+			return err
+		}
 	}
 	if err := a.vanish(ctx, r.vanished()); err != nil {
 		return err
@@ -179,7 +182,7 @@ func (a *account) lookAt(ctx context.Context, e *entry) error {
 		return nil
 	}
 	alone := a.lookByID(ctx, e)
-	if unshown(err) && alone == nil {
+	if unavailable(err) && e.pass == a.now.number {
 		a.suspect(neighbour, e)
 	}
 	if unavailable(alone) && a.now.read && (err == nil || e.setbacks() > 0) {
@@ -195,7 +198,7 @@ var errNoCursors = errors.New("the API ignores starting_after")
 // showPage handles the page that begins with a session: after a newer neighbour
 // or, where cursors are ignored, at its creation time.
 func (a *account) showPage(ctx context.Context, e *entry, neighbour string) error {
-	p := patience{tries: min(a.tries, triesPerRequestOnce)} // there is another way
+	p := patience{tries: 1} // there is another way
 	q := Query{StartingAfter: neighbour, Limit: a.cfg.Poll.Tuning.PageSize}
 	for i := range a.state.Holes {
 		if h := &a.state.Holes[i]; h.Above == neighbour && (neighbour != "" || h.Newest()) { // it begins below the hole
@@ -258,8 +261,12 @@ func (a *account) miss(ctx context.Context, e *entry) error {
 	switch {
 	case errors.Is(err, errNoCursors):
 		return nil // the next look takes another way
-	case err != nil && !refused(err): // the cursor may be gone as well
+	case err != nil && !refused(err):
 		return err
+	case err != nil: // the cursor may be gone as well, or the page is what the API cannot show
+		a.suspect(a.newerSecond(e), e)
+	}
+	switch {
 	case e.pass != a.now.number:
 		e.misses = min(e.misses+1, missesToVanish)
 	}

@@ -207,6 +207,11 @@ func (a *account) back(ctx context.Context) (bool, error) {
 	case refused(err) && a.strangers != (Query{}): // its cursor may be gone
 		a.strangers = Query{}
 		return a.back(ctx)
+	case unavailable(err): // only a session that is known tells then
+		if known, _, _ := a.knownByID(ctx); !known {
+			return false, err
+		}
+		return true, nil
 	case err != nil:
 		return false, err
 	case a.showsKnown(page):
@@ -233,10 +238,15 @@ const probes = 3
 // there are any: on the first page of its list, or by their ids.
 func (a *account) sameAccount(ctx context.Context) (bool, error) {
 	page, err := a.page(ctx, patience{tries: a.tries}, Query{Limit: a.cfg.Poll.Tuning.PageSize}, nil)
-	if err != nil && !errors.Is(err, errForeignPage) {
+	switch {
+	case unavailable(err): // only a session that is known tells then
+		if known, _, _ := a.knownByID(ctx); !known {
+			return false, err
+		}
+		return true, nil
+	case err != nil && !errors.Is(err, errForeignPage):
 		return false, err
-	}
-	if a.showsKnown(page) {
+	case a.showsKnown(page):
 		return true, nil
 	}
 	known, asked, err := a.knownByID(ctx)
@@ -249,7 +259,7 @@ func (a *account) showsKnown(page *Page) bool {
 
 // knownByID asks for the newest stored sessions, and says whether the API has any
 // of them and for how many it was asked.
-func (a *account) knownByID(ctx context.Context) (known bool, asked int, err error) {
+func (a *account) knownByID(ctx context.Context) (known bool, asked int, failed error) {
 	for i := a.index.len() - 1; i >= 0 && asked < probes; i-- {
 		e := a.index.at(i)
 		if e.watch().Is(event.Vanished) {
@@ -260,11 +270,13 @@ func (a *account) knownByID(ctx context.Context) (known bool, asked int, err err
 		switch {
 		case err == nil:
 			return true, asked, nil
+		case unshown(err):
+			failed = orElse(failed, err)
 		case !refused(err):
 			return false, asked, err
 		}
 	}
-	return false, asked, nil
+	return false, asked, failed
 }
 
 // enoughToTell is how many known sessions must be missing from the part of the

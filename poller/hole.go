@@ -193,32 +193,43 @@ func (a *account) suspect(neighbour string, from *entry) {
 	a.suspects = append(a.suspects, h)
 }
 
-// askHoles asks for the holes that are due, and for pages that could not be had,
-// those first that have waited longest.
+// askSuspects asks for the pages that could not be had. What time does not allow
+// for is suspected again by the next look at it.
+func (a *account) askSuspects(ctx context.Context, until time.Time) error {
+	for len(a.suspects) > 0 {
+		h := a.suspects[0]
+		if err := a.askHole(ctx, h, false, until); err != nil {
+			return err
+		}
+		a.suspects = a.suspects[1:]
+	}
+	return nil
+}
+
+// askHoles asks for the holes that are due, those first that have waited longest.
 func (a *account) askHoles(ctx context.Context, until time.Time) error {
 	now := a.clock.now()
-	due := a.suspects
-	a.suspects = nil
-	suspects := len(due)
+	var due []event.Hole
 	for i := range a.state.Holes {
 		if h := &a.state.Holes[i]; !a.holeDueAt(h, now).After(now) {
 			due = append(due, *h)
 		}
 	}
-	slices.SortStableFunc(due[suspects:], func(x, y event.Hole) int { return x.Asked.Compare(y.Asked) })
+	slices.SortStableFunc(due, func(x, y event.Hole) int { return x.Asked.Compare(y.Asked) })
 	for i, h := range due {
 		if i > 0 && past(until) {
 			break
 		}
-		if err := a.askHole(ctx, h, i >= suspects); err != nil {
+		if err := a.askHole(ctx, h, true, until); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// askHole reads a hole as far as that is possible. What cannot be read of it stays.
-func (a *account) askHole(ctx context.Context, h event.Hole, stored bool) error {
+// askHole reads a hole as far as that is possible in the given time. What cannot be
+// read of it stays.
+func (a *account) askHole(ctx context.Context, h event.Hole, stored bool, until time.Time) error {
 	before := a.state.Holes
 	at := slices.IndexFunc(before, func(other event.Hole) bool { return other == h })
 	if stored && at < 0 {
@@ -241,22 +252,27 @@ func (a *account) askHole(ctx context.Context, h event.Hole, stored bool) error 
 	c := newChain(a, patience{tries: 1, apart: true, deep: true}, nil, h.BelowAt, hi)
 	c.query.StartingAfter, c.query.Limit, c.narrowed = h.Above, 1, c.query.Limit
 	c.cursorAt = h.AboveAt
-	err := c.walk(ctx, func() bool { return false })
+	err := c.walk(ctx, func() bool { return past(until) })
 	a.asking = nil
 	switch {
 	case err == nil && stored && len(a.state.Holes) == rest:
 		a.closed(&h)
 	case err == nil:
 	case stored:
-		if refused(err) { // the session above it is gone, perhaps
+		switch {
+		case errors.Is(err, errNotDone): // the next pass goes on
+			h.Above, h.AboveAt = c.query.StartingAfter, c.cursorAt
+		case refused(err) && !c.stood: // the session above it is gone, perhaps
 			h.Above = ""
+			fallthrough
+		default:
+			h.Asked = a.clock.now()
 		}
-		h.Asked = a.clock.now()
 		a.asking = &h // it is known
 		a.addHole(h)
 		a.asking = nil
 	}
-	if err != nil && (unavailable(err) || senseless(err)) && ctx.Err() == nil {
+	if errors.Is(err, errNotDone) || ((unavailable(err) || senseless(err)) && ctx.Err() == nil) {
 		return nil
 	}
 	return err

@@ -160,14 +160,41 @@ func TestHoles(t *testing.T) {
 	}
 }
 
+// A key that was changed is the same account's, whatever the API cannot show.
+func TestChangedKeyBesideAHole(t *testing.T) {
+	for _, status := range []int{http.StatusInternalServerError, http.StatusNotFound} {
+		t.Run(fmt.Sprint(status), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				s := w.shop()
+				s.status = status
+				w.run(w.poller(), time.Minute)
+				s.poison["cs_1029"] = true
+				w.cfg.SecretKey = "sk_test_new"
+				p := w.poller()
+				w.run(p, 15*time.Second)
+				s.newest("cs_2000", time.Now(), "complete", "paid")
+				w.run(p, 15*time.Second)
+				w.expect("cs_2000", "created", "completed", "paid", "fulfillable")
+			})
+		})
+	}
+}
+
 // An account whose list cannot be shown in part when it starts, the newest
 // session included, starts all the same.
 func TestHolesAtTheStart(t *testing.T) {
-	for _, start := range []string{poller.StartAll, poller.StartNow} {
-		t.Run(start, func(t *testing.T) {
+	for _, c := range []struct {
+		start  string
+		status int
+	}{
+		{poller.StartAll, http.StatusInternalServerError}, {poller.StartNow, http.StatusInternalServerError},
+		{poller.StartAll, http.StatusNotFound}, {poller.StartNow, http.StatusNotFound}, {poller.StartNow, http.StatusBadRequest},
+	} {
+		t.Run(fmt.Sprint(c), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)
-				w.cfg.Start = start
+				w.cfg.Start = c.start
 				w.cfg.Poll.Tuning.PageSize = 10
 				var ids []string
 				for i := range 30 {
@@ -182,7 +209,7 @@ func TestHolesAtTheStart(t *testing.T) {
 					}
 					body, _ := io.ReadAll(resp.Body)
 					if strings.Contains(string(body), ids[29]) || strings.Contains(string(body), ids[12]) {
-						return http.StatusInternalServerError, "boom"
+						return c.status, "boom"
 					}
 					return resp.StatusCode, string(body)
 				}
@@ -197,7 +224,7 @@ func TestHolesAtTheStart(t *testing.T) {
 				w.run(p, 10*time.Minute)
 				all := []string{"created", "completed", "paid", "fulfillable"}
 				w.expect(id, all...)
-				if start == poller.StartNow {
+				if c.start == poller.StartNow {
 					all = nil
 				}
 				for _, id := range ids {

@@ -2,16 +2,19 @@ package poller
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"checkout-notifier/event"
 )
 
-// mostSkipped is how many known sessions a hole may have when it is found.
-const mostSkipped = 1000
+const (
+	// mostSkipped is how many known sessions a hole may have when it is found.
+	mostSkipped = 1000
+	// againForAHole is how often what cannot be had is asked for again before it is
+	// taken for a hole: some answers may fail whatever was asked.
+	againForAHole = 2
+)
 
 // passes says whether the chain passes over holes: not while it is asked for one,
 // and not where a list has no order or cannot be asked for from a place on.
@@ -40,7 +43,7 @@ func (c *chain) canPass(h *event.Hole) bool {
 
 // pass goes on below a hole.
 func (c *chain) pass(h *event.Hole) {
-	c.promised, c.failing, c.atTop, c.tie = false, false, false, nil
+	c.promised, c.more, c.atTop, c.tie, c.stood, c.shownLast = false, false, false, nil, false, [2]string{h.Below}
 	c.narrowed, c.query.Limit = 0, c.cfg.Poll.Tuning.PageSize
 	c.passed = true
 	c.ended = h.BelowAt.IsZero() || (c.pages > 0 && h.BelowAt.Before(c.lo)) || (c.p.apart && !h.BelowAt.After(c.lo))
@@ -72,8 +75,15 @@ func (c *chain) limited() Query {
 // skip passes over what the API cannot show even alone, if it shows what is below
 // it; if not, the error is the chain's.
 func (c *chain) skip(ctx context.Context, cause error) (passed bool, err error) {
-	if c.by.dry() || c.byTime || c.unordered || c.cursorless || c.query.Limit > 1 || !hides(cause) {
+	if c.by.dry() || c.byTime || c.unordered || c.cursorless || c.away || c.asked > 1 || !hides(cause) {
 		return false, cause
+	}
+	c.stood = true
+	if refused(cause) && c.query.StartingAfter != "" {
+		stands, known, err := c.stands(ctx)
+		if c.stood = stands; err != nil || (known && !stands) {
+			return false, orElse(err, cause)
+		}
 	}
 	if h := c.top(); c.atTop && h != nil && c.canPass(h) {
 		c.passTop(*h)
@@ -84,10 +94,8 @@ func (c *chain) skip(ctx context.Context, cause error) (passed bool, err error) 
 	if !found || err != nil {
 		return false, orElse(err, cause)
 	}
-	// Once more, now that it is known that the API answers.
-	shown, err := c.answers(ctx, c.query, nil)
-	if c.flukes++; err != nil || (shown && c.flukes <= triesPerPage) {
-		return err == nil, err
+	if shown, err := c.chance(ctx); shown || err != nil {
+		return shown, err
 	}
 	if err := c.found(ctx, &h, cause); err != nil {
 		return false, err
@@ -98,6 +106,25 @@ func (c *chain) skip(ctx context.Context, cause error) (passed bool, err error) 
 	c.addHole(h)
 	c.pass(&h)
 	return true, nil
+}
+
+// chance says whether it was by chance that something could not be had: whether it
+// is shown after all, now that it is known that the API answers.
+func (c *chain) chance(ctx context.Context) (shown bool, err error) {
+	if c.asking != nil && !c.asking.Asked.IsZero() { // it was found out before
+		return false, nil
+	}
+	for range againForAHole {
+		shown, err = c.answers(ctx, c.query, nil)
+		if err != nil {
+			return false, err
+		}
+		if shown {
+			c.flukes++
+			return c.flukes <= triesPerPage, nil
+		}
+	}
+	return false, nil
 }
 
 // found completes a hole that was just found.
@@ -126,12 +153,6 @@ func (c *chain) keepSpoiled(ctx context.Context, page *Page, cause error) error 
 	}
 	c.addHole(h)
 	return nil
-}
-
-// hides says whether an error may be about what the API was asked to show.
-func hides(err error) bool {
-	var unreadable unreadablePage
-	return unshown(err) || errors.As(err, &unreadable)
 }
 
 func orElse(err, other error) error {
@@ -187,11 +208,12 @@ func (c *chain) lower(ctx context.Context, h *event.Hole) (found bool, err error
 	if c.pages == 0 && !c.now.read {
 		far = far[:1]
 	}
-	n, err := nearest(len(below), far, func(n int) (bool, error) {
+	n, err := nearest(len(below), far, 1, func(n int) (bool, error) {
 		id := c.index.id(below[n-1])
 		return c.answers(ctx, Query{StartingAfter: id, CreatedGTE: c.query.CreatedGTE, Limit: 1}, func(page *Page) bool { return !c.above(page, id) })
 	})
-	if err != nil || (n == 0 && len(below) > 0 && len(far) == 1) {
+	c.stood = c.stood || n > 0 // cursors are taken
+	if err != nil || !c.stood || (n == 0 && len(below) > 0 && len(far) == 1) {
 		return false, err
 	}
 	if n > 0 {
@@ -205,12 +227,21 @@ func (c *chain) lower(ctx context.Context, h *event.Hole) (found bool, err error
 		_, from = c.clock.span(c.clock.own())
 		from = from.Add(skewNoticed).Truncate(time.Second)
 	}
+	if n > 0 && !c.p.apart { // if the next known session is what hides, no time ends the hole above it
+		far = far[:1]
+	}
+	found, err = c.lowerTime(ctx, h, from, far)
+	return found || n > 0, err
+}
+
+// lowerTime ends a hole at the latest second before a time at which the list can be read again.
+func (c *chain) lowerTime(ctx context.Context, h *event.Hole, from time.Time, far []int) (found bool, err error) {
 	to := later(h.BelowAt, c.lo)
 	if to.IsZero() {
 		to = from.Add(-beyond)
 	}
 	ignored := false
-	seconds, err := nearest(int(from.Sub(to)/time.Second), far, func(n int) (bool, error) {
+	seconds, err := nearest(int(from.Sub(to)/time.Second), far, 0, func(n int) (bool, error) {
 		t := from.Add(-time.Duration(n) * time.Second)
 		return c.answers(ctx, Query{CreatedLTE: t, CreatedGTE: c.query.CreatedGTE, Limit: 1}, func(page *Page) bool {
 			ignored = ignored || (len(page.Items) > 0 && page.first().created().After(t.Add(2*createdRounding)))
@@ -224,7 +255,7 @@ func (c *chain) lower(ctx context.Context, h *event.Hole) (found bool, err error
 	case err == nil && ignored:
 		c.sliced(slicingFails)
 	}
-	return n > 0 || seconds > 0, err
+	return seconds > 0, err
 }
 
 // honours says whether a session that is shown first may be the newest of a time
@@ -241,7 +272,7 @@ func (c *chain) below() (below []*entry) {
 	if e := c.index.get(c.query.StartingAfter); c.query.StartingAfter != "" && e != nil {
 		position = c.index.position(e)
 	} else if c.query.StartingAfter != "" {
-		position = c.index.search(c.oldest)
+		position = c.index.search(c.cursorAt)
 	} else if !c.query.CreatedLTE.IsZero() {
 		position = c.index.search(c.query.CreatedLTE.Add(createdRounding))
 	}
@@ -276,12 +307,18 @@ func (c *chain) answers(ctx context.Context, q Query, sensible func(*Page) bool)
 }
 
 // nearest returns the smallest n up to most, as far as it can tell, for which ok
-// holds, 0 if it seems to hold for none: neither for one of the given parts of most
-// nor for 1. What is near is asked for with care.
-func nearest(most int, parts []int, ok func(n int) (bool, error)) (n int, err error) {
-	high := 0
-	for _, part := range append(slices.Clone(parts), most) {
-		if most < part || part == 0 || high > 0 {
+// holds, 0 if it seems to hold for none: neither for those up to first, which are
+// asked for first, nor for one of the given parts of most. What is near is asked
+// for with care.
+func nearest(most int, parts []int, first int, ok func(n int) (bool, error)) (n int, err error) {
+	low, high := 0, 0
+	for ; high == 0 && low < min(first, most); low++ {
+		if holds, err := ok(low + 1); err != nil || holds {
+			return low + 1, err
+		}
+	}
+	for _, part := range parts {
+		if most/part <= low || high > 0 {
 			continue
 		}
 		if holds, err := ok(most / part); err != nil {
@@ -290,8 +327,7 @@ func nearest(most int, parts []int, ok func(n int) (bool, error)) (n int, err er
 			high = most / part
 		}
 	}
-	low := 0
-	for step := 1; step < high; step *= 2 {
+	for step := low + 1; step < high; step *= 2 {
 		holds, err := ok(step)
 		if err != nil {
 			return 0, err

@@ -81,7 +81,8 @@ func (a *account) bound(ctx context.Context) (time.Time, error) {
 	}
 	page, err := a.page(ctx, patience{tries: a.tries}, Query{Limit: 1}, nil)
 	switch {
-	case unshown(err) && a.olderShown(ctx): // the newest session is what the API cannot show
+	case refusedQuestion(err) || (unavailable(err) && a.olderShown(ctx)):
+		// The head finds out why, or the newest session is what the API cannot show.
 		page = &Page{Answer: Answer{Received: a.clock.own()}}
 	case err != nil:
 		return time.Time{}, err

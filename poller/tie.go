@@ -20,9 +20,13 @@ func (c *chain) advance(page *Page) {
 		c.cursorAt = c.oldest
 		return
 	}
+	c.stood, c.more, c.shownLast = false, c.promised, [2]string{string(page.last().ID), c.shownLast[0]}
+	if n := len(page.Items); n > 1 {
+		c.shownLast[1] = string(page.Items[n-2].ID)
+	}
 	from := page.oldestSecond()
-	grows := c.narrowed == 0 && page.Total == page.limit && page.limit < largestPage && !page.repeats()
-	if c.unordered || c.holeAfter(page) || (from == 0 && !grows) {
+	grows := page.Total == page.limit && page.limit < largestPage && !page.repeats()
+	if c.unordered || c.narrowed > 0 || c.holeAfter(page) || (from == 0 && !grows) {
 		from = len(page.Items)
 	}
 	if from > 0 { // else the whole second may fit on a larger page
@@ -39,6 +43,17 @@ func (c *chain) advance(page *Page) {
 	if c.narrowed == 0 {
 		c.query.Limit = max(c.query.Limit, min(2*len(c.tie), largestPage))
 	}
+}
+
+// untie lets the next page begin after the last session that was shown, where one
+// that cannot be shown is looked for, and says whether that is another place.
+func (c *chain) untie() bool {
+	if len(c.tie) == 0 || c.shownLast[0] == "" || c.query.StartingAfter == c.shownLast[0] {
+		return false
+	}
+	c.tie, c.promised = nil, c.more
+	c.query.StartingAfter, c.cursorAt = c.shownLast[0], c.oldest
+	return true
 }
 
 // oldestSecond returns from which place on the page shows nothing but sessions of its
