@@ -278,11 +278,18 @@ func (c *chain) below() (below []*entry) {
 	}
 	for i := position - 1; i >= 0 && len(below) < mostSkipped; i-- {
 		e := c.index.at(i)
-		if listed(e) {
+		if listed(e) && !c.mayStandAbove(e) {
 			below = append(below, e)
 		}
 	}
 	return below
+}
+
+// mayStandAbove says whether a session that is not newer than where the chain has come
+// to may stand above that all the same: the ids of one second tell nothing.
+func (c *chain) mayStandAbove(e *entry) bool {
+	_, seen := c.seen[hashID([]byte(c.index.id(e)))]
+	return seen || (c.asking != nil && c.query.StartingAfter != "" && !e.created().Before(c.cursorAt))
 }
 
 // answers says whether the API answers a question, in a way that makes sense. An

@@ -45,3 +45,30 @@ func TestOrderWithinASecondChanges(t *testing.T) {
 		})
 	}
 }
+
+// A hole is not taken to end at a session of the second in which it begins: those that
+// were shown stand above it, whatever their ids say.
+func TestHoleBelowATie(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		s := w.shop()
+		at := time.Now()
+		s.newest("cs_2000", at.Add(-time.Second), "complete", "paid")
+		for _, id := range []string{"cs_2003", "cs_2001", "cs_2002"} {
+			s.newest(id, at, "complete", "paid")
+		}
+		p := w.poller()
+		w.run(p, time.Minute)
+		s.poison["cs_2000"] = true
+		w.run(p, time.Minute)
+		status := p.Status()[0]
+		if len(status.Holes) != 1 || status.Holes[0].Above != "cs_2003" || status.Holes[0].Below != "cs_2000" {
+			t.Errorf("holes %+v", status.Holes)
+		}
+		for _, o := range status.Oddities {
+			if o.Code == "cursor_ignored" {
+				t.Errorf("odd: %+v", o)
+			}
+		}
+	})
+}
