@@ -29,11 +29,16 @@ func (a *account) tryPage(ctx context.Context, request func(context.Context, *Cl
 		}
 	}
 	failure, err = a.try(ctx, request, leave)
-	if failure == nil || failure.Kind != KindForbidden {
+	if failure == nil || failure.Status != http.StatusForbidden {
 		return failure, err
 	}
-	a.forbidden, a.forbiddenPage = a.forbidden+1, failure.page
-	if a.forbidden == 1 {
+	if failure.Kind == KindForbidden {
+		a.forbiddenPage = failure.page
+	}
+	if failure.Kind == KindForbidden || a.forbidden > 0 { // that for a single session says nothing alone
+		a.forbidden++
+	}
+	if failure.Kind != KindForbidden || a.forbidden == 1 {
 		return failure, err
 	}
 	if other, _ := a.tryElsewhere(ctx); other != nil && a.forbidden > 1 {
