@@ -40,9 +40,18 @@ func (a *account) top() *event.Hole {
 // closeTop notes that the head of the list was read and that no hole begins it.
 func (a *account) closeTop() {
 	if h := a.top(); h != nil && !a.topRead {
-		a.closed(h)
-		a.state.Holes = slices.Clone(a.state.Holes[1:])
+		a.dropTop(h)
 	}
+}
+
+func (a *account) dropTop(h *event.Hole) {
+	a.closed(h)
+	a.state.Holes = slices.Clone(a.state.Holes[1:])
+}
+
+// endsAbove says whether nothing of a hole is left below what was created at a time.
+func endsAbove(h *event.Hole, t time.Time) bool {
+	return t.Before(h.BelowAt) || (h.Below == "" && t.Equal(h.BelowAt))
 }
 
 func (a *account) closed(h *event.Hole) {
@@ -254,6 +263,9 @@ func (a *account) askHole(ctx context.Context, h event.Hole, stored bool, until 
 	c.cursorAt = h.AboveAt
 	err := c.walk(ctx, func() bool { return past(until) })
 	a.asking = nil
+	if errors.Is(err, errNotDone) && endsAbove(&h, c.cursorAt) {
+		err = nil
+	}
 	switch {
 	case err == nil && stored && len(a.state.Holes) == rest:
 		a.closed(&h)

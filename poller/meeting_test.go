@@ -183,16 +183,52 @@ func TestFirstMeetingIsShort(t *testing.T) {
 						if !s.Healthy || len(s.Holes) == 0 {
 							t.Errorf("healthy %t (%s), %d holes", s.Healthy, s.Error, len(s.Holes))
 						}
-						for _, o := range s.Oddities {
-							if !slices.Contains([]string{"page_narrowed", "get_refused", "created_lte_ignored", "filter_ignored"}, o.Code) {
-								t.Errorf("an oddity: %s: %s", o.Code, o.Message)
-							}
-						}
+						expectOddities(t, &s)
 						cancel()
 						<-ended
 					})
 				})
 			}
+		}
+	}
+}
+
+// What began with the newest session is over once the list begins below it, even if
+// the next answers fail.
+func TestHoleAtTheTopThatIsGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		m := w.market(http.StatusInternalServerError, false)
+		m.add(time.Now())
+		m.wares[0].bad = true
+		p := w.poller()
+		w.run(p, 31*time.Second)
+		if holes := p.Status()[0].Holes; len(holes) != 1 || holes[0].Above != "" {
+			t.Fatalf("the holes are %+v", holes)
+		}
+		m.wares = m.wares[1:]
+		answer, asked := w.answer, 0
+		w.answer = func(req *http.Request) (int, string) {
+			if asked++; asked > 1 && asked < 4 {
+				return http.StatusInternalServerError, "boom"
+			}
+			return answer(req)
+		}
+		w.run(p, time.Minute)
+		if s := p.Status()[0]; !s.Healthy || len(s.Holes) > 0 || time.Since(s.LastSuccess) > 15*time.Second {
+			t.Errorf("healthy %t (%s), the holes are %+v", s.Healthy, s.Error, s.Holes)
+		} else {
+			expectOddities(t, &s)
+		}
+	})
+}
+
+// expectOddities objects to anything that a market does not do.
+func expectOddities(t *testing.T, s *poller.Status) {
+	t.Helper()
+	for _, o := range s.Oddities {
+		if !slices.Contains([]string{"page_narrowed", "get_refused", "created_lte_ignored", "filter_ignored"}, o.Code) {
+			t.Errorf("an oddity: %s: %s", o.Code, o.Message)
 		}
 	}
 }

@@ -25,6 +25,10 @@ func (c *chain) passes() bool {
 // approach passes over the known hole that begins where the chain has come to, and
 // says whether nothing of the chain is left below it.
 func (c *chain) approach() (ended bool) {
+	if h := c.top(); c.atTop && h != nil && c.query.StartingAfter != "" && !c.unordered && endsAbove(h, c.cursorAt) {
+		c.dropTop(h) // all of it was read
+		c.atTop, c.certain, c.narrowed, c.query.Limit = false, false, 0, c.cfg.Poll.Tuning.PageSize
+	}
 	if c.query.StartingAfter != "" && c.passes() {
 		for i := range c.state.Holes {
 			if h := &c.state.Holes[i]; h.Above == c.query.StartingAfter && c.canPass(h) {
