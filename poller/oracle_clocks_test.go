@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"checkout-notifier/poller"
 )
 
 // wrongBy are the wrong times that lies tells.
@@ -26,6 +28,15 @@ func (u *universe) drawClocks(t *rapid.T) {
 	case 5:
 		u.spells = append(u.spells, drawSpell(t, lies))
 	}
+}
+
+// obscured says whether an answer of a time may not begin with the newest session.
+func (l *ledger) obscured(at time.Duration) bool {
+	obscures := []string{stale, slow, ascending, shuffled, empties, spoils}
+	return slices.ContainsFunc(l.api.beings, func(b *being) bool { return b.broken(at) }) ||
+		slices.ContainsFunc(l.spells, func(s spell) bool {
+			return slices.Contains(obscures, s.does) && s.from <= at && at <= s.from+s.lasts+slowestWay
+		})
 }
 
 // ownClock is by how much our own clock is ahead in the present process; the caller
@@ -72,13 +83,17 @@ func (u *universe) believedUntil(s spell) time.Duration {
 // several answers over a minute tell it.
 func (u *universe) untilRight() time.Duration { return time.Minute + 3*u.poll.Interval + u.passTime() }
 
-// liedAbout says whether a look that arrived by now, or an earlier one of this
-// process of which another time was noted, may have been given a wrong time. What an
-// earlier process noted is judged by the clocks of this one. The caller holds mu.
-func (l *ledger) liedAbout(noted, now time.Duration) bool {
-	born := l.births[len(l.births)-1]
-	return slices.ContainsFunc(l.spells, func(s spell) bool {
-		return l.believes(s, now) ||
-			l.believedUntil(s) >= born && (l.believes(s, noted) || l.believes(s, noted-wrongBy[s.n]))
+// lyingNow says whether a wrong time may be believed when a look arrives: what it
+// noted then is put right when the right time is believed, and answers that disagree
+// are taken in before that.
+func (l *ledger) lyingNow(now time.Duration) bool {
+	return slices.ContainsFunc(l.spells, func(s spell) bool { return l.believes(s, now) })
+}
+
+// disagrees says whether answers of a time that disagree with what is believed are
+// told by a look, and tell the truth: those that slip do not.
+func (l *ledger) disagrees(look *poller.Look, now time.Duration) bool {
+	return look.Early+look.Late > 0 && !slices.ContainsFunc(l.spells, func(s spell) bool {
+		return s.does == slips && s.from <= now && now <= s.from+s.lasts+l.untilRight()
 	})
 }

@@ -94,10 +94,11 @@ func (t telling) String() string {
 // chain shows existed, and what came to be after the first answer is new.
 func (j *judgement) start(b *being, first condition) {
 	silent, seen := first.status != "", j.firstAt[b.id]
-	// Where the first pass failed and the clocks differ, nothing tells what existed at
-	// its first answer: then no new session must be taken for an old one. A pass that began
-	// when that answer had come, at the same moment too, is a later one.
-	tells := !j.wrongClock(j.answered) || j.firstIn[b.id] < j.answered
+	// Where the first pass failed, the clocks differ and the newest session could not be
+	// shown, nothing tells what existed at its first answer: then no new session must be
+	// taken for an old one. A pass that began when that answer had come, at the same moment
+	// too, is a later one.
+	tells := !j.wrongClock(j.answered) || j.firstIn[b.id] < j.answered || !j.obscured(j.answered)
 	if j.universe.start == poller.StartAll {
 		if silent {
 			j.object(missed, "%s was recorded silently, although all is announced", b)
@@ -118,7 +119,7 @@ func (j *judgement) start(b *being, first condition) {
 	switch {
 	case (since - j.answered).Abs() > 2*time.Second:
 		j.object(untrue, "the account started at %s by its start, the first answer came at %s", since, j.answered)
-	case silent && created.After(start.Add(time.Second)):
+	case silent && created.After(start.Add(time.Second)) && j.firstIn[b.id] >= j.answered: // the pass that gave the start shows what existed
 		j.object(missed, "%s was recorded silently, although the account started at %s", b, since)
 	case !silent && created.Before(start):
 		j.object(untrue, "%s was announced, although the account started at %s", b, since)

@@ -245,11 +245,13 @@ func (l *ledger) staleWithin(from, to time.Duration) bool {
 // asked for before the change.
 func (l *ledger) checkTimes(prev *event.Snapshot, look *poller.Look, since time.Time) {
 	now, at := l.api.now(), look.At.Sub(l.api.began)-l.skew
-	if since.After(look.At) || l.liedAbout(since.Sub(l.api.began), now) { // a past that a wrong clock told is not used
+	disagrees := l.disagrees(look, now)
+	if since.After(look.At) || l.lyingNow(now) && !disagrees { // a past that a wrong clock told is not used
 		return
 	}
-	if at > now+time.Second+slowestWay || at < now-l.poll.Timeout { // Date is cut to the second
-		l.object(untrue, "%s: a look that arrived at %s is said to have arrived at %s", prev.ID, now, at)
+	early, late := at-look.Early, at+look.Late
+	if early > now+time.Second+slowestWay || late < now-l.poll.Timeout { // Date is cut to the second
+		l.object(untrue, "%s: a look that arrived at %s is said to have arrived between %s and %s", prev.ID, now, early, late)
 	}
 	l.checkLastLook(prev, since)
 }
@@ -258,9 +260,6 @@ func (l *ledger) checkTimes(prev *event.Snapshot, look *poller.Look, since time.
 // poller says, which becomes an event's occurred_after.
 func (l *ledger) checkLastLook(prev *event.Snapshot, looked time.Time) {
 	at := looked.Sub(l.api.began) - l.skew
-	if l.liedAbout(at, l.api.now()) {
-		return
-	}
 	if l.staleWithin(at, at+l.poll.Timeout) {
 		at -= staleAtMost
 	}
@@ -290,7 +289,9 @@ func (l *ledger) Vanish(_ context.Context, _ string, gone []poller.Gone) error {
 		s := l.snapshots[id]
 		s.Watch = event.Vanished
 		if g.Looked.After(s.LookedAt) {
-			l.checkLastLook(&s, g.Looked)
+			if !l.lyingNow(now) {
+				l.checkLastLook(&s, g.Looked)
+			}
 			s.LookedAt = g.Looked
 		}
 		l.snapshots[id] = s
