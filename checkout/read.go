@@ -89,6 +89,26 @@ func readString(v any, top bool) (any, bool) {
 	return nil, false
 }
 
+// Integer reads a decoded value as the API writes integers, which is as a number
+// or as text. It never rounds.
+func Integer(v any) (n json.Number, ok bool) {
+	value, ok := readInteger(v)
+	if !ok {
+		return "", false
+	}
+	return value.(json.Number), true
+}
+
+// Seconds reads a decoded value as the API writes times, in whole seconds since
+// the epoch.
+func Seconds(v any) (n json.Number, ok bool) {
+	t, ok := readTime(v)
+	if !ok {
+		return "", false
+	}
+	return json.Number(strconv.FormatInt(t.Unix(), 10)), true
+}
+
 // readInteger takes integers of any length, as number or string, and decimals
 // without a fraction. It never rounds: half a cent makes no sense.
 func readInteger(v any) (any, bool) {

@@ -171,6 +171,9 @@ func TestStarters(t *testing.T) {
 				t.Errorf("%q publishes to %q, %v", kind, subject, err)
 			}
 		}
+		if says := bytes.Contains(source, []byte("stripe-go\n    # and Stripe.net refuse an event")); says != (kind == "stripe") {
+			t.Errorf("%q says that SDKs refuse other versions: %t", kind, says)
+		}
 		if len(loaded.Config.Rules) == 0 || len(loaded.Config.Destinations) == 0 || bytes.Count(source, []byte("\n")) > 40 {
 			t.Errorf("%q is not a short, whole configuration:\n%s", kind, source)
 		}

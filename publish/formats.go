@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 
 	"checkout-notifier/checkout"
 	"checkout-notifier/event"
@@ -54,10 +53,10 @@ func stripeBody(e *event.Event, apiVersion string, omit []string) ([]byte, error
 	if err != nil {
 		return nil, err
 	}
-	if body.Data.Object, err = lowerCurrencies(object); err != nil {
+	if body.Data.Object, err = stripeObject(object, false); err != nil {
 		return nil, err
 	}
-	if body.Data.PreviousAttributes, err = lowerCurrencies(previous); err != nil {
+	if body.Data.PreviousAttributes, err = stripeObject(previous, true); err != nil {
 		return nil, err
 	}
 	return marshal(body)
@@ -69,34 +68,6 @@ func withoutFields(e *event.Event, omit []string) (object, previous json.RawMess
 	}
 	previous, err = checkout.Omit(e.PreviousAttributes, omit)
 	return object, previous, err
-}
-
-// lowerCurrencies writes currencies as Stripe does, in the session and in its
-// line items, and touches nothing else: a merchant's metadata may use the word.
-func lowerCurrencies(raw json.RawMessage) (json.RawMessage, error) {
-	members, err := decodeMembers(raw)
-	if err != nil {
-		return nil, err
-	}
-	lowerCurrency(members)
-	if items, ok := members["line_items"].(map[string]any); ok {
-		list, _ := items["data"].([]any)
-		for _, item := range list {
-			if item, ok := item.(map[string]any); ok {
-				lowerCurrency(item)
-				if price, ok := item["price"].(map[string]any); ok {
-					lowerCurrency(price)
-				}
-			}
-		}
-	}
-	return marshal(members)
-}
-
-func lowerCurrency(members map[string]any) {
-	if text, ok := members["currency"].(string); ok {
-		members["currency"] = strings.ToLower(text)
-	}
 }
 
 // decodeMembers reads an object with its numbers exact.

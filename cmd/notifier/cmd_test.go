@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -125,8 +126,8 @@ func TestUnknownValuesAreUsage(t *testing.T) {
 // Whatever is in a flag stays what it is, and never becomes configuration.
 func TestForwardTakesItsFlagsLiterally(t *testing.T) {
 	o := forwardOptions{
-		to: `https://shop.example/${HOME}/"hook"`, key: "sk_test_${x}", format: "cloudevents", interval: "5s",
-		baseURL: "http://127.0.0.1:1", events: []string{"fulfillable"},
+		to: `https://shop.example/${HOME}/"hook"`, key: "sk_test_${x}", format: "stripe", interval: "5s",
+		baseURL: "http://127.0.0.1:1", events: []string{"fulfillable"}, apiVersion: "2025-08-27.${basil}", omit: []string{"line_items", "url"},
 	}
 	source, err := forwardConfig(o, forwardSecret(o.key), "/tmp/${state}.db")
 	if err != nil {
@@ -142,6 +143,9 @@ func TestForwardTakesItsFlagsLiterally(t *testing.T) {
 	}
 	if got := c.Accounts[0].SecretKey.Reveal(); got != o.key {
 		t.Errorf("secret_key = %s, want %s", got, o.key)
+	}
+	if d := c.Destinations[0]; d.APIVersion != o.apiVersion || !slices.Equal(d.Omit, o.omit) {
+		t.Errorf("api_version = %s, omit = %v", d.APIVersion, d.Omit)
 	}
 	if c.State.Path != "/tmp/${state}.db" {
 		t.Errorf("state.path = %s", c.State.Path)

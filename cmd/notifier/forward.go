@@ -24,8 +24,8 @@ import (
 const keyVariable = "WOOSHPAY_SECRET_KEY"
 
 type forwardOptions struct {
-	to, key, baseURL, format, interval string
-	events                             []string
+	to, key, baseURL, format, apiVersion, interval string
+	events, omit                                   []string
 }
 
 func (a *app) forwardCommand() *cobra.Command {
@@ -43,10 +43,13 @@ With --format stripe it forwards what a handler of Stripe's checkout events acts
 on once: fulfillable (as checkout.session.completed, or as
 async_payment_succeeded where the payment came later) and expired. What --events
 adds is forwarded if Stripe has a name for it. In the other format it forwards
-every event.`,
+every event.
+
+SDKs such as stripe-go and Stripe.net refuse an event whose api_version is not the
+one they were made for: give it with --api-version.`,
 		Example: `  export WOOSHPAY_SECRET_KEY=sk_test_…
   notifier forward --to http://localhost:3000/webhooks
-  notifier forward --to http://localhost:3000/stripe --format stripe`,
+  notifier forward --to http://localhost:3000/stripe --format stripe --api-version 2025-08-27.basil`,
 		Args: usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if o.to == "" {
@@ -69,6 +72,8 @@ every event.`,
 	o.format = publish.FormatCloudEvents
 	f.Var(choice{&o.format, []string{publish.FormatCloudEvents, publish.FormatStripe}}, "format", "cloudevents or stripe")
 	completeFlag(cmd, "format", func() []string { return []string{publish.FormatCloudEvents, publish.FormatStripe} })
+	f.StringVar(&o.apiVersion, "api-version", "", "api_version of the events, with --format stripe: the version that your Stripe SDK expects")
+	f.StringSliceVar(&o.omit, "omit", nil, "fields of the session to leave out, such as line_items,customer_details")
 	f.StringVar(&o.baseURL, "base-url", "", "API to poll, by default the one of the key")
 	f.StringVar(&o.interval, "interval", "5s", "pause between the starts of two passes")
 	return cmd
@@ -96,6 +101,9 @@ func (a *app) forward(ctx context.Context, o forwardOptions) (err error) {
 		if strings.HasPrefix(w.Code, "config/") { // what the linter says of rules is about files
 			fmt.Fprintln(a.err, "warning:", w.Message)
 		}
+	}
+	if o.format == publish.FormatStripe && o.apiVersion == "" {
+		fmt.Fprintln(a.err, "note: SDKs such as stripe-go and Stripe.net refuse an event whose api_version is not theirs: give it with --api-version")
 	}
 	log := newLogger(config.Log{Level: "warn", Format: config.LogText}, a.err)
 	printer := newNarrator(a.out)
@@ -172,6 +180,7 @@ func forwardConfig(o forwardOptions, secret, path string) ([]byte, error) {
 		"state":    object{"path": literal(path)},
 		"destinations": []object{{
 			"name": "handler", "type": "http", "url": literal(o.to), "secrets": []string{secret}, "format": o.format,
+			"api_version": literal(o.apiVersion), "omit": o.omit,
 			"retry": object{"schedule": []string{"2s", "5s", "15s", "1m", "5m"}},
 		}},
 		"rules": []object{rule},
@@ -184,7 +193,8 @@ func forwardConfig(o forwardOptions, secret, path string) ([]byte, error) {
 }
 
 // flagOf are the flags that the places of forwardConfig come from.
-var flagOf = strings.NewReplacer("destinations[0].url", "--to", "accounts[0].secret_key", "--key", "accounts[0].base_url", "--base-url",
+var flagOf = strings.NewReplacer("destinations[0].url", "--to", "destinations[0].api_version", "--api-version",
+	"destinations[0].omit", "--omit", "accounts[0].secret_key", "--key", "accounts[0].base_url", "--base-url",
 	"poll.interval", "--interval", "rules[0].events", "--events")
 
 // byFlags says mistakes in the configuration, which nobody wrote, by their flags.
