@@ -22,14 +22,24 @@ func (p instant) Publish(_ context.Context, m publish.Message) publish.Result {
 // BenchmarkRelay is what a delivery costs besides its request: read, rendered,
 // begun, and its result written.
 func BenchmarkRelay(b *testing.B) {
-	n := newNotifier(b)
-	n.fill(b, b.N, "shop", time.Time{})
 	d := callback("shop", "https://shop.example/hooks", 64)
 	renderer, err := publish.NewRenderer(d, nil, "")
 	if err != nil {
 		b.Fatal(err)
 	}
-	r, err := publish.NewRelay(n.store, []publish.Lane{{Destination: d, Publisher: instant{renderer}}}, publish.Options{}, nil)
+	deliver(b, publish.Lane{Destination: d, Publisher: instant{renderer}})
+}
+
+// BenchmarkHTTP is what a delivery costs this process with its request.
+func BenchmarkHTTP(b *testing.B) {
+	deliver(b, lane(b, callback("shop", newOutside(b).url(pathAccept), 64)))
+}
+
+// deliver delivers b.N events to a destination, and measures it.
+func deliver(b *testing.B, to publish.Lane) {
+	n := newNotifier(b)
+	n.fill(b, b.N, "shop", time.Time{})
+	r, err := publish.NewRelay(n.store, []publish.Lane{to}, publish.Options{}, nil)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -107,7 +107,7 @@ func newReceiver() http.Handler {
 // outside is what deliveries go to, in a process of its own.
 type outside struct{ http, nats string } // addresses
 
-func newOutside(t *testing.T) *outside {
+func newOutside(t testing.TB) *outside {
 	t.Helper()
 	program, err := os.Executable()
 	if err != nil {
