@@ -78,7 +78,9 @@ func (l *lane) ended(ctx context.Context, t *task, r Result) {
 	a.Outcome, a.StatusCode, a.Class, a.Error, a.Answer, a.Note = r.Outcome, r.StatusCode, r.Class, r.Error, r.Answer, r.Note
 	a.Headers, a.Probe = r.Headers, t.probe
 	l.results = append(l.results, l.judge(t, &a, r, now))
-	l.poke()
+	if len(l.results) == 1 || l.gathering(now) == 0 {
+		l.poke() // otherwise the loop has looked, and will again when this has been gathered
+	}
 }
 
 // judge decides what becomes of a delivery after an attempt.

@@ -22,6 +22,8 @@ type queue struct {
 	lateTurn            bool // it is a late one's turn
 }
 
+func (q *queue) size() int { return len(q.fresh) + len(q.late) + len(q.passing) }
+
 // sooner notes that something becomes due at a time.
 func (q *queue) sooner(at time.Time) {
 	if !at.IsZero() && (q.next.IsZero() || at.Before(q.next)) {

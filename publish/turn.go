@@ -89,6 +89,10 @@ const gatherFor = 3 * time.Millisecond
 func (l *lane) gather(now time.Time) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	return l.gathering(now)
+}
+
+func (l *lane) gathering(now time.Time) time.Duration {
 	n := len(l.results)
 	if n == 0 || n >= 2*l.dest.Concurrency || len(l.begun) < l.dest.Concurrency {
 		return 0
@@ -169,6 +173,7 @@ func (l *lane) plan(send context.Context, now time.Time, step *event.Step) (task
 	if !next.IsZero() {
 		wait = max(time.Millisecond, min(wait, next.Sub(now)))
 	}
+	step.Begun = make([]event.Begin, 0, len(tasks))
 	for i := range tasks {
 		step.Begun = append(step.Begun, l.begin(&tasks[i]))
 		if !tasks[i].late {
@@ -307,6 +312,7 @@ func (l *lane) pick(now time.Time) (tasks []task, wait time.Duration) {
 	if wait = l.queue.wait(now); room == 0 {
 		wait = idleLook // until an attempt ends
 	}
+	tasks = make([]task, 0, min(room, l.queue.size()))
 	for ; room > 0; room-- {
 		job, late, ok := l.queue.pop(lateRoom)
 		if !ok {

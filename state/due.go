@@ -32,11 +32,10 @@ func (s *Store) Due(ctx context.Context, destination string, now time.Time, firs
 			kind  byte
 			limit int
 		}{{kindDue, first}, {kindRetry, again}} {
-			found, err := s.dueIn(tx, queue, part.kind, now, part.limit, skip)
-			if err != nil {
+			var err error
+			if jobs, err = s.dueIn(jobs, tx, queue, part.kind, now, part.limit, skip); err != nil {
 				return err
 			}
-			jobs = append(jobs, found...)
 			if t := firstDueAfter(queue, part.kind, now); !t.IsZero() && (next.IsZero() || t.Before(next)) {
 				next = t
 			}
@@ -52,9 +51,10 @@ func (s *Store) Due(ctx context.Context, destination string, now time.Time, firs
 // mostAtOnce is how many jobs there is room for from the start.
 const mostAtOnce = 256
 
-// dueIn returns what is due of one of the two kinds.
-func (s *Store) dueIn(tx *bolt.Tx, queue *bolt.Bucket, kind byte, now time.Time, limit int, skip func(string) bool) (jobs []event.Job, err error) {
-	err = eachKey(queue, []byte{kind}, func(key, id []byte) (bool, error) {
+// dueIn adds what is due of one of the two kinds.
+func (s *Store) dueIn(jobs []event.Job, tx *bolt.Tx, queue *bolt.Bucket, kind byte, now time.Time, limit int, skip func(string) bool) ([]event.Job, error) {
+	limit += len(jobs)
+	err := eachKey(queue, []byte{kind}, func(key, id []byte) (bool, error) {
 		due, ok := readDue(key)
 		if !ok {
 			return false, inconsistent(tx.DB().Path(), "an entry of what is due is unreadable")
