@@ -79,7 +79,11 @@ func (x *exchange) read(response *http.Response) (kept []byte, note string) {
 	if response.StatusCode == http.StatusSwitchingProtocols {
 		return nil, "" // behind it is the bare connection, which no deadline ends
 	}
-	body, err := io.ReadAll(io.LimitReader(response.Body, answerRead))
+	var body []byte
+	var err error
+	if response.Body != http.NoBody {
+		body, err = io.ReadAll(io.LimitReader(response.Body, answerRead))
+	}
 	if err != nil {
 		note = "the answer was cut"
 	} else if coding := response.Header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {

@@ -110,10 +110,8 @@ func (h *HTTP) Publish(ctx context.Context, m Message) Result {
 	}
 	ctx, cancel := context.WithTimeout(ctx, h.timeout)
 	defer cancel()
-	trace := &trace{}
-	traced, done := trace.on(ctx)
-	defer done()
-	request, err := http.NewRequestWithContext(traced, http.MethodPost, h.url, bytes.NewReader(body.Content))
+	trace := &trace{cancel: cancel}
+	request, err := http.NewRequestWithContext(trace.on(ctx), http.MethodPost, h.url, bytes.NewReader(body.Content))
 	if err != nil {
 		return refusedFinally(ClassRender, errors.New("building the request: the URL cannot be used"))
 	}
@@ -141,10 +139,8 @@ func (h *HTTP) Reach(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, h.timeout)
 	defer cancel()
-	trace := &trace{}
-	traced, done := trace.on(ctx)
-	defer done()
-	conn, err := h.transport.NewClientConn(traced, u.Scheme, net.JoinHostPort(u.Hostname(), u.Port()))
+	trace := &trace{cancel: cancel}
+	conn, err := h.transport.NewClientConn(trace.on(ctx), u.Scheme, net.JoinHostPort(u.Hostname(), u.Port()))
 	if err != nil {
 		if errors.Is(err, ErrRefusedAddress) {
 			return ErrRefusedAddress

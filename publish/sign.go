@@ -6,8 +6,11 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
+	"hash"
+	"io"
 	"strconv"
 	"strings"
+	"sync"
 
 	"checkout-notifier/secret"
 )
@@ -21,8 +24,8 @@ var ErrSecret = errors.New("a signing secret is whsec_ followed by the Base64 of
 // signer signs bodies with every secret of a destination, so that a receiver
 // that knows the old one and a receiver that knows the new one both accept.
 type signer struct {
-	keys    [][]byte // decoded, for webhook-signature
-	written [][]byte // as written, for Stripe-Signature
+	keys    []*hashing // decoded, for webhook-signature
+	written []*hashing // as written, for Stripe-Signature
 }
 
 func newSigner(secrets []secret.String) (signer, error) {
@@ -36,8 +39,8 @@ func newSigner(secrets []secret.String) (signer, error) {
 		if err != nil || len(key) < 24 || len(key) > 64 {
 			return signer{}, ErrSecret // err would quote the secret
 		}
-		s.keys = append(s.keys, key)
-		s.written = append(s.written, []byte(text.Reveal()))
+		s.keys = append(s.keys, newHashing(key))
+		s.written = append(s.written, newHashing([]byte(text.Reveal())))
 	}
 	return s, nil
 }
@@ -46,7 +49,7 @@ func newSigner(secrets []secret.String) (signer, error) {
 func (s *signer) standard(id string, seconds int64, body []byte) string {
 	signatures := make([]string, len(s.keys))
 	for i, key := range s.keys {
-		sum := mac(key, id+"."+strconv.FormatInt(seconds, 10)+".", body)
+		sum := key.sum(id+"."+strconv.FormatInt(seconds, 10)+".", body)
 		signatures[i] = "v1," + base64.StdEncoding.EncodeToString(sum)
 	}
 	return strings.Join(signatures, " ")
@@ -60,14 +63,24 @@ func (s *signer) stripe(seconds int64, body []byte) string {
 	t := strconv.FormatInt(seconds, 10)
 	value := "t=" + t
 	for _, key := range s.written {
-		value += ",v1=" + hex.EncodeToString(mac(key, t+".", body))
+		value += ",v1=" + hex.EncodeToString(key.sum(t+".", body))
 	}
 	return value
 }
 
-func mac(key []byte, prefix string, body []byte) []byte {
-	h := hmac.New(sha256.New, key)
-	h.Write([]byte(prefix))
-	h.Write(body)
-	return h.Sum(nil)
+// hashing keeps hashes that are keyed already: making one costs several
+// allocations.
+type hashing struct{ keyed sync.Pool }
+
+func newHashing(key []byte) *hashing {
+	return &hashing{keyed: sync.Pool{New: func() any { return hmac.New(sha256.New, key) }}}
+}
+
+func (h *hashing) sum(prefix string, body []byte) []byte {
+	mac := h.keyed.Get().(hash.Hash)
+	defer h.keyed.Put(mac)
+	mac.Reset()
+	_, _ = io.WriteString(mac, prefix)
+	_, _ = mac.Write(body)
+	return mac.Sum(nil)
 }

@@ -21,24 +21,25 @@ const mostConnections = 3
 // trace notes how far a request got, to tell its failures apart. The transport
 // calls it from several goroutines.
 type trace struct {
+	cancel      context.CancelFunc // gives the request up
 	secured     atomic.Bool // a TLS handshake was begun
 	connected   atomic.Bool // the request had a connection
 	connections atomic.Int32
 }
 
-// on returns the context of the request; cancel is to be called after its end.
-func (t *trace) on(ctx context.Context) (traced context.Context, cancel context.CancelFunc) {
-	ctx, cancel = context.WithCancel(ctx)
-	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		TLSHandshakeStart: func() { t.secured.Store(true) },
-		GotConn: func(info httptrace.GotConnInfo) {
-			t.connected.Store(true)
-			_ = info.Conn.SetDeadline(time.Time{}) // one of dialling, see newTransport
-			if !info.Reused && t.connections.Add(1) > mostConnections {
-				cancel()
-			}
-		},
-	}), cancel
+// on returns the context of the request, which ends with ctx.
+func (t *trace) on(ctx context.Context) context.Context {
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{TLSHandshakeStart: t.securing, GotConn: t.got})
+}
+
+func (t *trace) securing() { t.secured.Store(true) }
+
+func (t *trace) got(info httptrace.GotConnInfo) {
+	t.connected.Store(true)
+	_ = info.Conn.SetDeadline(time.Time{}) // one of dialling, see newTransport
+	if !info.Reused && t.connections.Add(1) > mostConnections {
+		t.cancel()
+	}
 }
 
 // over says whether the time of a context has come, even if nobody has told it yet:
