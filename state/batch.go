@@ -15,7 +15,7 @@ import (
 // batch is one write transaction, shared by the operations of a group. It keeps
 // what many of them change, so that it is written once.
 type batch struct {
-	tx           *bolt.Tx
+	tx           *transaction
 	destinations map[string]*event.DestinationState
 	counts       map[string]int // by countKey
 
@@ -26,18 +26,18 @@ type batch struct {
 }
 
 func newBatch(tx *bolt.Tx) *batch {
-	return &batch{tx: tx, destinations: make(map[string]*event.DestinationState), counts: make(map[string]int), used: make(map[string]int), places: newPlaces()}
+	return &batch{tx: remembering(tx), destinations: make(map[string]*event.DestinationState), counts: make(map[string]int), used: make(map[string]int), places: newPlaces()}
 }
 
-func (b *batch) put(bucket, key, value []byte) error { return b.tx.Bucket(bucket).Put(key, value) }
+func (b *batch) put(bucket, key, value []byte) error { return b.tx.table(bucket).Put(key, value) }
 
-func (b *batch) get(bucket, key []byte) []byte { return b.tx.Bucket(bucket).Get(key) }
+func (b *batch) get(bucket, key []byte) []byte { return b.tx.table(bucket).Get(key) }
 
-func (b *batch) remove(bucket, key []byte) error { return b.tx.Bucket(bucket).Delete(key) }
+func (b *batch) remove(bucket, key []byte) error { return b.tx.table(bucket).Delete(key) }
 
 // add appends a row under the next sequence of a bucket.
 func (b *batch) add(bucket []byte, fill float64, value func(sequence uint64) ([]byte, error)) error {
-	rows := b.tx.Bucket(bucket)
+	rows := b.tx.table(bucket)
 	rows.FillPercent = fill
 	sequence, err := rows.NextSequence()
 	if err != nil {
@@ -114,8 +114,8 @@ type record struct {
 
 var errShortRow = errors.New("row is too short")
 
-func readRecord(tx *bolt.Tx, sequence uint64) (record, error) {
-	row := tx.Bucket(bucketDeliveries).Get(sequenceKey(sequence))
+func readRecord(tx *transaction, sequence uint64) (record, error) {
+	row := tx.table(bucketDeliveries).Get(sequenceKey(sequence))
 	r, err := decodeRecord(sequence, row)
 	if err != nil {
 		return record{}, inconsistent(tx.DB().Path(), "delivery %d: %v", sequence, err)
@@ -147,8 +147,8 @@ func encodeRecord(r *record) ([]byte, error) {
 }
 
 // findRecord looks a delivery up by its id.
-func findRecord(tx *bolt.Tx, id string) (r record, found bool, err error) {
-	sequence := tx.Bucket(bucketDeliveryIDs).Get([]byte(id))
+func findRecord(tx *transaction, id string) (r record, found bool, err error) {
+	sequence := tx.table(bucketDeliveryIDs).Get([]byte(id))
 	if sequence == nil {
 		return record{}, false, nil
 	}
@@ -161,7 +161,7 @@ func (b *batch) save(r *record) error {
 	if err != nil {
 		return err
 	}
-	rows := b.tx.Bucket(bucketDeliveries)
+	rows := b.tx.table(bucketDeliveries)
 	rows.FillPercent = appendAndGrow
 	return rows.Put(sequenceKey(r.sequence), row)
 }
@@ -193,9 +193,9 @@ func (b *batch) setDue(r *record, due time.Time) error {
 
 // head returns the first pending delivery of the session and destination of
 // one that is ordered.
-func head(tx *bolt.Tx, d *event.Delivery) (sequence uint64, found bool) {
+func head(tx *transaction, d *event.Delivery) (sequence uint64, found bool) {
 	prefix := orderPrefix(d)
-	key, _ := seek(queueOf(tx, d.Destination), prefix, prefix)
+	key, _ := tx.queue(d.Destination).seek(prefix, prefix)
 	return lastSequence(key), key != nil
 }
 
@@ -203,7 +203,7 @@ func head(tx *bolt.Tx, d *event.Delivery) (sequence uint64, found bool) {
 // sequence that waits for earlier ones due at a time.
 func (b *batch) wake(d *event.Delivery, behind uint64, at time.Time) (woke bool, err error) {
 	var waiting *record
-	err = eachKey(queueOf(b.tx, d.Destination), orderPrefix(d), func(key, _ []byte) (bool, error) {
+	err = b.tx.queue(d.Destination).each(orderPrefix(d), func(key, _ []byte) (bool, error) {
 		if lastSequence(key) <= behind {
 			return true, nil
 		}

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"context"
 
-	bolt "go.etcd.io/bbolt"
-
 	"checkout-notifier/event"
 )
 
@@ -22,7 +20,7 @@ func blockedKey(subject string, sequence uint64) []byte {
 // their ids.
 func unblock(b *batch, u *event.Unblock) (ids []string, err error) {
 	var sequences []uint64
-	err = eachKey(queueOf(b.tx, u.Destination), subjectPrefix(u.Subject), func(key, _ []byte) (bool, error) {
+	err = b.tx.queue(u.Destination).each(subjectPrefix(u.Subject), func(key, _ []byte) (bool, error) {
 		sequences = append(sequences, lastSequence(key))
 		return len(sequences) < u.Limit, nil
 	})
@@ -46,9 +44,9 @@ func unblock(b *batch, u *event.Unblock) (ids []string, err error) {
 // destination wait, each once, beginning behind after; "" begins with the first.
 // Their order is fixed and means nothing.
 func (s *Store) BlockedSubjects(ctx context.Context, destination, after string, limit int) (subjects []string, err error) {
-	err = s.view(ctx, "reading the blocked subjects of "+destination, func(tx *bolt.Tx) error {
+	err = s.view(ctx, "reading the blocked subjects of "+destination, func(tx *transaction) error {
 		subjects = nil
-		queue := queueOf(tx, destination)
+		queue := tx.queue(destination)
 		if queue == nil {
 			return nil
 		}

@@ -7,8 +7,6 @@ import (
 	"sync"
 	"time"
 
-	bolt "go.etcd.io/bbolt"
-
 	"checkout-notifier/event"
 )
 
@@ -48,9 +46,9 @@ func (s *Store) reschedule(ctx context.Context, destination string, now time.Tim
 		return nil
 	}
 	var ahead []uint64
-	err := s.view(ctx, "looking for times of the future", func(tx *bolt.Tx) error {
+	err := s.view(ctx, "looking for times of the future", func(tx *transaction) error {
 		ahead = nil
-		queue := queueOf(tx, destination)
+		queue := tx.queue(destination)
 		for _, kind := range []byte{kindDue, kindRetry} {
 			for _, sequence := range dueAfter(queue, kind, now, math.MaxInt) {
 				r, err := readRecord(tx, sequence)
@@ -110,7 +108,7 @@ func (b *batch) reschedule(sequence uint64, now time.Time) error {
 // scheduledAt is when a delivery was given its due time, by our clock: when it
 // became pending, or at its last attempt, or at that of the first one of its
 // session, for which it waits.
-func scheduledAt(tx *bolt.Tx, r *record) (time.Time, error) {
+func scheduledAt(tx *transaction, r *record) (time.Time, error) {
 	at, err := touchedAt(tx, r)
 	if err != nil || !r.Ordered {
 		return at, err
@@ -130,14 +128,14 @@ func scheduledAt(tx *bolt.Tx, r *record) (time.Time, error) {
 	return at, err
 }
 
-func touchedAt(tx *bolt.Tx, r *record) (time.Time, error) {
+func touchedAt(tx *transaction, r *record) (time.Time, error) {
 	at := r.Since()
 	n := lastAttempt(tx, r.sequence)
 	if n == 0 {
 		return at, nil
 	}
 	var a event.Attempt
-	if err := unpack(tx.Bucket(bucketAttempts).Get(attemptKey(r.sequence, n)), &a, attemptFields); err != nil {
+	if err := unpack(tx.table(bucketAttempts).Get(attemptKey(r.sequence, n)), &a, attemptFields); err != nil {
 		return at, inconsistent(tx.DB().Path(), "attempt %d of delivery %s: %v", n, r.ID, err)
 	}
 	if a.Started.After(at) {

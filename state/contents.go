@@ -8,8 +8,6 @@ import (
 	"os"
 	"time"
 
-	bolt "go.etcd.io/bbolt"
-
 	"checkout-notifier/event"
 )
 
@@ -84,7 +82,7 @@ func (s *Store) contents(ctx context.Context) (c Contents, err error) {
 	if c.Bytes, err = s.Size(); err != nil {
 		return c, err
 	}
-	err = s.view(ctx, "looking through "+s.path, func(tx *bolt.Tx) error {
+	err = s.view(ctx, "looking through "+s.path, func(tx *transaction) error {
 		c.Sessions = tx.Bucket(bucketIndex).Stats().KeyN
 		c.Events = tx.Bucket(bucketEventIDs).Stats().KeyN
 		c.Deliveries = tx.Bucket(bucketDeliveryIDs).Stats().KeyN

@@ -8,8 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"time"
-
-	bolt "go.etcd.io/bbolt"
 )
 
 const (
@@ -40,7 +38,7 @@ func (s *Store) Backup(ctx context.Context, path string) (Contents, error) {
 		return Contents{}, err
 	}
 	return WriteCopy(ctx, path, size, func(w io.Writer) error {
-		return s.view(ctx, "copying state file "+s.path, func(tx *bolt.Tx) error {
+		return s.view(ctx, "copying state file "+s.path, func(tx *transaction) error {
 			_, err := tx.WriteTo(&growthGuard{w: w, store: s, most: size + max(size, mostGrowth)})
 			return err
 		})

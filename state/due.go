@@ -5,8 +5,6 @@ import (
 	"context"
 	"time"
 
-	bolt "go.etcd.io/bbolt"
-
 	"checkout-notifier/event"
 )
 
@@ -25,9 +23,9 @@ func (s *Store) Due(ctx context.Context, destination string, now time.Time, firs
 		return nil, time.Time{}, err
 	}
 	skip = s.offers.holdBack(skip)
-	err = s.view(ctx, "reading what is due for "+destination, func(tx *bolt.Tx) error {
+	err = s.view(ctx, "reading what is due for "+destination, func(tx *transaction) error {
 		jobs, next = nil, time.Time{}
-		queue := queueOf(tx, destination)
+		queue := tx.queue(destination)
 		for _, part := range []struct {
 			kind  byte
 			limit int
@@ -52,9 +50,9 @@ func (s *Store) Due(ctx context.Context, destination string, now time.Time, firs
 const mostAtOnce = 256
 
 // dueIn adds what is due of one of the two kinds.
-func (s *Store) dueIn(jobs []event.Job, tx *bolt.Tx, queue *bolt.Bucket, kind byte, now time.Time, limit int, skip func(string) bool) ([]event.Job, error) {
+func (s *Store) dueIn(jobs []event.Job, tx *transaction, queue *table, kind byte, now time.Time, limit int, skip func(string) bool) ([]event.Job, error) {
 	limit += len(jobs)
-	err := eachKey(queue, []byte{kind}, func(key, id []byte) (bool, error) {
+	err := queue.each([]byte{kind}, func(key, id []byte) (bool, error) {
 		due, ok := readDue(key)
 		if !ok {
 			return false, inconsistent(tx.DB().Path(), "an entry of what is due is unreadable")
@@ -79,13 +77,13 @@ func (s *Store) dueIn(jobs []event.Job, tx *bolt.Tx, queue *bolt.Bucket, kind by
 }
 
 // firstDueAfter returns the due time of the first entry that is due after now.
-func firstDueAfter(queue *bolt.Bucket, kind byte, now time.Time) time.Time {
-	key, _ := seek(queue, appendTime([]byte{kind}, now.Add(time.Nanosecond)), []byte{kind})
+func firstDueAfter(queue *table, kind byte, now time.Time) time.Time {
+	key, _ := queue.seek(appendTime([]byte{kind}, now.Add(time.Nanosecond)), []byte{kind})
 	due, _ := readDue(key)
 	return due
 }
 
-func readJob(tx *bolt.Tx, sequence uint64) (event.Job, error) {
+func readJob(tx *transaction, sequence uint64) (event.Job, error) {
 	r, err := readRecord(tx, sequence)
 	if err != nil {
 		return event.Job{}, err
@@ -94,7 +92,7 @@ func readJob(tx *bolt.Tx, sequence uint64) (event.Job, error) {
 	if job.Event, err = readEvent(tx, r.event); err != nil || !r.Ordered {
 		return job, err
 	}
-	err = eachKey(queueOf(tx, r.Destination), orderPrefix(&r.Delivery), func(key, _ []byte) (bool, error) {
+	err = tx.queue(r.Destination).each(orderPrefix(&r.Delivery), func(key, _ []byte) (bool, error) {
 		if lastSequence(key) >= sequence {
 			return false, nil
 		}
@@ -107,8 +105,8 @@ func readJob(tx *bolt.Tx, sequence uint64) (event.Job, error) {
 	return job, err
 }
 
-func readEvent(tx *bolt.Tx, sequence uint64) (event.Event, error) {
-	row := tx.Bucket(bucketEvents).Get(sequenceKey(sequence))
+func readEvent(tx *transaction, sequence uint64) (event.Event, error) {
+	row := tx.table(bucketEvents).Get(sequenceKey(sequence))
 	if row == nil {
 		return event.Event{}, inconsistent(tx.DB().Path(), "event %d is missing", sequence)
 	}
@@ -116,7 +114,7 @@ func readEvent(tx *bolt.Tx, sequence uint64) (event.Event, error) {
 }
 
 // eventOf decodes the row of an event.
-func eventOf(tx *bolt.Tx, sequence uint64, row []byte) (e event.Event, err error) {
+func eventOf(tx *transaction, sequence uint64, row []byte) (e event.Event, err error) {
 	if err := decodeEvent(row, &e); err != nil {
 		return e, inconsistent(tx.DB().Path(), "event %d: %v", sequence, err)
 	}
@@ -124,15 +122,17 @@ func eventOf(tx *bolt.Tx, sequence uint64, row []byte) (e event.Event, err error
 }
 
 // withAttempts counts an attempt that was begun and whose result is not known.
-func withAttempts(tx *bolt.Tx, r record) event.Delivery {
+func withAttempts(tx *transaction, r record) event.Delivery {
 	r.Attempts = max(r.Attempts, lastAttempt(tx, r.sequence))
 	return r.Delivery
 }
 
 // lastAttempt returns the highest number of a delivery's attempts on record, 0
 // if there are none.
-func lastAttempt(tx *bolt.Tx, sequence uint64) int {
-	c := tx.Bucket(bucketAttempts).Cursor()
+func lastAttempt(tx *transaction, sequence uint64) int {
+	attempts := tx.table(bucketAttempts)
+	c := attempts.cursor()
+	defer attempts.release(c)
 	if key, _ := c.Seek(sequenceKey(sequence)); !bytes.HasPrefix(key, sequenceKey(sequence)) {
 		return 0 // as most that are read have none
 	}

@@ -3,8 +3,6 @@ package state
 import (
 	"context"
 
-	bolt "go.etcd.io/bbolt"
-
 	"checkout-notifier/event"
 )
 
@@ -22,7 +20,7 @@ type DeadLetter struct {
 
 // Event returns an event by its id, and whether it is in the store.
 func (s *Store) Event(ctx context.Context, id string) (e event.Event, found bool, err error) {
-	err = s.view(ctx, "reading event "+id, func(tx *bolt.Tx) error {
+	err = s.view(ctx, "reading event "+id, func(tx *transaction) error {
 		sequence := tx.Bucket(bucketEventIDs).Get([]byte(id))
 		if sequence == nil {
 			return nil
@@ -37,7 +35,7 @@ func (s *Store) Event(ctx context.Context, id string) (e event.Event, found bool
 // Events returns at most limit events in the order of commits, beginning behind
 // the sequence after; 0 begins with the oldest.
 func (s *Store) Events(ctx context.Context, after uint64, limit int) (events []Sequenced, err error) {
-	err = s.view(ctx, "reading events", func(tx *bolt.Tx) error {
+	err = s.view(ctx, "reading events", func(tx *transaction) error {
 		c := tx.Bucket(bucketEvents).Cursor()
 		for key, row := c.Seek(sequenceKey(after + 1)); key != nil && len(events) < limit; key, row = c.Next() {
 			e, err := eventOf(tx, lastSequence(key), row)
@@ -53,7 +51,7 @@ func (s *Store) Events(ctx context.Context, after uint64, limit int) (events []S
 
 // Delivery returns a delivery by its id, and whether it is in the store.
 func (s *Store) Delivery(ctx context.Context, id string) (d event.Delivery, found bool, err error) {
-	err = s.view(ctx, "reading delivery "+id, func(tx *bolt.Tx) error {
+	err = s.view(ctx, "reading delivery "+id, func(tx *transaction) error {
 		var r record
 		if r, found, err = findRecord(tx, id); found {
 			d = withAttempts(tx, r)
@@ -65,7 +63,7 @@ func (s *Store) Delivery(ctx context.Context, id string) (d event.Delivery, foun
 
 // EventDeliveries returns the deliveries of an event in the order of commits.
 func (s *Store) EventDeliveries(ctx context.Context, eventID string) (deliveries []event.Delivery, err error) {
-	err = s.view(ctx, "reading the deliveries of event "+eventID, func(tx *bolt.Tx) error {
+	err = s.view(ctx, "reading the deliveries of event "+eventID, func(tx *transaction) error {
 		sequence := tx.Bucket(bucketEventIDs).Get([]byte(eventID))
 		if sequence == nil {
 			return nil
@@ -79,12 +77,12 @@ func (s *Store) EventDeliveries(ctx context.Context, eventID string) (deliveries
 // Attempts returns the attempts of a delivery by number. One whose outcome is
 // unknown is under way, or was when the process ended.
 func (s *Store) Attempts(ctx context.Context, deliveryID string) (attempts []event.Attempt, err error) {
-	err = s.view(ctx, "reading the attempts of delivery "+deliveryID, func(tx *bolt.Tx) error {
+	err = s.view(ctx, "reading the attempts of delivery "+deliveryID, func(tx *transaction) error {
 		sequence := tx.Bucket(bucketDeliveryIDs).Get([]byte(deliveryID))
 		if sequence == nil {
 			return nil
 		}
-		return eachKey(tx.Bucket(bucketAttempts), sequence, func(_, row []byte) (bool, error) {
+		return tx.table(bucketAttempts).each(sequence, func(_, row []byte) (bool, error) {
 			var a event.Attempt
 			if err := unpack(row, &a, attemptFields); err != nil {
 				return false, inconsistent(s.path, "attempt of delivery %s: %v", deliveryID, err)
@@ -100,7 +98,7 @@ func (s *Store) Attempts(ctx context.Context, deliveryID string) (attempts []eve
 // order of commits, beginning behind the sequence after; 0 begins with the
 // oldest.
 func (s *Store) DeadLetters(ctx context.Context, destination string, after uint64, limit int) (letters []DeadLetter, err error) {
-	err = s.view(ctx, "reading the dead letters of "+destination, func(tx *bolt.Tx) error {
+	err = s.view(ctx, "reading the dead letters of "+destination, func(tx *transaction) error {
 		prefix := appendText(nil, destination)
 		c := tx.Bucket(bucketDead).Cursor()
 		for key, _ := c.Seek(appendSequence(prefix, after+1)); len(letters) < limit && hasDestination(key, destination); key, _ = c.Next() {

@@ -4,8 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-
-	bolt "go.etcd.io/bbolt"
 )
 
 var keyID = []byte("id") // in bucketMeta, made when it is first asked for
@@ -15,7 +13,7 @@ const idSize = 4 // bytes; tells the few stores apart whose copies share a direc
 // ID returns a name for this store, lower-case hexadecimal, which its copies share.
 // A store that was opened by OpenReadOnly has "" until it was named.
 func (s *Store) ID(ctx context.Context) (id string, err error) {
-	err = s.view(ctx, "reading the store's id", func(tx *bolt.Tx) error {
+	err = s.view(ctx, "reading the store's id", func(tx *transaction) error {
 		id = hex.EncodeToString(tx.Bucket(bucketMeta).Get(keyID))
 		return nil
 	})

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"context"
 
-	bolt "go.etcd.io/bbolt"
-
 	"checkout-notifier/event"
 )
 
@@ -39,7 +37,7 @@ func (s *Store) RecordJob(ctx context.Context, id string, row []byte, audit func
 
 // Job returns the row of a job, and whether there is one.
 func (s *Store) Job(ctx context.Context, id string) (row []byte, found bool, err error) {
-	err = s.view(ctx, "reading job "+id, func(tx *bolt.Tx) error {
+	err = s.view(ctx, "reading job "+id, func(tx *transaction) error {
 		if jobs := tx.Bucket(bucketJobs); jobs != nil && id != "" {
 			row = bytes.Clone(jobs.Get([]byte(id)))
 		}
@@ -51,7 +49,7 @@ func (s *Store) Job(ctx context.Context, id string) (row []byte, found bool, err
 // Jobs returns at most limit rows, greatest id first, of those whose id is less
 // than before; "" begins at the greatest.
 func (s *Store) Jobs(ctx context.Context, before string, limit int) (rows [][]byte, err error) {
-	err = s.view(ctx, "reading jobs", func(tx *bolt.Tx) error {
+	err = s.view(ctx, "reading jobs", func(tx *transaction) error {
 		jobs := tx.Bucket(bucketJobs)
 		if jobs == nil {
 			return nil

@@ -6,8 +6,6 @@ import (
 	"encoding/json"
 	"time"
 
-	bolt "go.etcd.io/bbolt"
-
 	"checkout-notifier/event"
 )
 
@@ -153,34 +151,6 @@ func conditionKey(kind, subject string) []byte { return appendText(appendText(ni
 
 func acceptedKey(finished time.Time, sequence uint64) []byte {
 	return appendSequence(appendTime(nil, finished), sequence)
-}
-
-// seek returns the first row at or behind a key whose key has a prefix, nil if
-// there is none, or no bucket.
-func seek(b *bolt.Bucket, from, prefix []byte) (key, value []byte) {
-	if b == nil {
-		return nil, nil
-	}
-	if key, value = b.Cursor().Seek(from); bytes.HasPrefix(key, prefix) {
-		return key, value
-	}
-	return nil, nil
-}
-
-// eachKey calls fn with the rows of a bucket, which may be nil, whose key has a
-// prefix, in order, until it returns false.
-func eachKey(b *bolt.Bucket, prefix []byte, fn func(key, value []byte) (bool, error)) error {
-	if b == nil {
-		return nil
-	}
-	c := b.Cursor()
-	for key, value := c.Seek(prefix); key != nil && bytes.HasPrefix(key, prefix); key, value = c.Next() {
-		more, err := fn(key, value)
-		if err != nil || !more {
-			return err
-		}
-	}
-	return nil
 }
 
 // marshal writes a record. Raw JSON inside it keeps its bytes, which the

@@ -69,14 +69,14 @@ func (s *Store) copyTo(path string) error {
 // separateRetries moves what was refused before out of the index of what is due:
 // schema 1 had one index for all.
 func separateRetries(tx *bolt.Tx) error {
-	due := tx.Bucket([]byte("due"))
+	due, deliveries := tx.Bucket([]byte("due")), remembering(tx)
 	retries, err := tx.CreateBucketIfNotExists([]byte("retries"))
 	if err != nil {
 		return err
 	}
 	var moved [][]byte
 	err = due.ForEach(func(key, id []byte) error {
-		r, err := readRecord(tx, lastSequence(key))
+		r, err := readRecord(deliveries, lastSequence(key))
 		if err != nil || !r.Repeated() {
 			return err
 		}

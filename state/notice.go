@@ -70,7 +70,7 @@ func changeConditions(b *batch, raised, cleared []event.Condition) error {
 
 // Conditions returns what the program's owner has been told of and is not over.
 func (s *Store) Conditions(ctx context.Context) (conditions []event.Condition, err error) {
-	err = s.view(ctx, "reading the conditions", func(tx *bolt.Tx) error {
+	err = s.view(ctx, "reading the conditions", func(tx *transaction) error {
 		conditions = nil
 		return tx.Bucket(bucketConditions).ForEach(func(key, row []byte) error {
 			var c event.Condition
@@ -108,7 +108,7 @@ type AuditRow struct {
 // Audit returns at most limit entries, newest first, of those that were written
 // before the sequence before; 0 begins with the newest.
 func (s *Store) Audit(ctx context.Context, before uint64, limit int) (rows []AuditRow, err error) {
-	err = s.view(ctx, "reading the audit log", func(tx *bolt.Tx) error {
+	err = s.view(ctx, "reading the audit log", func(tx *transaction) error {
 		rows = nil
 		c := tx.Bucket(bucketAudit).Cursor()
 		key, row := seekBefore(c, before)

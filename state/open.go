@@ -265,7 +265,7 @@ const (
 func (s *Store) checkSchema(ctx context.Context) error {
 	missing := false
 	var found uint64
-	err := s.view(ctx, "opening state file", func(tx *bolt.Tx) error {
+	err := s.view(ctx, "opening state file", func(tx *transaction) error {
 		meta := tx.Bucket(bucketMeta)
 		if meta == nil || len(meta.Get(keySchema)) != 8 {
 			return &fault{kind: ErrForeign, message: fmt.Sprintf(

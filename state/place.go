@@ -47,7 +47,7 @@ func (b *batch) place(d *event.Delivery) (sequence uint64, err error) {
 	if sequence == 0 {
 		sequence = lastSequence(b.get(bucketDeliveryIDs, []byte(d.ID)))
 	}
-	queue := queueOf(b.tx, d.Destination)
+	queue := b.tx.queue(d.Destination)
 	if queue == nil || queue.Get(pendingKey(sequence)) == nil {
 		return 0, errNotPending
 	}

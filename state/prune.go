@@ -67,7 +67,7 @@ func (s *Store) Prune(ctx context.Context, policy PrunePolicy) (Pruned, error) {
 type pruner interface {
 	// find returns candidates among the rows behind from and where to go on, nil
 	// at the end. It only reads.
-	find(tx *bolt.Tx, from []byte) (keys [][]byte, next []byte, err error)
+	find(tx *transaction, from []byte) (keys [][]byte, next []byte, err error)
 	// remove removes those of the keys that are still to go.
 	remove(b *batch, keys [][]byte, pruned *Pruned) error
 }
@@ -78,7 +78,7 @@ func (s *Store) prune(ctx context.Context, p pruner, total *Pruned) error {
 	from := []byte{}
 	for from != nil {
 		var keys [][]byte
-		err := s.view(ctx, "pruning", func(tx *bolt.Tx) error {
+		err := s.view(ctx, "pruning", func(tx *transaction) error {
 			var err error
 			keys, from, err = p.find(tx, from)
 			return err
@@ -128,7 +128,7 @@ func scan(bucket *bolt.Bucket, from []byte, pick func(key, value []byte) (take, 
 // deliveryPruner walks the accepted deliveries in the order of their finish.
 type deliveryPruner struct{ before time.Time }
 
-func (p *deliveryPruner) find(tx *bolt.Tx, from []byte) ([][]byte, []byte, error) {
+func (p *deliveryPruner) find(tx *transaction, from []byte) ([][]byte, []byte, error) {
 	return scan(tx.Bucket(bucketAccepted), from, func(key, _ []byte) (bool, bool, error) {
 		finished, ok := readTime(key)
 		old := ok && finished.Before(p.before)
@@ -158,7 +158,7 @@ func (p *deliveryPruner) remove(b *batch, keys [][]byte, pruned *Pruned) error {
 func removeDelivery(b *batch, r *record, accepted []byte, pruned *Pruned) error {
 	sequence := sequenceKey(r.sequence)
 	var attempts [][]byte
-	err := eachKey(b.tx.Bucket(bucketAttempts), sequence, func(key, _ []byte) (bool, error) {
+	err := b.tx.table(bucketAttempts).each(sequence, func(key, _ []byte) (bool, error) {
 		attempts = append(attempts, bytes.Clone(key))
 		return true, nil
 	})
@@ -192,7 +192,7 @@ type eventPruner struct {
 	young  int // in a row
 }
 
-func (p *eventPruner) find(tx *bolt.Tx, from []byte) ([][]byte, []byte, error) {
+func (p *eventPruner) find(tx *transaction, from []byte) ([][]byte, []byte, error) {
 	return scan(tx.Bucket(bucketEvents), from, func(key, row []byte) (bool, bool, error) {
 		e, err := eventOf(tx, lastSequence(key), row)
 		if err != nil {
@@ -207,7 +207,7 @@ func (p *eventPruner) find(tx *bolt.Tx, from []byte) ([][]byte, []byte, error) {
 	})
 }
 
-func hasDeliveries(tx *bolt.Tx, sequence []byte) bool {
+func hasDeliveries(tx *transaction, sequence []byte) bool {
 	key, _ := tx.Bucket(bucketFanOut).Cursor().Seek(sequence)
 	return bytes.HasPrefix(key, sequence)
 }

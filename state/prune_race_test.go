@@ -6,8 +6,6 @@ import (
 	"testing"
 	"time"
 
-	bolt "go.etcd.io/bbolt"
-
 	"checkout-notifier/event"
 )
 
@@ -34,7 +32,7 @@ func TestPruningLeavesWhatWasMadePendingAgain(t *testing.T) {
 	accept()
 	p := &deliveryPruner{before: at.Add(time.Hour)}
 	var keys [][]byte
-	err = s.view(t.Context(), "finding", func(tx *bolt.Tx) error {
+	err = s.view(t.Context(), "finding", func(tx *transaction) error {
 		var err error
 		keys, _, err = p.find(tx, nil)
 		return err

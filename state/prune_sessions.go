@@ -5,8 +5,6 @@ import (
 	"slices"
 	"time"
 
-	bolt "go.etcd.io/bbolt"
-
 	"checkout-notifier/event"
 )
 
@@ -21,7 +19,7 @@ type sessionPruner struct {
 // border returns the time before which a session of an account must have been
 // created: zero for an account of which no chain was ever complete, or that was
 // never saved, so that nothing could remember that its sessions are forgotten.
-func (p *sessionPruner) border(tx *bolt.Tx, name string) (time.Time, error) {
+func (p *sessionPruner) border(tx *transaction, name string) (time.Time, error) {
 	if border, known := p.borders[name]; known {
 		return border, nil
 	}
@@ -40,7 +38,7 @@ func (p *sessionPruner) border(tx *bolt.Tx, name string) (time.Time, error) {
 }
 
 // find leaves an account at the first session that is too young.
-func (p *sessionPruner) find(tx *bolt.Tx, from []byte) (keys [][]byte, next []byte, err error) {
+func (p *sessionPruner) find(tx *transaction, from []byte) (keys [][]byte, next []byte, err error) {
 	p.borders, p.holes = make(map[string]time.Time), make(map[string][]event.Hole)
 	var past []byte // prefix of an account of which only young sessions are left
 	keys, next, err = scan(tx.Bucket(bucketSessions), from, func(key, _ []byte) (bool, bool, error) {
@@ -77,7 +75,7 @@ func (p *sessionPruner) inHole(account string, created time.Time) bool {
 
 // old says whether a session may go, and whether it is so young that all behind
 // it in its account are too.
-func (p *sessionPruner) old(tx *bolt.Tx, key []byte) (old, young bool, err error) {
+func (p *sessionPruner) old(tx *transaction, key []byte) (old, young bool, err error) {
 	account, rest, ok := cutText(key)
 	created, id, ok2 := cutSessionKey(rest)
 	if !ok || !ok2 {

@@ -94,7 +94,7 @@ const clockMargin = 24 * time.Hour
 
 // narrow bounds a query of one session by the time of its creation, so that not
 // all that was ever stored is looked through for it.
-func (q *Query) narrow(tx *bolt.Tx) {
+func (q *Query) narrow(tx *transaction) {
 	if q.Session == "" || q.ByEnd {
 		return
 	}
@@ -162,7 +162,7 @@ func newest(walkers []*backward) *backward {
 }
 
 // walkers returns the walkers over the fewest rows that hold all that is chosen.
-func (q *Query) walkers(tx *bolt.Tx) []*backward {
+func (q *Query) walkers(tx *transaction) []*backward {
 	switch {
 	case q.Event != "":
 		owner := tx.Bucket(bucketEventIDs).Get([]byte(q.Event))
@@ -187,12 +187,12 @@ func (q *Query) walkers(tx *bolt.Tx) []*backward {
 }
 
 // walk adds the walker over what is pending for a destination, or dead.
-func (q *Query) walk(walkers []*backward, tx *bolt.Tx, destination string) []*backward {
+func (q *Query) walk(walkers []*backward, tx *transaction, destination string) []*backward {
 	if q.Status == event.StatusDead {
 		return append(walkers, newBackward(tx.Bucket(bucketDead), appendText(nil, destination), q.Before))
 	}
-	if queue := queueOf(tx, destination); queue != nil {
-		walkers = append(walkers, newBackward(queue, []byte{kindPending}, q.Before))
+	if queue := tx.queue(destination); queue != nil {
+		walkers = append(walkers, newBackward(queue.Bucket, []byte{kindPending}, q.Before))
 	}
 	return walkers
 }

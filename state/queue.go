@@ -3,8 +3,6 @@ package state
 import (
 	"time"
 
-	bolt "go.etcd.io/bbolt"
-
 	"checkout-notifier/event"
 )
 
@@ -22,33 +20,19 @@ const (
 	kindRetry   = 'r' // due, sequence → id: refused or blocked before
 )
 
-// queueOf returns the queue of a destination to be read, nil if there never was
-// anything in it.
-func queueOf(tx *bolt.Tx, destination string) *bolt.Bucket {
-	return tx.Bucket(bucketQueues).Bucket([]byte(destination))
-}
-
-// queue returns the queue of a destination to be changed.
-func (b *batch) queue(destination string) (*bolt.Bucket, error) {
-	return b.tx.Bucket(bucketQueues).CreateBucketIfNotExists([]byte(destination))
-}
-
 // enqueue puts a row into the queue of a destination.
 func (b *batch) enqueue(destination string, key, value []byte) error {
-	queue, err := b.queue(destination)
-	if err != nil {
-		return err
+	if b.tx.queue(destination) == nil {
+		if _, err := b.tx.Bucket(bucketQueues).CreateBucket([]byte(destination)); err != nil {
+			return err
+		}
 	}
-	return queue.Put(key, value)
+	return b.tx.queue(destination).Put(key, value)
 }
 
 // dequeue takes a row out of the queue of a destination.
 func (b *batch) dequeue(destination string, key []byte) error {
-	queue, err := b.queue(destination)
-	if err != nil {
-		return err
-	}
-	return queue.Delete(key)
+	return b.tx.queue(destination).Delete(key)
 }
 
 func pendingKey(sequence uint64) []byte { return appendSequence([]byte{kindPending}, sequence) }

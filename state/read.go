@@ -4,21 +4,19 @@ import (
 	"context"
 	"encoding/json"
 
-	bolt "go.etcd.io/bbolt"
-
 	"checkout-notifier/event"
 )
 
 // Account returns what is remembered of an account, and whether it is known.
 func (s *Store) Account(ctx context.Context, name string) (account event.Account, found bool, err error) {
-	err = s.view(ctx, "reading account "+name, func(tx *bolt.Tx) error {
+	err = s.view(ctx, "reading account "+name, func(tx *transaction) error {
 		account, found, err = readAccount(tx, name)
 		return err
 	})
 	return account, found && err == nil, err
 }
 
-func readAccount(tx *bolt.Tx, name string) (account event.Account, found bool, err error) {
+func readAccount(tx *transaction, name string) (account event.Account, found bool, err error) {
 	row := tx.Bucket(bucketAccounts).Get([]byte(name))
 	if row == nil {
 		return account, false, nil
@@ -32,7 +30,7 @@ func readAccount(tx *bolt.Tx, name string) (account event.Account, found bool, e
 // Accounts returns all accounts by name, those that the configuration no longer
 // names too.
 func (s *Store) Accounts(ctx context.Context) (accounts []event.Account, err error) {
-	err = s.view(ctx, "reading the accounts", func(tx *bolt.Tx) error {
+	err = s.view(ctx, "reading the accounts", func(tx *transaction) error {
 		return tx.Bucket(bucketAccounts).ForEach(func(name, _ []byte) error {
 			account, _, err := readAccount(tx, string(name))
 			accounts = append(accounts, account)
@@ -79,11 +77,11 @@ const rowsPerCheck = 1000
 // quick and call no method of the store. Its error ends the reading.
 func (s *Store) Tracked(ctx context.Context, account string, each func(*event.Tracked) error) error {
 	prefix := appendText(nil, account)
-	return s.view(ctx, "reading the index of account "+account, func(tx *bolt.Tx) error {
+	return s.view(ctx, "reading the index of account "+account, func(tx *transaction) error {
 		d := trackedDecoder{known: make(map[string]string)}
 		var row event.Tracked
 		n := 0
-		return eachKey(tx.Bucket(bucketIndex), prefix, func(key, value []byte) (bool, error) {
+		return tx.table(bucketIndex).each(prefix, func(key, value []byte) (bool, error) {
 			if n++; n%rowsPerCheck == 0 && ctx.Err() != nil {
 				return false, ctx.Err()
 			}
@@ -100,7 +98,7 @@ func (s *Store) Tracked(ctx context.Context, account string, each func(*event.Tr
 // missing.
 func (s *Store) Snapshots(ctx context.Context, account string, ids []string) (map[string]event.Snapshot, error) {
 	snapshots := make(map[string]event.Snapshot, len(ids))
-	err := s.view(ctx, "reading sessions of account "+account, func(tx *bolt.Tx) error {
+	err := s.view(ctx, "reading sessions of account "+account, func(tx *transaction) error {
 		for _, id := range ids {
 			row := tx.Bucket(bucketIndex).Get(indexKey(account, id))
 			if row == nil {
@@ -127,7 +125,7 @@ func (s *Store) Snapshots(ctx context.Context, account string, ids []string) (ma
 // SessionCounts returns how many sessions each account has in each watch state.
 func (s *Store) SessionCounts(ctx context.Context) (map[string]map[event.Watch]int, error) {
 	counts := make(map[string]map[event.Watch]int)
-	err := s.view(ctx, "reading the numbers of sessions", func(tx *bolt.Tx) error {
+	err := s.view(ctx, "reading the numbers of sessions", func(tx *transaction) error {
 		return tx.Bucket(bucketCounts).ForEach(func(key, row []byte) error {
 			account, watch, ok := cutText(key)
 			if !ok || len(row) != 8 {
@@ -151,13 +149,13 @@ func (s *Store) SessionCounts(ctx context.Context) (map[string]map[event.Watch]i
 // Destinations returns the state of every destination that ever had a delivery,
 // by name, whether or not the configuration still names it.
 func (s *Store) Destinations(ctx context.Context) (states []event.DestinationState, err error) {
-	err = s.view(ctx, "reading the destinations", func(tx *bolt.Tx) error {
+	err = s.view(ctx, "reading the destinations", func(tx *transaction) error {
 		return tx.Bucket(bucketDestinations).ForEach(func(name, row []byte) error {
 			var state event.DestinationState
 			if err := json.Unmarshal(row, &state); err != nil {
 				return inconsistent(s.path, "state of destination %s: %v", name, err)
 			}
-			_, since := seek(queueOf(tx, state.Name), []byte{kindPending}, []byte{kindPending})
+			_, since := tx.queue(state.Name).seek([]byte{kindPending}, []byte{kindPending})
 			state.OldestPending, _ = readTime(since)
 			states = append(states, state)
 			return nil

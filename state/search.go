@@ -4,8 +4,6 @@ import (
 	"context"
 	"math"
 
-	bolt "go.etcd.io/bbolt"
-
 	"checkout-notifier/event"
 )
 
@@ -19,7 +17,7 @@ type DeliveryRow struct {
 // looks at a bounded number of them, so that there may be fewer than the limit
 // although next says where to go on; next is 0 at the end.
 func (s *Store) SearchDeliveries(ctx context.Context, q Query) (rows []DeliveryRow, next uint64, err error) {
-	err = s.view(ctx, "looking for deliveries", func(tx *bolt.Tx) error {
+	err = s.view(ctx, "looking for deliveries", func(tx *transaction) error {
 		rows, next = nil, 0
 		q.narrow(tx)
 		walkers := q.walkers(tx)
@@ -52,7 +50,7 @@ func (s *Store) SearchDeliveries(ctx context.Context, q Query) (rows []DeliveryR
 
 // SearchEvents returns events that a query chooses, as SearchDeliveries does.
 func (s *Store) SearchEvents(ctx context.Context, q Query) (rows []Sequenced, next uint64, err error) {
-	err = s.view(ctx, "looking for events", func(tx *bolt.Tx) error {
+	err = s.view(ctx, "looking for events", func(tx *transaction) error {
 		rows, next = nil, 0
 		q.narrow(tx)
 		w := newBackward(tx.Bucket(bucketEvents), nil, q.Before)
@@ -91,8 +89,8 @@ func (s *Store) SearchEvents(ctx context.Context, q Query) (rows []Sequenced, ne
 }
 
 // fanOut returns the deliveries of an event in the order of commits.
-func fanOut(tx *bolt.Tx, sequence uint64) (deliveries []event.Delivery, err error) {
-	err = eachKey(tx.Bucket(bucketFanOut), sequenceKey(sequence), func(key, _ []byte) (bool, error) {
+func fanOut(tx *transaction, sequence uint64) (deliveries []event.Delivery, err error) {
+	err = tx.table(bucketFanOut).each(sequenceKey(sequence), func(key, _ []byte) (bool, error) {
 		r, err := readRecord(tx, lastSequence(key))
 		if err == nil {
 			deliveries = append(deliveries, withAttempts(tx, r))
@@ -113,7 +111,7 @@ type FannedOut struct {
 // looks at a bounded number of them and returns where to go on; next is 0 at the
 // end. Before is not used.
 func (s *Store) WalkEvents(ctx context.Context, q Query, after uint64) (found []FannedOut, examined int, next uint64, err error) {
-	err = s.view(ctx, "walking through the events", func(tx *bolt.Tx) error {
+	err = s.view(ctx, "walking through the events", func(tx *transaction) error {
 		found, examined, next = nil, 0, 0
 		c := tx.Bucket(bucketEvents).Cursor()
 		young := 0
@@ -152,7 +150,7 @@ func (s *Store) WalkEvents(ctx context.Context, q Query, after uint64) (found []
 // walking there. It reads backwards from the newest, which costs no more than
 // walking does.
 func (s *Store) SeekEvents(ctx context.Context, of Query) (after uint64, err error) {
-	err = s.view(ctx, "looking where to begin", func(tx *bolt.Tx) error {
+	err = s.view(ctx, "looking where to begin", func(tx *transaction) error {
 		of.narrow(tx)
 		return nil
 	})

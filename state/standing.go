@@ -5,8 +5,6 @@ import (
 	"context"
 	"time"
 
-	bolt "go.etcd.io/bbolt"
-
 	"checkout-notifier/event"
 )
 
@@ -47,7 +45,7 @@ func (s *Store) Hasten(ctx context.Context, destination string, now time.Time, l
 	err = s.write(ctx, "making due what waits for "+destination, func(b *batch) error {
 		hastened = 0
 		for _, kind := range []byte{kindRetry, kindDue} {
-			for _, sequence := range dueAfter(queueOf(b.tx, destination), kind, now, limit-hastened) {
+			for _, sequence := range dueAfter(b.tx.queue(destination), kind, now, limit-hastened) {
 				r, err := readRecord(b.tx, sequence)
 				if err != nil {
 					return err
@@ -70,7 +68,7 @@ func (s *Store) Hasten(ctx context.Context, destination string, now time.Time, l
 }
 
 // dueAfter returns the sequences of deliveries that are due later than now.
-func dueAfter(queue *bolt.Bucket, kind byte, now time.Time, limit int) (sequences []uint64) {
+func dueAfter(queue *table, kind byte, now time.Time, limit int) (sequences []uint64) {
 	if queue == nil {
 		return nil
 	}
@@ -95,10 +93,10 @@ const (
 // there is none.
 func (s *Store) Oldest(ctx context.Context, destination string, skip func(deliveryID string) bool) (job event.Job, found bool, err error) {
 	skip = s.offers.holdBack(skip)
-	err = s.view(ctx, "looking for what has waited longest for "+destination, func(tx *bolt.Tx) error {
+	err = s.view(ctx, "looking for what has waited longest for "+destination, func(tx *transaction) error {
 		found = false
 		examined, blocked := 0, 0
-		return eachKey(queueOf(tx, destination), []byte{kindPending}, func(key, _ []byte) (bool, error) {
+		return tx.queue(destination).each([]byte{kindPending}, func(key, _ []byte) (bool, error) {
 			r, err := readRecord(tx, lastSequence(key))
 			if err != nil {
 				return false, err

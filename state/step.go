@@ -103,7 +103,7 @@ func putAttempt(b *batch, sequence uint64, id string, a *event.Attempt) error {
 	if err != nil {
 		return invalid("attempt %d of delivery %s: %v", a.N, a.DeliveryID, err)
 	}
-	attempts := b.tx.Bucket(bucketAttempts)
+	attempts := b.tx.table(bucketAttempts)
 	attempts.FillPercent = appendAndGrow
 	return attempts.Put(attemptKey(sequence, a.N), row)
 }

@@ -78,12 +78,12 @@ func (s *Store) Size() (size int64, err error) {
 }
 
 // view runs fn in a read transaction. What fn keeps must be copied.
-func (s *Store) view(ctx context.Context, doing string, fn func(*bolt.Tx) error) error {
+func (s *Store) view(ctx context.Context, doing string, fn func(*transaction) error) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("%s: %w", doing, err)
 	}
 	err := s.db.View(func(tx *bolt.Tx) error {
-		return guard(func() error { return fn(tx) })
+		return guard(func() error { return fn(remembering(tx)) })
 	})
 	if err != nil {
 		return fmt.Errorf("%s: %w", doing, s.classify(err))

@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 
-	bolt "go.etcd.io/bbolt"
-
 	"checkout-notifier/event"
 )
 
@@ -58,7 +56,7 @@ func (s *Store) verify(ctx context.Context) error {
 	if len(found) > 0 {
 		return damaged(s.path, errors.Join(found...))
 	}
-	v := &verifier{ctx: ctx, tx: tx, destinations: make(map[string]*event.DestinationState), rows: make(map[string]int)}
+	v := &verifier{ctx: ctx, tx: remembering(tx), destinations: make(map[string]*event.DestinationState), rows: make(map[string]int)}
 	if err := guard(v.run); err != nil {
 		return err
 	}
@@ -74,7 +72,7 @@ const maxFindings = 10
 // verifier checks our own invariants.
 type verifier struct {
 	ctx          context.Context
-	tx           *bolt.Tx
+	tx           *transaction
 	found        []error
 	destinations map[string]*event.DestinationState // as counted
 	rows         map[string]int                     // that each index should have
@@ -98,7 +96,7 @@ func (v *verifier) expect(bucket, key, value []byte, format string, arguments ..
 // expectQueued checks that a pending delivery is in the queue of its destination.
 func (v *verifier) expectQueued(r *record, key, value []byte) {
 	v.rows[queueName(r.Destination)]++
-	queue := queueOf(v.tx, r.Destination)
+	queue := v.tx.queue(r.Destination)
 	if queue == nil || !bytes.Equal(queue.Get(key), value) || value == nil && queue.Get(key) == nil {
 		v.report("delivery %s is not in the queue of %s, or not as it should be", r.ID, r.Destination)
 	}
@@ -107,14 +105,14 @@ func (v *verifier) expectQueued(r *record, key, value []byte) {
 func queueName(destination string) string { return "the queue of " + destination }
 
 // queues visits the queue of each destination.
-func (v *verifier) queues(fn func(destination string, queue *bolt.Bucket) error) error {
+func (v *verifier) queues(fn func(destination string, queue *table) error) error {
 	queues := v.tx.Bucket(bucketQueues)
 	return queues.ForEach(func(name, row []byte) error {
 		if row != nil {
 			v.report("%q is no queue", name)
 			return nil
 		}
-		return fn(string(name), queues.Bucket(name))
+		return fn(string(name), v.tx.queue(string(name)))
 	})
 }
 
@@ -307,9 +305,9 @@ func (v *verifier) attempts() error {
 // order checks that the first pending delivery of a session is not parked: each
 // that finishes wakes the first parked one, so that then all get their turn.
 func (v *verifier) order() error {
-	return v.queues(func(_ string, queue *bolt.Bucket) error {
+	return v.queues(func(_ string, queue *table) error {
 		var session []byte
-		return eachKey(queue, []byte{kindOrder}, func(key, _ []byte) (bool, error) {
+		return queue.each([]byte{kindOrder}, func(key, _ []byte) (bool, error) {
 			prefix := key[:max(1, len(key)-sequenceSize)]
 			if bytes.Equal(prefix, session) {
 				return true, v.ctx.Err()
@@ -364,7 +362,7 @@ func (v *verifier) totals() error {
 			v.report("%s has %d rows instead of %d", bucket, n, v.rows[string(bucket)])
 		}
 	}
-	return v.queues(func(destination string, queue *bolt.Bucket) error {
+	return v.queues(func(destination string, queue *table) error {
 		n := 0
 		err := queue.ForEach(func(_, _ []byte) error {
 			n++
