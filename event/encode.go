@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -96,7 +95,12 @@ func appendChange(b []byte, c *Change, omit []string) ([]byte, error) {
 func appendMatch(b []byte, m Match) []byte {
 	b = appendTexts(append(b, `{"rules":`...), m.Rules)
 	b = append(b, `,"labels":{`...)
-	for i, name := range slices.Sorted(maps.Keys(m.Labels)) {
+	names := make([]string, 0, len(m.Labels))
+	for name := range m.Labels {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for i, name := range names {
 		if i > 0 {
 			b = append(b, ',')
 		}

@@ -139,7 +139,7 @@ func decodeRecord(sequence uint64, row []byte) (record, error) {
 }
 
 func encodeRecord(r *record) ([]byte, error) {
-	row, err := pack(sequenceKey(r.event), &r.Delivery, deliveryFields)
+	row, err := pack(appendSequence(make([]byte, 0, deliverySize), r.event), &r.Delivery, deliveryFields)
 	if err != nil {
 		return nil, invalid("delivery %s: %v", r.ID, err)
 	}

@@ -67,6 +67,9 @@ const (
 	appendAndGrow = 0.9
 )
 
+// The builders of keys make room for the whole of one: most need no memory but the
+// caller's stack then.
+
 // appendText adds a text of at most maxText bytes to a key.
 func appendText(key []byte, text string) []byte {
 	key = binary.BigEndian.AppendUint16(key, uint16(len(text)))
@@ -87,7 +90,7 @@ func cutText(key []byte) (text string, rest []byte, ok bool) {
 
 func appendSequence(key []byte, n uint64) []byte { return binary.BigEndian.AppendUint64(key, n) }
 
-func sequenceKey(n uint64) []byte { return appendSequence(nil, n) }
+func sequenceKey(n uint64) []byte { return appendSequence(make([]byte, 0, sequenceSize), n) }
 
 // lastSequence returns the sequence at the end of a key; 0, which is never
 // given out, if the key is too short.
@@ -140,7 +143,7 @@ func countKey(account string, watch event.Watch) []byte {
 }
 
 func attemptKey(sequence uint64, n int) []byte {
-	return binary.BigEndian.AppendUint32(sequenceKey(sequence), uint32(n))
+	return binary.BigEndian.AppendUint32(appendSequence(make([]byte, 0, sequenceSize+4), sequence), uint32(n))
 }
 
 func destinationKey(destination string, sequence uint64) []byte {
@@ -150,7 +153,7 @@ func destinationKey(destination string, sequence uint64) []byte {
 func conditionKey(kind, subject string) []byte { return appendText(appendText(nil, kind), subject) }
 
 func acceptedKey(finished time.Time, sequence uint64) []byte {
-	return appendSequence(appendTime(nil, finished), sequence)
+	return appendSequence(appendTime(make([]byte, 0, timeSize+sequenceSize), finished), sequence)
 }
 
 // marshal writes a record. Raw JSON inside it keeps its bytes, which the

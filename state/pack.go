@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 )
@@ -29,6 +28,14 @@ func (c *coder) fail(err error) {
 		c.err = err
 	}
 	c.in = ""
+}
+
+// end returns what was wrong with a row that was read.
+func (c *coder) end() error {
+	if c.err == nil && c.in != "" {
+		return errUnreadable
+	}
+	return c.err
 }
 
 // take reads n bytes.
@@ -180,7 +187,12 @@ func (c *coder) pairs(m *map[string]string) {
 	}
 	n := c.count(len(*m))
 	if c.writing {
-		for _, name := range slices.Sorted(maps.Keys(*m)) {
+		names := make([]string, 0, n)
+		for name := range *m {
+			names = append(names, name)
+		}
+		slices.Sort(names)
+		for _, name := range names {
 			value := (*m)[name]
 			c.text(&name)
 			c.text(&value)

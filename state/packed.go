@@ -3,7 +3,6 @@ package state
 import (
 	"bytes"
 	"encoding/json"
-	"slices"
 
 	"checkout-notifier/event"
 )
@@ -12,9 +11,15 @@ import (
 // begins with a brace. Fields may only be added by another first byte, or by last.
 const packed = 0x01
 
-// pack writes a record behind a beginning.
+// Room that suffices for most rows; a longer one grows.
+const (
+	deliverySize = 448
+	attemptSize  = 192
+)
+
+// pack writes a record behind a beginning, which should have room for it.
 func pack[T any](row []byte, record *T, fields func(*coder, *T)) ([]byte, error) {
-	c := coder{writing: true, out: append(slices.Grow(row, 512), packed)}
+	c := coder{writing: true, out: append(row, packed)}
 	fields(&c, record)
 	return c.out, c.err
 }
@@ -22,14 +27,20 @@ func pack[T any](row []byte, record *T, fields func(*coder, *T)) ([]byte, error)
 // unpack reads a record in either form. What it returns is the caller's.
 func unpack[T any](row []byte, record *T, fields func(*coder, *T)) error {
 	if len(row) == 0 || row[0] != packed {
-		return json.Unmarshal(row, record)
+		return unmarshal(row, record)
 	}
 	c := coder{in: string(row[1:])}
 	fields(&c, record)
-	if c.err == nil && c.in != "" {
-		return errUnreadable
-	}
-	return c.err
+	return c.end()
+}
+
+// unmarshal reads JSON. What it hands to encoding/json is its own, so that the
+// caller's record can be on the stack.
+func unmarshal[T any](row []byte, record *T) error {
+	var read T
+	err := json.Unmarshal(row, &read)
+	*record = read
+	return err
 }
 
 func deliveryFields(c *coder, d *event.Delivery) {
@@ -153,7 +164,7 @@ func (e *encoder) event(x *event.Event) ([]byte, error) {
 // decodeEvent reads a row of events. What it returns is the caller's.
 func decodeEvent(row []byte, e *event.Event) error {
 	if len(row) == 0 || row[0] != packed {
-		return json.Unmarshal(row, e)
+		return unmarshal(row, e)
 	}
 	head := coder{in: string(row[1:min(len(row), 1+10)])} // the length takes at most ten bytes
 	size := head.size(0)
@@ -166,8 +177,5 @@ func decodeEvent(row []byte, e *event.Event) error {
 	}
 	c := coder{in: string(row[at+int(size):])}
 	eventFields(&c, e)
-	if c.err == nil && c.in != "" {
-		return errUnreadable
-	}
-	return c.err
+	return c.end()
 }

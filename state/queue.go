@@ -35,7 +35,9 @@ func (b *batch) dequeue(destination string, key []byte) error {
 	return b.tx.queue(destination).Delete(key)
 }
 
-func pendingKey(sequence uint64) []byte { return appendSequence([]byte{kindPending}, sequence) }
+func pendingKey(sequence uint64) []byte {
+	return appendSequence(append(make([]byte, 0, 1+sequenceSize), kindPending), sequence)
+}
 
 // waiting is the kind of a delivery that is due at a time: first attempts have one
 // of their own, so that no number of retries stands before them.
@@ -47,7 +49,7 @@ func waiting(d *event.Delivery) byte {
 }
 
 func dueKey(kind byte, due time.Time, sequence uint64) []byte {
-	return appendSequence(appendTime([]byte{kind}, due), sequence)
+	return appendSequence(appendTime(append(make([]byte, 0, 1+timeSize+sequenceSize), kind), due), sequence)
 }
 
 // readDue reads the due time in the key of kindDue or kindRetry.
@@ -60,7 +62,8 @@ func readDue(key []byte) (time.Time, bool) {
 
 func orderPrefix(d *event.Delivery) []byte {
 	account, of := d.Group()
-	return appendText(appendText([]byte{kindOrder}, account), of)
+	key := make([]byte, 0, 1+2+len(account)+2+len(of)+sequenceSize)
+	return appendText(appendText(append(key, kindOrder), account), of)
 }
 
 func orderKey(d *event.Delivery, sequence uint64) []byte {

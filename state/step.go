@@ -99,7 +99,7 @@ func putAttempt(b *batch, sequence uint64, id string, a *event.Attempt) error {
 	if a.DeliveryID != id || a.N < 1 || a.N > math.MaxInt32 {
 		return invalid("attempt %d of delivery %s cannot be kept with delivery %s", a.N, a.DeliveryID, id)
 	}
-	row, err := pack(nil, a, attemptFields)
+	row, err := pack(make([]byte, 0, attemptSize), a, attemptFields)
 	if err != nil {
 		return invalid("attempt %d of delivery %s: %v", a.N, a.DeliveryID, err)
 	}
