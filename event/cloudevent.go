@@ -29,6 +29,10 @@ type Match struct {
 	Rules    []string          `json:"rules"`
 	Labels   map[string]string `json:"labels"`
 	Overtook []string          `json:"overtook"`
+
+	// Stored says that the event was read from the store, which keeps JSON valid and
+	// compact: it is then not looked through again.
+	Stored bool `json:"-"`
 }
 
 // Attribute is one context attribute of a CloudEvent.
@@ -38,8 +42,14 @@ type Attribute struct{ Name, Value string }
 // order of the body, specversion first; livemode, which only events of a session
 // have, is a boolean there.
 func (e *Event) Attributes() []Attribute {
+	return e.appendAttributes(make([]Attribute, 0, mostAttributes))
+}
+
+const mostAttributes = 10
+
+func (e *Event) appendAttributes(list []Attribute) []Attribute {
 	if e.IsSystem() {
-		return []Attribute{
+		return append(list, []Attribute{
 			{"specversion", SpecVersion},
 			{"id", e.ID},
 			{"source", SystemSource},
@@ -47,9 +57,9 @@ func (e *Event) Attributes() []Attribute {
 			{"subject", e.Subject},
 			{"time", FormatTime(e.Time)},
 			{"datacontenttype", DataContentType},
-		}
+		}...)
 	}
-	return []Attribute{
+	return append(list, []Attribute{
 		{"specversion", SpecVersion},
 		{"id", e.ID},
 		{"source", SourcePrefix + e.Account},
@@ -60,7 +70,7 @@ func (e *Event) Attributes() []Attribute {
 		{"dataschema", SessionSchema},
 		{"account", e.Account},
 		{"sequence", e.Sequence()},
-	}
+	}...)
 }
 
 // Sequence orders the events of one session.
@@ -84,7 +94,7 @@ func (e *Event) omit(fields []string) (object, previous json.RawMessage, err err
 // CloudEvent renders the event in CloudEvents 1.0 JSON (structured mode).
 func (e *Event) CloudEvent(m Match, omit []string) ([]byte, error) {
 	b := append(make([]byte, 0, e.size(m)), '{')
-	for _, a := range e.Attributes() {
+	for _, a := range e.appendAttributes(make([]Attribute, 0, mostAttributes)) {
 		b = append(appendText(append(appendText(b, a.Name), ':'), a.Value), ',')
 		if a.Name == "account" {
 			b = append(strconv.AppendBool(append(b, `"livemode":`...), e.Livemode), ',')

@@ -37,13 +37,13 @@ func (e *Event) appendData(b []byte, m Match, omit []string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if b, err = appendRaw(append(b, `{"object":`...), object); err != nil {
+	if b, err = appendRaw(append(b, `{"object":`...), object, m.Stored); err != nil {
 		return nil, err
 	}
-	if b, err = appendRaw(append(b, `,"previous_attributes":`...), previous); err != nil {
+	if b, err = appendRaw(append(b, `,"previous_attributes":`...), previous, m.Stored); err != nil {
 		return nil, err
 	}
-	if b, err = appendChange(append(b, `,"change":`...), e.Change, omit); err != nil {
+	if b, err = appendChange(append(b, `,"change":`...), e.Change, omit, m.Stored); err != nil {
 		return nil, err
 	}
 	b = strconv.AppendInt(append(b, `,"revision":`...), int64(e.Revision), 10)
@@ -73,7 +73,7 @@ func (e *Event) appendSystem(b []byte, m Match) ([]byte, error) {
 	return append(appendMatch(append(b, `"match":`...), m), '}'), nil
 }
 
-func appendChange(b []byte, c *Change, omit []string) ([]byte, error) {
+func appendChange(b []byte, c *Change, omit []string, compact bool) ([]byte, error) {
 	if c == nil {
 		return append(b, "null"...), nil
 	}
@@ -82,11 +82,11 @@ func appendChange(b []byte, c *Change, omit []string) ([]byte, error) {
 		from, to = nil, nil
 	}
 	b = appendText(append(b, `{"field":`...), c.Field)
-	b, err := appendRaw(append(b, `,"from":`...), from)
+	b, err := appendRaw(append(b, `,"from":`...), from, compact)
 	if err != nil {
 		return nil, err
 	}
-	if b, err = appendRaw(append(b, `,"to":`...), to); err != nil {
+	if b, err = appendRaw(append(b, `,"to":`...), to, compact); err != nil {
 		return nil, err
 	}
 	return append(b, '}'), nil
@@ -121,20 +121,20 @@ func appendTexts(b []byte, list []string) []byte {
 	return append(b, ']')
 }
 
-// appendRaw appends JSON without white space; what was stored by this program
-// has none.
-func appendRaw(b []byte, raw json.RawMessage) ([]byte, error) {
+// appendRaw appends JSON without white space. compact says that it is known to have
+// none, and to be JSON.
+func appendRaw(b []byte, raw json.RawMessage, compact bool) ([]byte, error) {
 	switch {
 	case raw == nil:
 		return append(b, "null"...), nil
-	case checkout.IsCompact(raw):
+	case compact || checkout.IsCompact(raw):
 		return append(b, raw...), nil
 	}
-	compact := bytes.NewBuffer(b)
-	if err := json.Compact(compact, raw); err != nil {
+	rest := bytes.NewBuffer(b)
+	if err := json.Compact(rest, raw); err != nil {
 		return nil, err
 	}
-	return compact.Bytes(), nil
+	return rest.Bytes(), nil
 }
 
 func appendTime(b []byte, t time.Time) []byte {

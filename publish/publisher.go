@@ -59,11 +59,12 @@ type Message struct {
 	Event    event.Event
 	Delivery event.Delivery
 	Probe    bool // its subject took nothing when it was tried last
+	Stored   bool // the event is as the store keeps it, see event.Match
 }
 
 // Match is what the body says of the delivery.
 func (m *Message) Match() event.Match {
-	return event.Match{Rules: m.Delivery.Rules, Labels: m.Delivery.Labels, Overtook: m.Delivery.Overtook}
+	return event.Match{Rules: m.Delivery.Rules, Labels: m.Delivery.Labels, Overtook: m.Delivery.Overtook, Stored: m.Stored}
 }
 
 // Contact says what an attempt showed of the way to the destination. The up

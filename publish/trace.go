@@ -22,8 +22,8 @@ const mostConnections = 3
 // calls it from several goroutines.
 type trace struct {
 	cancel      context.CancelFunc // gives the request up
-	secured     atomic.Bool // a TLS handshake was begun
-	connected   atomic.Bool // the request had a connection
+	secured     atomic.Bool        // a TLS handshake was begun
+	connected   atomic.Bool        // the request had a connection
 	connections atomic.Int32
 }
 

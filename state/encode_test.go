@@ -22,7 +22,8 @@ func TestEncoderAgreesWithMarshal(t *testing.T) {
 	} {
 		odd := `"object":0` // in what stands before it
 		s := event.Snapshot{Account: odd, ID: odd, Status: odd, Mode: odd, Object: object, Counts: map[string]int{`"object":0`: 1}, Created: time.Unix(1, 5)}
-		e := event.Event{ID: odd, Type: odd, Account: odd, Session: odd, Object: object, PreviousAttributes: json.RawMessage(`{ "object":0 }`), Reason: odd}
+		e := event.Event{ID: odd, Type: odd, Account: odd, Session: odd, Object: object, PreviousAttributes: json.RawMessage(`{ "object":0 }`), Reason: odd,
+			Change: &event.Change{Field: odd, From: json.RawMessage("[ 1 ]"), To: json.RawMessage(" 2")}}
 		check := func(what string, got []byte, err error, record any) {
 			t.Helper()
 			want, wantErr := marshal(record)
@@ -46,6 +47,15 @@ func TestEncoderAgreesWithMarshal(t *testing.T) {
 		}
 		got, err = marshal(&again)
 		check("event", got, err, &before)
+		// A body quotes what was read as it is: see event.Match.Stored.
+		for _, read := range []*event.Event{&again, &before} {
+			for _, raw := range []json.RawMessage{read.Object, read.PreviousAttributes, read.Change.From, read.Change.To} {
+				var compact bytes.Buffer
+				if err := json.Compact(&compact, raw); raw != nil && (err != nil || !bytes.Equal(compact.Bytes(), raw)) {
+					t.Errorf("event of %s has %s: %v", name, raw, err)
+				}
+			}
+		}
 	}
 }
 
