@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"checkout-notifier/event"
@@ -31,7 +32,7 @@ type HTTP struct {
 	dialer    *dialer
 	renderer  *Renderer
 	signer    signer
-	url       string
+	url       *url.URL // of every request: nobody changes it
 	header    http.Header
 	agent     string
 	timeout   time.Duration
@@ -79,24 +80,24 @@ func NewHTTP(dest Destination, renderer *Renderer, o HTTPOptions) (*HTTP, error)
 		return nil, errors.Join(problems...)
 	}
 	if o.Network.RefusePrivate && dest.Proxy != "" {
-		u, err := url.Parse(h.url)
-		h.barred = err != nil || !guard.permitsHost(u.Hostname())
+		h.barred = !guard.permitsHost(h.url.Hostname())
 	}
 	return h, nil
 }
 
 // checkURL never quotes what it checks: the URL may carry a token.
-func checkURL(key, text string) (string, error) {
+func checkURL(key, text string) (*url.URL, error) {
 	u, err := url.Parse(text)
 	switch {
 	case err != nil || (u.Scheme != "http" && u.Scheme != "https"):
-		return "", fmt.Errorf("%s: not an http or https URL", key)
+		return nil, fmt.Errorf("%s: not an http or https URL", key)
 	case u.Hostname() == "":
-		return "", fmt.Errorf("%s: names no host", key)
+		return nil, fmt.Errorf("%s: names no host", key)
 	case u.User != nil:
-		return "", fmt.Errorf("%s: put user name and password under auth", key)
+		return nil, fmt.Errorf("%s: put user name and password under auth", key)
 	}
-	return text, nil
+	u.Host = strings.TrimSuffix(u.Host, ":") // an empty port is none
+	return u, nil
 }
 
 // Publish implements Publisher: one POST, within the destination's timeout.
@@ -111,10 +112,11 @@ func (h *HTTP) Publish(ctx context.Context, m Message) Result {
 	ctx, cancel := context.WithTimeout(ctx, h.timeout)
 	defer cancel()
 	trace := &trace{cancel: cancel}
-	request, err := http.NewRequestWithContext(trace.on(ctx), http.MethodPost, h.url, bytes.NewReader(body.Content))
+	request, err := http.NewRequestWithContext(trace.on(ctx), http.MethodPost, "", bytes.NewReader(body.Content))
 	if err != nil {
-		return refusedFinally(ClassRender, errors.New("building the request: the URL cannot be used"))
+		return refusedFinally(ClassRender, fmt.Errorf("building the request: %w", err))
 	}
+	request.URL = h.url // checked, and parsed once
 	request.Header = h.headers(m.Delivery.ID, body, time.Now().Unix())
 	said := &exchange{secrets: h.secrets, event: &m.Event, header: request.Header}
 	response, err := h.transport.RoundTrip(request)
@@ -133,14 +135,10 @@ func (h *HTTP) Reach(ctx context.Context) error {
 	if h.barred {
 		return ErrRefusedAddress
 	}
-	u, err := url.Parse(h.url)
-	if err != nil {
-		return errors.New("the URL cannot be used")
-	}
 	ctx, cancel := context.WithTimeout(ctx, h.timeout)
 	defer cancel()
 	trace := &trace{cancel: cancel}
-	conn, err := h.transport.NewClientConn(trace.on(ctx), u.Scheme, net.JoinHostPort(u.Hostname(), u.Port()))
+	conn, err := h.transport.NewClientConn(trace.on(ctx), h.url.Scheme, net.JoinHostPort(h.url.Hostname(), h.url.Port()))
 	if err != nil {
 		if errors.Is(err, ErrRefusedAddress) {
 			return ErrRefusedAddress

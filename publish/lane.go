@@ -237,7 +237,7 @@ func (l *lane) finish(send context.Context) error {
 
 // last is the step that ends a lane's work.
 func (l *lane) last() event.Step {
-	step := event.Step{Resolved: l.verdicts(l.takeResults())}
+	step := event.Step{Resolved: l.takeResults()}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	step.Withdrawn = l.withdraw()

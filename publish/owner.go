@@ -17,17 +17,6 @@ type news struct {
 	data             any
 }
 
-// verdicts are outcomes as they are to be stored, with what the owner hears of
-// them. The caller does not hold mu: it takes a look at the outbox.
-func (l *lane) verdicts(results []outcome) []event.Verdict {
-	list := make([]event.Verdict, len(results))
-	for i := range results {
-		list[i] = results[i].verdict
-		list[i].Notices = append(list[i].Notices, l.notices(results[i].news)...)
-	}
-	return list
-}
-
 // notices makes events of news, and asks who hears of them. The caller does not
 // hold mu.
 func (l *lane) notices(list []news) (notices []event.Notice) {

@@ -29,7 +29,7 @@ func (l *lane) turn(send context.Context) turn {
 		return turn{wait: wait}
 	}
 	l.tellAgain(send)
-	step := event.Step{Resolved: l.verdicts(l.takeResults())}
+	step := event.Step{Resolved: l.takeResults()}
 	tasks, wait, err := l.plan(send, now, &step)
 	if err != nil {
 		l.putBack(&step, tasks)
@@ -81,25 +81,6 @@ func (l *lane) spare(now time.Time) int {
 	return max(0, l.dest.Concurrency-l.sending.all-len(l.begun))
 }
 
-// gatherFor is how long results are gathered before they are written down, as
-// long as senders have enough to do: a commit for few costs as much as for many.
-const gatherFor = 3 * time.Millisecond
-
-// gather returns how long more results may be waited for.
-func (l *lane) gather(now time.Time) time.Duration {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.gathering(now)
-}
-
-func (l *lane) gathering(now time.Time) time.Duration {
-	n := len(l.results)
-	if n == 0 || n >= 2*l.dest.Concurrency || len(l.begun) < l.dest.Concurrency {
-		return 0
-	}
-	return max(0, gatherFor-now.Sub(l.results[0].verdict.At))
-}
-
 // failing is a turn that the store did not let happen.
 func (l *lane) failing(doing string, err error) turn {
 	l.log.Error(doing, loglimit.Repeats(doing), slog.Any("error", err))
@@ -111,25 +92,6 @@ func (l *lane) still() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return len(l.claimed) == 0
-}
-
-// stepSize bounds the results that are written down at once, and with them how
-// long others wait for the store.
-const stepSize = 256
-
-func (l *lane) takeResults() []outcome {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	n := min(len(l.results), stepSize)
-	if l.health.stores.next > 0 {
-		n = min(n, 1) // the last step failed: should it be for one of them, the others go on
-	}
-	results := slices.Clone(l.results[:n])
-	l.results = slices.Delete(l.results, 0, n)
-	// Three times as many as ended during a step may be begun before a slot is free
-	// for them: the next step takes as long, and the senders must not run dry.
-	l.early = max(n, l.early/2)
-	return results
 }
 
 // plan adds to a step what must wait and what begins. wait is how long nothing
