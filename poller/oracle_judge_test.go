@@ -134,6 +134,9 @@ func (j *judgement) delay(b *being, t telling) {
 		return
 	}
 	within := j.poll.Interval + 2*j.passTime() + 3*time.Second + j.holeWait()
+	if j.gone[b.id] { // such a session is asked for each hour
+		within += time.Hour
+	}
 	tuning := j.poll.Tuning
 	switch before := b.condition(change - 1); {
 	case t.word == "created" || change < b.shownFrom(b.born):

@@ -31,6 +31,7 @@ type ledger struct {
 	started   time.Duration            // when its first chain was complete; 0: not yet
 	starts    time.Time                // of the account, stored or not
 	told      map[string][]telling
+	gone      map[string]bool // given up as vanished, rightly
 	handling  bool
 	stopped   bool            // the account was: so many sessions left the list that others stood in their place
 	crash     *crash          // that the next commit meets
@@ -63,6 +64,7 @@ func newLedger(u *universe, api *trueAPI) *ledger {
 	l := &ledger{
 		universe: u, api: api, beings: make(map[string]*being), snapshots: make(map[string]event.Snapshot),
 		first: make(map[string]condition), firstAt: make(map[string]time.Duration), firstIn: make(map[string]time.Duration), told: make(map[string][]telling),
+		gone: make(map[string]bool),
 	}
 	for _, b := range api.beings {
 		l.beings[b.id] = b
@@ -286,6 +288,7 @@ func (l *ledger) Vanish(_ context.Context, _ string, gone []poller.Gone) error {
 		if !hidden && !l.mayBeAllGone(now) {
 			l.object(untrue, "%s: given up as vanished at %s, when the list showed it", b, now)
 		}
+		l.gone[id] = true
 		s := l.snapshots[id]
 		s.Watch = event.Vanished
 		if g.Looked.After(s.LookedAt) {
