@@ -15,9 +15,8 @@ const largestPage = 100
 // second, and begins after the last session that is newer, below which those of its
 // own second may stand by then.
 func (c *chain) advance(page *Page) {
-	c.tie = c.tie[:0]
 	if c.byTime {
-		c.cursorAt = c.oldest
+		c.tie, c.cursorAt = nil, c.oldest
 		return
 	}
 	c.stood, c.more, c.shownLast = false, c.promised, [2]string{string(page.last().ID), c.shownLast[0]}
@@ -25,12 +24,15 @@ func (c *chain) advance(page *Page) {
 		c.shownLast[1] = string(page.Items[n-2].ID)
 	}
 	from := page.oldestSecond()
-	grows := page.Total == page.limit && page.limit < largestPage && !page.repeats()
-	if c.unordered || c.narrowed > 0 || c.holeAfter(page) || (from == 0 && !grows) {
+	// The head is not asked for again: what is new by then would look old to a first pass.
+	grows := c.query.StartingAfter != "" || !c.query.CreatedLTE.IsZero()
+	grows = grows && page.Total == page.limit && page.limit < largestPage && !page.repeats()
+	if c.narrowed > 0 || c.holeAfter(page) || (from == 0 && !grows) {
 		from = len(page.Items)
 	}
 	if from > 0 { // else the whole second may fit on a larger page
 		newer := &page.Items[from-1]
+		c.tie = c.tie[:0]
 		c.query.StartingAfter, c.cursorAt = string(newer.ID), newer.created()
 	}
 	c.promised = c.promised || from < len(page.Items)
