@@ -49,6 +49,7 @@ type account struct {
 	index         *index
 	strangers     Query     // the last one that was answered by a page of strangers
 	starting      uint32    // the pass that fixes the start
+	existing      time.Time // until which creation time what that pass shows existed
 	forgotten     time.Time // settled sessions created before are not in the index
 	clock         clock
 	failures      int // requests in a row

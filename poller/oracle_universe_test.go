@@ -182,7 +182,7 @@ func drawUniverse(t *rapid.T) *universe {
 	}
 	slices.SortStableFunc(u.crashes, func(a, b crash) int { return cmp.Compare(a.at, b.at) })
 	slices.SortStableFunc(u.spells, func(a, b spell) int { return cmp.Compare(a.from, b.from) })
-	u.untied = rapid.IntRange(0, 3).Draw(t, "untied") == 3
+	u.untied = rapid.IntRange(0, 3).Draw(t, "untied") == 3 && u.wholePages()
 	if u.reconciles() {
 		u.poll.Tuning.ReconcileEvery = time.Hour
 	}
@@ -264,6 +264,16 @@ func (u *universe) reconciles() bool {
 	return slices.ContainsFunc(u.spells, func(s spell) bool {
 		return s.does == empties || s.does == spoils || s.does == shuffled || s.does == ascending
 	})
+}
+
+// wholePages says whether pages are as large as they are asked for. Where they are not,
+// because of what cannot be shown or seems to be, a second is read in parts, which must
+// keep to one order then.
+func (u *universe) wholePages() bool {
+	return !slices.ContainsFunc(u.fates, func(f fate) bool { return f.mends > f.breaks }) &&
+		!slices.ContainsFunc(u.spells, func(s spell) bool {
+			return slices.Contains([]string{fails, hangs, cuts, denies, babbles, spoils, shortens, tenAPage, noCursor}, s.does)
+		})
 }
 
 // hides says whether sessions leave the list for a while: they are asked for each hour.

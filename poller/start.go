@@ -10,8 +10,8 @@ import (
 var existing = time.Unix(1<<40, 0)
 
 // begin fixes the account's start at the first successful answer, and says until
-// which creation time what an answer shows existed before it. All that the pass
-// shows by which the start is fixed existed: no clock needs to say so. As long as no
+// which creation time what an answer shows existed before it. All that the pass shows
+// by which the start is fixed existed, unless both clocks know better. As long as no
 // chain was complete, later passes go by the start, within the precision of
 // creation times.
 func (a *account) begin(ctx context.Context, page *Page) (until time.Time, err error) {
@@ -21,12 +21,13 @@ func (a *account) begin(ctx context.Context, page *Page) (until time.Time, err e
 	case !a.state.Start.IsZero(): // the first chain is not finished
 		err := a.save(ctx) // it could not be stored at once
 		if a.starting == a.now.number {
-			return existing, err
+			return a.existing, err
 		}
 		return a.state.Start.Add(createdRounding), err
 	case a.state.Restart || a.cfg.Start == StartNow:
 		a.state.Start, a.state.Restart = a.present(page), false
-		a.starting, until = a.now.number, existing
+		a.starting, a.existing = a.now.number, a.shownAtStart(page)
+		until = a.existing
 	case a.cfg.Start == StartAll:
 		a.state.StartFixed = true
 	default:
@@ -42,6 +43,17 @@ func (a *account) begin(ctx context.Context, page *Page) (until time.Time, err e
 		a.log.Info("the account starts: what was created before is recorded silently", "start", a.state.Start, "host", a.state.Host, "mode", a.state.Mode)
 	}
 	return until, a.save(ctx)
+}
+
+// shownAtStart is the creation time until which what the first pass shows existed. All
+// of it did where the clocks do not agree; where they do, the pass may come to the head
+// of the list again, by when that shows new sessions.
+func (a *account) shownAtStart(page *Page) time.Time {
+	earliest, latest := a.clock.span(page.Answer.Received)
+	if !a.clock.known || latest.Sub(earliest) >= skewNoticed {
+		return existing
+	}
+	return later(page.newest(), a.state.Start).Add(createdRounding)
 }
 
 // present is the time of an answer from which on sessions are taken for new. Where

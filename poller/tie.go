@@ -24,9 +24,7 @@ func (c *chain) advance(page *Page) {
 		c.shownLast[1] = string(page.Items[n-2].ID)
 	}
 	from := page.oldestSecond()
-	// The head is not asked for again: what is new by then would look old to a first pass.
-	grows := c.query.StartingAfter != "" || !c.query.CreatedLTE.IsZero()
-	grows = grows && page.Total == page.limit && page.limit < largestPage && !page.repeats()
+	grows := page.Total == page.limit && page.limit < largestPage && !page.repeats()
 	if c.narrowed > 0 || c.holeAfter(page) || (from == 0 && !grows) {
 		from = len(page.Items)
 	}
