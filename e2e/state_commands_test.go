@@ -64,6 +64,7 @@ func TestStateCommands(t *testing.T) {
 	both()
 	try("state restore piped.db --yes", 3, `^$`, `another notifier \(pid \d+\) holds .*stop it`)
 	try("state compact", 3, `^$`, `another notifier`)
+	try("state verify "+w.statePath(), 1, `^$`, `another notifier \(pid \d+\) holds`) // it may be sound
 	d.stop()
 	for _, name := range copies(t, filepath.Join(w.dir, "dir")) { // else the same second gives the same name
 		if err := os.Remove(name); err != nil {
@@ -71,7 +72,7 @@ func TestStateCommands(t *testing.T) {
 		}
 	}
 	both()
-	try("state restore piped.db", 2, `^$`, `(?s)is sound.*ids that they had.*--yes`)
+	try("state restore piped.db", 2, `^$`, `(?s)is sound.*is delivered again, with the ids that it had.*--yes`)
 	try("state restore damaged.db --yes", 3, `^$`, `is damaged`)
 	try("state restore nothing.db --yes", 5, `^$`, `nothing\.db`)
 	try("state restore "+w.statePath()+" --yes", 2, `^$`, `the state file itself`)

@@ -141,16 +141,19 @@ func (a *app) stateVerifyCommand() *cobra.Command {
 it should be. Without a FILE it is the one of the configuration; if a daemon has
 that open, a copy is taken from it and checked. Nothing is changed.
 
-Exit codes: 0 it is sound, 1 it could not be read, 2 usage, 3 it is damaged, made
-by another program or by a newer notifier, or held by another process, 5 there is
+Exit codes: 0 it is sound, 1 it could not be read, also because a daemon holds it,
+2 usage, 3 it is damaged, made by another program or by a newer notifier, 5 there is
 no such file.`,
 		Example:           "  notifier state verify\n  notifier state verify /backup/notifier/notifier-5d0c3f7a-20261122T031500Z.db",
 		Args:              usage(cobra.MaximumNArgs(1)),
 		ValidArgsFunction: a.completeCopies,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := a.verifyFile(cmd.Context(), args)
-			if errors.Is(err, state.ErrMissing) {
+			switch {
+			case errors.Is(err, state.ErrMissing):
 				err = exit(exitNotFound, err)
+			case errors.Is(err, state.ErrHeld): // it may be sound
+				err = exit(exitFailure, err)
 			}
 			if err != nil {
 				return interrupted(err, "it was not checked to its end")
@@ -294,10 +297,10 @@ type restoreResult struct {
 	Kept string `json:"kept,omitempty"` // where the file is that was there before
 }
 
-const restoreMeans = `What a restored file means: what happened to sessions since the copy was made is
-found again by polling, and its events have the ids that they had. What was pending
-in the copy and was accepted since is sent again, with the same ids. What people did
-since (retries, purges, pauses, accepted accounts) is undone.`
+const restoreMeans = `What happened to sessions since the copy was made is found again by polling.
+Everything that was delivered since is delivered again, with the ids that it had: a
+receiver that does not remember ids acts on it twice. What people did since
+(retries, purges, pauses, accepted accounts) is undone.`
 
 // describeCopy says what is about to be restored.
 func (a *app) describeCopy(from string, c *state.Contents, loaded *config.Loaded) {
