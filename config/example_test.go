@@ -171,6 +171,10 @@ func TestStarters(t *testing.T) {
 				t.Errorf("%q publishes to %q, %v", kind, subject, err)
 			}
 		}
+		service, err := config.Load(config.Options{Source: source, Name: "/etc/notifier.yaml", AllowMissingSecrets: true, Environ: environ("STATE_DIRECTORY=/var/lib/notifier")})
+		if err != nil || service.Config.State.Path != "/var/lib/notifier/data/notifier.db" {
+			t.Errorf("%q: the state of a service is at %v, %v", kind, service, err)
+		}
 		if says := bytes.Contains(source, []byte("stripe-go\n    # and Stripe.net refuse an event")); says != (kind == "stripe") {
 			t.Errorf("%q says that SDKs refuse other versions: %t", kind, says)
 		}

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -25,8 +26,18 @@ func TestInitShipsNothingOld(t *testing.T) {
 	environ := []string{
 		"WOOSHPAY_SECRET_KEY=" + apiKey, "SHOP_WEBHOOK_URL=" + w.hookURL, "SHOP_WEBHOOK_SECRET=whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=",
 	}
-	code, p = run(t, w.dir, environ, "run", "--once", "-c", w.configPath())
+	elsewhere := t.TempDir() // its state stays beside the file
+	code, p = run(t, elsewhere, environ, "run", "--once", "-c", w.configPath())
 	wantExit(t, p, code, 0)
+	path := filepath.Join(filepath.Dir(w.configPath()), "data", "notifier.db")
+	if text := p.stderr.String(); !strings.Contains(text, `"level":"WARN","msg":"a new state file was made`) || !strings.Contains(text, `"state":"`+path+`"`) {
+		t.Errorf("it does not say that it made %s: %s", path, text)
+	}
+	code, p = run(t, t.TempDir(), environ, "run", "--once", "-c", w.configPath())
+	wantExit(t, p, code, 0)
+	if text := p.stderr.String(); strings.Contains(text, "a new state file") || !strings.Contains(text, `"state":"`+path+`"`) {
+		t.Errorf("the second time it says %s", text)
+	}
 	if got := w.receiver.Requests(); len(got) > 0 {
 		t.Errorf("%d old orders were shipped", len(got))
 	}

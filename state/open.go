@@ -179,6 +179,7 @@ func (s *Store) inspect(file *os.File, toRead bool) (sound bool, err error) {
 		if err != nil {
 			return false, s.openError(err)
 		}
+		s.created = true
 		return false, nil
 	case ownLock: // otherwise a writer may be at work: bbolt takes the lock later
 		if err := checkFile(file); err != nil {

@@ -33,6 +33,8 @@ type Store struct {
 	// commit ends a write transaction; tests replace it.
 	commit func(*bolt.Tx) error
 
+	created bool // by Open, because there was none
+
 	mu      sync.Mutex   // guards queue and leading
 	queue   []*operation // writers whose turn has not come, the next leader first
 	leading bool         // a writer is committing a group, or was told to
@@ -46,6 +48,9 @@ type Store struct {
 	skippedEvents     atomic.Uint64
 	skippedDeliveries atomic.Uint64
 }
+
+// Created says whether Open made the state file, because there was none.
+func (s *Store) Created() bool { return s.created }
 
 // Close waits for the transactions under way and releases the file. Calls that
 // come later return ErrClosed. Closing twice is no error.

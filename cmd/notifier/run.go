@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"syscall"
 	"time"
@@ -61,16 +62,31 @@ func runDaemon(ctx context.Context, loaded *config.Loaded, log *slog.Logger) (er
 		return err
 	}
 	defer func() { err = errors.Join(err, d.close()) }()
+	path := d.sayState()
 	listener, err := admin.Listen(ctx, d.cfg.Admin)
 	if err != nil {
 		return err
 	}
 	log.Info("started", "version", version(), "accounts", len(d.cfg.Accounts), "destinations", len(d.cfg.Destinations),
-		"rules", len(d.cfg.Rules), "admin", "http://"+listener.Addr().String(), "state", d.cfg.State.Path)
+		"rules", len(d.cfg.Rules), "admin", "http://"+listener.Addr().String(), "state", path)
 	ignoreHangUp(ctx, log)
 	err = d.run(ctx, listener)
 	log.Info("stopped", "after", time.Since(d.started).Round(time.Second).String())
 	return err
+}
+
+// sayState returns where the state file is. A new one is said loudly: an older one
+// that was not found would make news of nothing that happened in between.
+func (d *daemon) sayState() string {
+	path := d.store.Path()
+	if absolute, err := filepath.Abs(path); err == nil {
+		path = absolute
+	}
+	if d.store.Created() {
+		d.log.Warn("a new state file was made, and nothing is known of earlier sessions: "+
+			"if there was one before, stop this daemon and check state.path and the working directory", "state", path)
+	}
+	return path
 }
 
 // ignoreHangUp keeps a SIGHUP, which asks many daemons to read their
@@ -95,6 +111,7 @@ func runOnce(ctx context.Context, loaded *config.Loaded, log *slog.Logger) (err 
 		return err
 	}
 	defer func() { err = errors.Join(err, d.close()) }()
+	log.Info("one pass is made", "state", d.sayState())
 	polled := d.poller.RunOnce(ctx)
 	if ctx.Err() != nil {
 		return errInterrupted
