@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"strings"
@@ -69,22 +70,23 @@ func formatOf(rule rules.Rule, d publish.Destination) string {
 func (l *loader) checkTemplates() {
 	for i, d := range l.config.Destinations {
 		path := index("destinations", i)
-		own, sent := renderings(&l.config, l.types, d.Name)
-		var body, subject []string // the types that meet the destination's own
-		for _, rule := range sent {
-			way := own[rule.Rule]
-			if way.Template == "" && (way.Format == "" || way.Format == publish.FormatTemplate) {
-				body = append(body, rule.Types...)
+		var body, subject []publish.Sender // the rules that use the destination's own
+		for n, rule := range l.config.Rules {
+			if !slices.Contains(rule.To, d.Name) || !rule.Enabled && !rule.OwnRendering() {
+				continue
 			}
-			if way.Subject == "" {
-				subject = append(subject, rule.Types...)
+			if rule.Template == "" && (rule.Format == "" || rule.Format == publish.FormatTemplate) {
+				body = append(body, l.sender(n))
+			}
+			if rule.Subject == "" {
+				subject = append(subject, l.sender(n))
 			}
 		}
 		if d.Format == publish.FormatTemplate && d.Template != "" {
-			l.checkBody(join(path, "template"), d.Template, d.Omit, body)
+			l.checkBody(join(path, "template"), d.Template, d.ContentType, d.Omit, body)
 		}
 		if d.Type == publish.TypeNATS && d.Subject != "" {
-			l.checkTemplate(join(path, "subject"), d.Subject, publish.CheckSubject(d.Subject, d.Omit, subject))
+			l.checkSubject(join(path, "subject"), d.Subject, d.Omit, subject)
 		}
 	}
 	for i, rule := range l.config.Rules {
@@ -93,22 +95,54 @@ func (l *loader) checkTemplates() {
 			if !slices.Contains(rule.To, d.Name) {
 				continue
 			}
+			alone := []publish.Sender{l.sender(i)}
 			if rule.Template != "" {
-				l.checkBody(join(path, "template"), rule.Template, d.Omit, l.types[i])
+				l.checkBody(join(path, "template"), rule.Template, cmp.Or(rule.ContentType, d.ContentType), d.Omit, alone)
 			}
 			if rule.Subject != "" && d.Type == publish.TypeNATS {
-				l.checkTemplate(join(path, "subject"), rule.Subject, publish.CheckSubject(rule.Subject, d.Omit, l.types[i]))
+				l.checkSubject(join(path, "subject"), rule.Subject, d.Omit, alone)
 			}
 		}
 	}
 }
 
-// checkBody checks the template of a body. One that is JSON only as long as
-// nothing is null is warned of.
-func (l *loader) checkBody(path, text string, omit, types []string) {
-	l.checkTemplate(path, text, publish.CheckTemplate(text, omit, types))
-	if broken := publish.BrokenByNulls(text, omit, types); broken != "" {
-		l.warnf(path, codeTemplate, "%s: the body of %s is no valid JSON where the API sends null: insert values with `json`", path, broken)
+// sender is a rule as its templates see it.
+func (l *loader) sender(i int) publish.Sender {
+	rule := l.config.Rules[i]
+	return publish.Sender{Rule: rule.Name, Labels: rule.Labels, Types: l.types[i]}
+}
+
+// typesSent are the types that meet a template, each once.
+func typesSent(senders []publish.Sender) []string {
+	var types []string
+	for _, s := range senders {
+		types = append(types, s.Types...)
+	}
+	slices.Sort(types)
+	return slices.Compact(types)
+}
+
+func (l *loader) checkBody(path, text, contentType string, omit []string, senders []publish.Sender) {
+	l.checkTemplate(path, text, publish.CheckTemplate(text, omit, typesSent(senders)))
+	l.warnTemplate(path, text, publish.DoubtsOfBody(text, contentType, omit, senders))
+}
+
+func (l *loader) checkSubject(path, text string, omit []string, senders []publish.Sender) {
+	l.checkTemplate(path, text, publish.CheckSubject(text, omit, typesSent(senders)))
+	l.warnTemplate(path, text, publish.DoubtsOfSubject(text, omit, senders))
+}
+
+// warnTemplate reports what is probably not meant: at its place in the template,
+// or at the rule that it is about.
+func (l *loader) warnTemplate(path, text string, doubts []publish.Doubt) {
+	for _, d := range doubts {
+		if d.Rule != "" {
+			n := slices.IndexFunc(l.config.Rules, func(r rules.Rule) bool { return r.Name == d.Rule })
+			l.warnf(join(index(rulesKey, n), "name"), codeTemplate, "%s: %s", path, d.Text)
+			continue
+		}
+		l.reportInside(path, Problem{Severity: SeverityWarning, Code: codeTemplate, Message: path + ": " + d.Text},
+			d.Line, inRunes(text, d.Line, d.Column))
 	}
 }
 
@@ -134,6 +168,7 @@ func (l *loader) checkTemplate(path, text string, err error) {
 	unplaced := *at
 	unplaced.Line, unplaced.Column = 0, 0 // they are said as a place in the file
 	p.Message = path + ": " + scrub(unplaced.Error())
+	p.Suggestion = suggest(at.Name, at.Known)
 	l.reportInside(path, p, at.Line, inRunes(text, at.Line, at.Column))
 }
 

@@ -13,8 +13,9 @@ func suggest(name string, candidates []string) string {
 		if plain(candidate) == plain(name) && candidate != name {
 			return candidate
 		}
-		d := editDistance(strings.ToLower(name), candidate)
-		if d < distance && d < len(candidate) && (d < 2 || sameInitials(strings.ToLower(name), candidate)) {
+		a, b := strings.ToLower(name), strings.ToLower(candidate)
+		d := editDistance(a, b)
+		if d < distance && d < len(candidate) && (d < 2 || sameInitials(a, b)) {
 			best, distance = candidate, d
 		}
 	}

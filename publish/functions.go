@@ -1,6 +1,7 @@
 package publish
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,10 +24,14 @@ const (
 
 // execution is the state of one run of a template. It serves one goroutine.
 type execution struct {
-	strict bool // a sample: every documented name is there
+	strict bool               // a sample: every documented name is there
+	free   map[uintptr]string // of a sample: the objects whose names are not ours
 	steps  int
 	bytes  int
 }
+
+// ownFunctions are those that text/template has not; they are meant most often.
+var ownFunctions = []string{"json", "money", "time", "default", "truncate", "lower", "upper"}
 
 // functions are what templates may call. Those of text/template that make text
 // are replaced by ones that stay within the budget, and all of them by ones for
@@ -92,7 +97,7 @@ func (x *execution) get(base any, path []string, optional bool) (any, error) {
 	for i, name := range path {
 		if v == nil {
 			if !optional && i == 2 && path[0] == "Session" && path[1] == "metadata" {
-				return nil, fmt.Errorf("there is no %s", strings.Join(path[:i+1], "."))
+				return nil, &noName{path: path[:i+1], owner: ownerSession}
 			}
 			return nil, nil
 		}
@@ -101,14 +106,14 @@ func (x *execution) get(base any, path []string, optional bool) (any, error) {
 			if optional {
 				return nil, nil
 			}
-			return nil, fmt.Errorf("%s has no members, so no %s", strings.Join(path[:i], "."), name)
+			return nil, fmt.Errorf("%s has no members, so no %s", cmp.Or(strings.Join(path[:i], "."), "this value"), name)
 		}
 		next, ok := members[name]
 		if !ok && !optional {
 			if !x.strict && i > 0 && documentedObjects[path[i-1]] {
 				return nil, nil
 			}
-			return nil, fmt.Errorf("there is no %s", strings.Join(path[:i+1], "."))
+			return nil, x.missing(path[:i+1], members)
 		}
 		v = next
 	}

@@ -2,9 +2,9 @@ package publish
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -20,6 +20,10 @@ type TemplateError struct {
 	Type   string
 	Sparse bool // the sample had no value where the API may send null
 	Reason string
+
+	Name  string   // that does not exist, "" when the mistake is another one
+	Known []string // the names that do, there
+	owner string   // of the name: labels or metadata, which are no mistake
 }
 
 // Error implements error.
@@ -54,6 +58,7 @@ const templateName = "template"
 var (
 	templateWhere = regexp.MustCompile(`^template: ` + templateName + `:(\d+)(?::(\d+))?: `)
 	templateCall  = regexp.MustCompile(`^executing "[^"]*" at <.*>: (?:error calling _?\w+: )?`)
+	noFunction    = regexp.MustCompile(`^function "(\w+)" not defined$`)
 )
 
 // explain turns an error of text/template into a TemplateError, without the
@@ -73,6 +78,12 @@ func explain(err error, eventType string) error {
 		reason = reason[len(m[0]):]
 	}
 	e.Reason = withoutValues(templateCall.ReplaceAllString(reason, ""))
+	var missing *noName
+	if errors.As(err, &missing) {
+		e.Name, e.Known, e.owner = missing.path[len(missing.path)-1], missing.known, missing.owner
+	} else if m := noFunction.FindStringSubmatch(reason); m != nil {
+		e.Name, e.Known = m[1], append(slices.Clone(ownFunctions), slices.Sorted(maps.Keys(functions(&execution{})))...)
+	}
 	return e
 }
 
@@ -100,6 +111,7 @@ func withoutValues(reason string) string {
 type program struct {
 	template *template.Template
 	needs    needs
+	layouts  []layout  // that `time` is called with
 	runs     sync.Pool // of *run
 }
 
@@ -124,7 +136,7 @@ func compile(text, last string) (*program, error) {
 			rewriter.root(part.Tree.Root)
 		}
 	}
-	return &program{template: t, needs: rewriter.needs}, nil
+	return &program{template: t, needs: rewriter.needs, layouts: rewriter.layouts}, nil
 }
 
 // run renders a message. The output is bounded, and so is the work.
@@ -148,6 +160,9 @@ func (p *program) execute(data map[string]any, strict bool, eventType string) ([
 	}
 	defer p.runs.Put(r)
 	*r.execution = execution{strict: strict}
+	if strict {
+		r.execution.free = freeNames(data)
+	}
 	var out limitedBuffer
 	if err := r.template.Execute(&out, data); err != nil {
 		return nil, explain(err, eventType)
@@ -173,26 +188,6 @@ func (b *limitedBuffer) Write(p []byte) (int, error) {
 func CheckTemplate(text string, omit, types []string) error {
 	_, err := compileTemplate(text, omit, types)
 	return err
-}
-
-// BrokenByNulls returns the first of the types whose full sample is rendered as a
-// JSON object or array while its sample with nulls is not, "" if there is none or the template has
-// other mistakes: an unquoted null leaves a hole in the body.
-func BrokenByNulls(text string, omit, types []string) (eventType string) {
-	p, err := compile(text, "_show")
-	if err != nil {
-		return ""
-	}
-	for _, eventType := range types {
-		full, err := p.renderSample(eventType, false, omit)
-		if err != nil || !json.Valid(full) || !bytes.ContainsAny(bytes.TrimSpace(full)[:1], "{[") {
-			continue
-		}
-		if sparse, err := p.renderSample(eventType, true, omit); err == nil && !json.Valid(sparse) {
-			return eventType
-		}
-	}
-	return ""
 }
 
 func compileTemplate(text string, omit, types []string) (*program, error) {

@@ -1,0 +1,78 @@
+package config_test
+
+import (
+	"strings"
+	"testing"
+
+	"checkout-notifier/config"
+)
+
+const (
+	templatedShop = minimal + "destinations:\n  - name: shop\n    type: http\n    url: https://shop.example/hooks\n    format: template\n    template: '"
+	noLabel       = `line 1 names the label "team", which rule ship does not have`
+	noKey         = `no key "plan" in its metadata`
+)
+
+// What a sample can be rendered with, and most deliveries cannot, is warned of.
+func TestDoubtfulTemplatesAreWarnedOf(t *testing.T) {
+	for text, want := range map[string]string{
+		`{"a": {{ .Session.customer_details.name }}}`:                   "is no JSON, which its content type says it is (rendered line 1, column 7: ",
+		`{"a": {{ json .Session.id }}`:                                  "is no JSON",
+		`{"a": {{ json .Session.id }}}`:                                 "",
+		`{{ .Session.amount_total }}`:                                   "",
+		`{"a": {{ json (time "YYYY-MM-DD" .Event.Time) }}}`:             `9:36: warning: destinations[0].template: the layout "YYYY-MM-DD" does not say`,
+		`{"a": {{ json (.Event.Time | time "date") }}}`:                 "the layout",
+		`{"a": {{ json (time "2006-01-02 15:04" "UTC" .Event.Time) }}}`: "",
+		`{"a": {{ json (time "Jan" .Event.Time) }}}`:                    "",
+		`{"a": {{ json (time .Event.Time) }}}`:                          "",
+		`{"a": {{ json .Labels.team }}}`:                                "11:12: warning: destinations[0].template: " + noLabel,
+		`{"a": {{ json .Labels.size }}}`:                                "",
+		`{"a": {{ json (default "" .Labels.team) }}}`:                   "",
+		`{"a": {{ with .Labels }}{{ json .team }}{{ end }}}`:            noLabel,
+		`{"a": "{{ if eq .Rule "other" }}{{ .Labels.team }}{{ end }}"}`: "",
+		`{"a": {{ json .Labels.a }}, "b": {{ json .Labels.team }}}`:     noLabel,
+		`{"a": {{ json .Session.metadata.plan }}}`:                      "9:30: warning: destinations[0].template: where a session has " + noKey,
+		`{"a": {{ json .Previous.metadata.plan }}}`:                     noKey,
+		`{"a": {{ json (default "" .Session.metadata.plan) }}}`:         "",
+		`{"a": {{ json .Session.metadata }}}`:                           "",
+	} {
+		loaded := load(t, templatedShop+text+"'\nrules:\n  - {name: ship, events: [paid], labels: {size: big}, to: [shop]}\n", config.Options{})
+		got := ""
+		for _, w := range loaded.Warnings {
+			if strings.Contains(w.Message, "template") {
+				got += strings.Replace(w.String(), ": ", ": warning: ", 1) + "\n"
+			}
+		}
+		if (want == "") != (got == "") || !strings.Contains(got, want) {
+			t.Errorf("%s: says %q, want %q", text, got, want)
+		}
+	}
+	text := templatedShop + "total: {{ .Session.amount_total }}'\n    content_type: text/plain\nrules: [{name: ship, events: [paid], to: [shop]}]\n"
+	if got := lines(load(t, text, config.Options{}).Warnings); strings.Contains(got, "JSON") {
+		t.Errorf("plain text: %s", got)
+	}
+	bus := minimal + `destinations: [{name: bus, type: nats, subject: 'a.{{ .Labels.team }}.{{ .Session.metadata.plan }}'}]
+rules:
+  - {name: ship, events: [paid], to: [bus]}
+  - {name: own, events: [paid], subject: 'b.{{ .Labels.own }}', labels: {own: yes}, to: [bus]}
+`
+	if got := lines(load(t, bus, config.Options{}).Warnings); !strings.Contains(got, noLabel) || !strings.Contains(got, noKey) || strings.Contains(got, "rule own") {
+		t.Errorf("a subject: %s", got)
+	}
+}
+
+func TestMistakesInNamesOfTemplates(t *testing.T) {
+	for text, want := range map[string]string{
+		`{{ .session.id }}`:          "there is no session (with a sample of checkout.session.paid), did you mean \"Session\"?",
+		`{{ .Sesion.id }}`:           `did you mean "Session"?`,
+		`{{ .Session.amount_totl }}`: `did you mean "amount_total"?`,
+		`{{ .Event.Typ }}`:           `did you mean "Type"?`,
+		`{{ jsn .Session.id }}`:      `did you mean "json"?`,
+		`{{ range .Session.payment_method_types }}{{ .description }}{{ end }}`: "template: this value has no members, so no description",
+	} {
+		got := refused(t, templatedShop+text+"'\nrules: [{name: ship, events: [paid], to: [shop]}]\n", config.Options{})
+		if !strings.Contains(got, want) {
+			t.Errorf("%s: says %q, want %q", text, got, want)
+		}
+	}
+}

@@ -1,0 +1,214 @@
+package publish
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"mime"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Sender is a rule that sends with a template.
+type Sender struct {
+	Rule   string
+	Labels map[string]string
+	Types  []string
+}
+
+// Doubt is what is probably not meant in a template that passes its check.
+type Doubt struct {
+	Line   int    // from 1, within the template; 0 when it is about all of it
+	Column int    // from 1
+	Rule   string // that it is about, "" for the template
+	Text   string
+}
+
+// DoubtsOfBody looks for what goes wrong with a template of a body, although its
+// samples can be rendered: bodies that are no JSON, labels that a sender does not
+// have, keys that a merchant need not set, layouts that show nothing of a time.
+func DoubtsOfBody(text, contentType string, omit []string, senders []Sender) []Doubt {
+	p, err := compile(text, "_show")
+	if err != nil {
+		return nil // its check says so
+	}
+	var types []string
+	for _, s := range senders {
+		types = append(types, s.Types...)
+	}
+	slices.Sort(types)
+	doubts := p.doubts(text, omit, senders)
+	if d, found := p.noJSON(isJSON(contentType), omit, slices.Compact(types)); found {
+		doubts = append(doubts, d)
+	}
+	return doubts
+}
+
+// DoubtsOfSubject is DoubtsOfBody for a subject.
+func DoubtsOfSubject(text string, omit []string, senders []Sender) []Doubt {
+	p, err := compile(text, "_token")
+	if err != nil {
+		return nil
+	}
+	return p.doubts(text, omit, senders)
+}
+
+func (p *program) doubts(text string, omit []string, senders []Sender) []Doubt {
+	var doubts []Doubt
+	for _, l := range p.layouts {
+		if l.showsNothing() {
+			before := text[:min(l.pos, len(text))]
+			doubts = append(doubts, Doubt{
+				Line: 1 + strings.Count(before, "\n"), Column: len(before) - strings.LastIndexByte(before, '\n'),
+				Text: fmt.Sprintf("the layout %q does not say what it seems to: Go writes layouts as 2006-01-02 15:04:05", l.text),
+			})
+		}
+	}
+	seen := make(map[Doubt]bool)
+	for _, s := range senders {
+		for _, e := range p.missingNames(s, omit) {
+			d := e.doubt(s.Rule)
+			if !seen[d] {
+				seen[d] = true
+				doubts = append(doubts, d)
+			}
+		}
+	}
+	return doubts
+}
+
+// doubt says of a name that need not be there what becomes of a delivery.
+func (e *TemplateError) doubt(rule string) Doubt {
+	if e.owner != ownerLabels {
+		return Doubt{Line: e.Line, Column: e.Column, Text: fmt.Sprintf(
+			"where a session has no key %[2]q in its metadata, the delivery becomes a dead letter at its first attempt: write `default \"\" .%[1]s.%[2]s`", e.owner, e.Name)}
+	}
+	return Doubt{Rule: rule, Text: fmt.Sprintf(
+		"line %[1]d names the label %[2]q, which rule %[3]s does not have: its deliveries become dead letters at their first attempt. Give the rule the label, or write `default \"\" .Labels.%[2]s`",
+		e.Line, e.Name, rule)}
+}
+
+// missingNames are the labels and keys of metadata that a template cannot do
+// without, and that are not there when this rule alone sends a session without
+// metadata.
+func (p *program) missingNames(s Sender, omit []string) []*TemplateError {
+	if !p.needs.name(nameLabels) && !p.needs.name("metadata") {
+		return nil
+	}
+	const most = 20 // mistakes of one template
+	var found []*TemplateError
+	given := make(map[string][]string) // by owner
+	for _, eventType := range s.Types {
+		for _, sparse := range []bool{false, true} {
+			for len(found) < most {
+				e := p.missingName(eventType, sparse, omit, s, given)
+				if e == nil {
+					break
+				}
+				given[e.owner] = append(given[e.owner], e.Name)
+				found = append(found, e)
+			}
+		}
+	}
+	return found
+}
+
+// missingName returns the first such name, beside those that are given, nil if
+// there is none or the template has another mistake.
+func (p *program) missingName(eventType string, sparse bool, omit []string, s Sender, given map[string][]string) *TemplateError {
+	m := sampleMessage(eventType)
+	m.Delivery.Rules, m.Delivery.Labels = []string{s.Rule}, s.Labels
+	data, err := templateData(&m, p.needs, omit, "")
+	if err != nil {
+		return nil
+	}
+	if sparse {
+		withNulls(data)
+	}
+	free := map[string]map[string]any{ownerLabels: data[nameLabels].(map[string]any)}
+	for name, owner := range map[string]string{nameSession: ownerSession, namePrevious: ownerPrevious} {
+		if session, ok := data[name].(map[string]any); ok && session["metadata"] != nil {
+			free[owner] = make(map[string]any)
+			session["metadata"] = free[owner]
+		}
+	}
+	for owner, members := range free {
+		for _, name := range given[owner] {
+			members[name] = "sample"
+		}
+	}
+	_, err = p.execute(data, true, eventType)
+	var e *TemplateError
+	if !errors.As(err, &e) || e.owner == "" || slices.Contains(given[e.owner], e.Name) {
+		return nil
+	}
+	return e
+}
+
+// noJSON finds the first type whose sample is rendered as no JSON although the
+// body is said to be, or is as long as nothing is null: an unquoted value leaves a
+// hole in the body.
+func (p *program) noJSON(said bool, omit, types []string) (Doubt, bool) {
+	for _, eventType := range types {
+		full, err := p.renderSample(eventType, false, omit)
+		if err != nil {
+			continue
+		}
+		if place := invalidJSON(full); place != "" {
+			if said {
+				return Doubt{Text: fmt.Sprintf("the body of %s is no JSON, which its content type says it is (%s): insert values with `json`, or set content_type", eventType, place)}, true
+			}
+			continue
+		}
+		if !bytes.ContainsAny(bytes.TrimSpace(full)[:1], "{[") {
+			continue
+		}
+		if sparse, err := p.renderSample(eventType, true, omit); err == nil {
+			if place := invalidJSON(sparse); place != "" {
+				return Doubt{Text: fmt.Sprintf("the body of %s is no valid JSON where the API sends null (%s): insert values with `json`", eventType, place)}, true
+			}
+		}
+	}
+	return Doubt{}, false
+}
+
+// invalidJSON says where and why a text is no JSON, "" if it is.
+func invalidJSON(text []byte) string {
+	var v any
+	err := json.Unmarshal(text, &v)
+	if err == nil {
+		return ""
+	}
+	offset := len(text)
+	var syntax *json.SyntaxError
+	if errors.As(err, &syntax) {
+		offset = int(syntax.Offset)
+	}
+	before := text[:max(0, min(offset-1, len(text)))]
+	return fmt.Sprintf("rendered line %d, column %d: %v", 1+bytes.Count(before, []byte("\n")), len(before)-bytes.LastIndexByte(before, '\n'), err)
+}
+
+func isJSON(contentType string) bool {
+	kind, _, err := mime.ParseMediaType(cmp.Or(contentType, contentJSON))
+	return err == nil && (kind == contentJSON || strings.HasSuffix(kind, "+json"))
+}
+
+// layout is a layout that a template gives to `time`.
+type layout struct {
+	pos  int // in the template
+	text string
+}
+
+// foreign are the parts of layouts that other languages have.
+var foreign = regexp.MustCompile(`[Yy]{4}|DD|MM|HH|%[YmdHMS]`)
+
+// showsNothing says whether a layout is none of Go's: it shows nothing of a time,
+// or has parts of another language.
+func (l layout) showsNothing() bool {
+	one, other := time.Date(2001, 2, 3, 4, 5, 6, 0, time.UTC), time.Date(2010, 11, 12, 13, 14, 15, 0, time.UTC)
+	return one.Format(l.text) == other.Format(l.text) || foreign.MatchString(l.text)
+}

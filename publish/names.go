@@ -1,0 +1,63 @@
+package publish
+
+import (
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// The objects whose names are the operator's or the merchant's.
+const (
+	ownerLabels   = nameLabels
+	ownerSession  = nameSession + ".metadata"
+	ownerPrevious = namePrevious + ".metadata"
+)
+
+// noName is the error of a name that is not there.
+type noName struct {
+	path  []string
+	known []string // what is there; of a sample only
+	owner string   // one of the above, of a sample only, or ""
+}
+
+// Error implements error.
+func (e *noName) Error() string { return "there is no " + strings.Join(e.path, ".") }
+
+// topNames are those that every template sees; the data of one has what it uses.
+var topNames = []string{
+	nameAccount, nameChange, nameRule, nameLabels, nameLink, nameEvent, nameSession, namePrevious, nameAlert,
+}
+
+// missing is the error of the last name of a path, which these members do not have.
+func (x *execution) missing(path []string, members map[string]any) error {
+	e := &noName{path: path}
+	if !x.strict {
+		return e
+	}
+	e.owner = x.free[reflect.ValueOf(members).Pointer()]
+	e.known = slices.Sorted(maps.Keys(members))
+	if _, top := members[nameLabels]; top {
+		e.known = topNames
+	}
+	return e
+}
+
+// freeNames finds the objects whose names are free, however a template gets there.
+func freeNames(data map[string]any) map[uintptr]string {
+	free := make(map[uintptr]string)
+	note := func(v any, owner string) map[string]any {
+		members, ok := v.(map[string]any)
+		if ok && members != nil {
+			free[reflect.ValueOf(members).Pointer()] = owner
+		}
+		return members
+	}
+	note(data[nameLabels], ownerLabels)
+	for name, owner := range map[string]string{nameSession: ownerSession, namePrevious: ownerPrevious} {
+		if session, ok := data[name].(map[string]any); ok {
+			note(session["metadata"], owner)
+		}
+	}
+	return free
+}
