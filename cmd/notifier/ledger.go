@@ -198,9 +198,13 @@ func (l *ledger) unknown(kind, name string, err error) error {
 	return &admin.UnknownError{Kind: kind, Name: name}
 }
 
+// mostPages bounds the pages of events, a few thousand each, among which the events
+// of a session are looked for that is not stored itself.
+const mostPages = 200
+
 // checkSession knows sessions that are stored, and those that a stored event is
-// about: events may outlive their session. It looks at a bounded number of events,
-// and gives the benefit of the doubt where there are more.
+// about: events may outlive their session. A session whose events stand behind more
+// pages than it looks at passes for known.
 func (l *ledger) checkSession(ctx context.Context, id string) error {
 	if id == "" {
 		return nil
@@ -214,11 +218,20 @@ func (l *ledger) checkSession(ctx context.Context, id string) error {
 			return l.note(err)
 		}
 	}
-	rows, next, err := l.store.SearchEvents(ctx, state.Query{Session: id, Limit: 1})
-	if err == nil && (len(rows) > 0 || next > 0) {
-		return nil
+	q := state.Query{Session: id, Limit: 1}
+	for range mostPages {
+		rows, next, err := l.store.SearchEvents(ctx, q)
+		switch {
+		case err != nil:
+			return l.note(err)
+		case len(rows) > 0:
+			return nil
+		case next == 0:
+			return l.unknown("session", id, nil)
+		}
+		q.Before = next
 	}
-	return l.unknown("session", id, err)
+	return nil
 }
 
 func (l *ledger) checkDestination(ctx context.Context, name string) error {
