@@ -42,9 +42,10 @@ type Standing struct {
 	Changed time.Time `json:"changed,omitzero"`
 
 	Failures     int       `json:"failures,omitempty"`      // attempts in a row that failed
-	FailedFirst  string    `json:"failed_first,omitempty"`  // the session or subject of the first of them
-	FailedSince  time.Time `json:"failed_since,omitzero"`   // when that was
-	FailedOthers bool      `json:"failed_others,omitempty"` // they are of more than one
+	Excused      int       `json:"excused,omitempty"`       // of them, those that say nothing of the destination as a whole
+	FailedFirst  string    `json:"failed_first,omitempty"`  // the session or subject of the first of the others
+	FailedSince  time.Time `json:"failed_since,omitzero"`   // when the first of all was
+	FailedOthers bool      `json:"failed_others,omitempty"` // the others are of more than one session or subject
 	Why          string    `json:"why,omitempty"`           // the last of them failed; redacted
 	LastSuccess  time.Time `json:"last_success,omitzero"`
 
@@ -59,8 +60,8 @@ type Standing struct {
 	PausedBy  string    `json:"paused_by,omitempty"`
 	PausedWhy string    `json:"paused_why,omitempty"`
 
-	// Announced is since when its owner has been told that it fails; zero: the
-	// owner believes it well. Recovered is when the owner was told so last.
+	// Announced is since when it fails, as its owner was told; zero: the owner
+	// believes it well. Recovered is when the owner was told so last.
 	Announced time.Time `json:"announced,omitzero"`
 	Recovered time.Time `json:"recovered,omitzero"`
 	// AnnouncedSubjects says that it takes nothing for some subjects, and else is well.

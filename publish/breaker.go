@@ -53,12 +53,13 @@ func (l *lane) succeeded(o *outcome, now time.Time) {
 	s := &l.standing
 	s.Version++
 	s.LastSuccess = now
-	s.Failures, s.FailedFirst, s.FailedSince, s.FailedOthers, s.Why = 0, "", time.Time{}, false, ""
+	began := s.FailedSince
+	s.Failures, s.Excused, s.FailedFirst, s.FailedSince, s.FailedOthers, s.Why = 0, 0, "", time.Time{}, false, ""
 	l.health.reached()
 	l.pacer.take(now)
 	l.widen()
 	if l.broken() {
-		l.log.Info("destination takes deliveries again", "after", now.Sub(s.Broken).Round(time.Second).String())
+		l.log.Info("destination takes deliveries again", "after", now.Sub(began).Round(time.Second).String())
 		s.Broken, s.NextProbe, s.Probes = time.Time{}, time.Time{}, 0
 		s.Recovering = true
 		l.window = 1 // all that waits at once might overtax what has just come back
@@ -67,25 +68,27 @@ func (l *lane) succeeded(o *outcome, now time.Time) {
 	l.recovered(now, &o.news)
 }
 
-// failed notes a refusal. What was wrong with the message itself says nothing of
-// the destination.
+// failed notes a refusal.
 func (l *lane) failed(o *outcome, d *event.Delivery, r Result, probe bool, now time.Time) {
 	s := &l.standing
 	if !r.Final {
 		l.writeOver(d)
 	}
-	if r.Class == ClassRender || r.Class == ClassBody {
-		l.failedItself(o, r, probe, now)
+	itself := r.Class == ClassRender || r.Class == ClassBody
+	if itself && r.Final {
+		l.gaveUp(r, now)
 		return
 	}
 	s.Version++
 	outage := l.health.down
-	l.countFailure(d, now)
+	l.countFailure(d, itself, now)
 	s.Why = describe(r)
 	if r.Throttled && r.RetryAfter > 0 {
 		l.throttle(now, now.Add(min(r.RetryAfter, retryAfterLimit)))
 	}
-	l.slowDown(r, now)
+	if !itself {
+		l.slowDown(r, now)
+	}
 	l.health.unreached = r.Contact == ContactFailed
 	if r.Contact == ContactMade {
 		l.health.answered()
@@ -94,7 +97,7 @@ func (l *lane) failed(o *outcome, d *event.Delivery, r Result, probe bool, now t
 	case l.broken() && probe:
 		l.probeFailed(o, now)
 	case l.broken():
-	case s.Failures < breakAfter || !s.FailedOthers || l.mayTakeOthers(now):
+	case s.Failures-s.Excused < breakAfter || !s.FailedOthers || l.mayTakeOthers(now):
 		if l.failsLong(now, outage) {
 			l.announceFailing(now, &o.news)
 		}
@@ -114,18 +117,14 @@ func (l *lane) failed(o *outcome, d *event.Delivery, r Result, probe bool, now t
 	}
 }
 
-// failedItself notes a refusal of a message with which something is wrong.
-func (l *lane) failedItself(o *outcome, r Result, probe bool, now time.Time) {
+// gaveUp notes that a message with which something is wrong was given up at once,
+// which says nothing of the destination and leaves nothing that waits.
+func (l *lane) gaveUp(r Result, now time.Time) {
 	if r.Contact == ContactMade {
 		l.health.answered()
 	}
-	if !l.broken() {
-		return
-	}
-	l.clock.note(ContactFailed, now)
-	if probe && !r.Final { // it waits on, and may be the only one
-		l.standing.Version++
-		l.probeFailed(o, now)
+	if l.broken() {
+		l.clock.note(ContactFailed, now)
 	}
 }
 
@@ -135,18 +134,26 @@ func (h *health) answered() {
 	h.probes.reset()
 }
 
-// countFailure adds a refusal to the row that may open the breaker. An outage is no
-// part of it, and what came before one is another row.
-func (l *lane) countFailure(d *event.Delivery, now time.Time) {
+// countFailure adds a refusal to the row that is told of and, unless it is excused,
+// may open the breaker. An outage is no part of it, and what came before one is
+// another row.
+func (l *lane) countFailure(d *event.Delivery, excused bool, now time.Time) {
 	s := &l.standing
-	_, group := d.Group()
 	if s.FailedSince.IsZero() || l.health.down && !l.broken() {
-		s.Failures, s.FailedFirst, s.FailedOthers = 0, group, false
+		s.Failures, s.Excused, s.FailedOthers = 0, 0, false
 	}
 	if s.FailedSince.IsZero() {
 		s.FailedSince = now
 	}
 	s.Failures++
+	if excused {
+		s.Excused++
+		return
+	}
+	_, group := d.Group()
+	if s.Failures-s.Excused == 1 {
+		s.FailedFirst = group
+	}
 	if group != s.FailedFirst {
 		s.FailedOthers = true
 	}

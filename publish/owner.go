@@ -93,8 +93,9 @@ func (l *lane) announceFailing(now time.Time, to *[]news) {
 	if !s.Announced.IsZero() && !s.AnnouncedSubjects {
 		return
 	}
+	since := l.failsSince(now)
 	if s.Announced.IsZero() {
-		s.Announced = now
+		s.Announced = since
 	}
 	s.AnnouncedSubjects = false
 	s.Version++
@@ -107,8 +108,21 @@ func (l *lane) announceFailing(now time.Time, to *[]news) {
 	}
 	*to = append(*to, news{event.DestinationFailing, "", now, &event.DestinationFailingData{
 		Summary:     fmt.Sprintf("Destination %s has failed %s: %s. What is due for it waits.", l.dest.Name, often, why),
-		Destination: l.dest.Name, Since: event.FormatTime(now), Failures: s.Failures, Reason: why,
+		Destination: l.dest.Name, Since: event.FormatTime(since), Failures: s.Failures, Reason: why,
 	}})
+}
+
+// failsSince is when what is told as a failure began: with the first refusal of its
+// row, or the outage.
+func (l *lane) failsSince(now time.Time) time.Time {
+	since := now
+	if s := &l.standing; !s.FailedSince.IsZero() {
+		since = sooner(since, s.FailedSince)
+	}
+	if h := &l.health; h.down {
+		since = sooner(since, h.since)
+	}
+	return since
 }
 
 // announceBlocked tells that the destination takes nothing for some subjects for
@@ -119,15 +133,19 @@ func (l *lane) announceBlocked(now time.Time, to *[]news) {
 	if s.AnnouncedSubjects || l.broken() || l.health.down || s.Failures > 0 || now.Sub(l.subjects.since) < tellAfter {
 		return
 	}
+	since := l.subjects.since
+	if since.IsZero() {
+		since = now // it was before the last start, and which ones is not known yet
+	}
 	if s.Announced.IsZero() {
-		s.Announced = now
+		s.Announced = since
 	}
 	s.AnnouncedSubjects = true
 	s.Version++
 	why := l.subjects.why()
 	*to = append(*to, news{event.DestinationFailing, "", now, &event.DestinationFailingData{
 		Summary:     fmt.Sprintf("Destination %s %s. What is for it waits, all else goes on.", l.dest.Name, why),
-		Destination: l.dest.Name, Since: event.FormatTime(now), Failures: s.Failures, Reason: why,
+		Destination: l.dest.Name, Since: event.FormatTime(since), Failures: s.Failures, Reason: why,
 	}})
 }
 
