@@ -43,7 +43,7 @@ const DefaultRate = 50
 type Selection struct {
 	IDs                           []string
 	Destination, Account, Session string
-	Type                          string // whole
+	Type                          string // whole; any of several, by commas
 	Rule                          string
 	Since, Until                  time.Time // they died
 	All                           bool
@@ -88,7 +88,7 @@ func readSelection(object map[string]json.RawMessage) (s Selection, dryRun bool,
 		}
 	}
 	if s.Type != "" {
-		if s.Type, err = eventType("type", s.Type); err != nil {
+		if s.Type, err = eventTypes("type", s.Type); err != nil {
 			return s, false, err
 		}
 	}

@@ -44,7 +44,7 @@ type Records interface {
 // Query chooses records; empty members do not.
 type Query struct {
 	Destination, Account, Session string
-	Type                          string // whole
+	Type                          string // whole; any of several, by commas
 	Rule, Event, Job              string
 	Status                        event.Status
 	Orphaned                      bool // pending for a destination that the configuration does not name
@@ -201,7 +201,7 @@ func (q *Query) set(name, value string) (err error) {
 	case "action":
 		q.Action = value
 	case "type":
-		q.Type, err = eventType(name, value)
+		q.Type, err = eventTypes(name, value)
 	case "status":
 		q.Status, q.Orphaned = event.Status(value), value == statusOrphaned
 		if q.Orphaned {
@@ -228,6 +228,18 @@ func queriedTime(name, value string) (time.Time, error) {
 		return time.Time{}, bad("%s must be a time in RFC 3339, such as 2026-11-22T10:00:00Z, not %q", name, value)
 	}
 	return t.UTC(), nil
+}
+
+// eventTypes reads a type, or several by commas.
+func eventTypes(name, value string) (string, error) {
+	types := strings.Split(value, ",")
+	for i, one := range types {
+		var err error
+		if types[i], err = eventType(name, strings.TrimSpace(one)); err != nil {
+			return "", err
+		}
+	}
+	return strings.Join(types, ","), nil
 }
 
 // eventType reads a type, short or whole.

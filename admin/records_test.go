@@ -91,6 +91,7 @@ func TestListsOfRecords(t *testing.T) {
 		"deadletters?since=2026-11-22T11:00:00%2B01:00&until=2026-11-22T10:00:00Z&type=checkout.session.expired": {
 			Since: at, Until: at, Type: event.Expired, Limit: 100,
 		},
+		"events?type=paid,checkout.session.expired":                {Type: event.Paid + "," + event.Expired, Limit: 100},
 		"events?failed=true&rule=ship&type=notifier.delivery.dead": {Failed: true, Rule: "ship", Type: event.DeliveryDead, Limit: 100},
 		"audit?actor=ops&action=destination.pause":                 {Actor: "ops", Action: "destination.pause", Limit: 100},
 		"destinations?limit=1":                                     {Limit: 1},
@@ -169,8 +170,8 @@ func TestRedriveAndPurge(t *testing.T) {
 	server := serve(t, cfg, d)
 	at := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
 	const redrive, purge = "/n/api/v1/deadletters/redrive", "/n/api/v1/deadletters/purge"
-	status, answer, header := ask(t, server, post(redrive, `{"destination":"shop","type":"paid","since":"2026-11-22T10:00:00Z"}`))
-	want := admin.Redrive{Selection: admin.Selection{Destination: "shop", Type: event.Paid, Since: at}, Rate: admin.DefaultRate}
+	status, answer, header := ask(t, server, post(redrive, `{"destination":"shop","type":"paid,expired","since":"2026-11-22T10:00:00Z"}`))
+	want := admin.Redrive{Selection: admin.Selection{Destination: "shop", Type: event.Paid + "," + event.Expired, Since: at}, Rate: admin.DefaultRate}
 	if status != 202 || header.Get("Location") != "/n/api/v1/jobs/job_1" || !reflect.DeepEqual(d.wanted, want) {
 		t.Errorf("redrive: %d %s, asked for %+v", status, answer, d.wanted)
 	}

@@ -108,6 +108,13 @@ func TestDeadLettersAreMended(t *testing.T) {
 		}
 		return nil
 	})
+	for _, output := range []string{"json", "jsonl"} { // with nothing to do as well
+		var plan object
+		p := w.asks(d, 0, "deadletters redrive --all --yes -o "+output)
+		if err := json.Unmarshal([]byte(p.stdout.String()), &plan); err != nil || plan["deliveries"] != 0.0 {
+			t.Errorf("nothing to do: %v, %s%s", err, p.stdout, p.stderr)
+		}
+	}
 	for _, letter := range letters { // refused once, accepted once, by the same id
 		if n := w.came("/" + urlToken)[fmt.Sprint(letter["id"])]; n != 2 {
 			t.Errorf("%v came %d times", letter["id"], n)

@@ -44,7 +44,8 @@ WHEN is a time in RFC 3339, a date (its beginning in UTC), or how long ago: 36h,
 7d. Without --until the range ends now.
 
 --dry-run reads the range, changes nothing and lists what would be announced, at
-most 1000 sessions. Otherwise the backfill is a job of the daemon that outlives
+most 1000 sessions; with -o jsonl a session is a line, and so is the plan if there
+is none. Otherwise the backfill is a job of the daemon that outlives
 this command and the daemon's restarts: its progress is shown on stderr until it
 ends; Ctrl-C leaves it running (end it by: notifier jobs cancel JOB); --detach
 prints its id and does not wait.
@@ -149,7 +150,7 @@ func (a *app) backfill(ctx context.Context, o backfillOptions) error {
 
 // showPlan prints what a backfill would do.
 func (a *app) showPlan(output string, plan *backfillPlan) error {
-	if output == asLines {
+	if output == asLines && len(plan.Found) > 0 {
 		return showList(a, output, plan.Found, nil)
 	}
 	err := a.show(output, plan, func() {

@@ -169,7 +169,7 @@ func recordWords(kind admin.Kind, member string) lookup {
 
 func jobWords(status string) lookup {
 	return func(ctx context.Context, quiet *app) []string {
-		items, err := quiet.readJobs(ctx, "", status)
+		items, err := quiet.readJobs(ctx, "", status, 0)
 		if err != nil {
 			return nil
 		}

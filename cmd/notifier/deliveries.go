@@ -229,6 +229,7 @@ func (a *app) printEvent(e *eventView) {
 		"sequence", e.Sequence,
 		"change", change,
 		"reason", e.Reason,
+		"rules", strings.Join(e.Rules, ", "),
 		"copy of", e.ReplayOf,
 		"rule set", e.RuleSet,
 	)
@@ -242,10 +243,10 @@ func (a *app) printEvent(e *eventView) {
 	}
 	if len(e.Deliveries) > 0 {
 		fmt.Fprintln(a.out)
-		lines := []string{"DELIVERY\tDESTINATION\tSTATUS\tATTEMPTS\tWHY"}
+		lines := []string{"DELIVERY\tDESTINATION\tRULES\tSTATUS\tATTEMPTS\tWHY"}
 		for i := range e.Deliveries {
 			d := &e.Deliveries[i]
-			lines = append(lines, strings.Join([]string{d.ID, d.Destination, statusText(d), strconv.Itoa(d.AttemptsMade), d.why()}, "\t"))
+			lines = append(lines, strings.Join([]string{d.ID, d.Destination, strings.Join(d.Rules, ", "), statusText(d), strconv.Itoa(d.AttemptsMade), d.why()}, "\t"))
 		}
 		a.rows(lines...)
 	}

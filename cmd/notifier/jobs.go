@@ -1,12 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -31,6 +33,7 @@ func (a *app) jobsCommand() *cobra.Command {
 
 func (a *app) jobsListCommand() *cobra.Command {
 	var output, kind, status string
+	var limit int
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List jobs, newest first",
@@ -39,7 +42,10 @@ and at most 1000. Without a daemon the state file is read; what runs goes on whe
 a daemon does.`,
 		Args: usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			items, err := a.readJobs(cmd.Context(), kind, status)
+			if limit < 0 {
+				return exit(exitUsage, errors.New("--limit is not negative"))
+			}
+			items, err := a.readJobs(cmd.Context(), kind, status, limit)
 			if err != nil {
 				return err
 			}
@@ -49,6 +55,7 @@ a daemon does.`,
 	statuses := names(jobs.Statuses(), func(s jobs.Status) string { return string(s) })
 	cmd.Flags().Var(choice{&kind, jobKinds()}, "kind", "only jobs of this kind: "+strings.Join(jobKinds(), ", "))
 	cmd.Flags().Var(choice{&status, statuses}, "status", "only jobs with this status: "+strings.Join(statuses, ", "))
+	cmd.Flags().IntVar(&limit, "limit", 0, "how many at most, the newest; 0 is all")
 	completeFlag(cmd, "kind", jobKinds)
 	completeFlag(cmd, "status", func() []string { return statuses })
 	outputFlag(cmd, &output, asTable, asJSON, asLines)
@@ -90,8 +97,9 @@ there is no such job.`,
 	}
 }
 
-// readJobs asks the daemon for all pages, and the file where there is none.
-func (a *app) readJobs(ctx context.Context, kind, status string) ([]jobs.Job, error) {
+// readJobs asks the daemon for pages until there are enough, 0: all of them, and
+// the file where there is no daemon.
+func (a *app) readJobs(ctx context.Context, kind, status string, limit int) ([]jobs.Job, error) {
 	c, loaded, err := a.client()
 	if err != nil {
 		return nil, err
@@ -104,19 +112,24 @@ func (a *app) readJobs(ctx context.Context, kind, status string) ([]jobs.Job, er
 	}
 	items := []jobs.Job{}
 	for {
+		size := pageSize
+		if limit > 0 {
+			size = min(size, limit-len(items))
+		}
+		query.Set("limit", strconv.Itoa(size))
 		var page struct {
 			Items []jobs.Job `json:"items"`
 			Next  string     `json:"next"`
 		}
 		err := c.call(ctx, http.MethodGet, jobsPath+"?"+query.Encode(), &page)
 		if errors.Is(err, errNoDaemon) && loaded != nil {
-			return a.storedJobs(ctx, loaded, err, kind, status)
+			return a.storedJobs(ctx, loaded, err, kind, status, cmp.Or(limit, keptJobs))
 		}
 		if err != nil {
 			return nil, err
 		}
 		items = append(items, page.Items...)
-		if page.Next == "" {
+		if page.Next == "" || limit > 0 && len(items) >= limit {
 			return items, nil
 		}
 		query.Set("cursor", page.Next)
@@ -127,7 +140,7 @@ func (a *app) readJobs(ctx context.Context, kind, status string) ([]jobs.Job, er
 const keptJobs = 1 << 20
 
 // storedJobs reads the file: noDaemon says why.
-func (a *app) storedJobs(ctx context.Context, loaded *config.Loaded, noDaemon error, kind, status string) (items []jobs.Job, err error) {
+func (a *app) storedJobs(ctx context.Context, loaded *config.Loaded, noDaemon error, kind, status string, limit int) (items []jobs.Job, err error) {
 	store, err := openInstead(ctx, loaded, noDaemon)
 	if err != nil {
 		return nil, err
@@ -135,7 +148,7 @@ func (a *app) storedJobs(ctx context.Context, loaded *config.Loaded, noDaemon er
 	defer func() { err = errors.Join(err, store.Close()) }()
 	fmt.Fprintf(a.err, "no daemon is running; this is what %s tells\n", store.Path())
 	reader := jobs.New(store, nil, slog.New(slog.DiscardHandler))
-	items, _, err = reader.List(ctx, jobs.Query{Kind: kind, Status: jobs.Status(status), Limit: keptJobs})
+	items, _, err = reader.List(ctx, jobs.Query{Kind: kind, Status: jobs.Status(status), Limit: limit})
 	return items, err
 }
 
@@ -152,7 +165,7 @@ func (a *app) readJob(ctx context.Context, id string) (jobs.Job, error) {
 	if !errors.Is(err, errNoDaemon) || loaded == nil {
 		return job, err
 	}
-	items, err := a.storedJobs(ctx, loaded, err, "", "")
+	items, err := a.storedJobs(ctx, loaded, err, "", "", keptJobs)
 	if err != nil {
 		return jobs.Job{}, err
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"checkout-notifier/admin"
 	"checkout-notifier/config"
@@ -123,7 +124,7 @@ func storeQuery(q *admin.Query, before uint64) state.Query {
 		Since: q.Since, Until: q.Until, Failed: q.Failed, Before: before, Limit: q.Limit,
 	}
 	if q.Type != "" {
-		search.Types = []string{q.Type}
+		search.Types = strings.Split(q.Type, ",")
 	}
 	return search
 }

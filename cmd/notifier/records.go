@@ -41,7 +41,7 @@ func (a *app) filterFlags(cmd *cobra.Command, filters map[string]*string, names 
 		"account":     "only of this account",
 		"destination": "only to this destination",
 		"session":     "only of this session",
-		"type":        "only events of this type, such as paid or destination.recovered",
+		"type":        "only events of this type, such as paid or destination.recovered, or of any of several by commas; may be repeated",
 		"rule":        "only what this rule matched",
 		"event":       "only of the event with this id",
 		"job":         "only what this redrive or replay made due",
@@ -52,10 +52,38 @@ func (a *app) filterFlags(cmd *cobra.Command, filters map[string]*string, names 
 		"action":      "only of this kind, such as delivery.retry",
 	}
 	for _, name := range names {
-		filters[name] = cmd.Flags().String(name, "", about[name])
+		filters[name] = new(string)
+		if name == "type" {
+			cmd.Flags().Var(commas{filters[name]}, name, about[name])
+		} else {
+			cmd.Flags().StringVar(filters[name], name, "", about[name])
+		}
 		a.completeFilter(cmd, name)
 	}
 }
+
+// commas is a flag of several words: by commas, or repeated.
+type commas struct{ text *string }
+
+// String implements pflag.Value.
+func (c commas) String() string {
+	if c.text == nil {
+		return ""
+	}
+	return *c.text
+}
+
+// Set implements pflag.Value.
+func (c commas) Set(words string) error {
+	if *c.text != "" {
+		words = *c.text + "," + words
+	}
+	*c.text = words
+	return nil
+}
+
+// Type implements pflag.Value.
+func (c commas) Type() string { return "strings" }
 
 // listCommand makes a command that lists records, newest first.
 func (a *app) listCommand(kind admin.Kind, short, long string, table func([]json.RawMessage) error, filters ...string) *cobra.Command {

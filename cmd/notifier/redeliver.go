@@ -60,7 +60,7 @@ func (a *app) redeliver(ctx context.Context, r redelivery) error {
 	a.sumUp(&plan, r.thing)
 	if plan.Deliveries == 0 {
 		fmt.Fprintln(a.err, "there is nothing to do")
-		return nil
+		return a.show(r.output, plan, func() {})
 	}
 	if err := a.confirm(ctx, r.yes, r.question+" "+count(plan.Deliveries, "delivery")+"?"); err != nil {
 		return err

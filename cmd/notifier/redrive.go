@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"checkout-notifier/admin"
@@ -42,7 +43,7 @@ func (f *letterFilter) query() state.Query {
 		Since: f.Since, Until: f.Until, ByEnd: true, Status: event.StatusDead,
 	}
 	if f.Type != "" {
-		q.Types = []string{f.Type}
+		q.Types = strings.Split(f.Type, ",")
 	}
 	return q
 }

@@ -60,6 +60,7 @@ type eventView struct {
 	Change             *event.Change   `json:"change"`
 	System             json.RawMessage `json:"system,omitempty"`
 	Sequence           string          `json:"sequence"`
+	Rules              []string        `json:"rules,omitzero"` // that matched, of an event that is shown alone
 	Deliveries         []deliveryView  `json:"deliveries,omitzero"`
 }
 
@@ -98,8 +99,11 @@ func viewWhole(e *event.Event, deliveries []event.Delivery) eventView {
 	view.Object, view.PreviousAttributes = maskSession(e.Object), maskSession(e.PreviousAttributes)
 	view.System = maskSession(e.System)
 	view.Deliveries = []deliveryView{}
+	matched := []string{}
 	for i := range deliveries {
 		view.Deliveries = append(view.Deliveries, viewDelivery(&deliveries[i]))
+		matched = append(matched, deliveries[i].Rules...)
 	}
+	view.Rules = append([]string{}, distinct(matched)...)
 	return view
 }
