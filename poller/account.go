@@ -80,6 +80,9 @@ type running struct {
 	began    time.Time // names the pass in batches
 	listed   bool      // it was shown sessions
 	read     bool      // the head of the list
+	met      bool      // it was shown a known session
+	meets    bool      // known sessions are being asked for apart
+	meeting  *meeting  // what came of that; nil: they were not asked for
 	requests int
 	sessions int
 	events   int

@@ -183,7 +183,11 @@ func (a *account) page(ctx context.Context, p patience, q Query, check func(*Pag
 		if page.Repeated > 0 {
 			a.odd("duplicate_items", "the API shows a session twice on one page")
 		}
-		err = a.plausible(page, p.tie)
+		err = a.plausible(ctx, page, q, p.tie)
+		if err != nil && !errors.Is(err, errForeignPage) {
+			page.release()
+			return nil, err
+		}
 		if err == nil && check != nil {
 			err = check(page)
 		}

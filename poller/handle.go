@@ -196,7 +196,7 @@ func (a *account) resume(ctx context.Context) error {
 
 // back says whether a stopped account's key shows stored sessions again: on the
 // page that showed only others, if that was what stopped it, else on the first
-// page or by their ids.
+// page or apart.
 func (a *account) back(ctx context.Context) (bool, error) {
 	q := a.strangers
 	q.Limit = a.cfg.Poll.Tuning.PageSize
@@ -208,7 +208,7 @@ func (a *account) back(ctx context.Context) (bool, error) {
 		a.strangers = Query{}
 		return a.back(ctx)
 	case unavailable(err): // only a session that is known tells then
-		if known, _, _ := a.knownByID(ctx); !known {
+		if m, _ := a.meet(ctx); !m.known {
 			return false, err
 		}
 		return true, nil
@@ -217,8 +217,8 @@ func (a *account) back(ctx context.Context) (bool, error) {
 	case a.showsKnown(page):
 		return true, nil
 	}
-	known, _, err := a.knownByID(ctx)
-	return known, err
+	m, err := a.meet(ctx)
+	return m.known, orElse(err, m.failed)
 }
 
 // accept starts over with the account as an operator accepted it.
@@ -231,16 +231,13 @@ func (a *account) accept(ctx context.Context) error {
 	return nil
 }
 
-// probes is how many of the newest known sessions are asked for.
-const probes = 3
-
 // sameAccount says whether a new key knows any of the newest stored sessions, if
-// there are any: on the first page of its list, or by their ids.
+// there are any: on the first page of its list, or apart.
 func (a *account) sameAccount(ctx context.Context) (bool, error) {
 	page, err := a.page(ctx, patience{tries: a.tries}, Query{Limit: a.cfg.Poll.Tuning.PageSize}, nil)
 	switch {
 	case unavailable(err): // only a session that is known tells then
-		if known, _, _ := a.knownByID(ctx); !known {
+		if m, _ := a.meet(ctx); !m.known {
 			return false, err
 		}
 		return true, nil
@@ -249,82 +246,12 @@ func (a *account) sameAccount(ctx context.Context) (bool, error) {
 	case a.showsKnown(page):
 		return true, nil
 	}
-	known, asked, err := a.knownByID(ctx)
-	return known || (asked == 0 && err == nil), err
+	m, err := a.meet(ctx)
+	return m.known || (m.asked == 0 && err == nil), orElse(err, m.failed)
 }
 
 func (a *account) showsKnown(page *Page) bool {
 	return slices.ContainsFunc(page.Items, func(it Item) bool { return a.index.find(it.ID) != nil })
-}
-
-// knownByID asks for the newest stored sessions, and says whether the API has any
-// of them and for how many it was asked.
-func (a *account) knownByID(ctx context.Context) (known bool, asked int, failed error) {
-	for i := a.index.len() - 1; i >= 0 && asked < probes; i-- {
-		e := a.index.at(i)
-		if e.watch().Is(event.Vanished) {
-			continue
-		}
-		asked++
-		_, err := a.getByID(ctx, a.index.id(e))
-		switch {
-		case err == nil:
-			return true, asked, nil
-		case unshown(err):
-			failed = orElse(failed, err)
-		case !refused(err):
-			return false, asked, err
-		}
-	}
-	return false, asked, failed
-}
-
-// enoughToTell is how many known sessions must be missing from the part of the
-// list in which they stood, and how many others must stand there, before the list
-// is taken for another account's.
-const enoughToTell = 5
-
-// errForeignPage is a page that shows only strangers where known sessions stood.
-var errForeignPage = errors.New("none of the known sessions stands where it stood in the list, only others")
-
-// plausible says whether a page can be of this account. A few sessions tell
-// nothing: in a list of no order they may look ordered by chance. A filter hides known
-// sessions for a reason of its own. Those that this pass was shown stand
-// elsewhere in the list, and where the index has forgotten sessions a stranger
-// may be one of them. What a page repeats of the one before says nothing of it.
-func (a *account) plausible(page *Page, repeats []uint64) error {
-	if len(page.Items)-len(repeats) < enoughToTell || a.cfg.Filter != (Filter{}) || !page.ordered() {
-		return nil
-	}
-	newest, oldest := page.last().Created, page.last().Created
-	for i := range page.Items {
-		it := &page.Items[i]
-		if len(repeats) > 0 && slices.Contains(repeats, hashID(it.ID)) {
-			continue
-		}
-		if a.index.find(it.ID) != nil {
-			return nil
-		}
-		newest, oldest = max(newest, it.Created), min(oldest, it.Created)
-	}
-	if oldest < a.forgotten.Unix() {
-		return nil
-	}
-	known := 0
-	// Of the page's oldest second some may stand on the next page.
-	for i := a.index.search(time.Unix(oldest, 0).Add(2 * createdRounding)); i < a.index.len() && known < enoughToTell; i++ {
-		e := a.index.at(i)
-		if !e.created().Before(time.Unix(newest, 0).Add(-createdRounding)) {
-			break
-		}
-		if !e.watch().Is(event.Vanished) && e.pass != a.now.number {
-			known++
-		}
-	}
-	if known < enoughToTell {
-		return nil
-	}
-	return errForeignPage
 }
 
 // stop records why the account is not polled any more. Until the stored sessions

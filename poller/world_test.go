@@ -71,6 +71,9 @@ func (w *world) RoundTrip(req *http.Request) (*http.Response, error) {
 	w.requests++
 	w.mu.Unlock()
 	if w.answer != nil {
+		if req.Body == nil && !isList(req) {
+			req.Body = http.NoBody
+		}
 		if status, body := w.answer(req); status != 0 {
 			rec := &recorder{header: make(http.Header), status: status, body: []byte(body)}
 			if w.throttle != "" {

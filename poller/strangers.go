@@ -1,0 +1,198 @@
+package poller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+const (
+	// enoughToTell is how many known sessions must be missing from the part of the
+	// list in which they stood, and how many others must stand there, before the list
+	// is taken for another account's without further questions.
+	enoughToTell = 5
+	// enoughToAsk is how many known sessions are asked for apart where a page shows
+	// only strangers; an account that knows fewer cannot tell.
+	enoughToAsk = 3
+)
+
+// errForeignPage is a page that shows only strangers where known sessions stood.
+var errForeignPage = errors.New("none of the known sessions stands where it stood in the list, only others")
+
+// plausible says whether a page can be of this account. Many strangers where many
+// known sessions stood are enough to tell. Otherwise nothing of a page that shows only
+// strangers is believed before the API has shown a known session, in this pass or
+// when asked for it apart. Those that this pass was shown stand elsewhere in the list,
+// and what a page repeats of the one before says nothing of it. A filter hides known
+// sessions for a reason of its own.
+func (a *account) plausible(ctx context.Context, page *Page, q Query, repeats []uint64) error {
+	if a.cfg.Filter != (Filter{}) {
+		return nil
+	}
+	strangers := 0
+	var newest, oldest int64
+	for i := range page.Items {
+		it := &page.Items[i]
+		if len(repeats) > 0 && slices.Contains(repeats, hashID(it.ID)) {
+			continue
+		}
+		if a.index.find(it.ID) != nil {
+			a.now.met = true
+			return nil
+		}
+		if strangers++; strangers == 1 {
+			newest, oldest = it.Created, it.Created
+		}
+		newest, oldest = max(newest, it.Created), min(oldest, it.Created)
+	}
+	if strangers == 0 {
+		return nil
+	}
+	// Of the page's oldest second some may stand on the next page.
+	from, to := time.Unix(oldest, 0).Add(2*createdRounding), time.Unix(newest, 0).Add(-createdRounding)
+	ordered := page.ordered() // a few sessions may look ordered by chance
+	// Where the index has forgotten sessions a stranger may be one of them.
+	if strangers >= enoughToTell && ordered && oldest >= a.forgotten.Unix() && a.standing(from, to, enoughToTell) == enoughToTell {
+		return errForeignPage
+	}
+	if page.ends() {
+		from = q.CreatedGTE.Add(2 * createdRounding)
+	}
+	if q.StartingAfter == "" && q.CreatedLTE.IsZero() {
+		to = existing
+	}
+	stood := ordered && a.standing(from, to, 1) > 0
+	if a.index.len() < enoughToAsk || (a.now.met && !stood) {
+		return nil
+	}
+	return a.askWhose(ctx, stood)
+}
+
+// ends says whether the list says that it shows nothing below the page.
+func (p *Page) ends() bool {
+	if p.HasMore == nil {
+		return p.Total < min(p.limit, defaultLimit)
+	}
+	return !*p.HasMore && p.Total < p.limit
+}
+
+// standing counts, up to most, the known sessions of a range that a page of it should
+// show.
+func (a *account) standing(from, to time.Time, most int) (n int) {
+	for i := a.index.search(from); i < a.index.len() && n < most; i++ {
+		e := a.index.at(i)
+		if !e.created().Before(to) {
+			break
+		}
+		if !e.isVanished() && e.pass != a.now.number && !a.inHole(e) {
+			n++
+		}
+	}
+	return n
+}
+
+// askWhose says whether a page of strangers can be of this account, by asking for known
+// sessions; stood tells that one should stand on it. It is another account's if the API
+// denies them all and shows others where they stood. Where it shows nothing at all there,
+// the data of a test account was deleted; of a live one that is never done.
+func (a *account) askWhose(ctx context.Context, stood bool) error {
+	m, err := a.meet(ctx)
+	switch {
+	case err != nil:
+		return err
+	case m.known || (!m.others && (!stood || (m.gone && a.mode() != ModeLive))):
+		return nil
+	case m.failed != nil: // not as a failure of the page, which was answered
+		return fmt.Errorf("a page shows only strangers, and known sessions cannot be asked for: %s", m.failed.Error())
+	}
+	return errForeignPage
+}
+
+// meeting is what the API shows when it is asked for known sessions apart.
+type meeting struct {
+	asked  int
+	known  bool  // it has one of them
+	others bool  // where they stood its list shows others
+	gone   bool  // where they stood and below its list shows nothing
+	failed error // it did not answer for one of them
+}
+
+// meet asks for known sessions by their ids and, for an API that does not answer for
+// single ones, by the list where the newest of them stood; once in a pass.
+func (a *account) meet(ctx context.Context) (meeting, error) {
+	for a.now.meets {
+		a.turn.Wait()
+	}
+	if a.now.meeting != nil {
+		return *a.now.meeting, nil
+	}
+	a.now.meets = true
+	m, err := a.askKnown(ctx)
+	a.now.meets = false
+	a.turn.Broadcast()
+	if err != nil {
+		return m, err
+	}
+	a.now.meeting, a.now.met = &m, a.now.met || m.known
+	return m, nil
+}
+
+func (a *account) askKnown(ctx context.Context) (m meeting, err error) {
+	newest := time.Time{}
+	for _, e := range a.acquaintances() {
+		m.asked++
+		newest = later(newest, e.created())
+		_, err := a.getByID(ctx, a.index.id(e))
+		switch {
+		case err == nil:
+			m.known = true
+			return m, nil
+		case unshown(err):
+			m.failed = orElse(m.failed, err)
+		case !refused(err):
+			return m, err
+		}
+	}
+	if m.asked == 0 {
+		return m, nil
+	}
+	until := newest.Add(createdRounding)
+	page, err := a.list(ctx, patience{apart: true}, Query{CreatedLTE: until, Limit: a.cfg.Poll.Tuning.PageSize})
+	switch {
+	case refused(err):
+		return m, nil
+	case unavailable(err):
+		m.failed = orElse(m.failed, err)
+		return m, nil
+	case err != nil:
+		return m, err
+	}
+	m.known, m.gone = a.showsKnown(page), page.Total == 0
+	m.others = !m.known && len(page.Items) > 0 && !page.newest().After(until.Add(createdRounding)) // else it ignores the time
+	page.release()
+	return m, nil
+}
+
+// acquaintances are the known sessions that are asked for: of those that the list should
+// show the newest, one of the middle and the oldest, so that neither a replica that lags
+// nor a few that were deleted hide them all.
+func (a *account) acquaintances() (list []*entry) {
+	n := a.index.len()
+	for _, hidden := range []bool{false, true} {
+		for _, start := range []int{n - 1, n / 2, 0} {
+			for i := range n {
+				e := a.index.at((start - i + n) % n)
+				if !slices.Contains(list, e) && (hidden || (listed(e) && !a.inHole(e))) {
+					list = append(list, e)
+					break
+				}
+			}
+			if len(list) == enoughToAsk {
+				return list
+			}
+		}
+	}
+	return list
+}

@@ -1,0 +1,211 @@
+package poller_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// stall is a list with a session now and then, the newest a minute ago.
+func stall(prefix, n int, every time.Duration) *listing {
+	l := newListing()
+	for i := range n {
+		l.add(fmt.Sprintf("cs_%d", prefix-i), time.Now().Add(-time.Minute-time.Duration(i)*every), "open", "unpaid")
+	}
+	return l
+}
+
+// order puts a new session at the head of the list.
+func (l *listing) order(id, status, payment string) {
+	l.set(id, time.Now(), status, payment)
+	l.ids = slices.Insert(l.ids, 0, id)
+}
+
+// asked reads the list parameters of a request; without an upper bound it is far away.
+func asked(req *http.Request) (from, to int64, limit int, after string) {
+	var p struct {
+		Limit   int    `json:"limit"`
+		After   string `json:"starting_after"`
+		Created struct{ GTE, LTE string }
+	}
+	if req.Body != nil {
+		body, _ := io.ReadAll(req.Body)
+		req.Body = io.NopCloser(bytes.NewReader(body))
+		_ = json.Unmarshal(body, &p)
+	}
+	from, _ = strconv.ParseInt(p.Created.GTE, 10, 64)
+	if to, _ = strconv.ParseInt(p.Created.LTE, 10, 64); to == 0 {
+		to = math.MaxInt64
+	}
+	return from, to, p.Limit, p.After
+}
+
+// within answers by a listing that honours created.
+func (l *listing) within(req *http.Request) (int, string) {
+	if !isList(req) {
+		return l.answer(req)
+	}
+	from, to, limit, after := asked(req)
+	kept := newListing()
+	kept.items = l.items
+	for _, id := range l.ids {
+		var item struct{ Created int64 }
+		_ = json.Unmarshal([]byte(l.items[id]), &item)
+		if id == after || (item.Created >= from && item.Created <= to) {
+			kept.ids = append(kept.ids, id)
+		}
+	}
+	if after != "" && !slices.Contains(kept.ids, after) {
+		return http.StatusBadRequest, `{"error":{"message":"no such session"}}`
+	}
+	return http.StatusOK, kept.page(limit, after)
+}
+
+// The orders of another account are not told, however few sessions an account has and
+// however few the other one shows; when the right ones are back it goes on, and tells
+// what happened meanwhile.
+func TestOrdersOfAnotherAccountAreNotTold(t *testing.T) {
+	for _, known := range []int{3, 4, 8, 50} {
+		for name, every := range map[string]time.Duration{"busy": time.Second, "as busy": 2 * time.Minute, "quiet": 40 * time.Minute} {
+			for _, past := range []int{0, 1, 60, 300} {
+				t.Run(fmt.Sprint(known, " known, the other one ", name, " with ", past), func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) {
+						w := newWorld(t)
+						own, other := stall(100000, known, 2*time.Minute), stall(900000, past, every)
+						w.answer = own.within
+						p := w.poller()
+						w.run(p, 5*time.Minute)
+						w.answer = other.within
+						w.run(p, 25*time.Second)
+						for i := range 10 {
+							other.order(fmt.Sprintf("cs_%d", 900001+i), "complete", "paid")
+							w.run(p, time.Minute)
+						}
+						told := 0
+						for id := range w.events {
+							if strings.HasPrefix(id, "cs_9") {
+								told++
+							}
+						}
+						if past == 0 { // what looks like deleted test data
+							return
+						}
+						if told > 0 || w.account.Foreign == "" {
+							t.Errorf("%d sessions of another account were told, foreign %q", told, w.account.Foreign)
+						}
+						w.answer = own.within
+						own.order("cs_100001", "complete", "paid")
+						w.run(p, time.Minute)
+						w.expect("cs_100001", "created", "completed", "paid", "fulfillable")
+						if s := p.Status()[0]; s.Foreign != "" || !s.Healthy {
+							t.Errorf("status = %+v", s)
+						}
+					})
+				})
+			}
+		}
+	}
+}
+
+// Known sessions that are hidden for a moment or for good, some or all of them, are no
+// sign of another account as long as the API shows others, or nothing in their place.
+func TestHiddenSessionsAreNoOtherAccount(t *testing.T) {
+	for _, known := range []int{1, 2, 3, 8, 50} {
+		for name, hide := range map[string]func(l *listing){
+			"the newest":     func(l *listing) { delete(l.items, l.ids[0]) },
+			"all but one":    func(l *listing) { l.items = map[string]string{l.ids[0]: l.items[l.ids[0]]} },
+			"all but oldest": func(l *listing) { l.items = map[string]string{l.ids[len(l.ids)-1]: l.items[l.ids[len(l.ids)-1]]} },
+			"all":            func(l *listing) { clear(l.items) },
+		} {
+			for _, noSingle := range []bool{false, true} {
+				t.Run(fmt.Sprint(known, " known, hidden ", name, ", no single ones ", noSingle), func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) {
+						w := newWorld(t)
+						l := stall(100000, known, 3*time.Minute)
+						w.answer = func(req *http.Request) (int, string) {
+							if noSingle && !isList(req) {
+								return http.StatusNotFound, `{"error":{"message":"Unrecognized request URL"}}`
+							}
+							return l.within(req)
+						}
+						p := w.poller()
+						w.run(p, 5*time.Second)
+						hide(l)
+						for i := range 3 {
+							id := fmt.Sprintf("cs_%d", 100001+i)
+							l.order(id, "complete", "paid")
+							w.run(p, 15*time.Second)
+							w.expect(id, "created", "completed", "paid", "fulfillable")
+						}
+						if w.account.Foreign != "" {
+							t.Errorf("stopped: %s", w.account.Foreign)
+						}
+					})
+				})
+			}
+		}
+	}
+}
+
+// An API that has no address for single sessions denies each; with a new key of the same
+// account the list shows the known ones where they stood, below more new ones than fit on a page.
+func TestNewKeyWhereNoSingleSessionIsShown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		l := stall(100000, 20, 3*time.Minute)
+		w.answer = func(req *http.Request) (int, string) {
+			if !isList(req) {
+				return http.StatusNotFound, `{"error":{"message":"Unrecognized request URL"}}`
+			}
+			return l.within(req)
+		}
+		w.run(w.poller(), 5*time.Second)
+		for i := range 150 {
+			time.Sleep(time.Second)
+			l.order(fmt.Sprintf("cs_%d", 100001+i), "complete", "paid")
+		}
+		w.cfg.SecretKey = "sk_test_rotated"
+		w.run(w.poller(), time.Minute)
+		for i := range 150 {
+			w.expect(fmt.Sprintf("cs_%d", 100001+i), "created", "completed", "paid", "fulfillable")
+		}
+	})
+}
+
+// Where known sessions can neither be met in the list nor be asked for, nothing is
+// believed and nothing is stopped until they can.
+func TestStrangersWaitUntilKnownSessionsCanBeAskedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		l := stall(100000, 8, 3*time.Minute)
+		away := false
+		w.answer = func(req *http.Request) (int, string) {
+			if from, to, _, _ := asked(req); away && (!isList(req) || to < time.Now().Unix() && from <= 0) {
+				return http.StatusServiceUnavailable, "down"
+			}
+			return l.within(req)
+		}
+		p := w.poller()
+		w.run(p, 5*time.Second)
+		away = true
+		kept := l.items
+		l.items = map[string]string{}
+		l.order("cs_100001", "complete", "paid")
+		w.run(p, time.Minute)
+		w.expect("cs_100001")
+		for id, item := range kept {
+			l.items[id] = item
+		}
+		w.run(p, time.Minute)
+		w.expect("cs_100001", "created", "completed", "paid", "fulfillable")
+	})
+}
