@@ -31,8 +31,8 @@ func (a *Act) done(b *batch, changed []event.Delivery) error {
 	return writeAudit(b, a.Audit(changed))
 }
 
-// mayReopen says whether the act is about a finished delivery, still.
-func (a *Act) mayReopen(d *event.Delivery) bool {
+// MayReopen says whether the act is about a finished delivery, still.
+func (a *Act) MayReopen(d *event.Delivery) bool {
 	return d.Status != event.StatusPending && (a.Job == "" || d.Job != a.Job) &&
 		(a.Before.IsZero() || d.Finished.Before(a.Before) || d.Finished.After(a.At.Add(clockSlack)))
 }
@@ -101,7 +101,10 @@ func (b *batch) reopen(r *record, act *Act) error {
 	r.Attempts = max(r.Attempts, lastAttempt(b.tx, r.sequence))
 	r.Status, r.Finished = event.StatusPending, time.Time{} // the reason stays until it is accepted
 	r.Slots, r.HeldAt, r.Overtook = 0, nil, nil
-	r.Actor, r.Job = act.Actor, act.Job
+	r.Actor = act.Actor
+	if act.Job != "" { // a retry by hand does not undo what a job made due
+		r.Job = act.Job
+	}
 	if err := b.queueAgain(r, act.At); err != nil {
 		return err
 	}
@@ -151,7 +154,7 @@ func (b *batch) eachDead(ids []string, act *Act, do func(*record, *Act) error) (
 		if err != nil {
 			return nil, err
 		}
-		if !found || r.Status != event.StatusDead || !act.mayReopen(&r.Delivery) {
+		if !found || r.Status != event.StatusDead || !act.MayReopen(&r.Delivery) {
 			continue
 		}
 		if err := do(&r, act); err != nil {

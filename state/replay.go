@@ -92,7 +92,7 @@ func (b *batch) replay(r *Replay, row []byte, act *Act) (made []event.Delivery, 
 			if err = checkDelivery(&d); err == nil {
 				err = addDelivery(b, d)
 			}
-		case r.OnlyNew || !act.mayReopen(&stored.Delivery):
+		case r.OnlyNew || !act.MayReopen(&stored.Delivery):
 			continue
 		default:
 			err = b.reopen(&stored, act)

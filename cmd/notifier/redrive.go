@@ -30,6 +30,8 @@ type letterFilter struct {
 	Since       time.Time `json:"since,omitzero"`
 	Until       time.Time `json:"until,omitzero"`
 	All         bool      `json:"all,omitempty"`
+
+	concerns func(*event.Delivery) bool // whether a job is about one that matches; nil: about all
 }
 
 type redriveParams struct {
@@ -46,6 +48,10 @@ func (f *letterFilter) query() state.Query {
 		q.Types = strings.Split(f.Type, ",")
 	}
 	return q
+}
+
+func (f *letterFilter) means(q *state.Query, d *event.Delivery) bool {
+	return q.MatchDelivery(d) && (f.concerns == nil || f.concerns(d))
 }
 
 // text tells of a filter in the audit log.
@@ -97,7 +103,7 @@ func (l *ledger) eachLetter(ctx context.Context, f *letterFilter, atOnce int, do
 			var letters []event.Delivery
 			for _, row := range rows {
 				after = row.Sequence
-				if q.MatchDelivery(&row.Delivery) {
+				if f.means(&q, &row.Delivery) {
 					letters = append(letters, row.Delivery)
 				}
 			}
@@ -120,7 +126,7 @@ func (l *ledger) eachNamed(ctx context.Context, f *letterFilter, atOnce int, do 
 		if err != nil {
 			return l.note(err)
 		}
-		if found && q.MatchDelivery(&d) {
+		if found && f.means(&q, &d) {
 			letters = append(letters, d)
 		}
 	}
@@ -203,11 +209,20 @@ func (d *daemon) runRedrive(ctx context.Context, job jobs.Job, report func(any))
 	if err := json.Unmarshal(job.Params, &params); err != nil {
 		return nil, fmt.Errorf("reading the parameters: %w", err)
 	}
+	params.concerns = func(x *event.Delivery) bool {
+		act := d.actOf(&job)
+		return act.MayReopen(x)
+	}
+	before, err := d.madeBefore(ctx, &job)
+	if err != nil {
+		return nil, err
+	}
 	plan, err := d.countLetters(ctx, &params.letterFilter)
 	if err != nil {
 		return nil, err
 	}
-	r := redeliveryReport{Total: plan.Deliveries, Rate: params.Rate}
+	n := len(before)
+	r := redeliveryReport{Examined: n, Matched: n, Done: n, Total: n + plan.Deliveries, Rate: params.Rate}
 	pace := &paced{rate: params.Rate}
 	err = d.eachLetter(ctx, &params.letterFilter, pace.atOnce(), func(letters []event.Delivery, examined int) error {
 		done, err := d.store.Redrive(ctx, names(letters, func(x event.Delivery) string { return x.ID }), d.actOf(&job))
@@ -222,6 +237,29 @@ func (d *daemon) runRedrive(ctx context.Context, job jobs.Job, report func(any))
 		return pace.wait(ctx, len(done))
 	})
 	return r, err
+}
+
+// madeBefore returns the ids of what a job that begins again had made due before
+// its process ended: they carry its id, written with the change itself.
+func (d *daemon) madeBefore(ctx context.Context, job *jobs.Job) (map[string]bool, error) {
+	if job.Restarts == 0 {
+		return nil, nil
+	}
+	made := make(map[string]bool)
+	q := state.Query{Job: job.ID, Limit: mostAtOnce}
+	for {
+		rows, next, err := d.store.SearchDeliveries(ctx, q)
+		if err != nil {
+			return nil, d.note(err)
+		}
+		for i := range rows {
+			made[rows[i].Delivery.ID] = true
+		}
+		if next == 0 {
+			return made, ctx.Err()
+		}
+		q.Before = next
+	}
 }
 
 // actOf is what a job does in the name of whoever asked for it. That is audited

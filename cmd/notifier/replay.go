@@ -141,7 +141,8 @@ func (l *ledger) eachNamedEvent(ctx context.Context, p *replayParams, q state.Qu
 // replayer makes the deliveries of a replay.
 type replayer struct {
 	replayParams
-	job     string // "" in a plan
+	job     string          // "" in a plan
+	before  map[string]bool // what the job made due before it began again
 	matcher interface {
 		Match(e *event.Event, previous json.RawMessage, now time.Time) rules.Result
 	}
@@ -194,12 +195,17 @@ func (r *replayer) leftOut(replay *state.Replay) int {
 	return len(r.To) - len(distinct(names(replay.Deliveries, func(d event.Delivery) string { return d.Destination })))
 }
 
-// all returns what events become, and of how many deliveries that is.
+// all returns what events become, and of how many deliveries that is, without
+// those that the job made due before it began again.
 func (r *replayer) all(found []state.FannedOut) (replays []state.Replay, deliveries int) {
 	for i := range found {
 		if replay, _ := r.of(&found[i]); len(replay.Deliveries) > 0 {
 			replays = append(replays, replay)
-			deliveries += len(replay.Deliveries)
+			for j := range replay.Deliveries {
+				if !r.before[replay.Deliveries[j].ID] {
+					deliveries++
+				}
+			}
 		}
 	}
 	return replays, deliveries
@@ -302,7 +308,7 @@ func (d *daemon) countReplay(ctx context.Context, r *replayer) (*redeliveryPlan,
 				plan.Repaired++
 			}
 			for j := range replay.Deliveries {
-				plan.add(lines, &found[i], &replay, &replay.Deliveries[j])
+				plan.add(lines, &found[i], &replay, &replay.Deliveries[j], r.before)
 			}
 		}
 		return ctx.Err()
@@ -312,12 +318,12 @@ func (d *daemon) countReplay(ctx context.Context, r *replayer) (*redeliveryPlan,
 	return plan, err
 }
 
-// add counts one delivery of a replay.
-func (p *redeliveryPlan) add(lines map[string]*planLine, f *state.FannedOut, replay *state.Replay, d *event.Delivery) {
+// add counts one delivery of a replay. What the job made due before is its own.
+func (p *redeliveryPlan) add(lines map[string]*planLine, f *state.FannedOut, replay *state.Replay, d *event.Delivery, made map[string]bool) {
 	line := lineOf(lines, d.Destination)
 	before := func(x event.Delivery) bool { return x.Destination == d.Destination && x.OwnRule == d.OwnRule }
 	i := slices.IndexFunc(f.Deliveries, before)
-	if i >= 0 && replay.Event.ReplayOf == "" && (replay.OnlyNew || f.Deliveries[i].Status == event.StatusPending) {
+	if i >= 0 && replay.Event.ReplayOf == "" && !made[d.ID] && (replay.OnlyNew || f.Deliveries[i].Status == event.StatusPending) {
 		if f.Deliveries[i].Status == event.StatusPending {
 			line.Waiting++
 		}
@@ -393,11 +399,15 @@ func (d *daemon) runReplay(ctx context.Context, job jobs.Job, report func(any)) 
 		return nil, fmt.Errorf("reading the parameters: %w", err)
 	}
 	maker := d.newReplayer(&params, job.ID)
+	var err error
+	if maker.before, err = d.madeBefore(ctx, &job); err != nil {
+		return nil, err
+	}
 	plan, err := d.countReplay(ctx, maker)
 	if err != nil {
 		return nil, err
 	}
-	r := redeliveryReport{Total: plan.Deliveries, Rate: params.Rate}
+	r := redeliveryReport{Done: len(maker.before), Total: plan.Deliveries, Rate: params.Rate}
 	pace := &paced{rate: params.Rate}
 	err = d.eachEvent(ctx, &params, pace.atOnce(), func(found []state.FannedOut, examined int) error {
 		replays, deliveries := maker.all(found)
