@@ -20,7 +20,10 @@ const lockName = "notifier.lock"
 const lockWait = 10 * time.Second
 
 // directoryLock keeps other processes out of a directory until it is released.
-type directoryLock struct{ release func() }
+type directoryLock struct {
+	file    *os.File
+	release func()
+}
 
 func lockDirectory(ctx context.Context, dir string) (*directoryLock, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -40,7 +43,7 @@ func lockDirectory(ctx context.Context, dir string) (*directoryLock, error) {
 		return nil, fmt.Errorf("locking nats.embedded.store_dir %s: %w", dir, err)
 	}
 	note := filelock.WriteNote(path)
-	return &directoryLock{release: sync.OnceFunc(func() {
+	return &directoryLock{file: file, release: sync.OnceFunc(func() {
 		if note != "" {
 			_ = os.Remove(note) // a note counts only while the lock is held
 		}

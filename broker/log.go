@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"checkout-notifier/loglimit"
@@ -17,17 +18,28 @@ const readyStep = 50 * time.Millisecond
 type logger struct {
 	log   *slog.Logger
 	fatal chan error
+
+	broken atomic.Pointer[error] // why a stream cannot be written; nil: they all can
 }
 
 func (l *logger) Noticef(format string, v ...any) { l.log.Debug(line(format, v)) }
 func (l *logger) Warnf(format string, v ...any) {
+	l.hear(format, v)
 	l.log.Warn(line(format, v), loglimit.Repeats(format))
 }
 func (l *logger) Errorf(format string, v ...any) {
+	l.hear(format, v)
 	l.log.Error(line(format, v), loglimit.Repeats(format))
 }
 func (l *logger) Debugf(format string, v ...any) { l.log.Debug(line(format, v)) }
 func (l *logger) Tracef(format string, v ...any) { l.log.Debug(line(format, v)) }
+
+// hear keeps that something could not be written.
+func (l *logger) hear(format string, v []any) {
+	if err := writeFailure(line(format, v), v); err != nil {
+		l.broken.CompareAndSwap(nil, &err)
+	}
+}
 
 func (l *logger) Fatalf(format string, v ...any) {
 	reason := errors.New(line(format, v))

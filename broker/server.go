@@ -13,15 +13,25 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"strconv"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 )
 
 // serverName is fixed: JetStream keeps it in its files.
 const serverName = "notifier-embedded"
+
+// streamsName is the directory that JetStream makes in that of the configuration.
+const streamsName = server.JetStreamStoreDir
+
+// mostStored does not bound the streams: the disk does. The server's own guess is
+// part of what is free at its start, without what its streams hold, so that one
+// that starts on a disk that is nearly full would take nothing for good.
+const mostStored = 1 << 50
 
 // readySteps bounds the wait for a server that neither listens nor says why.
 const readySteps = 600
@@ -47,9 +57,18 @@ type Server struct {
 	host   string
 	port   int
 
-	mu   sync.Mutex // guards all below
-	srv  *server.Server
-	lock *directoryLock // nil while the server does not run
+	life    sync.Mutex     // held while the server starts or stops; guards these
+	lock    *directoryLock // nil while the server does not run
+	streams os.FileInfo    // of the directory of the streams at the last start
+	logger  *logger        // of the last start
+	last    time.Time      // of the last restart
+	next    time.Time      // before that there is none
+	pause   time.Duration  // between the last restart and the next
+	end     func()         // ends the watch, and waits for it
+
+	mu     sync.Mutex // guards these
+	srv    *server.Server
+	status Status
 }
 
 // New checks the configuration; nothing listens yet. Port 0 means any free one.
@@ -68,7 +87,7 @@ func New(config Config, log *slog.Logger) (*Server, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Server{config: config, log: log, host: host, port: port}, nil
+	return &Server{config: config, log: log, host: host, port: port, status: Status{Dir: config.StoreDir}}, nil
 }
 
 // Start returns when the server accepts connections, or with the reason why it
@@ -76,24 +95,25 @@ func New(config Config, log *slog.Logger) (*Server, error) {
 // let go of the directory: two servers would each write over what the other one has
 // acknowledged. Whoever starts a server stops it, by Run or Stop.
 func (s *Server) Start(ctx context.Context) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.life.Lock()
+	defer s.life.Unlock()
 	if s.srv != nil {
 		return ErrStarted
 	}
-	lock, err := lockDirectory(ctx, s.config.StoreDir)
-	if err != nil {
+	if err := s.begin(ctx); err != nil {
 		return err
 	}
-	if err := s.start(ctx); err != nil {
-		lock.release()
-		return err
-	}
-	s.lock = lock
+	watching, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		s.watch(watching)
+	}()
+	s.end = func() { cancel(); <-ended }
 	return nil
 }
 
-// start starts the server in a directory that is ours. The caller holds mu.
+// start starts the server in a directory that is ours. The caller holds life.
 func (s *Server) start(ctx context.Context) error {
 	port := s.port
 	if port == 0 {
@@ -107,6 +127,8 @@ func (s *Server) start(ctx context.Context) error {
 		JetStream:  true,
 		StoreDir:   s.config.StoreDir,
 		SyncAlways: true,
+
+		JetStreamMaxStore: mostStored,
 	})
 	if err != nil {
 		return fmt.Errorf("preparing the embedded NATS server: %w", err)
@@ -119,7 +141,17 @@ func (s *Server) start(ctx context.Context) error {
 		srv.WaitForShutdown()
 		return fmt.Errorf("starting the embedded NATS server on %s: %w", s.config.Listen, err)
 	}
+	s.logger = logger
+	if address, ok := srv.Addr().(*net.TCPAddr); ok {
+		s.port = address.Port // a restart must be found where this one was
+	}
+	s.mu.Lock()
+	again := s.srv != nil
 	s.srv = srv
+	s.mu.Unlock()
+	if again {
+		return nil
+	}
 	if ip := net.ParseIP(s.host); s.host != "localhost" && (ip == nil || !ip.IsLoopback()) {
 		s.log.Warn("the embedded NATS server asks nobody for a password and listens beyond this machine", "listen", s.config.Listen)
 	}
@@ -171,13 +203,19 @@ func (s *Server) URL() string {
 // was never started, or was stopped, is left as it is.
 func (s *Server) Stop() {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.srv == nil {
+	started := s.srv != nil
+	s.mu.Unlock()
+	if !started {
 		return
 	}
+	s.end()
+	s.life.Lock()
+	defer s.life.Unlock()
 	s.srv.Shutdown()
 	s.srv.WaitForShutdown()
-	s.lock.release()
+	if s.lock != nil {
+		s.lock.release()
+	}
 }
 
 // Run starts the server unless Start did, blocks until ctx is cancelled, stops

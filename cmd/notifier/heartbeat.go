@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"checkout-notifier/broker"
 	"checkout-notifier/config"
 	"checkout-notifier/event"
 	"checkout-notifier/loglimit"
@@ -194,6 +195,12 @@ func (d *daemon) ill() (why string, waiting bool) {
 	if why := d.backupReport().trouble(); why != "" {
 		return why, false
 	}
+	if d.broker != nil {
+		state := d.broker.Status()
+		if why := embeddedTrouble(&state); why != "" {
+			return why, false
+		}
+	}
 	for _, c := range d.owner.open() {
 		return conditionText(c), false
 	}
@@ -208,6 +215,21 @@ func (d *daemon) ill() (why string, waiting bool) {
 		}
 	}
 	return "", false
+}
+
+// embeddedTrouble says what is wrong with the embedded server, "" if nothing is.
+// What its streams lost stays said until somebody starts the daemon again: nobody
+// else knows of it.
+func embeddedTrouble(s *broker.Status) string {
+	switch {
+	case s == nil:
+	case s.Why != "":
+		return fmt.Sprintf("the embedded NATS server takes no messages since %s: %s (%s)", s.Since.Format(time.RFC3339), s.Why, s.Dir)
+	case !s.Lost.IsZero():
+		return fmt.Sprintf("the embedded NATS server lost what its streams held: %s was removed while in use, last found so at %s; "+
+			"deliver it again (notifier replay --since 7d --to DESTINATION), then restart notifier to end this message", s.Dir, s.Lost.Format(time.RFC3339))
+	}
+	return ""
 }
 
 // destinationTrouble says what is wrong with a destination of which the owner was

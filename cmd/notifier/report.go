@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"checkout-notifier/admin"
+	"checkout-notifier/broker"
 	"checkout-notifier/event"
 	"checkout-notifier/poller"
 	"checkout-notifier/publish"
@@ -29,6 +30,7 @@ type report struct {
 	Sessions     map[string]map[event.Watch]int `json:"sessions"`            // by account and state
 	Store        storeReport                    `json:"store"`
 	Backup       *backupReport                  `json:"backup,omitempty"` // nil: none are to be made
+	Embedded     *broker.Status                 `json:"nats_embedded,omitempty"`
 }
 
 type destinationReport struct {
@@ -93,6 +95,10 @@ func (d *daemon) report(ctx context.Context) (*report, error) {
 	r.Store.PutBack, r.Backup = d.keeper.report(), d.backupReport()
 	if err := d.store.InPlace(); err != nil {
 		r.Store.Why = err.Error()
+	}
+	if d.broker != nil {
+		state := d.broker.Status()
+		r.Embedded = &state
 	}
 	if d.heartbeat != nil {
 		state := d.heartbeat.report()

@@ -119,6 +119,9 @@ func (a *app) printReport(r *report) {
 		fmt.Fprintf(a.out, "\nheartbeat %s\n", h)
 	}
 	a.printStore(&r.Store)
+	if why := embeddedTrouble(r.Embedded); why != "" {
+		fmt.Fprintln(a.out, why)
+	}
 	if r.Backup != nil {
 		fmt.Fprintln(a.out, r.Backup)
 	}
