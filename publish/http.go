@@ -145,10 +145,34 @@ func (h *HTTP) Reach(ctx context.Context) error {
 		}
 		return errors.New(string(scrub([]byte(trace.classify(ctx, err).Error), true, h.secrets)))
 	}
-	// It was opened and can be used, which is all there is to know.
-	_ = conn.Close()
-	return nil
+	defer func() { _ = conn.Close() }()
+	if h.url.Scheme != "https" {
+		return nil // it was opened and can be used, which is all there is to know
+	}
+	// In TLS 1.3 a server that misses our certificate says so after the handshake.
+	refused := make(chan struct{}, 1)
+	conn.SetStateHook(func(*http.ClientConn) {
+		select {
+		case refused <- struct{}{}:
+		default:
+		}
+	})
+	timer := time.NewTimer(alertWait)
+	defer timer.Stop()
+	for conn.Err() == nil {
+		select {
+		case <-refused:
+		case <-timer.C:
+			return nil
+		case <-ctx.Done():
+			return nil
+		}
+	}
+	return errors.New(string(scrub([]byte(trace.classify(ctx, conn.Err()).Error), true, h.secrets)))
 }
+
+// alertWait is how long a server may take to refuse a handshake that we think is over.
+const alertWait = time.Second
 
 // renderFailed is the result for a body or a subject that cannot be made. A
 // function of a template quotes what it cannot take, which may be private.

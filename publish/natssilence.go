@@ -54,38 +54,6 @@ func neverAcknowledges(stream string) string {
 	return fmt.Sprintf("stream %s never acknowledges (no_ack): set no_ack to false", stream)
 }
 
-// ErrMute is returned by Check for a stream that never acknowledges.
-var ErrMute = errors.New("never counts as delivered")
-
-// Check returns an ErrMute if a stream that takes subjects of the destination never
-// acknowledges. What the server does not tell, or must not, is no error.
-func (p *NATSPublisher) Check(ctx context.Context) error {
-	if !p.dest.JetStream {
-		return nil
-	}
-	l, err := p.conn.open(p)
-	if err != nil {
-		return err
-	}
-	var mute error
-	_ = l.ask(ctx, func(ctx context.Context) error { // what it answers is all that matters
-		for _, pattern := range p.renderer.subjectPatterns() {
-			names := l.js.StreamNames(ctx, jetstream.WithStreamListSubject(pattern))
-			for name := range names.Name() {
-				stream, err := l.js.Stream(ctx, name)
-				if err == nil && stream.CachedInfo().Config.NoAck && mute == nil {
-					mute = fmt.Errorf("what is sent to %s %w: %s", pattern, ErrMute, neverAcknowledges(name))
-				}
-			}
-			if err := names.Err(); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	return mute
-}
-
 // subjectPatterns are the patterns of all subjects that can be told without an
 // event.
 func (r *Renderer) subjectPatterns() (patterns []string) {

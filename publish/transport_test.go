@@ -93,6 +93,9 @@ func TestClientCertificate(t *testing.T) {
 	if r := newHTTP(t, d, publish.HTTPOptions{}).Publish(t.Context(), message(event.Paid)); r.Outcome != event.OutcomeRefused || r.StatusCode != 0 {
 		t.Errorf("without a certificate: %+v", r)
 	}
+	if err := newHTTP(t, d, publish.HTTPOptions{}).Reach(t.Context()); err == nil || !strings.Contains(err.Error(), "certificate required") {
+		t.Errorf("Reach without a certificate: %v", err)
+	}
 }
 
 // A certificate is renewed by writing its files anew; what is half written, or

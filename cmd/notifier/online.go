@@ -67,6 +67,7 @@ type online struct {
 	lost    []string // what was not reached
 	odd     []oddity
 	mute    []string // destinations that take and never acknowledge
+	refuse  []string // destinations that would not take what is sent
 	backups error    // why none can be made; nil if they can
 }
 
@@ -100,6 +101,9 @@ func (o *online) err() error {
 	if len(o.mute) > 0 {
 		parts = append(parts, "not acknowledged: "+strings.Join(o.mute, ", "))
 	}
+	if len(o.refuse) > 0 {
+		parts = append(parts, "not taken: "+strings.Join(o.refuse, ", "))
+	}
 	switch {
 	case len(o.lost) > 0:
 		return exit(exitUnreachable, errors.New(strings.Join(parts, "; ")))
@@ -110,9 +114,10 @@ func (o *online) err() error {
 }
 
 // checkDestinations reaches every destination, all at once, and notes those that
-// it does not reach, or that would never acknowledge.
+// it does not reach, that would not take what is sent, or never acknowledge it.
 func (a *app) checkDestinations(ctx context.Context, loaded *config.Loaded, found *online, say func(ok bool, format string, args ...any)) error {
 	var destinations []publish.Destination
+	ensures := make(map[string]bool)
 	for i, d := range loaded.Config.Destinations {
 		if incomplete(loaded, "destinations", i) {
 			fmt.Fprintf(a.out, "skip destination %s: it has values that are not set here\n", d.Name)
@@ -122,6 +127,7 @@ func (a *app) checkDestinations(ctx context.Context, loaded *config.Loaded, foun
 			fmt.Fprintf(a.out, "skip destination %s: its server runs inside the daemon, and no daemon runs\n", d.Name)
 			continue
 		}
+		ensures[d.Name] = d.Stream.Ensure
 		d.Stream.Ensure = false // a check changes no stream
 		destinations = append(destinations, d)
 	}
@@ -129,11 +135,12 @@ func (a *app) checkDestinations(ctx context.Context, loaded *config.Loaded, foun
 	if err != nil {
 		return exit(exitInvalid, err)
 	}
-	reached := make([]error, len(lanes))
+	reached, unknown := make([]error, len(lanes)), make([]string, len(lanes))
 	var g errgroup.Group
 	for i, lane := range lanes {
 		g.Go(func() error {
-			reached[i] = reach(ctx, lane)
+			name := lane.Destination.Name
+			unknown[i], reached[i] = reach(ctx, lane, samplesFor(loaded, name), ensures[name])
 			return nil
 		})
 	}
@@ -143,14 +150,21 @@ func (a *app) checkDestinations(ctx context.Context, loaded *config.Loaded, foun
 	for i, lane := range lanes {
 		if err := reached[i]; err != nil {
 			list := &found.lost
-			if errors.Is(err, publish.ErrMute) {
+			switch {
+			case errors.Is(err, publish.ErrMute):
 				list = &found.mute
+			case errors.Is(err, publish.ErrNotTaken):
+				list = &found.refuse
 			}
 			*list = append(*list, "destination "+lane.Destination.Name)
 			say(false, "destination %s: %v", lane.Destination.Name, err)
 			continue
 		}
-		say(true, "destination %s: reached", lane.Destination.Name)
+		said := "reached"
+		if unknown[i] != "" {
+			said += "; could not be checked: " + unknown[i]
+		}
+		say(true, "destination %s: %s", lane.Destination.Name, said)
 	}
 	return nil
 }
@@ -178,21 +192,49 @@ func asleep(ctx context.Context, nats config.NATS, d publish.Destination) bool {
 	return false
 }
 
-// reach connects to a destination without sending it anything.
-func reach(ctx context.Context, lane publish.Lane) error {
+// samplesFor are made-up messages such as the rules send to a destination: one for
+// each account and type.
+func samplesFor(loaded *config.Loaded, destination string) (samples []publish.Message) {
+	_, sent := loaded.Renderings(destination)
+	own := make(map[string]bool)
+	for _, rule := range loaded.Config.Rules {
+		own[rule.Name] = rule.OwnRendering()
+	}
+	for _, rule := range sent {
+		accounts := loaded.Rules.Reach(rule.Rule).Accounts
+		for _, account := range loaded.Config.Accounts {
+			if len(accounts) > 0 && !slices.Contains(accounts, account.Name) {
+				continue
+			}
+			for _, eventType := range rule.Types {
+				m := publish.Message{Event: publish.SampleEvent(eventType)}
+				m.Event.Account, m.Delivery.Rules = account.Name, []string{rule.Rule}
+				if own[rule.Rule] {
+					m.Delivery.OwnRule = rule.Rule
+				}
+				samples = append(samples, m)
+			}
+		}
+	}
+	return samples
+}
+
+// reach connects to a destination without sending it anything. What could not be
+// found out without is named in unknown.
+func reach(ctx context.Context, lane publish.Lane, samples []publish.Message, ensures bool) (unknown string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, onlineTimeout)
 	defer cancel()
 	if closer, ok := lane.Publisher.(publish.Closer); ok {
 		defer func() { _ = closer.Close(ctx) }()
 	}
 	if lane.Destination.Type == publish.TypeNATS {
-		return reachNATS(ctx, lane.Publisher)
+		return reachNATS(ctx, lane.Publisher, samples, ensures)
 	}
 	http, ok := lane.Publisher.(reacher)
 	if !ok {
-		return errors.New("nothing says how to reach it")
+		return "", errors.New("nothing says how to reach it")
 	}
-	return http.Reach(ctx)
+	return "", http.Reach(ctx)
 }
 
 // reacher is a publisher that connects just as its deliveries do.
@@ -202,26 +244,26 @@ type reacher interface {
 
 // checker is a publisher that knows what besides the connection could be wrong.
 type checker interface {
-	Check(ctx context.Context) error
+	Check(ctx context.Context, samples []publish.Message, ensures bool) (unknown string, err error)
 }
 
 // reachNATS waits until the connection stands, and looks at what is behind it.
-func reachNATS(ctx context.Context, p publish.Publisher) error {
+func reachNATS(ctx context.Context, p publish.Publisher, samples []publish.Message, ensures bool) (unknown string, err error) {
 	prober, ok := p.(publish.Prober)
 	if !ok {
-		return nil
+		return "", nil
 	}
 	for {
 		err := prober.Available(ctx)
 		if checker, ok := p.(checker); ok && err == nil {
-			return checker.Check(ctx)
+			return checker.Check(ctx, samples, ensures)
 		}
 		if err == nil {
-			return nil
+			return "", nil
 		}
 		select {
 		case <-ctx.Done():
-			return err
+			return "", err
 		case <-time.After(200 * time.Millisecond):
 		}
 	}

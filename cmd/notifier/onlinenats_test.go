@@ -1,0 +1,76 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"checkout-notifier/broker/brokertest"
+)
+
+// What every delivery would fail by is said before the first one.
+func TestOnlineCheckAsksWhoTakesTheSubject(t *testing.T) {
+	const unsure, refused = "ok   destination bus: reached; could not be checked: whether it may publish there\n", "FAIL destination bus: what is sent to checkout.main.paid would not be taken: "
+	bob := func(publish, subscribe []string) brokertest.Options {
+		return brokertest.Options{Users: []brokertest.User{{Name: "bob", Password: "pw", Publish: publish, Subscribe: subscribe}, {Name: "root", Password: "pw"}}}
+	}
+	for name, c := range map[string]struct {
+		server  brokertest.Options
+		subject string // of the stream S
+		more    string // of the destination
+		says    string
+	}{
+		"taken":                 {subject: "checkout.>", says: unsure},
+		"taken by the one":      {subject: "checkout.>", more: "stream: {name: S}", says: unsure},
+		"no stream":             {says: refused + "no stream takes the subject\n"},
+		"one type only":         {subject: "checkout.main.paid", says: strings.Replace(refused, "paid", "fulfillable", 1) + "no stream takes the subject\n"},
+		"made by us":            {more: "stream: {name: S, ensure: true}", says: unsure},
+		"of another":            {subject: "checkout.>", more: "stream: {name: T}", says: refused + "the subject belongs to the stream S, not to T\n"},
+		"of another, made":      {subject: "checkout.>", more: "stream: {name: T, ensure: true}", says: refused + "the subject belongs to the stream S, not to T\n"},
+		"no JetStream":          {server: brokertest.Options{NoJetStream: true}, says: refused + "the server has no JetStream, or not for this account\n"},
+		"core":                  {server: brokertest.Options{NoJetStream: true}, more: "jetstream: false", says: unsure},
+		"no questions":          {server: bob([]string{"checkout.>"}, nil), subject: "checkout.>", more: "user: bob, password: pw", says: "ok   destination bus: reached; could not be checked: whether a stream takes what is sent ("},
+		"no answers to anybody": {server: bob(nil, []string{"nothing"}), subject: "checkout.>", more: "user: bob, password: pw", says: "FAIL destination bus: what is sent to checkout.main.paid would not be taken: "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := brokertest.Start(t, c.server)
+			if c.subject != "" {
+				var options []nats.Option
+				if c.server.Users != nil {
+					options = append(options, nats.UserInfo("root", "pw"))
+				}
+				nc, err := nats.Connect(server.URL, options...)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer nc.Close()
+				if _, err := nc.Request("$JS.API.STREAM.CREATE.S", fmt.Appendf(nil, `{"name":"S","subjects":[%q]}`, c.subject), 10*time.Second); err != nil {
+					t.Fatal(err)
+				}
+			}
+			file := filepath.Join(t.TempDir(), "c.yaml")
+			more := c.more
+			if more != "" {
+				more = ", " + more
+			}
+			text := fmt.Sprintf(`accounts: [{name: main, secret_key: "${NOT_SET_HERE}", base_url: "http://127.0.0.1:1"}]
+destinations: [{name: bus, type: nats, url: %q, subject: "checkout.{{ .Account }}.{{ .Change }}"%s}]
+rules: [{name: ship, events: [fulfillable, paid], to: [bus]}]
+`, server.URL, more)
+			if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			code, stdout, stderr := run(t, "check", "--online", "--allow-missing-secrets", "-c", file)
+			fails := strings.HasPrefix(c.says, "FAIL")
+			if !strings.Contains(stdout, c.says) || fails != (code == exitFailure) || fails != strings.Contains(stderr, "not taken: destination bus") || (!fails && code != exitOK) {
+				t.Errorf("exit code %d, stdout %s, stderr %s", code, stdout, stderr)
+			}
+		})
+	}
+}
