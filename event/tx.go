@@ -53,6 +53,13 @@ type Standing struct {
 	Probes     int       `json:"probes,omitempty"` // that failed since then
 	NextProbe  time.Time `json:"next_probe,omitzero"`
 	Recovering bool      `json:"recovering,omitempty"` // the breaker has closed, and what waits is not all due yet
+	// Judging is since when every refusal under the open breaker was about the message,
+	// as a destination gives that is well; zero: the last one was not.
+	Judging time.Time `json:"judging,omitzero"`
+	// RefusedTypes are the types of events that were refused since the breaker opened,
+	// and when last; and while it is closed those that were then, if others were taken.
+	// A standing is copied: the map never changes.
+	RefusedTypes map[string]time.Time `json:"refused_types,omitempty"`
 
 	Throttled time.Time `json:"throttled,omitzero"` // until then it wants nothing
 

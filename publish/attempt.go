@@ -67,6 +67,7 @@ func (l *lane) ended(ctx context.Context, t *task, r Result) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.sending.add(t, -1)
+	l.served(t.job.Delivery.ID)
 	if ctx.Err() != nil && r.Outcome != event.OutcomeAccepted && r.StatusCode == 0 && !r.Final {
 		// Cut short by our own shutdown, which says nothing about the
 		// destination: the attempt stays unknown and the delivery due.
@@ -101,11 +102,11 @@ func (l *lane) judge(t *task, a *event.Attempt, r Result, now time.Time) outcome
 		v.Accepted = true
 		l.tookSubject(&d, now)
 		l.rescued(&o, &d, now)
-		l.succeeded(&o, now)
+		l.succeeded(&o, t.job, now)
 	case event.OutcomeUnavailable:
 		if r.Subject != "" {
 			l.blocked(&o, &d, r, now)
-			if t.probe && l.broken() {
+			if t.probe && !t.asked && l.broken() {
 				l.probeFailed(&o, now)
 				l.standing.Version++
 			}
@@ -115,7 +116,7 @@ func (l *lane) judge(t *task, a *event.Attempt, r Result, now time.Time) outcome
 		v.Retry = now.Add(l.unavailable(r.Error, now, &o.news))
 	default:
 		l.noProbe(d.ID)
-		l.refused(&o, &d, r, t.probe, now)
+		l.refused(&o, &d, r, t.probe && !t.asked, now)
 	}
 	v.Delivery = d
 	v.UpClock, v.Standing = l.clock.at(now), l.standing

@@ -2,6 +2,8 @@ package publish
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 
 	"checkout-notifier/event"
@@ -49,7 +51,7 @@ func probePause(failed int) time.Duration {
 }
 
 // succeeded notes an accepted delivery: an open breaker closes.
-func (l *lane) succeeded(o *outcome, now time.Time) {
+func (l *lane) succeeded(o *outcome, job *event.Job, now time.Time) {
 	s := &l.standing
 	s.Version++
 	s.LastSuccess = now
@@ -58,9 +60,10 @@ func (l *lane) succeeded(o *outcome, now time.Time) {
 	l.health.reached()
 	l.pacer.take(now)
 	l.widen()
+	l.tookType(job)
 	if l.broken() {
-		l.log.Info("destination takes deliveries again", "after", now.Sub(began).Round(time.Second).String())
-		s.Broken, s.NextProbe, s.Probes = time.Time{}, time.Time{}, 0
+		l.log.Info("destination takes deliveries again", "after", now.Sub(began).Round(time.Second).String(), "but_not", slices.Sorted(maps.Keys(s.RefusedTypes)))
+		s.Broken, s.NextProbe, s.Probes, s.Judging = time.Time{}, time.Time{}, 0, time.Time{}
 		s.Recovering = true
 		l.window = 1 // all that waits at once might overtax what has just come back
 		l.unstall()
@@ -81,12 +84,13 @@ func (l *lane) failed(o *outcome, d *event.Delivery, r Result, probe bool, now t
 	}
 	s.Version++
 	outage := l.health.down
-	l.countFailure(d, itself, now)
+	excused := itself || l.refusesType(d, r)
+	l.countFailure(d, excused, now)
 	s.Why = describe(r)
 	if r.Throttled && r.RetryAfter > 0 {
 		l.throttle(now, now.Add(min(r.RetryAfter, retryAfterLimit)))
 	}
-	if !itself {
+	if !excused {
 		l.slowDown(r, now)
 	}
 	l.health.unreached = r.Contact == ContactFailed
@@ -95,6 +99,7 @@ func (l *lane) failed(o *outcome, d *event.Delivery, r Result, probe bool, now t
 	}
 	switch {
 	case l.broken() && probe:
+		l.noteType(d, r, now)
 		l.probeFailed(o, now)
 	case l.broken():
 	case s.Failures-s.Excused < breakAfter || !s.FailedOthers || l.mayTakeOthers(now):
@@ -103,6 +108,7 @@ func (l *lane) failed(o *outcome, d *event.Delivery, r Result, probe bool, now t
 		}
 	default:
 		s.Broken, s.Probes, s.NextProbe = now, 0, now.Add(breakFirstLook)
+		s.Judging, s.RefusedTypes = now, nil
 		clear(l.tried)
 		l.log.Warn("destination fails: only probes are sent until one is accepted", "failures_in_a_row", s.Failures, "reason", s.Why)
 		if now.Sub(s.Recovered) >= relapseWithin {
@@ -208,8 +214,7 @@ func (l *lane) throttle(now, until time.Time) {
 	l.skipThrottled(now)
 }
 
-// planProbe begins the delivery that has waited longest, and with each probe that
-// fails the next one: what one delivery meets is no verdict on all.
+// planProbe begins what was asked for, or the next probe.
 func (l *lane) planProbe(send context.Context, now time.Time, step *event.Step) (tasks []task, wait time.Duration, err error) {
 	l.mu.Lock()
 	probing := len(l.begun) > 0 && l.begun[0].probe
@@ -222,7 +227,14 @@ func (l *lane) planProbe(send context.Context, now time.Time, step *event.Step) 
 	if busy {
 		return nil, idleLook, nil // it is called when they are done
 	}
-	job, found, err := l.probeJob(send, now, step)
+	job, asked, err := l.askedJob(send)
+	found := asked
+	if err == nil && !asked && l.closed(now) > 0 {
+		return nil, time.Millisecond, nil // what was asked for is gone
+	}
+	if err == nil && !asked {
+		job, found, err = l.probeJob(send, now, step)
+	}
 	if err != nil {
 		return nil, 0, err
 	}
@@ -237,16 +249,11 @@ func (l *lane) planProbe(send context.Context, now time.Time, step *event.Step) 
 	}
 	l.tried[job.Delivery.ID] = true
 	l.claim(&job)
+	l.overtake(&job)
 	t := l.prepare(&job, now)
 	t.probe = true
 	step.Begun = append(step.Begun, l.begin(&t))
 	return []task{t}, 0, nil
-}
-
-func (l *lane) triedOrSeen(deliveryID string) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.tried[deliveryID] || l.claimed[deliveryID] || l.tally != nil && l.tally.seen[deliveryID]
 }
 
 // drop forgets what was read and not begun.

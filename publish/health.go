@@ -74,7 +74,7 @@ func (l *lane) closed(now time.Time) time.Duration {
 		return idleLook
 	}
 	until := l.standing.Throttled
-	if l.standing.NextProbe.After(until) {
+	if l.standing.NextProbe.After(until) && len(l.asked) == 0 {
 		until = l.standing.NextProbe
 	}
 	if l.health.down && l.health.probe.After(until) {

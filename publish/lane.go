@@ -53,7 +53,8 @@ type lane struct {
 	stalled  map[string]bool // held followers that wait until the clock runs again
 	passing  map[string]bool // deliveries whose Overtook the attempt under way is the first to tell
 	reuse    map[string]int  // number of the last attempt, if it found the destination unavailable
-	tried    map[string]bool // deliveries that were probes since the breaker opened
+	tried    map[string]bool // deliveries that were probes since the breaker opened, or since all were
+	asked    []string        // deliveries that somebody wants to be tried at once
 	subjects subjects
 	clock    upClock
 	pacer    pacer
@@ -76,6 +77,7 @@ type task struct {
 	attempt  event.Attempt
 	late     bool // the delivery was refused or blocked before
 	probe    bool // of an open breaker
+	asked    bool // somebody wants it at once
 	unblocks bool // it is the probe of a blocked subject
 }
 
@@ -113,7 +115,7 @@ func (l *lane) reset() {
 	l.begun, l.leaving, l.overtaken, l.results, l.starting, l.early, l.stopping = nil, nil, nil, nil, 0, 0, false
 	l.subjects.reset()
 	l.claimed, l.stalled, l.passing = make(map[string]bool), make(map[string]bool), make(map[string]bool)
-	l.reuse, l.tried = make(map[string]int), make(map[string]bool)
+	l.reuse, l.tried, l.asked = make(map[string]int), make(map[string]bool), nil
 	l.health = health{}
 	l.pacer, l.window = newPacer(l.dest.RateLimit), 0
 }

@@ -1,7 +1,6 @@
 package publish
 
 import (
-	"context"
 	"slices"
 	"time"
 
@@ -40,47 +39,4 @@ func (l *lane) writeOver(d *event.Delivery) {
 	if l.dest.Type == TypeNATS && d.Attempts > len(l.dest.Retry.Schedule) && d.Actor == "" {
 		l.reuse[d.ID] = d.Attempts
 	}
-}
-
-// newcomers bounds the deliveries among which a probe is looked for.
-const newcomers = 16
-
-// probeJob returns what the next probe may be: what has waited longest, and over
-// NATS in turns with that what came since the breaker opened. It adds to the step
-// what it comes across that has to wait for its subject.
-func (l *lane) probeJob(send context.Context, now time.Time, step *event.Step) (event.Job, bool, error) {
-	l.mu.Lock()
-	late := l.dest.Type != TypeNATS || l.standing.Probes%2 == 0
-	l.mu.Unlock()
-	if !late {
-		jobs, _, err := l.outbox.Due(send, l.dest.Name, now, newcomers, 0, l.triedOrSeen)
-		if err != nil {
-			return event.Job{}, false, err
-		}
-		for i := range jobs {
-			if len(jobs[i].Earlier) == 0 && !l.passOver(&jobs[i], now, step) {
-				return jobs[i], true, nil
-			}
-		}
-	}
-	for range newcomers {
-		job, found, err := l.outbox.Oldest(send, l.dest.Name, l.triedOrSeen)
-		if err != nil || !found || !l.passOver(&job, now, step) {
-			return job, found, err
-		}
-	}
-	return event.Job{}, false, nil
-}
-
-// passOver says whether a delivery has to wait for its subject, and is no probe.
-func (l *lane) passOver(job *event.Job, now time.Time, step *event.Step) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	v := l.mustAwait(job, now)
-	if v == nil {
-		return false
-	}
-	l.tried[job.Delivery.ID] = true
-	step.Parked = append(step.Parked, *v)
-	return true
 }

@@ -18,7 +18,6 @@ func (l *lane) decide(job *event.Job, now time.Time) *event.Verdict {
 	up := l.clock.at(now)
 	var remaining time.Duration
 	settling := false
-	overtook := make([]string, 0, len(job.Earlier))
 	for _, earlier := range job.Earlier {
 		if earlier.EventID == d.EventID {
 			continue // another rule's rendering of the same event: neither comes first
@@ -31,7 +30,6 @@ func (l *lane) decide(job *event.Job, now time.Time) *event.Verdict {
 		}
 		settling = l.subjects.settling(&earlier, d.ID, now) || settling
 		remaining = max(remaining, l.dest.OrderHold-(up-*earlier.HeldAt))
-		overtook = append(overtook, earlier.EventID)
 	}
 	switch {
 	case remaining > 0 && l.clock.running:
@@ -40,11 +38,27 @@ func (l *lane) decide(job *event.Job, now time.Time) *event.Verdict {
 		l.stalled[d.ID] = true
 	case settling:
 		return park(d, now, up, now.Add(probeFirst))
-	case d.Overtook == nil:
-		d.Overtook = slices.Compact(overtook) // an event may have two renderings
-		l.passing[d.ID] = len(overtook) > 0
+	default:
+		l.overtake(job)
 	}
 	return nil
+}
+
+// overtake lets a delivery go before the earlier ones of its session, and say so.
+// What it was to say at an attempt that may have arrived, it says for ever.
+func (l *lane) overtake(job *event.Job) {
+	d := &job.Delivery
+	if d.Overtook != nil || len(job.Earlier) == 0 {
+		return
+	}
+	overtook := make([]string, 0, len(job.Earlier))
+	for i := range job.Earlier {
+		if id := job.Earlier[i].EventID; id != d.EventID {
+			overtook = append(overtook, id)
+		}
+	}
+	d.Overtook = slices.Compact(overtook) // an event may have two renderings
+	l.passing[d.ID] = len(overtook) > 0
 }
 
 // park lets a delivery wait for earlier ones of its session, until it is woken or,

@@ -286,12 +286,15 @@ func (o *memoryOutbox) resolve(v *event.Verdict) error {
 	return nil
 }
 
-func (o *memoryOutbox) Oldest(_ context.Context, destination string, skip func(string) bool) (event.Job, bool, error) {
+func (o *memoryOutbox) Oldest(_ context.Context, destination string, skip func(*event.Delivery) bool, fits func(*event.Job) bool) (event.Job, bool, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, r := range o.deliveries {
-		if r.Destination == destination && r.Status == event.StatusPending && !r.Blocked() && !o.held(r) && !skip(r.ID) && (!r.Ordered || len(o.earlier(r)) == 0) {
-			return o.job(r), true, nil
+		if r.Destination != destination || r.Status != event.StatusPending || r.Blocked() || o.held(r) || skip(&r.Delivery) {
+			continue
+		}
+		if job := o.job(r); fits(&job) {
+			return job, true, nil
 		}
 	}
 	return event.Job{}, false, nil

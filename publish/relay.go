@@ -24,8 +24,8 @@ type Outbox interface {
 	// Delivery.Attempts with the highest number of any attempt on record.
 	Due(ctx context.Context, destination string, now time.Time, first, again int, skip func(deliveryID string) bool) (jobs []event.Job, next time.Time, err error)
 	// Oldest returns what has waited longest for a destination, due or not, among
-	// what skip does not name and what waits for no earlier one of its session.
-	Oldest(ctx context.Context, destination string, skip func(deliveryID string) bool) (job event.Job, found bool, err error)
+	// what skip leaves and fits takes, and what does not wait for its subject.
+	Oldest(ctx context.Context, destination string, skip func(*event.Delivery) bool, fits func(*event.Job) bool) (job event.Job, found bool, err error)
 	// Offer lets commits begin the first attempts of at most slots deliveries to a
 	// destination, until the next call, and returns what was begun so since the last
 	// one: attempts that are durable, have the number 1, and are resolved or withdrawn
@@ -257,6 +257,17 @@ func (r *Relay) Resume(ctx context.Context, destination, actor string) (changed 
 		return false, fmt.Errorf("%w: %s", ErrUnknownDestination, destination)
 	}
 	return l.unpause(ctx, actor)
+}
+
+// Retry has a pending delivery tried at once, whatever an open breaker or the order
+// of its session says; a pause is waited for.
+func (r *Relay) Retry(destination, deliveryID string) error {
+	l, ok := r.byName[destination]
+	if !ok {
+		return fmt.Errorf("%w: %s", ErrUnknownDestination, destination)
+	}
+	l.ask(deliveryID)
+	return nil
 }
 
 // Lane returns a destination with the way to it.

@@ -124,6 +124,9 @@ func (l *lane) plan(send context.Context, now time.Time, step *event.Step) (task
 		return l.planProbe(send, now, step)
 	}
 	l.sortAgain()
+	if err := l.pass(send); err != nil {
+		return nil, 0, err
+	}
 	if err := l.refill(send, now, step); err != nil {
 		return nil, 0, err
 	}
@@ -305,7 +308,7 @@ func (l *lane) pick(now time.Time) (tasks []task, wait time.Duration) {
 func (l *lane) prepare(job *event.Job, now time.Time) task {
 	d := &job.Delivery
 	return task{
-		job: job, late: d.Repeated(),
+		job: job, late: d.Repeated(), asked: slices.Contains(l.asked, d.ID),
 		attempt: event.Attempt{DeliveryID: d.ID, N: l.number(d), Started: now, Outcome: event.OutcomeUnknown, Actor: d.Actor},
 	}
 }
@@ -404,7 +407,8 @@ func (l *lane) putBack(step *event.Step, tasks []task) {
 		if d := &tasks[i].job.Delivery; tasks[i].attempt.N == d.Attempts {
 			l.reuse[d.ID] = d.Attempts
 		}
-		if id := tasks[i].job.Delivery.ID; tasks[i].probe || l.passing[id] {
+		id := tasks[i].job.Delivery.ID
+		if tasks[i].probe || tasks[i].asked || l.passing[id] {
 			l.unclaim(id)
 			l.queue.unseen = true // who is overtaken may change
 			continue

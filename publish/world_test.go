@@ -56,11 +56,11 @@ func (d disk) Due(ctx context.Context, destination string, now time.Time, first,
 	return d.Store.Due(ctx, destination, now, first, again, skip)
 }
 
-func (d disk) Oldest(ctx context.Context, destination string, skip func(string) bool) (event.Job, bool, error) {
+func (d disk) Oldest(ctx context.Context, destination string, skip func(*event.Delivery) bool, fits func(*event.Job) bool) (event.Job, bool, error) {
 	if err := d.ask(); err != nil {
 		return event.Job{}, false, err
 	}
-	return d.Store.Oldest(ctx, destination, skip)
+	return d.Store.Oldest(ctx, destination, skip, fits)
 }
 
 func (d disk) BlockedSubjects(ctx context.Context, destination, after string, limit int) ([]string, error) {

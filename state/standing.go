@@ -80,38 +80,36 @@ func dueAfter(queue *table, kind byte, now time.Time, limit int) (sequences []ui
 	return sequences
 }
 
-// Bounds of how many deliveries Oldest looks at, and of how many it passes over
-// because they are blocked.
+// Bounds of how many deliveries Oldest reads with their sessions, and of how many it
+// passes over.
 const (
-	oldestExamined  = 1000
-	blockedExamined = 200_000
+	oldestExamined = 1000
+	oldestPassed   = 200_000
 )
 
 // Oldest returns the delivery of a destination that has waited longest, due or
-// not, among those that skip (which may be nil) does not name and that wait neither
-// for their subject nor for an earlier one of their session; found is false if
-// there is none.
-func (s *Store) Oldest(ctx context.Context, destination string, skip func(deliveryID string) bool) (job event.Job, found bool, err error) {
-	skip = s.offers.holdBack(skip)
+// not, among those that skip leaves and fits takes, and that do not wait for their
+// subject; found is false if there is none. Of a delivery's attempts skip sees
+// those alone that have a result.
+func (s *Store) Oldest(ctx context.Context, destination string, skip func(*event.Delivery) bool, fits func(*event.Job) bool) (job event.Job, found bool, err error) {
+	held := s.offers.holdBack(nil)
 	err = s.view(ctx, "looking for what has waited longest for "+destination, func(tx *transaction) error {
 		found = false
-		examined, blocked := 0, 0
+		examined, passed := 0, 0
 		return tx.queue(destination).each([]byte{kindPending}, func(key, _ []byte) (bool, error) {
 			r, err := readRecord(tx, lastSequence(key))
 			if err != nil {
 				return false, err
 			}
-			if r.Blocked() {
-				blocked++
-				return blocked < blockedExamined, nil
+			if r.Blocked() || skip(&r.Delivery) || held(r.ID) {
+				passed++
+				return passed < oldestPassed, nil
 			}
 			examined++
-			if !skip(r.ID) {
-				if job, err = readJob(tx, r.sequence); err != nil {
-					return false, err
-				}
-				found = len(job.Earlier) == 0
+			if job, err = readJob(tx, r.sequence); err != nil {
+				return false, err
 			}
+			found = fits(&job)
 			return !found && examined < oldestExamined, nil
 		})
 	})

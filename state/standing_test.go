@@ -72,17 +72,21 @@ func TestHastenMakesDueWhatWaits(t *testing.T) {
 	}
 }
 
+// none is skipped, and first is what waits for no earlier one of its session.
+func none(*event.Delivery) bool { return false }
+func first(job *event.Job) bool { return len(job.Earlier) == 0 }
+
 func TestOldestIsTheHeadThatHasWaitedLongest(t *testing.T) {
 	s := newStore(t)
-	first := queue(t, s, "1", "cs_1", "shop")
-	queue(t, s, "2", "cs_1", "shop")
+	head := queue(t, s, "1", "cs_1", "shop")
+	follower := queue(t, s, "2", "cs_1", "shop")
 	third := queue(t, s, "3", "cs_2", "shop")
-	first.Slots = 1
-	resolve(t, s, event.Verdict{Delivery: first, Retry: start.Add(24 * time.Hour)})
+	head.Slots = 1
+	resolve(t, s, event.Verdict{Delivery: head, Retry: start.Add(24 * time.Hour)})
 	tried := make(map[string]bool)
 	var got []string
 	for {
-		job, found, err := s.Oldest(t.Context(), "shop", func(id string) bool { return tried[id] })
+		job, found, err := s.Oldest(t.Context(), "shop", func(d *event.Delivery) bool { return tried[d.ID] }, first)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -92,8 +96,12 @@ func TestOldestIsTheHeadThatHasWaitedLongest(t *testing.T) {
 		tried[job.Delivery.ID] = true
 		got = append(got, job.Delivery.ID)
 	}
-	if diff := cmp.Diff([]string{first.ID, third.ID}, got); diff != "" {
+	if diff := cmp.Diff([]string{head.ID, third.ID}, got); diff != "" {
 		t.Errorf("oldest (-want +got):\n%s", diff)
+	}
+	job, found, err := s.Oldest(t.Context(), "shop", none, func(job *event.Job) bool { return len(job.Earlier) > 0 })
+	if err != nil || !found || job.Delivery.ID != follower.ID || job.Earlier[0].ID != head.ID {
+		t.Errorf("the oldest that waits for another one: %t %+v, %v", found, job, err)
 	}
 }
 

@@ -77,7 +77,7 @@ func (d *daemon) RetryDelivery(ctx context.Context, id, actor string) (any, erro
 		return nil, err
 	}
 	d.log.Info("delivery is retried", "delivery", id, "destination", delivery.Destination, "actor", actor)
-	d.relay.Wake(delivery.Destination)
+	_ = d.relay.Retry(delivery.Destination, id) // an orphaned one waits for its destination
 	items := []deliveryView{viewDelivery(&delivery)}
 	_ = d.note(d.explain(ctx, items)) // it is due, whoever cannot say what else it waits for
 	return items[0], nil

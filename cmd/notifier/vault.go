@@ -90,8 +90,8 @@ func (v *vault) SaveStanding(ctx context.Context, c event.StandingChange) error 
 }
 
 // Oldest implements publish.Outbox.
-func (v *vault) Oldest(ctx context.Context, destination string, skip func(deliveryID string) bool) (event.Job, bool, error) {
-	job, found, err := v.Store.Oldest(ctx, destination, skip)
+func (v *vault) Oldest(ctx context.Context, destination string, skip func(*event.Delivery) bool, fits func(*event.Job) bool) (event.Job, bool, error) {
+	job, found, err := v.Store.Oldest(ctx, destination, skip, fits)
 	return job, found, v.note(err)
 }
 

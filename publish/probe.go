@@ -1,0 +1,220 @@
+package publish
+
+import (
+	"context"
+	"maps"
+	"net/http"
+	"slices"
+	"time"
+
+	"checkout-notifier/event"
+)
+
+// What one delivery meets is no verdict on all: each probe of an open breaker is
+// another delivery, and every second one is what may fare better than those that
+// have waited longest.
+
+const (
+	// overtakeAfter is how long a breaker is open before a probe may be a later event
+	// of a session: twice the longest pause between probes, so that ordinary outages
+	// end before, and what waits goes in order then.
+	overtakeAfter = 2 * breakLastLook
+	// refusedFor is how long a type counts as refused. What is refused for ever has a
+	// probe in this time; what an outage refused has another chance after it.
+	refusedFor = 6 * breakLastLook
+	// parkAtOnce bounds what is found to wait for its subject before a probe is found.
+	parkAtOnce = 16
+)
+
+// aboutMessage says whether a refusal is about the message, as one that is well
+// gives: a type that it does not know, a subject that is not for us.
+func aboutMessage(r Result) bool {
+	switch r.StatusCode {
+	case http.StatusBadRequest, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusConflict, http.StatusGone,
+		http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity:
+		return true
+	}
+	return r.Class == ClassBody || r.Class == ClassNATS
+}
+
+// noteType notes what was refused as a probe. The first answer about a
+// message after others shows that those were an outage: what it refused is forgotten.
+// The caller holds mu.
+func (l *lane) noteType(d *event.Delivery, r Result, now time.Time) {
+	s := &l.standing
+	switch about := aboutMessage(r); {
+	case !about:
+		s.Judging = time.Time{}
+	case s.Judging.IsZero():
+		s.Judging, s.RefusedTypes = now, nil
+	}
+	if r.Class == ClassBody {
+		return // says nothing of others of its type
+	}
+	types := map[string]time.Time{d.EventType: now}
+	for name, at := range s.RefusedTypes {
+		if name != d.EventType {
+			types[name] = at
+		}
+	}
+	s.RefusedTypes = types
+}
+
+// tookType notes that a type was accepted. Those that were refused under the breaker
+// that this closes open none again as long as they are answered, if it is known that
+// they are what was refused: otherwise it would be open for ever, and holds would not
+// run out. The caller holds mu.
+func (l *lane) tookType(job *event.Job) {
+	s := &l.standing
+	if l.broken() && s.Judging.IsZero() && len(job.Earlier) == 0 {
+		s.RefusedTypes = nil
+	}
+	if _, refused := s.RefusedTypes[job.Delivery.EventType]; refused {
+		types := maps.Clone(s.RefusedTypes)
+		delete(types, job.Delivery.EventType)
+		s.RefusedTypes = types
+	}
+}
+
+// refusesType says whether a refusal is only what is known of its type. The caller
+// holds mu.
+func (l *lane) refusesType(d *event.Delivery, r Result) bool {
+	_, known := l.standing.RefusedTypes[d.EventType]
+	return known && r.Contact == ContactMade && !r.Throttled
+}
+
+// mayOvertake says whether a probe may be a later event of a session: it is no
+// ordinary outage. The caller holds mu.
+func (l *lane) mayOvertake(now time.Time) bool {
+	s := &l.standing
+	open := now.Sub(s.Broken)
+	return open >= overtakeAfter || s.Judging.Equal(s.Broken) && open >= l.dest.OrderHold
+}
+
+// first takes what waits for no earlier one of its session.
+func first(job *event.Job) bool { return len(job.Earlier) == 0 }
+
+// probeJob returns what the next probe is: what has waited longest, and in turns with
+// that what was never tried; before the latter a type that was not refused since the
+// breaker opened. It adds to the step what it comes across that has to wait for its
+// subject.
+func (l *lane) probeJob(send context.Context, now time.Time, step *event.Step) (job event.Job, found bool, err error) {
+	l.mu.Lock()
+	second, overtakes, types := l.standing.Probes%2 == 1, l.mayOvertake(now), l.standing.RefusedTypes
+	l.mu.Unlock()
+	refused := func(eventType string) bool {
+		at, known := types[eventType]
+		return known && now.Sub(at) < refusedFor
+	}
+	later := func(job *event.Job) bool {
+		return !first(job) && !slices.ContainsFunc(job.Earlier, func(e event.Delivery) bool {
+			return e.Attempts == 0 || !refused(e.EventType)
+		})
+	}
+	for _, kind := range []struct {
+		may  bool
+		skip func(*event.Delivery) bool
+		fits func(*event.Job) bool
+	}{
+		{second, func(d *event.Delivery) bool { return d.Attempts > 0 || refused(d.EventType) }, first},
+		{second && overtakes, func(d *event.Delivery) bool { return refused(d.EventType) }, later},
+		{second, func(d *event.Delivery) bool { return d.Attempts > 0 }, first},
+		{true, func(*event.Delivery) bool { return false }, first},
+	} {
+		skip := func(d *event.Delivery) bool {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			return l.tried[d.ID] || l.claimed[d.ID] || l.tally != nil && l.tally.seen[d.ID] || kind.skip(d)
+		}
+		for range parkAtOnce {
+			if found || !kind.may || err != nil {
+				break
+			}
+			job, found, err = l.outbox.Oldest(send, l.dest.Name, skip, kind.fits)
+			if !found {
+				break
+			}
+			found = !l.passOver(&job, now, step)
+		}
+	}
+	return job, found, err
+}
+
+// passOver says whether a delivery has to wait for its subject, and is no probe.
+func (l *lane) passOver(job *event.Job, now time.Time, step *event.Step) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	v := l.mustAwait(job, now)
+	if v == nil {
+		return false
+	}
+	l.tried[job.Delivery.ID] = true
+	step.Parked = append(step.Parked, *v)
+	return true
+}
+
+// ask lets a delivery be tried at once.
+func (l *lane) ask(deliveryID string) {
+	l.mu.Lock()
+	if !slices.Contains(l.asked, deliveryID) {
+		l.asked = append(l.asked, deliveryID)
+	}
+	l.mu.Unlock()
+	l.look()
+}
+
+// served notes that a delivery was tried, if that was asked for. The caller holds mu.
+func (l *lane) served(deliveryID string) {
+	if i := slices.Index(l.asked, deliveryID); i >= 0 {
+		l.asked = slices.Delete(l.asked, i, i+1)
+	}
+}
+
+// askedJob returns the first of what was asked for, and forgets what is on its way or
+// not pending.
+func (l *lane) askedJob(send context.Context) (job event.Job, found bool, err error) {
+	for {
+		l.mu.Lock()
+		if len(l.asked) == 0 {
+			l.mu.Unlock()
+			return event.Job{}, false, nil
+		}
+		id := l.asked[0]
+		claimed := l.claimed[id]
+		l.mu.Unlock()
+		if !claimed {
+			other := func(d *event.Delivery) bool { return d.ID != id }
+			job, found, err = l.outbox.Oldest(send, l.dest.Name, other, func(*event.Job) bool { return true })
+		}
+		l.mu.Lock()
+		if !found && err == nil {
+			l.served(id)
+		}
+		if found {
+			delete(l.stalled, id)
+			_ = l.blockedNow(&job) // if its subject takes nothing it is the probe of that, too
+		}
+		l.mu.Unlock()
+		if found || err != nil {
+			return job, found, err
+		}
+	}
+}
+
+// pass puts what was asked for at the front of the queue. One whose session has an
+// earlier one on its way waits for the end of that.
+func (l *lane) pass(send context.Context) error {
+	job, found, err := l.askedJob(send)
+	if err != nil || !found {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if slices.ContainsFunc(job.Earlier, func(e event.Delivery) bool { return l.claimed[e.ID] }) {
+		return nil
+	}
+	l.claim(&job)
+	l.overtake(&job)
+	l.queue.passing = append(l.queue.passing, &job)
+	return nil
+}
