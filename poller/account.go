@@ -53,9 +53,10 @@ type account struct {
 	forgotten     time.Time // settled sessions created before are not in the index
 	clock         clock
 	failures      int // requests in a row
-	forbidden     int // pages in a row that were answered by a 403
+	forbidden     int // answers in a row that were a 403
 	forbiddenPage Query
-	broken        int // passes in a row
+	lastShown     Query // for the last session on the last page that was answered
+	broken        int   // passes in a row
 	limitHonoured bool
 	filterPlaced  bool    // the API was asked whether it reads the parameters where they are sent
 	sawEnd        bool    // has_more was false once

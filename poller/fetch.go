@@ -231,7 +231,7 @@ func (a *account) list(ctx context.Context, p patience, q Query) (page *Page, er
 	if err != nil {
 		return nil, err
 	}
-	a.forbidden = 0
+	a.shows(page, q)
 	page.limit, page.since = q.Limit, q.CreatedGTE
 	a.observer.Fetched(a.cfg.Name, len(page.body), page.checked)
 	a.status.update(func(s *Status) {

@@ -18,10 +18,10 @@ func forbiddenPage(err error, page Query) error {
 	return err
 }
 
-// tryPage is try for what may be a page that the API does not give away. With a
-// refused key it shows no page at all: one 403 may be chance, after a second one in
-// a row another part of the list is asked for, once, and only if that is answered is
-// it about the page. Until it is answered nothing else is asked for.
+// tryPage is try for what may be a page or a session that the API does not give away.
+// With a refused key it shows nothing at all: one 403 may be chance, after a second one
+// in a row another part of the list is asked for, once, and only if that is answered are
+// they about what was asked for. Until it is answered nothing else is asked for.
 func (a *account) tryPage(ctx context.Context, request func(context.Context, *Client) error, leave func(*Error, time.Time)) (failure *Error, err error) {
 	if a.forbidden > 1 {
 		if failure, err := a.tryElsewhere(ctx); a.forbidden > 1 {
@@ -29,16 +29,18 @@ func (a *account) tryPage(ctx context.Context, request func(context.Context, *Cl
 		}
 	}
 	failure, err = a.try(ctx, request, leave)
-	if failure == nil || failure.Status != http.StatusForbidden {
+	switch {
+	case err == nil:
+		a.forbidden = 0
+		return nil, nil
+	case failure == nil || failure.Status != http.StatusForbidden || failure.Kind == KindDenied:
 		return failure, err
 	}
-	if failure.Kind == KindForbidden {
-		a.forbiddenPage = failure.page
+	a.forbidden++
+	if failure.Kind == KindForbidden || a.forbidden == 1 {
+		a.forbiddenPage = failure.page // none of a single session
 	}
-	if failure.Kind == KindForbidden || a.forbidden > 0 { // that for a single session says nothing alone
-		a.forbidden++
-	}
-	if failure.Kind != KindForbidden || a.forbidden == 1 {
+	if a.forbidden == 1 {
 		return failure, err
 	}
 	if other, _ := a.tryElsewhere(ctx); other != nil && a.forbidden > 1 {
@@ -68,12 +70,26 @@ func (a *account) tryElsewhere(ctx context.Context) (failure *Error, err error) 
 	case refused(err):
 		a.forbidden = 0
 		a.answered(failure.code())
+	case denied(err):
+		a.forbidden++
 	}
 	return failure, err
 }
 
-// elsewhere asks for a known session that neither stands on a page, as far as is
-// known, nor is one that the API cannot show. It is another one each time, for it may be refused as well.
+// shows notes how to ask for the last session on a page again.
+func (a *account) shows(page *Page, q Query) {
+	q.Limit = 1
+	switch n := len(page.Items); {
+	case n > 1:
+		a.lastShown = Query{StartingAfter: string(page.Items[n-2].ID), Limit: 1}
+	case n == 1:
+		a.lastShown = q
+	}
+}
+
+// elsewhere asks for what was shown last and, if that is refused as well, for a known
+// session that neither stands on a page, as far as is known, nor is one that the API
+// cannot show: another one each time.
 func (a *account) elsewhere(page Query) Query {
 	const draws = 20
 	known := a.index.len()
@@ -91,7 +107,10 @@ func (a *account) elsewhere(page Query) Query {
 		}
 		return after
 	}
-	if known == 0 {
+	switch {
+	case a.forbidden == 2 && a.lastShown.Limit > 0 && (a.lastShown.StartingAfter != page.StartingAfter || !a.lastShown.CreatedLTE.Equal(page.CreatedLTE)):
+		return a.lastShown
+	case known == 0:
 		return Query{CreatedLTE: a.clock.now().Add(-time.Hour), Limit: 1}
 	}
 	for range draws {

@@ -163,3 +163,64 @@ func TestForbiddenAtRandom(t *testing.T) {
 		}
 	})
 }
+
+// A key that is refused from the question for a single session on is found out as soon
+// as one that is refused for a page.
+func TestForbiddenKeyBeginsWithASession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		s := w.shop()
+		for i := range 20 {
+			s.set(fmt.Sprintf("cs_%d", 1000+i), time.Now().Add(-time.Duration(30-i)*time.Minute), "open", "unpaid")
+		}
+		p := w.poller()
+		w.run(p, time.Minute)
+		s.poison["cs_1010"] = true
+		w.run(p, 20*time.Minute)
+		answer, before := w.answer, 0
+		w.answer = func(req *http.Request) (int, string) {
+			w.mu.Lock()
+			if before == 0 && !isList(req) {
+				before = w.requests - 1
+			}
+			refused := before > 0
+			w.mu.Unlock()
+			if refused {
+				return http.StatusForbidden, "no such key"
+			}
+			return answer(req)
+		}
+		for before == 0 {
+			w.run(p, 10*time.Second)
+		}
+		w.run(p, time.Minute)
+		if n := w.requests - before; n > 3 {
+			t.Errorf("%d requests were refused in a minute", n)
+		}
+	})
+}
+
+// Of several sessions that are answered by 403 at once none is taken for the key.
+func TestForbiddenSessions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		s := w.shop()
+		s.status = http.StatusForbidden
+		p := w.poller()
+		w.run(p, time.Minute)
+		for i := range 14 {
+			s.poison[fmt.Sprintf("cs_%d", 1000+2*i)] = true
+		}
+		for minute := range 60 {
+			id := fmt.Sprintf("cs_%d", 2000+minute)
+			s.newest(id, time.Now(), "complete", "paid")
+			if minute%10 == 5 {
+				s.poison[id] = true
+			}
+			w.run(p, time.Minute)
+			if !s.poison[id] {
+				w.expect(id, "created", "completed", "paid", "fulfillable")
+			}
+		}
+	})
+}
