@@ -136,7 +136,8 @@ func (c *chain) next(ctx context.Context) (*Page, error) {
 	p.tries, p.apart, p.tie, c.asked = 1, p.apart || c.narrowed > 0, c.tie, q.Limit
 	page, err := c.page(ctx, p, q, c.sensible)
 	if err == nil || c.believable(page, err) {
-		if errors.Is(err, errSpoiled) {
+		var unreadable unreadablePage
+		if errors.Is(err, errSpoiled) || (errors.As(err, &unreadable) && p.deep && q.StartingAfter != "") {
 			if err := c.keepSpoiled(ctx, page, err); err != nil {
 				return nil, err
 			}

@@ -49,9 +49,11 @@ func (a *account) dropTop(h *event.Hole) {
 	a.state.Holes = slices.Clone(a.state.Holes[1:])
 }
 
-// endsAbove says whether nothing of a hole is left below what was created at a time.
-func endsAbove(h *event.Hole, t time.Time) bool {
-	return t.Before(h.BelowAt) || (h.Below == "" && t.Equal(h.BelowAt))
+// outOf says whether nothing of a hole is left where the chain has come to. Within a
+// second no time tells, but the session with which the hole ends does.
+func (c *chain) outOf(h *event.Hole) bool {
+	_, seen := c.seen[hashID([]byte(h.Below))]
+	return c.cursorAt.Before(h.BelowAt) || (h.Below != "" && seen) || (h.Below == "" && c.cursorAt.Equal(h.BelowAt))
 }
 
 func (a *account) closed(h *event.Hole) {
@@ -263,7 +265,7 @@ func (a *account) askHole(ctx context.Context, h event.Hole, stored bool, until 
 	c.cursorAt = h.AboveAt
 	err := c.walk(ctx, func() bool { return past(until) })
 	a.asking = nil
-	if errors.Is(err, errNotDone) && endsAbove(&h, c.cursorAt) {
+	if errors.Is(err, errNotDone) && c.outOf(&h) {
 		err = nil
 	}
 	switch {

@@ -46,9 +46,51 @@ func TestOracleFound(t *testing.T) {
 				{born: 21*time.Minute + 40*time.Second, lives: 24 * time.Hour, ends: abandoned},
 			},
 		},
+		// A pass whose time ended just where the hole does that it read left one that began
+		// with its own end. Whatever came to it read the same page again and failed.
+		"a hole that is read as the time ends": {
+			seed:   1033,
+			params: poller.ParamsBoth,
+			nudges: 7 * time.Second,
+			poll: poller.Poll{
+				Interval: 15 * time.Second, RateLimit: 2, Timeout: 10 * time.Second, UnpaidFor: 14 * 24 * time.Hour,
+				Tuning: poller.Tuning{
+					Overlap: 5 * time.Minute, HotAge: 3 * time.Minute, WarmEvery: 3 * time.Minute, UnpaidEvery: 5 * time.Minute,
+					ReconcileEvery: 1000 * time.Hour, ConfirmAfter: 4 * time.Minute, PageSize: 2, Concurrency: 1,
+				},
+			},
+			fates: []fate{
+				{born: -(time.Hour + 32*time.Minute + 59*time.Second + 633*time.Millisecond), lives: 15 * time.Minute, ends: owes, at: time.Hour + 30*time.Minute + 15*time.Millisecond, noted: 15*time.Minute + 6*time.Millisecond},
+				{born: time.Minute + 3*time.Second + 920*time.Millisecond, lives: 2 * time.Minute, ends: cancelled, at: 25*time.Minute + 24*time.Second + 797*time.Millisecond},
+				{born: -(8*time.Minute + 59*time.Second + 222*time.Millisecond), lives: 15 * time.Minute, ends: paysLater, at: 18*time.Minute + 58*time.Second + 165*time.Millisecond, later: 14*time.Minute + 23*time.Second + 336*time.Millisecond, mends: 40 * time.Minute},
+				{born: -(2*time.Minute + 59*time.Second + 769*time.Millisecond), lives: 24 * time.Hour, ends: cancelled, at: time.Minute + 161*time.Millisecond, lag: 23 * time.Second},
+				{born: -time.Minute, lives: 2 * time.Minute, ends: abandoned, at: 6*time.Minute + time.Millisecond, twins: 6},
+				{born: -(time.Hour + 29*time.Minute + 59*time.Second + 998*time.Millisecond), lives: 15 * time.Minute, ends: pays, at: time.Hour + 40*time.Minute + time.Millisecond, lag: 2*time.Minute + 20*time.Second},
+				{born: -(time.Hour + 27*time.Minute + 39*time.Second + 791*time.Millisecond), lives: 45 * time.Minute, ends: pays, at: time.Hour + 45*time.Minute + 47*time.Second + 733*time.Millisecond, lag: 2 * time.Second},
+				{born: -(8*time.Minute + time.Millisecond), lives: 2 * time.Minute, ends: pays, at: time.Second + 18*time.Millisecond, noted: 14*time.Minute + 3*time.Millisecond, hides: 4*time.Minute + 14*time.Second + 916*time.Millisecond, back: 5*time.Minute + 14*time.Second + 943*time.Millisecond},
+				{born: -(25*time.Hour + 58*time.Minute + 59*time.Second + 994*time.Millisecond), lives: 45 * time.Minute, ends: paysLater, at: time.Minute + 24*time.Second + 9*time.Millisecond, later: 26*time.Hour + 8*time.Minute + 45*time.Second + 212*time.Millisecond, noted: 15 * time.Minute},
+				{born: -(time.Hour + 34*time.Minute + 59*time.Second + 999*time.Millisecond), lives: 45 * time.Minute, ends: cancelled, at: time.Hour + 31*time.Minute + 53*time.Millisecond, noted: 24 * time.Millisecond, twins: 7},
+				{born: -(8*time.Minute + 59*time.Second + 617*time.Millisecond), lives: 15 * time.Minute, ends: pays, at: 2*time.Minute + 126*time.Millisecond, lag: 14 * time.Second},
+				{born: -(time.Minute + 59*time.Second + 886*time.Millisecond), lives: 45 * time.Minute, ends: isFree, at: time.Minute + 4*time.Millisecond, noted: 3*time.Minute + time.Millisecond},
+				{born: -(time.Hour + 38*time.Minute + 59*time.Second + 982*time.Millisecond), lives: 45 * time.Minute, ends: paysLater, at: time.Hour + 39*time.Minute + 2*time.Millisecond, later: time.Second + 38*time.Millisecond, mends: 40 * time.Minute},
+				{born: -(2*time.Minute + 59*time.Second + 882*time.Millisecond), lives: 45 * time.Minute, ends: cancelled, at: time.Minute + time.Second + 8*time.Millisecond, lag: 2 * time.Second, twins: 5},
+				{born: 2*time.Minute + time.Second + 214*time.Millisecond, lives: 2 * time.Minute, ends: owes, at: 19*time.Second + 218*time.Millisecond},
+				{born: 4*time.Minute + 16*time.Second + 954*time.Millisecond, lives: 45 * time.Minute, ends: pays, at: 7*time.Minute + 24*time.Millisecond},
+				{born: -(59*time.Hour + 41*time.Minute + 59*time.Second + 109*time.Millisecond), lives: 15 * time.Minute, ends: pays, at: 7*time.Minute + 3*time.Millisecond, breaks: 20*time.Minute + 4*time.Millisecond, mends: time.Hour + 4*time.Millisecond},
+				{born: 13*time.Minute + 43*time.Second + 416*time.Millisecond, lives: 2 * time.Minute, ends: owes, at: 3*time.Minute + 39*time.Millisecond, noted: 499 * time.Millisecond},
+			},
+			spells: []spell{
+				{from: time.Millisecond, lasts: 5*time.Minute + 10*time.Second + 419*time.Millisecond, does: badBody, share: 0.25, n: 2},
+				{from: 59*time.Second + 999*time.Millisecond, lasts: 2*time.Minute + 10*time.Second + 238*time.Millisecond, does: slow, share: 0.25, n: 7},
+				{from: time.Minute + 51*time.Second + 785*time.Millisecond, lasts: 7*time.Minute + 10*time.Second + 20*time.Millisecond, does: busy, share: 0.6, n: 7},
+			},
+			crashes: []crash{
+				{at: time.Minute + time.Millisecond, how: diskFull, down: 4 * time.Minute},
+			},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			u.start, u.params, u.badCursor = poller.StartNow, poller.ParamsBody, cmp.Or(u.badCursor, 404)
+			u.start, u.params, u.badCursor = poller.StartNow, cmp.Or(u.params, poller.ParamsBody), cmp.Or(u.badCursor, 404)
 			if size := u.poll.Tuning.PageSize; u.poll.Interval == 0 {
 				u.poll = poller.DefaultPoll()
 				u.poll.Tuning.PageSize = cmp.Or(size, u.poll.Tuning.PageSize)

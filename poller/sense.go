@@ -67,7 +67,11 @@ func (c *chain) sensible(page *Page) error {
 			return nil
 		}
 	}
-	if c.repeatsTie(page) {
+	switch {
+	case !c.repeatsTie(page):
+	case c.p.deep && c.spoiled(page):
+		return errSpoiled
+	default:
 		return nil
 	}
 	// Without cursors the last page always repeats its oldest second. With them

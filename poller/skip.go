@@ -25,13 +25,13 @@ func (c *chain) passes() bool {
 // approach passes over the known hole that begins where the chain has come to, and
 // says whether nothing of the chain is left below it.
 func (c *chain) approach() (ended bool) {
-	if h := c.top(); c.atTop && h != nil && c.query.StartingAfter != "" && !c.unordered && endsAbove(h, c.cursorAt) {
+	if h := c.top(); c.atTop && h != nil && c.query.StartingAfter != "" && !c.unordered && c.outOf(h) {
 		c.dropTop(h) // all of it was read
 		c.atTop, c.certain, c.narrowed, c.query.Limit = false, false, 0, c.cfg.Poll.Tuning.PageSize
 	}
 	if c.query.StartingAfter != "" && c.passes() {
 		for i := range c.state.Holes {
-			if h := &c.state.Holes[i]; h.Above == c.query.StartingAfter && c.canPass(h) {
+			if h := &c.state.Holes[i]; h.Above == c.query.StartingAfter && h.Above != h.Below && c.canPass(h) {
 				c.pass(h)
 				break
 			}
@@ -151,7 +151,10 @@ func (c *chain) keepSpoiled(ctx context.Context, page *Page, cause error) error 
 		return nil
 	}
 	h := c.upper()
-	h.Below, h.BelowAt = string(page.last().ID), page.last().created()
+	h.BelowAt = c.lo
+	if n := len(page.Items); n > 0 && (!page.last().created().After(c.lo) || !c.done(page)) { // else they may stand below the last
+		h.Below, h.BelowAt = string(page.last().ID), page.last().created()
+	}
 	if err := c.found(ctx, &h, cause); err != nil {
 		return err
 	}

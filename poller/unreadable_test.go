@@ -61,6 +61,37 @@ func TestSpoiledItemsBelowEveryWindow(t *testing.T) {
 	})
 }
 
+// The oldest session of all is no less asked for again if it cannot be read at first,
+// although the readable ones beside it were shown before or end the page.
+func TestSpoiledItemAtTheEnd(t *testing.T) {
+	for older := range 4 {
+		t.Run(fmt.Sprint(older), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				l := newListing()
+				w.cfg.Start = poller.StartAll
+				w.cfg.Poll.Tuning.PageSize = 3
+				for i := range 3 + older {
+					l.add(fmt.Sprintf("cs_%d", 100-i), time.Now().Add(-time.Duration(40+i)*time.Hour), "complete", "paid")
+				}
+				last := l.ids[len(l.ids)-1]
+				began := time.Now()
+				w.answer = func(req *http.Request) (int, string) {
+					status, body := l.answer(req)
+					if isList(req) && time.Since(began) < 3*time.Minute {
+						body = strings.Replace(body, fmt.Sprintf(`%q,"created"`, last), fmt.Sprintf(`%q,"status":null,"created_at"`, last), 1)
+					}
+					return status, body
+				}
+				w.run(w.poller(), 30*time.Minute)
+				for _, id := range l.ids {
+					w.expect(id, "created", "completed", "paid", "fulfillable")
+				}
+			})
+		})
+	}
+}
+
 // A watched session that the API cannot show in a readable form delays no other.
 func TestUnreadableSessionDelaysNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
