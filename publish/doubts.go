@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"mime"
 	"regexp"
 	"slices"
@@ -69,8 +70,13 @@ func (p *program) doubts(text string, omit []string, senders []Sender) []Doubt {
 		}
 	}
 	seen := make(map[Doubt]bool)
+	missing := make(map[string][]*TemplateError) // of senders that are all the same to the template
 	for _, s := range senders {
-		for _, e := range p.missingNames(s, omit) {
+		like := p.likeness(s)
+		if _, known := missing[like]; !known {
+			missing[like] = p.missingNames(s, omit)
+		}
+		for _, e := range missing[like] {
 			d := e.doubt(s.Rule)
 			if !seen[d] {
 				seen[d] = true
@@ -79,6 +85,24 @@ func (p *program) doubts(text string, omit []string, senders []Sender) []Doubt {
 		}
 	}
 	return doubts
+}
+
+// likeness is what a template may tell one sender from another by.
+func (p *program) likeness(s Sender) string {
+	parts := slices.Clone(s.Types)
+	if p.needs.name(nameRule) {
+		parts = append(parts, s.Rule)
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Labels)) {
+		if !p.needs.name(name) {
+			continue
+		}
+		parts = append(parts, name)
+		if p.forks {
+			parts = append(parts, s.Labels[name])
+		}
+	}
+	return strings.Join(parts, "\x00")
 }
 
 // doubt says of a name that need not be there what becomes of a delivery.
@@ -120,16 +144,31 @@ func (p *program) missingNames(s Sender, omit []string) []*TemplateError {
 // missingName returns the first such name, beside those that are given, nil if
 // there is none or the template has another mistake.
 func (p *program) missingName(eventType string, sparse bool, omit []string, s Sender, given map[string][]string) *TemplateError {
+	data, err := p.bareSample(eventType, sparse, omit, s, given)
+	if err == nil {
+		_, err = p.execute(data, true, eventType)
+	}
+	var e *TemplateError
+	if !errors.As(err, &e) || e.owner == "" || slices.Contains(given[e.owner], e.Name) {
+		return nil
+	}
+	return e
+}
+
+// bareSample is a sample as a rule alone sends it, without metadata but for what is
+// given.
+func (p *program) bareSample(eventType string, sparse bool, omit []string, s Sender, given map[string][]string) (map[string]any, error) {
 	m := sampleMessage(eventType)
 	m.Delivery.Rules, m.Delivery.Labels = []string{s.Rule}, s.Labels
 	data, err := templateData(&m, p.needs, omit, "")
 	if err != nil {
-		return nil
+		return nil, err
 	}
 	if sparse {
 		withNulls(data)
 	}
-	free := map[string]map[string]any{ownerLabels: data[nameLabels].(map[string]any)}
+	free := make(map[string]map[string]any)
+	free[ownerLabels], _ = data[nameLabels].(map[string]any)
 	for name, owner := range map[string]string{nameSession: ownerSession, namePrevious: ownerPrevious} {
 		if session, ok := data[name].(map[string]any); ok && session["metadata"] != nil {
 			free[owner] = make(map[string]any)
@@ -141,12 +180,7 @@ func (p *program) missingName(eventType string, sparse bool, omit []string, s Se
 			members[name] = "sample"
 		}
 	}
-	_, err = p.execute(data, true, eventType)
-	var e *TemplateError
-	if !errors.As(err, &e) || e.owner == "" || slices.Contains(given[e.owner], e.Name) {
-		return nil
-	}
-	return e
+	return data, nil
 }
 
 // noJSON finds the first type whose sample is rendered as no JSON although the

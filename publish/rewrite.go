@@ -19,6 +19,7 @@ type rewriter struct {
 	last    string
 	needs   needs
 	layouts []layout
+	forks   bool // what it does depends on values
 }
 
 // needs is what a template may read of its data.
@@ -61,6 +62,7 @@ func (r *rewriter) list(list *parse.ListNode) {
 }
 
 func (r *rewriter) branch(b *parse.BranchNode) {
+	r.forks = true
 	r.pipe(b.Pipe)
 	r.list(b.List)
 	r.list(b.ElseList)

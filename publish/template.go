@@ -112,6 +112,7 @@ type program struct {
 	template *template.Template
 	needs    needs
 	layouts  []layout  // that `time` is called with
+	forks    bool      // what it does depends on values
 	runs     sync.Pool // of *run
 }
 
@@ -136,7 +137,7 @@ func compile(text, last string) (*program, error) {
 			rewriter.root(part.Tree.Root)
 		}
 	}
-	return &program{template: t, needs: rewriter.needs, layouts: rewriter.layouts}, nil
+	return &program{template: t, needs: rewriter.needs, layouts: rewriter.layouts, forks: rewriter.forks}, nil
 }
 
 // run renders a message. The output is bounded, and so is the work.
