@@ -305,8 +305,16 @@ func TestPauseKeepsWhatWaits(t *testing.T) {
 		if diff := cmp.Diff([]string{"ann destination.pause shop", "bob destination.resume shop"}, acts); diff != "" {
 			t.Errorf("audit (-want +got):\n%s", diff)
 		}
-		if types, _ := told(o); !slices.Equal(types, []string{event.DestinationPaused}) {
-			t.Errorf("the owner heard %v", types)
+		types, data := told(o)
+		if !slices.Equal(types, []string{event.DestinationPaused, event.DestinationRecovered}) {
+			t.Fatalf("the owner heard %v", types)
+		}
+		want := map[string]any{
+			"destination": "shop", "since": "2000-01-01T00:00:01.5Z", "down_for": "2h0m0s",
+			"summary": "Destination shop goes on: bob resumed it after 2h0m0s.",
+		}
+		if diff := cmp.Diff(want, data[1]); diff != "" {
+			t.Errorf("the end of the pause (-want +got):\n%s", diff)
 		}
 	})
 }

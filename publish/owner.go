@@ -156,6 +156,10 @@ func (l *lane) recovered(now time.Time, to *[]news) {
 	switch {
 	case s.Announced.IsZero() || l.broken():
 		return
+	case !s.Paused.IsZero(): // it takes no more than before, and the end of the pause is told
+		s.Announced, s.AnnouncedSubjects = time.Time{}, false
+		s.Version++
+		return
 	case l.subjects.blocked():
 		l.announceBlocked(now, to)
 		return
@@ -256,13 +260,30 @@ func (l *lane) unpause(ctx context.Context, actor string) (changed bool, err err
 	l.subjects.hurry(now)
 	change := l.change(now)
 	l.mu.Unlock()
+	change.Notices = l.notices(l.resumed(&before, actor, now))
 	change.Audit = &event.AuditEntry{Time: now, Actor: actor, Action: "destination.resume", Subject: l.dest.Name, Detail: pausedDetail(&before, list, now)}
 	if err := l.outbox.SaveStanding(ctx, change); err != nil {
 		l.stopAgain(&before, now)
 		return false, err
 	}
+	for i := range change.Notices {
+		l.call(&change.Notices[i])
+	}
 	l.poke()
 	return true, nil
+}
+
+// resumed is what the owner hears of the end of a pause. Of a destination that was
+// told to fail the end of that is told, once it takes something.
+func (l *lane) resumed(before *event.Standing, actor string, now time.Time) []news {
+	if before.Paused.IsZero() || !before.Announced.IsZero() {
+		return nil
+	}
+	took := event.FormatSpan(now.Sub(before.Paused))
+	return []news{{event.DestinationRecovered, "", now, &event.DestinationRecoveredData{
+		Summary:     fmt.Sprintf("Destination %s goes on: %s resumed it after %s.", l.dest.Name, actor, took),
+		Destination: l.dest.Name, Since: event.FormatTime(before.Paused), DownFor: took,
+	}}}
 }
 
 // unstop takes a pause back that could not be kept. Nothing has waited, so that

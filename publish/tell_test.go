@@ -132,3 +132,82 @@ func TestARelapseIsToldIfItLasts(t *testing.T) {
 		heard(10*time.Minute, failing, recovered, failing, recovered)
 	})
 }
+
+// A pause has an end as a failure has, and the two are one incident.
+func TestThePauseOfADestinationHasAnEnd(t *testing.T) {
+	const failing, recovered, paused = event.DestinationFailing, event.DestinationRecovered, event.DestinationPaused
+	for name, c := range map[string]struct {
+		before, while, after publish.Result
+		stop                 bool // by a 410
+		want                 []string
+	}{
+		"well":                        {before: accepted(), while: accepted(), after: accepted(), want: []string{paused, recovered}},
+		"gone, then well":             {stop: true, after: accepted(), want: []string{paused, recovered}},
+		"fails after it was resumed":  {before: accepted(), while: accepted(), after: refused(503), want: []string{paused, recovered, failing}},
+		"failed before, and still":    {before: refused(503), while: refused(503), after: refused(503), want: []string{failing, paused}},
+		"failed before, then well":    {before: refused(503), while: refused(503), after: accepted(), want: []string{failing, paused, recovered}},
+		"becomes well while paused":   {before: refused(503), while: accepted(), after: accepted(), want: []string{failing, paused, recovered}},
+		"well while paused, not then": {before: refused(503), while: accepted(), after: refused(503), want: []string{failing, paused, recovered, failing}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				o, to := newOutbox(), &receiver{}
+				d := exact("shop")
+				d.Retry.OnGone = publish.OnGonePause
+				r := relay(t, o, publish.Options{Announce: teller}, publish.Lane{Destination: d, Publisher: to})
+				stop := run(t, r)
+				defer stop()
+				answer := c.before
+				if c.stop {
+					answer = refused(410)
+					answer.Gone = true
+				}
+				slowly := false // the answer is that of its end
+				to.reply(func(context.Context, int, publish.Message) publish.Result {
+					if slowly {
+						time.Sleep(10 * time.Second)
+					}
+					return answer
+				})
+				sessions := 0
+				more := func() {
+					for range 20 {
+						sessions++
+						o.put("shop", fmt.Sprint("cs_", sessions))
+					}
+					r.Wake("shop")
+				}
+				more()
+				time.Sleep(3 * time.Minute)
+				if !c.stop {
+					more()
+					slowly = true
+					if _, err := r.Resume(t.Context(), "shop", "ann"); err != nil { // a failing one is probed
+						t.Fatal(err)
+					}
+					time.Sleep(time.Second)
+					if _, err := r.Pause(t.Context(), "shop", "ann"); err != nil {
+						t.Fatal(err)
+					}
+					answer = c.while
+				}
+				time.Sleep(time.Hour)
+				synctest.Wait()
+				if types, _ := told(o); slices.Contains(types, recovered) {
+					t.Errorf("while it is paused the owner heard %v", types)
+				}
+				slowly, answer = false, c.after
+				if _, err := r.Resume(t.Context(), "shop", "bob"); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(time.Second)
+				more()
+				time.Sleep(20 * time.Minute)
+				synctest.Wait()
+				if types, _ := told(o); !slices.Equal(types, c.want) {
+					t.Errorf("the owner heard %v, want %v", types, c.want)
+				}
+			})
+		})
+	}
+}
