@@ -28,7 +28,7 @@ type DeliveryDeadData struct {
 	Class       string   `json:"class"`       // of the last attempt
 	StatusCode  int      `json:"status_code"` // of its answer, 0 without one
 	// Status is StatusFiring, or StatusResolved in the message that closes the
-	// incident once the delivery was accepted after all.
+	// incident once the delivery was accepted after all, or was purged.
 	Status string `json:"status"`
 }
 
@@ -46,7 +46,7 @@ type DestinationFailingData struct {
 type DestinationRecoveredData struct {
 	Summary     string `json:"summary"`
 	Destination string `json:"destination"`
-	Since       string `json:"since"` // it failed
+	Since       string `json:"since"` // it failed, or was paused
 	DownFor     string `json:"down_for"`
 }
 

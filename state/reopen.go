@@ -21,11 +21,21 @@ type Act struct {
 	// Audit returns what is written down of the deliveries that were changed, in
 	// the same transaction; it may be nil, and may be called more than once.
 	Audit func(changed []event.Delivery) event.AuditEntry
+	// Tell returns what the owner hears of them, as Audit does.
+	Tell func(changed []event.Delivery) []event.Notice
 }
 
 // done writes an act down, if it changed anything.
 func (a *Act) done(b *batch, changed []event.Delivery) error {
-	if a.Audit == nil || len(changed) == 0 {
+	if len(changed) == 0 {
+		return nil
+	}
+	if a.Tell != nil {
+		if err := announce(b, a.Tell(changed)); err != nil {
+			return err
+		}
+	}
+	if a.Audit == nil {
 		return nil
 	}
 	return writeAudit(b, a.Audit(changed))

@@ -109,13 +109,43 @@ func (d *daemon) Purge(ctx context.Context, chosen admin.Selection, dryRun bool,
 	act := state.Act{At: begun, Actor: actor, Before: begun, Audit: func(changed []event.Delivery) event.AuditEntry {
 		return event.AuditEntry{Time: begun, Actor: actor, Action: auditPurge, Subject: count(len(changed), "dead letter"), Detail: f.text()}
 	}}
+	var told []event.Notice
+	act.Tell = func(changed []event.Delivery) []event.Notice {
+		told = d.tellOfPurge(changed, begun)
+		return told
+	}
 	err = d.eachLetter(ctx, f, mostAtOnce, func(letters []event.Delivery, _ int) error {
+		told = nil
 		done, err := d.store.Purge(ctx, names(letters, func(x event.Delivery) string { return x.ID }), act)
+		if err != nil {
+			return err
+		}
 		purged += len(done)
-		return err
+		for i := range told {
+			d.Told(told[i])
+		}
+		return nil
 	})
 	d.log.Info("dead letters purged", "purged", purged, "filter", f.text(), "actor", actor)
 	return purgeResult{Purged: &purged}, whyEnded(ctx, err)
+}
+
+// tellOfPurge says who keeps an incident open for dead letters that are given up.
+func (d *daemon) tellOfPurge(purged []event.Delivery, now time.Time) (notices []event.Notice) {
+	for i := range purged {
+		if event.IsSystemType(purged[i].EventType) {
+			continue
+		}
+		e, err := purgedEvent(&purged[i], now)
+		if err != nil { // of data that has no JSON, which ours has
+			d.log.Error("an event for the owner could not be made", "error", err)
+			continue
+		}
+		if n := d.announce(e); n.Event.ID != "" {
+			notices = append(notices, n)
+		}
+	}
+	return notices
 }
 
 // testView is what came of a test.

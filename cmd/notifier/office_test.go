@@ -51,7 +51,11 @@ func writeOfficeConfig(t *testing.T, path, dear, listen string) (file string) {
 
 func newOffice(t *testing.T, path, dear string) *office {
 	t.Helper()
-	file := writeOfficeConfig(t, path, dear, "127.0.0.1:1")
+	return openOffice(t, writeOfficeConfig(t, path, dear, "127.0.0.1:1"))
+}
+
+func openOffice(t *testing.T, file string) *office {
+	t.Helper()
 	loaded, err := config.Load(config.Options{Path: file})
 	if err != nil {
 		t.Fatal(err)

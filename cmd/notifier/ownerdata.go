@@ -52,6 +52,15 @@ func lowSpaceEvent(c event.Condition, path string, free, size int64, now time.Ti
 	})
 }
 
+// purgedEvent tells of a dead letter that somebody gave up.
+func purgedEvent(d *event.Delivery, now time.Time) (event.Event, error) {
+	return event.NewSystem(event.DeliveryDead, d.Destination, d.ID+"/purged", now, event.DeliveryDeadData{
+		Summary:     fmt.Sprintf("The dead letter of %s of session %s to %s is given up: %s.", event.Short(d.EventType), d.Session, d.Destination, d.Reason),
+		Destination: d.Destination, Delivery: d.ID, Event: d.EventID, EventType: d.EventType, Account: d.Account, Session: d.Session,
+		Rules: d.Rules, Reason: d.Reason, Attempts: d.Attempts, Status: event.StatusResolved,
+	})
+}
+
 // megabytes writes a large size for people.
 func megabytes(n int64) string { return fmt.Sprintf("%d MB", n/1_000_000) }
 

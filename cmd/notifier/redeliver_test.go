@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -55,6 +56,45 @@ func TestRedrivesAndPurges(t *testing.T) {
 		t.Errorf("audit (-want +got):\n%s", diff)
 	}
 	o.stop()
+}
+
+// A dead letter that nobody wants any more is no incident any more.
+func TestAPurgeClosesIncidents(t *testing.T) {
+	dir := t.TempDir()
+	file := writeOfficeConfig(t, filepath.Join(dir, "n.db"), dearWorks, "127.0.0.1:1")
+	config, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Replace(string(config), "destinations:\n", `destinations:
+  - {name: pager, type: http, url: "http://127.0.0.1:1/", format: pagerduty, routing_key: R0UT1NG}
+`, 1) + "  - {name: lost, on: system, events: [delivery.dead], to: [pager, other]}\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	o := openOffice(t, file)
+	defer o.stop()
+	o.happen(3)
+	if result, err := o.Purge(t.Context(), admin.Selection{Session: "cs_0"}, false, "ann"); err != nil || *result.(purgeResult).Purged != 1 {
+		t.Fatalf("purge: %+v, %v", result, err)
+	}
+	if diff := cmp.Diff(map[string]int{"pager": 1, "shop": 0}, o.pending()); diff != "" {
+		t.Errorf("pending (-want +got):\n%s", diff)
+	}
+	rows, err := o.store.Events(t.Context(), 0, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := rows[len(rows)-1].Event
+	got := aboutDelivery(&last)
+	want := event.DeliveryDeadData{
+		Summary:     "The dead letter of paid of session cs_0 to shop is given up: purged by ann: status 400 Bad Request.",
+		Destination: "shop", Delivery: got.Delivery, Event: got.Event, EventType: event.Paid, Account: "main", Session: "cs_0",
+		Rules: []string{"ship"}, Reason: "purged by ann: status 400 Bad Request", Attempts: 1, Status: event.StatusResolved,
+	}
+	if diff := cmp.Diff(want, got); diff != "" || last.Subject != "shop" || got.Delivery == "" {
+		t.Errorf("event about %s (-want +got):\n%s", last.Subject, diff)
+	}
 }
 
 // A job that a stop cut short goes on where it was, and makes nothing twice.
