@@ -44,6 +44,7 @@ func (l *loader) check() *rules.Set {
 	l.warnUnused()
 	l.warnStripe()
 	l.warnSelfReports()
+	l.warnUnclosed()
 	l.warnPorts()
 	l.build()
 	return set

@@ -102,6 +102,7 @@ const (
 	codeStripeType   = "config/stripe-type"
 	codeStripeTwice  = "config/stripe-twice"
 	codeSelfReport   = "config/self-report"
+	codeUnclosed     = "config/unclosed-incidents"
 	codePlainHTTP    = "config/plain-http"
 	codeUnsigned     = "config/unsigned"
 	codePrivate      = "config/refuse-private"

@@ -78,7 +78,7 @@ func (l *loader) warnStripe() {
 	for _, d := range l.config.Destinations {
 		twice := map[string]int{} // the first rule that sends a type here
 		for i, rule := range l.config.Rules {
-			if !rule.Enabled || !slices.Contains(rule.To, d.Name) || effectiveFormat(rule, d) != publish.FormatStripe {
+			if !rule.Enabled || !slices.Contains(rule.To, d.Name) || formatOf(rule, d) != publish.FormatStripe {
 				continue
 			}
 			if rule.On == rules.OnSystem {
@@ -126,16 +126,6 @@ func (l *loader) warnUnknownToStripe(i int, destination string, types []string) 
 	}
 }
 
-func effectiveFormat(rule rules.Rule, d publish.Destination) string {
-	switch {
-	case rule.Format != "":
-		return rule.Format
-	case rule.Template != "":
-		return publish.FormatTemplate
-	}
-	return d.Format
-}
-
 // aboutDestinations are the types of the program's own events that are about a
 // destination, which is never told of itself.
 var aboutDestinations = []string{event.DeliveryDead, event.DestinationFailing, event.DestinationRecovered, event.DestinationPaused}
@@ -155,4 +145,57 @@ func (l *loader) warnSelfReports() {
 			l.warnf(rulePath(i, l), codeSelfReport, "%s tells nobody: its events are about the only destination, and none is told of its own troubles", l.ruleName(i))
 		}
 	}
+}
+
+// ends are the types of the program's own events that close an incident, by those
+// that open it. Others have no end, or tell it themselves.
+var ends = map[string]string{
+	event.DestinationFailing: event.DestinationRecovered,
+	event.DestinationPaused:  event.DestinationRecovered,
+	event.AccountFailing:     event.AccountRecovered,
+}
+
+// warnUnclosed finds rules that open incidents of PagerDuty which nothing closes:
+// the next trouble would join one that is open, and page nobody.
+func (l *loader) warnUnclosed() {
+	for i, rule := range l.config.Rules {
+		why := "no rule sends it "
+		if rule.OwnRendering() {
+			why = "its messages have incidents of their own, and it does not send "
+		}
+		for _, d := range l.config.Destinations {
+			if missing := l.missingEnds(i, d); len(missing) > 0 {
+				l.warnf(rulePath(i, l), codeUnclosed, "%s opens incidents at destination %s that nothing closes: %s%s",
+					l.ruleName(i), quote(d.Name), why, strings.Join(missing, ", "))
+			}
+		}
+	}
+}
+
+// missingEnds lists the ends that a destination does not hear of although a rule
+// opens incidents there that they would close.
+func (l *loader) missingEnds(i int, d publish.Destination) (missing []string) {
+	rule := l.config.Rules[i]
+	if !sendsIncidents(rule, d) {
+		return nil
+	}
+	sent := l.types[i]
+	for k, other := range l.config.Rules {
+		if !rule.OwnRendering() && !other.OwnRendering() && sendsIncidents(other, d) {
+			sent = slices.Concat(sent, l.types[k])
+		}
+	}
+	for _, t := range l.types[i] {
+		end := strings.TrimPrefix(ends[t], event.SystemPrefix)
+		if end != "" && !slices.Contains(sent, ends[t]) && !slices.Contains(missing, end) {
+			missing = append(missing, end)
+		}
+	}
+	return missing
+}
+
+// sendsIncidents says whether a rule sends the program's own events to a
+// destination in PagerDuty's format.
+func sendsIncidents(rule rules.Rule, d publish.Destination) bool {
+	return rule.Enabled && rule.On == rules.OnSystem && slices.Contains(rule.To, d.Name) && formatOf(rule, d) == publish.FormatPagerDuty
 }

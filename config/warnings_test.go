@@ -25,6 +25,8 @@ func TestWarnings(t *testing.T) {
 	stripe := `destinations:
   - {name: shop, type: http, url: "https://shop.example/hooks", secrets: ["${SECRET}"], format: stripe}
 `
+	paged := minimal + shop + `  - {name: pager, type: http, url: "https://events.pagerduty.com/v2/enqueue", format: pagerduty, routing_key: R0UT1NG}
+` + ship + "  - {name: owner, events: [expired], to: [pager]}\n"
 	for _, test := range []struct{ name, source, want string }{
 		{"none", minimal + shop + ship, ""},
 		{"one mode", strings.ReplaceAll(twoModes, "LIVE", "KEY") + shop + ship, ""},
@@ -77,6 +79,16 @@ func TestWarnings(t *testing.T) {
 			`test.yaml:8:35: rule "owner" sends destination "shop" the program's own events, which Stripe's format has no place for`},
 		{"the owner, told of a destination by itself", minimal + shop + ship + "  - {name: owner, on: system, events: ['destination.*', delivery.dead], to: [shop]}\n",
 			`test.yaml:8:39: rule "owner" tells nobody: its events are about the only destination, and none is told of its own troubles`},
+		{"incidents that nothing closes", paged + "  - {name: night, on: system, events: [account.failing, 'destination.[fp]*', store.low_space], to: [pager]}\n",
+			`test.yaml:10:39: rule "night" opens incidents at destination "pager" that nothing closes: no rule sends it destination.recovered, account.recovered`},
+		{"incidents that another rule closes", paged + "  - {name: night, on: system, events: [destination.paused], to: [pager]}\n  - {name: end, on: system, events: [destination.recovered], to: [pager]}\n", ""},
+		{"incidents closed by a rule that is off", paged + "  - {name: night, on: system, events: [account.failing], to: [pager]}\n  - {name: end, on: system, enabled: false, to: [pager]}\n",
+			`test.yaml:10:39: rule "night" opens incidents at destination "pager" that nothing closes: no rule sends it account.recovered`},
+		{"incidents of a rule with its own rendering", paged + "  - {name: night, on: system, events: [account.failing], format: pagerduty, to: [pager]}\n  - {name: end, on: system, to: [pager]}\n",
+			`test.yaml:10:39: rule "night" opens incidents at destination "pager" that nothing closes: its messages have incidents of their own, and it does not send account.recovered`},
+		{"incidents, all of them", paged + "  - {name: night, on: system, to: [pager]}\n", ""},
+		{"incidents that have no end", paged + "  - {name: night, on: system, events: [delivery.dead, rule.failing, store.low_space], to: [pager]}\n", ""},
+		{"no incidents", paged + "  - {name: night, on: system, events: [account.failing], format: slack, to: [pager]}\n", ""},
 		{"everything", minimal + shop + "rules:\n  - {name: all, to: [shop]}\n", `test.yaml:7:12: rule "all" has neither events nor when: it matches every event; events: ['*'] says that this is meant`},
 		{"everything, meant", minimal + shop + "rules:\n  - {name: all, events: ['*'], to: [shop]}\n", ""},
 	} {
