@@ -5,6 +5,7 @@ package loglimit
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 )
@@ -21,14 +22,26 @@ const (
 // than Handler write each of them, without the mark.
 func Repeats(key string) slog.Attr { return slog.Any("", mark(key)) }
 
-type mark string
+// Ends marks a line that tells the end of what lines of the kinds that begin with
+// these keys told of, from loggers with the same attributes: what was left out of
+// them is summed up before it, and they begin anew.
+func Ends(keys ...string) slog.Attr { return slog.Any("", ends(keys)) }
+
+type (
+	mark string
+	ends []string
+)
 
 // LogValue makes slog leave the mark out.
 func (mark) LogValue() slog.Value { return slog.GroupValue() }
 
+// LogValue makes slog leave the mark out.
+func (ends) LogValue() slog.Value { return slog.GroupValue() }
+
 // Handler writes lines that are not marked as they come. Of marked ones it
 // writes the first of a kind; those that follow within a pause are counted, and
-// the last of them is written at its end, with `repeated` and `within`. A kind
+// the last of them is written at its end, as a summary with `repeated`, `within`
+// and when it was, `last`. A kind
 // that was quiet for a whole pause begins anew. It is safe for concurrent use.
 type Handler struct {
 	slog.Handler
@@ -45,7 +58,8 @@ type kinds struct {
 // kind is what is known of one kind of line during a pause.
 type kind struct {
 	pause  time.Duration
-	missed int // lines since the last that was written
+	since  time.Time // it began
+	missed int       // lines since the last that was written
 	last   slog.Record
 	write  slog.Handler
 	timer  *time.Timer
@@ -72,27 +86,37 @@ func (h *Handler) WithGroup(name string) slog.Handler {
 
 // Handle implements slog.Handler.
 func (h *Handler) Handle(ctx context.Context, r slog.Record) error {
-	key, marked := h.key(&r)
-	if marked && h.kinds.hold(key, h.Handler, r) {
+	key, over := h.marks(&r)
+	if key != "" && h.kinds.hold(key, h.Handler, r) {
 		return nil
+	}
+	for _, key := range over {
+		h.kinds.end(key)
 	}
 	return h.Handler.Handle(ctx, r)
 }
 
-// key returns what kind of line a record is, if it is marked.
-func (h *Handler) key(r *slog.Record) (key string, marked bool) {
+// marks returns what kind of line a record is, "" if it is not marked, and the
+// begins of the kinds that it ends.
+func (h *Handler) marks(r *slog.Record) (key string, over []string) {
 	r.Attrs(func(a slog.Attr) bool {
 		if a.Value.Kind() != slog.KindLogValuer {
 			return true
 		}
-		var m mark
-		if m, marked = a.Value.LogValuer().(mark); marked {
-			key = h.scope + "\x00\x00" + string(m)
+		switch m := a.Value.LogValuer().(type) {
+		case mark:
+			key = h.kind(string(m))
+		case ends:
+			for _, k := range m {
+				over = append(over, h.kind(k))
+			}
 		}
-		return !marked
+		return true
 	})
-	return key, marked
+	return key, over
 }
+
+func (h *Handler) kind(key string) string { return h.scope + "\x00\x00" + key }
 
 // hold says whether a line is not to be written now.
 func (s *kinds) hold(key string, write slog.Handler, r slog.Record) bool {
@@ -102,7 +126,7 @@ func (s *kinds) hold(key string, write slog.Handler, r slog.Record) bool {
 		k.missed, k.last, k.write = k.missed+1, r.Clone(), write
 		return true
 	}
-	k := &kind{pause: firstPause}
+	k := &kind{pause: firstPause, since: time.Now()}
 	k.timer = time.AfterFunc(k.pause, func() { s.pauseEnds(key, k) })
 	s.byKey[key] = k
 	return false
@@ -123,12 +147,34 @@ func (s *kinds) pauseEnds(key string, k *kind) {
 	k.timer.Reset(k.pause)
 }
 
+// end sums up the kinds whose keys begin so, and forgets them.
+func (s *kinds) end(prefix string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for key := range s.byKey {
+		if strings.HasPrefix(key, prefix) {
+			s.forget(key)
+		}
+	}
+}
+
+// forget sums a kind up and lets it begin anew. The caller holds mu.
+func (s *kinds) forget(key string) {
+	k := s.byKey[key]
+	k.timer.Stop()
+	if k.missed > 0 {
+		k.sumUp()
+	}
+	delete(s.byKey, key)
+}
+
 // sumUp writes what was left out. The caller holds mu.
 func (k *kind) sumUp() {
-	k.last.Time = time.Now()
-	k.last.AddAttrs(slog.Int("repeated", k.missed), slog.String("within", k.pause.String()))
+	now, last := time.Now(), k.last.Time
+	k.last.Time, k.last.Message = now, k.last.Message+" (summary)"
+	k.last.AddAttrs(slog.Int("repeated", k.missed), slog.String("within", now.Sub(k.since).Round(time.Second).String()), slog.Time("last", last))
 	_ = k.write.Handle(context.Background(), k.last) // a log that cannot be written has nobody to tell
-	k.missed = 0
+	k.missed, k.since = 0, now
 }
 
 // Flush writes what a logger with a Handler has left out so far, at the end of
@@ -140,11 +186,7 @@ func Flush(log *slog.Logger) {
 	}
 	h.kinds.mu.Lock()
 	defer h.kinds.mu.Unlock()
-	for key, k := range h.kinds.byKey {
-		k.timer.Stop()
-		if k.missed > 0 {
-			k.sumUp()
-		}
-		delete(h.kinds.byKey, key)
+	for key := range h.kinds.byKey {
+		h.kinds.forget(key)
 	}
 }

@@ -111,7 +111,7 @@ func (a *account) answered(code string) {
 	a.observer.APIRequest(a.cfg.Name, code)
 	a.requested()
 	if a.failures > 0 {
-		a.log.Info("the API answers again", "failed_requests", a.failures)
+		a.log.Info("the API answers again", loglimit.Ends("request", "pass"), slog.Int("failed_requests", a.failures))
 	}
 	a.failures = 0
 	a.status.update(func(s *Status) {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"checkout-notifier/event"
+	"checkout-notifier/loglimit"
 )
 
 // A destination that fails so often in a row, over more than one session, is left
@@ -57,12 +58,15 @@ func (l *lane) succeeded(o *outcome, job *event.Job, now time.Time) {
 	s.LastSuccess = now
 	began := s.FailedSince
 	s.Failures, s.Excused, s.FailedFirst, s.FailedSince, s.FailedOthers, s.Why = 0, 0, "", time.Time{}, false, ""
+	if l.health.down && !l.broken() {
+		l.isBack()
+	}
 	l.health.reached()
 	l.pacer.take(now)
 	l.widen()
 	l.tookType(job)
 	if l.broken() {
-		l.log.Info("destination takes deliveries again", "after", now.Sub(began).Round(time.Second).String(), "but_not", slices.Sorted(maps.Keys(s.RefusedTypes)))
+		l.log.Info("destination takes deliveries again", loglimit.Ends("refused", "unavailable"), "after", now.Sub(began).Round(time.Second).String(), "but_not", slices.Sorted(maps.Keys(s.RefusedTypes)))
 		s.Broken, s.NextProbe, s.Probes, s.Judging = time.Time{}, time.Time{}, 0, time.Time{}
 		s.Recovering = true
 		l.window = 1 // all that waits at once might overtax what has just come back

@@ -171,13 +171,15 @@ func (l *lane) answeredAgain() {
 	l.health.answered()
 }
 
+func (l *lane) isBack() { l.log.Info("destination is back", loglimit.Ends("unavailable")) }
+
 // found notes that the publisher sees nothing in the way. A destination that
 // refused to take anything is for a probe to find well again.
 func (l *lane) found(send context.Context, now time.Time) {
 	l.mu.Lock()
 	var list []news
 	if h := &l.health; h.lost {
-		l.log.Info("destination is back")
+		l.isBack()
 		h.lost, h.down, h.unreached = false, false, false
 		h.probes.reset()
 		if !l.broken() {

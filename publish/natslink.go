@@ -82,7 +82,7 @@ func (l *link) handlers() []nats.Option {
 
 // renewed forgets why an earlier connection was lost.
 func (l *link) renewed(text string) {
-	l.log.Info(text)
+	l.log.Info(text, loglimit.Ends("lost"))
 	l.retiring.Store(false)
 	l.mu.Lock()
 	l.failed = nil

@@ -1,14 +1,18 @@
 package publish_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"checkout-notifier/event"
+	"checkout-notifier/loglimit"
 	"checkout-notifier/publish"
 )
 
@@ -99,4 +103,29 @@ func (o *memoryOutbox) failLooks(err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.blind = err
+}
+
+// What was refused before a destination took something again is not told behind it.
+func TestTheLogSumsUpWhatIsOverFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, to := newOutbox(), &receiver{}
+		to.reply(always(refused(503)))
+		d, _ := failing(o)
+		var said bytes.Buffer
+		log := slog.New(loglimit.New(slog.NewTextHandler(&said, nil)))
+		r, err := publish.NewRelay(o, []publish.Lane{{Destination: d, Publisher: to}}, publish.Options{}, log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stop := run(t, r)
+		time.Sleep(30 * time.Second)
+		to.reply(nil)
+		time.Sleep(10 * time.Minute)
+		stop()
+		text := said.String()
+		before, after, over := strings.Cut(text, "takes deliveries again")
+		if !over || !strings.Contains(before, "delivery refused (summary)") || strings.Contains(after, "refused") {
+			t.Errorf("the log says\n%s", text)
+		}
+	})
 }

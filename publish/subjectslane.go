@@ -103,7 +103,11 @@ func (l *lane) tookSubject(d *event.Delivery, now time.Time) {
 	if subject, ok := s.probes[d.ID]; ok {
 		delete(s.probes, d.ID)
 		s.release(subject, now)
-		l.log.Info("the destination takes messages for a subject again", loglimit.Repeats("unblocked"), slog.String("subject", ShownSubject(subject)))
+		over := slog.Attr{} // the lines of one kind are about all subjects
+		if !s.blocked() {
+			over = loglimit.Ends("blocked")
+		}
+		l.log.Info("the destination takes messages for a subject again", loglimit.Repeats("unblocked"), over, slog.String("subject", ShownSubject(subject)))
 	}
 }
 

@@ -132,7 +132,7 @@ func (h *heartbeat) beat(ctx context.Context, now time.Time) {
 	case err != nil:
 		h.log.Warn("the heartbeat did not arrive; the next ones are tried as usual", loglimit.Repeats("heartbeat"), slog.Any("error", err))
 	case was.Error != "":
-		h.log.Info("the heartbeat arrives again")
+		h.log.Info("the heartbeat arrives again", loglimit.Ends("heartbeat"))
 	}
 }
 
