@@ -39,6 +39,7 @@ type chain struct {
 	more      bool      // the page that showed it said that there are more
 	stood     bool      // it is not the cursor that the API refused
 	narrowed  int       // how many of the next sessions stood on a page that could not be had
+	unshown   error     // why it could not, until a smaller one is shown
 	certain   bool      // and that it was not by chance
 	away      bool      // nothing that was asked instead of it was answered either
 	setbacks  int       // in a row after which some time was let pass

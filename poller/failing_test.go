@@ -55,6 +55,23 @@ func TestFailingBackfillKeepsNoOtherBack(t *testing.T) {
 	})
 }
 
+// An API that is down shows nothing, in smaller pages neither.
+func TestAnAPIThatIsDownIsNoOddity(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		for range 5 {
+			w.create(paid())
+		}
+		p := w.poller()
+		w.run(p, time.Minute)
+		w.answer = func(*http.Request) (int, string) { return http.StatusBadGateway, "down" }
+		w.run(p, 10*time.Minute)
+		if s := p.Status()[0]; len(s.Oddities) > 0 || s.Error == "" {
+			t.Errorf("status %+v", s)
+		}
+	})
+}
+
 // poison lets every answer fail that would show a session.
 func (w *world) poison(id string, status int, answer string) {
 	w.answer = func(req *http.Request) (int, string) {

@@ -22,7 +22,7 @@ func (c *chain) narrow(err error) bool {
 	if untied := c.untie(); c.asked == 1 {
 		return untied
 	}
-	c.odd("page_narrowed", "the API could not show a page; it was read in smaller ones", "error", err)
+	c.unshown = err
 	c.certain = c.certain || c.narrowed > 0
 	c.query.Limit = 1
 	if c.narrowed > 0 {
@@ -36,6 +36,10 @@ func (c *chain) narrow(err error) bool {
 // be had are behind. Whether it was by chance that they could not be had is found
 // out first; then what remains of them is halved again and again.
 func (c *chain) widen(shown int) {
+	if c.unshown != nil {
+		c.odd("page_narrowed", "the API could not show a page; it was read in smaller ones", "error", c.unshown)
+		c.unshown = nil
+	}
 	c.narrowed = max(0, c.narrowed-shown)
 	switch {
 	case c.narrowed == 0:
@@ -57,7 +61,11 @@ func (c *chain) wait(ctx context.Context, err error) bool {
 	if c.setbacks++; c.setbacks >= c.p.tries || (denied(err) && c.tries == triesPerRequestOnce) {
 		return false
 	}
-	if c.away = unshown(err); c.away && !c.atTop {
+	c.away = unshown(err)
+	if c.away {
+		c.unshown = nil // nothing was shown at all
+	}
+	if c.away && !c.atTop {
 		c.narrowed, c.query.Limit = 0, c.cfg.Poll.Tuning.PageSize
 	}
 	wait := backoff(failure, max(c.setbacks, c.failures), rand.Float64())
