@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -142,9 +143,18 @@ func (d *daemon) wire(ctx context.Context, loaded *config.Loaded) error {
 	return d.poller.Check(ctx)
 }
 
-// sayOrphaned tells the log of destinations that the configuration no longer
-// names although deliveries wait for them: one was renamed, perhaps.
+// sayOrphaned tells the log of accounts that the configuration no longer names, and
+// of destinations that deliveries wait for: one was renamed, perhaps.
 func (d *daemon) sayOrphaned(ctx context.Context) error {
+	accounts, err := d.store.Accounts(ctx)
+	if err != nil {
+		return err
+	}
+	for _, a := range accounts {
+		if !slices.ContainsFunc(d.cfg.Accounts, func(x poller.Account) bool { return x.Name == a.Name }) {
+			d.log.Warn("the configuration does not name an account that is stored: "+orphanedAccount, "account", a.Name)
+		}
+	}
 	states, err := d.store.Destinations(ctx)
 	for _, s := range states {
 		if s.Pending+s.Dead > 0 && !d.configured(s.Name) {

@@ -13,6 +13,43 @@ import (
 	"checkout-notifier/publish"
 )
 
+// Whoever renames an account misses what happens until the new one has started.
+func TestRenamedAccountIsSaid(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "n.db")
+	o := newOffice(t, path, "true")
+	if err := o.store.SaveAccount(t.Context(), event.Account{Name: "before", Host: "api.wooshpay.com", Mode: "live"}); err != nil {
+		t.Fatal(err)
+	}
+	o.stop()
+	file := writeOfficeConfig(t, path, "true", "127.0.0.1:1")
+	const says = "account before is stored, and the configuration does not name it"
+	if _, stdout, stderr := run(t, "status", "-c", file); !strings.Contains(stdout, says) {
+		t.Errorf("without a daemon the status says:\n%s%s", stdout, stderr)
+	}
+	loaded, err := config.Load(config.Options{Path: file})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var said bytes.Buffer
+	again, err := newDaemon(t.Context(), loaded, nil, slog.New(slog.NewTextHandler(&said, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.close()
+	if n := strings.Count(said.String(), "account=before"); n != 1 || !strings.Contains(said.String(), "a renamed account starts anew") {
+		t.Errorf("it is said %d times:\n%s", n, said.String())
+	}
+	r, err := again.report(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	(&app{streams: streams{out: &out}}).printReport(r)
+	if !strings.Contains(out.String(), says) || len(r.Accounts) != 1 {
+		t.Errorf("the status of %d accounts says:\n%s", len(r.Accounts), out.String())
+	}
+}
+
 // A destination that was renamed while deliveries waited for it is said once, at
 // the start, and stands in the status.
 func TestRenamedDestinationIsSaid(t *testing.T) {

@@ -23,6 +23,7 @@ type report struct {
 	Ready        bool                           `json:"ready"`
 	Waiting      string                         `json:"waiting_for,omitempty"` // why it is not ready
 	Accounts     []poller.Status                `json:"accounts"`
+	Orphaned     []string                       `json:"orphaned_accounts,omitempty"` // stored, and the configuration does not name them
 	Destinations []destinationReport            `json:"destinations"`
 	Conditions   []conditionReport              `json:"conditions"` // what the owner was told of and is not over
 	FailedRules  []ruleReport                   `json:"failed_rules,omitempty"`
@@ -89,6 +90,7 @@ func (d *daemon) report(ctx context.Context) (*report, error) {
 	}
 	r.Running, r.Started, r.Waiting = true, d.started.UTC(), d.Ready()
 	r.Ready = r.Waiting == ""
+	r.orphan(d.cfg.Accounts)
 	r.Accounts = d.poller.Status()
 	r.merge(d.relay.Status())
 	r.FailedRules = d.failed.merge(r.FailedRules)
@@ -148,6 +150,16 @@ func storedReport(ctx context.Context, store *state.Store) (*report, error) {
 	}
 	r.add(conditions)
 	return r, nil
+}
+
+// orphan names the stored accounts that the configuration does not name: one was
+// renamed, perhaps.
+func (r *report) orphan(configured []poller.Account) {
+	for _, s := range r.Accounts {
+		if !slices.ContainsFunc(configured, func(a poller.Account) bool { return a.Name == s.Account }) {
+			r.Orphaned = append(r.Orphaned, s.Account)
+		}
+	}
 }
 
 // stands takes over how the destination is doing.

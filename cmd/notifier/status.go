@@ -57,6 +57,7 @@ func (a *app) readReport(ctx context.Context) (*report, error) {
 		r.Backup, err = storedBackups(ctx, store, loaded.Config.State.Backup)
 	}
 	if err == nil {
+		r.orphan(loaded.Config.Accounts)
 		r.merge(silent(loaded.Config.Destinations))
 	}
 	return r, errors.Join(err, store.Close())
@@ -104,6 +105,9 @@ func (a *app) printReport(r *report) {
 	a.rows(lines...)
 	fmt.Fprintln(a.out)
 	a.printDestinations(r.Destinations)
+	for _, name := range r.Orphaned {
+		fmt.Fprintf(a.out, "\naccount %s is stored, and the configuration does not name it: %s\n", name, orphanedAccount)
+	}
 	for _, s := range r.Accounts {
 		for _, o := range s.Oddities {
 			fmt.Fprintf(a.out, "\n%s: %s (%s, %d times, last %s)", s.Account, o.Message, o.Code, o.Count, ago(o.Last))
@@ -174,6 +178,8 @@ func (d *destinationReport) story() string {
 	}
 	return strings.Join(parts, ", ")
 }
+
+const orphanedAccount = "nobody polls it; a renamed account starts anew, and records silently what happened before"
 
 func accountState(r *report, s poller.Status) string {
 	switch {
