@@ -191,6 +191,13 @@ func failing(s *poller.Status, interval time.Duration, now time.Time) bool {
 	return now.Sub(s.ErrorSince) >= max(failingAfter, failingIntervals*interval)
 }
 
+// needed is how much must be free for a store of a size.
+func needed(size int64) int64 { return max(leastSpace, size) }
+
+func spaceText(free, size int64) string {
+	return fmt.Sprintf("%s are free and %s are needed (256 MiB, or as much as the file has, %s)", sizeText(free), sizeText(needed(size)), sizeText(size))
+}
+
 func (o *owner) lookAtSpace(tx *event.Tx, now time.Time) {
 	if now.Before(o.nextSpace) {
 		return
@@ -205,12 +212,12 @@ func (o *owner) lookAtSpace(tx *event.Tx, now time.Time) {
 		return
 	}
 	o.spaceError = false
-	need := max(leastSpace, size)
+	need := needed(size)
 	c, open := o.conditions[conditionName{event.ConditionStore, event.SubjectStore}]
 	switch {
 	case !open && free < need:
 		c = event.Condition{Kind: event.ConditionStore, Subject: event.SubjectStore, Since: now.UTC(),
-			Why: fmt.Sprintf("%s are free and the file has %s", megabytes(free), megabytes(size))}
+			Why: spaceText(free, size)}
 		e, err := lowSpaceEvent(c, o.path, free, size, now)
 		tx.Raised = append(tx.Raised, c)
 		o.tell(tx, e, err)

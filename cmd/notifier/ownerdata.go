@@ -61,9 +61,6 @@ func purgedEvent(d *event.Delivery, now time.Time) (event.Event, error) {
 	})
 }
 
-// megabytes writes a large size for people.
-func megabytes(n int64) string { return fmt.Sprintf("%d MB", n/1_000_000) }
-
 // sizeText writes any size for people.
 func sizeText(n int64) string {
 	if n < 100_000 {

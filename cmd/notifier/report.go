@@ -149,6 +149,7 @@ func storedReport(ctx context.Context, store *state.Store) (*report, error) {
 		return nil, err
 	}
 	r.add(conditions)
+	r.measure(store)
 	return r, nil
 }
 
@@ -184,6 +185,19 @@ func (r *report) add(conditions []event.Condition) {
 				Rule: c.Subject, Failing: !c.Untold, Failures: c.Failures, InARow: c.Failures, Since: c.Since,
 				LastError: c.Why, LastEvent: c.LastEvent, Last: c.Last,
 			})
+		}
+	}
+}
+
+// measure gives the present figures for a lack of space: those that were stored are
+// of when it began.
+func (r *report) measure(store *state.Store) {
+	for i, c := range r.Conditions {
+		if c.Kind != event.ConditionStore {
+			continue
+		}
+		if free, size, err := store.Space(); err == nil {
+			r.Conditions[i].Why = spaceText(free, size)
 		}
 	}
 }

