@@ -10,6 +10,10 @@ import (
 	"time"
 )
 
+// CopyReserve is what a copy leaves free on the disk that it goes to, which may be
+// that of the state file.
+const CopyReserve = 64 << 20
+
 const (
 	suffixUnfinished = ".new"       // what WriteCopy has not finished
 	suffixDownload   = ".download-" // and a number: a copy that is being sent
@@ -17,9 +21,6 @@ const (
 	// copySync is how many bytes of a copy are written before they are brought to
 	// the disk, so that no commit has to wait for more than that.
 	copySync = 8 << 20
-	// copyReserve is what a copy leaves free on the disk that it goes to, which
-	// may be that of the state file.
-	copyReserve = 64 << 20
 	// mostGrowth, or the size of the file if that is more, is how much the state
 	// file may grow while it is copied: meanwhile no page of it is used again.
 	mostGrowth = 256 << 20
@@ -121,8 +122,8 @@ func writeUnfinished(ctx context.Context, path string, size int64, fill func(io.
 	if err := file.Truncate(0); err != nil {
 		return c, copyError(path, err)
 	}
-	if free, err := space(file); err == nil && free < size+copyReserve {
-		return c, &fault{kind: ErrDiskFull, message: fmt.Sprintf("no space left for %s: %d bytes are free, and a copy of %d and a reserve of %d are to fit in", path, free, size, copyReserve)}
+	if free, err := space(file); err == nil && free < size+CopyReserve {
+		return c, &fault{kind: ErrDiskFull, message: fmt.Sprintf("no space left for %s: %d bytes are free, and a copy of %d and a reserve of %d are to fit in", path, free, size, CopyReserve)}
 	}
 	if err := fill(&steadyWriter{ctx: ctx, file: file}); err != nil {
 		return c, copyError(path, err)

@@ -193,5 +193,21 @@ func writable(dir string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(file.Close(), os.Remove(file.Name()))
+	if err := errors.Join(file.Close(), os.Remove(file.Name())); err != nil {
+		return err
+	}
+	if free, err := state.FreeSpace(dir); err == nil {
+		return roomForCopies(dir, free)
+	}
+	return nil // where the system does not tell
+}
+
+var errNoRoom = errors.New("too little room for a backup")
+
+// roomForCopies says whether so much free space is enough for the smallest backup.
+func roomForCopies(dir string, free int64) error {
+	if free >= state.CopyReserve {
+		return nil
+	}
+	return fmt.Errorf("%w: %s are free at %s, and besides its own size a backup leaves %s free", errNoRoom, sizeText(free), dir, sizeText(state.CopyReserve))
 }

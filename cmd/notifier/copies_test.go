@@ -107,3 +107,20 @@ func TestWritable(t *testing.T) {
 		t.Errorf("left behind: %v", left)
 	}
 }
+
+// A directory that can be written to and has no room for a backup is said.
+func TestABackupWantsRoom(t *testing.T) {
+	if err := roomForCopies("/backup", 64<<20); err != nil {
+		t.Error(err)
+	}
+	err := roomForCopies("/backup", 1<<20)
+	if !errors.Is(err, errNoRoom) || !strings.Contains(err.Error(), "1.0 MB are free at /backup, and besides its own size a backup leaves 67.1 MB free") {
+		t.Error(err)
+	}
+	if got := (&online{backups: err}).err(); exitCode(got) != exitFailure || !strings.Contains(got.Error(), "too little room") {
+		t.Errorf("the check says %v", got)
+	}
+	if err := writable(t.TempDir()); err != nil {
+		t.Error(err)
+	}
+}

@@ -95,7 +95,10 @@ func (o *online) err() error {
 	for _, x := range o.odd {
 		parts = append(parts, fmt.Sprintf("account %s: %s failed: %s", x.account, strings.Join(x.what, ", "), x.remedy))
 	}
-	if o.backups != nil {
+	switch {
+	case errors.Is(o.backups, errNoRoom):
+		parts = append(parts, "state.backup.dir has too little room: make some, or name another one")
+	case o.backups != nil:
 		parts = append(parts, "state.backup.dir cannot be written to: make it writable for the daemon's user, or name another one")
 	}
 	if len(o.mute) > 0 {
