@@ -187,15 +187,19 @@ func (a *account) due(now time.Time) []*entry {
 	return a.index.newestFirst(due)
 }
 
+// DeniedPause is at most how long the API is left alone after it refused the key,
+// unless it says how long itself.
+const DeniedPause = 5 * time.Minute
+
 // backoff returns how long to wait after the n-th failure in a row (from 1).
 func backoff(e *Error, n int, jitter float64) time.Duration {
-	const first, most, deniedWait = time.Second, 30 * time.Second, 5 * time.Minute
+	const first, most = time.Second, 30 * time.Second
 	wait := most
 	if n < 6 {
 		wait = min(first<<(n-1), most)
 	}
 	if e.Kind == KindDenied {
-		wait = deniedWait
+		wait = DeniedPause
 	}
 	if e.RetryAfter > 0 {
 		return e.RetryAfter

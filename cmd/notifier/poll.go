@@ -37,7 +37,8 @@ func (a *app) pollNowCommand() *cobra.Command {
 		Long: `Have the running daemon make a pass over every account, or over those that are
 named, without waiting for poll.interval, and wait until all are finished. A pass
 under way is finished first; after five seconds the accounts that fail are named
-on stderr, for the API is asked again only as back-off allows. Each account gets
+on stderr, for the API is asked again only as back-off allows, and one whose key
+is refused, which may take minutes, is not waited for. Each account gets
 a line: how long its pass took, the requests that it needed, the sessions that it
 was shown, and the events that came of it.
 
@@ -98,6 +99,8 @@ const explainAfter = 5 * time.Second
 // await asks for what takes passes, and tells meanwhile which of the accounts
 // fail: the next try may be minutes away.
 func (a *app) await(ctx context.Context, c *client, after time.Duration, accounts []string, order, answer any) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	done := make(chan error, 1)
 	go func() { done <- c.patient().send(ctx, http.MethodPost, pollPath, order, answer) }()
 	select {
@@ -109,6 +112,10 @@ func (a *app) await(ctx context.Context, c *client, after time.Duration, account
 	if c.call(ctx, http.MethodGet, "/api/v1/status", &r) == nil { // else the answer tells why
 		for _, s := range r.Accounts {
 			if (s.Error != "" || s.Foreign != "") && (len(accounts) == 0 || slices.Contains(accounts, s.Account)) {
+				if s.Denied {
+					return exit(exitFailure, fmt.Errorf("account %s: the API refuses its key: %s; the daemon tries it again within %s, and at once when it is restarted with another key",
+						s.Account, s.Error, shortDuration(poller.DeniedPause)))
+				}
 				fmt.Fprintf(a.err, "%s: %s; waiting for its next try, Ctrl-C ends that\n", s.Account, accountState(&r, s))
 			}
 		}

@@ -122,6 +122,27 @@ func TestWaitingForAPassIsExplained(t *testing.T) {
 	}
 }
 
+// A refused key is tried again after minutes: nobody waits for that.
+func TestNobodyWaitsForARefusedKey(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == pollPath {
+			_, _ = io.Copy(io.Discard, r.Body)
+			<-r.Context().Done()
+			return
+		}
+		_, _ = io.WriteString(w, `{"running": true, "accounts": [
+			{"account": "main", "error": "status 401", "denied": true}, {"account": "well", "passes": 1}]}`)
+	}))
+	defer server.Close()
+	a := &app{streams: streams{err: io.Discard}}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	err := a.await(ctx, &client{base: server.URL, http: *server.Client()}, time.Millisecond, nil, map[string]any{}, &struct{}{})
+	if exitCode(err) != exitFailure || !strings.Contains(err.Error(), "account main: the API refuses its key: status 401; the daemon tries it again within 5m") {
+		t.Errorf("told %v", err)
+	}
+}
+
 // Two backfills of one account would meet.
 func TestBackfillsConflict(t *testing.T) {
 	for _, tt := range []struct {
