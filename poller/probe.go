@@ -24,7 +24,16 @@ func Probe(ctx context.Context, a Account, version string) ([]Finding, error) {
 	if err != nil {
 		return nil, err
 	}
-	first, err := client.List(ctx, Query{Limit: a.Poll.Tuning.PageSize})
+	newest := Query{Limit: a.Poll.Tuning.PageSize}
+	first, err := client.List(ctx, newest)
+	if refusedQuestion(err) && a.ListParams != ParamsQuery {
+		if _, inQuery := client.withParams(ParamsQuery).List(ctx, newest); inQuery == nil {
+			return []Finding{{
+				What: "list parameters in the body", Said: "refused, those in the query are not: " + err.Error(),
+				Remedy: "set list_params: query",
+			}}, nil
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
