@@ -233,9 +233,11 @@ func TestFalseEndIsInsistedOn(t *testing.T) {
 		w.sell(5, time.Minute)
 		w.run(w.poller(), time.Second)
 		ids := w.sell(60, time.Minute)
-		shown := 0
+		w.cfg.Poll.Tuning.Concurrency = 1
 		w.answer = func(req *http.Request) (int, string) {
-			if shown++; !isList(req) || shown < 3 {
+			body, _ := io.ReadAll(req.Body)
+			req.Body = io.NopCloser(strings.NewReader(string(body)))
+			if !isList(req) || !strings.Contains(string(body), "starting_after") {
 				return 0, ""
 			}
 			return w.cut(req, func(int) int { return 0 })
