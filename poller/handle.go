@@ -81,12 +81,13 @@ func (a *account) handle(ctx context.Context, page *Page, by *sweep) error {
 }
 
 // observe takes in the time that an answer tells. If it turns out that the server's
-// clock was ahead, the looks so far were not as late as was noted.
+// clock was ahead, the looks so far were not as late as was noted; by how much is known
+// to the second to which Date is cut.
 func (a *account) observe(answer Answer) time.Time {
 	known, was := a.clock.known, a.clock.at(answer.Received)
 	at := a.clock.observe(answer)
 	if ahead := was.Sub(at); known && ahead >= skewNoticed {
-		a.index.setBack(ahead)
+		a.index.setBack(ahead + time.Second)
 	}
 	return at
 }

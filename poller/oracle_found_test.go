@@ -88,6 +88,18 @@ func TestOracleFound(t *testing.T) {
 				{at: time.Minute + time.Millisecond, how: diskFull, down: 4 * time.Minute},
 			},
 		},
+		// What was looked at by a clock that was ahead was set back by what Date tells of
+		// it, which is cut to the second: the look seemed later than the change it missed.
+		"a change right after the last look by a clock that was ahead": {
+			fates: []fate{
+				{born: -5 * time.Minute, lives: 24 * time.Hour, ends: abandoned, twins: 3},
+				{
+					born: -6 * time.Minute, lives: 24 * time.Hour, ends: pays, at: 7*time.Minute + 300*time.Millisecond,
+					hides: 7*time.Minute + 301*time.Millisecond, back: 19 * time.Minute,
+				},
+			},
+			spells: []spell{{lasts: 7 * time.Minute, does: lies, share: 1}},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			u.start, u.params, u.badCursor = poller.StartNow, cmp.Or(u.params, poller.ParamsBody), cmp.Or(u.badCursor, 404)
