@@ -77,6 +77,7 @@ type Outcome struct {
 	Changes     []checkout.Change
 	Store       bool      // the snapshot differs from the stored one
 	Held        bool      // the look shows a step back that is not believed yet
+	Existed     bool      // what the look shows existed before a first sight that was recorded silently: so is this
 	Since       time.Time // the last look that still showed the state before, at the earliest; zero at first sight
 }
 
@@ -161,7 +162,7 @@ func believe(prev *event.Snapshot, s *checkout.Session, changes []checkout.Chang
 			_, next.CompleteAt = look.clocks()
 		}
 		next.Watch = event.Watched
-		o.Store = true
+		o.Store, o.Existed = true, existed(prev, s)
 		o.Transitions = reached(prev, s, look, p)
 		if fell != nil {
 			o.Transitions = append(o.Transitions, *fell)
@@ -180,6 +181,16 @@ func believe(prev *event.Snapshot, s *checkout.Session, changes []checkout.Chang
 	o.Snapshot = next
 	o.settle(prev, look, p)
 	return o, nil
+}
+
+// existed says whether a look shows for the first time the payment_status of a session
+// whose first sight, recorded silently, lacked it. One that completed only afterwards
+// was not paid before.
+func existed(prev *event.Snapshot, s *checkout.Session) bool {
+	if !prev.Silent || prev.PaymentStatus != "" || s.PaymentStatus == "" || prev.Status != s.Status {
+		return false
+	}
+	return s.Status != checkout.StatusComplete || prev.CompleteAt.Equal(prev.FirstSeen) || prev.CompleteAt.Equal(prev.FirstOwn)
 }
 
 // take copies the looked-at state into a snapshot.

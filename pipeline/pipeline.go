@@ -144,7 +144,7 @@ func (p *Pipeline) stages(page *poller.Batch, look *poller.Look, snapshots map[s
 	}
 	outcome.Snapshot.Shown(&look.Session)
 	row := poller.Row{Held: outcome.Held, New: outcome.Snapshot.Revision == 0, Changed: len(outcome.Transitions) > 0}
-	row.Silent = row.New && page.Silent(outcome.Snapshot.Created)
+	row.Silent = (row.New && page.Silent(outcome.Snapshot.Created)) || outcome.Existed
 	for _, t := range outcome.Transitions {
 		row.Types = append(row.Types, t.Type)
 	}
@@ -237,7 +237,8 @@ func (p *Pipeline) record(page *poller.Batch, look *poller.Look, o *diff.Outcome
 	if err != nil {
 		return err
 	}
-	if o.Snapshot.Revision == 1 && page.Silent(o.Snapshot.Created) {
+	first := o.Snapshot.Revision == 1 && page.Silent(o.Snapshot.Created)
+	if first || o.Existed {
 		o.Snapshot.Silent = true
 		tx.Snapshots = append(tx.Snapshots, o.Snapshot)
 		return nil

@@ -85,6 +85,7 @@ type running struct {
 	meets    bool      // known sessions are being asked for apart
 	meeting  *meeting  // what came of that; nil: they were not asked for
 	requests int
+	doubts   int // sessions that were asked for because of what the list shows
 	sessions int
 	events   int
 	waiting  int // due sessions that were left to the next pass
@@ -104,7 +105,7 @@ func newAccount(cfg Account, client *Client, tracker Tracker, handler Handler, o
 	_, _ = name.Write([]byte(cfg.Name)) // never fails
 	a.phase = time.Duration(name.Sum64()>>1) % max(cfg.Poll.Tuning.WarmEvery, 1)
 	a.turn = sync.NewCond(&a.mu)
-	a.status.status = Status{Account: cfg.Name, Host: a.host(), Mode: a.mode()}
+	a.status.status = Status{Account: cfg.Name, Host: a.host(), Mode: a.mode(), Configured: cfg.Start}
 	return a
 }
 

@@ -222,6 +222,9 @@ func (c *Client) get(ctx context.Context, path string, params map[string]any, bo
 	}
 	_, err = body.ReadFrom(io.LimitReader(resp.Body, maxAnswer+1))
 	answer.Received = c.now()
+	if bytes.HasPrefix(body.Bytes(), byteOrderMark) {
+		body.Next(len(byteOrderMark))
+	}
 	switch {
 	case resp.StatusCode != http.StatusOK:
 		return answer, statusError(resp, answer, body.Bytes())
@@ -232,6 +235,9 @@ func (c *Client) get(ctx context.Context, path string, params map[string]any, bo
 	}
 	return answer, nil
 }
+
+// byteOrderMark stands before the JSON of some servers.
+var byteOrderMark = []byte("\ufeff")
 
 // request makes a request to a path, which is escaped.
 func (c *Client) request(ctx context.Context, path string, params map[string]any) (*http.Request, error) {

@@ -282,7 +282,7 @@ func (a *account) changed(page *Page) (items []*Item) {
 // getByID asks for one session, as a page of its own, and once: what the API
 // cannot show is asked for again later.
 func (a *account) getByID(ctx context.Context, id string) (*Page, error) {
-	page := &Page{Total: 1, checked: true}
+	page := &Page{Total: 1, checked: true, apart: true}
 	err := a.askApart(ctx, func(ctx context.Context, client *Client) error {
 		s, answer, err := client.Get(ctx, id)
 		if err == nil {

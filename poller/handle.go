@@ -33,6 +33,7 @@ func (a *account) handle(ctx context.Context, page *Page, by *sweep) error {
 	a.now.sessions += len(page.Items)
 	outside := a.outside(page)
 	var looks []Look
+	var doubts []*Item
 	for i := range page.Items {
 		it := &page.Items[i]
 		e := a.index.find(it.ID)
@@ -42,7 +43,15 @@ func (a *account) handle(ctx context.Context, page *Page, by *sweep) error {
 		if e != nil && page.limit > 0 { // the list shows it
 			e.setUnlisted(false)
 		}
-		if e != nil && !a.see(e, it, asked) {
+		news := e == nil || a.see(e, it, asked)
+		switch a.doubt(page, e, it) {
+		case asksApart:
+			doubts = append(doubts, it)
+			continue
+		case waits:
+			continue
+		}
+		if !news {
 			continue
 		}
 		s, err := it.decode()
@@ -62,17 +71,27 @@ func (a *account) handle(ctx context.Context, page *Page, by *sweep) error {
 		}
 		looks = append(looks, look)
 	}
-	by.saw(page)
-	if len(looks) == 0 {
-		return nil
+	if !page.apart {
+		by.saw(page)
 	}
-	err = a.hand(ctx, Batch{
-		Account: a.state, Livemode: a.mode() == ModeLive, Poll: a.cfg.Poll,
-		Pass: a.now.began, Existing: existing, Announce: by.announce(), Passed: a.passedOver(), Looks: looks,
-	}, by)
-	if err != nil { // they are as good as not shown
-		for i := range looks {
-			if e := a.index.get(looks[i].Session.ID); e != nil {
+	if len(looks) > 0 {
+		err := a.handLooks(ctx, Batch{
+			Account: a.state, Livemode: a.mode() == ModeLive, Poll: a.cfg.Poll,
+			Pass: a.now.began, Existing: existing, Announce: by.announce(), Passed: a.passedOver(), Looks: looks,
+		}, by)
+		if err != nil {
+			return err
+		}
+	}
+	return a.askDoubts(ctx, doubts, page, by)
+}
+
+// handLooks hands on a batch; if that fails its sessions are as good as not shown.
+func (a *account) handLooks(ctx context.Context, batch Batch, by *sweep) error {
+	err := a.hand(ctx, batch, by)
+	if err != nil {
+		for i := range batch.Looks {
+			if e := a.index.get(batch.Looks[i].Session.ID); e != nil {
 				e.pass = 0
 			}
 		}

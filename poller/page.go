@@ -17,6 +17,7 @@ type Item struct {
 	checkout.Glance
 	raw     []byte
 	again   bool              // an earlier page of the chain has shown it
+	twice   bool              // its page shows it in two ways
 	session *checkout.Session // once it was decoded
 }
 
@@ -58,6 +59,7 @@ type Page struct {
 	since   time.Time // the creation time from which on was asked for
 	body    []byte
 	checked bool // read by the checked decoder
+	apart   bool // what it shows was asked for apart, as far as it was to be
 	memory  *pageMemory
 }
 
@@ -144,17 +146,18 @@ func readChecked(body []byte) (*Page, error) {
 		return nil, errors.New("the answer has no data")
 	}
 	page := &Page{Total: len(e.Data), HasMore: readFlag(e.HasMore), body: body, checked: true}
-	seen := make(map[string]bool, len(e.Data))
+	seen := make(map[string]int, len(e.Data)) // places from 1
 	for i, raw := range e.Data {
 		s, err := checkout.Parse(raw)
 		switch {
 		case err != nil:
 			page.Bad = append(page.Bad, fmt.Errorf("item %d: %w", i+1, err))
-		case seen[s.ID]:
+		case seen[s.ID] > 0:
 			page.Repeated++
+			page.Items[seen[s.ID]-1].meet(&s)
 		default:
-			seen[s.ID] = true
 			page.Items = append(page.Items, decoded(&s))
+			seen[s.ID] = len(page.Items)
 		}
 	}
 	return page, nil
@@ -220,14 +223,15 @@ const enoughToAscend = 3
 // hold a customer's data.
 func beginning(body []byte) string {
 	const enough = 60
-	body = bytes.TrimSpace(body)
-	switch {
-	case len(body) == 0:
+	body = bytes.TrimLeft(body, "\ufeff \t\r\n\v\f\x00")
+	if len(body) == 0 {
 		return "it is empty"
-	case body[0] == '{' || body[0] == '[':
+	}
+	if at := bytes.IndexAny(body, `{["`); at >= 0 {
+		body = body[:at]
+	}
+	if body = bytes.TrimSpace(body[:min(len(body), enough)]); len(body) == 0 {
 		return "it is cut off or malformed"
-	case len(body) > enough:
-		body = body[:enough]
 	}
 	return "it begins " + strconv.Quote(string(body))
 }

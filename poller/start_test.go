@@ -330,3 +330,16 @@ func TestLeftoversAreGivenUpSilently(t *testing.T) {
 		}
 	}
 }
+
+// Until the start is fixed the status shows the configured one.
+func TestStatusShowsTheConfiguredStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.answer = func(*http.Request) (int, string) { return http.StatusBadGateway, "" }
+		p := w.poller()
+		w.run(p, 5*time.Second)
+		if s := p.Status()[0]; !s.Start.IsZero() || s.Configured != poller.StartNow {
+			t.Errorf("start %s, configured %q", s.Start, s.Configured)
+		}
+	})
+}

@@ -21,9 +21,10 @@ type Status struct {
 	LastSuccess time.Time     `json:"last_success,omitzero"`
 	LastPass    event.Seconds `json:"last_pass_seconds"` // of the last complete one
 	Requests    int           `json:"requests"`
-	Tracked     int           `json:"tracked"` // sessions in memory
-	Watched     int           `json:"watched"` // sessions that can still change
-	Start       time.Time     `json:"start,omitzero"`
+	Tracked     int           `json:"tracked"`                    // sessions in memory
+	Watched     int           `json:"watched"`                    // sessions that can still change
+	Start       time.Time     `json:"start,omitzero"`             // zero: not fixed yet, or all
+	Configured  string        `json:"start_configured,omitempty"` // the start as the configuration says it
 	Low         time.Time     `json:"low,omitzero"`
 	ClockSkew   event.Seconds `json:"clock_skew_seconds"` // how far the server's clock is ahead of ours
 	Foreign     string        `json:"foreign,omitempty"`

@@ -214,7 +214,9 @@ func (w *world) Handle(_ context.Context, b poller.Batch) (poller.Handled, error
 			}
 		}
 		for _, tr := range o.Transitions {
-			o.Snapshot.Counts[tr.Type]++
+			if o.Snapshot.Counts[tr.Type]++; o.Existed { // recorded silently
+				continue
+			}
 			word := event.Short(tr.Type)
 			if tr.Reason != "" {
 				word += " " + tr.Reason

@@ -1,0 +1,106 @@
+package poller
+
+import (
+	"context"
+
+	"checkout-notifier/checkout"
+)
+
+// doubt is what a row of the list is good for.
+type doubt int
+
+const (
+	believed  doubt = iota
+	asksApart       // the session is asked for by its id instead
+	waits           // so it will be, in a later pass
+)
+
+// mostDoubts bounds how many sessions a pass asks for because of what the list shows.
+const mostDoubts = 100
+
+// doubt says whether a row can be taken as it is: not one that its page shows in two
+// ways, nor one of a completed session without the payment_status that decides what it
+// is worth.
+func (a *account) doubt(page *Page, e *entry, it *Item) doubt {
+	if page.apart || !(it.twice || a.lacksPayment(e, it)) {
+		return believed
+	}
+	if a.now.doubts < mostDoubts {
+		a.now.doubts++
+		return asksApart
+	}
+	if e == nil || it.twice {
+		return believed
+	}
+	return waits
+}
+
+// lacksPayment says whether a row lacks a payment_status that the session may have by now.
+// Where the API does not give one even by id, it is asked again in each round.
+func (a *account) lacksPayment(e *entry, it *Item) bool {
+	if len(it.PaymentStatus) > 0 || string(it.Status) != checkout.StatusComplete || (e != nil && !e.isWatched() && !e.isVanished()) {
+		return false
+	}
+	s, err := it.decode()
+	if err != nil || s.Mode == checkout.ModeSetup {
+		return false
+	}
+	a.odd("payment_status_missing", "the list shows completed sessions without payment_status; they are asked for by their ids", "session", s.ID)
+	if e == nil || a.index.status(e) != checkout.StatusComplete || a.index.payment(e) != "" {
+		return true
+	}
+	return a.roundBefore(a.clock.now(), a.cfg.Poll.Tuning.UnpaidEvery).After(a.state.UnpaidRound)
+}
+
+// askDoubts asks for sessions by their ids. Those for which the API has no answer are
+// taken as the page shows them.
+func (a *account) askDoubts(ctx context.Context, doubts []*Item, page *Page, by *sweep) error {
+	rest := &Page{Answer: page.Answer, checked: true, apart: true}
+	for _, it := range doubts {
+		one, err := a.getByID(ctx, string(it.ID))
+		switch {
+		case unavailable(err):
+			rest.Items = append(rest.Items, *it)
+			continue
+		case err != nil:
+			return err
+		}
+		if err := a.handle(ctx, one, by); err != nil {
+			return err
+		}
+	}
+	if len(rest.Items) == 0 {
+		return nil
+	}
+	return a.handle(ctx, rest, by)
+}
+
+// meet takes in what the page shows of the session a second time. Of two states the
+// later one is kept.
+func (it *Item) meet(other *checkout.Session) {
+	kept := it.session
+	if kept.Hash == other.Hash && kept.Status == other.Status && kept.PaymentStatus == other.PaymentStatus {
+		return
+	}
+	if progress(other) > progress(kept) {
+		*it = decoded(other)
+	}
+	it.twice = true
+}
+
+// progress is how far a session has come.
+func progress(s *checkout.Session) (n int) {
+	switch s.Status {
+	case checkout.StatusComplete:
+		n = 6
+	case checkout.StatusExpired:
+		n = 3
+	}
+	switch {
+	case s.PaymentStatus == checkout.PaymentPaid || s.PaymentStatus == checkout.PaymentNotRequired:
+		n += 2
+	case s.PaymentStatus != "":
+		n++
+	}
+	return n
+}
