@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net"
 	"net/http/httptrace"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -82,7 +83,10 @@ func (t *trace) classify(ctx context.Context, err error) Result {
 	default:
 		r.Class, r.Error = ClassConnect, reasonOf(err)
 	}
-	if ofProxy(err) {
+	switch {
+	case !t.connected.Load() && strings.Contains(err.Error(), "malformed HTTP"): // before there is a connection only a proxy speaks HTTP
+		r.Error = "the proxy does not answer in HTTP: " + r.Error
+	case ofProxy(err):
 		r.Error = "the proxy cannot be reached: " + r.Error
 	}
 	return r

@@ -9,8 +9,10 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"checkout-notifier/admin"
@@ -22,6 +24,14 @@ const clientTimeout = 10 * time.Second
 
 // errNoDaemon is a daemon that does not answer.
 var errNoDaemon = errors.New("no daemon answers")
+
+// lateError is a daemon that took a request and did not answer in time.
+type lateError string
+
+func (e lateError) Error() string { return string(e) }
+
+// Is lets it count as a daemon that does not answer.
+func (e lateError) Is(target error) bool { return target == errNoDaemon }
 
 // client asks the daemon that the configuration describes.
 type client struct {
@@ -119,9 +129,21 @@ func (c *client) ask(ctx context.Context, req *http.Request) (*http.Response, er
 	if c.token != "" {
 		req.Header.Set("Authorization", "Bearer "+c.token)
 	}
+	var sent atomic.Bool
+	req = req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
+		WroteRequest: func(httptrace.WroteRequestInfo) { sent.Store(true) },
+	}))
 	resp, err := c.http.Do(req)
 	if err != nil && ctx.Err() != nil {
 		return nil, fmt.Errorf("asking the daemon: %w", ctx.Err())
+	}
+	var late net.Error
+	if errors.As(err, &late) && late.Timeout() && sent.Load() {
+		text := fmt.Sprintf("the daemon at %s did not answer within %s", c.base, c.http.Timeout)
+		if req.Method != http.MethodGet {
+			text += "; it may still do what was asked: look before you ask again"
+		}
+		return nil, exit(exitUnreachable, lateError(text))
 	}
 	if err != nil {
 		return nil, exit(exitUnreachable, fmt.Errorf("%w at %s: %w", errNoDaemon, c.base, errors.Unwrap(err)))
