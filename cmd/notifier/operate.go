@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -90,7 +91,7 @@ func (a *app) accountsListCommand() *cobra.Command {
 			return showList(a, output, r.Accounts, func(items []poller.Status) {
 				lines := []string{"ACCOUNT\tHOST\tMODE\tSTART\tLAST PASS\tSTATE"}
 				for _, s := range items {
-					start := "all"
+					start := cmp.Or(s.Configured, "all") // until one is fixed
 					if !s.Start.IsZero() {
 						start = s.Start.Format(time.RFC3339)
 					}
