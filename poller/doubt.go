@@ -22,7 +22,7 @@ const mostDoubts = 100
 // ways, nor one of a completed session without the payment_status that decides what it
 // is worth.
 func (a *account) doubt(page *Page, e *entry, it *Item) doubt {
-	if page.apart || !(it.twice || a.lacksPayment(e, it)) {
+	if page.apart || (!it.twice && !a.lacksPayment(e, it)) {
 		return believed
 	}
 	if a.now.doubts < mostDoubts {

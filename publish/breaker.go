@@ -2,6 +2,7 @@ package publish
 
 import (
 	"context"
+	"log/slog"
 	"maps"
 	"slices"
 	"time"
@@ -66,7 +67,8 @@ func (l *lane) succeeded(o *outcome, job *event.Job, now time.Time) {
 	l.widen()
 	l.tookType(job)
 	if l.broken() {
-		l.log.Info("destination takes deliveries again", loglimit.Ends("refused", "unavailable"), "after", now.Sub(began).Round(time.Second).String(), "but_not", slices.Sorted(maps.Keys(s.RefusedTypes)))
+		l.log.Info("destination takes deliveries again", loglimit.Ends("refused", "unavailable"),
+			slog.String("after", now.Sub(began).Round(time.Second).String()), slog.Any("but_not", slices.Sorted(maps.Keys(s.RefusedTypes))))
 		s.Broken, s.NextProbe, s.Probes, s.Judging = time.Time{}, time.Time{}, 0, time.Time{}
 		s.Recovering = true
 		l.window = 1 // all that waits at once might overtax what has just come back

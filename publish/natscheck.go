@@ -79,7 +79,7 @@ func (p *NATSPublisher) judgeStream(subject string, info *jetstream.StreamInfo, 
 	case errors.Is(asked, context.DeadlineExceeded): // so would be the acknowledgements
 		return trouble("%s: is it permitted to subscribe to the inbox where answers go?", streamTrouble(asked))
 	case asked != nil:
-		return false, nil
+		return false, nil //nolint:nilerr // without the right to ask nothing is known
 	case name != "" && info.Config.Name != name:
 		return trouble("the subject belongs to the stream %s, not to %s", info.Config.Name, name)
 	}

@@ -192,7 +192,7 @@ func (s *scope) lintWord(found *fault, of reflect.Type, f reflect.StructField, n
 		return false
 	}
 	found.message = fmt.Sprintf("%s is never %q; documented: %s", name, word, strings.Join(documented, ", "))
-	found.suggestion = nearest(max(2, mostEdits(len(word))), word, documented) // they are few: payed is paid
+	found.suggestion = nearest(max(2, mostEdits(len(word))), word, documented) // they are few, so that a far one is meant, too
 	whole := s.types().qualify(word)
 	switch {
 	case name == "event.type" && slices.Contains(documented, whole):
