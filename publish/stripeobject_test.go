@@ -43,7 +43,7 @@ func TestStripeTypesReadEverySession(t *testing.T) {
 	api := simulator.NewAPI(simulator.Config{SecretKey: "sk_test_1", Seed: 7})
 	server := httptest.NewServer(api)
 	defer server.Close()
-	product := map[string]any{"id": "prod_1", "object": "product", "active": true, "created": 1709889908000, "metadata": map[string]any{"shelf": 4}}
+	product := map[string]any{"id": "prod_1", "object": "product", "active": true, "created": int64(1709889908000), "metadata": map[string]any{"shelf": 4}}
 	for i := range 60 {
 		fields := simulator.Fields{"metadata": map[string]any{"seats": 3, "gift": true, "none": nil, "tags": []any{"a", 1}}}
 		switch i % 6 {
