@@ -44,11 +44,7 @@ func (p *NATSPublisher) Check(ctx context.Context, samples []Message, ensures bo
 			continue // a check of the configuration says why
 		}
 		asked = append(asked, subject)
-		var info *jetstream.StreamInfo
-		err = l.ask(ctx, func(ctx context.Context) (err error) {
-			info, err = streamInfo(ctx, l.js, subject)
-			return err
-		})
+		info, err := ask(ctx, l, func(ctx context.Context) (*jetstream.StreamInfo, error) { return streamInfo(ctx, l.js, subject) })
 		known, wrong := p.judgeStream(subject, info, err, ensures)
 		if wrong != nil {
 			return "", wrong
@@ -88,8 +84,8 @@ func (p *NATSPublisher) judgeStream(subject string, info *jetstream.StreamInfo, 
 
 // mutes finds a stream that takes subjects of the destination and never
 // acknowledges.
-func (p *NATSPublisher) mutes(ctx context.Context, l *link) (mute error) {
-	_ = l.ask(ctx, func(ctx context.Context) error { // what it answers is all that matters
+func (p *NATSPublisher) mutes(ctx context.Context, l *link) error {
+	mute, _ := ask(ctx, l, func(ctx context.Context) (mute, err error) { // what it answers is all that matters
 		for _, pattern := range p.renderer.subjectPatterns() {
 			names := l.js.StreamNames(ctx, jetstream.WithStreamListSubject(pattern))
 			for name := range names.Name() {
@@ -99,10 +95,10 @@ func (p *NATSPublisher) mutes(ctx context.Context, l *link) (mute error) {
 				}
 			}
 			if err := names.Err(); err != nil {
-				return err
+				return mute, err
 			}
 		}
-		return nil
+		return mute, nil
 	})
 	return mute
 }

@@ -75,10 +75,7 @@ func (p *NATSPublisher) streamOf(ctx context.Context, l *link, subject string) (
 	if p.discreet.lasts() {
 		return nil, ErrDenied
 	}
-	err = l.ask(ctx, func(ctx context.Context) error {
-		info, err = streamInfo(ctx, l.js, subject)
-		return err
-	})
+	info, err = ask(ctx, l, func(ctx context.Context) (*jetstream.StreamInfo, error) { return streamInfo(ctx, l.js, subject) })
 	if errors.Is(err, ErrDenied) {
 		p.discreet.begin(askAgain)
 	}

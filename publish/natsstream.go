@@ -82,7 +82,7 @@ func (p *NATSPublisher) ensure(ctx context.Context, l *link) error {
 	if p.ensured.Load() || p.ensureOff.lasts() {
 		return nil
 	}
-	err := l.ask(ctx, func(ctx context.Context) error { return p.createOrUpdate(ctx, l.js) })
+	_, err := ask(ctx, l, func(ctx context.Context) (struct{}, error) { return struct{}{}, p.createOrUpdate(ctx, l.js) })
 	if err == nil {
 		p.complaint.Store(nil)
 		p.ensured.Store(true)
@@ -103,25 +103,33 @@ func (p *NATSPublisher) ensure(ctx context.Context, l *link) error {
 	return nil
 }
 
-// ask puts a question about streams, unless the server denies it.
-func (l *link) ask(ctx context.Context, question func(ctx context.Context) error) error {
+// ask puts a question about streams, unless the server denies it. A question that was
+// denied may still be under way: it must share nothing with the caller.
+func ask[T any](ctx context.Context, l *link, question func(ctx context.Context) (T, error)) (answer T, err error) {
 	ctx, cancel := context.WithTimeout(ctx, ackTimeout)
 	defer cancel()
-	answered := make(chan error, 1)
+	type reply struct {
+		answer T
+		err    error
+	}
+	answered := make(chan reply, 1)
 	w := newWaiter(waitDenial, streamQuestions)
 	l.mu.Lock()
 	l.list(w)
 	l.mu.Unlock()
-	go func() { answered <- question(ctx) }()
+	go func() {
+		answer, err := question(ctx)
+		answered <- reply{answer, err}
+	}()
 	select {
-	case err := <-answered:
+	case r := <-answered:
 		if denied := l.forget(w); denied != nil {
-			return denied
+			return answer, denied
 		}
-		return err
+		return r.answer, r.err
 	case f := <-w.fate:
 		waiters.Put(w) // the question ends with its context
-		return f.err
+		return answer, f.err
 	}
 }
 
