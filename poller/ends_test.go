@@ -233,11 +233,9 @@ func TestFalseEndIsInsistedOn(t *testing.T) {
 		w.sell(5, time.Minute)
 		w.run(w.poller(), time.Second)
 		ids := w.sell(60, time.Minute)
-		w.cfg.Poll.Tuning.Concurrency = 1
+		shown := 0
 		w.answer = func(req *http.Request) (int, string) {
-			body, _ := io.ReadAll(req.Body)
-			req.Body = io.NopCloser(strings.NewReader(string(body)))
-			if !isList(req) || !strings.Contains(string(body), "starting_after") {
+			if shown++; !isList(req) || shown < 3 {
 				return 0, ""
 			}
 			return w.cut(req, func(int) int { return 0 })
