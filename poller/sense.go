@@ -25,10 +25,8 @@ func (p unreadablePage) Error() string {
 var (
 	// errEmptyPage is an empty page that promises more.
 	errEmptyPage = errors.New("the API shows an empty page and says that there are more")
-	// errEarlyEnd is a page with nothing new where others were promised or are known.
-	errEarlyEnd = errors.New("the API shows nothing more where it has sessions")
-	// errOneWord is an end of which nothing but one answer tells: it is asked for again.
-	errOneWord = errors.New("the API shows nothing more for the first time")
+	// errEarlyEnd is an empty page where others were promised or are known.
+	errEarlyEnd = errors.New("the API shows an empty page where it has sessions")
 	// errSpoiled is a page with sessions that cannot be read, and that no later
 	// pass reads.
 	errSpoiled = errors.New("the page has items that cannot be read")
@@ -40,10 +38,13 @@ var (
 func (c *chain) sensible(page *Page) error {
 	promised := page.HasMore != nil && *page.HasMore
 	if page.Total == 0 {
-		if promised {
+		switch {
+		case promised:
 			return errEmptyPage
+		case c.promised || c.byTime || (c.shown == 0 && !c.passed && c.knowsAny()):
+			return errEarlyEnd
 		}
-		return c.end(page)
+		return nil
 	}
 	if len(page.Items) == 0 {
 		return unreadablePage{mayBeEnd: page.Total < page.limit && !promised, first: page.Bad[0]}
@@ -70,10 +71,8 @@ func (c *chain) sensible(page *Page) error {
 	case !c.repeatsTie(page):
 	case c.p.deep && c.spoiled(page):
 		return errSpoiled
-	case promised:
-		return nil
 	default:
-		return c.end(page)
+		return nil
 	}
 	// Without cursors the last page always repeats its oldest second. With them
 	// a repetition is never the end: the parameters may be ignored altogether.

@@ -2,7 +2,6 @@ package poller
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -142,18 +141,6 @@ func (c *chain) found(ctx context.Context, h *event.Hole, cause error) error {
 	h.Since = later(h.Asked, h.BelowAt) // whatever the clocks say
 	h.Pruned = h.BelowAt.Before(later(stored.ForgottenBefore, c.state.ForgottenBefore))
 	h.First = !c.state.StartFixed
-	return nil
-}
-
-// keep notes what a page hides that is taken as it is.
-func (c *chain) keep(ctx context.Context, page *Page, cause error) error {
-	var unreadable unreadablePage
-	switch {
-	case errors.Is(cause, errSpoiled), errors.As(cause, &unreadable) && c.p.deep && c.query.StartingAfter != "":
-		return c.keepSpoiled(ctx, page, cause)
-	case errors.Is(cause, errEarlyEnd):
-		return c.keepEnd(ctx, cause)
-	}
 	return nil
 }
 
