@@ -3,6 +3,7 @@ package poller_test
 import (
 	"fmt"
 	"net/http"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -140,7 +141,7 @@ func TestChangeRightAfterALook(t *testing.T) {
 				id := w.create(open(nil))
 				time.Sleep(300 * time.Millisecond)
 				var changed time.Time
-				answers := 0
+				var answers atomic.Int32
 				w.network = roundTrip(func(req *http.Request) (*http.Response, error) {
 					time.Sleep(200 * time.Millisecond)
 					resp, err := serve(w.api, req)
@@ -148,7 +149,7 @@ func TestChangeRightAfterALook(t *testing.T) {
 						return nil, err
 					}
 					resp.Header.Set("Date", time.Now().Add(skew).UTC().Format(http.TimeFormat))
-					if answers++; answers == 8 {
+					if answers.Add(1) == 8 {
 						changed = time.Now().Add(skew)
 						w.update(id, paid())
 					}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -162,10 +163,20 @@ func TestThePauseOfADestinationHasAnEnd(t *testing.T) {
 					answer = refused(410)
 					answer.Gone = true
 				}
+				var mu sync.Mutex
 				slowly := false // the answer is that of its end
+				set := func(slow bool, next publish.Result) {
+					mu.Lock()
+					defer mu.Unlock()
+					slowly, answer = slow, next
+				}
 				to.reply(func(context.Context, int, publish.Message) publish.Result {
+					mu.Lock()
+					defer mu.Unlock()
 					if slowly {
+						mu.Unlock()
 						time.Sleep(10 * time.Second)
+						mu.Lock()
 					}
 					return answer
 				})
@@ -181,7 +192,7 @@ func TestThePauseOfADestinationHasAnEnd(t *testing.T) {
 				time.Sleep(3 * time.Minute)
 				if !c.stop {
 					more()
-					slowly = true
+					set(true, answer)
 					if _, err := r.Resume(t.Context(), "shop", "ann"); err != nil { // a failing one is probed
 						t.Fatal(err)
 					}
@@ -189,14 +200,14 @@ func TestThePauseOfADestinationHasAnEnd(t *testing.T) {
 					if _, err := r.Pause(t.Context(), "shop", "ann"); err != nil {
 						t.Fatal(err)
 					}
-					answer = c.while
+					set(true, c.while)
 				}
 				time.Sleep(time.Hour)
 				synctest.Wait()
 				if types, _ := told(o); slices.Contains(types, recovered) {
 					t.Errorf("while it is paused the owner heard %v", types)
 				}
-				slowly, answer = false, c.after
+				set(false, c.after)
 				if _, err := r.Resume(t.Context(), "shop", "bob"); err != nil {
 					t.Fatal(err)
 				}
