@@ -119,7 +119,9 @@ func (m *market) waited(it *ware) {
 // trade lets new sessions arrive for a while, and returns for how long at most a
 // payment waited for a look and how many requests were made.
 func (m *market) trade(d time.Duration) (longest time.Duration, asked int) {
+	m.world.mu.Lock()
 	m.longest, m.asked = 0, 0
+	m.world.mu.Unlock()
 	for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(5 * time.Second) {
 		m.world.mu.Lock()
 		m.add(time.Now())

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -101,13 +102,14 @@ func TestStartWhileTheHeadIsReadAgain(t *testing.T) {
 			existed = append(existed, w.create(simulator.Fields{"status": "complete", "payment_status": "paid", "created": ago(time.Minute)}))
 		}
 		fresh := ""
+		var made atomic.Bool
 		w.answer = func(req *http.Request) (int, string) {
 			body, _ := io.ReadAll(req.Body)
 			req.Body = io.NopCloser(strings.NewReader(string(body)))
 			if !strings.Contains(string(body), "lte") {
 				time.Sleep(time.Second) // created[lte] is tried first
 			}
-			if fresh == "" && strings.Contains(string(body), "lte") && !strings.Contains(string(body), `"limit":1}`) {
+			if strings.Contains(string(body), "lte") && !strings.Contains(string(body), `"limit":1}`) && made.CompareAndSwap(false, true) {
 				time.Sleep(3 * time.Second)
 				fresh = w.create(paid())
 			}
