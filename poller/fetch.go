@@ -41,10 +41,23 @@ func (a *account) ask(ctx context.Context, tries int, request func(context.Conte
 		if n >= tries || (failure.Kind == KindDenied && a.tries == triesPerRequestOnce) {
 			return err
 		}
-		a.mu.Unlock()
-		sleep(ctx, wait)
-		a.mu.Lock()
+		a.backOff(ctx, wait)
 	}
+}
+
+// backOff waits before what failed is asked for again, tells meanwhile until when,
+// and says whether the context is still alive. It runs without mu.
+func (a *account) backOff(ctx context.Context, wait time.Duration) bool {
+	until := time.Now().Add(wait)
+	a.status.update(func(s *Status) {
+		if past(s.NextTry) || s.NextTry.IsZero() {
+			s.NextTry = until
+		}
+		s.NextTry = earlier(s.NextTry, until) // others may wait, too
+	})
+	a.mu.Unlock()
+	defer a.mu.Lock()
+	return sleep(ctx, wait)
 }
 
 // askApart makes a request, once, for what the API may be unable to show. If that
@@ -115,6 +128,7 @@ func (a *account) answered(code string) {
 	}
 	a.failures = 0
 	a.status.update(func(s *Status) {
+		s.NextTry = time.Time{}
 		if a.broken == 0 {
 			s.recovered()
 		}

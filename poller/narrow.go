@@ -69,9 +69,7 @@ func (c *chain) wait(ctx context.Context, err error) bool {
 		c.narrowed, c.query.Limit = 0, c.cfg.Poll.Tuning.PageSize
 	}
 	wait := backoff(failure, max(c.setbacks, c.failures), rand.Float64())
-	c.mu.Unlock()
-	defer c.mu.Lock()
-	return sleep(ctx, wait)
+	return c.backOff(ctx, wait)
 }
 
 // stands says whether the list still shows the session after which the chain goes

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -77,9 +78,29 @@ func (p *Poller) named(names ...string) ([]*account, error) {
 	return found, nil
 }
 
+// longestWait is how long the API may be left alone while somebody waits for an
+// answer of it: back-off ends within it, a pause that the API asks for may not.
+const longestWait = 30 * time.Second
+
+// leftAlone says why the API is asked for nothing for longer than anybody waits; ""
+// if that is not so.
+func (a *account) leftAlone() string {
+	held, asked := a.pacer.held()
+	wait := time.Until(held)
+	if wait <= longestWait {
+		return ""
+	}
+	s := a.status.read()
+	wait = wait.Round(time.Second)
+	if asked || !s.Denied {
+		return strings.TrimSuffix(fmt.Sprintf("the API asked for a pause (Retry-After), and is asked again in %s: %s", wait, s.Error), ": ")
+	}
+	return fmt.Sprintf("%s; it is asked again in %s, and at once when the daemon is restarted with another key", s.Error, wait)
+}
+
 // Now makes a pass over the named accounts (none: all) as soon as the present one
-// has ended, and waits for it. The poller must be running. Errors:
-// ErrUnknownAccount, or that of ctx.
+// has ended, and waits for it, but not for an account whose API is left alone for
+// long. The poller must be running. Errors: ErrUnknownAccount, or that of ctx.
 func (p *Poller) Now(ctx context.Context, names ...string) ([]PassReport, error) {
 	accounts, err := p.named(names...)
 	if err != nil {
@@ -89,21 +110,33 @@ func (p *Poller) Now(ctx context.Context, names ...string) ([]PassReport, error)
 	g, ctx := errgroup.WithContext(ctx)
 	for i, a := range accounts {
 		g.Go(func() error {
-			reply := make(chan PassReport, 1)
-			select {
-			case <-ctx.Done():
-				return ctx.Err()
-			case a.nudges <- reply:
-			}
-			select {
-			case <-ctx.Done():
-				return ctx.Err()
-			case reports[i] = <-reply:
-				return nil
-			}
+			report, err := a.passNow(ctx)
+			reports[i] = report
+			return err
 		})
 	}
 	return reports, g.Wait()
+}
+
+// passNow asks for a pass and waits for it; the caller does not hold mu.
+func (a *account) passNow(ctx context.Context) (PassReport, error) {
+	look := time.NewTicker(time.Second)
+	defer look.Stop()
+	nudges, reply := a.nudges, make(chan PassReport, 1)
+	for {
+		if why := a.leftAlone(); why != "" {
+			return PassReport{Account: a.cfg.Name, Error: why}, nil
+		}
+		select {
+		case <-ctx.Done():
+			return PassReport{}, ctx.Err()
+		case nudges <- reply:
+			nudges = nil
+		case report := <-reply:
+			return report, nil
+		case <-look.C:
+		}
+	}
 }
 
 // Backfill reads a range again, a part of it in the time that each pass leaves,
@@ -167,10 +200,18 @@ func (a *account) backfill(ctx context.Context, b Backfill, progress func(Backfi
 	a.mu.Lock()
 	a.sweeps = append(a.sweeps, s)
 	a.mu.Unlock()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case err := <-s.done:
-		return err
+	look := time.NewTicker(time.Second)
+	defer look.Stop()
+	for {
+		if why := a.leftAlone(); b.DryRun && why != "" { // nobody waits for a job
+			return fmt.Errorf("%w: account %s: %s", ErrUnreachable, a.cfg.Name, why)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case err := <-s.done:
+			return err
+		case <-look.C:
+		}
 	}
 }

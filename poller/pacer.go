@@ -41,6 +41,7 @@ type pacer struct {
 	failed   bool      // the last request, for which the API may be overtaxed
 	answers  int       // in a row since parallel changed
 	resume   time.Time // no request before
+	asked    time.Time // so far the API itself asked for that
 	recent   tally
 }
 
@@ -145,7 +146,8 @@ func (p *pacer) leave(failure *Error, sent time.Time) {
 	p.inFlight--
 	p.denied = failure != nil && (failure.Kind == KindDenied || failure.Kind == KindForbidden)
 	if failure != nil { // before anybody who waits is woken
-		p.resume = later(p.resume, time.Now().Add(failure.RetryAfter))
+		until := time.Now().Add(failure.RetryAfter)
+		p.resume, p.asked = later(p.resume, until), later(p.asked, until)
 	}
 	switch {
 	case p.denied && failure.Kind == KindDenied: // until ask says how long
@@ -203,6 +205,18 @@ func (p *pacer) state() (perSecond float64, parallel int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.current, p.parallel
+}
+
+// held returns until when every request is kept back, and whether the API asked
+// for that; the zero time if none is.
+func (p *pacer) held() (until time.Time, asked bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	if !p.resume.After(now) {
+		return time.Time{}, false
+	}
+	return p.resume, p.asked.After(now)
 }
 
 // overtaxed says whether fewer requests a second might have been answered. Once

@@ -218,8 +218,7 @@ func (p *Poller) Ready() bool {
 func (p *Poller) Status() []Status {
 	list := make([]Status, len(p.accounts))
 	for i, a := range p.accounts {
-		list[i] = a.status.read()
-		list[i].Rate, list[i].Parallel = a.pacer.state() // also while a pass waits
+		list[i] = a.describe()
 	}
 	return list
 }

@@ -187,9 +187,9 @@ func (a *account) due(now time.Time) []*entry {
 	return a.index.newestFirst(due)
 }
 
-// DeniedPause is at most how long the API is left alone after it refused the key,
+// deniedPause is at most how long the API is left alone after it refused the key,
 // unless it says how long itself.
-const DeniedPause = 5 * time.Minute
+const deniedPause = 5 * time.Minute
 
 // backoff returns how long to wait after the n-th failure in a row (from 1).
 func backoff(e *Error, n int, jitter float64) time.Duration {
@@ -199,7 +199,7 @@ func backoff(e *Error, n int, jitter float64) time.Duration {
 		wait = min(first<<(n-1), most)
 	}
 	if e.Kind == KindDenied {
-		wait = DeniedPause
+		wait = deniedPause
 	}
 	if e.RetryAfter > 0 {
 		return e.RetryAfter

@@ -16,8 +16,10 @@ type Status struct {
 	Healthy     bool          `json:"healthy"` // the last request was answered and the last pass completed
 	Error       string        `json:"error,omitempty"`
 	ErrorSince  time.Time     `json:"error_since,omitzero"`
-	Denied      bool          `json:"denied,omitempty"` // the error is that the API refused the key
-	Passes      int           `json:"passes"`           // complete ones, of this process
+	Denied      bool          `json:"denied,omitempty"`        // the error is that the API refused the key
+	NextTry     time.Time     `json:"next_try,omitzero"`       // of the API, while it fails or asked for a pause
+	AskedToWait bool          `json:"asked_to_wait,omitempty"` // the API asked for that pause (Retry-After)
+	Passes      int           `json:"passes"`                  // complete ones, of this process
 	LastSuccess time.Time     `json:"last_success,omitzero"`
 	LastPass    event.Seconds `json:"last_pass_seconds"` // of the last complete one
 	Requests    int           `json:"requests"`
@@ -156,6 +158,22 @@ func (a *account) publish(until time.Time) {
 		s.RequestsLastHour = a.requests.sum(time.Now())
 		s.RateLimit, s.Concurrency = a.cfg.Poll.RateLimit, a.cfg.Poll.Tuning.Concurrency
 	})
+}
+
+// describe is the status at this moment, also while a pass waits.
+func (a *account) describe() Status {
+	s := a.status.read()
+	s.Rate, s.Parallel = a.pacer.state()
+	held, asked := a.pacer.held()
+	s.NextTry, s.AskedToWait = later(s.NextTry, held), asked
+	if past(s.NextTry) {
+		s.NextTry = time.Time{} // it is under way
+	}
+	s.NextPass = later(s.NextPass, s.NextTry)
+	if s.Error != "" && s.NextTry.IsZero() && !past(s.NextPass) {
+		s.NextTry = s.NextPass
+	}
+	return s
 }
 
 // ours translates a time of the server's clock into ours, of which it is ahead.

@@ -37,10 +37,11 @@ func (a *app) pollNowCommand() *cobra.Command {
 		Long: `Have the running daemon make a pass over every account, or over those that are
 named, without waiting for poll.interval, and wait until all are finished. A pass
 under way is finished first; after five seconds the accounts that fail are named
-on stderr, for the API is asked again only as back-off allows, and one whose key
-is refused, which may take minutes, is not waited for. Each account gets
-a line: how long its pass took, the requests that it needed, the sessions that it
-was shown, and the events that came of it.
+on stderr, for the API is asked again only as back-off allows. An account whose
+API is left alone for more than 30 seconds, because it asked for that
+(Retry-After) or refused the key, is not waited for: its line says so, and when
+its next try is. Each account gets a line: how long its pass took, the requests
+that it needed, the sessions that it was shown, and the events that came of it.
 
 Exit codes: 0 every pass was completed, 1 one was not (what it read is kept, the
 next pass reads the rest), 4 no daemon answers, 5 there is no such account.`,
@@ -112,11 +113,7 @@ func (a *app) await(ctx context.Context, c *client, after time.Duration, account
 	if c.call(ctx, http.MethodGet, "/api/v1/status", &r) == nil { // else the answer tells why
 		for _, s := range r.Accounts {
 			if (s.Error != "" || s.Foreign != "") && (len(accounts) == 0 || slices.Contains(accounts, s.Account)) {
-				if s.Denied {
-					return exit(exitFailure, fmt.Errorf("account %s: the API refuses its key: %s; the daemon tries it again within %s, and at once when it is restarted with another key",
-						s.Account, s.Error, shortDuration(poller.DeniedPause)))
-				}
-				fmt.Fprintf(a.err, "%s: %s; waiting for its next try, Ctrl-C ends that\n", s.Account, accountState(&r, s))
+				fmt.Fprintf(a.err, "%s: %s; waiting for it, Ctrl-C ends that\n", s.Account, accountState(&r, s))
 			}
 		}
 	}

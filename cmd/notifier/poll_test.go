@@ -122,24 +122,21 @@ func TestWaitingForAPassIsExplained(t *testing.T) {
 	}
 }
 
-// A refused key is tried again after minutes: nobody waits for that.
-func TestNobodyWaitsForARefusedKey(t *testing.T) {
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == pollPath {
-			_, _ = io.Copy(io.Discard, r.Body)
-			<-r.Context().Done()
-			return
+// An account that fails says when its next try is, and who asked for the pause.
+func TestStateOfAnAccountTellsTheNextTry(t *testing.T) {
+	now := time.Now()
+	failing := poller.Status{Error: "status 429", ErrorSince: now.Add(-time.Minute)}
+	for want, change := range map[string]func(*poller.Status){
+		"failing for 1m, being tried: status 429":                                   func(*poller.Status) {},
+		"failing for 1m, next try in 9m: status 429":                                func(s *poller.Status) { s.NextTry = now.Add(10 * time.Minute) },
+		"failing for 1m, next try in 9m as the API asked (Retry-After): status 429": func(s *poller.Status) { s.NextTry, s.AskedToWait = now.Add(10*time.Minute), true },
+		"waiting, next try in 9m as the API asked (Retry-After)":                    func(s *poller.Status) { s.NextTry, s.AskedToWait, s.Error = now.Add(10*time.Minute), true, "" },
+	} {
+		s := failing
+		change(&s)
+		if got := accountState(&report{Running: true}, s); got != want {
+			t.Errorf("%q, want %q", got, want)
 		}
-		_, _ = io.WriteString(w, `{"running": true, "accounts": [
-			{"account": "main", "error": "status 401", "denied": true}, {"account": "well", "passes": 1}]}`)
-	}))
-	defer server.Close()
-	a := &app{streams: streams{err: io.Discard}}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
-	err := a.await(ctx, &client{base: server.URL, http: *server.Client()}, time.Millisecond, nil, map[string]any{}, &struct{}{})
-	if exitCode(err) != exitFailure || !strings.Contains(err.Error(), "account main: the API refuses its key: status 401; the daemon tries it again within 5m") {
-		t.Errorf("told %v", err)
 	}
 }
 

@@ -188,13 +188,26 @@ func accountState(r *report, s poller.Status) string {
 	case !r.Running:
 		return "-"
 	case s.Error != "":
-		return "failing for " + shortDuration(time.Since(s.ErrorSince)) + ": " + s.Error
+		return "failing for " + shortDuration(time.Since(s.ErrorSince)) + ", " + nextTry(s) + ": " + s.Error
+	case s.AskedToWait:
+		return "waiting, " + nextTry(s)
 	case s.Passes == 0:
 		return "first pass"
 	case len(s.Holes) > 0:
 		return "ok, but the API cannot show " + count(len(s.Holes), "part") + " of the list"
 	}
 	return "ok"
+}
+
+// nextTry says when the API of an account that fails is asked again.
+func nextTry(s poller.Status) string {
+	switch {
+	case s.NextTry.IsZero():
+		return "being tried"
+	case s.AskedToWait:
+		return "next try " + in(s.NextTry) + " as the API asked (Retry-After)"
+	}
+	return "next try " + in(s.NextTry)
 }
 
 func (a *app) healthCommand() *cobra.Command {

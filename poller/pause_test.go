@@ -1,0 +1,85 @@
+package poller_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"checkout-notifier/poller"
+)
+
+// While the API is left alone the status tells until when, and whoever asks for a
+// pass or a dry run is told so at once, and not after minutes.
+func TestWhoWaitsIsToldOfALongPause(t *testing.T) {
+	for name, tt := range map[string]struct {
+		status   int
+		throttle string
+		asked    bool
+		next     time.Duration // of the try after a failure, at most
+		told     string
+	}{
+		"asked to wait": {http.StatusTooManyRequests, "600", true, 10 * time.Minute, "the API asked for a pause (Retry-After), and is asked again in 9m5"},
+		"refused":       {http.StatusUnauthorized, "", false, 5 * time.Minute, "it is asked again in "},
+		"fails":         {http.StatusInternalServerError, "", false, 30 * time.Second, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				var fails atomic.Bool
+				w.answer = func(*http.Request) (int, string) {
+					if fails.Load() {
+						return tt.status, `{}`
+					}
+					return http.StatusOK, `{"object":"list","has_more":false,"data":[]}`
+				}
+				w.throttle = tt.throttle
+				p := w.poller()
+				ctx, cancel := context.WithCancel(t.Context())
+				ended := make(chan error, 1)
+				go func() { ended <- p.Run(ctx) }()
+				time.Sleep(time.Second)
+				if s := p.Status()[0]; !s.NextTry.IsZero() || s.AskedToWait {
+					t.Errorf("all is well, the next try is at %s, asked for: %t", s.NextTry, s.AskedToWait)
+				}
+				fails.Store(true)
+				for range 2 { // in the first the failure is met, in the second it is known
+					began := time.Now()
+					reports, err := p.Now(ctx)
+					if err != nil || len(reports) != 1 || reports[0].Error == "" || !strings.Contains(reports[0].Error, tt.told) {
+						t.Errorf("Now = %+v, %v, want %q", reports, err, tt.told)
+					}
+					if took := time.Since(began); tt.told != "" && took > 2*time.Second {
+						t.Errorf("whoever waits was told after %s", took)
+					}
+				}
+				s := p.Status()[0]
+				for n := 0; n < 10 && s.NextTry.IsZero(); n++ { // a try is under way
+					time.Sleep(time.Second)
+					s = p.Status()[0]
+				}
+				if left := time.Until(s.NextTry); left <= 0 || left > tt.next || s.AskedToWait != tt.asked || s.NextPass.Before(s.NextTry) {
+					t.Errorf("the next try is in %s, at most %s are right, asked for: %t; the next pass in %s", left, tt.next, s.AskedToWait, time.Until(s.NextPass))
+				}
+				if tt.told != "" {
+					began := time.Now()
+					_, err := p.Backfill(ctx, poller.Backfill{Since: began.Add(-time.Hour), DryRun: true}, nil)
+					if took := time.Since(began); !errors.Is(err, poller.ErrUnreachable) || !strings.Contains(err.Error(), tt.told) || took > 2*time.Second {
+						t.Errorf("a dry run: %v after %s", err, took)
+					}
+				}
+				fails.Store(false)
+				time.Sleep(11 * time.Minute)
+				if s := p.Status()[0]; !s.Healthy || !s.NextTry.IsZero() || s.AskedToWait {
+					t.Errorf("the API answers again, healthy %t, the next try is at %s", s.Healthy, s.NextTry)
+				}
+				cancel()
+				<-ended
+			})
+		})
+	}
+}
