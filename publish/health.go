@@ -3,6 +3,7 @@ package publish
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"time"
 
 	"checkout-notifier/event"
@@ -221,6 +222,29 @@ func StoredStatus(stored event.DestinationState) DestinationStatus {
 func (l *lane) status(now time.Time) DestinationStatus {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	status := l.stands(now)
+	if status.State == StatePaused || status.State == StateUnreachable {
+		return status
+	}
+	if c, ok := l.publisher.(Complainer); ok {
+		status.Why = withComplaint(status.Why, c.Complaint())
+	}
+	return status
+}
+
+// withComplaint adds a complaint, which may be the cause of why, unless why tells it.
+func withComplaint(why, complaint string) string {
+	switch {
+	case why == "" || complaint == "":
+		return why + complaint
+	case strings.Contains(why, complaint):
+		return why
+	}
+	return why + "; " + complaint
+}
+
+// stands is status without what the publisher complains of. The caller holds mu.
+func (l *lane) stands(now time.Time) DestinationStatus {
 	s := &l.standing
 	status := StoredStatus(event.DestinationState{Name: l.dest.Name, UpClock: l.clock.at(now), Standing: l.standing})
 	status.InFlight = l.sending.all
@@ -245,9 +269,6 @@ func (l *lane) status(now time.Time) DestinationStatus {
 		if status.Since.IsZero() {
 			status.Since = h.since
 		}
-	}
-	if c, ok := l.publisher.(Complainer); ok && status.Why == "" {
-		status.Why = c.Complaint()
 	}
 	return status
 }

@@ -50,14 +50,14 @@ func (l *link) sendCore() {
 // what the server complained of before.
 func (l *link) ping(ctx context.Context) error {
 	if l.nc.Status() != nats.CONNECTED {
-		return errLost // the client would keep the PING until it is connected again
+		return l.because(errLost) // the client would keep the PING until it is connected again
 	}
 	ctx, cancel := context.WithTimeout(ctx, ackTimeout)
 	defer cancel()
 	err := l.nc.FlushWithContext(ctx)
 	switch {
 	case errors.Is(err, nats.ErrConnectionClosed): // or lost, and perhaps back again
-		return errLost
+		return l.because(errLost)
 	case err != nil:
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"regexp"
 	"strings"
 	"sync"
@@ -24,6 +25,7 @@ type link struct {
 	nc       *nats.Conn
 	js       jetstream.JetStream
 	log      *slog.Logger
+	cause    *cause
 	closed   chan struct{}
 	gone     atomic.Bool // closed
 	retiring atomic.Bool // the server said that it is about to end
@@ -36,7 +38,6 @@ type link struct {
 	last    uint64 // token of the waiter that came last
 	stream  outgoing
 	core    outgoing
-	failed  error         // why the last attempt to connect again came to nothing
 	lastErr error         // the last one that the handler was given
 	handled chan struct{} // closed and replaced with each of them
 	wake    func()
@@ -44,31 +45,32 @@ type link struct {
 
 func newLink(log *slog.Logger, wake func()) *link {
 	return &link{
-		log: log, wake: wake, closed: make(chan struct{}),
+		log: log, wake: wake, cause: newCause(), closed: make(chan struct{}),
 		waiting: make(map[uint64]*waiter), handled: make(chan struct{}),
 	}
 }
 
-// handlers are what the client calls, one at a time and in order, behind the
-// connection.
+// handlers are what the client calls: the dialer, and behind the connection the
+// others, one at a time and in order.
 func (l *link) handlers() []nats.Option {
 	closing := sync.OnceFunc(func() {
 		l.gone.Store(true)
-		l.lost()
+		l.lost(nil)
 		close(l.closed)
 	})
 	return []nats.Option{
+		nats.SetCustomDialer(strictDialer{&net.Dialer{Timeout: natsConnectTimeout}, l.cause}),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { l.complain(err) }),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil {
 				l.log.Warn("NATS connection lost", loglimit.Repeats("lost"), slog.String("error", reasonOf(err)))
 			}
-			l.lost()
+			l.lost(err)
 		}),
 		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) {
-			l.mu.Lock()
-			defer l.mu.Unlock()
-			l.failed = err
+			if !errors.Is(err, nats.ErrNoServers) { // the dialer knows why
+				l.cause.set(err)
+			}
 		}),
 		nats.ConnectHandler(func(*nats.Conn) { l.renewed("connected to NATS") }),
 		nats.ReconnectHandler(func(*nats.Conn) { l.renewed("connected to NATS again") }),
@@ -84,32 +86,45 @@ func (l *link) handlers() []nats.Option {
 func (l *link) renewed(text string) {
 	l.log.Info(text, loglimit.Ends("lost"))
 	l.retiring.Store(false)
-	l.mu.Lock()
-	l.failed = nil
-	l.mu.Unlock()
+	l.cause.forget()
 	l.wake()
 }
 
 // why says why the link is not connected.
-func (l *link) why() error {
-	l.mu.Lock()
-	failed := l.failed
-	l.mu.Unlock()
-	if err := cmp.Or(failed, l.nc.LastError()); err != nil {
-		return fmt.Errorf("%w: %s", errNotConnected, reasonOf(err))
+func (l *link) why() error { return l.because(errNotConnected) }
+
+// because adds to an error why the link is not connected, or was not until just now.
+// The client's last error says why a server that it had reached did not let it in.
+func (l *link) because(err error) error {
+	known := l.cause.get()
+	if l.nc.Status() != nats.CONNECTED {
+		known = l.cause.wait(l.closed)
+		known = cmp.Or(l.nc.LastError(), known)
 	}
-	return errNotConnected
+	return causedBy(err, known)
 }
 
-// lost ends the waits for acknowledgements: they went with the connection.
-func (l *link) lost() {
+// lost ends the waits for acknowledgements: they went with the connection. why may
+// be nil.
+func (l *link) lost(why error) {
+	if why != nil {
+		l.cause.set(why)
+	}
+	err := causedBy(errLost, why)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for token, w := range l.waiting {
 		if w.kind == waitAck {
-			l.end(token, fate{err: errLost})
+			l.end(token, fate{err: err})
 		}
 	}
+}
+
+func causedBy(err, why error) error {
+	if why == nil {
+		return err
+	}
+	return fmt.Errorf("%w: %s", err, reasonOf(why))
 }
 
 // The server's words for a denied permission.

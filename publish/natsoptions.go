@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -191,7 +190,6 @@ func natsOptions(n NATS) ([]nats.Option, error) {
 		nats.PingInterval(natsPingInterval),
 		nats.FlusherTimeout(ackTimeout),
 		nats.ReconnectOnFlusherError(),
-		nats.SetCustomDialer(strictDialer{&net.Dialer{Timeout: natsConnectTimeout}}),
 	}
 	switch {
 	case n.Creds != "":

@@ -29,27 +29,6 @@ func TestNATSWithoutServerIsUnavailable(t *testing.T) {
 	}
 }
 
-func TestNATSSaysWhyItDoesNotConnect(t *testing.T) {
-	t.Parallel()
-	for url, want := range map[string]string{
-		"nats://127.0.0.1:1": "refused",
-		"nats://" + listen(t, func(c net.Conn) { c.Close() }): "EOF",
-	} {
-		p := newNATS(t, natsDestination(url), nil)
-		deadline := time.Now().Add(20 * time.Second)
-		for {
-			err := p.Available(t.Context())
-			if err != nil && strings.Contains(err.Error(), want) {
-				break
-			}
-			if time.Now().After(deadline) {
-				t.Fatalf("%s: %v", url, err)
-			}
-			time.Sleep(10 * time.Millisecond) // the client tries again in its own time
-		}
-	}
-}
-
 func TestNATSComesBack(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

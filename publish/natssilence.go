@@ -29,6 +29,7 @@ func (p *NATSPublisher) unanswered(ctx context.Context, l *link, subject string)
 	case errors.Is(err, jetstream.ErrStreamNotFound):
 		why = errNoAnswer.Error() + ": only subscribers take the subject, and no stream"
 	case err != nil:
+		why += fmt.Sprintf("; the server does not say which: %s", streamTrouble(err))
 	case stream.Config.NoAck:
 		why = neverAcknowledges(stream.Config.Name)
 	default:

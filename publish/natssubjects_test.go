@@ -162,3 +162,16 @@ func TestASubjectThatOnlySubscribersTakeIsBlocked(t *testing.T) {
 		t.Errorf("result %+v", r)
 	}
 }
+
+// Who may not ask which stream it is hears so: that is what is to be granted.
+func TestNATSSaysThatItMayNotAskForTheStream(t *testing.T) {
+	t.Parallel()
+	s := brokertest.Start(t, brokertest.Options{Users: []brokertest.User{{Name: "u", Password: "p", Publish: []string{"checkout.>"}}}})
+	url := strings.Replace(s.URL, "nats://", "nats://u:p@", 1)
+	listener(t, url)
+	r := newNATS(t, natsDestination(url), nil).Publish(t.Context(), message(event.Paid))
+	const want = "the server does not say which: permission denied by the NATS server: to publish to $JS.API.>"
+	if r.Outcome != event.OutcomeUnavailable || !strings.HasSuffix(r.Error, want) {
+		t.Errorf("result %+v", r)
+	}
+}
