@@ -146,6 +146,22 @@ func (l *lane) refused(o *outcome, d *event.Delivery, r Result, probe bool, now 
 	l.hold(v, d, now)
 }
 
+// nextTry says when what was not accepted is tried again, unless that is for somebody
+// to decide. Under an open breaker it may be another delivery that is tried then.
+func nextTry(v *event.Verdict) time.Time {
+	next := v.Retry
+	switch {
+	case v.Accepted || v.Dead != "" || !v.Standing.Paused.IsZero():
+		return time.Time{}
+	case !v.Standing.Broken.IsZero():
+		next = v.Standing.NextProbe
+	}
+	if next.Before(v.Standing.Throttled) {
+		return v.Standing.Throttled
+	}
+	return next
+}
+
 func (l *lane) count(d *event.Delivery, o event.Outcome) {
 	if l.tally != nil {
 		delete(l.tally.blocked, d.ID)
@@ -210,7 +226,7 @@ func (l *lane) report(v *event.Verdict) {
 		return
 	}
 	l.observer.Attempted(Observation{
-		Destination: l.dest.Name, Delivery: v.Delivery, Attempt: *a, Dead: v.Dead,
+		Destination: l.dest.Name, Delivery: v.Delivery, Attempt: *a, Dead: v.Dead, NextTry: nextTry(v),
 		Latency: v.At.Sub(v.Delivery.Since()),
 	})
 }

@@ -42,11 +42,11 @@ func (l *lane) isBroken() bool {
 }
 
 // probePause is how long to wait for the next probe after so many that failed.
-func probePause(failed int) time.Duration {
+func (l *lane) probePause(failed int) time.Duration {
 	pause := breakFirstLook
 	for range failed {
-		if pause *= 2; pause >= breakLastLook {
-			return breakLastLook
+		if pause *= 2; pause >= l.longestPause {
+			return l.longestPause
 		}
 	}
 	return pause
@@ -175,7 +175,7 @@ func (l *lane) countFailure(d *event.Delivery, excused bool, now time.Time) {
 func (l *lane) probeFailed(o *outcome, now time.Time) {
 	s := &l.standing
 	s.Probes++
-	s.NextProbe = now.Add(probePause(s.Probes))
+	s.NextProbe = now.Add(l.probePause(s.Probes))
 	if now.Sub(s.Broken) >= tellAfter {
 		l.announceFailing(now, &o.news)
 	}

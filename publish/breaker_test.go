@@ -93,6 +93,34 @@ func TestBreakerOpensAndProbes(t *testing.T) {
 	})
 }
 
+// Where somebody waits, probes come as often as that asks for, and each failed
+// attempt says when the next one is.
+func TestProbesAreNeverFurtherApartThanAsked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, to, heard := newOutbox(), &receiver{}, &recorder{}
+		d, _ := failing(o)
+		to.reply(always(refused(500)))
+		r := relay(t, o, publish.Options{Observer: heard, LongestProbePause: 5 * time.Second}, publish.Lane{Destination: d, Publisher: to})
+		stop := run(t, r)
+		defer stop()
+		time.Sleep(2*time.Minute + time.Second)
+		heard.mu.Lock()
+		defer heard.mu.Unlock()
+		if len(heard.got) != 10+2*60/5 {
+			t.Errorf("%d attempts in two minutes", len(heard.got))
+		}
+		for i, g := range heard.got {
+			want := 5 * time.Second
+			if i < 9 { // the tenth opens the breaker
+				want = 10 * time.Hour
+			}
+			if pause := g.NextTry.Sub(g.Attempt.Started); pause != want {
+				t.Errorf("attempt %d: the next try comes after %s, want %s", i+1, pause, want)
+			}
+		}
+	})
+}
+
 func TestWhatWaitsIsDueWhenTheBreakerCloses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o, to := newOutbox(), &receiver{}

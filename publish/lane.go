@@ -1,6 +1,7 @@
 package publish
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -24,16 +25,17 @@ const (
 // due, and writes down in one step what came of attempts and which ones begin.
 // Senders make the attempts that were begun and leave their results to the loop.
 type lane struct {
-	dest      Destination
-	publisher Publisher
-	outbox    Outbox
-	observer  Observer
-	announce  func(event.Event) event.Notice // may be nil
-	others    func(destinations ...string)   // wakes other lanes
-	log       *slog.Logger
-	wake      chan struct{} // holds one call
-	senders   sync.WaitGroup
-	untold    []event.Notice // that could not be stored; the loop's
+	dest         Destination
+	publisher    Publisher
+	outbox       Outbox
+	observer     Observer
+	announce     func(event.Event) event.Notice // may be nil
+	longestPause time.Duration                  // between two probes of an open breaker
+	others       func(destinations ...string)   // wakes other lanes
+	log          *slog.Logger
+	wake         chan struct{} // holds one call
+	senders      sync.WaitGroup
+	untold       []event.Notice // that could not be stored; the loop's
 
 	// mu guards all below. It is never held during a call of the outbox, which calls
 	// skip from inside a transaction.
@@ -99,7 +101,7 @@ func (s *slots) add(t *task, by int) {
 
 func newLane(l Lane, outbox Outbox, o Options, others func(...string), log *slog.Logger) *lane {
 	lane := &lane{
-		dest: l.Destination, publisher: l.Publisher, outbox: outbox, observer: o.Observer, announce: o.Announce,
+		dest: l.Destination, publisher: l.Publisher, outbox: outbox, observer: o.Observer, announce: o.Announce, longestPause: cmp.Or(o.LongestProbePause, breakLastLook),
 		others: others, log: log, wake: make(chan struct{}, 1),
 	}
 	if w, ok := l.Publisher.(Waker); ok {

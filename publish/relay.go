@@ -61,6 +61,9 @@ type Options struct {
 	Grace time.Duration
 	// Observer hears of every attempt that has a result; may be nil.
 	Observer Observer
+	// LongestProbePause bounds the pause between two probes of an open breaker; if
+	// zero, five minutes.
+	LongestProbePause time.Duration
 	// Announce says who hears of one of the program's own events. Of an event about
 	// a dead delivery whose status is event.StatusResolved it leaves out all but
 	// those that close incidents with it. It may be nil,
@@ -83,6 +86,7 @@ type Observation struct {
 	Delivery    event.Delivery // as the verdict leaves it
 	Attempt     event.Attempt
 	Dead        string        // why the delivery was buried, else ""
+	NextTry     time.Time     // of a delivery that waits, or of its destination's breaker; zero if nobody knows
 	Latency     time.Duration // since the delivery waits, to the result
 }
 

@@ -44,6 +44,12 @@ type witness interface {
 	Attempted(publish.Observation)
 }
 
+// daemonOptions are what differs where somebody waits at the terminal.
+type daemonOptions struct {
+	witness           witness       // may be nil
+	longestProbePause time.Duration // of a destination's open breaker; zero: as always
+}
+
 // daemon is all the stages, wired. It is built whole or not at all.
 type daemon struct {
 	cfg     config.Config
@@ -61,7 +67,7 @@ type daemon struct {
 	rules    *rules.Set
 	lanes    []publish.Lane
 	*ledger
-	witness witness
+	daemonOptions
 
 	announcer *announcer
 	owner     *owner
@@ -76,8 +82,8 @@ type daemon struct {
 
 // newDaemon opens the store and wires the stages; the embedded NATS server, if
 // any, runs when it returns. The caller must call close.
-func newDaemon(ctx context.Context, loaded *config.Loaded, w witness, log *slog.Logger) (*daemon, error) {
-	d := &daemon{cfg: loaded.Config, log: log, started: time.Now(), failed: newFailedRules(), witness: w, stopped: make(chan struct{})}
+func newDaemon(ctx context.Context, loaded *config.Loaded, o daemonOptions, log *slog.Logger) (*daemon, error) {
+	d := &daemon{cfg: loaded.Config, log: log, started: time.Now(), failed: newFailedRules(), daemonOptions: o, stopped: make(chan struct{})}
 	store, err := state.Open(ctx, d.cfg.State, log)
 	if err != nil {
 		return nil, err
@@ -109,7 +115,9 @@ func (d *daemon) wire(ctx context.Context, loaded *config.Loaded) error {
 	d.rules, d.lanes = loaded.Rules, lanes
 	d.metrics = admin.NewMetrics(version(), names(d.cfg.Accounts, func(a poller.Account) string { return a.Name }),
 		ruleNames(d.cfg), names(d.cfg.Destinations, func(x publish.Destination) string { return x.Name }), d.gauges)
-	d.relay, err = publish.NewRelay(d.store, lanes, publish.Options{Grace: d.cfg.ShutdownGrace, Observer: d, Announce: d.announce}, d.log)
+	d.relay, err = publish.NewRelay(d.store, lanes, publish.Options{
+		Grace: d.cfg.ShutdownGrace, Observer: d, Announce: d.announce, LongestProbePause: d.longestProbePause,
+	}, d.log)
 	if err != nil {
 		return exit(exitInvalid, err)
 	}

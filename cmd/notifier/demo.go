@@ -130,7 +130,7 @@ func (a *app) demoDaemon(ctx context.Context, w *demoWorld, seed uint64, duratio
 		return err
 	}
 	log := newLogger(config.Log{Level: "error", Format: config.LogText}, a.err)
-	d, err := newDaemon(ctx, loaded, w.narrator, log)
+	d, err := newDaemon(ctx, loaded, daemonOptions{witness: w.narrator}, log)
 	if err != nil {
 		return err
 	}

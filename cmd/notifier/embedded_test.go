@@ -25,7 +25,7 @@ func TestTheStatusTellsOfAStoreDirThatWasRemoved(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := newDaemon(t.Context(), loaded, nil, slog.New(slog.DiscardHandler))
+	d, err := newDaemon(t.Context(), loaded, daemonOptions{}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

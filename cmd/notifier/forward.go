@@ -11,17 +11,26 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"checkout-notifier/config"
 	"checkout-notifier/event"
+	"checkout-notifier/poller"
 	"checkout-notifier/publish"
 	"checkout-notifier/rules"
 )
 
 // keyVariable is where the API key is looked for.
 const keyVariable = "WOOSHPAY_SECRET_KEY"
+
+// Somebody waits for the next try: it comes soon, for as long as a handler may take
+// to be mended.
+const (
+	forwardPause = 5 * time.Second
+	forwardTries = 720 // an hour
+)
 
 type forwardOptions struct {
 	to, key, baseURL, format, apiVersion, interval string
@@ -37,7 +46,8 @@ func (a *app) forwardCommand() *cobra.Command {
 		Long: `Poll one account and post its events to a handler until Ctrl-C: for development.
 Only what happens from now on is forwarded. The signing secret is printed; it
 stays the same for the same key. So is what the handler answered: its status and
-the first line of its body.
+the first line of its body. While the handler is away or refuses what it gets, that
+is tried again every 5 seconds for an hour.
 
 With --format stripe it forwards what a handler of Stripe's checkout events acts
 on once: fulfillable (as checkout.session.completed, or as
@@ -46,7 +56,9 @@ adds is forwarded if Stripe has a name for it. In the other format it forwards
 every event.
 
 SDKs such as stripe-go and Stripe.net refuse an event whose api_version is not the
-one they were made for: give it with --api-version.`,
+one they were made for: give it with --api-version.
+
+Exit codes: 0 after Ctrl-C, 2 usage, 4 the API refuses the key.`,
 		Example: `  export WOOSHPAY_SECRET_KEY=sk_test_…
   notifier forward --to http://localhost:3000/webhooks
   notifier forward --to http://localhost:3000/stripe --format stripe --api-version 2025-08-27.basil`,
@@ -108,14 +120,49 @@ func (a *app) forward(ctx context.Context, o forwardOptions) (err error) {
 	log := newLogger(config.Log{Level: "warn", Format: config.LogText}, a.err)
 	printer := newNarrator(a.out)
 	printer.answers = true
-	d, err := newDaemon(ctx, loaded, printer, log)
+	d, err := newDaemon(ctx, loaded, daemonOptions{witness: printer, longestProbePause: forwardPause}, log)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.close()) }()
 	fmt.Fprintf(a.err, "forwarding %s from %s to %s\nsigning secret: %s\n\n", eventsText(o.events),
 		loaded.Config.Accounts[0].Endpoint(), loaded.Config.Destinations[0].URL.URL(), secret)
-	return d.run(ctx, nil)
+	return forwardUntilDenied(ctx, d)
+}
+
+// forwardUntilDenied works until the context ends or the API refuses the key, which
+// no waiting mends.
+func forwardUntilDenied(ctx context.Context, d *daemon) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	refused := make(chan error, 1)
+	go func() {
+		refused <- awaitDenial(ctx, d.poller)
+		cancel()
+	}()
+	err := d.run(ctx, nil)
+	cancel()
+	if denied := <-refused; denied != nil {
+		return exit(exitUnreachable, denied)
+	}
+	return err
+}
+
+// awaitDenial returns an error once the API refuses the key of the only account, and
+// nil when the context ends.
+func awaitDenial(ctx context.Context, p *poller.Poller) error {
+	look := time.NewTicker(100 * time.Millisecond)
+	defer look.Stop()
+	for {
+		if s := p.Status()[0]; s.Denied {
+			return fmt.Errorf("nothing can be forwarded with the key of $%s or --key: %s", keyVariable, s.Error)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-look.C:
+		}
+	}
 }
 
 // chooseEvents fills in the events that a handler of the format acts on once, and
@@ -181,7 +228,7 @@ func forwardConfig(o forwardOptions, secret, path string) ([]byte, error) {
 		"destinations": []object{{
 			"name": "handler", "type": "http", "url": literal(o.to), "secrets": []string{secret}, "format": o.format,
 			"api_version": literal(o.apiVersion), "omit": o.omit,
-			"retry": object{"schedule": []string{"2s", "5s", "15s", "1m", "5m"}},
+			"retry": object{"schedule": append([]string{"2s"}, slices.Repeat([]string{forwardPause.String()}, forwardTries)...), "jitter": 0},
 		}},
 		"rules": []object{rule},
 	}

@@ -3,13 +3,65 @@ package main
 import (
 	"bytes"
 	"errors"
+	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"checkout-notifier/config"
+	"checkout-notifier/event"
+	"checkout-notifier/publish"
+	"checkout-notifier/simulator"
 )
+
+// No waiting mends a refused key.
+func TestForwardEndsWithARefusedKey(t *testing.T) {
+	api := httptest.NewServer(simulator.NewAPI(simulator.Config{SecretKey: "sk_test_right", Seed: 1}))
+	defer api.Close()
+	code, _, stderr := run(t, "forward", "--to", "http://127.0.0.1:1/", "--key", "sk_test_wrong", "--base-url", api.URL)
+	if code != exitUnreachable || !strings.Contains(stderr, "notifier: nothing can be forwarded with the key of $WOOSHPAY_SECRET_KEY or --key: the API refused the key (status 401)") {
+		t.Errorf("exit code %d, says %s", code, stderr)
+	}
+}
+
+// Whoever waits at the terminal for the handler to be mended waits a few seconds.
+func TestForwardTriesSoonAgain(t *testing.T) {
+	source, err := forwardConfig(forwardOptions{to: "http://127.0.0.1:1/", key: "sk_test_1", interval: "5s", format: "cloudevents"}, forwardSecret("sk_test_1"), "n.db")
+	if err != nil {
+		t.Fatal(err)
+	}
+	loaded, err := config.Load(config.Options{Source: source, Name: "forward"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	retry, whole := loaded.Config.Destinations[0].Retry, time.Duration(0)
+	for _, pause := range retry.Schedule {
+		whole += pause
+	}
+	if longest := slices.Max(retry.Schedule); longest > 5*time.Second || retry.Jitter != 0 || whole < time.Hour {
+		t.Errorf("tried again after up to %s, jitter %v, for %s", longest, retry.Jitter, whole)
+	}
+}
+
+// The line of a delivery that failed says when it is tried again.
+func TestFailedDeliverySaysTheNextTry(t *testing.T) {
+	attempt := event.Attempt{N: 1, Outcome: event.OutcomeRefused, Error: "answered 503", StatusCode: 503, Answer: []byte("mending it")}
+	for want, next := range map[string]time.Time{
+		"answered 503: mending it; next try in 5s\n": time.Now().Add(5 * time.Second),
+		"answered 503: mending it; it waits\n":       {},
+	} {
+		var out bytes.Buffer
+		n := newNarrator(&out)
+		n.answers = true
+		n.Attempted(publish.Observation{Destination: "handler", Delivery: event.Delivery{Destination: "handler"}, Attempt: attempt, NextTry: next})
+		if !strings.HasSuffix(out.String(), want) {
+			t.Errorf("%q, want %q", out.String(), want)
+		}
+	}
+}
 
 // What is forwarded in Stripe's format has a name there, and by default makes a
 // handler act once; who asks for more is warned as by check.

@@ -115,7 +115,11 @@ func (n *narrator) Attempted(o publish.Observation) {
 		n.line(red, "buried", what, about, fmt.Sprintf("for %s: %s%s", d.Destination, o.Dead, n.answer(&o.Attempt)))
 	default:
 		n.refused[d.Destination]++
-		n.line(yellow, string(o.Attempt.Outcome), what, about, fmt.Sprintf("by %s: %s; it is tried again%s", d.Destination, o.Attempt.Error, n.answer(&o.Attempt)))
+		next := "it waits"
+		if !o.NextTry.IsZero() {
+			next = "next try " + in(o.NextTry)
+		}
+		n.line(yellow, string(o.Attempt.Outcome), what, about, fmt.Sprintf("by %s: %s%s; %s", d.Destination, o.Attempt.Error, n.answer(&o.Attempt), next))
 	}
 }
 

@@ -60,7 +60,7 @@ func openOffice(t *testing.T, file string) *office {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := newDaemon(t.Context(), loaded, nil, slog.New(slog.DiscardHandler))
+	d, err := newDaemon(t.Context(), loaded, daemonOptions{}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,7 +31,7 @@ func TestRenamedAccountIsSaid(t *testing.T) {
 		t.Fatal(err)
 	}
 	var said bytes.Buffer
-	again, err := newDaemon(t.Context(), loaded, nil, slog.New(slog.NewTextHandler(&said, nil)))
+	again, err := newDaemon(t.Context(), loaded, daemonOptions{}, slog.New(slog.NewTextHandler(&said, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +69,7 @@ func TestRenamedDestinationIsSaid(t *testing.T) {
 		t.Fatal(err)
 	}
 	var said bytes.Buffer
-	again, err := newDaemon(t.Context(), loaded, nil, slog.New(slog.NewTextHandler(&said, nil)))
+	again, err := newDaemon(t.Context(), loaded, daemonOptions{}, slog.New(slog.NewTextHandler(&said, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}

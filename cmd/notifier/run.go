@@ -57,7 +57,7 @@ an account could not be polled.`,
 }
 
 func runDaemon(ctx context.Context, loaded *config.Loaded, log *slog.Logger) (err error) {
-	d, err := newDaemon(ctx, loaded, nil, log)
+	d, err := newDaemon(ctx, loaded, daemonOptions{}, log)
 	if err != nil {
 		return err
 	}
@@ -106,7 +106,7 @@ func ignoreHangUp(ctx context.Context, log *slog.Logger) {
 var errInterrupted = exit(exitFailure, errors.New("interrupted before everything was read and delivered; nothing is lost, the next run goes on"))
 
 func runOnce(ctx context.Context, loaded *config.Loaded, log *slog.Logger) (err error) {
-	d, err := newDaemon(ctx, loaded, nil, log)
+	d, err := newDaemon(ctx, loaded, daemonOptions{}, log)
 	if err != nil {
 		return err
 	}
