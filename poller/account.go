@@ -58,8 +58,9 @@ type account struct {
 	lastShown     Query // for the last session on the last page that was answered
 	broken        int   // passes in a row
 	limitHonoured bool
-	filterPlaced  bool    // the API was asked whether it reads the parameters where they are sent
-	sawEnd        bool    // has_more was false once
+	filterPlaced  bool // the API was asked whether it reads the parameters where they are sent
+	sawEnd        bool // has_more was false once
+	early         earlyEnd
 	cursorless    bool    // starting_after was ignored when it was last used
 	slicingFound  slicing // when it was last probed
 	slicingProbed time.Time

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"slices"
 	"time"
-
-	"checkout-notifier/event"
 )
 
 // defaultLimit is the API's page size when it ignores ours.
@@ -33,6 +31,8 @@ type chain struct {
 	unordered bool      // the list is read to its end
 	byTime    bool      // the API does not take cursors: pages are cut by creation time
 	promised  bool      // there are more, by what the last page said or by what is to be repeated
+	saidEnd   bool      // an answer said that there are no more
+	anchored  bool      // see anchors
 	refusals  int       // of the first page
 	asked     int       // the limit of the last question
 	shownLast [2]string // the ids of the last session that was shown, and of the one above it
@@ -51,7 +51,9 @@ type chain struct {
 }
 
 func newChain(a *account, p patience, by *sweep, lo, hi time.Time) *chain {
-	c := &chain{account: a, p: p, by: by, lo: lo, hi: hi, seen: make(map[uint64]struct{})}
+	c := &chain{account: a, p: p, by: by, lo: lo, hi: hi, seen: make(map[uint64]struct{}), anchored: a.anchors(p, by)}
+	// A head that shows nothing does not move the low-water mark.
+	c.saidEnd = by == nil && hi.IsZero() && a.asking == nil && a.state.StartFixed
 	c.query = Query{Limit: a.cfg.Poll.Tuning.PageSize}
 	if !lo.IsZero() {
 		c.query.CreatedGTE = lo.Add(-createdRounding)
@@ -168,6 +170,7 @@ func (c *chain) believable(page *Page, err error) bool {
 	case c.byTime: // the page should repeat the oldest second at least: created[lte] means something else
 		return false
 	case errors.Is(err, errEarlyEnd): // it insists
+		return c.concedes()
 	case errors.Is(err, errEmptyPage) && !c.sawEnd:
 		c.odd("has_more_true", "the API always says that there are more pages; an empty one is the end")
 	default:
@@ -253,6 +256,7 @@ func (c *chain) note(page *Page) {
 		c.odd("limit_ignored", "the API shows more items than limit asks for")
 	}
 	// More of the range that was asked for, which may have been split meanwhile.
+	c.saidEnd = false
 	c.promised = page.HasMore != nil && *page.HasMore && page.since.Equal(c.query.CreatedGTE)
 	c.limitHonoured = c.limitHonoured || (page.Total == page.limit && page.limit == c.cfg.Poll.Tuning.PageSize)
 	c.widen(page.Total)
@@ -287,38 +291,27 @@ func (c *chain) done(page *Page) bool {
 	if !c.unordered && !c.lo.IsZero() && page.reaches(c.lo) && (len(page.Items) > 1 || c.narrowed == 0) {
 		return true
 	}
+	full := page.limit
 	switch {
 	case page.HasMore == nil:
 		c.odd("has_more_missing", "the API does not say whether there are more pages; it is asked until it shows no more")
-		// Whether it would show as many as we ask for, if it had them, may have changed.
-		return page.Total < min(page.limit, defaultLimit)
+		full = min(full, defaultLimit) // whether it would show as many as we ask for, if it had them, may have changed
+		c.saidEnd = page.Total < full
 	case *page.HasMore:
 		return false
+	default:
+		c.sawEnd, c.saidEnd = true, true
 	}
-	c.sawEnd = true
-	// A full page that is said to be the last is checked: the request is cheap,
-	// a wrong word would hide all older sessions.
-	return page.Total < page.limit
+	// A full page that is said to be the last is checked, and so is a short one where
+	// nothing else confirms it: the request is cheap, a wrong word would hide all
+	// older sessions.
+	return page.Total < full && (page.repeats() || c.credible(page))
 }
 
 // short says whether a page has fewer items than the API would show if it had
 // them, whether or not it takes our limit.
 func (c *chain) short(page *Page) bool {
 	return page.Total < min(page.limit, defaultLimit) || (page.Total < page.limit && c.limitHonoured)
-}
-
-// knowsAny says whether a session is known between the chain's ends.
-func (c *chain) knowsAny() bool {
-	for i := c.index.len() - 1; i >= 0; i-- {
-		e := c.index.at(i)
-		if !e.created().After(c.lo) {
-			return false
-		}
-		if (c.hi.IsZero() || !e.created().After(c.hi)) && !e.watch().Is(event.Vanished) {
-			return true
-		}
-	}
-	return false
 }
 
 // spoiled says whether a page hides a session that is not known.

@@ -213,7 +213,9 @@ func (a *account) page(ctx context.Context, p patience, q Query, check func(*Pag
 		if repetition.mayBeEnd {
 			return page, err
 		}
-		a.odd("bad_page", "a page made no sense and was asked for again", "error", err)
+		if !errors.Is(err, errOneWord) {
+			a.odd("bad_page", "a page made no sense and was asked for again", "error", err)
+		}
 		if n >= triesPerPage {
 			if errors.Is(err, errForeignPage) {
 				a.strangers = q.below(page, p.tie)

@@ -40,6 +40,9 @@ func (a *account) handle(ctx context.Context, page *Page, by *sweep) error {
 		if by.leavesOut(it) || (e == nil && outside[string(it.ID)]) {
 			continue
 		}
+		if e != nil && page.limit > 0 { // the list shows it
+			e.setUnlisted(false)
+		}
 		news := e == nil || a.see(e, it, asked)
 		switch a.doubt(page, e, it) {
 		case asksApart:

@@ -166,7 +166,7 @@ func TestListThatEndsEarlyIsReadAgain(t *testing.T) {
 			if time.Since(began) < 20*time.Second && !strings.Contains(body, `"cs_0"`) {
 				return http.StatusOK, `{"object":"list","has_more":false,"data":[]}`
 			}
-			if strings.Contains(body, `"cs_29"`) {
+			if strings.Contains(body, `"cs_28"`) && strings.Contains(body, `"cs_29"`) { // more than the question whether it is the last
 				deep++
 			}
 			return status, body

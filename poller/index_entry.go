@@ -33,8 +33,9 @@ type entry struct {
 }
 
 const (
-	flagHeld   = 1 << iota // every look counts, changed or not
-	flagEnding             // a look within warm_every of its expiry was handed on
+	flagHeld     = 1 << iota // every look counts, changed or not
+	flagEnding               // a look within warm_every of its expiry was handed on
+	flagUnlisted             // the API insisted on a list without it
 
 	firstSetback = 1 << 4 // the upper half of the flags counts setbacks
 	mostSetbacks = 15
@@ -50,6 +51,9 @@ func (e *entry) setFlag(flag uint8, to bool) {
 func (e *entry) isHeld() bool      { return e.flags&flagHeld != 0 }
 func (e *entry) isEnding() bool    { return e.flags&flagEnding != 0 }
 func (e *entry) setEnding(to bool) { e.setFlag(flagEnding, to) }
+
+func (e *entry) isUnlisted() bool    { return e.flags&flagUnlisted != 0 }
+func (e *entry) setUnlisted(to bool) { e.setFlag(flagUnlisted, to) }
 
 // setbacks is how many questions for the session alone were not answered in a
 // row, while the API answered others.

@@ -294,6 +294,9 @@ func (a *trueAPI) list(q question, known []*being, now time.Duration, mood map[s
 	if has(noHasMore) {
 		more = "null"
 	}
+	if s, ok := mood[endsEarly]; ok && n%40 == a.seed%40 { // one that insists is believed
+		q.limit, more = min(q.limit, len(known))*s.n/10, "false"
+	}
 	var items []string
 	for i, b := range known[:min(q.limit, len(known))] {
 		item := string(a.render(b, now, mood, n))

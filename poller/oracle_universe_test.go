@@ -97,12 +97,13 @@ const (
 	shortens   = "shortens pages"
 	slips      = "tells a wrong time now and then"
 	lies       = "tells a wrong time"
+	endsEarly  = "ends the list early now and then"
 )
 
 var spells = []string{
 	slow, fails, throttles, hangs, cuts, busy, stale, noFilter, noUpper, noCursor, noHasMore, allHasMore, ascending,
 	shuffled, tenAPage, denies, loses, empties, repeats, flips, spoils,
-	noBody, badBody, redirects, babbles, shortens, slips,
+	noBody, badBody, redirects, babbles, shortens, slips, endsEarly,
 }
 
 // crash is an end of the process, or a commit that fails.

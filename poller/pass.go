@@ -143,7 +143,8 @@ func (a *account) head(ctx context.Context) error {
 		return err
 	}
 	if whole {
-		a.state.Reconciled, a.state.Reread = now, later(lo, now.Add(-max(Window, a.cfg.Poll.UnpaidFor)))
+		a.state.Reconciled = now
+		a.rereadFrom(lo)
 	}
 	// The newest creation time that was shown is a mark on the API's own scale:
 	// no clock, right or wrong, can move it past a session that is not visible yet.

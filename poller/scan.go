@@ -281,7 +281,7 @@ func (c *chain) split() *chain {
 		return nil
 	}
 	older := newChain(c.account, c.p, c.by, c.lo, middle)
-	c.lo, c.promised = middle, false
+	c.lo, c.promised, c.more = middle, false, false
 	c.query.CreatedGTE = middle.Add(-createdRounding)
 	return older
 }

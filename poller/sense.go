@@ -25,8 +25,10 @@ func (p unreadablePage) Error() string {
 var (
 	// errEmptyPage is an empty page that promises more.
 	errEmptyPage = errors.New("the API shows an empty page and says that there are more")
-	// errEarlyEnd is an empty page where others were promised or are known.
-	errEarlyEnd = errors.New("the API shows an empty page where it has sessions")
+	// errEarlyEnd is a page with nothing new where others were promised or are known.
+	errEarlyEnd = errors.New("the API shows nothing more where it has sessions")
+	// errOneWord is an end of which nothing but one answer tells: it is asked for again.
+	errOneWord = errors.New("the API shows nothing more for the first time")
 	// errSpoiled is a page with sessions that cannot be read, and that no later
 	// pass reads.
 	errSpoiled = errors.New("the page has items that cannot be read")
@@ -38,13 +40,10 @@ var (
 func (c *chain) sensible(page *Page) error {
 	promised := page.HasMore != nil && *page.HasMore
 	if page.Total == 0 {
-		switch {
-		case promised:
+		if promised {
 			return errEmptyPage
-		case c.promised || c.byTime || (c.shown == 0 && !c.passed && c.knowsAny()):
-			return errEarlyEnd
 		}
-		return nil
+		return c.end(page)
 	}
 	if len(page.Items) == 0 {
 		return unreadablePage{mayBeEnd: page.Total < page.limit && !promised, first: page.Bad[0]}
@@ -71,8 +70,10 @@ func (c *chain) sensible(page *Page) error {
 	case !c.repeatsTie(page):
 	case c.p.deep && c.spoiled(page):
 		return errSpoiled
-	default:
+	case promised:
 		return nil
+	default:
+		return c.end(page)
 	}
 	// Without cursors the last page always repeats its oldest second. With them
 	// a repetition is never the end: the parameters may be ignored altogether.

@@ -275,21 +275,26 @@ func (c *chain) honours(first *Item, t time.Time) bool {
 // below lists the known sessions that the list shows below where the chain has
 // come to, beyond its end too: near it nothing may be readable.
 func (c *chain) below() (below []*entry) {
-	position := c.index.len()
-	if e := c.index.get(c.query.StartingAfter); c.query.StartingAfter != "" && e != nil {
-		position = c.index.position(e)
-	} else if c.query.StartingAfter != "" {
-		position = c.index.search(c.cursorAt)
-	} else if !c.query.CreatedLTE.IsZero() {
-		position = c.index.search(c.query.CreatedLTE.Add(createdRounding))
-	}
-	for i := position - 1; i >= 0 && len(below) < mostSkipped; i-- {
+	for i := c.place() - 1; i >= 0 && len(below) < mostSkipped; i-- {
 		e := c.index.at(i)
 		if listed(e) && !c.mayStandAbove(e) {
 			below = append(below, e)
 		}
 	}
 	return below
+}
+
+// place is the position in the index below which the chain goes on.
+func (c *chain) place() int {
+	switch e := c.index.get(c.query.StartingAfter); {
+	case c.query.StartingAfter != "" && e != nil:
+		return c.index.position(e)
+	case c.query.StartingAfter != "":
+		return c.index.search(c.cursorAt)
+	case !c.query.CreatedLTE.IsZero():
+		return c.index.search(c.query.CreatedLTE.Add(createdRounding))
+	}
+	return c.index.len()
 }
 
 // mayStandAbove says whether a session that is not newer than where the chain has come

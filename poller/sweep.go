@@ -137,13 +137,13 @@ func (s *sweep) repeats(row *Row) bool {
 }
 
 // reconcile begins a sweep over the whole window when one is due. Once it reads as far
-// as a first pass or a catch-up did: an API that insisted on something wrong, such as
-// an early end, would hide for good what no later pass reads.
+// as a first pass or a catch-up did, and further while the API insists on a list without
+// sessions that it showed: what it insisted on wrongly would be hidden for good.
 func (a *account) reconcile() {
 	now := a.clock.now()
 	age := now.Sub(a.state.Reconciled)
 	// One of the future tells of a Date that was wrong then, or is now.
-	if (age >= 0 && age < a.cfg.Poll.Tuning.ReconcileEvery) || a.reconciling() {
+	if (age >= 0 && age < a.reconcileEvery()) || a.reconciling() {
 		return
 	}
 	until := a.state.Low.Add(-a.cfg.Poll.Tuning.Overlap)
@@ -177,10 +177,7 @@ func (a *account) sweep(ctx context.Context, until time.Time) error {
 			return nil
 		case err == nil:
 			if s.backfill == nil {
-				a.state.Reconciled = a.begun
-				if !s.since.After(a.state.Reread) {
-					a.state.Reread = time.Time{}
-				}
+				a.reconciled(s.since)
 			}
 			a.end(s, nil)
 		case ctx.Err() != nil || errors.Is(err, errForeignPage):

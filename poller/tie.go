@@ -91,7 +91,11 @@ func (q Query) below(page *Page, tie []uint64) Query {
 	return q
 }
 
-// repeatsTie says whether a page shows nothing but what it was to repeat.
+// repeatsTie says whether a page shows nothing but what it was to repeat, or what of its
+// cursor's second stands below that by now. All of it was shown before.
 func (c *chain) repeatsTie(page *Page) bool {
-	return len(page.Items) > 0 && !slices.ContainsFunc(page.Items, func(it Item) bool { return !slices.Contains(c.tie, hashID(it.ID)) })
+	return len(page.Items) > 0 && !slices.ContainsFunc(page.Items, func(it Item) bool {
+		moved := it.created().Equal(c.cursorAt) && string(it.ID) != c.query.StartingAfter
+		return !moved && !slices.Contains(c.tie, hashID(it.ID))
+	})
 }

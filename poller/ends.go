@@ -1,0 +1,176 @@
+package poller
+
+import (
+	"iter"
+	"slices"
+	"time"
+)
+
+// A chain that does not reach its lower bound has no more than the API's word for its
+// end. One short or empty page among right ones would hide all that is below, so that
+// word is taken only where what is known confirms it, or if another answer repeats it.
+
+// anchors says whether the end of what a reader of the list reads is known: the passes
+// go down to sessions that they know, and so do reconciliations of what passes read.
+func (a *account) anchors(p patience, by *sweep) bool {
+	if by == nil {
+		return !a.low().IsZero()
+	}
+	return by.backfill == nil && !p.deep
+}
+
+// credible says whether the list may end with a page that says so: no known session
+// is missing, and it does not end among sessions that nobody knew before the pass. Nor
+// need it say so below the chain's lower bound.
+func (c *chain) credible(page *Page) bool {
+	if !c.unordered && c.oldest.Before(c.lo) {
+		return true
+	}
+	if !c.anchored || c.missesAny() {
+		return false
+	}
+	items := page.Items
+	if !c.unordered {
+		items = items[len(items)-1:]
+	}
+	return !slices.ContainsFunc(items, func(it Item) bool {
+		e := c.index.find(it.ID)
+		return e == nil || e.pass == c.now.number
+	})
+}
+
+// end says what is wrong with a page that shows nothing new, nor promises any more, as
+// the end of the chain.
+func (c *chain) end(page *Page) error {
+	promised := c.more
+	if page.Total == 0 {
+		promised = c.promised || c.byTime
+	}
+	switch {
+	case promised || c.missesAny():
+		return errEarlyEnd
+	case c.saidEnd:
+		return nil
+	}
+	c.saidEnd = true
+	return errOneWord
+}
+
+// absent visits the known sessions that the list should show below what the chain was
+// shown, newest first.
+func (c *chain) absent() iter.Seq[*entry] {
+	return func(yield func(*entry) bool) {
+		from := c.place()
+		if c.shown > 0 && !c.unordered {
+			from = min(from, c.index.search(c.oldest))
+		}
+		for i := from - 1; i >= 0; i-- {
+			e := c.index.at(i)
+			if !e.created().After(c.lo) || (c.expects(e) && !yield(e)) {
+				return
+			}
+		}
+	}
+}
+
+// expects says whether the list should show a session that the chain was not shown.
+func (c *chain) expects(e *entry) bool {
+	if !listed(e) || e.isUnlisted() {
+		return false
+	}
+	_, seen := c.seen[hashID([]byte(c.index.id(e)))]
+	return !seen && !c.inHole(e)
+}
+
+func (c *chain) missesAny() bool {
+	for range c.absent() {
+		return true
+	}
+	return false
+}
+
+// passesToBelieve is in how many passes the API must insist on an end above known
+// sessions before it is taken for one.
+const passesToBelieve = 3
+
+// earlyEnd is how the API insisted that the list ends above known sessions.
+type earlyEnd struct {
+	pass  uint32    // the last in which it did
+	times int       // passes
+	since time.Time // when it was believed; zero: nothing is missing
+}
+
+// concedes says whether the list is taken to end where the API insists that it does,
+// although it promised or showed sessions below. Those are expected no more then, and
+// what was not read is read once more by the next reconciliation. While sessions are
+// missing every reconciliation reads as far, and the first ones follow soon.
+func (c *chain) concedes() bool {
+	if c.shown == 0 && c.hi.IsZero() && !c.p.apart { // the next pass reads as far
+		return true
+	}
+	if c.missesAny() && !c.by.dry() && c.tries != triesPerRequestOnce {
+		if c.early.pass != c.now.number {
+			c.early.pass = c.now.number
+			c.early.times++
+		}
+		if c.early.times < passesToBelieve {
+			return false
+		}
+	}
+	for e := range c.absent() {
+		e.setUnlisted(true)
+		if c.early.since.IsZero() {
+			c.early.since = c.clock.now()
+		}
+	}
+	if c.by == nil {
+		c.rereadFrom(c.lo)
+	}
+	return true
+}
+
+// rereadFrom lets the next reconciliation begin at a time that no later pass reads, as
+// far back as anything can change.
+func (a *account) rereadFrom(lo time.Time) {
+	now := a.clock.now()
+	if !lo.Before(now.Add(-Window)) {
+		return
+	}
+	lo = later(lo, now.Add(-max(Window, a.cfg.Poll.UnpaidFor)))
+	if a.state.Reread.IsZero() || lo.Before(a.state.Reread) {
+		a.state.Reread = lo
+	}
+}
+
+// reconcileEvery is how soon a reconciliation follows another one: sooner while what the
+// API does not list any more may come back.
+func (a *account) reconcileEvery() time.Duration {
+	every := a.cfg.Poll.Tuning.ReconcileEvery
+	if a.early.since.IsZero() {
+		return every
+	}
+	return min(every, max(a.clock.now().Sub(a.early.since)/4, time.Minute))
+}
+
+// reconciled notes that a reconciliation that began at a time was completed.
+func (a *account) reconciled(since time.Time) {
+	a.state.Reconciled = a.begun
+	if a.lacksAny(since) {
+		return
+	}
+	a.early = earlyEnd{}
+	if !since.After(a.state.Reread) {
+		a.state.Reread = time.Time{}
+	}
+}
+
+// lacksAny says whether the API insisted on a list without sessions that were created
+// at a time or later.
+func (a *account) lacksAny(since time.Time) bool {
+	for i := a.index.search(since); i < a.index.len(); i++ {
+		if e := a.index.at(i); e.isUnlisted() && listed(e) {
+			return true
+		}
+	}
+	return false
+}
