@@ -155,7 +155,7 @@ func TestNowWhenThePollerEnds(t *testing.T) {
 		p := w.poller()
 		ctx, cancel := context.WithCancel(t.Context())
 		w.answer = func(*http.Request) (int, string) {
-			time.Sleep(3 * time.Second)
+			time.Sleep(3500 * time.Millisecond) // not when who waits looks around, each second
 			return 0, ""
 		}
 		go func() { _ = p.Run(ctx) }()
