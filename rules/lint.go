@@ -124,6 +124,10 @@ func (s *scope) lintSides(n *ast.BinaryNode) (faults []fault) {
 			faults = append(faults, f)
 		}
 	}
+	faults = append(faults, lintClock(n.Operator, n.Left, n.Right)...)
+	if operator := logic.Mirrored(n.Operator); operator != "" {
+		faults = append(faults, lintClock(operator, n.Right, n.Left)...)
+	}
 	if n.Operator == "??" && neverNil(n.Left) && !n.Left.Nature().IsString() {
 		faults = append(faults, fault{at: n.Right.Location().From, code: CodeMisleading,
 			message: spell(n.Left) + " is never nil, so that this is never used: what is missing is 0 or false"})

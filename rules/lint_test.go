@@ -63,12 +63,51 @@ func TestConditionsThatAreNeverTrue(t *testing.T) {
 		`not (session.status != "open") && session.status == "expired"`:                                      "",
 		`session.status == "open" && (session.status == "complete" or session.status == "expired")`:          "",
 		`(session.mode == "setup" or session.livemode) && session.mode == "payment" && not session.livemode`: "",
+		`now().Weekday().String() == "monday"`:                                                               "Monday",
+		`now().In(timezone("Asia/Tokyo")).Weekday().String() in ["Sat", "Sunday"]`:                           "Saturday",
+		`"Mittwoch" != session.created.Weekday().String()`:                                                   "",
+		`string(now().Month()) == "MAY"`:                                                                     "May",
+		`now().Format("Mon") == "Monday"`:                                                                    "Mon",
+		`now().Format("January") == "Janury"`:                                                                "January",
+		`int(now().Weekday()) == 7`:                                                                          "",
+		`7 == int(now().Weekday())`:                                                                          "",
+		`int(now().Weekday()) in [6, 7]`:                                                                     "",
+		`int(now().Weekday()) in 1..7`:                                                                       "",
+		`int(now().Month()) == 0`:                                                                            "",
+		`now().Hour() >= 24`:                                                                                 "",
+		`0 > session.created.Hour()`:                                                                         "",
+		`now().Minute() == 60 or now().Day() == 1`:                                                           "",
 		`event.async && false`:                                                                               "",
 		`1 == 2`:                                                                                             "",
 	} {
 		problems := warningsOf(t, when)
 		if len(problems) != 1 || problems[0].Code != rules.CodeNeverMatches || problems[0].Suggestion != want || problems[0].Snippet == "" {
 			t.Errorf("%s: %s", when, describe(problems))
+		}
+	}
+}
+
+// What can hold at some time has no warning.
+func TestPartsOfATimeThatCanBe(t *testing.T) {
+	for _, when := range []string{
+		`now().Weekday().String() in ["Monday", "Tuesday"]`, `now().Format("Mon") != "Sun"`, `now().Format("15:04") == "09:30"`, `string(now().Month()) == "May"`,
+		`now().Weekday().String() contains "day"`, `int(now().Weekday()) in 1..5`, `int(now().Weekday()) == 0`, `now().Hour() >= 23`, `now().Hour() <= 0`, `23 <= now().Hour()`,
+		`now().Day() == 31`, `now().Year() == 2030`, `now().Format("Weekday") == "x"`, `now().YearDay() > 365`, `now().Hour() + 30 > 40`, `now().Minute() % 60 == 0`, `not (now().Hour() in [1, 2])`,
+	} {
+		if problems := warningsOf(t, when); len(problems) > 0 {
+			t.Errorf("%s: %s", when, describe(problems))
+		}
+	}
+}
+
+// A weekday is neither a text nor a number: the error says how it is made one.
+func TestWeekdaysAreComparedAsTextOrNumber(t *testing.T) {
+	for when, want := range map[string]string{
+		`now().Weekday() == "Monday"`: `.Weekday().String()`, `1 == now().Weekday()`: `int(….Weekday())`, `now().Weekday() in ["Monday"]`: `.Weekday().String()`,
+		`now().Month() > 5`: `int(….Month())`,
+	} {
+		if _, problems := rules.Compile([]rules.Rule{rule("r", when)}, known); len(problems) != 1 || !strings.Contains(problems[0].Message, want) {
+			t.Errorf("%s: %s, want %s", when, describe(problems), want)
 		}
 	}
 }

@@ -86,10 +86,27 @@ func (s *scope) explain(err *file.Error, root ast.Node) (fault, file.Location) {
 	if strings.Contains(err.Message, "rules.lineItems") {
 		f.message += "; the items are session.line_items.data"
 	}
-	if b, ok := node.(*ast.BinaryNode); ok && strings.HasPrefix(err.Message, "invalid operation") {
-		f.message += conversion(b)
+	if b, ok := node.(*ast.BinaryNode); ok {
+		hint := calendarHint(b)
+		if hint == "" && strings.HasPrefix(err.Message, "invalid operation") {
+			hint = conversion(b)
+		}
+		f.message += hint
 	}
 	return f, err.Location
+}
+
+// calendarHint says how a weekday or a month is compared.
+func calendarHint(b *ast.BinaryNode) string {
+	for _, side := range []ast.Node{b.Left, b.Right} {
+		switch side.Type() {
+		case reflect.TypeFor[time.Weekday]():
+			return `; the name of a weekday is .Weekday().String(), such as "Monday", its number int(….Weekday()), from 0 for Sunday`
+		case reflect.TypeFor[time.Month]():
+			return `; the name of a month is .Month().String(), such as "January", its number int(….Month()), from 1`
+		}
+	}
+	return ""
 }
 
 // noValue are the words for a missing value in other languages.

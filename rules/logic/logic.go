@@ -59,6 +59,10 @@ var (
 	denied = map[string]string{"==": "!=", "!=": "==", "<": ">=", "<=": ">", ">": "<=", ">=": "<", "in": "not in"}
 )
 
+// Mirrored is the operator that says the same of the two sides exchanged, "" if
+// there is none.
+func Mirrored(operator string) string { return mirror[operator] }
+
 // compared reads a comparison of a value with constants.
 func compared(value ast.Node, operator string, other ast.Node, negated bool) (demand, bool) {
 	path := valuePath(value)
