@@ -50,9 +50,13 @@ type streams struct {
 
 // execute runs one command line.
 func execute(ctx context.Context, args []string, s streams) int {
-	root := newRoot(s)
+	a := &app{streams: s}
+	root := a.root()
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
+	if err == nil {
+		err = a.helpless
+	}
 	if err == nil {
 		return exitOK
 	}
@@ -94,11 +98,13 @@ func exitCode(err error) int {
 type app struct {
 	streams
 	configPath string
-	completing bool // the shell asks for words: see lookup
+	completing bool  // the shell asks for words: see lookup
+	helpless   error // help was asked for about a command that there is not
 }
 
-func newRoot(s streams) *cobra.Command {
-	a := &app{streams: s}
+func newRoot(s streams) *cobra.Command { return (&app{streams: s}).root() }
+
+func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:     "notifier",
 		Version: version(),
@@ -118,9 +124,11 @@ rules or store, 4 API, broker or daemon unreachable, 5 not found.`,
 		Args:          usage(cobra.NoArgs),
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.SetIn(s.in)
-	root.SetOut(s.out)
-	root.SetErr(s.err)
+	root.SetIn(a.in)
+	root.SetOut(a.out)
+	root.SetErr(a.err)
+	root.SetVersionTemplate(versionText())
+	a.setHelp(root)
 	root.PersistentFlags().StringVarP(&a.configPath, "config", "c", "", "configuration file [$NOTIFIER_CONFIG, ./notifier.yaml, /etc/notifier/notifier.yaml]")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return exit(exitUsage, fmt.Errorf("%w%s (see %s --help)", err, flagMeant(cmd, err), cmd.CommandPath()))
@@ -149,6 +157,28 @@ rules or store, 4 API, broker or daemon unreachable, 5 not found.`,
 	return root
 }
 
+// unconfigured are the commands that read no configuration.
+var unconfigured = []string{"demo", "forward", "init", "sim", "receive", "version", "completion", "help"}
+
+// setHelp makes help refuse a word that is no command, as without --help, and leave
+// out --config where it does nothing.
+func (a *app) setHelp(root *cobra.Command) {
+	usual := root.HelpFunc()
+	root.SetHelpFunc(func(cmd *cobra.Command, words []string) {
+		if cmd.HasSubCommands() {
+			if a.helpless = cmd.Args(cmd, cmd.Flags().Args()); a.helpless != nil {
+				return
+			}
+		}
+		top := cmd
+		for top.HasParent() && top.Parent() != root {
+			top = top.Parent()
+		}
+		root.PersistentFlags().Lookup("config").Hidden = slices.Contains(unconfigured, top.Name())
+		usual(cmd, words)
+	})
+}
+
 // strict makes the commands that cobra brings along refuse what they do not
 // know, as ours do.
 func strict(c *cobra.Command) {
@@ -160,16 +190,16 @@ func strict(c *cobra.Command) {
 			shell.Args = usage(cobra.NoArgs)
 		}
 	case "help":
-		c.Args = usage(func(cmd *cobra.Command, args []string) error {
+		c.Args = func(cmd *cobra.Command, args []string) error {
 			found, rest, err := cmd.Root().Find(args)
-			switch {
-			case err != nil:
-				return fmt.Errorf("unknown help topic %q%s", strings.Join(args, " "), commandMeant(cmd.Root(), args))
-			case len(rest) > 0:
-				return fmt.Errorf("unknown help topic %q%s", strings.Join(args, " "), commandMeant(found, rest))
+			if err != nil {
+				found, rest = cmd.Root(), args
+			}
+			if len(rest) > 0 {
+				return exit(exitUsage, fmt.Errorf("unknown help topic %q%s (see %s --help)", strings.Join(args, " "), commandMeant(found, rest), found.CommandPath()))
 			}
 			return nil
-		})
+		}
 	}
 }
 

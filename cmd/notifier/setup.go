@@ -33,6 +33,11 @@ func version() string {
 	return "dev"
 }
 
+// versionText is what notifier version and notifier --version print.
+func versionText() string {
+	return fmt.Sprintf("notifier %s (%s, %s/%s)\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+}
+
 func (a *app) versionCommand() *cobra.Command {
 	var output string
 	cmd := &cobra.Command{
@@ -43,7 +48,7 @@ func (a *app) versionCommand() *cobra.Command {
 			return a.show(output, map[string]string{
 				"version": version(), "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH,
 			}, func() {
-				fmt.Fprintf(a.out, "notifier %s (%s, %s/%s)\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+				fmt.Fprint(a.out, versionText())
 			})
 		},
 	}
