@@ -203,6 +203,24 @@ func TestLocalLinksLeadSomewhere(t *testing.T) {
 	}
 }
 
+var mailbox = regexp.MustCompile(`[\w.+-]+@[\w-]+\.\w+|mailto:`)
+
+// Whoever finds a hole comes from the README to a way to report it that exists
+// wherever the project is kept: no mailbox is promised.
+func TestVulnerabilitiesCanBeReported(t *testing.T) {
+	texts := documents(t)
+	if !strings.Contains(texts[filepath.Join(projectRoot, "README.md")], "](SECURITY.md)") {
+		t.Error("the README does not link to SECURITY.md")
+	}
+	policy := texts[filepath.Join(projectRoot, "SECURITY.md")]
+	if !strings.Contains(policy, "Report a vulnerability") {
+		t.Error("SECURITY.md does not say how to report a vulnerability")
+	}
+	if found := mailbox.FindString(policy); found != "" {
+		t.Errorf("SECURITY.md names the address %s", found)
+	}
+}
+
 func TestEveryCommandHasHelpAndAGroup(t *testing.T) {
 	for _, c := range newRoot(streams{out: io.Discard, err: io.Discard}).Commands() {
 		if c.Short == "" {
