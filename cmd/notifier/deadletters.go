@@ -21,7 +21,7 @@ and --until are about when they died. They are kept until they are redriven or
 purged. Without a daemon the state file is read.`, a.deliveryTable(), append([]string{"event", "job"}, letterFilters...)...)
 	list.Example = "  notifier deadletters list --destination shop --since 2h"
 	return parentCommand("deadletters", "List dead letters, show one, redrive or purge them",
-		list, getCommand(a, admin.DeadLetters, "a dead letter with its attempts", a.printDelivery),
+		list, getCommand(a, admin.DeadLetters, "a dead letter with its attempts", "dlv_majytyhzsr3kyikuxsfbzpmm5a", a.printDelivery),
 		a.redriveCommand(), a.purgeCommand())
 }
 

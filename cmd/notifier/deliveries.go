@@ -35,7 +35,7 @@ state file is read.`, a.deliveryTable(),
 		"status", "destination", "account", "session", "type", "rule", "event", "job", "since", "until")
 	list.Example = "  notifier deliveries list --status pending --destination shop\n  notifier deliveries list --status orphaned\n  notifier deliveries list --session cs_2031282752732528640 -o json"
 	return parentCommand("deliveries", "List deliveries, show one with its attempts, retry one",
-		list, getCommand(a, admin.Deliveries, "a delivery with its attempts", a.printDelivery), a.deliveriesRetryCommand())
+		list, getCommand(a, admin.Deliveries, "a delivery with its attempts", "dlv_majytyhzsr3kyikuxsfbzpmm5a", a.printDelivery), a.deliveriesRetryCommand())
 }
 
 func (a *app) deliveryTable() func([]rawItem) error {
@@ -134,8 +134,9 @@ func (a *app) deliveriesRetryCommand() *cobra.Command {
 	var output string
 	var yes bool
 	cmd := &cobra.Command{
-		Use:   "retry ID...",
-		Short: "Try deliveries at once, whatever became of them",
+		Use:     "retry ID...",
+		Short:   "Try deliveries at once, whatever became of them",
+		Example: "  notifier deliveries retry dlv_majytyhzsr3kyikuxsfbzpmm5a",
 		Long: `Make deliveries due now. One that waits for its next try is tried at once and
 keeps its place in the schedule; one that is accepted, dead or purged begins its
 schedule anew. It goes out with the same webhook-id, in its turn within its
@@ -211,7 +212,7 @@ func (a *app) eventsCommand() *cobra.Command {
 state file is read.`, table, "type", "account", "session", "rule", "since", "until")
 	list.Example = "  notifier events list --type fulfillable --since 2h\n  notifier events list --failed --rule expired-high-value"
 	return parentCommand("events", "List events, show one with its session and deliveries",
-		list, getCommand(a, admin.Events, "an event with its session and deliveries, what is personal masked", a.printEvent))
+		list, getCommand(a, admin.Events, "an event with its session and deliveries, what is personal masked", "evt_majytyhzsr3kyikuxsfbzpmm5a", a.printEvent))
 }
 
 func (a *app) printEvent(e *eventView) {
@@ -256,9 +257,10 @@ func (a *app) auditCommand() *cobra.Command {
 	table := tableOf(a, "TIME\tBY\tWHAT\tOF\tDETAIL", func(e event.AuditEntry) string {
 		return strings.Join([]string{clock(e.Time), e.Actor, e.Action, e.Subject, e.Detail}, "\t")
 	})
-	return parentCommand("audit", "List what people did",
-		a.listCommand(admin.Audit, "List what people did, newest first", `List what was done by hand, newest first, with the name of the token that it was
+	list := a.listCommand(admin.Audit, "List what people did, newest first", `List what was done by hand, newest first, with the name of the token that it was
 done by ("local" where none are set). Attempts that somebody asked for are among
 those of their delivery: notifier deliveries get. Without a daemon the state file
-is read.`, table, "actor", "action", "since", "until"))
+is read.`, table, "actor", "action", "since", "until")
+	list.Example = "  notifier audit list --since 7d\n  notifier audit list --action delivery.retry"
+	return parentCommand("audit", "List what people did", list)
 }

@@ -9,8 +9,11 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/spf13/cobra"
 
 	"checkout-notifier/admin"
 	"checkout-notifier/config"
@@ -230,4 +233,34 @@ func TestEveryCommandHasHelpAndAGroup(t *testing.T) {
 			t.Errorf("%s is in no group", c.Name())
 		}
 	}
+}
+
+// The help of a command that does something shows how it is used, in lines that
+// the shell and the command take.
+func TestHelpHasExamples(t *testing.T) {
+	var check func(c *cobra.Command)
+	check = func(c *cobra.Command) {
+		if c.Name() == "completion" || c.Name() == "help" { // cobra's own, which say it in their own way
+			return
+		}
+		for _, below := range c.Commands() {
+			check(below)
+		}
+		if !c.HasSubCommands() && !strings.Contains(c.Example, "notifier "+strings.TrimPrefix(c.CommandPath(), "notifier ")) {
+			t.Errorf("%s has no example", c.CommandPath())
+		}
+		for line := range strings.Lines(c.Example) {
+			words := strings.Fields(line)
+			if end := slices.IndexFunc(words, func(word string) bool { return word == "|" || word == "\\" }); end >= 0 {
+				words = words[:end]
+			}
+			if words[0] != "notifier" {
+				continue
+			}
+			if err := checkCommand(words, nil); err != nil {
+				t.Errorf("%s: %q: %v", c.CommandPath(), line, err)
+			}
+		}
+	}
+	check(newRoot(streams{out: io.Discard, err: io.Discard}))
 }

@@ -35,8 +35,9 @@ func (a *app) jobsListCommand() *cobra.Command {
 	var output, kind, status string
 	var limit int
 	cmd := &cobra.Command{
-		Use:   "list",
-		Short: "List jobs, newest first",
+		Use:     "list",
+		Short:   "List jobs, newest first",
+		Example: "  notifier jobs list --status running",
 		Long: `List the jobs of the daemon, newest first. Those that ended are kept for 30 days,
 and at most 1000. Without a daemon the state file is read; what runs goes on when
 a daemon does.`,
@@ -67,6 +68,7 @@ func (a *app) jobsGetCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:               "get JOB",
 		Short:             "Show a job",
+		Example:           "  notifier jobs get job_20261122-100000-000 -o json",
 		Args:              usage(cobra.ExactArgs(1)),
 		ValidArgsFunction: a.complete(1, jobWords("")),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -83,8 +85,9 @@ func (a *app) jobsGetCommand() *cobra.Command {
 
 func (a *app) jobsCancelCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "cancel JOB",
-		Short: "End a job for good",
+		Use:     "cancel JOB",
+		Short:   "End a job for good",
+		Example: "  notifier jobs cancel job_20261122-100000-000",
 		Long: `End a running job for good and wait until it has ended. What it did so far stays.
 
 Exit codes: 0 it is cancelled, 1 it has ended already, 4 no daemon answers, 5

@@ -32,6 +32,7 @@ func (a *app) accountsAcceptCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:               "accept NAME",
 		Short:             "Let a stopped account go on with the sessions that its key shows now",
+		Example:           "  notifier accounts accept main",
 		ValidArgsFunction: a.complete(1, accountWords),
 		Long: `An account stops when its key suddenly shows other sessions than those that are
 stored under its name. If that is right, accept it: what the key shows now is
@@ -80,9 +81,10 @@ func (a *app) accept(ctx context.Context, name string, yes bool) error {
 func (a *app) accountsListCommand() *cobra.Command {
 	var output string
 	cmd := &cobra.Command{
-		Use:   "list",
-		Short: "List the accounts",
-		Args:  usage(cobra.NoArgs),
+		Use:     "list",
+		Short:   "List the accounts",
+		Example: "  notifier accounts list",
+		Args:    usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			r, err := a.readReport(cmd.Context())
 			if err != nil {
@@ -115,9 +117,10 @@ func (a *app) destinationsCommand() *cobra.Command {
 	}
 	var output string
 	list := &cobra.Command{
-		Use:   "list",
-		Short: "List the destinations with what waits for them",
-		Args:  usage(cobra.NoArgs),
+		Use:     "list",
+		Short:   "List the destinations with what waits for them",
+		Example: "  notifier destinations list\n  notifier destinations list -o json",
+		Args:    usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			r, err := a.readReport(cmd.Context())
 			if err != nil {
@@ -130,6 +133,7 @@ func (a *app) destinationsCommand() *cobra.Command {
 	pause := &cobra.Command{
 		Use:               "pause NAME",
 		Short:             "Stop a destination; what is due for it waits",
+		Example:           "  notifier destinations pause shop",
 		ValidArgsFunction: a.complete(1, destinationWords),
 		Args:              usage(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -139,6 +143,7 @@ func (a *app) destinationsCommand() *cobra.Command {
 	resume := &cobra.Command{
 		Use:               "resume NAME",
 		Short:             "Let a destination go on that was paused, or stopped at a 410 (on_gone: pause)",
+		Example:           "  notifier destinations resume shop",
 		ValidArgsFunction: a.complete(1, destinationWords),
 		Long: `Let a destination go on that was paused, or stopped at a 410 (on_gone: pause).
 What waits for it is due at once. One that is failing gets a probe at once, and

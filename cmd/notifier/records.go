@@ -288,11 +288,12 @@ func tableOf[T any](a *app, head string, line func(T) string) func([]json.RawMes
 }
 
 // getCommand makes a command that shows one record.
-func getCommand[T any](a *app, kind admin.Kind, what string, print func(*T)) *cobra.Command {
+func getCommand[T any](a *app, kind admin.Kind, what, exampleID string, print func(*T)) *cobra.Command {
 	var output string
 	cmd := &cobra.Command{
 		Use:               "get ID",
 		Short:             "Show " + what,
+		Example:           fmt.Sprintf("  notifier %s get %s", kind, exampleID),
 		Args:              usage(cobra.ExactArgs(1)),
 		ValidArgsFunction: a.complete(1, recordWords(kind, "id")),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -41,9 +41,10 @@ func versionText() string {
 func (a *app) versionCommand() *cobra.Command {
 	var output string
 	cmd := &cobra.Command{
-		Use:   "version",
-		Short: "Print the version",
-		Args:  usage(cobra.NoArgs),
+		Use:     "version",
+		Short:   "Print the version",
+		Example: "  notifier version\n  notifier version -o json",
+		Args:    usage(cobra.NoArgs),
 		RunE: func(*cobra.Command, []string) error {
 			return a.show(output, map[string]string{
 				"version": version(), "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH,
@@ -89,9 +90,10 @@ func (a *app) configCommand() *cobra.Command {
 	}
 	var output string
 	show := &cobra.Command{
-		Use:   "show",
-		Short: "Print every value with its origin, secrets redacted",
-		Args:  usage(cobra.NoArgs),
+		Use:     "show",
+		Short:   "Print every value with its origin, secrets redacted",
+		Example: "  notifier config show\n  notifier config show -o yaml",
+		Args:    usage(cobra.NoArgs),
 		RunE: func(*cobra.Command, []string) error {
 			loaded, err := a.load(config.Options{AllowMissingSecrets: true})
 			if err != nil {

@@ -23,6 +23,7 @@ func (a *app) statusCommand() *cobra.Command {
 		Use:     "status",
 		GroupID: "look",
 		Short:   "Show accounts, destinations and what waits",
+		Example: "  notifier status\n  notifier status -o json",
 		Long:    "Ask the running daemon how it is doing. Without a daemon, read what the state file tells.",
 		Args:    usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -216,6 +217,7 @@ func (a *app) healthCommand() *cobra.Command {
 		Use:     "health",
 		GroupID: "look",
 		Short:   "Exit 0 if the daemon answers: the container probe",
+		Example: "  notifier health\n  notifier health --ready",
 		Args:    usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, _, err := a.client()
