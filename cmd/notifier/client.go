@@ -11,9 +11,12 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"os"
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/spf13/cobra"
 
 	"checkout-notifier/admin"
 	"checkout-notifier/config"
@@ -42,9 +45,21 @@ type client struct {
 	onlyHere bool // no request leaves this machine
 }
 
-// client returns one for the configuration that is found, or for the default
-// address if there is none.
+// daemonFlags add to a command, and to those below it, which daemon it asks.
+func (a *app) daemonFlags(cmd *cobra.Command) {
+	flags := cmd.PersistentFlags()
+	flags.StringVar(&a.daemonAt, "url", "", "ask the daemon at this address, such as https://notifier.example, instead of the configured one")
+	flags.StringVar(&a.tokenFile, "token-file", "", "file with the token for the daemon, instead of the configured one")
+}
+
+// client returns one for the daemon that is named, or for that of the configuration
+// that is found, or for the default address if there is none. Without a
+// configuration there is no file to look at where no daemon answers.
 func (a *app) client() (*client, *config.Loaded, error) {
+	if a.daemonAt != "" {
+		c, err := a.clientAt(a.daemonAt)
+		return c, nil, err
+	}
 	cfg := admin.DefaultConfig()
 	loaded, err := a.load(config.Options{AllowMissingSecrets: true})
 	switch {
@@ -59,7 +74,37 @@ func (a *app) client() (*client, *config.Loaded, error) {
 			c.token = t.Token.Reveal()
 		}
 	}
+	if a.tokenFile != "" {
+		c.token, err = readToken(a.tokenFile)
+		return c, loaded, err
+	}
 	return c, loaded, nil
+}
+
+// clientAt returns one for the daemon at an address. The configured token is for the
+// configured daemon: it goes to no other one.
+func (a *app) clientAt(address string) (c *client, err error) {
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return nil, exit(exitUsage, errors.New("--url takes the address of a daemon, such as http://127.0.0.1:8484, without credentials: a token is read from --token-file"))
+	}
+	c = &client{base: strings.TrimSuffix(u.String(), "/"), http: http.Client{Timeout: clientTimeout}, onlyHere: a.completing}
+	if a.tokenFile != "" {
+		c.token, err = readToken(a.tokenFile)
+	}
+	return c, err
+}
+
+func readToken(path string) (string, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return "", exit(exitUsage, fmt.Errorf("--token-file: %w", err))
+	}
+	token := strings.TrimSpace(string(text))
+	if token == "" || strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return "", exit(exitUsage, fmt.Errorf("--token-file: %s holds no token, which is one line without blanks", path))
+	}
+	return token, nil
 }
 
 // daemonURL is where a daemon with this configuration can be asked from here.

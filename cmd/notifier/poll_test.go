@@ -8,7 +8,10 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -119,6 +122,50 @@ func TestWaitingForAPassIsExplained(t *testing.T) {
 	}
 	if said := stderr.String(); !strings.Contains(said, "main: failing") || !strings.Contains(said, "the key was refused") || strings.Count(said, "\n") != 1 {
 		t.Errorf("told %q", said)
+	}
+}
+
+// A daemon elsewhere is asked at its address with the token of a file, and with no
+// other: the configured token is for the configured daemon.
+func TestTheDaemonToAskCanBeNamed(t *testing.T) {
+	var asked atomic.Pointer[http.Request]
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked.Store(r)
+		_, _ = io.WriteString(w, `{"running": true, "items": []}`)
+	}))
+	defer server.Close()
+	dir := t.TempDir()
+	for name, text := range map[string]string{"token": "operator-token-of-the-test\n", "none": "\n", "two": "a b\n"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Chdir(dir)
+	t.Setenv("NOTIFIER_CONFIG", writeConfig(t, dir+"/n.db", "http://127.0.0.1:1"))
+	for _, tt := range []struct {
+		line, path, token string
+		code              int
+	}{
+		{"status --url " + server.URL, "/api/v1/status", "", exitOK},
+		{"poll now --token-file token --url " + server.URL + "/notifier/", "/notifier/api/v1/poll", "Bearer operator-token-of-the-test", exitOK},
+		{"health --url " + server.URL, "/-/healthy", "", exitOK},
+		{"jobs list -o json --url " + server.URL + " --token-file token", "/api/v1/jobs", "Bearer operator-token-of-the-test", exitOK},
+		{"status --url " + server.URL + " --token-file absent", "", "", exitUsage},
+		{"status --token-file none", "", "", exitUsage},
+		{"status --token-file two", "", "", exitUsage},
+		{"status --url 127.0.0.1:8484", "", "", exitUsage},
+		{"status --url http://me:secret@127.0.0.1:8484", "", "", exitUsage},
+		{"events list --url http://127.0.0.1:1", "", "", exitUnreachable}, // and no file is read instead
+	} {
+		asked.Store(nil)
+		code, stdout, stderr := run(t, strings.Fields(tt.line)...)
+		path, token := "", ""
+		if r := asked.Load(); r != nil {
+			path, token = r.URL.Path, r.Header.Get("Authorization")
+		}
+		if code != tt.code || path != tt.path || token != tt.token || strings.Contains(stdout+stderr, "me:secret") {
+			t.Errorf("%s: exit code %d, asked for %q with %q: %s%s", tt.line, code, path, token, stdout, stderr)
+		}
 	}
 }
 

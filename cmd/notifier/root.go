@@ -98,6 +98,8 @@ func exitCode(err error) int {
 type app struct {
 	streams
 	configPath string
+	daemonAt   string // of the daemon to ask, else the configured one
+	tokenFile  string
 	completing bool  // the shell asks for words: see lookup
 	helpless   error // help was asked for about a command that there is not
 }
@@ -149,12 +151,20 @@ rules or store, 4 API, broker or daemon unreachable, 5 not found.`,
 	root.InitDefaultCompletionCmd()
 	root.InitDefaultHelpCmd()
 	for _, c := range root.Commands() {
+		if slices.Contains(askDaemon, c.Name()) {
+			a.daemonFlags(c)
+		}
 		if c.GroupID == "" {
 			c.GroupID = "tools"
 		}
 		strict(c)
 	}
 	return root
+}
+
+// askDaemon are the commands that reach a daemon, with those below them.
+var askDaemon = []string{
+	"status", "health", "poll", "jobs", "accounts", "destinations", "events", "deliveries", "deadletters", "replay", "audit",
 }
 
 // unconfigured are the commands that read no configuration.

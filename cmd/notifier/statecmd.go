@@ -70,6 +70,7 @@ Ctrl-C at the question exits with 130, and nothing is changed.`,
 		},
 	}
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "write over a FILE that exists, do not ask")
+	a.daemonFlags(cmd)
 	outputFlag(cmd, &output, asTable, asJSON, asLines)
 	return cmd
 }
