@@ -169,6 +169,38 @@ func TestTheDaemonToAskCanBeNamed(t *testing.T) {
 	}
 }
 
+// A script sees by the exit code that something is not well, and stderr names it.
+func TestStatusJudges(t *testing.T) {
+	var answer atomic.Value
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, answer.Load().(string))
+	}))
+	defer server.Close()
+	for _, tt := range []struct {
+		report string
+		code   int
+		says   string
+	}{
+		{`"ready": true, "accounts": [{"account": "main", "passes": 3}], "destinations": [{"name": "shop", "state": "ok"}, {"name": "bus", "state": "paused", "paused_by": "ci"}]`, exitOK, ""},
+		{`"ready": false, "waiting_for": "the first pass is not finished"`, exitFailure, "not ready: the first pass is not finished"},
+		{`"ready": true, "accounts": [{"account": "main", "error": "status 500"}]`, exitFailure, "account main is failing for"},
+		{`"ready": true, "accounts": [{"account": "main", "foreign": "other sessions"}]`, exitFailure, "account main is stopped"},
+		{`"ready": true, "destinations": [{"name": "shop", "state": "failing", "why": "status 503"}]`, exitFailure, "destination shop is failing: status 503"},
+		{`"ready": true, "destinations": [{"name": "shop", "state": "paused", "why": "answered 410"}]`, exitFailure, "destination shop is paused: answered 410"},
+		{`"ready": true, "conditions": [{"kind": "rule", "subject": "ship", "why": "no such key"}]`, exitFailure, "rule ship is failing: no such key"},
+		{`"ready": true, "store": {"why": "the file is gone"}`, exitFailure, "the file is gone"},
+	} {
+		answer.Store(`{"running": true, ` + tt.report + `}`)
+		code, stdout, stderr := run(t, "status", "--exit-code", "--url", server.URL)
+		if code != tt.code || !strings.Contains(stderr, tt.says) || (tt.says == "") != (stderr == "") || stdout == "" {
+			t.Errorf("%s: exit code %d, stderr %q, stdout %q", tt.report, code, stderr, stdout)
+		}
+		if code, _, stderr := run(t, "status", "--url", server.URL); code != exitOK || stderr != "" {
+			t.Errorf("%s without --exit-code: %d, stderr %q", tt.report, code, stderr)
+		}
+	}
+}
+
 // An account that fails says when its next try is, and who asked for the pause.
 func TestStateOfAnAccountTellsTheNextTry(t *testing.T) {
 	now := time.Now()

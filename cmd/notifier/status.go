@@ -19,23 +19,76 @@ import (
 
 func (a *app) statusCommand() *cobra.Command {
 	var output string
+	var judge bool
 	cmd := &cobra.Command{
 		Use:     "status",
 		GroupID: "look",
 		Short:   "Show accounts, destinations and what waits",
-		Example: "  notifier status\n  notifier status -o json",
-		Long:    "Ask the running daemon how it is doing. Without a daemon, read what the state file tells.",
-		Args:    usage(cobra.NoArgs),
+		Example: "  notifier status\n  notifier status --exit-code -o json",
+		Long: `Ask the running daemon how it is doing. Without a daemon, read what the state file
+tells.
+
+Exit codes: 0 shown, 3 the state file cannot be read, 4 no daemon answers and there
+is no state file. With --exit-code also 1 if something is not well, which stderr
+names: the first pass is not finished, an account fails or is stopped, a destination
+fails, cannot be reached or stopped by itself, or what the owner of the daemon was
+told of is not over; and 4 whenever no daemon answers.`,
+		Args: usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			r, err := a.readReport(cmd.Context())
 			if err != nil {
 				return err
 			}
-			return a.show(output, r, func() { a.printReport(r) })
+			if err := a.show(output, r, func() { a.printReport(r) }); err != nil || !judge {
+				return err
+			}
+			return r.verdict()
 		},
 	}
+	cmd.Flags().BoolVar(&judge, "exit-code", false, "exit with 1 if something is not well, and with 4 if no daemon answers")
 	outputFlag(cmd, &output, asTable, asJSON, asLines)
 	return cmd
+}
+
+// verdict is an error if something is not well.
+func (r *report) verdict() error {
+	if !r.Running {
+		return exit(exitUnreachable, errNoDaemon)
+	}
+	if trouble := r.trouble(); len(trouble) > 0 {
+		return exit(exitFailure, errors.New(strings.Join(trouble, "; ")))
+	}
+	return nil
+}
+
+// trouble lists what is not well with a daemon. A destination that somebody paused is
+// as it was meant to be.
+func (r *report) trouble() (found []string) {
+	if !r.Ready {
+		found = append(found, "not ready: "+r.Waiting)
+	}
+	for _, s := range r.Accounts {
+		if s.Foreign != "" || s.Error != "" {
+			found = append(found, fmt.Sprintf("account %s is %s", s.Account, accountState(r, s)))
+		}
+	}
+	for _, d := range r.Destinations {
+		bad := d.State == string(publish.StateFailing) || d.State == string(publish.StateUnreachable) || d.State == stateOrphaned
+		if bad || d.State == string(publish.StatePaused) && d.PausedBy == "" || d.BlockedCount > 0 {
+			found = append(found, fmt.Sprintf("destination %s is %s: %s", d.Name, d.State, d.Why))
+		}
+	}
+	for _, c := range r.Conditions {
+		if c.Kind != event.ConditionAccount { // named above
+			found = append(found, c.String())
+		}
+	}
+	for _, why := range []string{r.Store.Why, r.Backup.trouble(), embeddedTrouble(r.Embedded)} {
+		if why != "" {
+			found = append(found, why)
+		}
+	}
+	return found
 }
 
 // readReport asks the daemon, and the file where there is none.
