@@ -1,10 +1,12 @@
 package simulator
 
 import (
-	"encoding/json"
+	"bytes"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -13,14 +15,6 @@ import (
 type shown struct {
 	num   uint64
 	state version
-}
-
-// envelope is the answer of the list call.
-type envelope struct {
-	Object  string            `json:"object"`
-	URL     *string           `json:"url"`
-	HasMore *bool             `json:"has_more"`
-	Data    []json.RawMessage `json:"data"`
 }
 
 func (a *API) serveList(w http.ResponseWriter, r *http.Request) {
@@ -58,7 +52,7 @@ func (a *API) serveGet(w http.ResponseWriter, r *http.Request) {
 		writeError(w, http.StatusNotFound, *missingSession(id, "id"))
 		return
 	}
-	answer, err := encodeSession(found.state.document(found.num, p.look(a.live)))
+	answer, err := found.encode(p.look(a.live))
 	if err != nil {
 		writeError(w, http.StatusInternalServerError, apiError{Type: "api_error", Message: err.Error()})
 		return
@@ -165,25 +159,20 @@ func (a *API) envelope(page []shown, more bool, p *plan) ([]byte, error) {
 	if p.hit[faultEmptyPage] {
 		page, more = nil, true
 	}
-	docs := make([]map[string]any, 0, len(page)+1)
-	for _, item := range page {
-		docs = append(docs, item.state.document(item.num, p.look(a.live)))
-	}
-	items, err := p.items(docs)
+	items, err := p.items(page, p.look(a.live))
 	if err != nil {
 		return nil, err
 	}
-	answer := envelope{Object: "list", HasMore: &more, Data: items}
+	url, hasMore := "null", strconv.FormatBool(more)
 	if p.rng.IntN(2) == 0 {
-		path := strings.TrimSuffix(listPath, "/list")
-		answer.URL = &path
+		url = strconv.Quote(strings.TrimSuffix(listPath, "/list"))
 	}
 	switch {
 	case p.hit[faultHasMoreNull]:
-		answer.HasMore = nil
+		hasMore = "null"
 	case p.hit[faultHasMoreTrue]:
-		always := true
-		answer.HasMore = &always
+		hasMore = "true"
 	}
-	return json.Marshal(answer)
+	// The items are JSON: json.Marshal would read each of them again.
+	return fmt.Appendf(nil, `{"object":"list","url":%s,"has_more":%s,"data":[%s]}`, url, hasMore, bytes.Join(items, []byte(","))), nil
 }

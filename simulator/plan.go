@@ -1,7 +1,6 @@
 package simulator
 
 import (
-	"encoding/json"
 	"fmt"
 	"html"
 	"math"
@@ -240,32 +239,51 @@ func (p *plan) look(live bool) look {
 }
 
 // items encodes a page and spoils single items.
-func (p *plan) items(docs []map[string]any) ([]json.RawMessage, error) {
-	if len(docs) > 0 {
-		if p.hit[faultItemWithoutID] {
-			delete(docs[p.rng.IntN(len(docs))], "id")
-		}
-		if p.hit[faultItemWithoutStatus] {
-			delete(docs[p.rng.IntN(len(docs))], "status")
-		}
-		if p.hit[faultDuplicateItem] {
-			at := p.rng.IntN(len(docs))
-			docs = slices.Insert(docs, at, docs[at])
-		}
-	}
-	items := make([]json.RawMessage, 0, len(docs))
-	for _, doc := range docs {
-		raw, err := encodeSession(doc)
+func (p *plan) items(page []shown, l look) ([][]byte, error) {
+	items := make([][]byte, 0, len(page)+1)
+	for _, s := range page {
+		raw, err := s.encode(l)
 		if err != nil {
 			return nil, err
 		}
 		items = append(items, raw)
 	}
-	if len(items) > 0 && p.hit[faultItemNotObject] {
+	if len(items) == 0 {
+		return items, nil
+	}
+	for _, lost := range []struct {
+		kind  kind
+		field string
+	}{{faultItemWithoutID, "id"}, {faultItemWithoutStatus, "status"}} {
+		if !p.hit[lost.kind] {
+			continue
+		}
+		at := p.rng.IntN(len(items))
+		raw, err := withoutField(items[at], lost.field)
+		if err != nil {
+			return nil, err
+		}
+		items[at] = raw
+	}
+	if p.hit[faultDuplicateItem] {
+		at := p.rng.IntN(len(items))
+		items = slices.Insert(items, at, items[at])
+	}
+	if p.hit[faultItemNotObject] {
 		odd := []string{`null`, `42`, `"cs_0"`, `[]`}
-		items[p.rng.IntN(len(items))] = json.RawMessage(odd[p.rng.IntN(len(odd))])
+		items[p.rng.IntN(len(items))] = []byte(odd[p.rng.IntN(len(odd))])
 	}
 	return items, nil
+}
+
+// withoutField encodes an item again without one of its fields.
+func withoutField(item []byte, name string) ([]byte, error) {
+	doc, err := decodeObject(item)
+	if err != nil {
+		return nil, err
+	}
+	delete(doc, name)
+	return encodeSession(doc)
 }
 
 // send writes an answer with status 200, spoiled as planned.

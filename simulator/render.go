@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // look says in which odd way a session is shown in one answer. The zero value
@@ -138,9 +139,32 @@ func numbersAsStrings(value any) any {
 	return value
 }
 
+// usual is a version as it is shown when no fault strikes: many answers show it.
+type usual struct {
+	once sync.Once
+	raw  []byte
+	err  error
+}
+
+// usual encodes the session as it is shown when no fault strikes. The bytes are
+// shared.
+func (s shown) usual() ([]byte, error) {
+	u := s.state.usual
+	u.once.Do(func() { u.raw, u.err = encodeSession(s.state.document(s.num, look{})) })
+	return u.raw, u.err
+}
+
+// encode encodes the session as one answer shows it. The bytes may be shared.
+func (s shown) encode(l look) ([]byte, error) {
+	if !l.seconds && !l.strings && !l.rotate && !l.flip {
+		return s.usual()
+	}
+	return encodeSession(s.state.document(s.num, l))
+}
+
 // encodeSession writes a document with the fields that a reader looks for first
 // in front and the others by name.
-func encodeSession(doc map[string]any) (json.RawMessage, error) {
+func encodeSession(doc map[string]any) ([]byte, error) {
 	names := make([]string, 0, len(doc))
 	front := []string{"id", "object", "created", "livemode", "status", "payment_status"}
 	for _, name := range front {

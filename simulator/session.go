@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -136,7 +137,7 @@ func (a *API) newRecord(given map[string]any, now time.Time) (*record, error) {
 	} else if a.sessions.byID[id] != nil {
 		return nil, fmt.Errorf("%w id %q: it exists", ErrInvalid, id)
 	}
-	first := version{at: now, created: roundToSecond(ms), expires: ms + day.Milliseconds() + int64(num%3)}
+	first := version{at: now, created: roundToSecond(ms), expires: ms + day.Milliseconds() + int64(num%3), usual: new(usual)}
 	first, err := first.timed(given, ms)
 	if err != nil {
 		return nil, err
@@ -185,7 +186,7 @@ func (v version) with(at time.Time, given map[string]any) version {
 	fields := maps.Clone(v.fields)
 	maps.Copy(fields, given)
 	return version{at: at, created: v.created, expires: v.expires, fields: fields,
-		changed: slices.Sorted(maps.Keys(given))}
+		changed: slices.Sorted(maps.Keys(given)), usual: new(usual)}
 }
 
 // withoutTimes drops the fields that a version keeps outside its map.
@@ -233,7 +234,7 @@ func checkFields(given map[string]any) error {
 // truth describes a record. Callers hold the lock.
 func (r *record) truth() (Session, error) {
 	v := r.last()
-	object, err := encodeSession(v.document(r.num, look{}))
+	object, err := shown{num: r.num, state: v}.usual()
 	if err != nil {
 		return Session{}, err
 	}
@@ -242,7 +243,7 @@ func (r *record) truth() (Session, error) {
 		Created:       time.UnixMilli(v.created).UTC(),
 		Status:        text(v.fields["status"]),
 		PaymentStatus: text(v.fields["payment_status"]),
-		Object:        object,
+		Object:        bytes.Clone(object),
 		History:       make([]Change, 0, len(r.versions)),
 	}
 	if v.expires != 0 {

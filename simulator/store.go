@@ -28,6 +28,7 @@ type version struct {
 	expires int64 // Unix ms, 0 without
 	fields  map[string]any
 	changed []string // top-level fields, sorted; empty at creation
+	usual   *usual
 }
 
 func (r *record) last() version { return r.versions[len(r.versions)-1] }
