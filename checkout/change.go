@@ -24,6 +24,9 @@ var null = json.RawMessage("null")
 // times that differ by a rounding of their unit are equal, and a rotating url is
 // not a change.
 func Changes(from, to json.RawMessage) ([]Change, error) {
+	if bytes.Equal(from, to) {
+		return nil, nil
+	}
 	before, err := decodeObject(from)
 	if err != nil {
 		return nil, fmt.Errorf("reading the earlier look: %w", err)
