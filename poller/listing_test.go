@@ -12,11 +12,14 @@ import (
 
 // listing is an API that keeps its sessions in whatever order it is given them.
 type listing struct {
-	ids   []string
-	items map[string]string // JSON by id; an id without one is not shown
+	ids     []string
+	items   map[string]string // JSON by id; an id without one is not shown
+	created map[string]int64  // by id, as it was set
 }
 
-func newListing() *listing { return &listing{items: make(map[string]string)} }
+func newListing() *listing {
+	return &listing{items: make(map[string]string), created: make(map[string]int64)}
+}
 
 // add appends a session to the end of the list.
 func (l *listing) add(id string, created time.Time, status, payment string) {
@@ -26,6 +29,7 @@ func (l *listing) add(id string, created time.Time, status, payment string) {
 
 func (l *listing) set(id string, created time.Time, status, payment string) {
 	l.items[id] = fmt.Sprintf(`{"id":%q,"created":%d,"status":%q,"payment_status":%q}`, id, created.Unix(), status, payment)
+	l.created[id] = created.Unix()
 }
 
 // params are the list parameters that a request carries in its body.

@@ -29,7 +29,7 @@ type market struct {
 }
 
 type ware struct {
-	id            string
+	id, item      string
 	created, seen time.Time
 	bad           bool
 }
@@ -52,6 +52,7 @@ func (w *world) market(status int, ignores bool) *market {
 
 func (m *market) add(created time.Time) {
 	it := &ware{id: fmt.Sprintf("cs_%d", 10000+len(m.wares)), created: created, seen: time.Now()}
+	it.item = fmt.Sprintf(`{"id":%q,"created":%d,"status":"open","payment_status":"unpaid"}`, it.id, created.Unix())
 	m.wares = append([]*ware{it}, m.wares...)
 }
 
@@ -101,7 +102,7 @@ func (m *market) show(shown []*ware, form string) (int, string) {
 		if it.bad {
 			return m.status, `{"error":{"message":"boom"}}`
 		}
-		items = append(items, fmt.Sprintf(`{"id":%q,"created":%d,"status":"open","payment_status":"unpaid"}`, it.id, it.created.Unix()))
+		items = append(items, it.item)
 	}
 	for _, it := range shown {
 		m.waited(it)

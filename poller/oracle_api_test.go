@@ -118,9 +118,12 @@ func (brokenReader) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
 // mood is the spells that strike one request, by what they do.
 func (a *trueAPI) mood(n uint64, now time.Duration) map[string]spell {
-	mood := make(map[string]spell)
+	var mood map[string]spell
 	for i, s := range a.spells {
 		if now >= s.from && now < s.from+s.lasts && chance(a.seed, n, uint64(i)) < s.share {
+			if mood == nil {
+				mood = make(map[string]spell)
+			}
 			mood[s.does] = s
 		}
 	}

@@ -128,7 +128,7 @@ func (j *judgement) start(b *being, first condition) {
 
 // delay objects to an event that came late while all was well.
 func (j *judgement) delay(b *being, t telling) {
-	change, happened := b.when()[t.word]
+	change, happened := b.when[t.word]
 	shown := b.shownFrom(change)
 	if !happened || j.stopped || shown < j.healthyFrom() || (b.back > b.hides && t.at > b.born+b.hides) {
 		return

@@ -211,7 +211,7 @@ func (l *ledger) tell(id string, t telling) {
 	if l.wrongClock(t.at) || l.lied(t.at) { // what two clocks agree on within warm_every is the time
 		openAt -= l.poll.Tuning.WarmEvery
 	}
-	switch at, happens := b.when()[t.word]; {
+	switch at, happens := b.when[t.word]; {
 	case t.word == "updated":
 		if b.noted == 0 || t.at < b.born+b.noted {
 			l.object(untrue, "%s: told updated at %s, which it was not", b, t.at)

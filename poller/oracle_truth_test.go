@@ -10,7 +10,8 @@ import (
 // being is a session of the world, with its whole history.
 type being struct {
 	fate
-	id string
+	id   string
+	when map[string]time.Duration // see whens
 }
 
 // condition is what a session is at one moment.
@@ -19,9 +20,9 @@ type condition struct {
 	noted           bool
 }
 
-// when lists the times of a session's transitions by event type, in the order
-// of the life; those that never happen are left out.
-func (b *being) when() map[string]time.Duration {
+// whens lists the times of a session's transitions by event type; those that never
+// happen are left out.
+func (b *fate) whens() map[string]time.Duration {
 	times := map[string]time.Duration{"created": b.born}
 	at := b.born + b.at
 	if b.ends == abandoned || b.at >= b.lives {
@@ -46,9 +47,8 @@ func (b *being) when() map[string]time.Duration {
 // path lists what must have been told of a session up to a time.
 func (b *being) path(now time.Duration) []string {
 	var path []string
-	times := b.when()
 	for _, word := range []string{"created", "completed", "expired", "no_payment_required", "paid", "fulfillable"} {
-		if at, happens := times[word]; happens && at <= now {
+		if b.happened(word, now) {
 			path = append(path, word)
 		}
 	}
@@ -57,17 +57,23 @@ func (b *being) path(now time.Duration) []string {
 
 func (b *being) condition(now time.Duration) condition {
 	c := condition{status: "open", payment: "unpaid", noted: b.noted > 0 && b.born+b.noted <= now}
-	for _, word := range b.path(now) {
-		switch word {
-		case "completed":
-			c.status = "complete"
-		case "expired":
-			c.status = "expired"
-		case "paid", "no_payment_required":
+	switch {
+	case b.happened("completed", now):
+		c.status = "complete"
+	case b.happened("expired", now):
+		c.status = "expired"
+	}
+	for _, word := range []string{"paid", "no_payment_required"} {
+		if b.happened(word, now) {
 			c.payment = word
 		}
 	}
 	return c
+}
+
+func (b *being) happened(word string, now time.Duration) bool {
+	at, happens := b.when[word]
+	return happens && at <= now
 }
 
 // visible says whether the list shows the session at a time.
@@ -98,10 +104,9 @@ func (b *being) shownFrom(change time.Duration) time.Duration {
 }
 
 func (b *being) String() string {
-	times := b.when()
 	text := b.id
 	for _, word := range b.path(1 << 62) {
-		text += fmt.Sprintf(" %s %s", word, times[word])
+		text += fmt.Sprintf(" %s %s", word, b.when[word])
 	}
 	if b.noted > 0 {
 		text += fmt.Sprintf(" noted %s", b.born+b.noted)
@@ -125,7 +130,7 @@ func (u *universe) beings() []*being {
 		for n := range f.twins + 1 {
 			one := f
 			one.born = f.born.Truncate(time.Second) + f.born%time.Second*time.Duration(f.twins+1-n)/time.Duration(f.twins+1)
-			all = append(all, &being{fate: one})
+			all = append(all, &being{fate: one, when: one.whens()})
 		}
 	}
 	slices.SortStableFunc(all, func(a, b *being) int { return cmp.Compare(b.born, a.born) })

@@ -55,12 +55,9 @@ func (l *listing) within(req *http.Request) (int, string) {
 		return l.answer(req)
 	}
 	from, to, limit, after := asked(req)
-	kept := newListing()
-	kept.items = l.items
+	kept := &listing{items: l.items}
 	for _, id := range l.ids {
-		var item struct{ Created int64 }
-		_ = json.Unmarshal([]byte(l.items[id]), &item)
-		if id == after || (item.Created >= from && item.Created <= to) {
+		if created := l.created[id]; id == after || (created >= from && created <= to) {
 			kept.ids = append(kept.ids, id)
 		}
 	}
