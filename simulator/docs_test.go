@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"checkout-notifier/simulator"
 )
@@ -35,10 +36,15 @@ func docs(t *testing.T) string {
 
 // What docs/simulator.md tells to ask is answered as it says.
 func TestDocumentedRequests(t *testing.T) {
+	synctest.Test(t, testDocumentedRequests)
+}
+
+func testDocumentedRequests(t *testing.T) {
 	api := simulator.NewAPI(simulator.Config{SecretKey: docsKey, Seed: 1})
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- api.Run(ctx) }()
+	synctest.Wait() // until it runs, no traffic can start
 	n := 0
 	for _, block := range shell.FindAllStringSubmatch(docs(t), -1) {
 		for line := range strings.Lines(block[1]) {
