@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"checkout-notifier/event"
@@ -36,6 +37,7 @@ type account struct {
 	pacer    *pacer
 	phase    time.Duration // shifts the rounds, so that accounts do not look all at once
 	nudges   chan chan<- PassReport
+	ended    atomic.Bool // nobody makes passes any more
 	status   statusBox
 
 	mu            sync.Mutex
@@ -164,6 +166,8 @@ func (a *account) check(ctx context.Context) error {
 
 // run makes passes until the context ends; the caller does not hold mu.
 func (a *account) run(ctx context.Context) error {
+	a.ended.Store(false)
+	defer a.ended.Store(true)
 	if err := a.check(ctx); err != nil && ctx.Err() == nil {
 		return err
 	}
@@ -177,7 +181,7 @@ func (a *account) run(ctx context.Context) error {
 		asked = a.rest(ctx, a.cfg.Poll.Interval-time.Since(began))
 	}
 	for _, reply := range asked {
-		reply <- PassReport{Account: a.cfg.Name, Error: ctx.Err().Error()}
+		reply <- PassReport{Account: a.cfg.Name, Error: errEnded.Error()}
 	}
 	return nil
 }

@@ -17,6 +17,9 @@ import (
 // ErrUnknownAccount is an account that is not configured.
 var ErrUnknownAccount = errors.New("there is no such account")
 
+// errEnded is told to whoever waits for a pass that is not made any more.
+var errEnded = errors.New("the daemon is stopping")
+
 // PassReport is what came of a pass.
 type PassReport struct {
 	Account  string        `json:"account"`
@@ -126,6 +129,9 @@ func (a *account) passNow(ctx context.Context) (PassReport, error) {
 	for {
 		if why := a.leftAlone(); why != "" {
 			return PassReport{Account: a.cfg.Name, Error: why}, nil
+		}
+		if a.ended.Load() {
+			return PassReport{Account: a.cfg.Name, Error: errEnded.Error()}, nil
 		}
 		select {
 		case <-ctx.Done():
