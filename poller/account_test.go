@@ -206,6 +206,7 @@ func TestStoppedAccountStaysStopped(t *testing.T) {
 func TestPageOfStrangersThatIsOverGoesOn(t *testing.T) {
 	for _, restart := range []bool{false, true} {
 		t.Run(fmt.Sprint("restart ", restart), func(t *testing.T) {
+			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)
 				l, strangers := newListing(), newListing()

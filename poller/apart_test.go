@@ -40,6 +40,7 @@ func (w *world) unseen(old string, answer func() (int, string)) (l *listing, ask
 func TestRefusedSessionPausesOnlyItself(t *testing.T) {
 	for _, status := range []int{http.StatusForbidden, http.StatusInternalServerError, http.StatusBadGateway, http.StatusConflict} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
+			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)
 				refuses := true

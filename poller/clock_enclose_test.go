@@ -13,6 +13,7 @@ import (
 func TestTimesEncloseTheChangeAfterAWrongDate(t *testing.T) {
 	for _, by := range []time.Duration{90 * time.Second, -90 * time.Second, 3 * time.Minute, time.Hour, -time.Hour, 20 * days, -20 * days} {
 		t.Run(by.String(), func(t *testing.T) {
+			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)
 				p := w.poller()

@@ -17,6 +17,7 @@ func TestPaymentsDoNotWaitForAWrongClock(t *testing.T) {
 			continue // nothing tells the time
 		}
 		t.Run(fmt.Sprintf("Date %s, own %s", c.date, c.own), func(t *testing.T) {
+			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)
 				w.cfg.Poll.Tuning.ReconcileEvery = 1000 * time.Hour // it would find them

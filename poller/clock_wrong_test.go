@@ -39,6 +39,7 @@ func TestNothingIsGivenUpByTheServersClockAlone(t *testing.T) {
 	for _, lasts := range []time.Duration{20 * time.Minute, 3 * time.Hour} {
 		for _, ahead := range []time.Duration{20 * days, -20 * days} {
 			t.Run(lasts.String()+" "+ahead.String(), func(t *testing.T) {
+				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
 					w, unpaid := unpaidWorld(t)
 					p := w.poller()
@@ -64,6 +65,7 @@ func TestNothingIsGivenUpByTheServersClockAlone(t *testing.T) {
 func TestNothingIsGivenUpByOurClockAlone(t *testing.T) {
 	for _, ahead := range []time.Duration{20 * days, -20 * days} {
 		t.Run(ahead.String(), func(t *testing.T) {
+			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				w, unpaid := unpaidWorld(t)
 				w.own = ahead
@@ -86,6 +88,7 @@ func TestNothingIsGivenUpByOurClockAlone(t *testing.T) {
 func TestGivenUpInTime(t *testing.T) {
 	for _, ahead := range []time.Duration{0, 300 * days} {
 		t.Run(ahead.String(), func(t *testing.T) {
+			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)
 				w.cfg.Poll.UnpaidFor = 12 * time.Hour

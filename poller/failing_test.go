@@ -180,6 +180,7 @@ func TestSessionThatCannotBeShownHidesNoNewerOne(t *testing.T) {
 // What no sweep can read holds neither a pass nor the rest of the sweep back, is
 // told, and is read once that is possible.
 func TestFailingSweepHoldsNoPassBack(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.cfg.Poll.Tuning.PageSize = 10
@@ -255,6 +256,7 @@ func TestFailingReconciliationStopsNoBackfill(t *testing.T) {
 // A reconciliation that cannot be finished is given up for a new one once its
 // range lies behind the window.
 func TestReconciliationThatNeverEnds(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.cfg.Poll.Interval = time.Minute

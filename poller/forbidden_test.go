@@ -34,6 +34,7 @@ func TestForbiddenSessionHoldsNothingUp(t *testing.T) {
 		"one of an older page":  {"cs_750", 270},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)
 				s := w.mall(c.older)
@@ -133,6 +134,7 @@ func TestForbiddenKeyIsLeftAlone(t *testing.T) {
 // Where some answers are 403 whatever was asked, nothing is taken for what cannot
 // be shown, nor the key for refused.
 func TestForbiddenAtRandom(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		s := w.mall(270)

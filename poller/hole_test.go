@@ -59,6 +59,7 @@ func (s *shop) newest(id string, at time.Time, status, payment string) {
 // else up: neither what comes after it, nor the low-water mark, nor a
 // reconciliation, nor a backfill. It is named, and told once it is shown.
 func TestSessionThatCannotBeShownHoldsNothingUp(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		s := w.shop()
@@ -115,6 +116,7 @@ func TestHoles(t *testing.T) {
 		"the newest ones":  func(i int) bool { return i >= 50 },
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)
 				s := w.shop()

@@ -346,6 +346,7 @@ func TestFailingPassesAreNotHealthy(t *testing.T) {
 // An API that does not say whether there are more pages may show fewer sessions
 // on one than it did: it is asked until it shows no more.
 func TestPagesThatShrinkWithoutHasMore(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		l := newListing()

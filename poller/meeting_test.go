@@ -155,6 +155,7 @@ func TestFirstMeetingIsShort(t *testing.T) {
 		for _, status := range []int{500, 404, 400, 0} {
 			for _, ignores := range []bool{false, true} {
 				t.Run(fmt.Sprintf("%s, %d, ignores created %t", where, status, ignores), func(t *testing.T) {
+					t.Parallel()
 					synctest.Test(t, func(t *testing.T) {
 						w := newWorld(t)
 						m := w.market(status, ignores)

@@ -29,6 +29,7 @@ func TestVanishedSessionsAreAskedFor(t *testing.T) {
 		"open long after its end": {old: simulator.Fields{"expires_at": time.Date(2026, 11, 20, 11, 0, 0, 0, time.UTC).Format(time.RFC3339)}},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)
 				w.faults(simulator.Faults{NoExpiry: true})
@@ -88,6 +89,7 @@ func (w *world) lost(n int) (l *listing, asked map[string][]time.Time) {
 // Each hour, after a day each day, until unpaid_for has passed: then nobody asks
 // any more, and a look that shows the session all the same revives it.
 func TestHowOftenVanishedSessionsAreAskedFor(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.cfg.Poll.Interval = 5 * time.Minute
@@ -124,6 +126,7 @@ func TestHowOftenVanishedSessionsAreAskedFor(t *testing.T) {
 
 // Many vanished sessions cost a few requests a pass, and each of them has its turn.
 func TestManyVanishedSessionsCostLittle(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		const n = 300

@@ -112,6 +112,7 @@ func TestNextPageWhileOneIsCommitted(t *testing.T) {
 
 // A long reconciliation at a low rate leaves passes their interval.
 func TestSweepInLeftoverTime(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.cfg.Poll.Tuning.PageSize = 10

@@ -142,6 +142,7 @@ func TestManyPages(t *testing.T) {
 
 // A late payment long after the head has moved on is found by the session's tier.
 func TestOldSessionsAreLookedAtAgain(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.cfg.Poll.Interval = time.Minute

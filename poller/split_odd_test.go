@@ -18,6 +18,7 @@ func TestCorrectAPIIsNeverOdd(t *testing.T) {
 		for _, gap := range []time.Duration{2 * time.Second, 50 * time.Second, time.Hour} {
 			for _, n := range []int{100, 101, 400} {
 				t.Run(fmt.Sprint(latency, " ", gap, " ", n), func(t *testing.T) {
+					t.Parallel()
 					synctest.Test(t, func(t *testing.T) {
 						w := newWorld(t)
 						w.cfg.Start = poller.StartAll

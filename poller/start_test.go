@@ -26,6 +26,7 @@ var wrongClocks = []struct{ date, own time.Duration }{
 func TestStartByAWrongClock(t *testing.T) {
 	for _, c := range wrongClocks {
 		t.Run(fmt.Sprintf("Date %s, own %s", c.date, c.own), func(t *testing.T) {
+			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)
 				w.own = c.own
@@ -166,6 +167,7 @@ func TestFirstPassByAWrongClock(t *testing.T) {
 				continue
 			}
 			t.Run(fmt.Sprintf("Date %s (%t), own %s", c.date, !noDate, c.own), func(t *testing.T) {
+				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
 					w := newWorld(t)
 					w.own = c.own
@@ -198,6 +200,7 @@ func TestFirstPassByAWrongClock(t *testing.T) {
 func TestOurClockWasSet(t *testing.T) {
 	for _, own := range [][2]time.Duration{{days, 0}, {0, -days}, {0, days}, {20 * days, 0}, {0, -20 * days}, {-20 * days, 20 * days}} {
 		t.Run(fmt.Sprint(own), func(t *testing.T) {
+			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				w, unpaid := unpaidWorld(t)
 				hot := w.create(open(nil))
@@ -289,6 +292,7 @@ func TestLeftoversAreGivenUpSilently(t *testing.T) {
 	for _, c := range []struct{ date, own time.Duration }{{}, {date: -30 * days}, {date: 30 * days}, {own: -30 * days}, {own: 30 * days}} {
 		for _, noted := range []bool{false, true} {
 			t.Run(fmt.Sprintf("Date %s, own %s, noted %t", c.date, c.own, noted), func(t *testing.T) {
+				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
 					w := newWorld(t)
 					w.cfg.Poll.Interval = 10 * time.Minute

@@ -75,6 +75,7 @@ func TestOrdersOfAnotherAccountAreNotTold(t *testing.T) {
 		for name, every := range map[string]time.Duration{"busy": time.Second, "as busy": 2 * time.Minute, "quiet": 40 * time.Minute} {
 			for _, past := range []int{0, 1, 60, 300} {
 				t.Run(fmt.Sprint(known, " known, the other one ", name, " with ", past), func(t *testing.T) {
+					t.Parallel()
 					synctest.Test(t, func(t *testing.T) {
 						w := newWorld(t)
 						own, other := stall(100000, known, 2*time.Minute), stall(900000, past, every)
