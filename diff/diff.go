@@ -128,6 +128,9 @@ func Next(prev *event.Snapshot, s *checkout.Session, look Look, p Policy) (Outco
 	if !held.believed(look, p) {
 		next := *prev
 		next.Held = event.Held(held)
+		if next.Left, err = leave(prev, nil, held, look, p); err != nil {
+			return Outcome{}, err
+		}
 		next.LookedOwn = prev.LookedAt.Add(-look.ahead())
 		back := prev.Watch.Is(event.Vanished)
 		if back {
@@ -135,11 +138,11 @@ func Next(prev *event.Snapshot, s *checkout.Session, look Look, p Policy) (Outco
 		}
 		return Outcome{Snapshot: next, Store: back || !held.same(prev.Held), Held: true}, nil
 	}
-	return believe(prev, s, changes, look, p)
+	return believe(prev, s, changes, held, look, p)
 }
 
 // believe makes the look the session's new state.
-func believe(prev *event.Snapshot, s *checkout.Session, changes []checkout.Change, look Look, p Policy) (Outcome, error) {
+func believe(prev *event.Snapshot, s *checkout.Session, changes []checkout.Change, shown held, look Look, p Policy) (Outcome, error) {
 	next := *prev
 	next.Held = nil
 	next.LookedAt, next.LookedOwn = look.asked(), look.ownAsked()
@@ -148,12 +151,13 @@ func believe(prev *event.Snapshot, s *checkout.Session, changes []checkout.Chang
 		next.Watch = event.Watched
 	}
 	next.Hash = s.Hash // the content is the same, or taken below
-	if len(changes) > 0 {
-		left, err := leave(prev, changes, look, p)
-		if err != nil {
+	if o.Store || len(changes) > 0 {
+		var err error
+		if next.Left, err = leave(prev, changes, shown, look, p); err != nil {
 			return Outcome{}, err
 		}
-		next.Left = left
+	}
+	if len(changes) > 0 {
 		fell := regressed(prev, s)
 		next.Regressed = prev.Regressed || fell != nil
 		take(&next, s)

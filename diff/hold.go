@@ -1,7 +1,9 @@
 package diff
 
 import (
+	"cmp"
 	"maps"
+	"slices"
 	"time"
 
 	"checkout-notifier/checkout"
@@ -113,20 +115,33 @@ func lately(at, own time.Time, look Look, p Policy) bool {
 	return look.At.Sub(at).Abs() < p.ConfirmAfter || look.own().Sub(own).Abs() < p.ConfirmAfter
 }
 
-// leave returns the values left within ConfirmAfter, those of this look included.
-func leave(prev *event.Snapshot, changes []checkout.Change, look Look, p Policy) ([]event.Left, error) {
+// leave returns the values left within ConfirmAfter, those of this look included: what
+// it changes, and what was held and is not shown any more, which was left once more.
+func leave(prev *event.Snapshot, changes []checkout.Change, shown held, look Look, p Policy) ([]event.Left, error) {
 	var left []event.Left
-	for _, l := range prev.Left {
-		if lately(l.At, l.Own, look, p) {
-			left = append(left, l)
-		}
+	note := func(field string, hash uint64) {
+		left = append(left, event.Left{Field: field, Hash: hash, At: look.At, Own: look.own()})
 	}
 	for _, c := range changes {
 		hash, err := checkout.ContentHash(c.From)
 		if err != nil {
 			return nil, err
 		}
-		left = append(left, event.Left{Field: c.Field, Hash: hash, At: look.At, Own: look.own()})
+		note(c.Field, hash)
 	}
+	for field, v := range prev.Held {
+		if shown[field].Hash != v.Hash {
+			note(field, v.Hash)
+		}
+	}
+	for _, l := range prev.Left {
+		again := slices.ContainsFunc(left, func(n event.Left) bool { return n.Field == l.Field && n.Hash == l.Hash })
+		if !again && lately(l.At, l.Own, look, p) {
+			left = append(left, l)
+		}
+	}
+	slices.SortFunc(left, func(a, b event.Left) int {
+		return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Field, b.Field), cmp.Compare(a.Hash, b.Hash))
+	})
 	return left, nil
 }

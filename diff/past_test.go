@@ -99,6 +99,39 @@ func TestStateLeftLatelyIsNoAdvance(t *testing.T) {
 	want(t, w.look(13*time.Minute, 13, session(t, "complete", "unpaid", "")))
 }
 
+// Replicas that disagree for longer than ConfirmAfter make no news: a value that is taken
+// back was left once more. What they agree on in the end is told.
+func TestReplicasThatDisagreeForLong(t *testing.T) {
+	for name, tt := range map[string]struct {
+		a, b checkout.Session
+		told []string
+	}{
+		"metadata": {session(t, "open", "unpaid", ""), session(t, "open", "unpaid", `,"metadata":{"order":"A-17"}`), []string{`updated metadata:null>{"order":"A-17"}`}},
+		"status":   {session(t, "expired", "unpaid", ""), session(t, "complete", "unpaid", ""), []string{`completed unexpected status:"expired">"complete"`}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := &watcher{t: t}
+			w.look(0, 0, tt.a)
+			want(t, w.look(time.Minute, 1, tt.b), tt.told...)
+			n := 2
+			for ; n < 120; n += 2 {
+				want(t, w.look(time.Duration(n)*time.Minute, n, tt.a))
+				want(t, w.look(time.Duration(n+1)*time.Minute, n+1, tt.b))
+				if len(w.snapshot.Left) > 2 {
+					t.Fatalf("%d values are remembered", len(w.snapshot.Left))
+				}
+			}
+			for range 10 {
+				want(t, w.look(time.Duration(n)*time.Minute, n, tt.a))
+				n++
+			}
+			if got := w.look(time.Duration(n)*time.Minute, n, tt.a); len(got) != 1 {
+				t.Errorf("told %q of what they agree on", got)
+			}
+		})
+	}
+}
+
 // Times that a wrong clock left in the snapshot are not waited for.
 func TestTimesOfTheFuture(t *testing.T) {
 	const year, days = 365 * 24 * time.Hour, 10 * 24 * time.Hour

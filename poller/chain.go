@@ -212,6 +212,8 @@ func (c *chain) adapt(err error) bool {
 		c.odd("body_refused", "the API refuses the list parameters in the body; they are sent in the query from now on", "error", err)
 		c.send(ParamsQuery)
 		c.widen(c.narrowed)
+	case repeated && c.byTime && c.query.Limit < largestPage: // the page may hold less than its oldest second
+		c.query.Limit = min(2*c.query.Limit, largestPage)
 	case repeated && c.bodyRefused() && !c.byTime:
 		// In the query they are ignored: the body was refused for another reason.
 		c.odd("query_ignored", "the API ignores list parameters in the query; they are sent as list_params says again", "list_params", c.cfg.ListParams)

@@ -26,7 +26,7 @@ var (
 	// errEmptyPage is an empty page that promises more.
 	errEmptyPage = errors.New("the API shows an empty page and says that there are more")
 	// errEarlyEnd is a page with nothing new where others were promised or are known.
-	errEarlyEnd = errors.New("the API shows nothing more where it has sessions")
+	errEarlyEnd = errors.New("the list ends although the API promised or showed older sessions")
 	// errOneWord is an end of which nothing but one answer tells: it is asked for again.
 	errOneWord = errors.New("the API shows nothing more for the first time")
 	// errSpoiled is a page with sessions that cannot be read, and that no later

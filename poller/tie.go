@@ -94,8 +94,9 @@ func (q Query) below(page *Page, tie []uint64) Query {
 // repeatsTie says whether a page shows nothing but what it was to repeat, or what of its
 // cursor's second stands below that by now. All of it was shown before.
 func (c *chain) repeatsTie(page *Page) bool {
+	after := c.query.StartingAfter
 	return len(page.Items) > 0 && !slices.ContainsFunc(page.Items, func(it Item) bool {
-		moved := it.created().Equal(c.cursorAt) && string(it.ID) != c.query.StartingAfter
+		moved := after != "" && it.created().Equal(c.cursorAt) && string(it.ID) != after
 		return !moved && !slices.Contains(c.tie, hashID(it.ID))
 	})
 }
