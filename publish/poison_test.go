@@ -149,6 +149,7 @@ func TestARefusedTypeStopsNoPayment(t *testing.T) {
 			if testing.Short() && name != "404" {
 				t.Skip("it takes long")
 			}
+			t.Parallel() // it waits for the disk
 			path := filepath.Join(t.TempDir(), "notifier.db")
 			synctest.Test(t, func(t *testing.T) {
 				config := state.DefaultConfig()
