@@ -19,6 +19,8 @@ import (
 type memoryOutbox struct {
 	mu         sync.Mutex
 	deliveries []*row // in the order of events
+	byID       map[string]*row
+	bySession  map[[2]string][]*row // by destination and session, in the order of events
 	states     map[string]event.DestinationState
 	notices    []event.Notice
 	audit      []event.AuditEntry
@@ -40,7 +42,10 @@ type row struct {
 }
 
 func newOutbox() *memoryOutbox {
-	return &memoryOutbox{states: map[string]event.DestinationState{}, slots: map[string]int{}, begun: map[string][]event.Job{}}
+	return &memoryOutbox{
+		byID: map[string]*row{}, bySession: map[[2]string][]*row{},
+		states: map[string]event.DestinationState{}, slots: map[string]int{}, begun: map[string][]event.Job{},
+	}
 }
 
 // put adds a delivery of a sample event and returns its id.
@@ -61,6 +66,8 @@ func (o *memoryOutbox) put(destination, session string, change ...func(*event.De
 	}
 	r := &row{Delivery: d, event: e, attempts: map[int]event.Attempt{}}
 	o.deliveries = append(o.deliveries, r)
+	o.byID[r.ID] = r
+	o.bySession[r.queue()] = append(o.bySession[r.queue()], r)
 	if o.slots[destination] > 0 && !d.Due.IsZero() && !d.Due.After(d.Created) && d.Slots == 0 && (!d.Ordered || len(o.earlier(r)) == 0) {
 		o.slots[destination]--
 		o.begun[destination] = append(o.begun[destination], o.job(r))
@@ -89,10 +96,10 @@ func (o *memoryOutbox) get(id string) row {
 	return *o.find(id)
 }
 
-func (o *memoryOutbox) find(id string) *row {
-	i := slices.IndexFunc(o.deliveries, func(r *row) bool { return r.ID == id })
-	return o.deliveries[i]
-}
+func (o *memoryOutbox) find(id string) *row { return o.byID[id] }
+
+// queue is whose deliveries wait for one another.
+func (r *row) queue() [2]string { return [2]string{r.Destination, r.Session} }
 
 func (o *memoryOutbox) pending() (n int) {
 	o.mu.Lock()
@@ -171,11 +178,11 @@ func (o *memoryOutbox) job(r *row) event.Job {
 }
 
 func (o *memoryOutbox) earlier(of *row) (earlier []event.Delivery) {
-	for _, r := range o.deliveries {
+	for _, r := range o.bySession[of.queue()] {
 		if r == of {
 			break
 		}
-		if r.Destination == of.Destination && r.Session == of.Session && r.Status == event.StatusPending {
+		if r.Status == event.StatusPending {
 			earlier = append(earlier, r.Delivery)
 		}
 	}
@@ -337,10 +344,9 @@ func (o *memoryOutbox) SaveStanding(_ context.Context, c event.StandingChange) e
 // release makes the next delivery of a session due that waits for earlier ones:
 // parked, or looking again later whether a hold has run out.
 func (o *memoryOutbox) release(after *row, at time.Time) {
-	for _, r := range o.deliveries {
+	for _, r := range o.bySession[after.queue()] {
 		waits := r.Due.IsZero() && !r.Blocked() || r.Slots == 0 && r.Due.After(at)
-		if r != after && r.Destination == after.Destination && r.Session == after.Session &&
-			r.Status == event.StatusPending && r.Ordered && waits {
+		if r != after && r.Status == event.StatusPending && r.Ordered && waits {
 			r.Due = at
 			return
 		}
