@@ -353,6 +353,7 @@ func TestForeignSessions(t *testing.T) {
 		t.Fatalf("exit code %d: %s", code, p.stderr)
 	}
 	other := simulator.NewAPI(simulator.Config{SecretKey: "sk_test_other", Seed: 99})
+	create(t, other, simulator.Fields{"created": ago(90e9)})
 	stranger := create(t, other, simulator.Fields{"created": ago(30e9)})
 	w.swap.Store(other)
 	w.accounts[0]["secret_key"] = "sk_test_other"
@@ -371,6 +372,9 @@ func TestForeignSessions(t *testing.T) {
 	w.awaitTold(hookPath, fresh, "created")
 	if got := w.told(hookPath); got[stranger] != nil || len(got) != 1 {
 		t.Errorf("what existed was announced: %v", got)
+	}
+	if s, err := d.status(); err != nil || s.Accounts[0].Foreign != "" {
+		t.Errorf("after the acceptance the status says %+v, error %v", s, err)
 	}
 	d.stop()
 }

@@ -177,6 +177,12 @@ type Account struct {
 	Holes []Hole `json:"holes,omitempty"`
 }
 
+// StartOver makes the record one of an account whose present sessions were accepted:
+// nothing of those that were stored before holds for them.
+func (a *Account) StartOver() {
+	*a = Account{Name: a.Name, Host: a.Host, Mode: a.Mode, ForgottenBefore: a.ForgottenBefore, Restart: true}
+}
+
 // Equal says whether two records of an account say the same.
 func (a *Account) Equal(b *Account) bool { return reflect.DeepEqual(a, b) }
 

@@ -199,7 +199,7 @@ func (a *account) resume(ctx context.Context) error {
 		return fmt.Errorf("reading account %s: %w", a.cfg.Name, err)
 	}
 	if stored.Foreign == "" {
-		return a.accept(ctx)
+		return a.startOver(ctx)
 	}
 	back, err := a.back(ctx)
 	switch {
@@ -244,12 +244,16 @@ func (a *account) back(ctx context.Context) (bool, error) {
 	return m.known, orElse(err, m.failed)
 }
 
-// accept starts over with the account as an operator accepted it.
-func (a *account) accept(ctx context.Context) error {
+// startOver starts over with the account as an operator accepted it: nothing that was
+// found out of the sessions before holds.
+func (a *account) startOver(ctx context.Context) error {
 	a.index, a.loaded = newIndex(), false
 	if err := a.load(ctx); err != nil {
 		return err
 	}
+	a.strangers, a.forbiddenPage, a.lastShown = Query{}, Query{}, Query{}
+	a.early, a.suspects, a.topRead = earlyEnd{}, nil, false
+	a.sweeps = slices.DeleteFunc(a.sweeps, func(s *sweep) bool { return s.backfill == nil })
 	a.log.Info("the account goes on: an operator accepted the sessions that its key shows")
 	return nil
 }
@@ -270,11 +274,14 @@ func (a *account) sameAccount(ctx context.Context) (bool, error) {
 		return true, nil
 	}
 	m, err := a.meet(ctx)
-	return m.known || (m.asked == 0 && err == nil), orElse(err, m.failed)
+	if m.asked == 0 && err == nil { // all are gone, or were given up
+		return true, a.recall(ctx)
+	}
+	return m.known, orElse(err, m.failed)
 }
 
 func (a *account) showsKnown(page *Page) bool {
-	return slices.ContainsFunc(page.Items, func(it Item) bool { return a.index.find(it.ID) != nil })
+	return slices.ContainsFunc(page.Items, func(it Item) bool { return a.knows(it.ID) })
 }
 
 // stop records why the account is not polled any more. Until the stored sessions
@@ -282,7 +289,7 @@ func (a *account) showsKnown(page *Page) bool {
 func (a *account) stop(ctx context.Context, why string) error {
 	a.state.Foreign = why
 	a.log.Error("the account is stopped: its key shows other sessions than the stored ones", "why", why,
-		"help", "put the right secret_key back: the account goes on by itself when its key shows the stored sessions again; if the new sessions are right: notifier accounts accept "+a.cfg.Name)
+		"help", WayOut(a.cfg.Name))
 	if err := a.save(ctx); err != nil {
 		return err
 	}

@@ -302,10 +302,10 @@ func (l *ledger) Vanish(_ context.Context, _ string, gone []poller.Gone) error {
 	return nil
 }
 
-// mayBeAllGone says whether the API lists nothing although it had a few
-// sessions, which may be true of a few.
+// mayBeAllGone says whether the API lists nothing although it had one or two
+// sessions, which may be true of so few.
 func (l *ledger) mayBeAllGone(now time.Duration) bool {
-	const few = 5
+	const few = 3
 	return len(l.snapshots) < few && slices.ContainsFunc(l.spells, func(s spell) bool {
 		return s.does == empties && now >= s.from && now < s.from+s.lasts+time.Minute
 	})

@@ -108,8 +108,8 @@ func (a *account) saveProgress(ctx context.Context, until time.Time) error {
 // that failed a single question tells whether it is the whole API that is away,
 // which needs no second telling.
 func (a *account) revisitAfter(ctx context.Context, until time.Time, head error) error {
-	// Of a few sessions all may be gone.
-	a.now.listed = a.now.listed || (head == nil && a.index.len() < enoughToTell)
+	// Of one or two sessions all may be gone.
+	a.now.listed = a.now.listed || (head == nil && a.index.len() < enoughToAsk)
 	if head == nil {
 		return a.revisit(ctx, until)
 	}

@@ -67,6 +67,46 @@ func (a *account) present(page *Page) time.Time {
 	return later(earliest, earlier(page.newest(), latest)).Truncate(time.Second)
 }
 
+// mostRecalled bounds the pages on which sessions that were given up are looked for.
+const mostRecalled = 10
+
+// recall sets the start of an account that shows sessions which were given up: it was
+// here before, and what is newer than those has never been told.
+func (a *account) recall(ctx context.Context) error {
+	for i, n := a.index.len(), 0; i > 0 && n < mostRecalled; n++ {
+		until := a.index.at(i - 1).created().Add(createdRounding)
+		page, err := a.list(ctx, patience{apart: true}, Query{CreatedLTE: until, Limit: a.cfg.Poll.Tuning.PageSize})
+		if refused(err) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		var newest, oldest time.Time
+		for j := range page.Items {
+			it := &page.Items[j]
+			oldest = it.created()
+			if a.index.find(it.ID) != nil {
+				newest = later(newest, it.created())
+			}
+		}
+		page.release()
+		if !newest.IsZero() {
+			if a.state.Restart || a.state.Start.After(newest) {
+				a.state.Start = newest
+			}
+			a.state.StartFixed, a.state.Restart, a.state.Low = true, false, time.Time{}
+			a.log.Info("the account shows sessions that were given up once; what is newer than those is announced", "newest", newest)
+			return a.save(ctx)
+		}
+		if oldest.IsZero() {
+			return nil
+		}
+		i = min(i-1, a.index.search(oldest))
+	}
+	return nil
+}
+
 // correctStart takes back a start in the future, which a wrong clock made: what is
 // created until then would be recorded silently.
 func (a *account) correctStart() {
@@ -85,6 +125,11 @@ func (a *account) correctStart() {
 // count. The first pass goes by the newest session where a clock is later, so that
 // it reads back far enough whatever the clocks say.
 func (a *account) bound(ctx context.Context) (time.Time, error) {
+	if a.state.Restart {
+		if err := a.recall(ctx); err != nil {
+			return time.Time{}, err
+		}
+	}
 	if a.state.Low.IsZero() && a.cfg.Start == StartAll {
 		return time.Time{}, nil
 	}

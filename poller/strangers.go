@@ -18,8 +18,22 @@ const (
 	enoughToAsk = 3
 )
 
-// errForeignPage is a page that shows only strangers where known sessions stood.
-var errForeignPage = errors.New("none of the known sessions stands where it stood in the list, only others")
+// errForeignPage is a page that shows only strangers although the API should show
+// known sessions.
+var errForeignPage = errors.New("the API shows unknown sessions in place of the stored ones")
+
+// WayOut says what to do about an account that is stopped.
+func WayOut(account string) string {
+	return "if this key is wrong, put the right secret_key back: the account goes on by itself; " +
+		"if the account is to be another one from now on: notifier accounts accept " + account
+}
+
+// knows says whether a session is one by which the account is known again. Those that
+// the API does not show any more, or that an operator's acceptance gave up, are not.
+func (a *account) knows(id []byte) bool {
+	e := a.index.find(id)
+	return e != nil && !e.isVanished()
+}
 
 // plausible says whether a page can be of this account. Many strangers where many
 // known sessions stood are enough to tell. Otherwise nothing of a page that shows only
@@ -31,16 +45,19 @@ func (a *account) plausible(ctx context.Context, page *Page, q Query, repeats []
 	if a.cfg.Filter != (Filter{}) {
 		return nil
 	}
-	strangers := 0
+	strangers, enough := 0, enoughToAsk
 	var newest, oldest int64
 	for i := range page.Items {
 		it := &page.Items[i]
 		if len(repeats) > 0 && slices.Contains(repeats, hashID(it.ID)) {
 			continue
 		}
-		if a.index.find(it.ID) != nil {
+		if a.knows(it.ID) {
 			a.now.met = true
 			return nil
+		}
+		if a.index.find(it.ID) != nil { // given up once: the account may be a former one
+			enough = 1
 		}
 		if strangers++; strangers == 1 {
 			newest, oldest = it.Created, it.Created
@@ -64,7 +81,7 @@ func (a *account) plausible(ctx context.Context, page *Page, q Query, repeats []
 		to = existing
 	}
 	stood := ordered && a.standing(from, to, 1) > 0
-	if a.index.len() < enoughToAsk || (a.now.met && !stood) {
+	if (a.now.met && !stood) || len(a.acquaintances()) < enough {
 		return nil
 	}
 	return a.askWhose(ctx, stood)
@@ -95,14 +112,15 @@ func (a *account) standing(from, to time.Time, most int) (n int) {
 
 // askWhose says whether a page of strangers can be of this account, by asking for known
 // sessions; stood tells that one should stand on it. It is another account's if the API
-// denies them all and shows others where they stood. Where it shows nothing at all there,
-// the data of a test account was deleted; of a live one that is never done.
+// denies them all and shows others where they stood, or nothing. The latter is also what
+// deleted test data looks like: nothing tells the two apart, and who stops and asks
+// announces nobody else's orders. What is long settled may have left the API.
 func (a *account) askWhose(ctx context.Context, stood bool) error {
 	m, err := a.meet(ctx)
 	switch {
 	case err != nil:
 		return err
-	case m.known || (!m.others && (!stood || (m.gone && a.mode() != ModeLive))):
+	case m.known || (m.gone && !m.recent) || (!m.others && !m.gone && !stood):
 		return nil
 	case m.failed != nil: // not as a failure of the page, which was answered
 		return fmt.Errorf("a page shows only strangers, and known sessions cannot be asked for: %s", m.failed.Error())
@@ -116,6 +134,7 @@ type meeting struct {
 	known  bool  // it has one of them
 	others bool  // where they stood its list shows others
 	gone   bool  // where they stood and below its list shows nothing
+	recent bool  // they are such that it should show them
 	failed error // it did not answer for one of them
 }
 
@@ -143,6 +162,7 @@ func (a *account) askKnown(ctx context.Context) (m meeting, err error) {
 	newest := time.Time{}
 	for _, e := range a.acquaintances() {
 		m.asked++
+		m.recent = m.recent || e.isWatched() || e.created().After(a.clock.now().Add(-a.reach()))
 		newest = later(newest, e.created())
 		_, err := a.getByID(ctx, a.index.id(e))
 		switch {
@@ -177,14 +197,14 @@ func (a *account) askKnown(ctx context.Context) (m meeting, err error) {
 
 // acquaintances are the known sessions that are asked for: of those that the list should
 // show the newest, one of the middle and the oldest, so that neither a replica that lags
-// nor a few that were deleted hide them all.
+// nor a few that were deleted hide them all. Vanished ones tell nothing.
 func (a *account) acquaintances() (list []*entry) {
 	n := a.index.len()
 	for _, hidden := range []bool{false, true} {
 		for _, start := range []int{n - 1, n / 2, 0} {
 			for i := range n {
 				e := a.index.at((start - i + n) % n)
-				if !slices.Contains(list, e) && (hidden || (listed(e) && !a.inHole(e))) {
+				if !e.isVanished() && !slices.Contains(list, e) && (hidden || (listed(e) && !a.inHole(e))) {
 					list = append(list, e)
 					break
 				}

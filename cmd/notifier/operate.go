@@ -37,7 +37,9 @@ func (a *app) accountsAcceptCommand() *cobra.Command {
 		Long: `An account stops when its key suddenly shows other sessions than those that are
 stored under its name. If that is right, accept it: what the key shows now is
 recorded silently, later changes are announced, and the sessions that were stored
-are no longer watched. It is asked about first; where there is no terminal to ask
+are given up. If the key is wrong, do not accept: put the right one back, and the
+account goes on by itself. Whoever accepted a wrong one puts the right key back and
+accepts that: what is newer than the sessions stored before is announced. It is asked about first; where there is no terminal to ask
 on, it wants --yes.
 
 Exit codes: 0 it goes on, 1 there is nothing to accept, or it is not wanted, 2

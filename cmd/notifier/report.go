@@ -251,7 +251,7 @@ func (d *daemon) Ready() string {
 }
 
 // AcceptAccount implements admin.Daemon. The sessions that were stored so far
-// are no longer watched; those that the key shows now count as existing.
+// are given up; those that the key shows now count as existing.
 func (d *daemon) AcceptAccount(ctx context.Context, name, actor string) error {
 	account, known, err := d.store.Account(ctx, name)
 	if err != nil {
@@ -274,10 +274,7 @@ func (d *daemon) AcceptAccount(ctx context.Context, name, actor string) error {
 	if err := d.pipeline.Vanish(ctx, name, strangers); err != nil {
 		return err
 	}
-	account.Foreign, account.KeyHash = "", ""
-	account.Low, account.Start = time.Time{}, time.Time{}
-	account.StartFixed, account.Restart = false, true
-	account.Holes = nil
+	account.StartOver()
 	if err := d.store.SaveAccount(ctx, account); err != nil {
 		return err
 	}

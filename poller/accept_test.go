@@ -1,0 +1,178 @@
+package poller_test
+
+import (
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"checkout-notifier/event"
+)
+
+// accept does to the store what an operator's acceptance does.
+func (w *world) accept() {
+	w.t.Helper()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.account.Foreign == "" {
+		w.t.Fatal("the account is not stopped")
+	}
+	for id, s := range w.snapshots {
+		s.Watch = event.Vanished
+		w.snapshots[id] = s
+	}
+	w.account.StartOver()
+}
+
+// foreign says whether the account is stopped.
+func (w *world) foreign() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.account.Foreign != ""
+}
+
+// An account that was accepted goes on with what its key shows: that is recorded
+// silently, what follows is announced.
+func TestAcceptedAccountGoesOn(t *testing.T) {
+	for _, known := range []int{3, 5, 50} {
+		for name, every := range map[string]time.Duration{"younger": time.Second, "between": 90 * time.Second, "older": 40 * time.Minute} {
+			for _, restart := range []bool{false, true} {
+				t.Run(fmt.Sprint(known, " known, the others ", name, ", restart ", restart), func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) {
+						w := newWorld(t)
+						own := stall(100000, known, 2*time.Minute)
+						w.answer = own.within
+						p := w.poller()
+						w.run(p, 5*time.Minute)
+						other := stall(900000, 6, every)
+						for _, id := range other.ids {
+							other.items[id] = other.items[id][:len(other.items[id])-len(`"unpaid"}`)] + `"paid"}`
+						}
+						w.answer = other.within
+						w.run(p, 25*time.Second)
+						if restart {
+							p = w.poller()
+						}
+						w.accept()
+						w.run(p, time.Minute)
+						for i := range 3 {
+							id := fmt.Sprintf("cs_%d", 900001+i)
+							other.order(id, "complete", "paid")
+							w.run(p, time.Minute)
+							w.expect(id, "created", "completed", "paid", "fulfillable")
+						}
+						w.run(p, 2*time.Hour)
+						for _, id := range other.ids[3:] {
+							w.expect(id)
+						}
+						if s := p.Status()[0]; s.Foreign != "" || !s.Healthy || w.foreign() {
+							t.Errorf("status = %+v", s)
+						}
+					})
+				})
+			}
+		}
+	}
+}
+
+// Whoever accepted another account by mistake and puts the right key back hears of
+// what happened meanwhile: at once where nothing of the other one was read, and once
+// more accepted where that has become the account's.
+func TestRightKeyAfterAcceptanceLosesNothing(t *testing.T) {
+	for _, meanwhile := range []int{1, 250} {
+		for _, read := range []bool{false, true} {
+			t.Run(fmt.Sprint(meanwhile, " meanwhile, the other one was read ", read), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					w := newWorld(t)
+					own, other := stall(100000, 8, 2*time.Minute), stall(900000, 6, time.Minute)
+					w.answer = own.within
+					p := w.poller()
+					w.run(p, 5*time.Minute)
+					w.answer = other.within
+					w.run(p, 25*time.Second)
+					own.order("cs_100001", "complete", "paid")
+					w.accept()
+					if read {
+						w.run(p, time.Minute)
+					}
+					time.Sleep(time.Minute)
+					for i := 1; i < meanwhile; i++ {
+						time.Sleep(time.Second)
+						own.order(fmt.Sprintf("cs_%d", 100001+i), "complete", "paid")
+					}
+					own.set("cs_100000", time.Now().Add(-10*time.Minute), "complete", "paid")
+					w.answer = own.within
+					w.run(p, time.Minute)
+					if w.foreign() != read {
+						t.Fatalf("stopped %t, want %t", w.foreign(), read)
+					}
+					if read {
+						w.expect("cs_100001")
+						w.accept()
+						w.run(p, time.Minute)
+					}
+					for i := range meanwhile {
+						w.expect(fmt.Sprintf("cs_%d", 100001+i), "created", "completed", "paid", "fulfillable")
+					}
+					w.expect("cs_100000", "completed", "paid", "fulfillable")
+					if s := p.Status()[0]; s.Foreign != "" || !s.Healthy {
+						t.Errorf("status = %+v", s)
+					}
+				})
+			})
+		}
+	}
+}
+
+// So does whoever accepted an account that shows few sessions or none.
+func TestRightKeyAfterAcceptanceOfAnEmptyAccount(t *testing.T) {
+	for _, others := range []int{0, 1, 2} {
+		t.Run(fmt.Sprint(others, " others"), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				own, other := stall(100000, 8, 2*time.Minute), stall(900000, others, time.Minute)
+				w.answer = own.within
+				w.run(w.poller(), 5*time.Minute)
+				w.answer, w.cfg.SecretKey = other.within, "sk_test_other"
+				p := w.poller()
+				w.run(p, time.Minute)
+				own.order("cs_100001", "complete", "paid")
+				w.accept()
+				w.run(p, 20*time.Minute)
+				w.answer, w.cfg.SecretKey = own.within, testKey
+				p = w.poller()
+				w.run(p, time.Minute)
+				if w.foreign() {
+					w.accept()
+					w.run(p, time.Minute)
+				}
+				w.expect("cs_100001", "created", "completed", "paid", "fulfillable")
+				if s := p.Status()[0]; s.Foreign != "" || !s.Healthy {
+					t.Errorf("status = %+v", s)
+				}
+			})
+		})
+	}
+}
+
+// The same where the key stays and the API shows another account for a while.
+func TestAccountOfFewSessionsThatWasAcceptedStopsForTheFormerOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		own, other := stall(100000, 8, 2*time.Minute), stall(900000, 1, time.Minute)
+		w.answer = own.within
+		p := w.poller()
+		w.run(p, 5*time.Minute)
+		w.answer = other.within
+		w.run(p, time.Minute)
+		own.order("cs_100001", "complete", "paid")
+		w.accept()
+		w.run(p, 20*time.Minute)
+		w.answer = own.within
+		w.run(p, time.Minute)
+		w.expect("cs_100001")
+		w.accept()
+		w.run(p, time.Minute)
+		w.expect("cs_100001", "created", "completed", "paid", "fulfillable")
+	})
+}
