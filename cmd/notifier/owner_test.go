@@ -281,7 +281,7 @@ func TestRefusedKeysAndForeignSessionsAreToldOfAtOnce(t *testing.T) {
 		w.accounts[0].Foreign = "none of its sessions is known"
 		w.run(time.Second)
 		w.expect("account.failing main", "account.recovered main", "account.failing main")
-		if got := w.data(2); got["error"] != "none of its sessions is known" || !strings.Contains(fmt.Sprint(got["summary"]), "is stopped") {
+		if got := w.data(2); got["error"] != "none of its sessions is known" || !strings.Contains(fmt.Sprint(got["summary"]), "notifier accounts accept main") {
 			w.t.Errorf("data %v", got)
 		}
 	})

@@ -20,7 +20,7 @@ func accountFailingEvent(c event.Condition, s *poller.Status, now time.Time) (ev
 	var summary string
 	switch {
 	case s.Foreign != "":
-		summary = fmt.Sprintf("Account %s is stopped: its key shows other sessions than before. It goes on by itself when they are back.", c.Subject)
+		summary = fmt.Sprintf("Account %s is stopped: its key shows other sessions than before, and nothing of it is announced. What to do: %s", c.Subject, poller.WayOut(c.Subject))
 	case s.Denied:
 		summary = fmt.Sprintf("Account %s cannot be polled: the API refuses its key.", c.Subject)
 	default:

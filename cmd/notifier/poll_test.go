@@ -201,6 +201,24 @@ func TestStatusJudges(t *testing.T) {
 	}
 }
 
+// Whoever finds an account stopped need not look for what to do in the log.
+func TestStoppedAccountSaysWhatToDo(t *testing.T) {
+	var answer atomic.Value
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, answer.Load().(string))
+	}))
+	defer server.Close()
+	answer.Store(`{"running": true, "ready": true, "accounts": [{"account": "main", "foreign": "other sessions"}]}`)
+	for _, command := range []string{"status", "status --exit-code", "accounts list", "poll status"} {
+		_, stdout, stderr := run(t, append(strings.Fields(command), "--url", server.URL)...)
+		for _, says := range []string{"stopped: other sessions", "put the right secret_key back", "notifier accounts accept main"} {
+			if !strings.Contains(stdout, says) || (strings.Contains(command, "exit") && !strings.Contains(stderr, says)) {
+				t.Errorf("%s: without %q: %q, %q", command, says, stdout, stderr)
+			}
+		}
+	}
+}
+
 // An account that fails says when its next try is, and who asked for the pause.
 func TestStateOfAnAccountTellsTheNextTry(t *testing.T) {
 	now := time.Now()

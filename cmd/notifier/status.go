@@ -238,7 +238,7 @@ const orphanedAccount = "nobody polls it; a renamed account starts anew, and rec
 func accountState(r *report, s poller.Status) string {
 	switch {
 	case s.Foreign != "":
-		return "stopped until its key shows the stored sessions again: " + s.Foreign
+		return "stopped: " + s.Foreign + "; " + poller.WayOut(s.Account)
 	case !r.Running:
 		return "-"
 	case s.Error != "":
