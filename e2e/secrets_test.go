@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"syscall"
 	"testing"
 
 	"checkout-notifier/simulator"
@@ -109,7 +110,12 @@ func TestSecretsStayInside(t *testing.T) {
 	d.stop()
 	clean(t, "the log", d.stderr.String())
 	clean(t, "the output", d.stdout.String())
-	_, p := w.once()
+	p := start(t, w.dir, nil, "run", "--once", "-c", w.configPath())
+	if _, err := p.awaitLine("destination unavailable: waiting"); err != nil {
+		t.Error(err)
+	}
+	p.signal(syscall.SIGTERM) // it would wait a minute for what is lost
+	wantExit(t, p, p.wait(), 1)
 	clean(t, "the log of run --once", p.stderr.String())
 }
 

@@ -162,19 +162,6 @@ func nextTry(v *event.Verdict) time.Time {
 	return next
 }
 
-func (l *lane) count(d *event.Delivery, o event.Outcome) {
-	if l.tally != nil {
-		delete(l.tally.blocked, d.ID)
-	}
-	switch {
-	case l.tally == nil:
-	case o == event.OutcomeAccepted:
-		l.tally.accepted++
-	default:
-		l.tally.failed++
-	}
-}
-
 // told tells the log, the observer and other lanes what was written down.
 func (l *lane) told(verdicts []event.Verdict, gone []string) {
 	for i := range verdicts {

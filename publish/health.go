@@ -84,16 +84,6 @@ func (l *lane) closed(now time.Time) time.Duration {
 	return max(0, until.Sub(now))
 }
 
-// drainPatience is how long a drain waits for a destination that takes nothing, or
-// for a store that fails.
-const drainPatience = time.Minute
-
-// tooLong says whether a drain gives the destination up, which nothing may be sent
-// to before wait has passed. The caller holds mu.
-func (l *lane) tooLong(wait time.Duration, now time.Time) bool {
-	return !l.standing.Paused.IsZero() || wait > drainPatience || l.health.down && now.Sub(l.health.since) >= drainPatience
-}
-
 // mayBeSent says whether what was begun may still be sent. The caller holds mu.
 func (l *lane) mayBeSent(t *task, now time.Time) bool {
 	s := &l.standing

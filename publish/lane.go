@@ -3,7 +3,6 @@ package publish
 import (
 	"cmp"
 	"context"
-	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -64,13 +63,6 @@ type lane struct {
 	standing event.Standing
 	health   health
 	tally    *tally // of a drain, else nil
-}
-
-// tally counts what became of the deliveries of a drain.
-type tally struct {
-	seen             map[string]bool
-	blocked          map[string]bool // that wait for their subject and were not tried
-	accepted, failed int
 }
 
 // task is an attempt that is to be made.
@@ -173,31 +165,6 @@ func (l *lane) run(ctx, send context.Context) {
 	}
 	_ = l.finish(send) // it has told the log
 }
-
-// drain takes turns until nothing is due that it has not tried. An error means
-// that the outbox did not take or tell all.
-func (l *lane) drain(ctx, send context.Context) (accepted, failed int, err error) {
-	l.mu.Lock()
-	l.tally = &tally{seen: make(map[string]bool), blocked: make(map[string]bool)}
-	l.mu.Unlock()
-	for ctx.Err() == nil && !l.storeLost() {
-		t := l.turn(send)
-		if t.idle {
-			break
-		}
-		l.sleep(ctx, t.wait)
-	}
-	err = l.finish(send)
-	left, _, uncounted := l.outbox.Due(send, l.dest.Name, time.Now(), drainCount, drainCount, l.skip)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	t := l.tally
-	l.tally = nil
-	return t.accepted, t.failed + len(left) + len(t.blocked), errors.Join(err, uncounted)
-}
-
-// drainCount bounds the count of what a drain could not even try.
-const drainCount = 1000
 
 func (l *lane) sleep(ctx context.Context, pause time.Duration) {
 	if pause <= 0 {

@@ -240,7 +240,7 @@ func (l *lane) mustAwait(job *event.Job, now time.Time) *event.Verdict {
 		return nil
 	}
 	if l.tally != nil {
-		l.tally.blocked[job.Delivery.ID] = true
+		l.tally.waits[job.Delivery.ID] = true
 	}
 	d := job.Delivery
 	if _, decided := l.passing[d.ID]; decided {

@@ -115,7 +115,7 @@ func (l *lane) plan(send context.Context, now time.Time, step *event.Step) (task
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		step.Withdrawn = l.withdraw()
-		if l.tally != nil && l.tooLong(wait, now) {
+		if l.tally != nil && l.givesUp(wait, now) {
 			l.drop() // a drain does not wait for what it has read ahead
 		}
 		return nil, wait, nil

@@ -34,7 +34,8 @@ to finish. A second signal ends it at once; nothing is lost by that either.
 
 With --once it makes one complete pass over every account, delivers what is due,
 and ends: 0 when all is well, 1 if a delivery failed or a signal cut it short, 4 if
-an account could not be polled.`,
+an account could not be polled. A destination that takes nothing is waited for up to
+a minute.`,
 		Example: "  notifier run -c notifier.yaml\n  notifier run --once   # from a cron job",
 		Args:    usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
