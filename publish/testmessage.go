@@ -16,6 +16,15 @@ var testSession = strings.NewReplacer(
 	`"order-1001"`, `"test"`,
 ).Replace(sampleSession)
 
+// TestType is the type of a test message unless somebody names one: one that
+// receivers of the destination's format act on. Stripe has no checkout.session.paid.
+func TestType(d Destination) string {
+	if d.Format == FormatStripe {
+		return event.Fulfillable
+	}
+	return event.Paid
+}
+
 // TestMessage is a made-up event of a type for a destination, with ids of its
 // own: what an operator sends to see whether it arrives. It says of itself that
 // it is no live one.

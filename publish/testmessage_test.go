@@ -26,3 +26,21 @@ func TestATestIsNoLiveEvent(t *testing.T) {
 		}
 	}
 }
+
+// Stripe's handlers act on types that Stripe has: a test with another one shows nothing.
+func TestATestIsOfATypeThatTheFormatKnows(t *testing.T) {
+	for format, want := range map[string]string{FormatCloudEvents: event.Paid, FormatStripe: stripeCompleted} {
+		m := TestMessage("shop", TestType(Destination{Format: format}), time.Now())
+		body, err := stripeBody(&m.Event, "2025-01-01", nil)
+		if format == FormatCloudEvents {
+			body, err = m.Event.CloudEvent(m.Match(), nil)
+		}
+		var got struct{ Type string }
+		if err == nil {
+			err = json.Unmarshal(body, &got)
+		}
+		if err != nil || got.Type != want {
+			t.Errorf("%s: a test is a %s, %v, want %s", format, got.Type, err, want)
+		}
+	}
+}

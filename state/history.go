@@ -61,6 +61,28 @@ func (s *Store) Delivery(ctx context.Context, id string) (d event.Delivery, foun
 	return d, found, err
 }
 
+// Ahead returns the first pending delivery of a delivery's session at its destination,
+// if that is an earlier one: what a parked one waits for.
+func (s *Store) Ahead(ctx context.Context, id string) (ahead event.Delivery, found bool, err error) {
+	err = s.view(ctx, "looking for what delivery "+id+" waits for", func(tx *transaction) error {
+		found = false
+		r, known, err := findRecord(tx, id)
+		if err != nil || !known || !r.Ordered {
+			return err
+		}
+		first, others := head(tx, &r.Delivery)
+		if !others || first >= r.sequence {
+			return nil
+		}
+		earlier, err := readRecord(tx, first)
+		if err == nil {
+			ahead, found = withAttempts(tx, earlier), true
+		}
+		return err
+	})
+	return ahead, found, err
+}
+
 // EventDeliveries returns the deliveries of an event in the order of commits.
 func (s *Store) EventDeliveries(ctx context.Context, eventID string) (deliveries []event.Delivery, err error) {
 	err = s.view(ctx, "reading the deliveries of event "+eventID, func(tx *transaction) error {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -166,6 +167,7 @@ func (d *daemon) TestDestination(ctx context.Context, name, eventType, actor str
 	ctx, cancel := d.whileWorking(ctx)
 	defer cancel()
 	a := event.Attempt{Started: time.Now().UTC(), Actor: actor}
+	eventType = cmp.Or(eventType, publish.TestType(d.lanes[i].Destination))
 	m := publish.TestMessage(name, eventType, a.Started)
 	r := d.lanes[i].Publisher.Publish(ctx, m)
 	a.Duration = time.Since(a.Started)

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"checkout-notifier/poller"
+	"checkout-notifier/publish"
 )
 
 func (a *app) accountsCommand() *cobra.Command {
@@ -148,14 +149,15 @@ func (a *app) destinationsCommand() *cobra.Command {
 		Example:           "  notifier destinations resume shop",
 		ValidArgsFunction: a.complete(1, destinationWords),
 		Long: `Let a destination go on that was paused, or stopped at a 410 (on_gone: pause).
-What waits for it is due at once. One that is failing gets a probe at once, and
-one that asked for a pause (429 with Retry-After) goes on without waiting for its
-end. What the receiver asked for still holds for one that was paused as well:
+What waits for it is due at once. One that is failing gets a single delivery as a
+probe first, and the rest when that is accepted, and so does each subject that a
+NATS destination takes nothing for. One that asked for a pause (429 with
+Retry-After) goes on without waiting for its end. What the receiver asked for still holds for one that was paused as well:
 resume it twice. Of one that none of this holds for it says that it was not
 paused, and exits with 0.`,
 		Args: usage(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.act(cmd.Context(), "destinations", args[0], "resume", "goes on", "was not paused")
+			return a.resume(cmd.Context(), args[0])
 		},
 	}
 	parent.AddCommand(list, a.destinationsTestCommand(), pause, resume)
@@ -178,6 +180,34 @@ func (a *app) act(ctx context.Context, things, name, verb, done, before string) 
 	}
 	fmt.Fprintf(a.err, "%s %s\n", name, done)
 	return nil
+}
+
+// resume lets a destination go on, and says if that begins with a probe.
+func (a *app) resume(ctx context.Context, name string) error {
+	if err := a.act(ctx, "destinations", name, "resume", "goes on", "was not paused"); err != nil {
+		return err
+	}
+	r, err := a.readReport(ctx)
+	if err != nil {
+		return err
+	}
+	for i := range r.Destinations {
+		if d := &r.Destinations[i]; d.Name == name && d.probesFirst() != "" {
+			fmt.Fprintln(a.err, d.probesFirst())
+		}
+	}
+	return nil
+}
+
+// probesFirst says that not all that waits goes at once when the destination goes on.
+func (d *destinationReport) probesFirst() string {
+	switch {
+	case d.State == string(publish.StateFailing):
+		return "it fails: one delivery is sent as a probe first, and the rest when that is accepted"
+	case d.BlockedCount > 0:
+		return "for each blocked subject one delivery is sent as a probe first, and the rest when that is accepted"
+	}
+	return ""
 }
 
 // showList prints items as a table, as one document, or one a line.

@@ -2,7 +2,10 @@ package main
 
 import (
 	"path/filepath"
+	"strings"
 	"testing"
+
+	"checkout-notifier/publish"
 )
 
 // Who resumes the wrong destination must not believe to have mended something.
@@ -26,5 +29,20 @@ func TestActsThatChangeNothingSaySo(t *testing.T) {
 		if code, stdout, stderr := ask(act.line); code != act.code || stdout != "" || stderr != act.says {
 			t.Errorf("%s: exit code %d, stdout %q, stderr %q, want %q", act.line, code, stdout, stderr, act.says)
 		}
+	}
+}
+
+// Who resumes a destination that still fails must not wait for all at once.
+func TestResumeSaysThatAProbeComesFirst(t *testing.T) {
+	for want, d := range map[string]destinationReport{
+		"it fails: one delivery is sent as a probe first": {State: string(publish.StateFailing)},
+		"for each blocked subject one delivery":           {State: string(publish.StateWaiting), BlockedCount: 2},
+	} {
+		if got := d.probesFirst(); !strings.HasPrefix(got, want) {
+			t.Errorf("%s: %q, want %q", d.State, got, want)
+		}
+	}
+	if got := (&destinationReport{State: string(publish.StateOK)}).probesFirst(); got != "" {
+		t.Errorf("of one that is well: %q", got)
 	}
 }

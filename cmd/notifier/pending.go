@@ -37,6 +37,9 @@ func (l *ledger) explain(ctx context.Context, items []deliveryView) error {
 		if err := l.addLastError(ctx, d, &s); err != nil {
 			return err
 		}
+		if err := l.addAhead(ctx, d, &s); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -74,6 +77,23 @@ func (l *ledger) addLastError(ctx context.Context, d *deliveryView, s *publish.D
 	attempts, err := l.store.Attempts(ctx, d.ID)
 	d.LastError = lastError(attempts)
 	return err
+}
+
+// addAhead says what a parked delivery waits for.
+func (l *ledger) addAhead(ctx context.Context, d *deliveryView, s *publish.DestinationStatus) error {
+	if !d.Due.IsZero() || d.Blocked() {
+		return nil
+	}
+	earlier, found, err := l.store.Ahead(ctx, d.ID)
+	if err != nil || !found {
+		return err
+	}
+	first := viewDelivery(&earlier)
+	if err := l.addLastError(ctx, &first, s); err != nil {
+		return err
+	}
+	d.Behind = &ahead{Delivery: first.ID, Type: first.EventType, LastError: first.LastError}
+	return nil
 }
 
 // lastError says how the last of the attempts whose end is known failed, "" if it

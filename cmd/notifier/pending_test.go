@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"checkout-notifier/event"
+	"checkout-notifier/publish"
 )
 
 // refuse notes a refusal of what happened first, which is due again in an hour.
@@ -91,4 +92,36 @@ func TestWhatIsPendingSaysWhy(t *testing.T) {
 	if _, stdout, stderr := run(t, "deliveries", "list", "--status", "pending", "-c", file); !strings.Contains(stdout, "pending, destination paused") {
 		t.Errorf("the file tells %s%s", stdout, stderr)
 	}
+}
+
+// What waits behind a refused event of its session says which, and what to do.
+func TestWhatWaitsBehindARefusedEventSaysWhatToDo(t *testing.T) {
+	o := newOffice(t, filepath.Join(t.TempDir(), "n.db"), dearWorks)
+	defer o.stop()
+	tx := &event.Tx{Account: "main"}
+	for _, eventType := range []string{event.Created, event.Paid} {
+		e := publish.SampleEvent(eventType)
+		e.Time = time.Now().UTC()
+		d := blank(&e, "shop", "", []string{"ship"}, nil)
+		d.Ordered, d.Created, d.Due, d.Status = true, e.Time, e.Time, event.StatusPending
+		tx.Events, tx.Deliveries = append(tx.Events, e), append(tx.Deliveries, d)
+	}
+	if err := o.store.Commit(t.Context(), tx); err != nil {
+		t.Fatal(err)
+	}
+	first := tx.Deliveries[0]
+	ask := o.open()
+	check := func(line, want string) {
+		t.Helper()
+		if code, stdout, stderr := ask(line); code != exitOK || !strings.Contains(stdout, want) {
+			t.Errorf("%s: exit code %d, no %q: %s%s", line, code, want, stdout, stderr)
+		}
+	}
+	const list = "deliveries list --status pending"
+	check(list, "waits for "+first.ID+" (created)\n")
+	o.refuse(first, 1)
+	want := "waits for " + first.ID + " (created, nats: refused by b***@example.com, see https://shop.example/***): mend what refuses it and retry that one, or retry this one to send it first\n"
+	check(list, want)
+	check("deliveries get "+tx.Deliveries[1].ID, want)
+	check(list+" -o jsonl", `"behind":{"delivery":"`+first.ID+`","type":"checkout.session.created","last_error":"nats: refused by`)
 }

@@ -32,8 +32,7 @@ such destination.`,
 			return a.testDestination(cmd.Context(), args[0], sample, output)
 		},
 	}
-	sample = "paid"
-	cmd.Flags().Var(typeName{&sample}, "type", "type of the event: "+strings.Join(sampleTypes, ", "))
+	cmd.Flags().Var(typeName{&sample}, "type", "type of the event: "+strings.Join(sampleTypes, ", ")+" (default paid, with format stripe fulfillable)")
 	completeFlag(cmd, "type", func() []string { return sampleTypes })
 	outputFlag(cmd, &output, asTable, asJSON, asLines)
 	return cmd
@@ -73,7 +72,11 @@ func (a *app) testDestination(ctx context.Context, name, sample, output string) 
 	}
 	var t testView
 	path := "/api/v1/destinations/" + url.PathEscape(name) + "/test"
-	if err := c.patient().send(ctx, http.MethodPost, path, map[string]string{"type": sample}, &t); err != nil {
+	body := map[string]string{}
+	if sample != "" {
+		body["type"] = sample
+	}
+	if err := c.patient().send(ctx, http.MethodPost, path, body, &t); err != nil {
 		return interrupted(err, "it may have been sent")
 	}
 	if err := a.show(output, t, func() { a.printTest(&t) }); err != nil {
@@ -91,6 +94,6 @@ func (a *app) printTest(t *testView) {
 		status = fmt.Sprintf("%d %s", t.StatusCode, http.StatusText(t.StatusCode))
 	}
 	a.facts("outcome", string(t.Outcome), "status", status, "took", shortDuration(t.Duration.Duration()),
-		"class", t.Class, "error", t.Error, "note", t.Note, "sent as", t.Delivery)
+		"class", t.Class, "error", t.Error, "note", t.Note, "type", event.Short(t.Type), "sent as", t.Delivery)
 	a.printAnswer(&t.attemptView)
 }

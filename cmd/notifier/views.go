@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"encoding/json"
+	"fmt"
 	"time"
 	"unicode/utf8"
 
@@ -24,13 +25,32 @@ type deliveryView struct {
 	DestinationState   string    `json:"destination_state,omitempty"`
 	DestinationNextTry time.Time `json:"destination_next_try,omitzero"`
 	LastError          string    `json:"last_error,omitempty"` // of its last attempt
+	Behind             *ahead    `json:"behind,omitempty"`     // what it waits for of its session
+}
+
+// ahead is an earlier delivery of the session that is not accepted yet.
+type ahead struct {
+	Delivery  string `json:"delivery"`
+	Type      string `json:"type"`
+	LastError string `json:"last_error,omitempty"`
+}
+
+// String says what somebody may do who does not want to wait for order_hold.
+func (a *ahead) String() string {
+	switch {
+	case a == nil:
+		return ""
+	case a.LastError == "":
+		return fmt.Sprintf("waits for %s (%s)", a.Delivery, shortType(a.Type))
+	}
+	return fmt.Sprintf("waits for %s (%s, %s): mend what refuses it and retry that one, or retry this one to send it first", a.Delivery, shortType(a.Type), a.LastError)
 }
 
 // why is the reason of one that ended, and the last error of one that may not have.
 // The reason of a pending one is that of an earlier end.
 func (d *deliveryView) why() string {
 	if d.Status == event.StatusPending {
-		return cmp.Or(d.LastError, d.Reason)
+		return cmp.Or(d.LastError, d.Behind.String(), d.Reason)
 	}
 	return cmp.Or(d.Reason, d.LastError)
 }
