@@ -31,12 +31,11 @@ func TestNATSSaysAtOnceWhyItDoesNotConnect(t *testing.T) {
 		_ = tls.Server(c, certified.TLS).Handshake() // the client refuses it
 	})
 	for name, c := range map[string]struct{ url, want string }{
-		"nobody listens":    {"nats://user:s3cret@127.0.0.1:1", "connection refused"},
-		"no NATS":           {"nats://user:s3cret@" + listen(t, func(c net.Conn) { c.Close() }), "EOF"},
-		"unknown host":      {"nats://user:s3cret@nowhere.invalid:4222", "no such host"},
-		"wrong password":    {strings.Replace(guarded.URL, "nats://", "nats://u:s3cret@", 1), "authorization violation"},
-		"own certificate":   {"nats://user:s3cret@" + demandsTLS, "certificate signed by unknown authority"},
-		"the last of a row": {"nats://user:s3cret@127.0.0.1:1," + strings.Replace(guarded.URL, "nats://", "nats://u:s3cret@", 1), "authorization violation"},
+		"nobody listens":  {"nats://user:s3cret@127.0.0.1:1", "connection refused"},
+		"no NATS":         {"nats://user:s3cret@" + listen(t, func(c net.Conn) { c.Close() }), "EOF"},
+		"unknown host":    {"nats://user:s3cret@nowhere.invalid:4222", "no such host"},
+		"wrong password":  {strings.Replace(guarded.URL, "nats://", "nats://u:s3cret@", 1), "authorization violation"},
+		"own certificate": {"nats://user:s3cret@" + demandsTLS, "certificate signed by unknown authority"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
