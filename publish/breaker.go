@@ -247,11 +247,15 @@ func (l *lane) planProbe(send context.Context, now time.Time, step *event.Step) 
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !found {
-		if len(l.tried) == 0 {
+		next := l.unblock(now, step) // all that is left may wait for its subject
+		switch {
+		case len(l.tried) > 0:
+			clear(l.tried) // all had their turn
+			return nil, time.Millisecond, nil
+		case next.IsZero():
 			return nil, idleLook, nil
 		}
-		clear(l.tried) // all had their turn
-		return nil, time.Millisecond, nil
+		return nil, max(time.Millisecond, next.Sub(now)), nil
 	}
 	l.tried[job.Delivery.ID] = true
 	l.claim(&job)

@@ -1,6 +1,7 @@
 package publish_test
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"testing/synctest"
@@ -47,6 +48,36 @@ func TestASubjectThatIsWrittenDownLateIsProbed(t *testing.T) {
 		synctest.Wait()
 		if n := o.pending(); n > 0 {
 			t.Errorf("%d wait for ever", n)
+		}
+	})
+}
+
+// A probe of an open breaker whose subject takes nothing lets all that is for the
+// subject wait: what is left to probe then are the subjects.
+func TestASubjectBlockedUnderABreakerIsProbed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, to := newOutbox(), newSubjectBus()
+		putMany(o, 100, "cs_")
+		answers := []publish.Result{blockedFor("checkout.session.paid"), accepted()}
+		to.reply(func(context.Context, int, publish.Message) publish.Result { return denied() })
+		r := relay(t, o, publish.Options{Announce: teller}, publish.Lane{Destination: busOf(), Publisher: to})
+		stop := run(t, r)
+		defer stop()
+		for r.Status()[0].State != publish.StateFailing {
+			time.Sleep(time.Second)
+		}
+		to.reply(func(context.Context, int, publish.Message) publish.Result {
+			answer := answers[0]
+			answers = answers[len(answers)-1:]
+			return answer
+		})
+		if _, err := r.Resume(t.Context(), "bus", "ann"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(30 * time.Second)
+		synctest.Wait()
+		if n := o.pending(); n > 0 {
+			t.Errorf("%d wait, %+v", n, r.Status()[0])
 		}
 	})
 }
