@@ -33,10 +33,10 @@ func (a *account) ask(ctx context.Context, tries int, request func(context.Conte
 			a.answered(failure.code())
 			return err
 		}
-		a.failed(failure)
-		wait := backoff(failure, max(n, a.failures), rand.Float64()) // longer while the API is away
-		if failure.RetryAfter > 0 || failure.Kind == KindDenied || failure.Kind == KindThrottled {
-			a.pacer.pause(wait) // it was not about this request
+		wait := backoff(failure, max(n, a.failures+1), rand.Float64()) // longer while the API is away
+		a.failed(failure, wait)
+		if failure.concernsAll() {
+			a.pacer.pause(wait)
 		}
 		if n >= tries || (failure.Kind == KindDenied && a.tries == triesPerRequestOnce) {
 			return err
@@ -57,7 +57,7 @@ func (a *account) backOff(ctx context.Context, wait time.Duration) bool {
 	})
 	a.mu.Unlock()
 	defer a.mu.Lock()
-	return sleep(ctx, wait)
+	return a.pacer.rest(ctx, wait)
 }
 
 // askApart makes a request, once, for what the API may be unable to show. If that
@@ -83,9 +83,10 @@ func (a *account) askApart(ctx context.Context, request func(context.Context, *C
 	case unavailable(err):
 		a.count(failure)
 	default:
-		a.failed(failure)
-		if failure.RetryAfter > 0 || failure.Kind == KindDenied || failure.Kind == KindThrottled {
-			a.pacer.pause(backoff(failure, a.failures, rand.Float64()))
+		wait := backoff(failure, a.failures+1, rand.Float64())
+		a.failed(failure, wait)
+		if failure.concernsAll() {
+			a.pacer.pause(wait)
 		}
 	}
 	return err
@@ -153,8 +154,14 @@ func (a *account) requested() {
 	})
 }
 
-// failed notes a failed request.
-func (a *account) failed(failure *Error) {
+// concernsAll says whether a failure is not about what was asked for: then every
+// request waits.
+func (e *Error) concernsAll() bool {
+	return e.RetryAfter > 0 || e.Kind == KindDenied || e.Kind == KindThrottled
+}
+
+// failed notes a failed request, and how long the next one waits.
+func (a *account) failed(failure *Error, wait time.Duration) {
 	a.observer.APIRequest(a.cfg.Name, failure.code())
 	a.requested()
 	a.failures++
@@ -163,7 +170,7 @@ func (a *account) failed(failure *Error) {
 		level = slog.LevelError
 	}
 	a.log.Log(context.Background(), level, "request failed and is repeated", loglimit.Repeats("request "+failure.code()),
-		slog.Any("error", failure), slog.Int("in_a_row", a.failures))
+		slog.Any("error", failure), slog.Int("in_a_row", a.failures), slog.String("again_in", wait.Round(time.Second/10).String()))
 	a.status.update(func(s *Status) { s.fail(failure) })
 }
 

@@ -98,12 +98,12 @@ func (a *account) leftAlone() string {
 	if asked || !s.Denied {
 		return strings.TrimSuffix(fmt.Sprintf("the API asked for a pause (Retry-After), and is asked again in %s: %s", wait, s.Error), ": ")
 	}
-	return fmt.Sprintf("%s; it is asked again in %s, and at once when the daemon is restarted with another key", s.Error, wait)
+	return fmt.Sprintf("%s; it is asked again in %s, and at once at the next `notifier poll now` or when the daemon is restarted", s.Error, wait)
 }
 
 // Now makes a pass over the named accounts (none: all) as soon as the present one
 // has ended, and waits for it, but not for an account whose API is left alone for
-// long. The poller must be running. Errors: ErrUnknownAccount, or that of ctx.
+// long. Of one whose key was refused it asks once, at once, whether it still is. The poller must be running. Errors: ErrUnknownAccount, or that of ctx.
 func (p *Poller) Now(ctx context.Context, names ...string) ([]PassReport, error) {
 	accounts, err := p.named(names...)
 	if err != nil {
@@ -126,6 +126,10 @@ func (a *account) passNow(ctx context.Context) (PassReport, error) {
 	look := time.NewTicker(time.Second)
 	defer look.Stop()
 	nudges, reply := a.nudges, make(chan PassReport, 1)
+	if a.leftAlone() != "" {
+		a.pacer.tryNow()
+		a.status.update(func(s *Status) { s.NextTry = time.Time{} })
+	}
 	for {
 		if why := a.leftAlone(); why != "" {
 			return PassReport{Account: a.cfg.Name, Error: why}, nil

@@ -32,6 +32,7 @@ type pacer struct {
 
 	mu       sync.Mutex
 	changed  chan struct{} // closed when one that waits for its turn should look again
+	retry    chan struct{} // closed when what is waited for after a failure is to be tried at once
 	current  float64       // requests per second; 0 = unlimited
 	cutAt    float64       // the rate that was too much
 	cut      time.Time
@@ -63,7 +64,7 @@ func (t *tally) perSecond(now time.Time) float64 {
 }
 
 func newPacer(limit float64, most int) *pacer {
-	p := &pacer{limit: limit, most: max(most, 1), current: limit, changed: make(chan struct{})}
+	p := &pacer{limit: limit, most: max(most, 1), current: limit, changed: make(chan struct{}), retry: make(chan struct{})}
 	p.parallel = p.most
 	p.limiter = rate.NewLimiter(p.allowed(), max(1, int(limit)))
 	return p
@@ -89,7 +90,7 @@ func (p *pacer) enter(ctx context.Context) (waited time.Duration, err error) {
 		}
 		p.mu.Unlock()
 		if pause > 0 {
-			if !sleep(ctx, pause) {
+			if !p.rest(ctx, pause) {
 				return 0, ctx.Err()
 			}
 			continue
@@ -130,6 +131,36 @@ func (p *pacer) release() {
 func (p *pacer) wake() {
 	close(p.changed)
 	p.changed = make(chan struct{})
+}
+
+// rest waits after a failure, at most until tryNow, and says whether the context is
+// still alive.
+func (p *pacer) rest(ctx context.Context, d time.Duration) bool {
+	p.mu.Lock()
+	now := p.retry
+	p.mu.Unlock()
+	timer := time.NewTimer(max(d, 0))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-now:
+	case <-ctx.Done():
+	}
+	return ctx.Err() == nil
+}
+
+// tryNow ends the pause after a refused key, unless the API asked for it: a single
+// request finds out whether the key is still refused.
+func (p *pacer) tryNow() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	if !p.denied || p.asked.After(now) {
+		return
+	}
+	p.resume = earlier(p.resume, now)
+	close(p.retry)
+	p.retry = make(chan struct{})
 }
 
 // pause keeps every request back for a while.

@@ -83,3 +83,54 @@ func TestWhoWaitsIsToldOfALongPause(t *testing.T) {
 		})
 	}
 }
+
+// After a refused key the API is left alone for minutes. Whoever asks for a pass has
+// it asked once, at once, and gets the pass if the key is taken again.
+func TestPassThatIsAskedForTriesARefusedKeyOnce(t *testing.T) {
+	for name, known := range map[string]int{"no session": 0, "sessions to look at": 300} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				for range known {
+					w.create(open(nil))
+				}
+				p := w.poller()
+				w.run(p, time.Second)
+				asked := func() int {
+					w.mu.Lock()
+					defer w.mu.Unlock()
+					return w.requests
+				}
+				var refuses atomic.Bool
+				refuses.Store(true)
+				w.answer = func(*http.Request) (int, string) {
+					if refuses.Load() {
+						return http.StatusUnauthorized, `{}`
+					}
+					return 0, ""
+				}
+				ctx, cancel := context.WithCancel(t.Context())
+				ended := make(chan error, 1)
+				go func() { ended <- p.Run(ctx) }()
+				time.Sleep(30 * time.Second)
+				for range 3 {
+					before := asked()
+					reports, err := p.Now(ctx)
+					if err != nil || !strings.Contains(reports[0].Error, "asked again in ") || asked() != before+1 {
+						t.Errorf("Now = %+v, %v after %d requests, want a failure after one", reports, err, asked()-before)
+					}
+					if left := time.Until(p.Status()[0].NextTry); left < 2*time.Minute {
+						t.Errorf("the next try is in %s", left)
+					}
+				}
+				refuses.Store(false)
+				began := time.Now()
+				if reports, err := p.Now(ctx); err != nil || reports[0].Error != "" || time.Since(began) > 10*time.Second {
+					t.Errorf("Now = %+v, %v after %s, the key is taken again", reports, err, time.Since(began))
+				}
+				cancel()
+				<-ended
+			})
+		})
+	}
+}

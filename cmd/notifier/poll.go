@@ -38,9 +38,9 @@ func (a *app) pollNowCommand() *cobra.Command {
 named, without waiting for poll.interval, and wait until all are finished. A pass
 under way is finished first; after five seconds the accounts that fail are named
 on stderr, for the API is asked again only as back-off allows. An account whose
-API is left alone for more than 30 seconds, because it asked for that
-(Retry-After) or refused the key, is not waited for: its line says so, and when
-its next try is. Each account gets a line: how long its pass took, the requests
+API asked for a pause of more than 30 seconds (Retry-After) is not waited for: its
+line says so, and when its next try is. Where the API refused the key it is asked
+once, at once, whether it still does. Each account gets a line: how long its pass took, the requests
 that it needed, the sessions that it was shown, and the events that came of it.
 
 Exit codes: 0 every pass was completed, 1 one was not (what it read is kept, the
