@@ -76,7 +76,7 @@ func TestAMessageThatIsTooLargeForLongIsTold(t *testing.T) {
 		}
 		time.Sleep(2 * time.Minute)
 		s := r.Status()[0]
-		if s.State != publish.StateWaiting || !strings.Contains(s.Why, "maximum of 2048 bytes") || s.Failures < 3 || !s.Told {
+		if s.State != publish.StateRefusing || !strings.Contains(s.Why, "maximum of 2048 bytes") || s.Failures < 3 || !s.Told {
 			t.Errorf("status %+v", s)
 		}
 		types, data := told(o)
@@ -87,6 +87,29 @@ func TestAMessageThatIsTooLargeForLongIsTold(t *testing.T) {
 		time.Sleep(2 * time.Minute)
 		if types, _ := told(o); !slices.Equal(types, []string{event.DestinationFailing, event.DestinationRecovered}) || r.Status()[0].State != publish.StateOK {
 			t.Errorf("in the end the owner heard %v, status %+v", types, r.Status()[0])
+		}
+	})
+}
+
+// Since when a destination cannot be reached is not since when it refused something.
+func TestAnOutageIsNotCountedWithRefusalsBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, to := newOutbox(), &receiver{}
+		to.reply(always(denied()))
+		o.put("bus", "cs_1")
+		r := relay(t, o, publish.Options{}, publish.Lane{Destination: busOf(), Publisher: to})
+		stop := run(t, r)
+		defer stop()
+		time.Sleep(7 * time.Minute)
+		refused := r.Status()[0]
+		if refused.State != publish.StateRefusing || refused.Failures < 5 {
+			t.Errorf("status before the outage %+v", refused)
+		}
+		to.reply(always(publish.Result{Outcome: event.OutcomeUnavailable, Class: publish.ClassConnect, Error: "not connected to NATS"}))
+		time.Sleep(2 * time.Minute)
+		s := r.Status()[0]
+		if s.State != publish.StateUnreachable || time.Since(s.Since) > 2*time.Minute || s.Failures < 1 || s.Failures > 12 {
+			t.Errorf("status in the outage %+v, since %s, before %d failures", s, time.Since(s.Since), refused.Failures)
 		}
 	})
 }

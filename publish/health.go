@@ -13,12 +13,13 @@ import (
 // State of a destination.
 type State string
 
-// The states. StateWaiting is a destination that answers and does not take, some
-// subjects or anything, or asked for a pause; StateUnreachable one that does not answer at all;
-// StateFailing one whose breaker is open.
+// The states. StateWaiting is a destination that asked for a pause, or takes nothing
+// for some subjects; StateRefusing one that refused the last attempt; StateUnreachable
+// one that does not answer at all; StateFailing one whose breaker is open.
 const (
 	StateOK          State = "ok"
 	StateWaiting     State = "waiting"
+	StateRefusing    State = "refusing"
 	StateUnreachable State = "unreachable"
 	StateFailing     State = "failing"
 	StatePaused      State = "paused"
@@ -48,6 +49,7 @@ type health struct {
 	down      bool      // it could not take anything: probe
 	lost      bool      // the publisher knew that of itself
 	since     time.Time // it is down
+	failures  int       // since then
 	probe     time.Time // the next one
 	probes    backoff
 	store     time.Time // until then the store is left alone
@@ -123,7 +125,7 @@ func (l *lane) storeLost() bool {
 func (l *lane) unavailable(why string, now time.Time, to *[]news) time.Duration {
 	h, s := &l.health, &l.standing
 	if !h.down {
-		h.down, h.since = true, now
+		h.down, h.since, h.failures = true, now, 0
 	}
 	l.log.Warn("destination unavailable: waiting", loglimit.Repeats("unavailable"), slog.String("reason", why))
 	s.Why = why
@@ -131,6 +133,7 @@ func (l *lane) unavailable(why string, now time.Time, to *[]news) time.Duration 
 	if !h.probe.After(now) {
 		s.Version++
 		s.Failures++
+		h.failures++
 		h.probe = now.Add(h.probes.step(probeFirst, probeLast))
 	}
 	if now.Sub(h.since) >= tellAfter {
@@ -249,15 +252,15 @@ func (l *lane) stands(now time.Time) DestinationStatus {
 	case s.Throttled.After(now):
 		status.State, status.Why = StateWaiting, "asked for a pause until "+s.Throttled.UTC().Format(time.RFC3339)
 	case s.Failures > 0:
-		status.State = StateWaiting
+		status.State = StateRefusing
 	}
 	if status.BlockedAll > 0 && status.State == StateOK {
 		status.State, status.Why, status.Since = StateWaiting, l.subjects.why(), l.subjects.since
 	}
 	if h := &l.health; h.down {
 		status.NextTry = later(status.NextTry, h.probe)
-		if status.Since.IsZero() {
-			status.Since = h.since
+		if status.Since.IsZero() || h.since.After(status.Since) { // what it refused before is another row
+			status.Since, status.Failures = h.since, h.failures
 		}
 	}
 	return status

@@ -202,7 +202,7 @@ func TestTooLargeMessagesOpenNoBreaker(t *testing.T) {
 		stop := run(t, r)
 		defer stop()
 		time.Sleep(time.Hour)
-		if s, rows := r.Status()[0], o.rows(); s.State != publish.StateWaiting || rows != 30*5 {
+		if s, rows := r.Status()[0], o.rows(); s.State != publish.StateRefusing || rows != 30*5 {
 			t.Errorf("status %+v, %d rows", s, rows)
 		}
 		to.reply(always(denied()))
@@ -323,7 +323,7 @@ func TestSomeSubjectsAreDenied(t *testing.T) {
 			t.Errorf("%s is %s after %d attempts on record", id, got.Status, len(got.attempts))
 		}
 	}
-	if state := r.Status()[0].State; state != publish.StateWaiting {
+	if state := r.Status()[0].State; state != publish.StateRefusing {
 		t.Errorf("state %s, although others are taken", state)
 	}
 	s.Allow(all, user("checkout.>"))

@@ -176,7 +176,7 @@ func TestPauseThatFailsChangesNothing(t *testing.T) {
 		if n := len(to.sent()); n != 1 {
 			t.Errorf("%d attempts: a retry was taken ahead of its time", n)
 		}
-		if s := r.Status()[0]; s.State != publish.StateWaiting || s.UpClock != 2*time.Minute {
+		if s := r.Status()[0]; s.State != publish.StateRefusing || s.UpClock != 2*time.Minute {
 			t.Errorf("status %+v", s)
 		}
 		if _, err := r.Pause(t.Context(), "shop", "anna"); err != nil {

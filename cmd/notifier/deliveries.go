@@ -206,13 +206,18 @@ func (a *app) eventsCommand() *cobra.Command {
 			subject = e.Subject
 		}
 		failed := names(e.RuleErrors, func(x event.RuleError) string { return x.Rule })
-		return strings.Join([]string{e.ID, clock(e.Time), shortType(e.Type), e.Account, subject, e.Sequence, strings.Join(failed, ", ")}, "\t")
+		what := shortType(e.Type)
+		if e.Status == event.StatusResolved {
+			what += " (resolved)"
+		}
+		return strings.Join([]string{e.ID, clock(e.Time), what, e.Account, subject, e.Sequence, strings.Join(failed, ", ")}, "\t")
 	})
-	list := a.listCommand(admin.Events, "List events, newest first", `List events, newest first, those that nobody heard of too. Without a daemon the
-state file is read.`, table, "type", "account", "session", "rule", "since", "until")
+	list := a.listCommand(admin.Events, "List events, newest first", `List all events, newest first, also those that no rule matched. A
+notifier.delivery.dead that is marked (resolved) says that the dead letter was
+accepted after all, or purged. Without a daemon the state file is read.`, table, "type", "account", "session", "rule", "since", "until")
 	list.Example = "  notifier events list --type fulfillable --since 2h\n  notifier events list --failed --rule expired-high-value"
 	return parentCommand("events", "List events, show one with its session and deliveries",
-		list, getCommand(a, admin.Events, "an event with its session and deliveries, what is personal masked", "evt_majytyhzsr3kyikuxsfbzpmm5a", a.printEvent))
+		list, getCommand(a, admin.Events, "an event with its session and deliveries; personal data is masked", "evt_majytyhzsr3kyikuxsfbzpmm5a", a.printEvent))
 }
 
 func (a *app) printEvent(e *eventView) {

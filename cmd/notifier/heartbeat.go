@@ -239,6 +239,8 @@ func destinationTrouble(s *publish.DestinationStatus) string {
 	switch {
 	case s.State == publish.StatePaused && s.PausedBy == "":
 		return "has " + s.Why
+	case s.State == publish.StatePaused:
+		return ""
 	case s.Told:
 		return "fails: " + s.Why
 	}

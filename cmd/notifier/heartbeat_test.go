@@ -176,11 +176,13 @@ func TestDestinationsInTrouble(t *testing.T) {
 	}{
 		{publish.DestinationStatus{State: publish.StateOK}, false},
 		{publish.DestinationStatus{State: publish.StateWaiting}, false},
+		{publish.DestinationStatus{State: publish.StateRefusing}, false},
 		{publish.DestinationStatus{State: publish.StateUnreachable}, false}, // for a moment, perhaps
 		{publish.DestinationStatus{State: publish.StateUnreachable, Told: true}, true},
 		{publish.DestinationStatus{State: publish.StateFailing, Told: true}, true},
 		{publish.DestinationStatus{State: publish.StatePaused}, true},
 		{publish.DestinationStatus{State: publish.StatePaused, PausedBy: "ann"}, false},
+		{publish.DestinationStatus{State: publish.StatePaused, PausedBy: "ann", Told: true}, false},
 	} {
 		if got := destinationTrouble(&c.status) != ""; got != c.want {
 			t.Errorf("%+v is trouble: %t", c.status, got)

@@ -36,7 +36,7 @@ type report struct {
 
 type destinationReport struct {
 	Name          string    `json:"name"`
-	State         string    `json:"state"` // ok, waiting, unreachable, failing, paused, orphaned, unknown
+	State         string    `json:"state"` // ok, waiting, refusing, unreachable, failing, paused, orphaned, unknown
 	Why           string    `json:"why,omitempty"`
 	Pending       int       `json:"pending"`
 	Dead          int       `json:"dead_letters"`

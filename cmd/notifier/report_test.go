@@ -73,7 +73,7 @@ func TestTheLineOfADestinationTellsWhatComesNext(t *testing.T) {
 	now := time.Now()
 	since := now.Add(-12*time.Minute - time.Second)
 	for want, s := range map[string]publish.DestinationStatus{
-		"status 503, since 12m ago, 7 failures in a row": {State: publish.StateWaiting, Why: "status 503", Since: since, Failures: 7},
+		"status 503, since 12m ago, 7 failures in a row": {State: publish.StateRefusing, Why: "status 503", Since: since, Failures: 7},
 		"asked for a pause until then, since 12m ago, 1 failure, next try in 1h00m": {
 			State: publish.StateWaiting, Why: "asked for a pause until then", Since: since, Failures: 1, NextTry: now.Add(time.Hour + time.Second),
 		},

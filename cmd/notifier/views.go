@@ -79,6 +79,7 @@ type eventView struct {
 	PreviousAttributes json.RawMessage `json:"previous_attributes,omitempty"`
 	Change             *event.Change   `json:"change"`
 	System             json.RawMessage `json:"system,omitempty"`
+	Status             string          `json:"status,omitempty"` // of what tells of an incident: firing or resolved
 	Sequence           string          `json:"sequence"`
 	Rules              []string        `json:"rules,omitzero"` // that matched, of an event that is shown alone
 	Deliveries         []deliveryView  `json:"deliveries,omitzero"`
@@ -110,7 +111,17 @@ func viewAttempt(a *event.Attempt) attemptView {
 }
 
 func viewEvent(e *event.Event) eventView {
-	return eventView{Event: *e, Change: maskChange(e.Change), Sequence: e.Sequence()}
+	return eventView{Event: *e, Change: maskChange(e.Change), Sequence: e.Sequence(), Status: incidentStatus(e)}
+}
+
+// incidentStatus is whether one of the program's own events opens an incident or
+// closes it; "" if it tells of none.
+func incidentStatus(e *event.Event) string {
+	var data struct{ Status string }
+	if e.Type != event.DeliveryDead || json.Unmarshal(e.System, &data) != nil {
+		return ""
+	}
+	return data.Status
 }
 
 // viewWhole is an event with its session and its deliveries.
