@@ -89,7 +89,7 @@ func TestExpressionProblems(t *testing.T) {
 		`changed("paymentstatus")`:                               {9, rules.CodeExpression, "payment_status", "no documented field"},
 		`has("loyalty")`:                                         {5, rules.CodeExpression, "", `raw("loyalty")`},
 		`has("line_items.data.price")`:                           {5, rules.CodeExpression, "", "no documented field"},
-		`has(session.status)`:                                    {13, rules.CodeExpression, "", "constant"},
+		`has(session.status)`:                                    {13, rules.CodeExpression, `"status"`, "constant"},
 		`raw("a..b") == 1`:                                       {5, rules.CodeExpression, "", "no path"},
 		`now() > session.created + duration("7x")`:               {36, rules.CodeExpression, "", "no duration"},
 		`hass("customer")`:                                       {1, rules.CodeExpression, "has", "unknown name"},

@@ -78,13 +78,11 @@ func compileExpression(s *scope, text string) (x *expression, faults []fault) {
 		faults = append(faults, lintMissing(tree.Node)...)
 		faults = append(faults, lintLogic(tree.Node)...)
 	}
-	for i, f := range faults {
-		if f.code == CodeFraction && !hasPoint([]rune(text)[f.at:]) {
-			faults[i].suggestion = "" // 1e5: who knows what of
-		}
-	}
 	warnings := 0
 	faults = slices.DeleteFunc(faults, func(f fault) bool {
+		if f.code == CodeFraction && !hasPoint([]rune(text)[f.at:]) {
+			return true // 1e5 is a whole number
+		}
 		if f.warning {
 			warnings++
 		}

@@ -147,7 +147,6 @@ func TestAmountsInFractions(t *testing.T) {
 		`sum(session.line_items.data, .amount_total) > 50.00`:      "50_00",
 		`sum(map(session.line_items.data, .amount_total)) > 50.00`: "50_00",
 		`session.amount_total - session.amount_subtotal > 5.00`:    "5_00",
-		`session.amount_total > 1e5`:                               "",
 		`session.amount_total > -1.00`:                             "1_00",
 	} {
 		problems := warningsOf(t, when)
@@ -261,6 +260,15 @@ func TestRulesThatChooseNothing(t *testing.T) {
 		}
 		if len(problems) != 1 || !problems[0].Warning || problems[0].Code != tt.code || !strings.Contains(problems[0].Message, tt.message) {
 			t.Errorf("%v %q: %s", tt.events, tt.when, describe(problems))
+		}
+	}
+}
+
+// A whole number is no fraction, however it is written.
+func TestWholeAmounts(t *testing.T) {
+	for _, when := range []string{`session.amount_total > 1e3`, `session.amount_total > 100_00`} {
+		if problems := warningsOf(t, when); len(problems) > 0 {
+			t.Errorf("%s: %s", when, describe(problems))
 		}
 	}
 }

@@ -35,12 +35,24 @@ func syntaxFault(err error, text string) fault {
 	case f.message == "literal not terminated" || f.message == "unclosed comment":
 		f.code = CodeUnfinished
 	case m != nil:
-		f.message = strings.Replace(f.message, m[0], "unexpected "+m[1], 1)
+		f.message = strings.Replace(f.message, m[0], "unexpected "+m[1], 1) + misuse(m[1], []rune(text), f.at)
 		if f.suggestion = otherSigns[signAt([]rune(text), f.at)]; f.suggestion == "" {
 			f.suggestion = otherSigns[m[1]]
 		}
 	}
 	return f
+}
+
+// misuse says how what was not expected is written in this language.
+func misuse(token string, text []rune, at int) string {
+	digit := func(i int) bool { return i >= 0 && i < len(text) && unicode.IsDigit(text[i]) }
+	switch {
+	case slices.Contains([]string{"contains", "startsWith", "endsWith", "matches"}, token):
+		return fmt.Sprintf(`; %s stands between two texts, as in session.currency %s "E"`, token, token)
+	case token == "," && digit(at-1) && digit(at+1):
+		return "; the digits of a number are grouped by _, as in 100_000"
+	}
+	return ""
 }
 
 // otherSigns are what is written for these in other languages.
@@ -86,8 +98,11 @@ func (s *scope) explain(err *file.Error, root ast.Node) (fault, file.Location) {
 	if strings.Contains(err.Message, "rules.lineItems") {
 		f.message += "; the items are session.line_items.data"
 	}
+	if strings.Contains(f.message, "(type location)") || strings.Contains(f.message, "as type location") {
+		f.message += `; a time zone is written timezone("Europe/Berlin")`
+	}
 	if b, ok := node.(*ast.BinaryNode); ok {
-		hint := calendarHint(b)
+		hint := cmp.Or(calendarHint(b), callHint(b))
 		if hint == "" && strings.HasPrefix(err.Message, "invalid operation") {
 			hint = conversion(b)
 		}
@@ -104,6 +119,20 @@ func calendarHint(b *ast.BinaryNode) string {
 			return `; the name of a weekday is .Weekday().String(), such as "Monday", its number int(….Weekday()), from 0 for Sunday`
 		case reflect.TypeFor[time.Month]():
 			return `; the name of a month is .Month().String(), such as "January", its number int(….Month()), from 1`
+		}
+	}
+	return ""
+}
+
+// callHint says that a method is called, and not read.
+func callHint(b *ast.BinaryNode) string {
+	for _, side := range []ast.Node{b.Left, b.Right} {
+		member, ok := side.(*ast.MemberNode)
+		if !ok || side.Type() == nil || side.Type().Kind() != reflect.Func {
+			continue
+		}
+		if name, ok := member.Property.(*ast.StringNode); ok {
+			return fmt.Sprintf("; it is called by parentheses: .%s()", name.Value)
 		}
 	}
 	return ""
@@ -223,7 +252,7 @@ func conversion(b *ast.BinaryNode) string {
 		return fmt.Sprintf("; a time is written date(%q)", literal.Value)
 	case (nature.IsTime() || nature.IsDuration()) && isLiteral:
 		return fmt.Sprintf("; a span is written duration(%q)", literal.Value)
-	case nature.IsArray() && isLiteral && (b.Operator == "==" || b.Operator == "!=") && spell(right) != "":
+	case nature.IsArray() && isLiteral && slices.Contains([]string{"==", "!=", "contains"}, b.Operator) && spell(right) != "":
 		return fmt.Sprintf("; whether it is one of a list is asked by %q in %s", literal.Value, spell(right))
 	case nature.IsString() && b.Operator == "in":
 		return "; a text is looked for in another by contains"

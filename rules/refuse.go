@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"regexp/syntax"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -211,7 +212,11 @@ func (s *scope) refuseCall(n *ast.CallNode) (fault, bool) {
 	at := n.Arguments[0].Location().From
 	arg, ok := n.Arguments[0].(*ast.StringNode)
 	if !ok {
-		return fault{at: at, message: "the argument of " + callee.Value + " must be a constant text"}, true
+		f := fault{at: at, message: "the argument of " + callee.Value + " must be a constant text"}
+		if path := logic.PathOf(n.Arguments[0]); len(path) > 1 && path[0] == "session" && documentedPath(strings.Join(path[1:], ".")) {
+			f.suggestion = strconv.Quote(strings.Join(path[1:], "."))
+		}
+		return f, true
 	}
 	switch callee.Value {
 	case "duration":
