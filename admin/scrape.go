@@ -25,7 +25,7 @@ var (
 	descTiers    = prometheus.NewDesc("notifier_sessions_by_tier", "Sessions that are looked at again, by how often.", []string{"account", "tier"}, nil)
 	descLook     = prometheus.NewDesc("notifier_oldest_look_seconds", "Age of the oldest look among the sessions that are looked at again, 0 if there are none.", []string{"account"}, nil)
 	descRead     = prometheus.NewDesc("notifier_since_reconciliation_seconds", "Age of the last complete reconciliation, 0 if there was none.", []string{"account"}, nil)
-	descHeld     = prometheus.NewDesc("notifier_steps_back_held", "Sessions that seem to step back, which is not believed until it is confirmed.", []string{"account"}, nil)
+	descHeld     = prometheus.NewDesc("notifier_steps_back_held", "Sessions with a step back, or a change soon after they were first seen, that is not believed until it is confirmed.", []string{"account"}, nil)
 	descHoles    = prometheus.NewDesc("notifier_holes", "Parts of the list and known sessions that the API cannot show: they are passed over and asked for apart.", []string{"account"}, nil)
 	descRate     = prometheus.NewDesc("notifier_api_rate_limit", "Requests per second that the account may make at present, 0 if unlimited.", []string{"account"}, nil)
 	descParallel = prometheus.NewDesc("notifier_api_parallel", "Requests that the account may make at once at present.", []string{"account"}, nil)

@@ -76,7 +76,8 @@ type Outcome struct {
 	Transitions []Transition   // in the order of event.Types; empty when nothing happened
 	Changes     []checkout.Change
 	Store       bool      // the snapshot differs from the stored one
-	Held        bool      // the look shows a step back that is not believed yet
+	Held        bool      // the look shows a step back, or a change soon after the first sight, that is not believed yet
+	StepsBack   bool      // of one that is held: it shows a step back
 	Existed     bool      // what the look shows existed before a first sight that was recorded silently: so is this
 	Since       time.Time // the last look that still showed the state before, at the earliest; zero at first sight
 }
@@ -121,7 +122,7 @@ func Next(prev *event.Snapshot, s *checkout.Session, look Look, p Policy) (Outco
 	if err != nil {
 		return Outcome{}, err
 	}
-	held, err := hold(prev, s, changes, look, p)
+	held, stepsBack, err := hold(prev, s, changes, look, p)
 	if err != nil {
 		return Outcome{}, err
 	}
@@ -136,7 +137,7 @@ func Next(prev *event.Snapshot, s *checkout.Session, look Look, p Policy) (Outco
 		if back {
 			next.Watch = event.Watched
 		}
-		return Outcome{Snapshot: next, Store: back || !held.same(prev.Held), Held: true}, nil
+		return Outcome{Snapshot: next, Store: back || !held.same(prev.Held), Held: true, StepsBack: stepsBack}, nil
 	}
 	return believe(prev, s, changes, held, look, p)
 }

@@ -14,36 +14,39 @@ import (
 // unbroken row that shows it.
 type held event.Held
 
-// hold finds the fields in which a look steps back: down in rank, or to a value
-// that a stale replica would show.
-func hold(prev *event.Snapshot, s *checkout.Session, changes []checkout.Change, look Look, p Policy) (held, error) {
+// hold finds the fields in which a look steps back, down in rank or to a value that
+// a stale replica would show, and those that changed soon after the first sight,
+// before which they may have had that value. stepsBack says that there is one of the
+// former.
+func hold(prev *event.Snapshot, s *checkout.Session, changes []checkout.Change, look Look, p Policy) (back held, stepsBack bool, err error) {
 	newer, err := advances(prev, s, look, p)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	young := lately(prev.FirstSeen, prev.FirstOwn, look, p)
-	var back held
 	for _, c := range changes {
 		hash, err := checkout.ContentHash(c.To)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		already, waits := prev.Held[c.Field]
 		// What was held by a clock that was ahead begins anew.
 		waits = waits && already.Hash == hash && !already.Since.After(look.At) && !already.Own.After(look.own())
-		past := waits || young || leftLately(prev, c.Field, hash, look, p)
+		returns := leftLately(prev, c.Field, hash, look, p)
+		past := waits || young || returns
 		if !fell(c) && (newer || !past) {
 			continue
 		}
 		if back == nil {
 			back = make(held)
 		}
+		stepsBack = stepsBack || fell(c) || returns
 		if !waits {
 			already = event.HeldValue{Hash: hash, Since: look.At, Pass: look.Pass, Own: look.own()}
 		}
 		back[c.Field] = already
 	}
-	return back, nil
+	return back, stepsBack, nil
 }
 
 // advances says whether a look shows a state that is reached later than the stored

@@ -342,3 +342,25 @@ func TestHashOfAnEarlierVersionIsReplaced(t *testing.T) {
 		t.Errorf("stored %t, hash %d, want %d; %v", o.Store, o.Snapshot.Hash, s.Hash, err)
 	}
 }
+
+// Whoever reads what is held must know whether something stepped back, or changed so
+// soon after the first sight that it awaits confirmation.
+func TestAnEarlyChangeIsNoStepBack(t *testing.T) {
+	at := func(d time.Duration) diff.Look { return diff.Look{At: t0.Add(d), Pass: t0.Add(d)} }
+	for name, c := range map[string]struct {
+		first, then string
+		back        bool
+	}{
+		"metadata changed": {"open", "open", false},
+		"reopened":         {"complete", "open", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			prev := first(t, session(t, c.first, "unpaid", ""), at(30*time.Second)).Snapshot
+			later := session(t, c.then, "unpaid", `,"metadata":{"order":"A-17"}`)
+			o, err := diff.Next(&prev, &later, at(33*time.Second), policy)
+			if err != nil || !o.Held || o.StepsBack != c.back {
+				t.Errorf("held %t, steps back %t, want %t; %v", o.Held, o.StepsBack, c.back, err)
+			}
+		})
+	}
+}

@@ -143,7 +143,7 @@ func (p *Pipeline) stages(page *poller.Batch, look *poller.Look, snapshots map[s
 		return poller.Row{}, err
 	}
 	outcome.Snapshot.Shown(&look.Session)
-	row := poller.Row{Held: outcome.Held, New: outcome.Snapshot.Revision == 0, Changed: len(outcome.Transitions) > 0}
+	row := poller.Row{Held: outcome.Held, StepsBack: outcome.StepsBack, New: outcome.Snapshot.Revision == 0, Changed: len(outcome.Transitions) > 0}
 	row.Silent = (row.New && page.Silent(outcome.Snapshot.Created)) || outcome.Existed
 	for _, t := range outcome.Transitions {
 		row.Types = append(row.Types, t.Type)

@@ -221,7 +221,7 @@ func (a *account) page(ctx context.Context, p patience, q Query, check func(*Pag
 			return page, err
 		}
 		if !errors.Is(err, errOneWord) {
-			a.odd("bad_page", "a page made no sense and was asked for again", "error", err)
+			a.odd("bad_page", "a page contradicts what was asked for, or what the API showed before, and was asked for again", "error", err)
 		}
 		if n >= triesPerPage {
 			if errors.Is(err, errForeignPage) {

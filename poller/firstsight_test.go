@@ -56,3 +56,19 @@ func TestExpiryIsNotLateForWhatIsHeld(t *testing.T) {
 		}
 	})
 }
+
+// A change so soon after the first sight is held, and is nothing odd of the API.
+func TestAnEarlyChangeIsNoOddity(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.cfg.Start = poller.StartAll
+		id := w.create(open(simulator.Fields{"created": ago(time.Minute)}))
+		p := w.poller()
+		w.run(p, 5*time.Second)
+		w.update(id, simulator.Fields{"metadata": map[string]any{"order": "A-17"}})
+		w.run(p, time.Minute)
+		if s := p.Status()[0]; s.Held != 1 || len(s.Oddities) > 0 {
+			t.Errorf("%d held, oddities %+v", s.Held, s.Oddities)
+		}
+	})
+}

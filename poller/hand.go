@@ -115,11 +115,15 @@ func (a *account) take(handled Handled, by *sweep) {
 		if by.drifted(row) {
 			drift++
 		}
-		if row.Held {
+		if row.StepsBack {
 			a.odd("step_back", "a session steps back, which is not believed until it is confirmed", "session", row.ID)
 		}
 		if by.dry() {
 			continue
+		}
+		if e := a.index.get(row.ID); row.Held && !row.StepsBack && (e == nil || !e.isHeld()) {
+			a.log.Info("a session changed soon after it was first seen; the change is announced once it is confirmed", "session", row.ID,
+				"confirm_after", a.cfg.Poll.Tuning.ConfirmAfter.String())
 		}
 		e := a.index.put(&row.Tracked)
 		a.shown(e)

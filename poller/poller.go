@@ -107,11 +107,12 @@ type Handled struct {
 // Row is a session's index row after a look.
 type Row struct {
 	event.Tracked
-	Held    bool     // the look is not believed yet
-	New     bool     // the session was not stored
-	Changed bool     // the look shows something else than what was stored
-	Silent  bool     // recorded without an announcement
-	Types   []string // of the events
+	Held      bool     // the look is not believed yet
+	StepsBack bool     // of one that is held: it shows a step back
+	New       bool     // the session was not stored
+	Changed   bool     // the look shows something else than what was stored
+	Silent    bool     // recorded without an announcement
+	Types     []string // of the events
 }
 
 // Ignored is a look that contradicts itself; the session is as it was.

@@ -224,7 +224,7 @@ func (w *world) Handle(_ context.Context, b poller.Batch) (poller.Handled, error
 			w.events[s.ID] = append(w.events[s.ID], word)
 		}
 		w.snapshots[s.ID] = o.Snapshot
-		handled.Rows = append(handled.Rows, poller.Row{Tracked: o.Snapshot.Track(), Held: o.Held, New: !known, Changed: len(o.Transitions) > 0})
+		handled.Rows = append(handled.Rows, poller.Row{Tracked: o.Snapshot.Track(), Held: o.Held, StepsBack: o.StepsBack, New: !known, Changed: len(o.Transitions) > 0})
 	}
 	return handled, nil
 }

@@ -74,7 +74,7 @@ func TestPollStatusIsComplete(t *testing.T) {
   chain       12 pages in 4 slices, took 1.2s, 2026-11-22T10:00:00Z to 2026-11-22T11:00:00Z
   reconciled  20m ago, again in 39m; at work on it
   drift       2 sessions that only a reconciliation found, last 5m ago
-  steps back  1 session, not believed until confirmed
+  steps back  1 session with one, or with a change soon after the first sight, until it is confirmed
   holes       3 parts of the list that the API cannot show; passed over, and asked for apart
   requests    360 in the last hour, 900 since the start
   rate        2.5/s now, limit 5/s; 3 of 4 at once

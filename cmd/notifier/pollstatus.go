@@ -19,7 +19,7 @@ func (a *app) pollStatusCommand() *cobra.Command {
 		Long: `Ask the running daemon how its polling is doing, account by account: the last
 pass and how far behind the list we are, the low-water mark down to which the
 list has been read completely, the last walk down the list, reconciliations and
-the drift that they found, steps back that await confirmation, requests and the
+the drift that they found, steps back and early changes that await confirmation, requests and the
 rate at present, the watched sessions by tier, the parts of the list that the API
 cannot show (holes), and what is odd about the API.
 
@@ -135,7 +135,7 @@ func passLines(s *pollStatus) []string {
 	}
 	held := "none"
 	if s.Held > 0 {
-		held = count(s.Held, "session") + ", not believed until confirmed"
+		held = count(s.Held, "session") + " with one, or with a change soon after the first sight, until it is confirmed"
 	}
 	last := "none yet"
 	if !s.LastSuccess.IsZero() {
