@@ -8,7 +8,6 @@
 package admin
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -261,7 +260,11 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	case errors.As(err, &request):
 		problem(w, request.status, request.detail)
 	case errors.Is(err, ErrNotFound):
-		problem(w, http.StatusNotFound, fmt.Sprintf("there is nothing by the name %q", cmp.Or(r.PathValue("id"), r.PathValue("name"))))
+		if name := r.PathValue("name"); name != "" {
+			problem(w, http.StatusNotFound, fmt.Sprintf("there is no destination %q", name))
+			return
+		}
+		problem(w, http.StatusNotFound, fmt.Sprintf("there is nothing by the name %q", r.PathValue("id")))
 	case errors.Is(err, ErrUnknownAccount):
 		unknown(w, "account", err.Error())
 	case errors.Is(err, ErrBadCursor):

@@ -75,8 +75,16 @@ func (l *loader) checkSecrets(path string, d *publish.Destination) {
 	}
 	signed := d.Format == publish.FormatCloudEvents || d.Format == publish.FormatStripe
 	if len(d.Secrets) == 0 && signed && !l.untouchable(join(path, "secrets")) {
-		l.warnf(join(path, "url"), codeUnsigned, "%s has no secrets: its receiver cannot tell our callbacks from others", path)
+		l.warnf(join(path, "url"), codeUnsigned, "%s has no secrets: its receiver cannot tell our callbacks from others", destinationName(path, d))
 	}
+}
+
+// destinationName names a destination for people, by its place while it has no name.
+func destinationName(path string, d *publish.Destination) string {
+	if d.Name == "" {
+		return path
+	}
+	return "destination " + quote(d.Name)
 }
 
 // checkSigningSecret says what is wrong with a secret without repeating it.
@@ -92,7 +100,7 @@ func (l *loader) checkSigningSecret(path string, text secret.String) {
 	key, err := base64.StdEncoding.DecodeString(encoded)
 	switch {
 	case err != nil:
-		l.errorf(path, codeSecret, "%s is not Base64 behind whsec_", path)
+		l.errorf(path, codeSecret, "%s is not Base64 behind whsec_: make one with echo \"whsec_$(openssl rand -base64 32)\"", path)
 	case len(key) < shortestKey || len(key) > longestKey:
 		l.errorf(path, codeSecret, "%s holds %d bytes behind whsec_, not %d to %d", path, len(key), shortestKey, longestKey)
 	}

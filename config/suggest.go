@@ -15,7 +15,8 @@ func suggest(name string, candidates []string) string {
 		}
 		a, b := strings.ToLower(name), strings.ToLower(candidate)
 		d := editDistance(a, b)
-		if d < distance && d < len(candidate) && (d < 2 || sameInitials(a, b)) {
+		closer := d < distance || d == distance && strings.HasPrefix(b, a) && !strings.HasPrefix(strings.ToLower(best), a) // what is cut short
+		if closer && d < len(candidate) && (d < 2 || sameInitials(a, b)) {
 			best, distance = candidate, d
 		}
 	}
@@ -105,6 +106,9 @@ func sections(key string) []string {
 
 // misplaced says where a key that is unknown here belongs, when that is clear.
 func misplaced(key, path string) string {
+	if key == "nats" && strings.HasPrefix(path, "destinations[") {
+		return "a NATS destination takes the keys of that section itself, such as url"
+	}
 	homes := sections(key)
 	var said []string
 	for _, home := range homes {

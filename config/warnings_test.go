@@ -63,7 +63,7 @@ func TestWarnings(t *testing.T) {
 		{"allowed, nothing refused", minimal + strings.Replace(shop, "]}", "], allow_networks: [10.1.0.0/16]}", 1) + ship,
 			`test.yaml:5:105: destinations[0].allow_networks restricts nothing: it lists exceptions of network.refuse_private, which is off`},
 		{"unsigned", minimal + strings.Replace(shop, `, secrets: ["${SECRET}"]`, "", 1) + ship,
-			`test.yaml:5:35: destinations[0] has no secrets: its receiver cannot tell our callbacks from others`},
+			`test.yaml:5:35: destination "shop" has no secrets: its receiver cannot tell our callbacks from others`},
 		{"same port", minimal + shop + ship + "nats: {embedded: {enabled: true, listen: 0.0.0.0:8484}}\n",
 			`test.yaml:8:42: nats.embedded.listen and admin.listen want the same port 8484`},
 		{"other port", minimal + shop + ship + "nats: {embedded: {enabled: true}}\n", ""},

@@ -192,7 +192,7 @@ func TestReplayPurgeAndAudit(t *testing.T) {
 	w.asks(d, 0, "replay --session "+id+" --to other --all-types --yes")
 	w.awaitOther(d, 4)
 	p = w.asks(d, 0, "replay "+fulfillable+" --to other --dry-run")
-	if !strings.Contains(p.stderr.String(), "goods may be shipped by") {
+	if !strings.Contains(p.stderr.String(), "may ship twice") {
 		t.Errorf("the plan does not warn: %s", p.stderr)
 	}
 	w.asks(d, 2, "replay "+fulfillable+" --to other")

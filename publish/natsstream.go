@@ -96,7 +96,7 @@ func (p *NATSPublisher) ensure(ctx context.Context, l *link) error {
 	}
 	text := fmt.Sprintf("stream %s could not be brought up to date: %s", p.dest.Stream.Name, streamTrouble(err))
 	if p.Complaint() != text {
-		l.log.Warn("publishing goes on if the stream takes the subject", "destination", p.dest.Name, "reason", text)
+		l.log.Warn("the stream could not be created or updated (stream.ensure); messages are still sent, and accepted if it exists and takes the subject", "destination", p.dest.Name, "reason", text)
 	}
 	p.complaint.Store(&text)
 	p.ensureOff.begin(ensureAgain)

@@ -89,6 +89,9 @@ func open(ctx context.Context, path string, toRead bool, wait time.Duration, log
 	return s, nil
 }
 
+// orMoveAway is what to do while another notifier has the file.
+const orMoveAway = "stop it or choose another state.path"
+
 // openLocked opens the file and takes its lock. A file that was replaced while
 // we waited is let go for its successor.
 func openLocked(ctx context.Context, path string, toRead bool, deadline time.Time) (*os.File, error) {
@@ -108,8 +111,7 @@ func openLocked(ctx context.Context, path string, toRead bool, deadline time.Tim
 			holder := filelock.Holder(file, path)
 			_ = file.Close() // nothing was written
 			if errors.Is(err, ErrHeld) {
-				return nil, &fault{kind: ErrHeld, message: fmt.Sprintf(
-					"another notifier%s holds %s: stop it or choose another state.path", holder, path)}
+				return nil, &fault{kind: ErrHeld, message: fmt.Sprintf("another notifier%s holds %s: %s", holder, path, orMoveAway)}
 			}
 			return nil, fmt.Errorf("locking state file %s: %w", path, err)
 		}

@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -48,6 +49,9 @@ func Restore(ctx context.Context, cfg Config, from string, now time.Time, agree 
 		return Restored{}, err
 	}
 	present, err := openLocked(ctx, target, false, time.Now().Add(waitToRestore))
+	if errors.Is(err, ErrHeld) {
+		return Restored{}, &fault{kind: ErrHeld, message: strings.Replace(err.Error(), orMoveAway, "stop it first", 1)} // the copy belongs at this path
+	}
 	if err != nil {
 		return Restored{}, err
 	}

@@ -156,7 +156,7 @@ func TestRestoreWaitsForNobodyToHaveTheFile(t *testing.T) {
 	cfg, backup := backedUp(t)
 	s := openStore(t, cfg)
 	_, err := state.Restore(t.Context(), cfg, backup, start, agree)
-	wants(t, err, state.ErrHeld, cfg.Path, "stop it")
+	wants(t, err, state.ErrHeld, cfg.Path, "stop it first")
 	commit(t, s, page("more", 5, start, "shop"))
 	if err := s.Close(); err != nil {
 		t.Fatal(err)

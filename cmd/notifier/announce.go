@@ -57,7 +57,8 @@ func (a *announcer) announce(e event.Event) event.Notice {
 			e.Suppressed = append(e.Suppressed, event.Suppression{
 				Rules: target.Rules, Destination: target.Destination, Reason: event.SuppressedSelf,
 			})
-			a.silence(target)
+			others := slices.ContainsFunc(result.Targets, func(t rules.Target) bool { return t.Destination != target.Destination })
+			a.silence(target, others)
 			continue
 		}
 		if resolved && !a.closes(target.Destination, target.OwnRule) {
@@ -94,13 +95,18 @@ func concerned(e *event.Event) string {
 	return ""
 }
 
-// silence says once of a destination that it is not told of itself.
-func (a *announcer) silence(target rules.Target) {
+// silence says once of a destination that it is not told of itself, and whether
+// others are.
+func (a *announcer) silence(target rules.Target, others bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if !a.silenced[target.Destination] {
 		a.silenced[target.Destination] = true
-		a.log.Info("a destination is not told of its own troubles: they are stored, and others hear of them",
+		heard := "no other destination is told"
+		if others {
+			heard = "other destinations are told"
+		}
+		a.log.Info("a destination is not told of its own troubles: they are stored, and "+heard,
 			"destination", target.Destination, "rules", strings.Join(target.Rules, ", "))
 	}
 }

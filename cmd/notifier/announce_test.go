@@ -90,6 +90,16 @@ func TestNobodyIsToldOfItsOwnTroubles(t *testing.T) {
 	if n := strings.Count(said.String(), "not told of its own troubles"); n != 1 {
 		t.Errorf("said %d times:\n%s", n, said.String())
 	}
+	if !strings.Contains(said.String(), "other destinations are told") {
+		t.Errorf("said:\n%s", said.String())
+	}
+	said.Reset()
+	a = newTestAnnouncer(t, slog.New(slog.NewTextHandler(&said, nil)), rules.Rule{Name: "all", On: rules.OnSystem, To: []string{"shop"}})
+	a.announce(systemEvent(t, event.DestinationFailing, "shop", map[string]any{"destination": "shop"}))
+	if !strings.Contains(said.String(), "no other destination is told") {
+		t.Errorf("of the only destination it is said:\n%s", said.String())
+	}
+	a = newTestAnnouncer(t, slog.New(slog.DiscardHandler), rules.Rule{Name: "all", On: rules.OnSystem, To: []string{"ops", "shop"}})
 	// An account of a destination's name is another matter.
 	if n := a.announce(systemEvent(t, event.AccountFailing, "shop", map[string]any{})); len(n.Deliveries) != 2 {
 		t.Errorf("deliveries %v", destinations(n))

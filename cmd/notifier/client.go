@@ -43,6 +43,8 @@ type client struct {
 	http  http.Client
 
 	onlyHere bool // no request leaves this machine
+
+	noFile error // no configuration was found, so that base is the default
 }
 
 // daemonFlags add to a command, and to those below it, which daemon it asks.
@@ -68,7 +70,7 @@ func (a *app) client() (*client, *config.Loaded, error) {
 	case !errors.Is(err, config.ErrNoFile):
 		return nil, nil, err
 	}
-	c := &client{base: daemonURL(cfg), http: http.Client{Timeout: clientTimeout}, onlyHere: a.completing}
+	c := &client{base: daemonURL(cfg), http: http.Client{Timeout: clientTimeout}, onlyHere: a.completing, noFile: err}
 	for _, t := range cfg.Tokens {
 		if c.token == "" || t.Role == admin.RoleOperator {
 			c.token = t.Token.Reveal()
@@ -191,7 +193,7 @@ func (c *client) ask(ctx context.Context, req *http.Request) (*http.Response, er
 		return nil, exit(exitUnreachable, lateError(text))
 	}
 	if err != nil {
-		return nil, exit(exitUnreachable, fmt.Errorf("%w at %s: %w", errNoDaemon, c.base, errors.Unwrap(err)))
+		return nil, exit(exitUnreachable, fmt.Errorf("%w at %s: %w%s", errNoDaemon, c.base, errors.Unwrap(err), c.whyThere()))
 	}
 	if resp.StatusCode < 300 {
 		return resp, nil
@@ -214,7 +216,15 @@ func readAnswer(resp *http.Response) ([]byte, error) {
 
 // stranger is an answer that no notifier gives.
 func (c *client) stranger() error {
-	return exit(exitUnreachable, fmt.Errorf("%w at %s: what answers there is not a notifier", errNoDaemon, c.base))
+	return exit(exitUnreachable, fmt.Errorf("%w at %s: what answers there is not a notifier%s", errNoDaemon, c.base, c.whyThere()))
+}
+
+// whyThere says why the default address was asked, if it was.
+func (c *client) whyThere() string {
+	if c.noFile == nil {
+		return ""
+	}
+	return fmt.Sprintf("; the default address was asked, because there is %s", c.noFile)
 }
 
 // answerError is what the daemon said instead; it always says something.

@@ -356,6 +356,7 @@ rules: [{name: ship, events: [fulfillable], to: [hook, bus]}]
 skip destination hook: it has values that are not set here
 skip destination bus: it has values that are not set here
 ok: 1 account, 2 destinations, 1 rule
+note: no rule has on: system, so that nobody is told of dead letters, failing destinations and accounts (docs/alerts.md)
 `
 	if code != exitOK || stdout != want {
 		t.Errorf("exit code %d, stdout %s, stderr %s", code, stdout, stderr)

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
@@ -200,7 +201,16 @@ func (a *app) retry(ctx context.Context, ids []string, yes bool, output string) 
 }
 
 func (a *app) eventsCommand() *cobra.Command {
-	table := tableOf(a, "EVENT\tTIME\tTYPE\tACCOUNT\tABOUT\tSEQUENCE\tFAILED RULES", func(e eventView) string {
+	list := a.listCommand(admin.Events, "List events, newest first", `List all events, newest first, also those that no rule matched. A
+notifier.delivery.dead that is marked (resolved) says that the dead letter was
+accepted after all, or purged. Without a daemon the state file is read.`, a.eventTable(), "type", "account", "session", "rule", "since", "until")
+	list.Example = "  notifier events list --type fulfillable --since 2h\n  notifier events list --failed --rule expired-high-value"
+	return parentCommand("events", "List events, show one with its session and deliveries",
+		list, getCommand(a, admin.Events, "an event with its session and deliveries; personal data is masked", "evt_majytyhzsr3kyikuxsfbzpmm5a", a.printEvent))
+}
+
+func (a *app) eventTable() func([]json.RawMessage) error {
+	return tableOf(a, "EVENT\tTIME\tTYPE\tACCOUNT\tABOUT\tSEQUENCE\tFAILED RULES", func(e eventView) string {
 		subject := e.Session
 		if subject == "" {
 			subject = e.Subject
@@ -212,12 +222,6 @@ func (a *app) eventsCommand() *cobra.Command {
 		}
 		return strings.Join([]string{e.ID, clock(e.Time), what, e.Account, subject, e.Sequence, strings.Join(failed, ", ")}, "\t")
 	})
-	list := a.listCommand(admin.Events, "List events, newest first", `List all events, newest first, also those that no rule matched. A
-notifier.delivery.dead that is marked (resolved) says that the dead letter was
-accepted after all, or purged. Without a daemon the state file is read.`, table, "type", "account", "session", "rule", "since", "until")
-	list.Example = "  notifier events list --type fulfillable --since 2h\n  notifier events list --failed --rule expired-high-value"
-	return parentCommand("events", "List events, show one with its session and deliveries",
-		list, getCommand(a, admin.Events, "an event with its session and deliveries; personal data is masked", "evt_majytyhzsr3kyikuxsfbzpmm5a", a.printEvent))
 }
 
 func (a *app) printEvent(e *eventView) {

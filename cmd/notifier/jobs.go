@@ -44,7 +44,7 @@ a daemon does.`,
 		Args: usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if limit < 0 {
-				return exit(exitUsage, errors.New("--limit is not negative"))
+				return exit(exitUsage, errors.New("--limit must not be negative"))
 			}
 			items, err := a.readJobs(cmd.Context(), kind, status, limit)
 			if err != nil {

@@ -25,6 +25,7 @@ func TestActsThatChangeNothingSaySo(t *testing.T) {
 		{"destinations resume shop", exitOK, "shop goes on\n"},
 		{"destinations resume shop", exitOK, "shop was not paused\n"},
 		{"destinations resume nobody", exitNotFound, "notifier: the daemon answered 404: there is no destination \"nobody\"\n"},
+		{"destinations test nobody", exitNotFound, "notifier: the daemon answered 404: there is no destination \"nobody\"\n"},
 	} {
 		if code, stdout, stderr := ask(act.line); code != act.code || stdout != "" || stderr != act.says {
 			t.Errorf("%s: exit code %d, stdout %q, stderr %q, want %q", act.line, code, stdout, stderr, act.says)

@@ -141,7 +141,11 @@ func (o *owner) apply(tx *event.Tx) {
 	var events []event.Event
 	var deliveries []event.Delivery
 	for _, n := range tx.Notices {
-		o.log.Info("told the owner", "event", n.Event.ID, "type", n.Event.Type, "subject", n.Event.Subject, "deliveries", len(n.Deliveries))
+		said := "told the owner"
+		if len(n.Deliveries) == 0 {
+			said = "nobody is told of an event for the owner, because no rule with on: system sends it anywhere; it is stored"
+		}
+		o.log.Info(said, "event", n.Event.ID, "type", n.Event.Type, "subject", n.Event.Subject, "deliveries", len(n.Deliveries))
 		events, deliveries = append(events, n.Event), append(deliveries, n.Deliveries...)
 	}
 	o.committed(events, deliveries)

@@ -139,7 +139,7 @@ func (o *listOptions) query(kind admin.Kind, now time.Time) (url.Values, error) 
 		query.Set("cursor", o.cursor)
 	}
 	if o.limit < 0 {
-		return nil, errors.New("--limit is not negative")
+		return nil, errors.New("--limit must not be negative")
 	}
 	_, err := admin.ReadQuery(kind, query.Encode())
 	return query, err
@@ -322,12 +322,27 @@ func (a *app) readRecord(ctx context.Context, kind admin.Kind, id string) (raw j
 	}
 	err = c.call(ctx, http.MethodGet, "/api/v1/"+string(kind)+"/"+url.PathEscape(id), &raw)
 	if !errors.Is(err, errNoDaemon) || loaded == nil {
-		return raw, err
+		return raw, otherKind(err, kind, id)
 	}
 	stored, err := a.openLedger(ctx, loaded, err, true)
 	if err != nil {
 		return nil, err
 	}
 	document, err := stored.Record(ctx, kind, id)
-	return marshalPlain(document), errors.Join(err, stored.store.Close())
+	return marshalPlain(document), errors.Join(otherKind(err, kind, id), stored.store.Close())
+}
+
+// otherKind adds to the error of an id that was not found what shows such an id.
+func otherKind(err error, kind admin.Kind, id string) error {
+	if err == nil || exitCode(err) != exitNotFound {
+		return err
+	}
+	for prefix, command := range map[string]string{
+		"evt_": "events get ", "dlv_": "deliveries get ", "job_": "jobs get ", "cs_": "events list --session ",
+	} {
+		if strings.HasPrefix(id, prefix) && !strings.HasPrefix(command, string(kind)+" get") {
+			return fmt.Errorf("%w; for this id: notifier %s%s", err, command, id)
+		}
+	}
+	return err
 }

@@ -67,6 +67,9 @@ func TestRecordsWithoutADaemon(t *testing.T) {
 		{"deadletters get " + letter, exitOK, -1, "no b***@example.com"},
 		{"deadletters get " + letter, exitOK, -1, "answer to attempt 1:\nx-request-id: req_7\n"},
 		{"deadletters get " + event.DeliveryID(events[1].ID, "shop", ""), exitNotFound, 0, "nothing by the name"},
+		{"deadletters get " + events[1].ID, exitNotFound, 0, "for this id: notifier events get evt_"},
+		{"deadletters get dlv_none", exitNotFound, 0, "for this id: notifier deliveries get dlv_none"},
+		{"events get cs_2", exitNotFound, 0, "for this id: notifier events list --session cs_2"},
 		// Types are taken short and whole, the program's own too.
 		{"events list -o jsonl --limit 0 --type paid", exitOK, 250, ""},
 		{"events list -o jsonl --limit 0 --type checkout.session.paid", exitOK, 250, ""},
@@ -82,7 +85,7 @@ func TestRecordsWithoutADaemon(t *testing.T) {
 		{"events get " + events[2].ID, exitOK, -1, "rules     ship"},
 		{"events get " + events[2].ID, exitOK, -1, "DESTINATION  RULES"},
 		{"events get -o json " + events[2].ID, exitOK, -1, "\n  \"rules\": [\n    \"ship\"\n  ]"},
-		{"jobs list --limit -1", exitUsage, 0, "not negative"},
+		{"jobs list --limit -1", exitUsage, 0, "--limit must not be negative"},
 		{"events list --type paied", exitUsage, 0, "short or whole"},
 		{"events list --type checkout.session.destination.recovered", exitUsage, 0, ""},
 		// What there is not is told from what cannot be.

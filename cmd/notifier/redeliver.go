@@ -83,7 +83,7 @@ func printPlan(w io.Writer, lines []planLine, types map[string]int) {
 	if len(lines) == 0 {
 		return
 	}
-	rows := []string{"DESTINATION\tDELIVERIES\tACCEPTED BEFORE\tWAITING ANYWAY"}
+	rows := []string{"DESTINATION\tDELIVERIES\tACCEPTED BEFORE\tALREADY PENDING"}
 	for _, line := range lines {
 		rows = append(rows, fmt.Sprintf("%s\t%d\t%d\t%d", line.Destination, line.Deliveries, line.AcceptedBefore, line.Waiting))
 	}
@@ -102,7 +102,7 @@ func (a *app) sumUp(plan *redeliveryPlan, thing string) {
 	}
 	fmt.Fprintf(a.err, "%s of %d examined, %s to make due, %s\n", count(plan.Matched, thing), plan.Examined, count(plan.Deliveries, "delivery"), speed)
 	if plan.Repaired+plan.Failing > 0 {
-		fmt.Fprintf(a.err, "the rules fail no longer on %d, and still do on %d\n", plan.Repaired, plan.Failing)
+		fmt.Fprintf(a.err, "the rules now work on %s, and still fail on %d\n", count(plan.Repaired, "event"), plan.Failing)
 	}
 	if plan.ByRules {
 		text := "only what today's rules send there is sent"

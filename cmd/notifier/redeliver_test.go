@@ -158,7 +158,7 @@ func TestReplaysToOtherDestinations(t *testing.T) {
 		DryRun: true, Examined: 4, Matched: 3, Deliveries: 6,
 		By:    []planLine{{Destination: "other", Deliveries: 3}, {Destination: "shop", Deliveries: 3, AcceptedBefore: 1, fulfilment: 1}},
 		Types: map[string]int{event.Paid: 6}, LeftOut: map[string]int{},
-		Warnings: []string{"shop accepted 1 event that goods may be shipped by, and would get them again: does it know them by their ids?"},
+		Warnings: []string{"shop has already accepted 1 event of fulfilment types (such as fulfillable) and would get them again: make sure that it recognises an id that it has seen, or it may ship twice"},
 	}
 	if diff := cmp.Diff(want, plan, cmp.AllowUnexported(planLine{})); diff != "" || err != nil {
 		t.Errorf("plan: %v (-want +got):\n%s", err, diff)

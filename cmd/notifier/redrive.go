@@ -173,7 +173,7 @@ func (l *ledger) conclude(plan *redeliveryPlan, lines map[string]*planLine) {
 			plan.Warnings = append(plan.Warnings, fmt.Sprintf("%s is not in the configuration: what is made due for it waits until it is", line.Destination))
 		}
 		if line.fulfilment > 0 {
-			plan.Warnings = append(plan.Warnings, fmt.Sprintf("%s accepted %s that goods may be shipped by, and would get them again: does it know them by their ids?",
+			plan.Warnings = append(plan.Warnings, fmt.Sprintf("%s has already accepted %s of fulfilment types (such as fulfillable) and would get them again: make sure that it recognises an id that it has seen, or it may ship twice",
 				line.Destination, count(line.fulfilment, "event")))
 		}
 	}

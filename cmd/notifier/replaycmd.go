@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -95,6 +96,11 @@ Ctrl-C at the question exits with 130, and nothing is changed.`,
 // order is the body of the request.
 func (o *replayOptions) order(ids []string, now time.Time) (map[string]any, error) {
 	order := map[string]any{}
+	for _, id := range ids {
+		if strings.HasPrefix(id, "cs_") {
+			return nil, fmt.Errorf("%s is a session, and not the id of an event: --session %s replays its events", id, id)
+		}
+	}
 	for name, list := range map[string][]string{"events": append(ids, o.events...), "types": o.types, "accounts": o.accounts} {
 		if len(list) > 0 {
 			order[name] = list

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -220,6 +221,9 @@ func usage(check cobra.PositionalArgs) cobra.PositionalArgs {
 			if len(args) > 0 && !cmd.HasSubCommands() && strings.HasPrefix(err.Error(), "unknown command") { // cobra's words
 				err = fmt.Errorf("%s takes no arguments, not %q", cmd.CommandPath(), args[0])
 			}
+			if needs := strings.TrimSpace(strings.TrimPrefix(cmd.Use, cmd.Name())); needs != "" && strings.Contains(err.Error(), "arg(s)") {
+				err = fmt.Errorf("%s needs %s, and got %s", cmd.CommandPath(), needs, count(len(args), "argument"))
+			}
 			return exit(exitUsage, fmt.Errorf("%w%s (see %s --help)", err, commandMeant(cmd, args), cmd.CommandPath()))
 		}
 		return nil
@@ -251,7 +255,11 @@ func flagMeant(cmd *cobra.Command, err error) string {
 	add := func(f *pflag.Flag) { known = append(known, f.Name) }
 	cmd.LocalFlags().VisitAll(add)
 	cmd.InheritedFlags().VisitAll(add)
-	if near := config.Suggest(unknown.GetSpecifiedName(), known); near != "" {
+	name := unknown.GetSpecifiedName()
+	if f := cmd.Flags().Lookup("output"); f != nil && slices.Contains([]string{asJSON, asLines}, name) {
+		return fmt.Sprintf(", did you mean -o %s?", name)
+	}
+	if near := config.Suggest(name, known); near != "" {
 		return fmt.Sprintf(", did you mean --%s?", near)
 	}
 	return ""
@@ -271,7 +279,17 @@ func (a *app) load(o config.Options) (*config.Loaded, error) {
 		return nil, err
 	}
 	o.Path, o.Environ = path, os.Environ()
-	return config.Load(o)
+	loaded, err := config.Load(o)
+	if err != nil {
+		return nil, err
+	}
+	// Messages name the state file to people who are in another directory.
+	if at := &loaded.Config.State.Path; *at != "" {
+		if *at, err = filepath.Abs(*at); err != nil {
+			return nil, fmt.Errorf("state.path: %w", err)
+		}
+	}
+	return loaded, nil
 }
 
 // isTerminal says whether a stream is a terminal.

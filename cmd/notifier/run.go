@@ -30,7 +30,9 @@ func (a *app) runCommand() *cobra.Command {
 		Short:   "Run the daemon: poll, compare, match, deliver",
 		Long: `Run the daemon until it is told to stop (SIGINT or SIGTERM): polling ends between
 two pages, nothing new is sent, and deliveries on their way have shutdown_grace
-to finish. A second signal ends it at once; nothing is lost by that either.
+to finish. A second signal ends it at once; nothing is lost by that either. It ends
+with 3 if the configuration or the state file cannot be used, and with 1 if an
+address to listen on is taken, or if something failed while it ran.
 
 With --once it makes one complete pass over every account, delivers what is due,
 and ends: 0 when all is well, 1 if a delivery failed or a signal cut it short, 4 if

@@ -6,11 +6,13 @@ import (
 	"io"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"checkout-notifier/config"
+	"checkout-notifier/rules"
 )
 
 // release is set by the linker; a build without it goes by its revision.
@@ -142,6 +144,9 @@ and it is said which list parameters the API honours.`,
 			}
 			fmt.Fprintf(a.out, "ok: %s, %s, %s\n", count(len(loaded.Config.Accounts), "account"),
 				count(len(loaded.Config.Destinations), "destination"), count(len(loaded.Config.Rules), "rule"))
+			if !tellsOwner(loaded.Config.Rules) {
+				fmt.Fprintln(a.out, "note: no rule has on: system, so that nobody is told of dead letters, failing destinations and accounts (docs/alerts.md)")
+			}
 			return nil
 		},
 	}
@@ -149,6 +154,12 @@ and it is said which list parameters the API honours.`,
 	cmd.Flags().BoolVar(&strict, "strict", false, "fail on warnings")
 	cmd.Flags().BoolVar(&missing, "allow-missing-secrets", false, "accept variables and secret files that are not set here")
 	return cmd
+}
+
+// tellsOwner says whether a rule sends the program's own events anywhere. That none
+// does is no mistake: status and metrics tell, too.
+func tellsOwner(list []rules.Rule) bool {
+	return slices.ContainsFunc(list, func(r rules.Rule) bool { return r.Enabled && r.On == rules.OnSystem && len(r.To) > 0 })
 }
 
 // invalid sums up mistakes that are printed already.
