@@ -82,6 +82,7 @@ type account struct {
 type running struct {
 	number   uint32    // of the pass, in this process
 	began    time.Time // names the pass in batches
+	newest   time.Time // creation time of a session that was shown, until the start is fixed
 	listed   bool      // it was shown sessions
 	read     bool      // the head of the list
 	met      bool      // it was shown a known session

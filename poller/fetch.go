@@ -256,6 +256,9 @@ func (a *account) list(ctx context.Context, p patience, q Query) (page *Page, er
 	}
 	a.shows(page, q)
 	page.limit, page.since = q.Limit, q.CreatedGTE
+	if !a.state.StartFixed {
+		a.now.newest = later(a.now.newest, page.newest())
+	}
 	a.observer.Fetched(a.cfg.Name, len(page.body), page.checked)
 	a.status.update(func(s *Status) {
 		s.Bytes += int64(len(page.body))

@@ -19,11 +19,13 @@ func (a *account) begin(ctx context.Context, page *Page) (until time.Time, err e
 	case a.state.StartFixed:
 		return time.Time{}, nil
 	case !a.state.Start.IsZero(): // the first chain is not finished
-		err := a.save(ctx) // it could not be stored at once
+		until = a.state.Start.Add(createdRounding)
 		if a.starting == a.now.number {
-			return a.existing, err
+			if until = a.existing; until.Equal(existing) { // the first answer may have shown no new session
+				a.state.Start = later(a.state.Start, a.afterNewest(page))
+			}
 		}
-		return a.state.Start.Add(createdRounding), err
+		return until, a.save(ctx) // it could not be stored at once
 	case a.state.Restart || a.cfg.Start == StartNow:
 		a.state.Start, a.state.Restart = a.present(page), false
 		a.starting, a.existing = a.now.number, a.shownAtStart(page)
@@ -58,13 +60,20 @@ func (a *account) shownAtStart(page *Page) time.Time {
 
 // present is the time of an answer from which on sessions are taken for new. Where
 // the server's clock and ours differ it is the earlier one, so that no new session
-// is taken for an old one, but no earlier than the newest session on the page.
+// is taken for an old one, but no earlier than the newest session that was shown.
 func (a *account) present(page *Page) time.Time {
 	earliest, latest := a.clock.span(page.Answer.Received)
 	if latest.Sub(earliest) < skewNoticed {
 		return a.clock.at(page.Answer.Received).Truncate(time.Second)
 	}
-	return later(earliest, earlier(page.newest(), latest)).Truncate(time.Second)
+	return later(earliest.Truncate(time.Second), a.afterNewest(page))
+}
+
+// afterNewest is the first moment after the creation of the newest session that the
+// pass was shown by the time of a page; one that no clock has come to does not count.
+func (a *account) afterNewest(page *Page) time.Time {
+	_, latest := a.clock.span(page.Answer.Received)
+	return earlier(a.now.newest.Add(time.Millisecond), latest)
 }
 
 // mostRecalled bounds the pages on which sessions that were given up are looked for.

@@ -1,6 +1,8 @@
 package poller_test
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -347,5 +349,45 @@ func TestStatusShowsTheConfiguredStart(t *testing.T) {
 		if s := p.Status()[0]; !s.Start.IsZero() || s.Configured != poller.StartNow {
 			t.Errorf("start %s, configured %q", s.Start, s.Configured)
 		}
+	})
+}
+
+// Our clock is a day behind, and no answer of the first pass is a whole page: what its
+// answers show is no new order, whichever of them was taken for the first.
+func TestStartByOurClockBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.own = -24 * time.Hour
+		old := w.sell(3, time.Minute)
+		time.Sleep(time.Minute)
+		began := time.Now()
+		w.answer = func(req *http.Request) (int, string) {
+			q, _ := io.ReadAll(req.Body)
+			req.Body = io.NopCloser(bytes.NewReader(q))
+			var asked struct {
+				Limit   int
+				Created struct {
+					LTE int64 `json:"lte,string"`
+				}
+			}
+			if err := json.Unmarshal(q, &asked); err != nil {
+				t.Error(err)
+			}
+			newest := asked.Limit == 1 && !strings.Contains(string(q), "created")
+			longAgo := asked.Created.LTE > 0 && asked.Created.LTE < began.Add(-days).Unix()
+			if time.Since(began) > 3*time.Minute || newest || longAgo {
+				return 0, ""
+			}
+			return http.StatusInternalServerError, "{}"
+		}
+		w.run(w.poller(), time.Minute)
+		p := w.poller()
+		w.run(p, 5*time.Minute)
+		fresh := w.create(paid())
+		w.run(p, time.Minute)
+		for _, id := range old {
+			w.expect(id)
+		}
+		w.expect(fresh, "created", "completed", "paid", "fulfillable")
 	})
 }
