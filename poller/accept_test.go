@@ -2,6 +2,7 @@ package poller_test
 
 import (
 	"fmt"
+	"net/http"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -175,4 +176,38 @@ func TestAccountOfFewSessionsThatWasAcceptedStopsForTheFormerOne(t *testing.T) {
 		w.run(p, time.Minute)
 		w.expect("cs_100001", "created", "completed", "paid", "fulfillable")
 	})
+}
+
+// An account that goes on is not said to fail by what stopped it, also while the first
+// pass lasts.
+func TestAccountThatGoesOnIsNotSaidToFail(t *testing.T) {
+	for _, accepted := range []bool{true, false} {
+		t.Run(fmt.Sprint("accepted ", accepted), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				own, other := stall(100000, 8, 2*time.Minute), stall(900000, 6, time.Minute)
+				w.answer = own.within
+				p := w.poller()
+				w.run(p, 5*time.Minute)
+				w.answer = other.within
+				w.run(p, time.Minute)
+				shown := other
+				if accepted {
+					w.accept()
+				} else {
+					shown = own
+				}
+				w.answer = func(req *http.Request) (int, string) {
+					if s := p.Status()[0]; !w.foreign() && s.Error != "" {
+						t.Errorf("the account fails: %s", s.Error)
+					}
+					return shown.within(req)
+				}
+				w.run(p, time.Minute)
+				if w.foreign() {
+					t.Error("the account is stopped")
+				}
+			})
+		})
+	}
 }

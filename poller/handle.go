@@ -206,13 +206,14 @@ func (a *account) resume(ctx context.Context) error {
 	case err != nil:
 		return fmt.Errorf("%w: %s; asking whether the stored ones are back: %w", ErrForeign, stored.Foreign, err)
 	case !back:
-		return fmt.Errorf("%w: %s; each pass asks whether the stored ones are back", ErrForeign, stored.Foreign)
+		return fmt.Errorf("%w: %s; %s", ErrForeign, stored.Foreign, WayOut(a.cfg.Name))
 	}
 	a.state.Foreign, a.state.KeyHash = "", event.KeyHash(a.state.Host, a.cfg.SecretKey.Reveal())
 	if err := a.save(ctx); err != nil {
 		a.state.Foreign = stored.Foreign
 		return err
 	}
+	a.goesOn()
 	a.log.Info("the account goes on: its key shows the stored sessions again; what happened meanwhile is announced")
 	return nil
 }
@@ -254,8 +255,18 @@ func (a *account) startOver(ctx context.Context) error {
 	a.strangers, a.forbiddenPage, a.lastShown = Query{}, Query{}, Query{}
 	a.early, a.suspects, a.topRead = earlyEnd{}, nil, false
 	a.sweeps = slices.DeleteFunc(a.sweeps, func(s *sweep) bool { return s.backfill == nil })
+	a.goesOn()
 	a.log.Info("the account goes on: an operator accepted the sessions that its key shows")
 	return nil
+}
+
+// goesOn notes that what stopped the account is over: the pass that follows may be long.
+func (a *account) goesOn() {
+	a.broken = 0
+	a.status.update(func(s *Status) {
+		s.recovered()
+		s.Foreign = ""
+	})
 }
 
 // sameAccount says whether a new key knows any of the newest stored sessions, if
