@@ -33,6 +33,7 @@ type lane struct {
 	others       func(destinations ...string)   // wakes other lanes
 	log          *slog.Logger
 	wake         chan struct{} // holds one call
+	writing      chan struct{} // full while one decides what the owner hears and stores that, so that it is told in order
 	senders      sync.WaitGroup
 	untold       []event.Notice // that could not be stored; the loop's
 
@@ -94,7 +95,7 @@ func (s *slots) add(t *task, by int) {
 func newLane(l Lane, outbox Outbox, o Options, others func(...string), log *slog.Logger) *lane {
 	lane := &lane{
 		dest: l.Destination, publisher: l.Publisher, outbox: outbox, observer: o.Observer, announce: o.Announce, longestPause: cmp.Or(o.LongestProbePause, breakLastLook),
-		others: others, log: log, wake: make(chan struct{}, 1),
+		others: others, log: log, wake: make(chan struct{}, 1), writing: make(chan struct{}, 1),
 	}
 	if w, ok := l.Publisher.(Waker); ok {
 		w.OnReady(lane.ready)
@@ -189,12 +190,11 @@ func (l *lane) finish(send context.Context) error {
 	l.collect(time.Now())
 	l.senders.Wait()
 	for {
-		step := l.last()
-		if step.Empty() {
+		done, err := l.writeLast(send)
+		switch {
+		case done:
 			return nil
-		}
-		err := l.take(send, &step, nil)
-		if err == nil {
+		case err == nil:
 			continue
 		}
 		l.log.Error("writing deliveries down", loglimit.Repeats("last"), slog.Any("error", err))
@@ -206,11 +206,16 @@ func (l *lane) finish(send context.Context) error {
 	}
 }
 
-// last is the step that ends a lane's work.
-func (l *lane) last() event.Step {
+// writeLast writes down what is left when a lane's work ends; done: nothing was.
+func (l *lane) writeLast(send context.Context) (done bool, err error) {
+	l.writing <- struct{}{}
+	defer func() { <-l.writing }()
 	step := event.Step{Resolved: l.takeResults()}
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	step.Withdrawn = l.withdraw()
-	return step
+	l.mu.Unlock()
+	if step.Empty() {
+		return true, nil
+	}
+	return false, l.take(send, &step, nil)
 }

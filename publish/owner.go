@@ -90,8 +90,8 @@ func (l *lane) tellAgain(send context.Context) {
 // announceFailing tells that the destination fails, once until it is well again.
 func (l *lane) announceFailing(now time.Time, to *[]news) {
 	s := &l.standing
-	if !s.Announced.IsZero() && !s.AnnouncedSubjects {
-		return
+	if !s.Paused.IsZero() || !s.Announced.IsZero() && !s.AnnouncedSubjects {
+		return // of what is paused it is known that it takes nothing
 	}
 	since := l.failsSince(now)
 	if s.Announced.IsZero() {
@@ -130,7 +130,7 @@ func (l *lane) failsSince(now time.Time) time.Time {
 // no more, is told each time.
 func (l *lane) announceBlocked(now time.Time, to *[]news) {
 	s := &l.standing
-	if s.AnnouncedSubjects || l.broken() || l.health.down || s.Failures > 0 || now.Sub(l.subjects.since) < tellAfter {
+	if s.AnnouncedSubjects || !s.Paused.IsZero() || l.broken() || l.health.down || s.Failures > 0 || now.Sub(l.subjects.since) < tellAfter {
 		return
 	}
 	since := l.subjects.since
@@ -217,6 +217,10 @@ func (l *lane) stop(now time.Time, actor, why string, to *[]news) {
 
 // pause stops the destination in the name of somebody.
 func (l *lane) pause(ctx context.Context, actor string) (changed bool, err error) {
+	if err := l.beginWriting(ctx); err != nil {
+		return false, err
+	}
+	defer func() { <-l.writing }()
 	now := time.Now()
 	l.mu.Lock()
 	if !l.standing.Paused.IsZero() {
@@ -229,6 +233,7 @@ func (l *lane) pause(ctx context.Context, actor string) (changed bool, err error
 	change := l.change(now)
 	l.mu.Unlock()
 	l.poke()
+	l.writeResults(ctx)
 	notices := l.notices(list)
 	change.Notices = notices
 	change.Audit = &event.AuditEntry{Time: now, Actor: actor, Action: "destination.pause", Subject: l.dest.Name}
@@ -242,10 +247,35 @@ func (l *lane) pause(ctx context.Context, actor string) (changed bool, err error
 	return true, nil
 }
 
+// beginWriting waits until what was decided before is stored.
+func (l *lane) beginWriting(ctx context.Context) error {
+	select {
+	case l.writing <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// writeResults writes down what came of attempts before a pause: what the owner hears
+// of that comes first. What cannot be written stays for the next turn.
+func (l *lane) writeResults(ctx context.Context) {
+	for {
+		step := event.Step{Resolved: l.takeResults()}
+		if step.Empty() || l.take(ctx, &step, nil) != nil {
+			return
+		}
+	}
+}
+
 // unpause lets the destination go on, and probes one whose breaker is open, and
-// subjects that are blocked. One
-// that was not paused need not wait any more for as long as it asked with a 429.
+// subjects that are blocked. One that was not paused need not wait any more for as
+// long as it asked with a 429.
 func (l *lane) unpause(ctx context.Context, actor string) (changed bool, err error) {
+	if err := l.beginWriting(ctx); err != nil {
+		return false, err
+	}
+	defer func() { <-l.writing }()
 	now := time.Now()
 	l.mu.Lock()
 	before := l.standing

@@ -222,3 +222,135 @@ func TestThePauseOfADestinationHasAnEnd(t *testing.T) {
 		})
 	}
 }
+
+// What is under way when a destination stops may be refused too: that it takes
+// nothing is known already.
+func TestOwnerHearsOfAPauseAlone(t *testing.T) {
+	for name, answer := range map[string]publish.Result{"refused": refused(503), "unreachable": unreachable(), "not taken": gone()} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				o, to := newOutbox(), &receiver{}
+				const atOnce = 16 // all are sent before the first is answered
+				to.reply(func(_ context.Context, n int, _ publish.Message) publish.Result {
+					if n <= atOnce {
+						time.Sleep(time.Duration(n) * time.Minute)
+					}
+					return answer
+				})
+				for i := range atOnce {
+					o.put("shop", fmt.Sprint("cs_", i))
+				}
+				r := relay(t, o, publish.Options{Announce: teller}, publish.Lane{Destination: exact("shop"), Publisher: to})
+				stop := run(t, r)
+				defer stop()
+				time.Sleep(time.Second)
+				heard := []string{event.DestinationPaused}
+				hears := func() {
+					t.Helper()
+					time.Sleep(time.Hour)
+					synctest.Wait()
+					if types, _ := told(o); !slices.Equal(types, heard) {
+						t.Fatalf("the owner heard %v, want %v", types, heard)
+					}
+				}
+				if _, err := r.Pause(t.Context(), "shop", "ann"); err != nil {
+					t.Fatal(err)
+				}
+				hears()
+				if _, err := r.Resume(t.Context(), "shop", "ann"); err != nil {
+					t.Fatal(err)
+				}
+				heard = append(heard, event.DestinationRecovered, event.DestinationFailing) // it is not silent for ever
+				hears()
+				to.reply(nil)
+				heard = append(heard, event.DestinationRecovered)
+				hears()
+			})
+		})
+	}
+}
+
+// slowOutbox takes its time to write down what the owner hears, as a busy disk does.
+type slowOutbox struct {
+	*memoryOutbox
+	take, standing time.Duration
+}
+
+func (o slowOutbox) Take(ctx context.Context, step event.Step) (event.Stepped, error) {
+	if slices.ContainsFunc(step.Resolved, func(v event.Verdict) bool { return len(v.Notices) > 0 }) {
+		time.Sleep(o.take)
+	}
+	return o.memoryOutbox.Take(ctx, step)
+}
+
+func (o slowOutbox) SaveStanding(ctx context.Context, c event.StandingChange) error {
+	if len(c.Notices) > 0 {
+		time.Sleep(o.standing)
+	}
+	return o.memoryOutbox.SaveStanding(ctx, c)
+}
+
+// An incident that is opened and closed in another order than things happen stays
+// open for ever, or closes while the destination fails.
+func TestOwnerHearsInTheOrderOfWhatHappens(t *testing.T) {
+	const failing, recovered, paused = event.DestinationFailing, event.DestinationRecovered, event.DestinationPaused
+	begin := func(t *testing.T, slow slowOutbox) (o *memoryOutbox, to *receiver, r *publish.Relay, more func()) {
+		slow.memoryOutbox = newOutbox()
+		o, to = slow.memoryOutbox, &receiver{}
+		r = relay(t, slow, publish.Options{Announce: teller}, publish.Lane{Destination: exact("shop"), Publisher: to})
+		t.Cleanup(run(t, r))
+		synctest.Wait() // it knows how the destination stood
+		n := 0
+		return o, to, r, func() {
+			for range 20 {
+				n++
+				o.put("shop", fmt.Sprint("cs_", n))
+			}
+			r.Wake("shop")
+		}
+	}
+	hears := func(t *testing.T, o *memoryOutbox, want ...string) {
+		t.Helper()
+		time.Sleep(5 * time.Minute)
+		synctest.Wait()
+		if types, _ := told(o); !slices.Equal(types, want) {
+			t.Errorf("the owner heard %v, want %v", types, want)
+		}
+	}
+	t.Run("fails while its resumption is stored", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			o, to, r, more := begin(t, slowOutbox{standing: 10 * time.Second})
+			if _, err := r.Pause(t.Context(), "shop", "ann"); err != nil {
+				t.Fatal(err)
+			}
+			to.reply(always(refused(503)))
+			time.AfterFunc(time.Second, more)
+			if _, err := r.Resume(t.Context(), "shop", "ann"); err != nil {
+				t.Fatal(err)
+			}
+			hears(t, o, paused, recovered, failing)
+		})
+	})
+	t.Run("paused while its recovery is stored", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			o, to, r, more := begin(t, slowOutbox{take: 10 * time.Second})
+			to.reply(always(refused(503)))
+			more()
+			time.Sleep(time.Minute)
+			well := make(chan struct{}, 1)
+			to.reply(func(context.Context, int, publish.Message) publish.Result {
+				select {
+				case well <- struct{}{}:
+				default:
+				}
+				return accepted()
+			})
+			<-well
+			time.Sleep(time.Millisecond)
+			if _, err := r.Pause(t.Context(), "shop", "ann"); err != nil {
+				t.Fatal(err)
+			}
+			hears(t, o, failing, recovered, paused)
+		})
+	})
+}

@@ -18,6 +18,8 @@ type turn struct {
 
 // turn writes down what came of attempts, and begins what is due and may be sent.
 func (l *lane) turn(send context.Context) turn {
+	l.writing <- struct{}{}
+	defer func() { <-l.writing }()
 	now := time.Now()
 	if l.collect(now) && l.closed(now) == 0 && l.available(send, now) == 0 {
 		l.start(send, nil)
