@@ -73,7 +73,7 @@ func TestPollNowFails(t *testing.T) {
 	d := w.daemon()
 	w.operate(d)
 	w.says("poll now", 1, `main .* failed: .* other sessions .*notifier accounts accept main`, `1 of 1 pass could not be completed`)
-	w.says("poll status", 0, `main .*: stopped .*\n  last pass +none yet; next `, ``)
+	w.says("poll status", 0, `main .*: stopped: .*\n  last pass +none yet; next `, ``)
 	d.stop()
 }
 
