@@ -69,7 +69,12 @@ func TestADeliveryIsTwoTransactions(t *testing.T) {
 // those of another destination. What is pending of these may cost it no more than
 // what is finished.
 func TestABacklogCostsOthersNoPages(t *testing.T) {
-	const n, deliveries = 10_000, 100
+	t.Parallel() // it waits for the disk
+	n := 10_000
+	if raceEnabled {
+		n = 2000
+	}
+	const deliveries = 100
 	written := func(pending bool) (pages int) {
 		s := newStore(t)
 		backlog(t, s, n, pending)

@@ -61,8 +61,9 @@ func wholePages(s *state.Store) (int, error) {
 // TestKilledAtAnyMoment kills a process that commits, again and again, the
 // first times while it makes the file.
 func TestKilledAtAnyMoment(t *testing.T) {
+	t.Parallel() // it waits for the disk
 	rounds := 25
-	if testing.Short() {
+	if testing.Short() || raceEnabled {
 		rounds = 6
 	}
 	path := filepath.Join(t.TempDir(), "data", "notifier.db")

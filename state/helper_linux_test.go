@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -26,6 +27,11 @@ const roleVariable = "STATE_TEST_ROLE"
 func TestMain(m *testing.M) {
 	role, path, child := strings.Cut(os.Getenv(roleVariable), " ")
 	if !child {
+		if raceEnabled { // it makes them slow, and what one goroutine does it sees in a few
+			if err := flag.Set("rapid.checks", "30"); err != nil {
+				panic(err)
+			}
+		}
 		os.Exit(m.Run())
 	}
 	roles := map[string]func(string) error{

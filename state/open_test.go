@@ -193,9 +193,7 @@ func sample(t *testing.T) (path string, content []byte) {
 	for i := range 6 {
 		commit(t, s, page(fmt.Sprint(i), 60, start, "shop", "bus"))
 	}
-	for _, job := range due(t, s, "bus", start)[:200] {
-		resolve(t, s, event.Verdict{Delivery: job.Delivery, Attempt: &event.Attempt{DeliveryID: job.Delivery.ID, N: 1}, Accepted: true})
-	}
+	acceptAll(t, s, due(t, s, "bus", start)[:200])
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -204,6 +202,18 @@ func sample(t *testing.T) (path string, content []byte) {
 		t.Fatal(err)
 	}
 	return cfg.Path, content
+}
+
+// acceptAll accepts deliveries in one transaction.
+func acceptAll(t *testing.T, s *state.Store, jobs []event.Job) {
+	t.Helper()
+	var step event.Step
+	for _, job := range jobs {
+		step.Resolved = append(step.Resolved, event.Verdict{Delivery: job.Delivery, Attempt: &event.Attempt{DeliveryID: job.Delivery.ID, N: 1}, Accepted: true, At: start})
+	}
+	if _, err := s.Take(t.Context(), step); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestDamagedFiles(t *testing.T) {
@@ -239,12 +249,13 @@ func TestDamagedFiles(t *testing.T) {
 // TestRandomDamage spoils bytes of the file: whatever they are, the process
 // lives and either says that the file is damaged or finds it sound.
 func TestRandomDamage(t *testing.T) {
+	t.Parallel() // it waits for the disk
 	path, content := sample(t)
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 0))
 	rounds, refused := 100, 0
-	if testing.Short() {
+	if testing.Short() || raceEnabled {
 		rounds = 50
 	}
 	for range rounds {
@@ -288,6 +299,7 @@ func firstDue(tx *bolt.Tx) (queue *bolt.Bucket, key []byte) {
 }
 
 func TestVerifySeesWhatBboltCannot(t *testing.T) {
+	_, content := sample(t)
 	for name, spoil := range map[string]func(*bolt.Tx) error{
 		"a due entry of nobody": func(tx *bolt.Tx) error {
 			queue, key := firstDue(tx)
@@ -344,7 +356,10 @@ func TestVerifySeesWhatBboltCannot(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			path, _ := sample(t)
+			path := filepath.Join(t.TempDir(), "notifier.db")
+			if err := os.WriteFile(path, content, 0o600); err != nil {
+				t.Fatal(err)
+			}
 			edit(t, path, spoil)
 			s, err := state.Open(t.Context(), state.Config{Path: path}, slog.New(slog.DiscardHandler))
 			if err != nil {

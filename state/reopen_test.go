@@ -203,6 +203,7 @@ func TestAReplayReachesWhoNeverHadIt(t *testing.T) {
 // Whatever people do while a pipeline and a relay are at work, the file is sound
 // after each step, and a delivery that is told of is as it was told.
 func TestActsKeepTheStoreSound(t *testing.T) {
+	t.Parallel() // it waits for the disk
 	dir := t.TempDir()
 	rapid.Check(t, func(t *rapid.T) {
 		cfg := state.DefaultConfig()

@@ -14,7 +14,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	bolt "go.etcd.io/bbolt"
 
-	"checkout-notifier/event"
 	"checkout-notifier/state"
 )
 
@@ -200,15 +199,14 @@ func TestRestoreOfAnEarlierVersion(t *testing.T) {
 }
 
 func TestCompact(t *testing.T) {
+	t.Parallel() // it waits for the disk
 	cfg := config(t)
 	s := openStore(t, cfg)
 	commit(t, s, page("some", 40, start, "shop", "bus"))
 	for i := range 20 {
 		commit(t, s, page(string(rune('a'+i)), 100, start, "gone"))
 	}
-	for _, job := range due(t, s, "gone", start) {
-		resolve(t, s, event.Verdict{Delivery: job.Delivery, Attempt: &event.Attempt{DeliveryID: job.Delivery.ID, N: 1}, Accepted: true})
-	}
+	acceptAll(t, s, due(t, s, "gone", start))
 	policy := state.PrunePolicy{Before: start.Add(time.Hour), CreatedBefore: start, LookedBefore: start}
 	for {
 		pruned, err := s.Prune(t.Context(), policy)
