@@ -54,15 +54,16 @@ type account struct {
 	existing      time.Time // until which creation time what that pass shows existed
 	forgotten     time.Time // settled sessions created before are not in the index
 	clock         clock
-	failures      int // requests in a row
-	forbidden     int // answers in a row that were a 403
+	leapt         time.Time // when the server's clock was last found to be ahead of what was known
+	failures      int       // requests in a row
+	forbidden     int       // answers in a row that were a 403
 	forbiddenPage Query
 	lastShown     Query // for the last session on the last page that was answered
 	broken        int   // passes in a row
 	limitHonoured bool
 	filterPlaced  bool // the API was asked whether it reads the parameters where they are sent
 	sawEnd        bool // has_more was false once
-	early         earlyEnd
+	mistrust      mistrust
 	cursorless    bool    // starting_after was ignored when it was last used
 	slicingFound  slicing // when it was last probed
 	slicingProbed time.Time

@@ -283,7 +283,8 @@ func (c *chain) note(page *Page) {
 // disorder notes that the list is not from new to old.
 func (c *chain) disorder() {
 	if !c.unordered {
-		c.unordered = true
+		c.unordered, c.mistrust.disorder = true, true
+		c.mistrusts()
 		c.odd("order", "the list is not in the order from new to old; it is read to its end")
 	}
 }

@@ -93,11 +93,20 @@ func (c *chain) missesAny() bool {
 // sessions before it is taken for one.
 const passesToBelieve = 3
 
-// earlyEnd is how the API insisted that the list ends above known sessions.
-type earlyEnd struct {
-	pass  uint32    // the last in which it did
-	times int       // passes
-	since time.Time // when it was believed; zero: nothing is missing
+// mistrust is why the list as a whole is not believed: the API insists that it ends
+// above known sessions, or shows it in another order.
+type mistrust struct {
+	pass     uint32    // the last in which it insisted
+	times    int       // passes
+	since    time.Time // when the list was believed all the same; zero: nothing may be missing
+	disorder bool      // since the present reconciliation began
+}
+
+// mistrusts notes that what the list shows may not be all.
+func (a *account) mistrusts() {
+	if a.mistrust.since.IsZero() {
+		a.mistrust.since = a.clock.now()
+	}
 }
 
 // concedes says whether the list is taken to end where the API insists that it does,
@@ -109,19 +118,17 @@ func (c *chain) concedes() bool {
 		return true
 	}
 	if c.missesAny() && !c.by.dry() && c.tries != triesPerRequestOnce {
-		if c.early.pass != c.now.number {
-			c.early.pass = c.now.number
-			c.early.times++
+		if c.mistrust.pass != c.now.number {
+			c.mistrust.pass = c.now.number
+			c.mistrust.times++
 		}
-		if c.early.times < passesToBelieve {
+		if c.mistrust.times < passesToBelieve {
 			return false
 		}
 	}
 	for e := range c.absent() {
 		e.setUnlisted(true)
-		if c.early.since.IsZero() {
-			c.early.since = c.clock.now()
-		}
+		c.mistrusts()
 	}
 	if c.by == nil {
 		c.rereadFrom(c.lo)
@@ -142,23 +149,23 @@ func (a *account) rereadFrom(lo time.Time) {
 	}
 }
 
-// reconcileEvery is how soon a reconciliation follows another one: sooner while what the
-// API does not list any more may come back.
+// reconcileEvery is how soon a reconciliation follows another one: sooner while the API
+// may show what it did not list, or what it moved from page to page.
 func (a *account) reconcileEvery() time.Duration {
 	every := a.cfg.Poll.Tuning.ReconcileEvery
-	if a.early.since.IsZero() {
+	if a.mistrust.since.IsZero() {
 		return every
 	}
-	return min(every, max(a.clock.now().Sub(a.early.since)/4, time.Minute))
+	return min(every, max(a.clock.now().Sub(a.mistrust.since)/4, time.Minute))
 }
 
 // reconciled notes that a reconciliation that began at a time was completed.
 func (a *account) reconciled(since time.Time) {
 	a.state.Reconciled = a.begun
-	if a.lacksAny(since) {
+	if a.lacksAny(since) || a.mistrust.disorder {
 		return
 	}
-	a.early = earlyEnd{}
+	a.mistrust = mistrust{}
 	if !since.After(a.state.Reread) {
 		a.state.Reread = time.Time{}
 	}

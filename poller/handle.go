@@ -100,13 +100,17 @@ func (a *account) handLooks(ctx context.Context, batch Batch, by *sweep) error {
 }
 
 // observe takes in the time that an answer tells. If it turns out that the server's
-// clock was ahead, the looks so far were not as late as was noted; by how much is known
-// to the second to which Date is cut.
+// clock was ahead, the looks since it leapt were not as late as was noted; by how much is
+// known to the second to which Date is cut.
 func (a *account) observe(answer Answer) time.Time {
 	known, was := a.clock.known, a.clock.at(answer.Received)
 	at := a.clock.observe(answer)
-	if ahead := was.Sub(at); known && ahead >= skewNoticed {
-		a.index.setBack(ahead + time.Second)
+	switch ahead := was.Sub(at); {
+	case known && ahead >= skewNoticed:
+		a.index.setBack(ahead+time.Second, a.leapt)
+		a.leapt = time.Time{}
+	case known && -ahead >= skewNoticed:
+		a.leapt = was
 	}
 	return at
 }
@@ -253,7 +257,7 @@ func (a *account) startOver(ctx context.Context) error {
 		return err
 	}
 	a.strangers, a.forbiddenPage, a.lastShown = Query{}, Query{}, Query{}
-	a.early, a.suspects, a.topRead = earlyEnd{}, nil, false
+	a.mistrust, a.suspects, a.topRead = mistrust{}, nil, false
 	a.sweeps = slices.DeleteFunc(a.sweeps, func(s *sweep) bool { return s.backfill == nil })
 	a.goesOn()
 	a.log.Info("the account goes on: an operator accepted the sessions that its key shows")

@@ -99,14 +99,14 @@ func (x *index) sort(slots []uint32) {
 	}
 }
 
-// setBack notes that all looks so far were earlier than it seemed.
-func (x *index) setBack(by time.Duration) {
+// setBack notes that all looks after a time were earlier than it seemed.
+func (x *index) setBack(by time.Duration, after time.Time) {
 	for i := range x.len() {
 		e := x.at(i)
-		if looked := e.lookedAt(); !looked.IsZero() {
+		if looked := e.lookedAt(); looked.After(after) {
 			e.setLooked(looked.Add(-by))
 		}
-		if tried := e.triedAt(); !tried.IsZero() {
+		if tried := e.triedAt(); tried.After(after) {
 			e.setTried(tried.Add(-by))
 		}
 	}

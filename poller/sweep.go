@@ -155,7 +155,7 @@ func (a *account) reconcile() {
 		a.state.Reconciled = now
 		return
 	}
-	a.begun = now
+	a.begun, a.mistrust.disorder = now, false
 	a.sweeps = append([]*sweep{s}, a.sweeps...)
 }
 
