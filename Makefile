@@ -61,7 +61,11 @@ bench-index: ## Measure the memory of a million tracked sessions, and how soon t
 
 test-32: ## Vet a build for 32 bits, and run the tests of the packages that do no I/O but to files in it
 	CGO_ENABLED=0 GOARCH=386 $(GO) vet ./...
-	CGO_ENABLED=0 GOARCH=386 $(GO) test -short ./checkout ./event ./diff ./state
+	@if CGO_ENABLED=0 GOARCH=386 $(GO) test -run '^$$' ./event 2>&1 | grep -q 'exec format error'; then \
+		echo 'this machine runs no 32-bit programs: their tests were checked and not run'; \
+	else \
+		set -x; CGO_ENABLED=0 GOARCH=386 $(GO) test -short ./checkout ./event ./diff ./state; \
+	fi
 
 generate: ## Write what docs/rules.md and docs/environment.md take from the code
 	$(GO) generate ./docs/...
