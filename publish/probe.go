@@ -96,11 +96,13 @@ func first(job *event.Job) bool { return len(job.Earlier) == 0 }
 
 // probeJob returns what the next probe is: what has waited longest, and in turns with
 // that what was never tried; before the latter a type that was not refused since the
-// breaker opened. It adds to the step what it comes across that has to wait for its
-// subject.
+// breaker opened, and two times of three what was made since then: others may be of the
+// burst that opened it. It adds to the step what it comes across that has to wait for
+// its subject.
 func (l *lane) probeJob(send context.Context, now time.Time, step *event.Step) (job event.Job, found bool, err error) {
 	l.mu.Lock()
-	second, overtakes, types := l.standing.Probes%2 == 1, l.mayOvertake(now), l.standing.RefusedTypes
+	second, fresh, since := l.standing.Probes%2 == 1, l.standing.Probes%6 < 5, l.standing.Broken
+	overtakes, types := l.mayOvertake(now), l.standing.RefusedTypes
 	l.mu.Unlock()
 	refused := func(eventType string) bool {
 		at, known := types[eventType]
@@ -118,6 +120,7 @@ func (l *lane) probeJob(send context.Context, now time.Time, step *event.Step) (
 	}{
 		{second, func(d *event.Delivery) bool { return d.Attempts > 0 || refused(d.EventType) }, first},
 		{second && overtakes, func(d *event.Delivery) bool { return refused(d.EventType) }, later},
+		{second && fresh, func(d *event.Delivery) bool { return d.Attempts > 0 || !d.Created.After(since) }, first},
 		{second, func(d *event.Delivery) bool { return d.Attempts > 0 }, first},
 		{true, func(*event.Delivery) bool { return false }, first},
 	} {
