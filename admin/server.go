@@ -264,7 +264,7 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 			problem(w, http.StatusNotFound, fmt.Sprintf("there is no destination %q", name))
 			return
 		}
-		problem(w, http.StatusNotFound, fmt.Sprintf("there is nothing by the name %q", r.PathValue("id")))
+		problem(w, http.StatusNotFound, fmt.Sprintf("there is no record with the id %q", r.PathValue("id")))
 	case errors.Is(err, ErrUnknownAccount):
 		unknown(w, "account", err.Error())
 	case errors.Is(err, ErrBadCursor):

@@ -140,10 +140,10 @@ func (a *app) deliveriesRetryCommand() *cobra.Command {
 		Example: "  notifier deliveries retry dlv_majytyhzsr3kyikuxsfbzpmm5a",
 		Long: `Make deliveries due now. One that waits for its next try is tried at once and
 keeps its place in the schedule; one that is accepted, dead or purged begins its
-schedule anew. It goes out with the same webhook-id, in its turn within its
-session, and waits like others while its destination is paused or unreachable.
-What is not pending is asked about first, for it may have arrived before; where
-there is no terminal to ask on, it wants --yes.
+schedule anew. It goes out with the same webhook-id, ahead of an earlier event of
+its session that is still refused, and waits like others while its destination is
+paused or unreachable. What is not pending is asked about first, for it may have
+arrived before; where there is no terminal to ask on, it wants --yes.
 
 Exit codes: 0 they are due, 1 not wanted, 2 usage, 4 no daemon answers, 5 there is no such delivery.
 Ctrl-C at the question exits with 130, and nothing is changed.`,
@@ -175,7 +175,7 @@ func (a *app) retry(ctx context.Context, ids []string, yes bool, output string) 
 		}
 	}
 	if ended > 0 {
-		if err := a.confirm(ctx, yes, fmt.Sprintf("Deliver %s again?", count(ended, "ended delivery"))); err != nil {
+		if err := a.confirm(ctx, yes, fmt.Sprintf("Deliver %s again?", count(ended, "finished delivery"))); err != nil {
 			return err
 		}
 	}

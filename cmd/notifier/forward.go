@@ -47,7 +47,7 @@ func (a *app) forwardCommand() *cobra.Command {
 Only what happens from now on is forwarded. The signing secret is printed; it
 stays the same for the same key. So is what the handler answered: its status and
 the first line of its body. While the handler is away or refuses what it gets, that
-is tried again every 5 seconds for an hour.
+is tried again after 2 seconds and then every 5 seconds, for an hour.
 
 With --format stripe it forwards what a handler of Stripe's checkout events acts
 on once: fulfillable (as checkout.session.completed, or as
@@ -190,7 +190,7 @@ func (a *app) chooseEvents(o *forwardOptions) error {
 		}
 	}
 	if len(left) > 0 {
-		fmt.Fprintf(a.err, "warning: left out, for Stripe has no such event: %s\n", strings.Join(distinct(left), ", "))
+		fmt.Fprintf(a.err, "warning: left out, because Stripe has no such event: %s\n", strings.Join(distinct(left), ", "))
 	}
 	if len(chosen) == 0 {
 		return exit(exitUsage, fmt.Errorf("there is nothing to forward: Stripe's format has %s", strings.Join(names(config.StripeTypes(), event.Short), ", ")))

@@ -164,7 +164,7 @@ func (l *ledger) notFound(kind admin.Kind, id string, err error) error {
 	if err != nil {
 		return l.note(err)
 	}
-	return fmt.Errorf("%w: there is nothing by the name %q among the %s", admin.ErrNotFound, id, kind)
+	return fmt.Errorf("%w: there is no %q among the %s", admin.ErrNotFound, id, kind)
 }
 
 // check refuses names that nothing has, here or in the store: a misspelt one must

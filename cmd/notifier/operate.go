@@ -39,9 +39,10 @@ func (a *app) accountsAcceptCommand() *cobra.Command {
 stored under its name. If that is right, accept it: what the key shows now is
 recorded silently, later changes are announced, and the sessions that were stored
 are given up. If the key is wrong, do not accept: put the right one back, and the
-account goes on by itself. Whoever accepted a wrong one puts the right key back and
-accepts that: what is newer than the sessions stored before is announced. It is asked about first; where there is no terminal to ask
-on, it wants --yes.
+account goes on by itself. If you accepted a wrong one, put the right key back and
+accept once more: what is newer than the sessions stored before is announced.
+
+It is asked about first; where there is no terminal to ask on, it wants --yes.
 
 Exit codes: 0 it goes on, 1 there is nothing to accept, or it is not wanted, 2
 usage, 4 no daemon answers, 5 there is no such account.
@@ -203,7 +204,7 @@ func (a *app) resume(ctx context.Context, name string) error {
 func (d *destinationReport) probesFirst() string {
 	switch {
 	case d.State == string(publish.StateFailing):
-		return "it fails: one delivery is sent as a probe first, and the rest when that is accepted"
+		return "it is failing: one delivery is sent as a probe first, and the rest when that is accepted"
 	case d.BlockedCount > 0:
 		return "for each blocked subject one delivery is sent as a probe first, and the rest when that is accepted"
 	}

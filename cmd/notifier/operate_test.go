@@ -36,8 +36,8 @@ func TestActsThatChangeNothingSaySo(t *testing.T) {
 // Who resumes a destination that still fails must not wait for all at once.
 func TestResumeSaysThatAProbeComesFirst(t *testing.T) {
 	for want, d := range map[string]destinationReport{
-		"it fails: one delivery is sent as a probe first": {State: string(publish.StateFailing)},
-		"for each blocked subject one delivery":           {State: string(publish.StateWaiting), BlockedCount: 2},
+		"it is failing: one delivery is sent as a probe first": {State: string(publish.StateFailing)},
+		"for each blocked subject one delivery":                {State: string(publish.StateWaiting), BlockedCount: 2},
 	} {
 		if got := d.probesFirst(); !strings.HasPrefix(got, want) {
 			t.Errorf("%s: %q, want %q", d.State, got, want)

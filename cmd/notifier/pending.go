@@ -79,9 +79,10 @@ func (l *ledger) addLastError(ctx context.Context, d *deliveryView, s *publish.D
 	return err
 }
 
-// addAhead says what a parked delivery waits for.
+// addAhead says what a delivery waits for that is parked, or held behind an earlier event
+// for order_hold.
 func (l *ledger) addAhead(ctx context.Context, d *deliveryView, s *publish.DestinationStatus) error {
-	if !d.Due.IsZero() || d.Blocked() {
+	if d.Blocked() || (!d.Due.IsZero() && d.AttemptsMade > 0) {
 		return nil
 	}
 	earlier, found, err := l.store.Ahead(ctx, d.ID)
@@ -121,6 +122,8 @@ func statusText(d *deliveryView) string {
 		return "pending, subject takes nothing"
 	case d.Due.IsZero():
 		return "pending, behind an earlier event"
+	case d.Behind != nil:
+		return "pending, behind an earlier event, sent anyway " + in(d.Due)
 	case d.DestinationNextTry.After(d.Due):
 		return "pending, destination waits until " + d.DestinationNextTry.UTC().Format(time.RFC3339)
 	case d.DestinationState != "" && d.DestinationNextTry.IsZero():
