@@ -11,6 +11,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"checkout-notifier/diff"
@@ -54,6 +55,7 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	time.Sleep(time.Until(time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)))
+	t.Cleanup(synctest.Wait) // for a timer of this very moment that writes to the test's log
 	cfg := poller.Account{
 		Name: "main", SecretKey: secret.String(testKey), BaseURL: "https://api.example", Start: poller.StartNow,
 		ListParams: poller.ParamsBody, Poll: poller.DefaultPoll(),
