@@ -95,7 +95,7 @@ func NewMetrics(version string, accounts, ruleNames, destinations []string, gaug
 	m.requests = counter("api_requests_total", "API requests by account and status code, or the kind of failure.", "account", "code")
 	m.drift = counter("drift_total", "Sessions that only a reconciliation found; the goal is none.", "account")
 	m.bytes = counter("api_response_bytes_total", "Bytes of the API's answers.", "account")
-	m.fallbacks = counter("page_fallbacks_total", "Pages that were read by the checked decoder, because something in them was unusual.", "account")
+	m.fallbacks = counter("page_fallbacks_total", "Pages of the list that were of an unusual form, and were read by the slower decoder.", "account")
 	m.waited = counter("rate_limit_wait_seconds_total", "Time that requests waited for poll.rate_limit, or for what the API allows.", "account")
 	m.lag = histogram("detection_lag_seconds", "From the last look at the old state to the look that showed the new one.", seconds, "account")
 	m.events = counter("events_total", "Events by type.", "type")

@@ -224,7 +224,7 @@ func (a *account) onePass(ctx context.Context, until time.Time) PassReport {
 	case ctx.Err() == nil:
 		report.Error = err.Error()
 		a.broken++
-		a.log.Warn("pass was not completed; what it read is kept, the rest is read again", loglimit.Repeats("pass"), slog.Any("error", err), slog.Int("in_a_row", a.broken))
+		a.log.Warn("a pass over the account's list was not completed: what it read is recorded, and the next pass reads the rest", loglimit.Repeats("pass"), slog.Any("error", err), slog.Int("in_a_row", a.broken))
 	default:
 		report.Error = ctx.Err().Error()
 	}
@@ -246,9 +246,16 @@ func (a *account) once(ctx context.Context) error {
 	return err
 }
 
-// odd counts an oddity of the API and says it once.
+// odd counts an oddity of the API and says it once. Of what is said the status keeps
+// the error.
 func (a *account) odd(code, message string, args ...any) {
-	if a.status.odd(code, message) {
+	detail := ""
+	for i := 0; i+1 < len(args); i += 2 {
+		if args[i] == "error" {
+			detail = fmt.Sprint(args[i+1])
+		}
+	}
+	if a.status.odd(code, message, detail) {
 		a.log.Warn(message, append([]any{"oddity", code}, args...)...)
 	}
 }

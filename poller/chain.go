@@ -172,7 +172,7 @@ func (c *chain) believable(page *Page, err error) bool {
 	case errors.Is(err, errEarlyEnd): // it insists
 		return c.concedes()
 	case errors.Is(err, errEmptyPage) && !c.sawEnd:
-		c.odd("has_more_true", "the API always says that there are more pages; an empty one is the end")
+		c.odd("has_more_true", "the API says on every page that more follow; the list is read until a page is empty")
 	default:
 		return false
 	}
@@ -221,7 +221,7 @@ func (c *chain) adapt(err error) bool {
 	case repeated && c.client.params != ParamsBoth && !c.bodyRefused():
 		c.everywhere()
 	case (repeated || (refused(err) && c.query.StartingAfter != "" && !c.stood)) && !c.byTime:
-		c.odd("cursor_ignored", "the API ignores or refuses starting_after; pages are cut by creation time instead", "error", err)
+		c.odd("cursor_ignored", "the API ignores or refuses the cursor starting_after; pages are asked for by creation time instead, which takes more requests", "error", err)
 		c.byTime = true
 		c.widen(c.narrowed) // a page must hold more than one moment's sessions
 		c.query.StartingAfter, c.tie = "", nil
@@ -255,7 +255,7 @@ func (c *chain) note(page *Page) {
 		c.disorder()
 	}
 	if page.Total > page.limit {
-		c.odd("limit_ignored", "the API shows more items than limit asks for")
+		c.odd("limit_ignored", "the API shows more sessions on a page than limit asks for; all of them are read")
 	}
 	// More of the range that was asked for, which may have been split meanwhile.
 	c.saidEnd = false
@@ -276,7 +276,7 @@ func (c *chain) note(page *Page) {
 	c.pages++
 	c.oldest = page.last().created()
 	if ignored {
-		c.odd("filter_ignored", "the API ignores created[gte]; pages are cut here")
+		c.odd("filter_ignored", "the API ignores created[gte] and shows older sessions as well; these are left out here")
 	}
 }
 
@@ -285,7 +285,7 @@ func (c *chain) disorder() {
 	if !c.unordered {
 		c.unordered, c.mistrust.disorder = true, true
 		c.mistrusts()
-		c.odd("order", "the list is not in the order from new to old; it is read to its end")
+		c.odd("order", "the API does not list sessions from new to old; the list is read to its end, which takes more requests")
 	}
 }
 

@@ -223,7 +223,7 @@ func (a *account) showPage(ctx context.Context, e *entry, neighbour string) erro
 		return err
 	}
 	a.cursorless = true
-	a.odd("cursor_ignored", "the API ignores or refuses starting_after; pages are cut by creation time instead")
+	a.odd("cursor_ignored", "the API ignores or refuses the cursor starting_after; pages are asked for by creation time instead, which takes more requests")
 	return errNoCursors
 }
 
@@ -249,7 +249,7 @@ func (a *account) lookByID(ctx context.Context, e *entry) error {
 	case errors.Is(err, ErrNotFound):
 		return a.miss(ctx, e)
 	case refused(err):
-		a.odd("get_refused", "the API does not answer for a single session; it is asked for less often", "error", err)
+		a.odd("get_refused", "the API gives no answer for a single session that is asked for by its id; that one is asked for less often", "error", err)
 	}
 	return err
 }

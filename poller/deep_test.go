@@ -45,7 +45,7 @@ func TestItemsTooDeepAreLeftAsTheyWere(t *testing.T) {
 				w.expect("cs_2", "created")
 				said := false
 				for _, o := range p.Status()[0].Oddities {
-					said = said || o.Code == "bad_item" && o.Count > 0
+					said = said || o.Code == "bad_item" && o.Count > 0 && strings.Contains(o.Detail, "deep")
 				}
 				if !said {
 					t.Errorf("it is not said: %+v", p.Status()[0].Oddities)

@@ -45,7 +45,7 @@ func (a *account) lacksPayment(e *entry, it *Item) bool {
 	if err != nil || s.Mode == checkout.ModeSetup {
 		return false
 	}
-	a.odd("payment_status_missing", "the list shows completed sessions without payment_status; they are asked for by their ids", "session", s.ID)
+	a.odd("payment_status_missing", "the list shows completed sessions without payment_status, which says whether they are paid; each is asked for by its id", "session", s.ID)
 	if e == nil || a.index.status(e) != checkout.StatusComplete || a.index.payment(e) != "" {
 		return true
 	}

@@ -169,7 +169,7 @@ func (a *account) failed(failure *Error, wait time.Duration) {
 	if failure.Kind == KindDenied {
 		level = slog.LevelError
 	}
-	a.log.Log(context.Background(), level, "request failed and is repeated", loglimit.Repeats("request "+failure.code()),
+	a.log.Log(context.Background(), level, "a request to the API failed; it is repeated, and nothing is lost", loglimit.Repeats("request "+failure.code()),
 		slog.Any("error", failure), slog.Int("in_a_row", a.failures), slog.String("again_in", wait.Round(time.Second/10).String()))
 	a.status.update(func(s *Status) { s.fail(failure) })
 }
@@ -202,7 +202,7 @@ func (a *account) page(ctx context.Context, p patience, q Query, check func(*Pag
 		}
 		a.clock.hear(page.Answer) // the page may be good for nothing else
 		if page.Repeated > 0 {
-			a.odd("duplicate_items", "the API shows a session twice on one page")
+			a.odd("duplicate_items", "the API shows a session twice on one page of the list; it is handled once")
 		}
 		err = a.plausible(ctx, page, q, p.tie)
 		if err != nil && !errors.Is(err, errForeignPage) {
@@ -221,7 +221,7 @@ func (a *account) page(ctx context.Context, p patience, q Query, check func(*Pag
 			return page, err
 		}
 		if !errors.Is(err, errOneWord) {
-			a.odd("bad_page", "a page contradicts what was asked for, or what the API showed before, and was asked for again", "error", err)
+			a.odd("bad_page", "the API's answer for a page of the list cannot be right; the page is asked for again before it is believed", "error", err)
 		}
 		if n >= triesPerPage {
 			if errors.Is(err, errForeignPage) {

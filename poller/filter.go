@@ -100,7 +100,7 @@ func (a *account) outside(page *Page) map[string]bool {
 	if !ignored {
 		return nil
 	}
-	a.odd("watch_filter_ignored", "the API ignores the account's filter; sessions that do not fit it are left out here")
+	a.odd("watch_filter_ignored", "the API ignores the account's filter and shows other sessions as well; these are left out here")
 	out := make(map[string]bool)
 	for i, v := range verdicts {
 		if v != wanted {

@@ -116,7 +116,7 @@ func (a *account) take(handled Handled, by *sweep) {
 			drift++
 		}
 		if row.StepsBack {
-			a.odd("step_back", "a session steps back, which is not believed until it is confirmed", "session", row.ID)
+			a.odd("step_back", "the API shows a session in an earlier state than before, most often an old answer; nothing is announced unless every answer over poll.tuning.confirm_after says so", "session", row.ID)
 		}
 		if by.dry() {
 			continue
@@ -132,7 +132,7 @@ func (a *account) take(handled Handled, by *sweep) {
 		}
 	}
 	for _, ignored := range handled.Ignored {
-		a.odd("contradictory_item", "a look contradicts what is known and is left out", "session", ignored.ID, "error", ignored.Err)
+		a.odd("contradictory_item", "the API shows a session with values that contradict what is stored; this answer is not used, and the session is looked at again", "session", ignored.ID, "error", ignored.Err)
 		if e := a.index.get(ignored.ID); e != nil && !by.dry() {
 			a.shown(e)
 		}
@@ -140,7 +140,7 @@ func (a *account) take(handled Handled, by *sweep) {
 	by.took(&handled)
 	if drift > 0 {
 		a.observer.Drifted(a.cfg.Name, drift)
-		a.log.Warn("a reconciliation found sessions that the passes had missed", "sessions", drift)
+		a.log.Warn("a reconciliation found sessions that the passes had missed, and announces them; if it happens again, raise poll.tuning.overlap", "sessions", drift)
 		a.status.update(func(s *Status) { s.Drift += drift; s.DriftLast = a.clock.now() })
 	}
 }

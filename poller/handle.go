@@ -17,10 +17,10 @@ func (a *account) handle(ctx context.Context, page *Page, by *sweep) error {
 	asked := a.clock.asked(page.Answer)
 	early, late := a.clock.uncertain()
 	if a.clock.skewed() {
-		a.odd("clock_skew", "the API's clock and ours differ; times are told by the API's, once every answer of a minute agrees", "skew", a.clock.told().Round(time.Second).String())
+		a.odd("clock_skew", "the clocks of the API and of this machine differ; the API's is used once its answers agree for a minute: check that this machine keeps time (NTP)", "skew", a.clock.told().Round(time.Second).String())
 	}
 	for _, bad := range page.Bad {
-		a.odd("bad_item", "an item of the list makes no sense and is left as it was", "error", bad)
+		a.odd("bad_item", "a session in the list cannot be read; what is stored of it stays as it is, and it is looked at again", "error", bad)
 	}
 	existing, err := a.begin(ctx, page)
 	if err != nil {
@@ -59,11 +59,11 @@ func (a *account) handle(ctx context.Context, page *Page, by *sweep) error {
 			if e != nil {
 				a.shown(e)
 			}
-			a.odd("bad_item", "an item of the list makes no sense and is left as it was", "error", err)
+			a.odd("bad_item", "a session in the list cannot be read; what is stored of it stays as it is, and it is looked at again", "error", err)
 			continue
 		}
 		if len(s.Unreadable) > 0 {
-			a.odd("unreadable_field", "a documented field has a value that makes no sense and is left as it was", "session", s.ID, "fields", s.Unreadable)
+			a.odd("unreadable_field", "a session has a field whose value cannot be read; the field keeps its stored value, and the rest is used", "session", s.ID, "fields", s.Unreadable)
 		}
 		look := Look{Session: *s, At: at, Asked: asked, Own: page.Answer.Received.UTC(), Early: early, Late: late}
 		if e != nil {

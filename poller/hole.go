@@ -97,7 +97,7 @@ func (a *account) addHole(h event.Hole) {
 	a.state.Holes = few(holes)
 	a.topRead = a.topRead || h.Newest()
 	if !known {
-		a.log.Warn("the API cannot show a part of the list: it is passed over, and asked for apart until it can be read",
+		a.log.Warn("the API cannot show a part of the list: nothing of the sessions in it is announced until it can; it is asked for again and again, and the rest is read as usual",
 			"above", h.Above, "from", h.BelowAt, "until", h.AboveAt, "error", h.Error)
 	}
 }

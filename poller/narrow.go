@@ -37,7 +37,7 @@ func (c *chain) narrow(err error) bool {
 // out first; then what remains of them is halved again and again.
 func (c *chain) widen(shown int) {
 	if c.unshown != nil {
-		c.odd("page_narrowed", "the API could not show a page; it was read in smaller ones", "error", c.unshown)
+		c.odd("page_narrowed", "the API failed over a page of the list; it was read again in smaller pages, and what none of them shows is listed as a hole", "error", c.unshown)
 		c.unshown = nil
 	}
 	c.narrowed = max(0, c.narrowed-shown)

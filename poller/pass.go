@@ -180,7 +180,7 @@ func (a *account) vanish(ctx context.Context, vanished []Gone) error {
 	for _, g := range vanished {
 		a.index.setWatch(g.ID, event.Vanished)
 	}
-	a.odd("vanished", "the API no longer shows sessions that it showed; they are asked for each hour, after a day each day", "sessions", len(vanished))
+	a.odd("vanished", "the API no longer shows sessions that it showed before; nothing is announced of them, and they are asked for each hour, after a day each day", "sessions", len(vanished))
 	return nil
 }
 

@@ -57,7 +57,7 @@ func (a *account) sliceable() slicing {
 func (a *account) sliced(found slicing) {
 	a.slicingFound, a.slicingProbed = found, a.clock.now()
 	if found == slicingFails {
-		a.odd("created_lte_ignored", "the API ignores created[lte]; the list is read in one piece")
+		a.odd("created_lte_ignored", "the API ignores created[lte]; the list is read page after page instead of in parallel")
 	}
 }
 

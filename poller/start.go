@@ -124,7 +124,7 @@ func (a *account) correctStart() {
 	}
 	_, latest := a.clock.span(a.clock.own())
 	if a.state.Start.After(latest.Add(skewNoticed)) {
-		a.log.Warn("the account's start lay in the future; it is now", "start", a.state.Start)
+		a.log.Warn("the account's stored start lay in the future, by a clock that was wrong; it is set to the present time", "start", a.state.Start)
 		a.state.Start = latest
 	}
 }

@@ -226,6 +226,7 @@ func (h *hourly) sum(now time.Time) (n int) {
 type Oddity struct {
 	Code    string    `json:"code"`
 	Message string    `json:"message"`
+	Detail  string    `json:"detail,omitempty"` // the error of the last time
 	Count   int       `json:"count"`
 	First   time.Time `json:"first"`
 	Last    time.Time `json:"last"`
@@ -252,17 +253,17 @@ func (b *statusBox) update(change func(*Status)) {
 }
 
 // odd counts an oddity and says whether it is the first of its code.
-func (b *statusBox) odd(code, message string) bool {
+func (b *statusBox) odd(code, message, detail string) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := time.Now()
 	for i := range b.status.Oddities {
 		if o := &b.status.Oddities[i]; o.Code == code {
 			o.Count++
-			o.Last, o.Message = now, message
+			o.Last, o.Message, o.Detail = now, message, detail
 			return false
 		}
 	}
-	b.status.Oddities = append(b.status.Oddities, Oddity{Code: code, Message: message, Count: 1, First: now, Last: now})
+	b.status.Oddities = append(b.status.Oddities, Oddity{Code: code, Message: message, Detail: detail, Count: 1, First: now, Last: now})
 	return true
 }

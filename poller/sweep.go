@@ -230,7 +230,7 @@ func (a *account) putOff(s *sweep, err error) {
 	s.resume = time.Now().Add(min(sweepRest<<min(s.failures, 10), sweepRestMost))
 	s.failures++
 	s.failed(err)
-	a.odd("sweep_failed", "a part of the list could not be read beside the passes; it is tried again", "error", err)
+	a.odd("sweep_failed", "a reconciliation or backfill could not read a part of the list; it is tried again within ten minutes, and polling goes on meanwhile", "error", err)
 }
 
 // left says whether nobody waits for the sweep any more.

@@ -58,7 +58,7 @@ func TestPollStatusIsComplete(t *testing.T) {
 		{Above: "cs_7", AboveAt: s.Low, BelowAt: s.Low.Add(-time.Second), Since: now.Add(-8 * time.Hour), Asked: now.Add(-12 * time.Minute), Next: now.Add(48 * time.Minute)},
 		{Session: "cs_1", Since: now.Add(-8 * time.Hour), Asked: now.Add(-12 * time.Minute), Next: now.Add(48 * time.Minute)},
 	}
-	s.Oddities = []poller.Oddity{{Code: "order", Message: "the list is not in order", Count: 1, Last: now}}
+	s.Oddities = []poller.Oddity{{Code: "order", Message: "the list is not in order", Detail: "it begins with cs_1", Count: 1, Last: now}}
 	s.Tiers = []poller.Tier{{Name: "hot", Sessions: 5, Due: 1, OldestLook: now.Add(-9 * time.Second)}, {Name: "held"}}
 	r := &report{Running: true, Accounts: []poller.Status{s}, Sessions: map[string]map[event.Watch]int{"main": {event.Watched: 5}}}
 	items := pollStatuses(r)
@@ -74,11 +74,11 @@ func TestPollStatusIsComplete(t *testing.T) {
   chain       12 pages in 4 slices, took 1.2s, 2026-11-22T10:00:00Z to 2026-11-22T11:00:00Z
   reconciled  20m ago, again in 39m; at work on it
   drift       2 sessions that only a reconciliation found, last 5m ago
-  steps back  1 session with one, or with a change soon after the first sight, until it is confirmed
-  holes       3 parts of the list that the API cannot show; passed over, and asked for apart
+  steps back  1 session with a change that may be an old answer of the API; it is announced once it is confirmed
+  holes       3 parts of the list that the API cannot show; nothing of the sessions in it is announced until it can
   requests    360 in the last hour, 900 since the start
   rate        2.5/s now, limit 5/s; 3 of 4 at once
-  answers     1.2 MB, 1 page by the checked decoder
+  answers     1.2 MB read, 1 page of an unusual form
   waited      1m for the rate limit
   backlog     40 due sessions left for the next pass
   next due    now
@@ -89,7 +89,7 @@ func TestPollStatusIsComplete(t *testing.T) {
   hole: from the newest session down to cs_8 of 2026-11-22T10:00:00Z, found 1m ago, asked for 0s ago: the API answered with status 500: boom
   hole: from cs_7 of 2026-11-22T10:00:00Z down to 2026-11-22T09:59:59Z, found 8h00m ago, asked for 12m ago, again in 47m
   hole: session cs_1, shown last 8h00m ago, asked for 12m ago, again in 47m
-  odd: the list is not in order (order, 1 time, last 0s ago)
+  odd: the list is not in order (order, 1 time, last 0s ago): it begins with cs_1
 `
 	want = strings.Replace(want, "LOW", ago(s.Low), 1)
 	if diff := cmp.Diff(want, out.String()); diff != "" {

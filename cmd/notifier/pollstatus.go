@@ -99,9 +99,18 @@ func (a *app) printPollStatus(r *report, items []pollStatus) {
 			fmt.Fprintln(a.out, "  hole: "+holeText(&s.Holes[i]))
 		}
 		for _, o := range s.Oddities {
-			fmt.Fprintf(a.out, "  odd: %s (%s, %s, last %s)\n", o.Message, o.Code, count(o.Count, "time"), ago(o.Last))
+			fmt.Fprintln(a.out, "  odd: "+oddityText(&o))
 		}
 	}
+}
+
+// oddityText says what is odd about the API's answers.
+func oddityText(o *poller.Oddity) string {
+	text := fmt.Sprintf("%s (%s, %s, last %s)", o.Message, o.Code, count(o.Count, "time"), ago(o.Last))
+	if o.Detail != "" {
+		text += ": " + o.Detail
+	}
+	return text
 }
 
 // passLines tell what was read, and when.
@@ -131,11 +140,11 @@ func passLines(s *pollStatus) []string {
 	}
 	holes := "none"
 	if n := len(s.Holes); n > 0 {
-		holes = count(n, "part") + " of the list that the API cannot show; passed over, and asked for apart"
+		holes = count(n, "part") + " of the list that the API cannot show; nothing of the sessions in it is announced until it can"
 	}
 	held := "none"
 	if s.Held > 0 {
-		held = count(s.Held, "session") + " with one, or with a change soon after the first sight, until it is confirmed"
+		held = count(s.Held, "session") + " with a change that may be an old answer of the API; it is announced once it is confirmed"
 	}
 	last := "none yet"
 	if !s.LastSuccess.IsZero() {
@@ -191,7 +200,7 @@ func trafficLines(s *pollStatus) []string {
 	return []string{
 		fmt.Sprintf("  requests\t%d in the last hour, %d since the start", s.RequestsLastHour, s.Requests),
 		fmt.Sprintf("  rate\t%s now, limit %s; %d of %d at once", rateText(s.Rate), rateText(s.RateLimit), s.Parallel, s.Concurrency),
-		fmt.Sprintf("  answers\t%s, %s by the checked decoder", sizeText(s.Bytes), count(s.Fallbacks, "page")),
+		fmt.Sprintf("  answers\t%s read, %s of an unusual form", sizeText(s.Bytes), count(s.Fallbacks, "page")),
 		"  waited\t" + shortDuration(s.Waited.Duration()) + " for the rate limit",
 		"  backlog\t" + waiting,
 		"  next due\t" + in(s.NextDue),

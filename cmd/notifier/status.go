@@ -164,7 +164,7 @@ func (a *app) printReport(r *report) {
 	}
 	for _, s := range r.Accounts {
 		for _, o := range s.Oddities {
-			fmt.Fprintf(a.out, "\n%s: %s (%s, %d times, last %s)", s.Account, o.Message, o.Code, o.Count, ago(o.Last))
+			fmt.Fprintf(a.out, "\naccount %s: %s", s.Account, oddityText(&o))
 		}
 	}
 	for _, c := range r.Conditions {
