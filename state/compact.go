@@ -27,10 +27,10 @@ func Compact(ctx context.Context, cfg Config, now time.Time) (before, after int6
 	if err != nil {
 		return 0, 0, err
 	}
-	if _, err := os.Stat(target); err != nil { // else its lock would make it
+	if _, err := os.Stat(target); err != nil {
 		return 0, 0, fileError(cfg.Path, true, err)
 	}
-	present, err := openLocked(ctx, target, false, time.Now().Add(waitToRestore))
+	present, err := openLocked(ctx, target, os.O_RDWR, time.Now().Add(waitToRestore))
 	if err != nil {
 		return 0, 0, err
 	}

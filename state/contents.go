@@ -72,7 +72,7 @@ func aboutFile(path string, err error) error {
 	case errors.Is(own.kind, ErrDirectory):
 		return &fault{kind: ErrDirectory, cause: own.cause, message: fmt.Sprintf("%s cannot be read: %v", path, reason(own.cause))}
 	case errors.Is(own.kind, ErrMissing):
-		return &fault{kind: ErrMissing, cause: own.cause, message: "there is no state file " + path + ", or it is empty"}
+		return &fault{kind: ErrMissing, cause: own.cause, message: "there is no state file " + path}
 	}
 	return err
 }

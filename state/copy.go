@@ -15,7 +15,7 @@ import (
 const CopyReserve = 64 << 20
 
 const (
-	suffixUnfinished = ".new"       // what WriteCopy has not finished
+	suffixUnfinished = ".new"       // what WriteCopy, or Open that makes a state file, has not finished
 	suffixDownload   = ".download-" // and a number: a copy that is being sent
 
 	// copySync is how many bytes of a copy are written before they are brought to
@@ -96,7 +96,7 @@ func (s *Store) DownloadPath(now time.Time) string {
 // RemoveUnfinished removes what a WriteCopy that was killed left of a file. One
 // that is at work keeps it.
 func RemoveUnfinished(ctx context.Context, path string) error {
-	file, err := openLocked(ctx, path+suffixUnfinished, false, time.Now())
+	file, err := makeLocked(ctx, path+suffixUnfinished, time.Now())
 	if err != nil {
 		return err
 	}
@@ -106,7 +106,7 @@ func RemoveUnfinished(ctx context.Context, path string) error {
 // writeUnfinished makes a verified file under the name of one that is not
 // finished, and removes it if that fails.
 func writeUnfinished(ctx context.Context, path string, size int64, fill func(io.Writer) error) (c Contents, err error) {
-	file, err := openLocked(ctx, path, false, time.Now())
+	file, err := makeLocked(ctx, path, time.Now())
 	if err != nil {
 		return c, aboutCopy(path, err)
 	}

@@ -100,7 +100,7 @@ func TestBackupThatFailsLeavesTheOldOne(t *testing.T) {
 	}{
 		"cut off":       {t.Context(), 0, func(w io.Writer) error { return errors.Join(spoilt(w), broken) }, broken},
 		"not a store":   {t.Context(), 0, spoilt, state.ErrDamaged},
-		"empty":         {t.Context(), 0, func(io.Writer) error { return nil }, state.ErrMissing},
+		"empty":         {t.Context(), 0, func(io.Writer) error { return nil }, state.ErrDamaged},
 		"stopped":       {ended, 0, spoilt, context.Canceled},
 		"no space left": {t.Context(), 1 << 60, spoilt, state.ErrDiskFull},
 	} {
@@ -230,7 +230,7 @@ func TestCheckSaysWhatIsWrong(t *testing.T) {
 		word string
 	}{
 		{filepath.Join(dir, "nothing.db"), state.ErrMissing, "there is no"},
-		{at("empty.db", nil), state.ErrMissing, "empty"},
+		{at("empty.db", nil), state.ErrDamaged, "empty"},
 		{at("text.db", []byte("hello")), state.ErrDamaged, "is damaged"},
 		{at("cut.db", content[:len(content)/2]), state.ErrDamaged, "cut off"},
 		{lost, state.ErrDamaged, "is damaged"},

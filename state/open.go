@@ -27,7 +27,7 @@ const (
 )
 
 // Open opens the state file for reading and writing and makes it, and its
-// directory, if they are missing. It waits up to 10 seconds for another process
+// directory, if they are missing. One that is empty is damaged: Open makes none. It waits up to 10 seconds for another process
 // to let go of the file. Errors: ErrHeld, ErrNewer, ErrForeign, ErrDirectory,
 // ErrDamaged, ErrReadOnly, ErrDiskFull, or that of ctx.
 func Open(ctx context.Context, cfg Config, log *slog.Logger) (*Store, error) {
@@ -57,19 +57,21 @@ func open(ctx context.Context, path string, toRead bool, wait time.Duration, log
 	deadline := time.Now().Add(wait)
 	var file *os.File
 	for {
-		locked, err := openLocked(ctx, path, toRead, deadline)
-		if err != nil {
-			return nil, err
-		}
-		sound, err := s.inspect(locked, toRead)
-		if err == nil && sound {
-			file = locked
+		var err error
+		file, err = openLocked(ctx, path, flags(toRead), deadline)
+		if err == nil {
 			break
 		}
-		_ = locked.Close() // nothing was written to it
-		if err != nil {
+		if toRead || !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
+		if err := s.create(ctx, deadline); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.inspect(file); err != nil {
+		_ = file.Close() // only read
+		return nil, err
 	}
 	// From here on the file belongs to bbolt, which closes it when opening fails.
 	db, err := openBolt(path, file, toRead)
@@ -92,13 +94,24 @@ func open(ctx context.Context, path string, toRead bool, wait time.Duration, log
 // orMoveAway is what to do while another notifier has the file.
 const orMoveAway = "stop it or choose another state.path"
 
+// flags are those to open a file with that exists.
+func flags(toRead bool) int {
+	if toRead {
+		return os.O_RDONLY
+	}
+	return os.O_RDWR
+}
+
+// makeLocked is openLocked for an unfinished file of ours, which is made if there is
+// none.
+func makeLocked(ctx context.Context, path string, deadline time.Time) (*os.File, error) {
+	return openLocked(ctx, path, os.O_RDWR|os.O_CREATE, deadline)
+}
+
 // openLocked opens the file and takes its lock. A file that was replaced while
 // we waited is let go for its successor.
-func openLocked(ctx context.Context, path string, toRead bool, deadline time.Time) (*os.File, error) {
-	flags := os.O_RDWR | os.O_CREATE
-	if toRead {
-		flags = os.O_RDONLY
-	}
+func openLocked(ctx context.Context, path string, flags int, deadline time.Time) (*os.File, error) {
+	toRead := flags == os.O_RDONLY
 	for {
 		if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() { // opening a pipe could block
 			return nil, directory(path, errors.New("it is a directory, a pipe or a device, and a file is expected"))
@@ -163,49 +176,67 @@ func directory(dir string, err error) error {
 }
 
 // inspect looks at a locked file before bbolt does, because a damaged one can
-// end the process there. An empty one, which Open has just made or which was
-// left by a process that died then, is replaced by a new store: sound is false
-// and the file is to be opened again.
-func (s *Store) inspect(file *os.File, toRead bool) (sound bool, err error) {
+// end the process there, and an empty one would be made a new store.
+func (s *Store) inspect(file *os.File) error {
 	info, err := file.Stat()
 	switch {
 	case err != nil:
-		return false, s.openError(err)
-	case info.Size() == 0 && toRead:
-		return false, fileError(s.path, true, fs.ErrNotExist)
+		return s.openError(err)
 	case info.Size() == 0:
-		target, err := filepath.EvalSymlinks(s.path)
-		if err == nil {
-			err = create(target)
-		}
-		if err != nil {
-			return false, s.openError(err)
-		}
-		s.created = true
-		return false, nil
+		return damaged(s.path, errors.New("it is empty"))
 	case ownLock: // otherwise a writer may be at work: bbolt takes the lock later
 		if err := checkFile(file); err != nil {
-			return false, damaged(s.path, err)
+			return damaged(s.path, err)
 		}
 	}
-	return true, nil
+	return nil
 }
 
 func (s *Store) openError(err error) error {
 	return fmt.Errorf("opening state file: %w", s.classify(err))
 }
 
-// create makes a complete new store beside path and puts it there, so that a
-// process that dies in between leaves nothing half made. The caller holds the
-// lock of the empty file at path.
-func create(path string) error {
-	temporary := path + ".new"
-	if err := os.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	db, err := openBolt(temporary, nil, false)
+// create makes a complete new store beside the path and gives it its name, unless
+// there is a file by now. A process that dies in between leaves none at the path, and
+// never an empty one. Whoever makes a file there holds the lock of the unfinished one.
+func (s *Store) create(ctx context.Context, deadline time.Time) error {
+	target, err := follow(s.path)
 	if err != nil {
 		return err
+	}
+	unfinished := target + suffixUnfinished
+	file, err := makeLocked(ctx, unfinished, deadline)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return directory(s.path, err)
+	case err != nil:
+		return err
+	}
+	db, err := newStore(unfinished, file)
+	if err == nil {
+		err = giveName(unfinished, target)
+		s.created = err == nil
+		err = errors.Join(err, db.Close())
+	}
+	_ = file.Close() // closed already unless bbolt never had it
+	if err != nil {
+		_ = os.Remove(unfinished) // the first error counts
+		if _, statErr := os.Lstat(target); statErr == nil && !s.created {
+			return nil // somebody else was faster
+		}
+		return s.openError(err)
+	}
+	return syncDirectory(filepath.Dir(target))
+}
+
+// newStore makes a store in an open file, whatever was in it.
+func newStore(path string, file *os.File) (*bolt.DB, error) {
+	if err := file.Truncate(0); err != nil {
+		return nil, err
+	}
+	db, err := openBolt(path, file, false)
+	if err != nil {
+		return nil, err
 	}
 	err = db.Update(func(tx *bolt.Tx) error {
 		for _, name := range buckets() {
@@ -215,13 +246,10 @@ func create(path string) error {
 		}
 		return tx.Bucket(bucketMeta).Put(keySchema, binary.BigEndian.AppendUint64(nil, schema))
 	})
-	if err := errors.Join(err, db.Close()); err != nil {
-		return err
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
 	}
-	if err := os.Rename(temporary, path); err != nil {
-		return err
-	}
-	return syncDirectory(filepath.Dir(path))
+	return db, nil
 }
 
 // openBolt opens a bbolt file, by an open file of ours if there is one, whose

@@ -11,6 +11,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -100,12 +102,66 @@ func TestOpenAfterADeathDuringCreation(t *testing.T) {
 	if err := os.MkdirAll(filepath.Dir(cfg.Path), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	for name, content := range map[string]string{cfg.Path: "", cfg.Path + ".new": "half a page"} {
-		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
+	if err := os.WriteFile(cfg.Path+".new", []byte("half a page"), 0o600); err != nil {
+		t.Fatal(err)
 	}
-	openStore(t, cfg)
+	openStore(t, cfg).Close()
+	onlyFiles(t, filepath.Dir(cfg.Path), "notifier.db")
+}
+
+// Of several processes that find no file one makes it, and the others use that.
+func TestOpenAtOnce(t *testing.T) {
+	for range 20 {
+		cfg := config(t)
+		var made atomic.Int32
+		var group sync.WaitGroup
+		for i := range 4 {
+			group.Go(func() {
+				s, err := state.Open(t.Context(), cfg, slog.New(slog.DiscardHandler))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if s.Created() {
+					made.Add(1)
+				}
+				if err := errors.Join(s.Commit(t.Context(), page(fmt.Sprint(i), 1, start, "shop")), s.Close()); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		group.Wait()
+		if n := counted(t, cfg.Path); n != 4 || made.Load() != 1 {
+			t.Errorf("%d files were made, the last one has %d events of 4", made.Load(), n)
+		}
+		onlyFiles(t, filepath.Dir(cfg.Path), "notifier.db")
+	}
+}
+
+// What is left of a file that was there is never taken for a first start, not even
+// if that is nothing. A copy can be put in its place.
+func TestFileThatLostItsContent(t *testing.T) {
+	for _, left := range []int64{0, 1, 79, 80, 4095, 4096, 8191, 8192} {
+		t.Run(fmt.Sprint(left), func(t *testing.T) {
+			cfg, backup := backedUp(t)
+			if err := os.Truncate(cfg.Path, left); err != nil {
+				t.Fatal(err)
+			}
+			_, readOnly := state.OpenReadOnly(t.Context(), cfg)
+			for _, err := range []error{open(t.Context(), cfg), readOnly} {
+				wants(t, err, state.ErrDamaged, cfg.Path, "notifier state restore", "move the file away")
+			}
+			if info, err := os.Stat(cfg.Path); err != nil || info.Size() != left {
+				t.Errorf("the file has %d bytes, %v", info.Size(), err)
+			}
+			if _, err := state.Restore(t.Context(), cfg, backup, start, agree); err != nil {
+				t.Fatal(err)
+			}
+			if n := counted(t, cfg.Path); n != 10 {
+				t.Errorf("the restored file has %d events, want 10", n)
+			}
+		})
+	}
 }
 
 func TestReadersShareAndKeepWritersOut(t *testing.T) {

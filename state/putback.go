@@ -179,7 +179,7 @@ func (s *Store) moveTo(ctx context.Context, target string) error {
 // copyToNew makes a file from the content of another one, which nobody writes to.
 func (s *Store) copyToNew(ctx context.Context, from *os.File, target string) (fresh *opened, err error) {
 	temporary := target + suffixSaving
-	file, err := openLocked(ctx, temporary, false, time.Now())
+	file, err := makeLocked(ctx, temporary, time.Now())
 	if err != nil {
 		return nil, err
 	}
@@ -230,7 +230,7 @@ func (s *Store) lookBeside() {
 	if err != nil {
 		return
 	}
-	for _, suffix := range []string{suffixSaving, suffixRestoring, suffixCompacting} {
+	for _, suffix := range []string{suffixUnfinished, suffixSaving, suffixRestoring, suffixCompacting} {
 		_ = os.Remove(target + suffix) // there is none, as a rule
 	}
 	var saved []string

@@ -48,22 +48,28 @@ func Restore(ctx context.Context, cfg Config, from string, now time.Time, agree 
 	if err != nil {
 		return Restored{}, err
 	}
-	present, err := openLocked(ctx, target, false, time.Now().Add(waitToRestore))
+	until, unfinished := time.Now().Add(waitToRestore), ""
+	locked, err := openLocked(ctx, target, os.O_RDWR, until)
+	if errors.Is(err, fs.ErrNotExist) { // then the lock of whoever makes a file there
+		unfinished = target + suffixUnfinished
+		locked, err = makeLocked(ctx, unfinished, until)
+	}
 	if errors.Is(err, ErrHeld) {
 		return Restored{}, &fault{kind: ErrHeld, message: strings.Replace(err.Error(), orMoveAway, "stop it first", 1)} // the copy belongs at this path
 	}
 	if err != nil {
 		return Restored{}, err
 	}
-	done, err := restore(ctx, source, present, target, now, agree)
-	if info, statErr := present.Stat(); err != nil && statErr == nil && info.Size() == 0 {
-		err = errors.Join(err, os.Remove(target)) // it was made for its lock
+	defer func() { _ = locked.Close() }() // nothing was written to it
+	if unfinished != "" {
+		defer func() { _ = os.Remove(unfinished) }() // it was made for its lock
+		return restore(ctx, source, nil, target, now, agree)
 	}
-	_ = present.Close() // nothing was written to it
-	return done, err
+	return restore(ctx, source, locked, target, now, agree)
 }
 
-// restore works under the lock of the present file, which is empty if there was none.
+// restore works under the lock of the present file, or, where there is none, of the one
+// by which a file is made.
 func restore(ctx context.Context, source, present *os.File, target string, now time.Time, agree func(Contents) error) (Restored, error) {
 	info, err := source.Stat()
 	if err != nil {
@@ -79,7 +85,7 @@ func restore(ctx context.Context, source, present *os.File, target string, now t
 	}
 	done := Restored{Contents: contents}
 	done.Path = target
-	if err = agree(contents); err == nil {
+	if err = agree(contents); err == nil && present != nil {
 		done.Kept, err = keep(present, target, now)
 	}
 	if err == nil {
