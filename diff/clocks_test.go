@@ -86,3 +86,16 @@ func TestNoPastByBothClocks(t *testing.T) {
 		})
 	}
 }
+
+// What a clock that was ahead told of a look is put right no more exactly than the time
+// is known now.
+func TestLastLookByAClockThatWasAhead(t *testing.T) {
+	for late, want := range map[time.Duration]time.Duration{0: -time.Second, 5 * time.Second: -5 * time.Second} {
+		prev := event.Snapshot{LookedAt: t0.Add(time.Hour), LookedOwn: t0}
+		at := t0.Add(time.Minute).Add(late)
+		l := diff.Look{At: at, Asked: at.Add(-late), Own: t0.Add(time.Minute)}
+		if got := l.LastLook(&prev, time.Time{}); got.After(t0) || got.Sub(t0) < want {
+			t.Errorf("the look of 0s is said to have been at %s", got.Sub(t0))
+		}
+	}
+}

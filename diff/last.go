@@ -15,7 +15,7 @@ func (l Look) LastLook(prev *event.Snapshot, later time.Time) time.Time {
 	last := prev.LookedAt
 	if !prev.LookedOwn.IsZero() {
 		if ahead := last.Round(0).Sub(prev.LookedOwn.Round(0)) - l.ahead(); ahead > dateStep {
-			last = last.Add(-ahead - dateStep)
+			last = last.Add(-ahead - max(dateStep, l.At.Sub(l.asked()))) // the time now may be less exact
 		}
 	}
 	own := !later.Equal(prev.LookedAt.Truncate(time.Millisecond)) // not the stored one, to the precision of the index

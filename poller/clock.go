@@ -14,7 +14,8 @@ type clock struct {
 	local, server time.Time        // the same moment
 	known         bool
 	late          time.Duration   // by how much the server's time may be earlier than we say, by the answers so far
-	doubt         time.Duration   // by how much recent answers differ from what is known
+	doubt         time.Duration   // by how much recent answers differ from what is known, at least
+	vague         time.Duration   // by how much more they may differ
 	doubted       time.Time       // since when; zero: they do not
 	doubts        int             // how many
 	heard         []time.Duration // until it is known: by how much the last answers differed from our clock
@@ -48,6 +49,7 @@ func (c *clock) weigh(a Answer) {
 	case wrong.Abs() < skewNoticed:
 	case c.doubted.IsZero() || (wrong-c.doubt).Abs() >= skewNoticed:
 		c.doubt, c.doubted, c.doubts = wrong, a.Received, 1
+		c.vague = time.Second + a.Received.Sub(a.Sent) // Date is cut to the second, and told somewhere on the way
 		return
 	default:
 		if c.doubts++; c.doubts < jumpDoubts || a.Received.Sub(c.doubted) < jumpBelieved {
@@ -152,9 +154,9 @@ func (c *clock) uncertain() (early, late time.Duration) {
 	switch {
 	case c.doubted.IsZero() || c.offset().Abs() < skewNoticed:
 	case c.doubt < 0:
-		early = time.Second - c.doubt // Date is cut to the second
+		early = c.vague - c.doubt
 	default:
-		late = time.Second + c.doubt
+		late = c.vague + c.doubt
 	}
 	return early, late
 }

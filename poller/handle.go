@@ -101,13 +101,13 @@ func (a *account) handLooks(ctx context.Context, batch Batch, by *sweep) error {
 
 // observe takes in the time that an answer tells. If it turns out that the server's
 // clock was ahead, the looks since it leapt were not as late as was noted; by how much is
-// known to the second to which Date is cut.
+// known as well as the time is now.
 func (a *account) observe(answer Answer) time.Time {
 	known, was := a.clock.known, a.clock.at(answer.Received)
 	at := a.clock.observe(answer)
 	switch ahead := was.Sub(at); {
 	case known && ahead >= skewNoticed:
-		a.index.setBack(ahead+time.Second, a.leapt)
+		a.index.setBack(ahead+a.clock.late, a.leapt)
 		a.leapt = time.Time{}
 	case known && -ahead >= skewNoticed:
 		a.leapt = was
