@@ -78,6 +78,9 @@ func (s *scope) lintNode(n ast.Node) []fault {
 	case *ast.BinaryNode:
 		return s.lintSides(n)
 	case *ast.CallNode:
+		if s.system {
+			return nil // its data has other fields
+		}
 		return lintCall(n)
 	case *ast.SequenceNode:
 		return []fault{{at: n.Nodes[0].Location().From, code: CodeMisleading, message: "only what stands behind the last ; counts: join conditions by and"}}
@@ -101,14 +104,24 @@ func lintLogic(root ast.Node) (faults []fault) {
 
 func lintCall(n *ast.CallNode) []fault {
 	callee, ok := n.Callee.(*ast.IdentifierNode)
-	if !ok || callee.Value != "changed" || len(n.Arguments) != 1 {
+	if !ok || len(n.Arguments) == 0 {
 		return nil
 	}
-	if arg, ok := n.Arguments[0].(*ast.StringNode); ok && arg.Value == checkout.FieldURL {
-		return []fault{{at: arg.Location().From, code: CodeNeverMatches,
-			message: `changed("url") is true at first sight only: a rotating url is not a change`}}
+	arg, ok := n.Arguments[0].(*ast.StringNode)
+	if !ok {
+		return nil
 	}
-	return nil
+	f := fault{at: arg.Location().From, code: CodeNeverMatches}
+	switch {
+	case callee.Value == "changed" && arg.Value == checkout.FieldURL:
+		f.message = `changed("url") is true at first sight only: a rotating url is not a change`
+	case callee.Value == "raw" && misspeltPath(arg.Value) != "":
+		f.code, f.suggestion = CodeMisleading, misspeltPath(arg.Value)
+		f.message = fmt.Sprintf("no session is documented to have %q", arg.Value)
+	default:
+		return nil
+	}
+	return []fault{f}
 }
 
 // lintSides looks at both sides of an operator as that which is compared.
@@ -201,11 +214,25 @@ func (s *scope) lintWord(found *fault, of reflect.Type, f reflect.StructField, n
 	switch {
 	case name == "event.type" && slices.Contains(documented, whole):
 		found.message, found.suggestion = fmt.Sprintf("event.type is never %q: it is the whole type", word), whole
+	case name == "event.type" && found.suggestion == "":
+		found.suggestion = s.types().suggest(word)
 	case of == reflect.TypeFor[changeFields]():
 		found.message, found.suggestion = fmt.Sprintf("the session has no documented field %q", word), closest(word, documented)
 		return found.suggestion != "" // an undocumented field can change too
+	case of == sessionType && found.suggestion == "":
+		found.message += wordOfAnother(word)
 	}
 	return true
+}
+
+// wordOfAnother says which field of a session can be a word.
+func wordOfAnother(word string) string {
+	for i := range sessionType.NumField() {
+		if f := sessionType.Field(i); slices.Contains(strings.Fields(f.Tag.Get("words")), word) {
+			return fmt.Sprintf("; %q is a word of session.%s", word, fieldName(f))
+		}
+	}
+	return ""
 }
 
 // isMoney says whether a value is an amount in minor units, or made of nothing

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -32,6 +33,8 @@ func syntaxFault(err error, text string) fault {
 	switch {
 	case strings.Contains(f.message, "unexpected token EOF") || f.message == "unexpected end of expression":
 		f.code, f.message = CodeUnfinished, "unexpected end of the expression"
+	case strings.HasPrefix(f.message, "bad number syntax"):
+		f.message += `; a span is written duration("1h")`
 	case f.message == "literal not terminated" || f.message == "unclosed comment":
 		f.code = CodeUnfinished
 	case m != nil:
@@ -49,8 +52,12 @@ func misuse(token string, text []rune, at int) string {
 	switch {
 	case slices.Contains([]string{"contains", "startsWith", "endsWith", "matches"}, token):
 		return fmt.Sprintf(`; %s stands between two texts, as in session.currency %s "E"`, token, token)
+	case token == "between":
+		return "; a range is asked for as in session.amount_total in 1_00..5_00"
 	case token == "," && digit(at-1) && digit(at+1):
 		return "; the digits of a number are grouped by _, as in 100_000"
+	case token == ",":
+		return "; a list stands in [ ], and conditions are joined by and"
 	}
 	return ""
 }
@@ -59,6 +66,7 @@ func misuse(token string, text []rune, at int) string {
 var otherSigns = map[string]string{
 	"=": "==", "===": "==", "!==": "!=", "<>": "!=", "=>": ">=", "=<": "<=", "&": "&&",
 	"AND": "and", "OR": "or", "NOT": "not", "IN": "in", "is": "==", "like": "matches",
+	"ends": "endsWith", "starts": "startsWith",
 }
 
 // signAt is the run of signs around a place.
@@ -87,26 +95,30 @@ func (s *scope) explain(err *file.Error, root ast.Node) (fault, file.Location) {
 		parent = *found[1]
 	}
 	if name, ok := strings.CutPrefix(f.message, "unknown name "); ok {
-		return s.explainName(f, name, parent), err.Location
+		return s.explainName(f, name, found), err.Location
 	}
-	if rest, ok := strings.CutPrefix(f.message, "type "); ok {
-		if owner, name, ok := strings.Cut(rest, " has no field "); ok {
-			return s.explainField(f, owner, name, found), err.Location
-		}
+	if m := noMember.FindStringSubmatch(f.message); m != nil {
+		return s.explainMember(f, m[1], m[2], m[3], found), err.Location
 	}
 	f.message = plain(f.message)
-	if strings.Contains(err.Message, "rules.lineItems") {
+	switch {
+	case strings.Contains(err.Message, "rules.lineItems"):
 		f.message += "; the items are session.line_items.data"
+	case strings.HasPrefix(err.Message, "array elements can only"):
+		f.message += ofElements(node, parent)
 	}
 	if strings.Contains(f.message, "(type location)") || strings.Contains(f.message, "as type location") {
 		f.message += `; a time zone is written timezone("Europe/Berlin")`
 	}
-	if b, ok := node.(*ast.BinaryNode); ok {
-		hint := cmp.Or(calendarHint(b), callHint(b))
+	switch n := node.(type) {
+	case *ast.BinaryNode:
+		hint := cmp.Or(calendarHint(n), callHint(n), rangeHint(n))
 		if hint == "" && strings.HasPrefix(err.Message, "invalid operation") {
-			hint = conversion(b)
+			hint = conversion(n)
 		}
 		f.message += hint
+	case *ast.UnaryNode:
+		f.message += compareText(n.Node)
 	}
 	return f, err.Location
 }
@@ -124,15 +136,42 @@ func calendarHint(b *ast.BinaryNode) string {
 	return ""
 }
 
+// rangeHint says how a range is looked into.
+func rangeHint(b *ast.BinaryNode) string {
+	list, ok := b.Right.(*ast.ArrayNode)
+	if !ok || len(list.Nodes) != 1 {
+		return ""
+	}
+	if bounds, ok := list.Nodes[0].(*ast.BinaryNode); ok && bounds.Operator == ".." {
+		return "; a range stands without brackets, as in x in 9..17"
+	}
+	return ""
+}
+
+// compareText says how a text is asked that is neither true nor false.
+func compareText(n ast.Node) string {
+	if text := spell(n); text != "" && n.Nature().IsString() {
+		return fmt.Sprintf(`; it is a text: compare it, as in %s == "true"`, text)
+	}
+	return ""
+}
+
 // callHint says that a method is called, and not read.
 func callHint(b *ast.BinaryNode) string {
 	for _, side := range []ast.Node{b.Left, b.Right} {
-		member, ok := side.(*ast.MemberNode)
-		if !ok || side.Type() == nil || side.Type().Kind() != reflect.Func {
+		if side.Type() == nil || side.Type().Kind() != reflect.Func {
 			continue
 		}
-		if name, ok := member.Property.(*ast.StringNode); ok {
-			return fmt.Sprintf("; it is called by parentheses: .%s()", name.Value)
+		switch side := side.(type) {
+		case *ast.IdentifierNode:
+			if isField(eventType, side.Value) {
+				return "; that of the event is event." + side.Value
+			}
+			return fmt.Sprintf("; %[1]s is a function: it is called by parentheses, %[1]s()", side.Value)
+		case *ast.MemberNode:
+			if name, ok := side.Property.(*ast.StringNode); ok {
+				return fmt.Sprintf("; it is called by parentheses: .%s()", name.Value)
+			}
 		}
 	}
 	return ""
@@ -141,158 +180,56 @@ func callHint(b *ast.BinaryNode) string {
 // noValue are the words for a missing value in other languages.
 var noValue = []string{"null", "NULL", "Null", "None", "undefined", "Nil", "NIL"}
 
-func (s *scope) explainName(f fault, name string, parent ast.Node) fault {
+func (s *scope) explainName(f fault, name string, found []*ast.Node) fault {
 	if slices.Contains(noValue, name) {
 		f.message += `: what is missing is "", 0 or false; what raw returns for a missing path is nil`
 		return f
 	}
+	var parent ast.Node
+	if len(found) > 1 {
+		parent = *found[1]
+	}
+	inItem := slices.ContainsFunc(found, func(n *ast.Node) bool { _, ok := (*n).(*ast.PredicateNode); return ok })
 	call, called := parent.(*ast.CallNode)
 	called = called && call.Callee.Location() == parent.Location()
-	if f.suggestion = s.suggestName(name, called); f.suggestion != "" {
-		return f
-	}
-	if b, ok := parent.(*ast.BinaryNode); ok && (b.Left.Nature().IsString() || b.Right.Nature().IsString()) {
+	b, compared := parent.(*ast.BinaryNode)
+	switch method := closest(name, methods[timeType]); {
+	case inItem && isField(lineItemType, name) && !s.system:
+		f.suggestion = "." + name
+	case compared && b.Operator == "-" && isMetadata(b.Left):
+		f.message += fmt.Sprintf("; a key with a sign in it is written as in session.metadata[%q]", "a-b")
+	case s.suggestName(name, called) != "":
+		f.suggestion = s.suggestName(name, called)
+	case called && strings.EqualFold(method, name):
+		f.message += fmt.Sprintf("; a time is asked for it, as in now().%s()", method)
+	case compared && s.unquoted(b, name) != "":
 		f.message += ": a text stands in quotes"
-		f.suggestion = fmt.Sprintf("%q", name)
+		f.suggestion = strconv.Quote(s.unquoted(b, name))
+	case !called && !s.system:
+		f.message += otherPlaces(name, "session.")
 	}
 	return f
 }
 
-func (s *scope) explainField(f fault, owner, name string, found []*ast.Node) fault {
-	f.message = fmt.Sprintf("%s has no field %s", plain(owner), name)
-	t, ok := envTypes[strings.TrimPrefix(owner, "*")]
-	if !ok {
-		return f
-	}
-	path, inside := wholePath(found, name)
-	if t == sessionType && name == freeForm {
-		f.message = fmt.Sprintf("the members of session.%s are not documented", name)
-		f.suggestion = rawCall(path, inside)
-		return f
-	}
-	if f.suggestion = suggestField(t, name); f.suggestion != "" {
-		return f
-	}
-	switch {
-	case t == systemType:
-		f.message += "; what the event's data holds is read with " + rawCall(path, inside)
-	case len(path) > 0 && path[0] == "session":
-		f.message += "; an undocumented field is read with " + rawCall(path, inside)
-	}
-	return f
+func isMetadata(n ast.Node) bool {
+	_, ok := metadataKey(n)
+	return ok
 }
 
-// wholePath is the path of constant names that the unknown name is a part of, and
-// the node that the path stands in.
-func wholePath(found []*ast.Node, name string) (path []string, inside ast.Node) {
-	for _, place := range found {
-		longer := constantPath(*place)
-		if longer == nil && path != nil {
-			return path, *place
-		}
-		if longer != nil && slices.Contains(longer, name) {
-			path = longer
-		}
+// unquoted is the text that a name beside an operator was meant to be, in the words
+// that the value on the other side can have; "" beside what is no text.
+func (s *scope) unquoted(b *ast.BinaryNode, name string) string {
+	value := b.Left
+	if here, ok := value.(*ast.IdentifierNode); ok && here.Value == name {
+		value = b.Right
 	}
-	return path, nil
-}
-
-// constantPath is pathOf, through constant indices of lists too.
-func constantPath(n ast.Node) []string {
-	member, ok := n.(*ast.MemberNode)
-	if !ok {
-		return logic.PathOf(n)
-	}
-	base := constantPath(member.Node)
-	switch property := member.Property.(type) {
-	case *ast.StringNode:
-		if base != nil {
-			return append(base, property.Value)
-		}
-	case *ast.IntegerNode:
-		if base != nil && property.Value >= 0 {
-			return append(base, fmt.Sprint(property.Value))
-		}
-	}
-	return nil
-}
-
-// rawCall is how a path of the session is read with raw, with a default where
-// the rule would fail without.
-func rawCall(path []string, inside ast.Node) string {
-	if len(path) == 0 {
-		return `raw("…")`
-	}
-	fallback := neutral(inside, nil)
-	if fallback != "" {
-		fallback = ", " + fallback
-	}
-	return fmt.Sprintf("raw(%q%s)", strings.Join(path[1:], "."), fallback)
-}
-
-// conversion proposes what makes the two sides of an operator comparable.
-func conversion(b *ast.BinaryNode) string {
-	left, right := b.Left, b.Right
-	if !left.Nature().IsString() {
-		left, right = right, left
-	}
-	if !left.Nature().IsString() {
-		return conversionOfNumber(b)
-	}
-	literal, isLiteral := left.(*ast.StringNode)
-	switch nature := right.Nature(); {
-	case nature.IsNumber() && isLiteral, nature.IsBool() && isLiteral:
-		return fmt.Sprintf("; a %s stands without quotes", map[bool]string{true: "number", false: "true or false"}[nature.IsNumber()])
-	case nature.IsNumber():
-		if text := spell(left); text != "" {
-			return fmt.Sprintf("; a text is made a number by int(%s)", orZero(left, text))
-		}
-		return "; a text is made a number by int(…)"
-	case nature.IsTime() && isLiteral && b.Operator != "+" && b.Operator != "-":
-		return fmt.Sprintf("; a time is written date(%q)", literal.Value)
-	case (nature.IsTime() || nature.IsDuration()) && isLiteral:
-		return fmt.Sprintf("; a span is written duration(%q)", literal.Value)
-	case nature.IsArray() && isLiteral && slices.Contains([]string{"==", "!=", "contains"}, b.Operator) && spell(right) != "":
-		return fmt.Sprintf("; whether it is one of a list is asked by %q in %s", literal.Value, spell(right))
-	case nature.IsString() && b.Operator == "in":
-		return "; a text is looked for in another by contains"
-	}
-	return ""
-}
-
-// conversionOfNumber is conversion for an operator without a text.
-func conversionOfNumber(b *ast.BinaryNode) string {
-	value, other := b.Left, b.Right
-	if !value.Nature().IsTime() {
-		value, other = other, value
-	}
-	literal, isLiteral := other.(*ast.IntegerNode)
-	switch {
-	case b.Left.Nature().IsDuration(), b.Right.Nature().IsDuration(),
-		value.Nature().IsTime() && other.Nature().IsNumber() && (b.Operator == "+" || b.Operator == "-"):
-		return `; a span is written duration("30m")`
-	case !value.Nature().IsTime() || !other.Nature().IsNumber():
+	if _, literal := value.(*ast.StringNode); literal || !value.Nature().IsString() {
 		return ""
-	case isLiteral && int64(literal.Value) >= firstMillisecond:
-		return fmt.Sprintf("; a time is written date(%q)", time.UnixMilli(int64(literal.Value)).UTC().Format(time.RFC3339))
-	case isLiteral && int64(literal.Value) >= firstSecond:
-		return fmt.Sprintf("; a time is written date(%q)", time.Unix(int64(literal.Value), 0).UTC().Format(time.RFC3339))
 	}
-	return fmt.Sprintf("; the seconds of a time are %s.Unix()", cmp.Or(spell(value), "…"))
-}
-
-// Numbers from these on are meant as times: of 2001 and later.
-const (
-	firstSecond      = 1e9
-	firstMillisecond = 1e12
-)
-
-// orZero adds what a metadata value is while it is missing.
-func orZero(n ast.Node, text string) string {
-	if _, ok := metadataKey(n); ok {
-		return text + ` ?? "0"`
+	if found := s.lintWords(b.Operator, value, &ast.StringNode{Value: name}); len(found) > 0 {
+		return found[0].suggestion
 	}
-	return text
+	return name
 }
 
 var identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)

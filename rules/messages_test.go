@@ -24,11 +24,11 @@ func TestAllMistakesOfAnExpression(t *testing.T) {
 		`session.mode == "payments" && session.moode == "payment"`: {
 			`1:17 session.mode is never "payments"; documented: payment, setup, subscription (payment)`, `1:39 session has no field moode (mode)`},
 		`any(session.line_items.data, .prize.id == "x" && .amount > 5) || foo(1)`: {
-			`1:31 line item has no field prize (price)`, `1:51 line item has no field amount ()`, `1:66 unknown name foo ()`},
+			`1:31 line item has no field prize (price)`, `1:51 line item has no field amount (amount_total)`, `1:66 unknown name foo ()`},
 		`session.amount_totl`:                             {`1:9 session has no field amount_totl (amount_total)`},
 		`session.amount_totl + 5`:                         {`1:9 session has no field amount_totl (amount_total)`},
-		`let a = session.foo; let b = session.statuss; a`: {`1:17 session has no field foo; an undocumented field is read with raw("foo") ()`, `1:38 session has no field statuss (status)`},
-		`has(session.nope) and session.nope2`:             {`1:13 the argument of has must be a constant text ()`, `1:31 session has no field nope2; an undocumented field is read with raw("nope2", false) ()`},
+		`let a = session.foo; let b = session.statuss; a`: {`1:17 session has no field foo; an undocumented field is read with raw("foo"), a key of the metadata with session.metadata.foo ()`, `1:38 session has no field statuss (status)`},
+		`has(session.nope) and session.nope2`:             {`1:13 the argument of has must be a constant text ()`, `1:31 session has no field nope2; an undocumented field is read with raw("nope2", false), a key of the metadata with session.metadata.nope2 ()`},
 	} {
 		set, problems := rules.Compile([]rules.Rule{rule("r", when)}, known)
 		var got []string

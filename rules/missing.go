@@ -135,7 +135,7 @@ func rawFails(call *ast.CallNode, path string, parent ast.Node) (fault, bool) {
 		return f, true
 	}
 	fallback := neutral(parent, call)
-	if fallback == "" {
+	if fallback == "" || misspeltPath(path) != "" { // which lint says
 		return f, false
 	}
 	f.message = fmt.Sprintf("raw(%q) is nil where the path is missing, and the rule then fails: give a default", path)

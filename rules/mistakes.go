@@ -134,6 +134,6 @@ func (s *scope) notBoolean(root ast.Node, mistaken bool) (fault, bool) {
 		f.message = `the expression must be true or false, and its type is only known later: compare it, as in raw("x") == true`
 		return f, !mistaken
 	}
-	f.message = "the expression must be true or false, but is " + plain(nature.String())
+	f.message = "the expression must be true or false, but is " + plain(nature.String()) + compareText(root)
 	return f, true
 }

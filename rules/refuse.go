@@ -213,8 +213,8 @@ func (s *scope) refuseCall(n *ast.CallNode) (fault, bool) {
 	arg, ok := n.Arguments[0].(*ast.StringNode)
 	if !ok {
 		f := fault{at: at, message: "the argument of " + callee.Value + " must be a constant text"}
-		if path := logic.PathOf(n.Arguments[0]); len(path) > 1 && path[0] == "session" && documentedPath(strings.Join(path[1:], ".")) {
-			f.suggestion = strconv.Quote(strings.Join(path[1:], "."))
+		if path := strings.TrimPrefix(strings.Join(logic.PathOf(n.Arguments[0]), "."), "session."); documentedPath(path) {
+			f.suggestion = strconv.Quote(path)
 		}
 		return f, true
 	}
@@ -244,28 +244,20 @@ func refusePath(at int, function, path string) (fault, bool) {
 		return fault{at: at, message: fmt.Sprintf("%q is no path: use names separated by dots", path)}, true
 	}
 	f := fault{at: at, message: fmt.Sprintf("the session has no documented field %q", path)}
-	t, prefix := sessionType, ""
-	for name := range strings.SplitSeq(path, ".") {
-		field, ok := fieldByName(t, name)
-		if !ok {
-			if near := suggestField(t, name); near != "" {
-				f.suggestion = prefix + near
-				if rest := strings.TrimPrefix(path, prefix+name); documentedPath(f.suggestion + rest) {
-					f.suggestion += rest
-				}
-			}
-			break
-		}
-		if field.Type.Kind() != reflect.Struct || field.Type == timeType {
-			break
-		}
-		t, prefix = field.Type, prefix+name+"."
+	if near := nearPath(path, suggestField); documentedPath(near) {
+		f.suggestion = near
 	}
+	t, _, _, _ := unknownPart(path)
+	places := otherPlaces(path[strings.LastIndexByte(path, '.')+1:], "")
 	switch {
 	case f.suggestion != "":
+	case places != "":
+		f.message += places
+	case t == nil:
+		f.message += "; what stands before the last dot is no object"
 	case function == "has":
 		f.message += fmt.Sprintf(`; use raw(%q) != nil for an undocumented one`, path)
-	case t == sessionType && !strings.Contains(path, "."):
+	case !strings.Contains(path, "."):
 		return fault{}, false // an undocumented field can change too
 	default:
 		f.message += "; of an undocumented one only the whole field is compared, not a member"

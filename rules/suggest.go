@@ -75,48 +75,9 @@ func fieldNames(t reflect.Type) []string {
 	return names
 }
 
-// suggestField proposes a field of t for a name that it does not have: one that
-// is spelt like it, one that is known by that name elsewhere, or, for a session,
-// the place deeper down where the field really is.
-func suggestField(t reflect.Type, name string) string {
-	if near := closest(name, fieldNames(t)); near != "" {
-		return near
-	}
-	if t != sessionType {
-		return ""
-	}
-	if known := otherNames[strings.ToLower(name)]; known != "" {
-		return known
-	}
-	return deeper(t, name)
-}
-
-// otherNames are what the fields of a session are called elsewhere.
-var otherNames = map[string]string{
-	"amount": "amount_total", "total": "amount_total", "amount_due": "amount_total", "amount_paid": "amount_total",
-	"subtotal": "amount_subtotal", "created_at": "created", "expires": "expires_at", "expiry": "expires_at",
-	"customer_id": "customer", "email": "customer_details.email", "items": "line_items.data", "live": "livemode",
-	"payment_intent_id": "payment_intent", "reference": "client_reference_id", "reference_id": "client_reference_id",
-	"state": "status", "payment_state": "payment_status",
-}
-
-// deeper finds a field of that very name inside a nested object.
-func deeper(t reflect.Type, name string) string {
-	for i := range t.NumField() {
-		f := t.Field(i)
-		if f.Type.Kind() != reflect.Struct || f.Type == timeType {
-			continue
-		}
-		if _, ok := fieldByName(f.Type, name); ok {
-			return fieldName(f) + "." + name
-		}
-	}
-	return ""
-}
-
 // otherWords are what is written for these in other languages.
 var otherWords = map[string]string{
-	"True": "true", "TRUE": "true", "False": "false", "FALSE": "false", "AND": "and", "OR": "or", "NOT": "not", "IN": "in",
+	"exists": "has", "isset": "has", "defined": "has", "True": "true", "TRUE": "true", "False": "false", "FALSE": "false", "AND": "and", "OR": "or", "NOT": "not", "IN": "in",
 }
 
 // suggestName proposes something in scope for an unknown name; called says that

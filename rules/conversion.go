@@ -1,0 +1,106 @@
+package rules
+
+import (
+	"cmp"
+	"fmt"
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/expr-lang/expr/ast"
+)
+
+// conversion proposes what makes the two sides of an operator comparable.
+func conversion(b *ast.BinaryNode) string {
+	left, right := b.Left, b.Right
+	if !left.Nature().IsString() {
+		left, right = right, left
+	}
+	if !left.Nature().IsString() {
+		return conversionOfNumber(b)
+	}
+	literal, isLiteral := left.(*ast.StringNode)
+	_, isTrue := right.(*ast.BoolNode)
+	_, isList := right.(*ast.ArrayNode)
+	switch nature := right.Nature(); {
+	case slices.Contains([]string{"||", "or", "&&", "and"}, b.Operator) && isLiteral:
+		return `; each side is a condition of its own; whether a value is one of several is asked as in session.currency in ["EUR", "USD"]`
+	case nature.IsNumber() && isLiteral, nature.IsBool() && isLiteral:
+		return fmt.Sprintf("; %s without quotes", map[bool]string{true: "a number stands", false: "true and false stand"}[nature.IsNumber()])
+	case isTrue:
+		return compareText(left)
+	case isList && spell(left) != "":
+		return fmt.Sprintf("; whether it is one of several is asked by %s in […]", spell(left))
+	case nature.IsNumber():
+		if text := spell(left); text != "" {
+			return fmt.Sprintf("; a text is made a number by int(%s)", orZero(left, text))
+		}
+		return "; a text is made a number by int(…)"
+	case nature.IsTime() && isLiteral && b.Operator != "+" && b.Operator != "-":
+		return fmt.Sprintf("; a time is written date(%q)", example(literal.Value, isDate, "2026-01-31"))
+	case (nature.IsTime() || nature.IsDuration()) && isLiteral:
+		return fmt.Sprintf("; a span is written duration(%q)", example(literal.Value, isDuration, "30m"))
+	case right.Type() == reflect.TypeFor[[]string]() && isLiteral && slices.Contains([]string{"==", "!=", "contains"}, b.Operator) && spell(right) != "":
+		return fmt.Sprintf("; whether it is one of a list is asked by %q in %s", literal.Value, spell(right))
+	case nature.IsString() && b.Operator == "in":
+		return "; a text is looked for in another by contains"
+	}
+	return ""
+}
+
+// example is a text that can be read, or else one that shows how it is written.
+func example(text string, readable func(string) bool, shown string) string {
+	if readable(text) {
+		return text
+	}
+	return shown
+}
+
+func isDate(text string) bool {
+	_, err := date(new(state), []any{text})
+	return err == nil
+}
+
+func isDuration(text string) bool {
+	_, err := parseDuration(text)
+	return err == nil
+}
+
+// conversionOfNumber is conversion for an operator without a text.
+func conversionOfNumber(b *ast.BinaryNode) string {
+	value, other := b.Left, b.Right
+	if !value.Nature().IsTime() {
+		value, other = other, value
+	}
+	literal, isLiteral := other.(*ast.IntegerNode)
+	switch {
+	case b.Left.Nature().IsDuration(), b.Right.Nature().IsDuration(),
+		value.Nature().IsTime() && other.Nature().IsNumber() && (b.Operator == "+" || b.Operator == "-"):
+		return `; a span is written duration("30m")`
+	case b.Left.Type() == reflect.TypeFor[map[string]string]():
+		return "; its values are texts, each asked for by its key, as in session.metadata.key == \"true\""
+	case b.Left.Nature().IsBool() && b.Right.Nature().IsNumber():
+		return "; it is true or false, and no number"
+	case !value.Nature().IsTime() || !other.Nature().IsNumber():
+		return ""
+	case isLiteral && int64(literal.Value) >= firstMillisecond:
+		return fmt.Sprintf("; a time is written date(%q)", time.UnixMilli(int64(literal.Value)).UTC().Format(time.RFC3339))
+	case isLiteral && int64(literal.Value) >= firstSecond:
+		return fmt.Sprintf("; a time is written date(%q)", time.Unix(int64(literal.Value), 0).UTC().Format(time.RFC3339))
+	}
+	return fmt.Sprintf("; the seconds of a time are %s.Unix()", cmp.Or(spell(value), "…"))
+}
+
+// Numbers from these on are meant as times: of 2001 and later.
+const (
+	firstSecond      = 1e9
+	firstMillisecond = 1e12
+)
+
+// orZero adds what a metadata value is while it is missing.
+func orZero(n ast.Node, text string) string {
+	if _, ok := metadataKey(n); ok {
+		return text + ` ?? "0"`
+	}
+	return text
+}

@@ -1,0 +1,253 @@
+package rules_test
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+
+	"checkout-notifier/rules"
+)
+
+// fullSession has a value for every field of the reference.
+func fullSession() map[string]any {
+	session := map[string]any{}
+	for _, f := range rules.Fields() {
+		path, ok := strings.CutPrefix(f.Name, "session.")
+		if !ok {
+			continue
+		}
+		names := strings.Split(path, ".")
+		in := session
+		for _, name := range names[:len(names)-1] {
+			if list, isList := strings.CutSuffix(name, "[]"); isList {
+				in = in[list].([]any)[0].(map[string]any)
+			} else {
+				in = in[name].(map[string]any)
+			}
+		}
+		in[names[len(names)-1]] = map[string]any{
+			"string": "text", "int": 7, "float": 1.5, "bool": true, "time": now.Unix(), "object": map[string]any{},
+			"map of string": map[string]any{"key": "text"}, "list of string": []any{"text"}, "list of object": []any{map[string]any{}},
+		}[f.Type]
+	}
+	for _, name := range []string{"id", "object", "status", "payment_status", "created", "expires_at"} {
+		delete(session, name) // as in every other sample
+	}
+	return session
+}
+
+// wrongNames are names that some object of the reference does not have: those of
+// others, those of other APIs, and misspelt ones.
+func wrongNames() (names map[string]bool, objects []string) {
+	names = map[string]bool{}
+	documented := map[string]bool{}
+	objects = []string{"session", "previous", "event"}
+	for _, f := range rules.Fields() {
+		if strings.ContainsAny(f.Name, "(") || f.Name == "previous" || strings.Count(f.Name, "[]") > 1 {
+			continue
+		}
+		path := strings.ReplaceAll(f.Name, "[]", "[0]")
+		switch f.Type {
+		case "object":
+			objects = append(objects, path)
+		case "list of object":
+			objects = append(objects, path+"[0]")
+		case "string":
+			if strings.HasPrefix(path, "session.c") {
+				objects = append(objects, path) // some of those that have no fields at all
+			}
+		}
+		name := path[strings.LastIndexByte(path, '.')+1:]
+		documented[name], names[name] = true, true
+		if len(name) > 4 {
+			names[name[:1]+name[2:]] = true
+		}
+	}
+	for _, name := range strings.Fields("amount total amount_due amount_paid subtotal created_at date timestamp expires expiry expiration customer_id items " +
+		"live billing_details customer_name customer_phone shipping_details shipping_address payment_method payment_intent_id reference reference_id " +
+		"payment_state old new length hour no_such") {
+		names[name] = true
+	}
+	return names, objects
+}
+
+var itemInHint = regexp.MustCompile(`any\((.*), \.(.*) == …\)`)
+
+// Whatever hint a wrong name gets, a rule written by it can match: it leads to a
+// field that a session has, and never to raw where the name is documented elsewhere.
+func TestEveryHintLeadsToARuleThatMatches(t *testing.T) {
+	names, objects := wrongNames()
+	reference := map[string]bool{}
+	for _, f := range rules.Fields() {
+		if strings.HasPrefix(f.Name, "session.") {
+			reference[f.Name[strings.LastIndexByte(f.Name, '.')+1:]] = true
+		}
+	}
+	var wrong []rules.Rule
+	var shown []func(hint string) string // the condition that a hint makes of it
+	try := func(when string, by func(hint string) string) {
+		wrong = append(wrong, rule(fmt.Sprintf("r%d", len(wrong)), when))
+		shown = append(shown, by)
+	}
+	text := func(value string) string { return "string(" + value + `) != ""` }
+	whole := func(prefix string) func(string) string {
+		return func(hint string) string {
+			if root, _, inside := strings.Cut(hint, "."); inside && (root == "session" || root == "event" || root == "previous") || prefix == "" {
+				return text(hint)
+			}
+			return text(prefix + "." + hint)
+		}
+	}
+	for name := range names {
+		try(text(name), whole(""))
+		for _, object := range objects {
+			try(text(object+"."+name), whole(object))
+			path, isSession := strings.CutPrefix(object+"."+name, "session.")
+			if !isSession {
+				continue
+			}
+			path = strings.NewReplacer("[", ".", "]", "").Replace(path)
+			for _, call := range []string{`has(%q)`, `changed(%q) or true`, `raw(%q, "") != ""`} {
+				try(fmt.Sprintf(call, path), func(hint string) string { return fmt.Sprintf(call, hint) })
+			}
+		}
+	}
+	set, problems := rules.Compile(wrong, known)
+	if set != nil {
+		t.Fatal("no name is wrong")
+	}
+	var right []rules.Rule
+	from := map[string]rules.Problem{}
+	lead := func(p rules.Problem, when string) {
+		r := rule(fmt.Sprintf("r%d", len(right)), when)
+		right, from[r.Name] = append(right, r), p
+	}
+	for _, p := range problems {
+		when := wrong[p.Rule].When
+		name := strings.TrimRight(when[:strings.LastIndexAny(when, `),`)], `"`)
+		name = strings.TrimRight(name[max(strings.LastIndexAny(name, `.("`), 0)+1:], `"`)
+		switch {
+		case p.Code == rules.CodeMatchesEverything || p.Code == rules.CodeNotBoolean:
+		case p.Suggestion != "":
+			lead(p, shown[p.Rule](p.Suggestion))
+		case strings.Contains(p.Message, "raw(") && reference[name] && !strings.Contains(when, "previous.") && strings.Count(when, "[0]") == 0:
+			t.Errorf("%s: %s", when, p.Message)
+		case strings.Contains(p.Message, "there is "):
+			_, places, _ := strings.Cut(p.Message, "there is ")
+			for place := range strings.SplitSeq(places, " and ") {
+				item := itemInHint.FindStringSubmatch(place)
+				root, _, _ := strings.Cut(place, ".")
+				switch {
+				case item != nil:
+					lead(p, fmt.Sprintf(`any(%s, string(.%s) != "")`, item[1], item[2]))
+				case root == "session" || root == "previous":
+					lead(p, text(strings.ReplaceAll(place, "[]", "[0]")))
+				default: // of has
+					lead(p, text("session."+strings.ReplaceAll(place, "[]", "[0]")))
+				}
+			}
+		}
+	}
+	set, problems = rules.Compile(right, known)
+	for _, p := range problems {
+		if !p.Warning {
+			t.Errorf("%s became %s: %s", wrong[from[right[p.Rule].Name].Rule].When, right[p.Rule].When, p.Message)
+		}
+	}
+	if set == nil {
+		t.FailNow()
+	}
+	e, previous := paid(t, fullSession())
+	e.Reason = "manual"
+	matched := map[string]bool{}
+	for _, target := range set.Match(e, previous, now).Targets {
+		for _, name := range target.Rules {
+			matched[name] = true
+		}
+	}
+	for _, r := range right {
+		if !matched[r.Name] {
+			t.Errorf("%s: the hint %q (%s) leads to %s, which does not match", wrong[from[r.Name].Rule].When, from[r.Name].Suggestion, from[r.Name].Message, r.When)
+		}
+	}
+	t.Logf("%d wrong conditions, %d hints", len(wrong), len(right))
+}
+
+// What is written as in other languages, or with the types mixed up, is told how it
+// is written here.
+func TestOtherWaysToWriteARule(t *testing.T) {
+	for when, want := range map[string]string{
+		`session.customer_details.country == "DE"`:          `"address.country"`,
+		`session.country == "DE"`:                           `there is session.shipping.address.country and session.customer_details.address.country`,
+		`country == "DE"`:                                   `there is session.shipping.address.country and session.customer_details.address.country`,
+		`session.customer.email == "a@x.com"`:               `"session.customer_details.email"`,
+		`session.quantity == "1"`:                           `any(session.line_items.data, .quantity == …)`,
+		`any(session.line_items.data, quantity == "1")`:     `".quantity"`,
+		`session.order_id == "x"`:                           `session.metadata.order_id`,
+		`event.amount_total > 5`:                            `"session.amount_total"`,
+		`session.async`:                                     `"event.async"`,
+		`event.data.object.status == "open"`:                `the session is session`,
+		`session.created.hour > 8`:                          `"Hour()"`,
+		`session.created.day == 1`:                          `"Day()"`,
+		`now().getHours() > 8`:                              `"Hour"`,
+		`hour(now()) > 8`:                                   `now().Hour()`,
+		`now > session.created`:                             `now()`,
+		`type == "checkout.session.paid"`:                   `event.type`,
+		`endsWith(session.customer_email, "@x.com")`:        `stands between two texts`,
+		`session.customer_email.endsWith("@x.com")`:         `session.customer_email endsWith "x"`,
+		`session.customer_email.toLowerCase() == "x"`:       `lower(session.customer_email)`,
+		`session.customer_email.length > 5`:                 `len(session.customer_email)`,
+		`session.customer_email ends with "x"`:              `"endsWith"`,
+		`session.line_items.data.length > 2`:                `len(session.line_items.data)`,
+		`session.line_items.data.price.id == "x"`:           `any(session.line_items.data, .price == …)`,
+		`session.metadata == true`:                          `session.metadata.key == "true"`,
+		`session.metadata.gift == true`:                     `session.metadata.gift == "true"`,
+		`not session.metadata.gift`:                         `session.metadata.gift == "true"`,
+		`session.metadata["gift"]`:                          `session.metadata.gift == "true"`,
+		`session.metadata.plan.name == "x"`:                 `session.metadata["plan.name"]`,
+		`session.metadata.order-id == "x"`:                  `session.metadata["a-b"]`,
+		`session.currency == "EUR" or "USD"`:                `each side is a condition of its own`,
+		`session.currency == ["EUR", "USD"]`:                `session.currency in […]`,
+		`session.currency in ("EUR", "USD")`:                `a list stands in [ ]`,
+		`session.currency == usd`:                           `"\"USD\""`,
+		`session.status == completed`:                       `"\"complete\""`,
+		`session.amount_total between 1 and 5`:              `session.amount_total in 1_00..5_00`,
+		`now().Hour() in [9..17]`:                           `without brackets`,
+		`session.livemode == 1`:                             `true or false, and no number`,
+		`session.created > "yesterday"`:                     `date("2026-01-31")`,
+		`now() - session.created > "2 hours"`:               `duration("30m")`,
+		`session.created > now() - 1h`:                      `duration("1h")`,
+		`exists(session.customer)`:                          `"has"`,
+		`session.changed("status")`:                         `changed(…)`,
+		`changed(amount_total)`:                             `"\"amount_total\""`,
+		`has("customer_details.country")`:                   `"customer_details.address.country"`,
+		`has("country")`:                                    `customer_details.address.country`,
+		`has("customer.country")`:                           `customer_details.address.country`,
+		`has("line_items.data.quantity")`:                   `any(session.line_items.data, .quantity == …)`,
+		`any(session.line_items.data, .product == "x")`:     `"price.product"`,
+		`session.line_items.data == "x" and event.from > 1`: `"change.from"`,
+	} {
+		set, problems := rules.Compile([]rules.Rule{rule("r", when)}, known)
+		if set != nil || !strings.Contains(describe(problems), want) {
+			t.Errorf("%s: want %s, got %s", when, want, describe(problems))
+		}
+	}
+	for when, want := range map[string]string{
+		`raw("amount_totl", 0) > 5`:                                `"amount_total"`,
+		`raw("amount_totl") > 5`:                                   `"amount_total"`,
+		`raw("customer_details.country", "") == "DE"`:              `"customer_details.address.country"`,
+		`raw("line_items.data.0.quantty") == "2"`:                  `"line_items.data.0.quantity"`,
+		`session.status == "paid"`:                                 `"paid" is a word of session.payment_status`,
+		`event.type == "checkout.session.async_payment_succeeded"`: `"checkout.session.paid"`,
+	} {
+		if problems := warningsOf(t, when); len(problems) != 1 || !strings.Contains(describe(problems), want) {
+			t.Errorf("%s: want %s, got %s", when, want, describe(problems))
+		}
+	}
+	for _, when := range []string{`raw("loyalty.tier", "") == "x"`, `raw("amount", 0) > 5`, `raw("payment_method_options.crad.x") == 1`, `raw("metadata.amount_totl") == "x"`} {
+		if problems := warningsOf(t, when); len(problems) > 0 {
+			t.Errorf("%s: %s", when, describe(problems))
+		}
+	}
+}
