@@ -115,7 +115,7 @@ func (s *scan) take(key []byte, start, end int) bool {
 	case memberExpiresAt:
 	default:
 		*text, ok = scanText(value)
-		ok = ok && (member != memberID || len(*text) <= maxID)
+		ok = ok && (member != memberID || len(*text) <= MaxID)
 	}
 	return ok
 }

@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -64,6 +65,7 @@ type Session struct {
 }
 
 // Errors of Parse. Each concerns one item: its session is left as it was.
+// Where the item has an id, Parse returns it beside the error.
 var (
 	ErrNotASession = errors.New("item is not a session object")
 	ErrNoID        = errors.New("session has no id")
@@ -73,9 +75,9 @@ var (
 	ErrBadStatus   = errors.New("session has an unreadable status or payment_status")
 )
 
-// maxID is the longest id, in bytes. The observed ones have 22; one that the
+// MaxID is the longest id, in bytes. The observed ones have 22; one that the
 // store cannot keep would hold up the page on which it stands.
-const maxID = 255
+const MaxID = 255
 
 // MaxDepth is how deeply the objects and arrays of an item may be nested; those
 // of a session are eight levels deep. What is built around an item, in the store
@@ -92,12 +94,16 @@ func Parse(raw []byte) (Session, error) {
 	}
 	members, ok := item.(map[string]any)
 	if !ok {
-		return Session{}, ErrNotASession
-	}
-	if deeper(members, MaxDepth) {
-		return Session{}, ErrTooDeep
+		return Session{ID: bareID(item)}, ErrNotASession
 	}
 	s := Session{}
+	if id, ok := readString(members["id"], true); ok {
+		s.ID = id.(string)
+	}
+	refuse := func(err error) (Session, error) { return Session{ID: s.ID}, err }
+	if deeper(members, MaxDepth) {
+		return refuse(ErrTooDeep)
+	}
 	expiresAt := members["expires_at"]
 	for _, f := range sessionShape.fields {
 		value, present := members[f.name]
@@ -110,20 +116,16 @@ func Parse(raw []byte) (Session, error) {
 		}
 		members[f.name] = value
 	}
-	s.ID, _ = members["id"].(string)
 	s.Status, _ = members[FieldStatus].(string)
 	s.PaymentStatus, _ = members[FieldPaymentStatus].(string)
 	s.Mode, _ = members["mode"].(string)
-	if s.ID == "" {
-		return Session{}, ErrNoID
-	}
-	if len(s.ID) > maxID {
-		return Session{}, fmt.Errorf("%.64s…: %w", s.ID, ErrLongID)
-	}
-	for _, name := range []string{FieldStatus, FieldPaymentStatus} {
-		if slices.Contains(s.Unreadable, name) {
-			return Session{}, fmt.Errorf("%s: %w", s.ID, ErrBadStatus)
-		}
+	switch {
+	case s.ID == "":
+		return refuse(ErrNoID)
+	case len(s.ID) > MaxID:
+		return refuse(ErrLongID)
+	case slices.Contains(s.Unreadable, FieldStatus), slices.Contains(s.Unreadable, FieldPaymentStatus):
+		return refuse(ErrBadStatus)
 	}
 	if s.ExpiresAt, ok = readTime(expiresAt); !ok {
 		s.ExpiresAt = time.Time{}
@@ -131,7 +133,7 @@ func Parse(raw []byte) (Session, error) {
 	if s.Created, ok = readTime(members[fieldCreated]); !ok {
 		// The time inside the id is undocumented, and all that is left.
 		if s.Created, ok = IDTime(s.ID); !ok {
-			return Session{}, fmt.Errorf("%s: %w", s.ID, ErrNoCreated)
+			return refuse(ErrNoCreated)
 		}
 		s.Created = s.Created.Round(time.Second)
 	}
@@ -141,6 +143,19 @@ func Parse(raw []byte) (Session, error) {
 	}
 	return s, nil
 }
+
+// bareID returns the id that stands in a list in place of its session, "" if an item
+// is anything else: other texts may hold a customer's data.
+func bareID(item any) string {
+	id, _ := item.(string)
+	if len(id) > MaxID || !strings.ContainsAny(id, "0123456789") || strings.Trim(id, idCharacters) != "" {
+		return ""
+	}
+	return id
+}
+
+// idCharacters are those of the observed ids.
+const idCharacters = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz"
 
 // Adopt replaces the fields of s that made no sense by those of a stored
 // object, so that they cannot look like a change.

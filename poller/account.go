@@ -70,9 +70,11 @@ type account struct {
 	committing    bool
 	queue         []*handing // batches that wait to be committed
 	sweeps        []*sweep
-	suspects      []event.Hole // pages that a look at older sessions could not be had of: to be asked for apart
-	asking        *event.Hole  // the hole that is being asked for apart
-	topRead       bool         // the head came to a hole that begins with the newest session
+	suspects      []event.Hole           // pages that a look at older sessions could not be had of: to be asked for apart
+	asking        *event.Hole            // the hole that is being asked for apart
+	topRead       bool                   // the head came to a hole that begins with the newest session
+	unreadable    map[string]*unreadable // rows that make no sense, by what they are known by
+	named         time.Time              // when the log last named such rows
 	now           running
 	last          Chain
 	begun         time.Time // when the present reconciliation began
@@ -90,7 +92,8 @@ type running struct {
 	meets    bool      // known sessions are being asked for apart
 	meeting  *meeting  // what came of that; nil: they were not asked for
 	requests int
-	doubts   int // sessions that were asked for because of what the list shows
+	doubts   int              // sessions that were asked for because of what the list shows
+	garbled  map[*entry]error // known sessions of which the list shows nothing that makes sense, and why
 	sessions int
 	events   int
 	waiting  int // due sessions that were left to the next pass

@@ -181,6 +181,9 @@ func (c *chain) believable(page *Page, err error) bool {
 
 // accept notes what a page shows.
 func (c *chain) accept(page *Page) *Page {
+	for i := range page.Bad { // the list has it
+		c.seen[hashID([]byte(page.Bad[i].ID))] = struct{}{}
+	}
 	if len(page.Items) > 0 {
 		c.away, c.setbacks = false, 0
 		c.cursorless = c.cursorless && c.query.StartingAfter == ""
@@ -319,7 +322,16 @@ func (c *chain) short(page *Page) bool {
 
 // spoiled says whether a page hides a session that is not known.
 func (c *chain) spoiled(page *Page) bool {
-	return len(page.Bad) > 0 || slices.ContainsFunc(page.Items, func(it Item) bool {
+	return !c.noted(page) || slices.ContainsFunc(page.Items, func(it Item) bool {
 		return len(it.Status) == 0 && c.index.find(it.ID) == nil
+	})
+}
+
+// noted says whether it is known already of which sessions the items of a page are that
+// make no sense. A restart forgets all but known sessions, and the next reads no deeper
+// than passes do.
+func (c *chain) noted(page *Page) bool {
+	return !slices.ContainsFunc(page.Bad, func(bad Bad) bool {
+		return c.index.get(bad.ID) == nil && (c.p.deep || c.unreadable[bad.ID] == nil)
 	})
 }

@@ -168,8 +168,8 @@ func (r *revisit) take() *entry {
 func (a *account) lookAt(ctx context.Context, e *entry) error {
 	e.setTried(a.clock.now())
 	var err error
-	neighbour, hole := a.index.newerNeighbour(e), a.inHole(e)
-	if !hole {
+	neighbour := a.index.newerNeighbour(e)
+	if !a.inHole(e) && !a.isGarbled(e) {
 		err = a.showPage(ctx, e, neighbour)
 	}
 	if errors.Is(err, errNoCursors) {
@@ -227,22 +227,27 @@ func (a *account) showPage(ctx context.Context, e *entry, neighbour string) erro
 	return errNoCursors
 }
 
-// above says whether a page begins above or with the session after which it was
-// to begin.
+// above says whether a page begins above the session after which it was to begin, or
+// shows it. Within a second, and what is rounded to one, no order is promised.
 func (a *account) above(page *Page, after string) bool {
+	if slices.ContainsFunc(page.Items, func(it Item) bool { return string(it.ID) == after }) {
+		return true
+	}
 	if len(page.Items) == 0 || !page.ordered() {
 		return false
 	}
 	first, cursor := a.index.find(page.first().ID), a.index.get(after)
-	return first != nil && cursor != nil && a.index.compare(first, cursor) >= 0
+	return first != nil && cursor != nil && first.created().After(cursor.created().Add(createdRounding))
 }
 
 func (a *account) lookByID(ctx context.Context, e *entry) error {
-	page, err := a.getByID(ctx, a.index.id(e))
-	switch {
-	case err == nil:
+	page, err := a.readByID(ctx, a.index.id(e))
+	if err == nil {
 		return a.handle(ctx, page, nil)
-	case errors.Is(err, ErrNotFound) && a.inHole(e): // no page can say so
+	}
+	a.failedByID(e, err)
+	switch {
+	case errors.Is(err, ErrNotFound) && (a.inHole(e) || a.isGarbled(e)): // no page can say so
 		return err
 	case errors.Is(err, ErrNotFound) && !a.now.listed: // the API may know no address, or no session at all
 		return nil

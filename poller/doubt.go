@@ -18,11 +18,16 @@ const (
 // mostDoubts bounds how many sessions a pass asks for because of what the list shows.
 const mostDoubts = 100
 
+// oldestCreated is before every session of the API: a creation time below it makes no
+// sense, and would let a new session pass for one that existed before the account's start.
+const oldestCreated = 1288834974
+
 // doubt says whether a row can be taken as it is: not one that its page shows in two
-// ways, nor one of a completed session without the payment_status that decides what it
-// is worth.
+// ways, nor a new one with an absurd creation time, nor one of a completed session
+// without the payment_status that decides what it is worth.
 func (a *account) doubt(page *Page, e *entry, it *Item) doubt {
-	if page.apart || (!it.twice && !a.lacksPayment(e, it)) {
+	absurd := e == nil && it.Created < oldestCreated
+	if page.apart || (!it.twice && !absurd && !a.lacksPayment(e, it)) {
 		return believed
 	}
 	if a.now.doubts < mostDoubts {
@@ -45,11 +50,15 @@ func (a *account) lacksPayment(e *entry, it *Item) bool {
 	if err != nil || s.Mode == checkout.ModeSetup {
 		return false
 	}
-	a.odd("payment_status_missing", "the list shows completed sessions without payment_status, which says whether they are paid; each is asked for by its id", "session", s.ID)
-	if e == nil || a.index.status(e) != checkout.StatusComplete || a.index.payment(e) != "" {
+	a.oddPayment(s.ID)
+	if e == nil || a.index.status(e) != checkout.StatusComplete {
 		return true
 	}
 	return a.roundBefore(a.clock.now(), a.cfg.Poll.Tuning.UnpaidEvery).After(a.state.UnpaidRound)
+}
+
+func (a *account) oddPayment(id string) {
+	a.odd("payment_status_missing", "the list shows sessions without payment_status, which says whether they are paid; each is asked for by its id", "session", id)
 }
 
 // askDoubts asks for sessions by their ids. Those for which the API has no answer are

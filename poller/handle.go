@@ -19,13 +19,12 @@ func (a *account) handle(ctx context.Context, page *Page, by *sweep) error {
 	if a.clock.skewed() {
 		a.odd("clock_skew", "the clocks of the API and of this machine differ; the API's is used once its answers agree for a minute: check that this machine keeps time (NTP)", "skew", a.clock.told().Round(time.Second).String())
 	}
-	for _, bad := range page.Bad {
-		a.odd("bad_item", "a session in the list cannot be read; what is stored of it stays as it is, and it is looked at again", "error", bad)
-	}
 	existing, err := a.begin(ctx, page)
 	if err != nil {
 		return err
 	}
+	existing = later(existing, page.existed)
+	a.noteBad(page, by)
 	if a.asking != nil && a.asking.First { // nothing tells within the precision of creation times
 		existing = later(existing, a.state.Start.Add(createdRounding))
 	}
@@ -38,6 +37,9 @@ func (a *account) handle(ctx context.Context, page *Page, by *sweep) error {
 		it := &page.Items[i]
 		e := a.index.find(it.ID)
 		if by.leavesOut(it) || (e == nil && outside[string(it.ID)]) {
+			continue
+		}
+		if !page.apart && a.isUnreadable(e, it, by) {
 			continue
 		}
 		if e != nil && page.limit > 0 { // the list shows it
@@ -257,7 +259,7 @@ func (a *account) startOver(ctx context.Context) error {
 		return err
 	}
 	a.strangers, a.forbiddenPage, a.lastShown = Query{}, Query{}, Query{}
-	a.mistrust, a.suspects, a.topRead = mistrust{}, nil, false
+	a.mistrust, a.suspects, a.topRead, a.unreadable = mistrust{}, nil, false, nil
 	a.sweeps = slices.DeleteFunc(a.sweeps, func(s *sweep) bool { return s.backfill == nil })
 	a.goesOn()
 	a.log.Info("the account goes on: an operator accepted the sessions that its key shows")

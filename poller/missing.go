@@ -51,7 +51,7 @@ func (a *account) askMissing(ctx context.Context, until time.Time) error {
 	failed := 0
 	for _, e := range a.missing(now) {
 		e.setTried(now)
-		page, err := a.getByID(ctx, a.index.id(e))
+		page, err := a.readByID(ctx, a.index.id(e))
 		switch {
 		case err == nil:
 			failed = 0
@@ -79,5 +79,8 @@ func (a *account) missing(now time.Time) []*entry {
 		}
 	}
 	slices.SortFunc(due, func(x, y *entry) int { return a.lastLook(x).Compare(a.lastLook(y)) })
-	return due[:min(len(due), max(1, int(a.cfg.Poll.Interval/missingShare)))]
+	return due[:min(len(due), a.share())]
 }
+
+// share is how many sessions a pass asks for apart however little time it has.
+func (a *account) share() int { return max(1, int(a.cfg.Poll.Interval/missingShare)) }

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -48,18 +50,19 @@ func decoded(s *checkout.Session) Item {
 
 // Page is one answer of the list, read item by item.
 type Page struct {
-	Items    []Item  // the sessions in the order of the answer, each id once
-	Bad      []error // items that make no sense
-	Repeated int     // items whose id the page had already shown
-	Total    int     // all items of the answer
-	HasMore  *bool   // nil when the API did not say
+	Items    []Item // the sessions in the order of the answer, each id once
+	Bad      []Bad  // items that make no sense
+	Repeated int    // items whose id the page had already shown
+	Total    int    // all items of the answer
+	HasMore  *bool  // nil when the API did not say
 	Answer   Answer
 
 	limit   int       // that was asked for
 	since   time.Time // the creation time from which on was asked for
 	body    []byte
-	checked bool // read by the checked decoder
-	apart   bool // what it shows was asked for apart, as far as it was to be
+	checked bool      // read by the checked decoder
+	apart   bool      // what it shows was asked for apart, as far as it was to be
+	existed time.Time // until which creation time what it shows existed before the account's start
 	memory  *pageMemory
 }
 
@@ -117,10 +120,32 @@ func readPage(memory *pageMemory) (*Page, error) {
 // envelope is a list answer. Members that the API leaves out or sets to null
 // stay nil.
 type envelope struct {
-	Object  string            `json:"object"`
-	HasMore json.RawMessage   `json:"has_more"`
-	Data    []json.RawMessage `json:"data"`
-	Error   json.RawMessage   `json:"error"`
+	Object  string          `json:"object"`
+	HasMore json.RawMessage `json:"has_more"`
+	Data    rows            `json:"data"`
+	Error   json.RawMessage `json:"error"`
+}
+
+// rows are the items of a list. Some servers write an array as an object whose members
+// are numbered.
+type rows []json.RawMessage
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (r *rows) UnmarshalJSON(raw []byte) error {
+	if raw[0] != '{' {
+		return json.Unmarshal(raw, (*[]json.RawMessage)(r))
+	}
+	var numbered map[uint32]json.RawMessage
+	if err := json.Unmarshal(raw, &numbered); err != nil {
+		return err
+	}
+	if len(numbered) == 0 { // of an error, perhaps
+		return errors.New("an object without members is no list")
+	}
+	for _, n := range slices.Sorted(maps.Keys(numbered)) {
+		*r = append(*r, numbered[n])
+	}
+	return nil
 }
 
 // readChecked reads a list answer by the checked decoder, whatever its form. An
@@ -147,11 +172,11 @@ func readChecked(body []byte) (*Page, error) {
 	}
 	page := &Page{Total: len(e.Data), HasMore: readFlag(e.HasMore), body: body, checked: true}
 	seen := make(map[string]int, len(e.Data)) // places from 1
-	for i, raw := range e.Data {
+	for _, raw := range e.Data {
 		s, err := checkout.Parse(raw)
 		switch {
 		case err != nil:
-			page.Bad = append(page.Bad, fmt.Errorf("item %d: %w", i+1, err))
+			page.Bad = append(page.Bad, Bad{ID: s.ID, Err: err, place: len(page.Items)})
 		case seen[s.ID] > 0:
 			page.Repeated++
 			page.Items[seen[s.ID]-1].meet(&s)

@@ -34,6 +34,9 @@ func (a *account) pass(ctx context.Context, until time.Time) (err error) {
 		err = a.revisitAfter(ctx, until, err)
 	}
 	if err == nil {
+		err = a.askUnreadable(ctx, until)
+	}
+	if err == nil {
 		err = a.askMissing(ctx, until)
 	}
 	if err == nil {

@@ -46,7 +46,14 @@ func (c *chain) sensible(page *Page) error {
 		return c.end(page)
 	}
 	if len(page.Items) == 0 {
-		return unreadablePage{mayBeEnd: page.Total < page.limit && !promised, first: page.Bad[0]}
+		err := unreadablePage{mayBeEnd: page.Total < page.limit && !promised, first: &page.Bad[0]}
+		switch {
+		case !err.mayBeEnd:
+			c.noteBad(page, c.by) // else it is handled
+		case c.noted(page):
+			return nil
+		}
+		return err
 	}
 	if !c.hi.IsZero() && page.first().created().After(c.hi.Add(2*createdRounding)) {
 		return errTooNew

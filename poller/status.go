@@ -62,18 +62,18 @@ type Tier struct {
 	OldestLook time.Time `json:"oldest_look,omitzero"`
 }
 
-// Hole is a part of the list, or a known session, that the API cannot show. It is
-// passed over and asked for apart.
+// Hole is a part of the list, or a session, that the API cannot show, or not so that it
+// makes sense. It is passed over and asked for apart.
 type Hole struct {
-	Session string    `json:"session,omitempty"` // the one; else what lies between two sessions
+	Session string    `json:"session,omitempty"` // the one, cut if that is too long for an id; else what lies between two sessions
 	Above   string    `json:"above,omitempty"`   // the session above it; none where it begins with the newest
 	AboveAt time.Time `json:"above_at,omitzero"` // when that was created
 	Below   string    `json:"below,omitempty"`   // the session down to which it goes, if that is known
 	BelowAt time.Time `json:"below_at,omitzero"` // when that was created, or down to when it goes
-	Since   time.Time `json:"since,omitzero"`    // of a known session: when it was shown last
+	Since   time.Time `json:"since,omitzero"`    // when it was found; of a known session without an error: when it was shown last
 	Asked   time.Time `json:"asked,omitzero"`    // for the last time
 	Next    time.Time `json:"next_ask,omitzero"` // zero: by the next pass
-	Error   string    `json:"error,omitempty"`   // what the API says instead
+	Error   string    `json:"error,omitempty"`   // what the API says instead, or what is wrong with the row
 }
 
 // Chain is the walk down the head of the list.
@@ -118,11 +118,8 @@ func (a *account) publish(until time.Time) {
 		if e.isHeld() {
 			held++
 		}
-		if e.setbacks() > 1 && len(sessions) < mostHoles {
-			last := e.triedAt()
-			sessions = append(sessions, Hole{
-				Session: a.index.id(e), Since: e.lookedAt(), Asked: last, Next: a.dueAt(e, last, m),
-			})
+		if e.setbacks() > 0 {
+			sessions = a.addUnshown(sessions, e, m)
 		}
 		name := a.tier(e, m)
 		last := a.lastLook(e)
@@ -143,7 +140,7 @@ func (a *account) publish(until time.Time) {
 	for i := range a.state.Holes {
 		holes[i].Next = a.holeDueAt(&a.state.Holes[i], now)
 	}
-	holes = append(holes, sessions...)
+	holes = append(append(holes, sessions...), a.leftOvers(now)...)
 	skew := a.clock.offset()
 	for i := range tiers {
 		tiers[i].OldestLook = ours(tiers[i].OldestLook, skew)
@@ -158,6 +155,20 @@ func (a *account) publish(until time.Time) {
 		s.RequestsLastHour = a.requests.sum(time.Now())
 		s.RateLimit, s.Concurrency = a.cfg.Poll.RateLimit, a.cfg.Poll.Tuning.Concurrency
 	})
+}
+
+// addUnshown lists a known session that the API showed neither in the list nor by its
+// id; the first failure may be chance, unless the list shows what makes no sense.
+func (a *account) addUnshown(list []Hole, e *entry, m moment) []Hole {
+	id, last := a.index.id(e), e.triedAt()
+	h := Hole{Session: id, Since: e.lookedAt(), Asked: last, Next: a.dueAt(e, last, m)}
+	switch u := a.unreadable[id]; {
+	case u != nil:
+		h.Session, h.Since, h.Error = u.name, u.Since, u.text()
+	case e.setbacks() == 1 || len(list) >= mostHoles:
+		return list
+	}
+	return append(list, h)
 }
 
 // describe is the status at this moment, also while a pass waits.

@@ -45,6 +45,12 @@ func (a *account) plausible(ctx context.Context, page *Page, q Query, repeats []
 	if a.cfg.Filter != (Filter{}) {
 		return nil
 	}
+	for i := range page.Bad {
+		if a.knows([]byte(page.Bad[i].ID)) {
+			a.now.met = true
+			return nil
+		}
+	}
 	strangers, enough := 0, enoughToAsk
 	var newest, oldest int64
 	for i := range page.Items {

@@ -57,6 +57,8 @@ func TestPollStatusIsComplete(t *testing.T) {
 		{Below: "cs_8", BelowAt: s.Low, Since: now.Add(-time.Minute), Asked: now, Error: "the API answered with status 500: boom"},
 		{Above: "cs_7", AboveAt: s.Low, BelowAt: s.Low.Add(-time.Second), Since: now.Add(-8 * time.Hour), Asked: now.Add(-12 * time.Minute), Next: now.Add(48 * time.Minute)},
 		{Session: "cs_1", Since: now.Add(-8 * time.Hour), Asked: now.Add(-12 * time.Minute), Next: now.Add(48 * time.Minute)},
+		{Session: "cs_2", Since: now.Add(-8 * time.Hour), Asked: now.Add(-12 * time.Minute), Next: now.Add(48 * time.Minute), Error: "no status"},
+		{Session: "cs_777…", Above: "cs_7", Since: now.Add(-8 * time.Hour), Error: "too long"},
 	}
 	s.Oddities = []poller.Oddity{{Code: "order", Message: "the list is not in order", Detail: "it begins with cs_1", Count: 1, Last: now}}
 	s.Tiers = []poller.Tier{{Name: "hot", Sessions: 5, Due: 1, OldestLook: now.Add(-9 * time.Second)}, {Name: "held"}}
@@ -67,7 +69,7 @@ func TestPollStatusIsComplete(t *testing.T) {
 	}
 	var out bytes.Buffer
 	(&app{streams: streams{out: &out}}).printPollStatus(r, items)
-	want := `main (api.example, live): ok, but the API cannot show 3 parts of the list
+	want := `main (api.example, live): ok, but the API cannot show 5 parts of the list
   last pass   4s ago, took 2s; next in 6s
   lag         6s behind the list
   low mark    2026-11-22T10:00:00Z (LOW)
@@ -75,7 +77,7 @@ func TestPollStatusIsComplete(t *testing.T) {
   reconciled  20m ago, again in 39m; at work on it
   drift       2 sessions that only a reconciliation found, last 5m ago
   steps back  1 session with a change that may be an old answer of the API; it is announced once it is confirmed
-  holes       3 parts of the list that the API cannot show; nothing of the sessions in it is announced until it can
+  holes       5 parts of the list that the API cannot show; nothing of the sessions in it is announced until it can
   requests    360 in the last hour, 900 since the start
   rate        2.5/s now, limit 5/s; 3 of 4 at once
   answers     1.2 MB read, 1 page of an unusual form
@@ -89,6 +91,8 @@ func TestPollStatusIsComplete(t *testing.T) {
   hole: from the newest session down to cs_8 of 2026-11-22T10:00:00Z, found 1m ago, asked for 0s ago: the API answered with status 500: boom
   hole: from cs_7 of 2026-11-22T10:00:00Z down to 2026-11-22T09:59:59Z, found 8h00m ago, asked for 12m ago, again in 47m
   hole: session cs_1, shown last 8h00m ago, asked for 12m ago, again in 47m
+  hole: session cs_2, which cannot be read, found 8h00m ago, asked for 12m ago, again in 47m: no status
+  hole: session cs_777…, which cannot be read, found 8h00m ago: too long
   odd: the list is not in order (order, 1 time, last 0s ago): it begins with cs_1
 `
 	want = strings.Replace(want, "LOW", ago(s.Low), 1)

@@ -165,7 +165,10 @@ func passLines(s *pollStatus) []string {
 // holeText says what the API cannot show, and when it is asked for it again.
 func holeText(h *poller.Hole) string {
 	text := fmt.Sprintf("session %s, shown last %s", h.Session, ago(h.Since))
-	if h.Session == "" {
+	switch {
+	case h.Session != "" && h.Error != "":
+		text = fmt.Sprintf("session %s, which cannot be read, found %s", h.Session, ago(h.Since))
+	case h.Session == "":
 		above, below := "the newest session", "the end of the list"
 		switch {
 		case h.Above != "":
@@ -181,7 +184,9 @@ func holeText(h *poller.Hole) string {
 		}
 		text = fmt.Sprintf("from %s down to %s, found %s", above, below, ago(h.Since))
 	}
-	text += ", asked for " + ago(h.Asked)
+	if !h.Asked.IsZero() {
+		text += ", asked for " + ago(h.Asked)
+	}
 	if !h.Next.IsZero() {
 		text += ", again " + in(h.Next)
 	}

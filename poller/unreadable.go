@@ -1,0 +1,358 @@
+package poller
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+
+	"checkout-notifier/checkout"
+	"checkout-notifier/event"
+)
+
+// A row of the list that makes no sense says nothing of its session, which is asked for
+// by its id instead: a known one that can still change as one that the list does not
+// show (see lookAt), any other by askUnreadable. What makes no sense even then is named
+// in the status and once in the log.
+
+// Bad is an item of the list that makes no sense.
+type Bad struct {
+	ID  string // of its session, "" if it has none
+	Err error
+
+	place int // how many items that make sense stand above it on its page
+}
+
+func (b *Bad) Error() string {
+	if b.ID == "" {
+		return b.Err.Error()
+	}
+	return nameOf(b.ID) + ": " + b.Err.Error()
+}
+
+const (
+	// mostUnreadable bounds the rows that are remembered.
+	mostUnreadable = 1000
+	// mostName is how much of an id is shown that is too long to be one.
+	mostName = 64
+	// namedEvery is how often at most the log names what makes no sense.
+	namedEvery = time.Minute
+)
+
+var (
+	errNoStatus  = errors.New("the session has no status")
+	errAbsurd    = errors.New("the session has a creation time that makes no sense")
+	errNoPayment = errors.New("the session has no payment_status, which it had")
+)
+
+// unreadable is a row that makes no sense. It is asked for again as a hole is.
+type unreadable struct {
+	event.Hole           // Error is what is wrong with the row
+	id         string    // "" if it has none that can be asked for
+	name       string    // as it is shown, "" if it has none
+	at         time.Time // about when its session was created
+	existed    time.Time // see Page.existed
+	announce   bool      // a backfill that announces showed it
+	pass       uint32    // the last that was shown it
+	shown      time.Time // for the last time
+	answer     error     // what is wrong with the answer for its id; nil: nothing, or it was not asked for
+	logged     bool
+}
+
+// text says what is wrong.
+func (u *unreadable) text() string {
+	if u.answer == nil {
+		return u.Error
+	}
+	return u.Error + "; asked for by its id: " + u.answer.Error()
+}
+
+// nameOf is an id as it is shown: one that is none may be anything.
+func nameOf(id string) string {
+	id = strings.Map(func(r rune) rune {
+		if !unicode.IsGraphic(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, id)
+	if len(id) > checkout.MaxID {
+		id = strings.ToValidUTF8(id[:mostName], "") + "…"
+	}
+	return mask(id)
+}
+
+// contradicts says what makes it impossible to take a session as it is shown, if
+// anything: it lacks what decides its state. An open session owes nothing, and the list
+// may leave out its payment_status.
+func (a *account) contradicts(e *entry, it *Item, apart bool) error {
+	switch {
+	case e != nil && it.Created < oldestCreated && e.created().Unix() >= oldestCreated:
+		return errAbsurd
+	case e != nil && !a.index.isRevisited(e): // nothing more is expected of it
+		return nil
+	case len(it.Status) == 0:
+		return errNoStatus
+	case e == nil || len(it.PaymentStatus) > 0 || a.index.payment(e) == "":
+		return nil
+	case !apart && string(it.Status) == checkout.StatusOpen:
+		return nil
+	}
+	return errNoPayment
+}
+
+// isUnreadable says whether a row of the list contradicts itself or what is known, and
+// notes it then.
+func (a *account) isUnreadable(e *entry, it *Item, by *sweep) bool {
+	cause := a.contradicts(e, it, false)
+	if cause == nil {
+		return false
+	}
+	id := string(it.ID)
+	if errors.Is(cause, errNoPayment) {
+		a.oddPayment(id)
+	} else {
+		a.odd("contradictory_item", "the list shows a session without its status, or with an absurd creation time; it is asked for by its id", "session", id, "error", cause)
+	}
+	a.noteUnreadable(&unreadable{id: id, name: nameOf(id), at: it.created()}, cause, by)
+	return true
+}
+
+// noteBad notes the items of a page that make no sense.
+func (a *account) noteBad(page *Page, by *sweep) {
+	for i := range page.Bad {
+		bad := &page.Bad[i]
+		a.odd("bad_item", "a session in the list cannot be read; it is asked for by its id", "error", bad)
+		u := unreadable{id: bad.ID}
+		if errors.Is(bad.Err, checkout.ErrLongID) {
+			u.id = ""
+		}
+		u.name = nameOf(bad.ID)
+		if n := len(page.Items); bad.place > 0 && bad.place <= n { // else they were taken for a repetition
+			above := &page.Items[bad.place-1]
+			u.Above, u.AboveAt, u.at = string(above.ID), above.created(), above.created()
+		}
+		if bad.place < len(page.Items) {
+			below := &page.Items[bad.place]
+			u.Below, u.BelowAt, u.at = string(below.ID), below.created(), below.created()
+		}
+		a.noteUnreadable(&u, bad.Err, by)
+	}
+}
+
+// noteUnreadable notes a row of the list.
+func (a *account) noteUnreadable(u *unreadable, cause error, by *sweep) {
+	if by.dry() {
+		return
+	}
+	if e := a.index.get(u.id); u.id != "" && e != nil {
+		e.misses = 0
+		e.setUnlisted(false)
+		switch {
+		case !a.index.isRevisited(e):
+			return // nothing more is expected of it
+		case !e.isVanished():
+			a.garble(e, cause)
+			return
+		}
+	}
+	if u = a.remember(u, cause); u != nil {
+		u.pass, u.shown, u.announce = a.now.number, a.clock.now(), u.announce || by.announce()
+		u.existed = later(u.existed, a.existedUntil())
+	}
+}
+
+// garble notes that the list shows a known session, and nothing of it that makes sense.
+func (a *account) garble(e *entry, cause error) {
+	if a.now.garbled == nil {
+		a.now.garbled = make(map[*entry]error)
+	}
+	a.now.garbled[e] = cause
+}
+
+// isGarbled says whether garble noted that in this pass.
+func (a *account) isGarbled(e *entry) bool { return a.now.garbled[e] != nil }
+
+// remember keeps what is wrong with a row. If there are too many the one goes that was
+// shown longest ago; nil says that all were shown by this pass.
+func (a *account) remember(u *unreadable, cause error) *unreadable {
+	key := cmp.Or(u.id, u.name, " "+u.Above)
+	known := a.unreadable[key]
+	if known == nil {
+		if len(a.unreadable) >= mostUnreadable {
+			oldest := ""
+			for key, other := range a.unreadable {
+				if other.pass != a.now.number && (oldest == "" || other.shown.Before(a.unreadable[oldest].shown)) {
+					oldest = key
+				}
+			}
+			if oldest == "" {
+				return nil
+			}
+			delete(a.unreadable, oldest)
+		}
+		if a.unreadable == nil {
+			a.unreadable = make(map[string]*unreadable)
+		}
+		u.Since = a.clock.now()
+		a.unreadable[key] = u
+		known = u
+	}
+	known.Error = cause.Error()
+	return known
+}
+
+// existedUntil is until which creation time what this pass is shown existed before the
+// account's start; zero once that is fixed.
+func (a *account) existedUntil() time.Time {
+	switch {
+	case a.state.StartFixed:
+		return time.Time{}
+	case a.starting == a.now.number:
+		return a.existing
+	}
+	return a.state.Start.Add(createdRounding)
+}
+
+// readByID is getByID for an answer that is to say what became of a session.
+func (a *account) readByID(ctx context.Context, id string) (*Page, error) {
+	page, err := a.getByID(ctx, id)
+	if err == nil {
+		if cause := a.contradicts(a.index.get(id), &page.Items[0], true); cause != nil {
+			return nil, nonsense(page.Answer, cause.Error())
+		}
+	}
+	return page, err
+}
+
+// failedByID notes that the answer for a session helps no more than its row.
+func (a *account) failedByID(e *entry, err error) {
+	cause, garbled := a.now.garbled[e]
+	if !garbled {
+		return
+	}
+	id := a.index.id(e)
+	if u := a.remember(&unreadable{id: id, name: nameOf(id), at: e.created()}, cause); u != nil {
+		u.pass, u.shown, u.answer = a.now.number, a.clock.now(), err
+	}
+}
+
+// askUnreadable asks for sessions of which the list shows no more than the id, those
+// first that have waited longest. Time allows for a few in any case.
+func (a *account) askUnreadable(ctx context.Context, until time.Time) error {
+	defer a.forgetUnreadable()
+	away := 0
+	for i, u := range a.dueUnreadable() {
+		if !until.IsZero() && (i >= mostDoubts || (i >= a.share() && past(until))) {
+			return nil
+		}
+		u.Asked = a.clock.now()
+		page, err := a.readByID(ctx, u.id)
+		switch {
+		case err == nil:
+			u.answer, away = nil, 0
+			page.existed = u.existed
+			if err := a.handle(ctx, page, u.by()); err != nil {
+				return err
+			}
+		case !unavailable(err):
+			return err
+		default:
+			u.answer = err
+			var failure *Error
+			if away++; errors.As(err, &failure) && failure.Kind != KindServer && failure.Kind != KindNetwork {
+				away = 0
+			}
+		}
+		if away > 1 { // the API, and not what it was asked for
+			return nil
+		}
+	}
+	return nil
+}
+
+// announced stands for a backfill that announces and is over.
+var announced = &sweep{backfill: &Backfill{Announce: true}}
+
+func (u *unreadable) by() *sweep {
+	if u.announce {
+		return announced
+	}
+	return nil
+}
+
+// dueUnreadable lists the rows whose sessions are to be asked for.
+func (a *account) dueUnreadable() (due []*unreadable) {
+	now := a.clock.now()
+	for _, u := range a.unreadable {
+		if e := a.index.get(u.id); u.id != "" && (e == nil || e.isVanished()) && !a.holeDueAt(&u.Hole, now).After(now) {
+			due = append(due, u)
+		}
+	}
+	slices.SortFunc(due, func(x, y *unreadable) int {
+		return cmp.Or(x.Asked.Compare(y.Asked), x.Since.Compare(y.Since), strings.Compare(x.id, y.id))
+	})
+	return due
+}
+
+// forgetUnreadable drops what was made out since, or what neither the list nor the API
+// shows any more, and names the rest in the log.
+func (a *account) forgetUnreadable() {
+	now := a.clock.now()
+	var names []string
+	for key, u := range a.unreadable {
+		e := a.index.get(u.id)
+		known := u.id != "" && e != nil && !e.isVanished()
+		switch {
+		case known && e.setbacks() == 0,
+			!known && a.isGone(u) && (u.id == "" || u.answer == nil || refused(u.answer)),
+			now.Sub(u.shown) > max(Window, a.cfg.Poll.UnpaidFor):
+			delete(a.unreadable, key)
+		case !u.logged && a.leftOver(u) && time.Since(a.named) >= namedEvery:
+			u.logged = true
+			names = append(names, fmt.Sprintf("%s: %s", cmp.Or(u.name, "below "+u.Above), u.text()))
+		}
+	}
+	if len(names) > 0 {
+		a.named = time.Now()
+		slices.Sort(names)
+		a.log.Warn("sessions in the list cannot be read, nor what the API answers when it is asked for them: what happens to them, a payment perhaps, is not announced until they can; poll status lists them", "sessions", names)
+	}
+}
+
+// leftOver says whether nothing helps to make sense of a row.
+func (a *account) leftOver(u *unreadable) bool {
+	if e := a.index.get(u.id); u.id != "" && e != nil && !e.isVanished() {
+		return e.setbacks() > 0
+	}
+	return u.id == "" || u.answer != nil
+}
+
+// isGone says whether the list shows a row no more: not where the head of each pass
+// reads, nor where reconciliations do.
+func (a *account) isGone(u *unreadable) bool {
+	inHead := u.at.IsZero() || u.at.After(a.last.To)
+	return (inHead && u.pass != a.now.number) || u.shown.Before(a.state.Reconciled)
+}
+
+// leftOvers describes the rows of which no sense was made, the newest first.
+func (a *account) leftOvers(now time.Time) (list []Hole) {
+	for _, u := range a.unreadable {
+		if e := a.index.get(u.id); !a.leftOver(u) || (u.id != "" && e != nil && !e.isVanished()) {
+			continue
+		}
+		h := Holes([]event.Hole{u.Hole})[0]
+		h.Session, h.Error = u.name, u.text()
+		if u.id != "" {
+			h.Next = a.holeDueAt(&u.Hole, now)
+		}
+		list = append(list, h)
+	}
+	slices.SortFunc(list, func(x, y Hole) int {
+		return cmp.Or(y.Since.Compare(x.Since), strings.Compare(x.Session, y.Session))
+	})
+	return list
+}
