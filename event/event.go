@@ -173,7 +173,8 @@ type Delivery struct {
 	Attempts int       `json:"attempts"`     // recorded, whatever came of them
 	Slots    int       `json:"slots"`        // attempts that used up a slot of the schedule
 	// HeldAt is the destination's up-clock (time during which it could be
-	// reached) at the first refusal: order_hold is measured from it.
+	// reached) at the first refusal, of an unordered one, too: order_hold is measured
+	// from it.
 	HeldAt   *time.Duration `json:"held_at,omitempty"`
 	Overtook []string       `json:"overtook,omitempty"` // event ids, fixed at the first attempt that may have arrived
 	Finished time.Time      `json:"finished,omitzero"`

@@ -24,9 +24,6 @@ const (
 const (
 	tellFailures     = 3
 	tellFailingAfter = 10 * time.Minute
-	// relapseWithin is how long after its recovery one that fails again is told of
-	// only if that lasts: one that comes and goes would call somebody each minute.
-	relapseWithin = 10 * time.Minute
 )
 
 // hastenAtOnce bounds what is made due in one transaction.
@@ -70,7 +67,7 @@ func (l *lane) succeeded(o *outcome, job *event.Job, now time.Time) {
 		l.log.Info("destination takes deliveries again", loglimit.Ends("refused", "unavailable"),
 			slog.String("after", now.Sub(began).Round(time.Second).String()), slog.Any("but_not", slices.Sorted(maps.Keys(s.RefusedTypes))))
 		s.Broken, s.NextProbe, s.Probes, s.Judging = time.Time{}, time.Time{}, 0, time.Time{}
-		s.Recovering = true
+		s.Recovering, s.Closed = true, now
 		l.window = 1 // all that waits at once might overtax what has just come back
 		l.unstall()
 	}
@@ -90,7 +87,7 @@ func (l *lane) failed(o *outcome, d *event.Delivery, r Result, probe bool, now t
 	}
 	s.Version++
 	outage := l.health.down
-	excused := itself || l.refusesType(d, r)
+	excused := itself || l.refusesType(d, r) || l.refusedBefore(d, r, now)
 	l.countFailure(d, excused, now)
 	s.Why = describe(r)
 	if r.Throttled && r.RetryAfter > 0 {
@@ -108,22 +105,14 @@ func (l *lane) failed(o *outcome, d *event.Delivery, r Result, probe bool, now t
 		l.noteType(d, r, now)
 		l.probeFailed(o, now)
 	case l.broken():
-	case s.Failures-s.Excused < breakAfter || !s.FailedOthers || l.mayTakeOthers(now):
+	case s.Failures-s.Excused < l.breaksAfter(r, now) || !s.FailedOthers || l.mayTakeOthers(now):
 		if l.failsLong(now, outage) {
 			l.announceFailing(now, &o.news)
 		}
 	default:
-		s.Broken, s.Probes, s.NextProbe = now, 0, now.Add(breakFirstLook)
-		s.Judging, s.RefusedTypes = now, nil
-		clear(l.tried)
-		l.log.Warn("destination fails: only probes are sent until one is accepted", "failures_in_a_row", s.Failures, "reason", s.Why)
-		if now.Sub(s.Recovered) >= relapseWithin {
-			l.announceFailing(now, &o.news)
-		}
+		l.open(o, now)
 	}
-	if l.broken() {
-		l.clock.note(ContactFailed, now)
-	}
+	l.stopClock(now)
 	if r.Gone && l.dest.Retry.OnGone == OnGonePause && s.Paused.IsZero() {
 		l.stop(now, "", "it answered 410 Gone", &o.news)
 	}
@@ -135,9 +124,7 @@ func (l *lane) gaveUp(r Result, now time.Time) {
 	if r.Contact == ContactMade {
 		l.health.answered()
 	}
-	if l.broken() {
-		l.clock.note(ContactFailed, now)
-	}
+	l.stopClock(now)
 }
 
 // answered notes that the destination is there, whatever it said.

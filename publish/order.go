@@ -69,15 +69,15 @@ func park(d *event.Delivery, now time.Time, up time.Duration, retry time.Time) *
 	return &event.Verdict{Delivery: parked, At: now, UpClock: up, Retry: retry}
 }
 
-// hold begins the hold of an ordered delivery that was not taken, and tells when
-// the next one of its session may go. The caller holds mu.
+// hold notes when a delivery was first not taken, which begins the hold of an ordered
+// one, and tells when the next one of its session may go. The caller holds mu.
 func (l *lane) hold(v *event.Verdict, d *event.Delivery, now time.Time) {
-	if !d.Ordered {
-		return
-	}
 	up := l.clock.at(now)
 	if d.HeldAt == nil {
 		d.HeldAt = &up
+	}
+	if !d.Ordered {
+		return
 	}
 	v.Release = now.Add(max(0, l.dest.OrderHold-(up-*d.HeldAt)))
 }

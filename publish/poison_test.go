@@ -58,43 +58,6 @@ func TestAHealthyOrderDoesNotWaitForPoisonedOnes(t *testing.T) {
 	}
 }
 
-// Of a burst of refused orders most were never tried when the breaker opens. An order
-// that comes later does not wait until all of them were.
-func TestAHealthyOrderDoesNotWaitForABurst(t *testing.T) {
-	// Each time the breaker closes ten more of the burst open it again, at most.
-	for poison, most := range map[int]time.Duration{15: 2 * time.Minute, 40: 4 * time.Minute, 200: 25 * time.Minute} {
-		t.Run(fmt.Sprint(poison), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				o, to := newOutbox(), &receiver{}
-				to.reply(poisoned(refused(500), "bad_"))
-				for i := range poison {
-					o.put("shop", fmt.Sprint("bad_", i))
-				}
-				r := relay(t, o, publish.Options{}, publish.Lane{Destination: exact("shop"), Publisher: to})
-				stop := run(t, r)
-				defer stop()
-				longest := time.Duration(0)
-				waits := map[string]time.Time{}
-				for n := range 180 { // an hour
-					time.Sleep(20 * time.Second)
-					waits[o.put("shop", fmt.Sprint("good_", n))] = time.Now()
-					r.Wake("shop")
-					for id, since := range waits {
-						longest = max(longest, time.Since(since))
-						if o.get(id).Status == event.StatusAccepted {
-							delete(waits, id)
-						}
-					}
-				}
-				t.Logf("the longest wait was %s, %d wait", longest, len(waits))
-				if longest > most {
-					t.Errorf("a good order waited %s behind refused ones, %d wait: %+v", longest, len(waits), r.Status()[0])
-				}
-			})
-		})
-	}
-}
-
 // What is refused as a probe is no newcomer any more, also once all that waits had
 // its turn, and after a restart.
 func TestAHealthyOrderIsTheSecondProbeForEver(t *testing.T) {

@@ -102,6 +102,7 @@ func first(job *event.Job) bool { return len(job.Earlier) == 0 }
 func (l *lane) probeJob(send context.Context, now time.Time, step *event.Step) (job event.Job, found bool, err error) {
 	l.mu.Lock()
 	second, fresh, since := l.standing.Probes%2 == 1, l.standing.Probes%6 < 5, l.standing.Broken
+	relapse := l.standing.Relapses > 0
 	overtakes, types := l.mayOvertake(now), l.standing.RefusedTypes
 	l.mu.Unlock()
 	refused := func(eventType string) bool {
@@ -120,7 +121,7 @@ func (l *lane) probeJob(send context.Context, now time.Time, step *event.Step) (
 	}{
 		{second, func(d *event.Delivery) bool { return d.Attempts > 0 || refused(d.EventType) }, first},
 		{second && overtakes, func(d *event.Delivery) bool { return refused(d.EventType) }, later},
-		{second && fresh, func(d *event.Delivery) bool { return d.Attempts > 0 || !d.Created.After(since) }, first},
+		{(second || relapse) && fresh, func(d *event.Delivery) bool { return d.Attempts > 0 || !d.Created.After(since) }, first},
 		{second, func(d *event.Delivery) bool { return d.Attempts > 0 }, first},
 		{true, func(*event.Delivery) bool { return false }, first},
 	} {

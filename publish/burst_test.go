@@ -1,0 +1,231 @@
+package publish_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"checkout-notifier/event"
+	"checkout-notifier/publish"
+)
+
+// burst is a receiver that refuses for ever what is of many sessions, which came at
+// once, and takes a healthy order every twenty seconds.
+type burst struct {
+	o       *memoryOutbox
+	to      *receiver
+	relay   *publish.Relay
+	healthy map[string]time.Time // orders that wait, and since when
+	longest time.Duration        // that one of them waited
+}
+
+const healthyEvery = 20 * time.Second
+
+func newBurst(t *testing.T, poison int, refusal publish.Result) *burst {
+	b := &burst{o: newOutbox(), to: &receiver{}, healthy: map[string]time.Time{}}
+	b.to.reply(poisoned(refusal, "bad_"))
+	for i := range poison {
+		b.o.put("shop", fmt.Sprint("bad_", i))
+	}
+	b.relay = relay(t, b.o, publish.Options{Announce: teller}, publish.Lane{Destination: exact("shop"), Publisher: b.to})
+	return b
+}
+
+// pass lets time pass, with its healthy orders.
+func (b *burst) pass(span time.Duration) {
+	for end := time.Now().Add(span); time.Now().Before(end); {
+		time.Sleep(healthyEvery)
+		b.healthy[b.o.put("shop", fmt.Sprint("good_", time.Now().UnixNano()))] = time.Now()
+		b.relay.Wake("shop")
+		for id, since := range b.healthy {
+			got, until := b.o.get(id), time.Now()
+			if got.Status == event.StatusAccepted {
+				delete(b.healthy, id)
+				until = got.Finished
+			}
+			b.longest = max(b.longest, until.Sub(since))
+		}
+	}
+}
+
+// mostWait bounds the wait of a healthy order by how probes are spaced: the breaker
+// opens with ten failures in a row, then with twice as many each time, up to 320, and
+// is open until the first probe after a healthy order has come.
+func mostWait(poison int) time.Duration {
+	const first, later = 75 * time.Second, 35 * time.Second // every second probe is for it, and then each
+	most := first
+	for tried, row := 10, 20; tried < poison; row = min(2*row, 320) {
+		tried += row
+		most += later
+	}
+	return most
+}
+
+// mostAttempts is what the schedule allows within an hour, and each time that the
+// breaker closes and makes all due.
+func mostAttempts(poison int) int {
+	return 2*poison + 5*poison + int(time.Hour/healthyEvery) + 50
+}
+
+// An order that is well is not held up for longer the more others are refused for ever,
+// and its owner does not hear of each time that the breaker opens.
+func TestAHealthyOrderDoesNotWaitForABurst(t *testing.T) {
+	for _, poison := range []int{15, 40, 200, 1000} {
+		for _, status := range []int{400, 422, 500} {
+			t.Run(fmt.Sprint(poison, " answered ", status), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					b := newBurst(t, poison, refused(status))
+					defer run(t, b.relay)()
+					b.pass(time.Hour)
+					t.Logf("the longest wait was %s, %d attempts", b.longest, len(b.to.sent()))
+					if b.longest > mostWait(poison) {
+						t.Errorf("a healthy order waited %s, %d wait: %+v", b.longest, len(b.healthy), b.relay.Status()[0])
+					}
+					if n := len(b.to.sent()); n > mostAttempts(poison) {
+						t.Errorf("%d attempts in an hour", n)
+					}
+					if types, _ := told(b.o); !slices.Equal(types, []string{event.DestinationFailing, event.DestinationRecovered}) {
+						t.Errorf("the owner heard %v", types)
+					}
+				})
+			})
+		}
+	}
+}
+
+// What is refused for ever uses up its schedule, as anything else.
+func TestABurstEndsAsDeadLetters(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBurst(t, 40, refused(422))
+		defer run(t, b.relay)()
+		b.pass(10 * time.Minute)
+		for range 4 * 24 {
+			time.Sleep(time.Hour)
+			b.pass(healthyEvery)
+		}
+		schedule := exact("shop").Retry.Schedule
+		for _, d := range b.o.deliveries[:40] {
+			if d.Status != event.StatusDead || d.Slots != len(schedule)+1 {
+				t.Errorf("%s is %s after %d refusals", d.Session, d.Status, d.Slots)
+			}
+		}
+	})
+}
+
+// order_hold bounds how long later events of many refused ones wait beside orders that
+// are well: the time goes on while the breaker opens and closes.
+func TestLaterEventsOfABurstWaitForOrderHold(t *testing.T) {
+	for _, poison := range []int{40, 500} {
+		for name, refuses := range map[string]string{"the first event": event.Created, "all events": "bad_"} {
+			t.Run(fmt.Sprint(poison, " of which ", name), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					b := newBurst(t, poison, accepted())
+					b.to.reply(poisoned(refused(500), refuses))
+					var later []string
+					for i, d := range b.o.deliveries {
+						d.EventType = event.Created
+						later = append(later, b.o.put("shop", fmt.Sprint("bad_", i)))
+					}
+					defer run(t, b.relay)()
+					b.pass(time.Hour)
+					var longest time.Duration
+					log := b.to.sent()
+					for _, id := range later {
+						got := sentOf(log, id)
+						if len(got) == 0 {
+							t.Fatalf("a later event was never sent: %+v", b.relay.Status()[0])
+						}
+						if len(got[0].delivery.Overtook) != 1 {
+							t.Errorf("a later event says that it overtook %v", got[0].delivery.Overtook)
+						}
+						longest = max(longest, got[0].at.Sub(b.o.get(id).Created))
+					}
+					t.Logf("the longest wait was %s, of later events %s, %d attempts", b.longest, longest, len(log))
+					if most := exact("shop").OrderHold + mostWait(poison); longest > most {
+						t.Errorf("a later event waited %s", longest)
+					}
+					if b.longest > mostWait(2*poison) {
+						t.Errorf("a healthy order waited %s", b.longest)
+					}
+				})
+			})
+		}
+	}
+}
+
+// A destination that is well for a moment and fails again opens its breaker after
+// twenty answers, and after ten failures if it does not answer.
+func TestARelapseOpensTheBreaker(t *testing.T) {
+	for name, c := range map[string]struct {
+		answer publish.Result
+		most   int
+	}{"it answers 503": {refused(503), 20}, "it is unreachable": {unreachable(), 10}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				o, to := newOutbox(), &receiver{}
+				to.reply(always(refused(503)))
+				d := exact("shop")
+				d.Concurrency = 1
+				for i := range 200 {
+					o.put("shop", fmt.Sprint("cs_", i))
+				}
+				r := relay(t, o, publish.Options{}, publish.Lane{Destination: d, Publisher: to})
+				defer run(t, r)()
+				time.Sleep(time.Second)
+				first := len(to.sent())
+				if first != 10 {
+					t.Errorf("%d attempts opened the breaker", first)
+				}
+				to.reply(func(_ context.Context, n int, _ publish.Message) publish.Result {
+					if n <= first+60 { // and with them all that was refused before
+						return accepted()
+					}
+					return c.answer
+				})
+				time.Sleep(10 * time.Second) // the first probe comes after five
+				if n := len(to.sent()) - first - 60; n > c.most+1 || r.Status()[0].State != publish.StateFailing {
+					t.Errorf("%d attempts in the relapse, status %+v", n, r.Status()[0])
+				}
+			})
+		})
+	}
+}
+
+// What was refused before others were accepted, and is refused again, opens no breaker;
+// new orders that are refused do.
+func TestWhatWasRefusedBeforeOpensNoBreaker(t *testing.T) {
+	for _, ordered := range []bool{true, false} {
+		t.Run(fmt.Sprint("ordered ", ordered), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				o, to := newOutbox(), &receiver{}
+				inOrder := func(d *event.Delivery) { d.Ordered = ordered }
+				d := exact("shop")
+				d.Concurrency = 1
+				to.reply(poisoned(refused(500), "bad_"))
+				for i := range 12 {
+					o.put("shop", fmt.Sprint("bad_", i), inOrder)
+					if i%6 == 5 {
+						o.put("shop", fmt.Sprint("good_", i), inOrder)
+					}
+				}
+				r := relay(t, o, publish.Options{Announce: teller}, publish.Lane{Destination: d, Publisher: to})
+				defer run(t, r)()
+				time.Sleep(5 * time.Minute)
+				if n := len(to.sent()); n != 2+12*4 || r.Status()[0].State != publish.StateRefusing {
+					t.Errorf("%d attempts, status %+v", n, r.Status()[0])
+				}
+				for i := range 10 {
+					o.put("shop", fmt.Sprint("bad_new_", i), inOrder)
+				}
+				r.Wake("shop")
+				time.Sleep(time.Second)
+				if s := r.Status()[0]; s.State != publish.StateFailing {
+					t.Errorf("status %+v", s)
+				}
+			})
+		})
+	}
+}

@@ -1,0 +1,69 @@
+package publish
+
+import (
+	"time"
+
+	"checkout-notifier/event"
+)
+
+// A destination that takes some orders and refuses others for ever closes its breaker
+// with each of the former and would open it with the latter again and again. So what
+// opens it soon after it closed is a relapse, which takes more than the first time:
+// those that are refused for ever are all known after a few, however many they are.
+
+const (
+	// relapseWithin is how long after the breaker closed its opening counts as a
+	// relapse, and after its recovery a destination that fails again is told of only if
+	// that lasts: one that comes and goes would call somebody each minute.
+	relapseWithin = 10 * time.Minute
+	// mostDoublings bounds what a relapse takes, by how often the number doubles.
+	mostDoublings = 5
+)
+
+// breaksAfter is how many failures in a row open the breaker: twice as many with each
+// relapse, if the destination answers. The caller holds mu.
+func (l *lane) breaksAfter(r Result, now time.Time) int {
+	s := &l.standing
+	if r.Contact != ContactMade || now.Sub(s.Closed) >= relapseWithin {
+		return breakAfter
+	}
+	return breakAfter << min(s.Relapses+1, mostDoublings)
+}
+
+// open opens the breaker. The caller holds mu.
+func (l *lane) open(o *outcome, now time.Time) {
+	s := &l.standing
+	if now.Sub(s.Closed) < relapseWithin {
+		s.Relapses++
+	} else {
+		s.Relapses = 0
+	}
+	s.Broken, s.Probes, s.NextProbe = now, 0, now.Add(breakFirstLook)
+	s.Judging, s.RefusedTypes = now, nil
+	clear(l.tried)
+	l.log.Warn("destination fails: only probes are sent until one is accepted", "failures_in_a_row", s.Failures, "reason", s.Why)
+	if s.Relapses == 0 && now.Sub(s.Recovered) >= relapseWithin {
+		l.announceFailing(now, &o.news)
+	}
+}
+
+// stopClock lets the time of holds stand still under an open breaker. In a relapse it
+// goes on for as long as another would be one: otherwise what comes and goes would make
+// a hold endless. The caller holds mu.
+func (l *lane) stopClock(now time.Time) {
+	s := &l.standing
+	if l.broken() && (s.Relapses == 0 || now.Sub(s.Broken) >= relapseWithin) {
+		l.clock.note(ContactFailed, now)
+	}
+}
+
+// refusedBefore says whether a refusal is only what is known of the delivery: it was
+// refused before, others were accepted since, and it is refused again. Over NATS, where
+// that repeats for ever, it is a reason to leave the destination alone. The caller holds
+// mu.
+func (l *lane) refusedBefore(d *event.Delivery, r Result, now time.Time) bool {
+	if l.dest.Type != TypeHTTP || d.HeldAt == nil || r.Contact != ContactMade || r.Throttled {
+		return false
+	}
+	return l.clock.at(now)-*d.HeldAt >= now.Sub(l.standing.LastSuccess)
+}
