@@ -98,10 +98,15 @@ func TestPollNow(t *testing.T) {
 	if status != 400 || !strings.Contains(answer, `"unknown":"account"`) || !strings.Contains(answer, "mian") {
 		t.Errorf("an unknown account: %d %s", status, answer)
 	}
-	for err, want := range map[error]int{admin.ErrStopping: 503, errors.New("a secret"): 500} {
+	for err, want := range map[error]struct {
+		status int
+		says   string
+	}{
+		admin.ErrStopping: {503, "is stopping"}, errors.New("a secret"): {500, "it could not be done: the log says why"}, errTold: {500, "it could not be done: no space left"},
+	} {
 		d.broken = err
 		status, answer, _ := ask(t, server, poll(""))
-		if status != want || strings.Contains(answer, "secret") {
+		if status != want.status || !strings.Contains(answer, want.says) {
 			t.Errorf("%v: %d %s", err, status, answer)
 		}
 	}

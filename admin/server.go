@@ -28,6 +28,9 @@ type Daemon interface {
 	Healthy(ctx context.Context) error
 	// Ready returns why the daemon has not taken up its work yet, "" once it has.
 	Ready() string
+	// Cause is what whoever asked may be told of an error that none of the names below
+	// fits, "" if nothing.
+	Cause(err error) string
 	// Status is a JSON document.
 	Status(ctx context.Context) (any, error)
 	// AcceptAccount lets a stopped account go on with the sessions that its key
@@ -206,8 +209,7 @@ func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
 func (s *Server) status(w http.ResponseWriter, r *http.Request) {
 	status, err := s.daemon.Status(r.Context())
 	if err != nil {
-		s.log.Error("reading the status failed", "error", err)
-		problem(w, http.StatusInternalServerError, "the status could not be read; the log says why")
+		s.failed(w, r, err)
 		return
 	}
 	answer(w, http.StatusOK, status)
@@ -243,8 +245,7 @@ func (s *Server) acted(w http.ResponseWriter, r *http.Request, kind string, err 
 	case errors.Is(err, ErrNothingToAccept):
 		problem(w, http.StatusConflict, err.Error())
 	case err != nil:
-		s.log.Error("an operator's request failed", "path", r.URL.Path, "error", err)
-		problem(w, http.StatusInternalServerError, "it could not be done; the log says why")
+		s.failed(w, r, err)
 	default:
 		answer(w, http.StatusOK, done)
 	}
@@ -277,9 +278,19 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		problem(w, http.StatusServiceUnavailable, err.Error())
 	case r.Context().Err() != nil: // nobody waits for an answer
 	default:
-		s.log.Error("an operator's request failed", "path", r.URL.Path, "error", err)
-		problem(w, http.StatusInternalServerError, "it could not be done; the log says why")
+		s.failed(w, r, err)
 	}
+}
+
+// failed answers that something failed through nobody's mistake, with the cause if that may
+// be told: whoever asks need not be one who can read the log.
+func (s *Server) failed(w http.ResponseWriter, r *http.Request, err error) {
+	s.log.Error("a request to the admin address failed", "path", r.URL.Path, "error", err)
+	why := s.daemon.Cause(err)
+	if why == "" {
+		why = "the log says why"
+	}
+	problem(w, http.StatusInternalServerError, "it could not be done: "+why)
 }
 
 // path is where a route stands for whoever asks.

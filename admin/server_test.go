@@ -20,6 +20,9 @@ import (
 	"checkout-notifier/secret"
 )
 
+// errTold is a failure whose cause is told to whoever asked.
+var errTold = errors.New("no space left")
+
 // daemon is a daemon of which everything is known.
 type daemon struct {
 	sick     error
@@ -30,8 +33,14 @@ type daemon struct {
 	clerk
 }
 
-func (d *daemon) Healthy(context.Context) error       { return d.sick }
-func (d *daemon) Ready() string                       { return d.waiting }
+func (d *daemon) Healthy(context.Context) error { return d.sick }
+func (d *daemon) Ready() string                 { return d.waiting }
+func (d *daemon) Cause(err error) string {
+	if errors.Is(err, errTold) {
+		return err.Error()
+	}
+	return ""
+}
 func (d *daemon) Status(context.Context) (any, error) { return map[string]int{"answer": 42}, nil }
 func (d *daemon) AcceptAccount(_ context.Context, name, actor string) error {
 	if name != "main" {

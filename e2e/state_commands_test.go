@@ -41,17 +41,18 @@ func TestStateCommands(t *testing.T) {
 	}
 	both := func() {
 		t.Helper()
-		try("state backup copy.db", 0, `^copy\.db\n.* 1 session, 4 events, 4 deliveries \(0 pending, 0 dead letters\)`, `^$`)
+		try("state backup copy.db", 0, `^/.*/copy\.db\n.* 1 session, 4 events, 4 deliveries \(0 pending, 0 dead letters\)`, `^$`)
 		try("state verify copy.db", 0, `^copy\.db is sound`, `^$`)
 		try("state backup copy.db", 2, `^$`, `--yes`)
-		try("state backup copy.db --yes -o json", 0, `(?s)"path": "copy\.db".*"deliveries": 4`, `^$`)
-		try("state backup dir -o jsonl", 0, `"path":"dir/notifier-[0-9a-f]+-\d{8}T\d{6}Z\.db"`, `^$`)
+		try("state backup copy.db --yes -o json", 0, `(?s)"path": "/.*/copy\.db".*"deliveries": 4`, `^$`)
+		try("state backup dir -o jsonl", 0, `"path":"/.*/dir/notifier-[0-9a-f]+-\d{8}T\d{6}Z\.db"`, `^$`)
 		piped := try("state backup -", 0, `.`, `notifier-[0-9a-f]+-\d{8}T\d{6}Z\.db, \d`)
 		if err := os.WriteFile(filepath.Join(w.dir, "piped.db"), []byte(piped), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		try("state verify piped.db -o json", 0, `"sessions": 1,`, `^$`)
-		try("state backup no/copy.db", 1, `^$`, `no/copy\.db`)
+		try("state backup no/copy.db", 1, `^$`, `/no/copy\.db`)
+		try("state backup no/", 2, `^$`, `there is no directory /.*/no`)
 		try("state backup "+w.statePath()+" --yes", 2, `^$`, `the state file itself`)
 		try("state verify damaged.db", 3, `^$`, `damaged\.db is damaged`)
 		try("state verify nothing.db", 5, `^$`, `nothing\.db`)
@@ -73,7 +74,7 @@ func TestStateCommands(t *testing.T) {
 	}
 	both()
 	try("state restore piped.db", 2, `^$`, `(?s)is sound.*is delivered again, with the ids that it had.*--yes`)
-	try("state restore damaged.db --yes", 3, `^$`, `is damaged`)
+	try("state restore damaged.db --yes", 3, `^$`, `: damaged\.db is damaged`)
 	try("state restore nothing.db --yes", 5, `^$`, `nothing\.db`)
 	try("state restore "+w.statePath()+" --yes", 2, `^$`, `the state file itself`)
 	if kept, _ := filepath.Glob(w.statePath() + ".replaced-*"); len(kept) > 0 {

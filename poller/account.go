@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"hash/fnv"
 	"log/slog"
-	"net/url"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -118,20 +117,13 @@ func newAccount(cfg Account, client *Client, tracker Tracker, handler Handler, o
 }
 
 func (a *account) host() string {
-	u, err := url.Parse(a.cfg.Endpoint())
-	if err != nil {
-		return ""
-	}
-	return u.Host
+	host, _ := a.cfg.Binding()
+	return host
 }
 
-// mode is live or test, by the key. A key of neither kind, which only another
-// host than the official ones can accept, counts as test.
 func (a *account) mode() string {
-	if KeyMode(a.cfg.SecretKey.Reveal()) == ModeLive {
-		return ModeLive
-	}
-	return ModeTest
+	_, mode := a.cfg.Binding()
+	return mode
 }
 
 // load reads what is stored of the account, once.

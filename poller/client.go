@@ -103,6 +103,20 @@ func (a Account) Endpoint() string {
 	return TestHost
 }
 
+// Binding is what the store binds the account's name to: the API's host, and live or
+// test by the key. A key of neither kind, which only another host than the official
+// ones can accept, counts as test.
+func (a Account) Binding() (host, mode string) {
+	mode = ModeTest
+	if KeyMode(a.SecretKey.Reveal()) == ModeLive {
+		mode = ModeLive
+	}
+	if u, err := url.Parse(a.Endpoint()); err == nil {
+		host = u.Host
+	}
+	return host, mode
+}
+
 // Query asks for one page of the list.
 type Query struct {
 	CreatedGTE    time.Time // zero: no lower bound

@@ -2,30 +2,36 @@ package state
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"time"
 
 	"checkout-notifier/event"
 )
 
+// Identity tells a state file from others.
+type Identity struct {
+	ID       string          `json:"id,omitempty"` // see Store.ID
+	Accounts []event.Account `json:"-"`
+}
+
 // Contents is what Check found in a sound file.
 type Contents struct {
-	Path   string `json:"path"`
-	Bytes  int64  `json:"bytes"`
-	Schema int    `json:"schema"`
+	Path string `json:"path"`
+	Identity
+	Bytes  int64 `json:"bytes"`
+	Schema int   `json:"schema"`
 	// Older: an earlier version wrote it. The first run with it migrates it; until
 	// then its structure alone can be checked, and the numbers are not known.
-	Older       bool            `json:"older,omitempty"`
-	Accounts    []event.Account `json:"-"`
-	Sessions    int             `json:"sessions"`
-	Events      int             `json:"events"`
-	Deliveries  int             `json:"deliveries"`
-	Pending     int             `json:"pending"`
-	DeadLetters int             `json:"dead_letters"`
-	LastEvent   time.Time       `json:"last_event,omitzero"` // when its newest event was found
+	Older       bool      `json:"older,omitempty"`
+	Sessions    int       `json:"sessions"`
+	Events      int       `json:"events"`
+	Deliveries  int       `json:"deliveries"`
+	Pending     int       `json:"pending"`
+	DeadLetters int       `json:"dead_letters"`
+	LastEvent   time.Time `json:"last_event,omitzero"` // when its newest event was found
 }
 
 // Check verifies a file that is, or is to become, a state file: all that Verify
@@ -77,6 +83,25 @@ func aboutFile(path string, err error) error {
 	return err
 }
 
+// Identify reads what tells the state file at a path from others, unless another process
+// has it. Errors are those of OpenReadOnly.
+func Identify(ctx context.Context, path string) (Identity, error) {
+	s, err := open(ctx, path, true, 0, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return Identity{}, err
+	}
+	found, err := s.identity(ctx)
+	return found, errors.Join(err, s.Close())
+}
+
+func (s *Store) identity(ctx context.Context) (i Identity, err error) {
+	if i.ID, err = s.ID(ctx); err != nil {
+		return i, err
+	}
+	i.Accounts, err = s.Accounts(ctx)
+	return i, err
+}
+
 func (s *Store) contents(ctx context.Context) (c Contents, err error) {
 	c = Contents{Path: s.path, Schema: schema}
 	if c.Bytes, err = s.Size(); err != nil {
@@ -93,15 +118,11 @@ func (s *Store) contents(ctx context.Context) (c Contents, err error) {
 			}
 			c.LastEvent = e.Time.UTC()
 		}
-		return tx.Bucket(bucketAccounts).ForEach(func(name, row []byte) error {
-			var a event.Account
-			if err := json.Unmarshal(row, &a); err != nil {
-				return inconsistent(s.path, "account %s is unreadable: %v", name, err)
-			}
-			c.Accounts = append(c.Accounts, a)
-			return nil
-		})
+		return nil
 	})
+	if err == nil {
+		c.Identity, err = s.identity(ctx)
+	}
 	if err != nil {
 		return c, err
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -55,7 +56,7 @@ type growthGuard struct {
 
 func (g *growthGuard) Write(p []byte) (int, error) {
 	if size, err := g.store.Size(); err == nil && size > g.most {
-		return 0, fmt.Errorf("the state file grew to %d bytes while it was copied: the disk of the copy is too slow", size)
+		return 0, fmt.Errorf("%w (%.1f MB): the disk of the copy is too slow", ErrGrown, float64(size)/1e6)
 	}
 	return g.w.Write(p)
 }
@@ -69,12 +70,12 @@ func (g *growthGuard) Write(p []byte) (int, error) {
 func WriteCopy(ctx context.Context, path string, size int64, fill func(io.Writer) error) (Contents, error) {
 	target, err := follow(path)
 	if err != nil {
-		return Contents{}, err
+		return Contents{}, aboutCopy(path, err)
 	}
 	unfinished := target + suffixUnfinished
-	c, err := writeUnfinished(ctx, unfinished, size, fill)
+	c, err := writeUnfinished(ctx, unfinished, naming{place: path, content: path}, size, fill)
 	if err != nil {
-		return Contents{}, fmt.Errorf("making %s: %w", path, err)
+		return Contents{}, err
 	}
 	if err := os.Rename(unfinished, target); err != nil {
 		return Contents{}, errors.Join(copyError(target, err), os.Remove(unfinished))
@@ -103,12 +104,19 @@ func RemoveUnfinished(ctx context.Context, path string) error {
 	return errors.Join(os.Remove(path+suffixUnfinished), file.Close())
 }
 
+// ErrGrown: a copy took so long that the state file grew for it.
+var ErrGrown = errors.New("the state file grew too large while it was copied")
+
+// naming is what errors call a copy that is being made: the name that it is to have,
+// and the file whose content it has.
+type naming struct{ place, content string }
+
 // writeUnfinished makes a verified file under the name of one that is not
 // finished, and removes it if that fails.
-func writeUnfinished(ctx context.Context, path string, size int64, fill func(io.Writer) error) (c Contents, err error) {
+func writeUnfinished(ctx context.Context, path string, names naming, size int64, fill func(io.Writer) error) (c Contents, err error) {
 	file, err := makeLocked(ctx, path, time.Now())
 	if err != nil {
-		return c, aboutCopy(path, err)
+		return c, aboutCopy(names.place, err)
 	}
 	defer func() {
 		if err != nil {
@@ -117,24 +125,41 @@ func writeUnfinished(ctx context.Context, path string, size int64, fill func(io.
 		_ = file.Close() // it was synced
 	}()
 	if err := file.Chmod(0o600); err != nil {
-		return c, copyError(path, err)
+		return c, copyError(names.place, err)
 	}
 	if err := file.Truncate(0); err != nil {
-		return c, copyError(path, err)
+		return c, copyError(names.place, err)
 	}
 	if free, err := space(file); err == nil && free < size+CopyReserve {
-		return c, &fault{kind: ErrDiskFull, message: fmt.Sprintf("no space left for %s: %d bytes are free, and a copy of %d and a reserve of %d are to fit in", path, free, size, CopyReserve)}
+		return c, tooLittleSpace(names.place, free, size)
 	}
 	if err := fill(&steadyWriter{ctx: ctx, file: file}); err != nil {
-		return c, copyError(path, err)
+		return c, copyError(names.place, err)
 	}
 	if err := file.Sync(); err != nil {
-		return c, copyError(path, err)
+		return c, copyError(names.place, err)
 	}
 	if err := lock(ctx, file, true, time.Now()); err != nil { // shared with Check
-		return c, copyError(path, err)
+		return c, copyError(names.place, err)
 	}
-	return Check(ctx, path)
+	c, err = Check(ctx, path)
+	return c, calling(path, names.content, err)
+}
+
+func tooLittleSpace(path string, free, size int64) error {
+	const mega = 1e6
+	return &fault{kind: ErrDiskFull, message: fmt.Sprintf(
+		"too little space for a copy at %s: %.1f MB are free on that disk, and it takes %.1f MB and leaves %.1f MB free",
+		path, float64(free)/mega, float64(size)/mega, CopyReserve/mega)}
+}
+
+// calling gives a file another name in an error about its content.
+func calling(path, name string, err error) error {
+	var own *fault
+	if !errors.As(err, &own) {
+		return err
+	}
+	return &fault{kind: own.kind, cause: own.cause, message: strings.ReplaceAll(own.message, path, name)}
 }
 
 // steadyWriter brings what is written to the disk every now and then, until its
@@ -160,7 +185,13 @@ func (w *steadyWriter) Write(p []byte) (n int, err error) {
 }
 
 // copyError names an error about a file that is being made.
-func copyError(path string, err error) error { return aboutCopy(path, classify(path, err)) }
+func copyError(path string, err error) error {
+	err = aboutCopy(path, classify(path, err))
+	if own := (*fault)(nil); errors.As(err, &own) || errors.Is(err, context.Canceled) {
+		return err
+	}
+	return fmt.Errorf("making %s: %w", path, err)
+}
 
 // aboutCopy says of a copy what is else said of the state file.
 func aboutCopy(path string, err error) error {

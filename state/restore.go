@@ -76,12 +76,12 @@ func restore(ctx context.Context, source, present *os.File, target string, now t
 		return Restored{}, err
 	}
 	unfinished := target + suffixRestoring
-	contents, err := writeUnfinished(ctx, unfinished, info.Size(), func(w io.Writer) error {
+	contents, err := writeUnfinished(ctx, unfinished, naming{place: target, content: source.Name()}, info.Size(), func(w io.Writer) error {
 		_, err := io.Copy(w, io.NewSectionReader(source, 0, math.MaxInt64))
 		return err
 	})
 	if err != nil {
-		return Restored{}, fmt.Errorf("copying %s: %w", source.Name(), err)
+		return Restored{}, err
 	}
 	done := Restored{Contents: contents}
 	done.Path = target

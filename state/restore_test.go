@@ -122,12 +122,24 @@ func TestRestoreRefuses(t *testing.T) {
 			_ = os.Truncate(backup, 20_000)
 			return backup
 		}, agree, state.ErrDamaged},
+		"what is no copy": {func(_ state.Config, backup string) string {
+			_ = os.WriteFile(backup, []byte("damaged"), 0o600)
+			return backup
+		}, agree, state.ErrDamaged},
+		"an empty file": {func(_ state.Config, backup string) string {
+			_ = os.Truncate(backup, 0)
+			return backup
+		}, agree, state.ErrDamaged},
 		"without a yes": {func(_ state.Config, backup string) string { return backup }, func(state.Contents) error { return no }, no},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg, backup := backedUp(t)
-			if _, err := state.Restore(t.Context(), cfg, tc.from(cfg, backup), start, tc.agree); !errors.Is(err, tc.want) {
+			_, err := state.Restore(t.Context(), cfg, tc.from(cfg, backup), start, tc.agree)
+			if !errors.Is(err, tc.want) || strings.Contains(err.Error(), ".restoring") {
 				t.Errorf("Restore = %v, want %v", err, tc.want)
+			}
+			if tc.want != no && tc.want != state.ErrInvalid && !strings.Contains(err.Error(), backup) {
+				t.Errorf("the error does not name the file: %v", err)
 			}
 			if n := counted(t, cfg.Path); n != 20 {
 				t.Errorf("the file has %d events, want 20", n)

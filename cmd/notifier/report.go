@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
+	"strings"
 	"time"
 
 	"checkout-notifier/admin"
@@ -236,6 +238,18 @@ func (d *daemon) Healthy(ctx context.Context) error {
 		return fmt.Errorf("the store does not answer: %w", err)
 	}
 	return nil
+}
+
+// Cause implements admin.Daemon. What is wrong with files is no secret.
+func (d *daemon) Cause(err error) string {
+	var file *fs.PathError
+	told := []error{
+		state.ErrDiskFull, state.ErrReadOnly, state.ErrDirectory, state.ErrDamaged, state.ErrUncertain, state.ErrMoved, state.ErrClosed, state.ErrGrown,
+	}
+	if errors.As(err, &file) || slices.ContainsFunc(told, func(target error) bool { return errors.Is(err, target) }) {
+		return strings.ReplaceAll(err.Error(), "\n", "; ")
+	}
+	return ""
 }
 
 // Ready implements admin.Daemon. It depends on no destination: what cannot be

@@ -283,10 +283,13 @@ func (a *app) load(o config.Options) (*config.Loaded, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Messages name the state file to people who are in another directory.
-	if at := &loaded.Config.State.Path; *at != "" {
+	// Messages name the state file and its copies to people who are in another directory.
+	for _, at := range []*string{&loaded.Config.State.Path, &loaded.Config.State.Backup.Dir} {
+		if *at == "" {
+			continue
+		}
 		if *at, err = filepath.Abs(*at); err != nil {
-			return nil, fmt.Errorf("state.path: %w", err)
+			return nil, fmt.Errorf("state: %w", err)
 		}
 	}
 	return loaded, nil

@@ -8,12 +8,12 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"checkout-notifier/config"
-	"checkout-notifier/event"
 	"checkout-notifier/state"
 )
 
@@ -98,10 +98,17 @@ func (a *app) backupPath(ctx context.Context, source *copySource, args []string,
 			return "", fmt.Errorf("making state.backup.dir: %w", err)
 		}
 	}
+	directory := strings.HasSuffix(path, string(filepath.Separator))
+	path, err := filepath.Abs(path) // whoever reads it later may be in another directory
+	if err != nil {
+		return "", err
+	}
 	info, err := os.Stat(path)
 	if err == nil && info.IsDir() {
 		path = filepath.Join(path, source.name)
 		info, err = os.Stat(path)
+	} else if directory {
+		return "", exit(exitUsage, fmt.Errorf("there is no directory %s", path))
 	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -179,19 +186,30 @@ func (a *app) verifyFile(ctx context.Context, args []string) (state.Contents, er
 	if !errors.Is(err, state.ErrHeld) {
 		return c, err
 	}
-	held := err
+	if c, err = a.verifyServed(ctx, err); ctx.Err() == nil && err != nil && !errors.Is(err, state.ErrDamaged) {
+		err = exit(exitFailure, err) // it may be sound
+	}
+	c.Path = path
+	return c, err
+}
+
+// verifyServed checks a copy that the daemon makes of its state file, which another
+// process holds, as held says.
+func (a *app) verifyServed(ctx context.Context, held error) (c state.Contents, err error) {
 	source, err := a.copySource(ctx)
-	if err != nil {
-		return state.Contents{}, held
+	switch {
+	case errors.Is(err, errNoDaemon):
+		return c, fmt.Errorf("%w; and to be asked for a copy to check, %w", held, err)
+	case err != nil:
+		return c, fmt.Errorf("a daemon has the file open, and no copy of it can be made to check: %w", err)
 	}
 	defer source.close()
 	dir, err := os.MkdirTemp("", "notifier-verify-")
 	if err != nil {
-		return state.Contents{}, fmt.Errorf("making a place for a copy: %w", err)
+		return c, fmt.Errorf("making a place for a copy: %w", err)
 	}
 	fmt.Fprintln(a.err, "a daemon has the file open: a copy is taken from it and checked")
 	c, err = source.copyTo(ctx, filepath.Join(dir, "notifier.db"))
-	c.Path = path
 	return c, errors.Join(err, os.RemoveAll(dir))
 }
 
@@ -237,86 +255,6 @@ not sound, or a daemon has it open, 5 there is no state file yet.`,
 	}
 	outputFlag(cmd, &output, asTable, asJSON, asLines)
 	return cmd
-}
-
-func (a *app) stateRestoreCommand() *cobra.Command {
-	var yes bool
-	var output string
-	cmd := &cobra.Command{
-		Use:   "restore FILE",
-		Short: "Put a copy in the place of the state file",
-		Long: `Put a copy, made by state backup or by the schedule, in the place of the state
-file of the configuration. It is refused while a daemon has that open. The copy is
-verified first. The file that is there now, sound or not, stays beside it under a
-name that ends in .replaced- and the time. If it is interrupted, the old file or
-the new one is in place.
-
-` + restoreMeans + `
-
-It is asked about first; where there is no terminal to ask on, it wants --yes.
-
-Exit codes: 0 it is restored, 1 it failed or was not wanted, 2 usage, 3 the
-configuration or the copy is not sound, or a daemon has the state file, 5 there is
-no such file.
-Ctrl-C at the question exits with 130, and nothing is changed.`,
-		Example:           "  notifier state restore /backup/notifier/notifier-5d0c3f7a-20261122T031500Z.db",
-		Args:              usage(cobra.ExactArgs(1)),
-		ValidArgsFunction: a.completeCopies,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			loaded, err := a.load(config.Options{AllowMissingSecrets: true})
-			if err != nil {
-				return err
-			}
-			done, err := state.Restore(cmd.Context(), loaded.Config.State, args[0], time.Now(), func(c state.Contents) error {
-				a.describeCopy(args[0], &c, loaded)
-				return a.confirm(cmd.Context(), yes, fmt.Sprintf("Put it in the place of %s?", loaded.Config.State.Path))
-			})
-			switch {
-			case errors.Is(err, state.ErrMissing):
-				return exit(exitNotFound, err)
-			case errors.Is(err, state.ErrInvalid):
-				return exit(exitUsage, err)
-			case err != nil:
-				return interrupted(err, "nothing was changed")
-			}
-			result := restoreResult{Contents: done.Contents, Kept: done.Kept}
-			return a.show(output, result, func() {
-				fmt.Fprintf(a.out, "restored %s\n", done.Path)
-				if done.Kept != "" {
-					fmt.Fprintf(a.out, "what was there is in %s\n", done.Kept)
-				}
-			})
-		},
-	}
-	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
-	outputFlag(cmd, &output, asTable, asJSON, asLines)
-	return cmd
-}
-
-type restoreResult struct {
-	state.Contents
-	Kept string `json:"kept,omitempty"` // where the file is that was there before
-}
-
-const restoreMeans = `What happened to sessions since the copy was made is found again by polling.
-Everything that was delivered since is delivered again, with the ids that it had: a
-receiver that does not remember ids acts on it twice. What people did since
-(retries, purges, pauses, accepted accounts) is undone.`
-
-// describeCopy says what is about to be restored.
-func (a *app) describeCopy(from string, c *state.Contents, loaded *config.Loaded) {
-	fmt.Fprintf(a.err, "%s is sound\n  %s\n", from, contentsText(c))
-	for _, account := range loaded.Config.Accounts {
-		i := slices.IndexFunc(c.Accounts, func(x event.Account) bool { return x.Name == account.Name })
-		switch {
-		case c.Older:
-		case i < 0 || !c.Accounts[i].StartFixed:
-			fmt.Fprintf(a.err, "  account %s: not polled yet; the next run begins at its `start`, as the first one does\n", account.Name)
-		case !c.Accounts[i].Low.IsZero():
-			fmt.Fprintf(a.err, "  account %s: sessions read up to %s\n", account.Name, c.Accounts[i].Low.UTC().Format(time.RFC3339))
-		}
-	}
-	fmt.Fprintln(a.err, restoreMeans)
 }
 
 func contentsText(c *state.Contents) string {

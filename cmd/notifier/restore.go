@@ -1,0 +1,142 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"checkout-notifier/config"
+	"checkout-notifier/event"
+	"checkout-notifier/poller"
+	"checkout-notifier/state"
+)
+
+func (a *app) stateRestoreCommand() *cobra.Command {
+	var yes bool
+	var output string
+	cmd := &cobra.Command{
+		Use:   "restore FILE",
+		Short: "Put a copy in the place of the state file",
+		Long: `Put a copy, made by state backup or by the schedule, in the place of the state
+file of the configuration. It is refused while a daemon has that open. The copy is
+verified first, and its accounts are compared with those of the configuration and
+of the file that is there: what looks like another notifier's copy is warned of.
+The file that is there now, sound or not, stays beside it under a name that ends in
+.replaced- and the time. If it is interrupted, the old file or the new one is in
+place.
+
+` + restoreMeans + `
+
+It is asked about first; where there is no terminal to ask on, it wants --yes.
+
+Exit codes: 0 it is restored, 1 it failed or was not wanted, 2 usage, 3 the
+configuration or the copy is not sound, or a daemon has the state file, 5 there is
+no such file.
+Ctrl-C at the question exits with 130, and nothing is changed.`,
+		Example:           "  notifier state restore /backup/notifier/notifier-5d0c3f7a-20261122T031500Z.db",
+		Args:              usage(cobra.ExactArgs(1)),
+		ValidArgsFunction: a.completeCopies,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			loaded, err := a.load(config.Options{AllowMissingSecrets: true})
+			if err != nil {
+				return err
+			}
+			// What cannot be read tells nothing; that it is held the restore says.
+			present, _ := state.Identify(cmd.Context(), loaded.Config.State.Path)
+			done, err := state.Restore(cmd.Context(), loaded.Config.State, args[0], time.Now(), func(c state.Contents) error {
+				a.describeCopy(args[0], &c, loaded)
+				question := fmt.Sprintf("Put it in the place of %s?", loaded.Config.State.Path)
+				if doubts := doubtsOfCopy(&c, &present, loaded.Config.Accounts); len(doubts) > 0 {
+					fmt.Fprintf(a.err, "WARNING: this may be the copy of another notifier.\n  - %s\nIf it is, what waits in it (%s) goes to the destinations of this configuration.\n",
+						strings.Join(doubts, "\n  - "), count(c.Pending, "delivery"))
+					question = fmt.Sprintf("Put it in the place of %s all the same?", loaded.Config.State.Path)
+				}
+				return a.confirm(cmd.Context(), yes, question)
+			})
+			switch {
+			case errors.Is(err, state.ErrMissing):
+				return exit(exitNotFound, err)
+			case errors.Is(err, state.ErrInvalid):
+				return exit(exitUsage, err)
+			case err != nil:
+				return interrupted(err, "nothing was changed")
+			}
+			result := restoreResult{Contents: done.Contents, Kept: done.Kept}
+			return a.show(output, result, func() {
+				fmt.Fprintf(a.out, "restored %s\n", done.Path)
+				if done.Kept != "" {
+					fmt.Fprintf(a.out, "what was there is in %s\n", done.Kept)
+				}
+			})
+		},
+	}
+	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
+	outputFlag(cmd, &output, asTable, asJSON, asLines)
+	return cmd
+}
+
+type restoreResult struct {
+	state.Contents
+	Kept string `json:"kept,omitempty"` // where the file is that was there before
+}
+
+const restoreMeans = `What happened to sessions since the copy was made is found again by polling.
+Everything that was delivered since is delivered again, with the ids that it had: a
+receiver that does not remember ids acts on it twice. What people did since
+(retries, purges, pauses, accepted accounts) is undone.`
+
+// describeCopy says what is about to be restored.
+func (a *app) describeCopy(from string, c *state.Contents, loaded *config.Loaded) {
+	fmt.Fprintf(a.err, "%s is sound\n  %s\n", from, contentsText(c))
+	for _, account := range loaded.Config.Accounts {
+		i := slices.IndexFunc(c.Accounts, func(x event.Account) bool { return x.Name == account.Name })
+		switch {
+		case c.Older:
+		case i < 0 || !c.Accounts[i].StartFixed:
+			fmt.Fprintf(a.err, "  account %s: not polled yet; the next run begins at its `start`, as the first one does\n", account.Name)
+		case !c.Accounts[i].Low.IsZero():
+			fmt.Fprintf(a.err, "  account %s: sessions read up to %s\n", account.Name, c.Accounts[i].Low.UTC().Format(time.RFC3339))
+		}
+	}
+	fmt.Fprintln(a.err, restoreMeans)
+}
+
+// doubtsOfCopy says why a copy may be that of another notifier than the one that the
+// configuration describes, and whose state file, if any, is there at present. Of that
+// file's own copies accounts come and go with the configuration.
+func doubtsOfCopy(c *state.Contents, present *state.Identity, accounts []poller.Account) (doubts []string) {
+	named := func(name string) func(event.Account) bool {
+		return func(x event.Account) bool { return x.Name == name }
+	}
+	for _, account := range accounts {
+		i := slices.IndexFunc(c.Accounts, named(account.Name))
+		host, mode := account.Binding()
+		if i < 0 || account.SecretKey == "" || c.Accounts[i].Host == host && c.Accounts[i].Mode == mode {
+			continue
+		}
+		doubts = append(doubts, fmt.Sprintf("account %s of the copy belongs to %s (%s), that of the configuration to %s (%s): notifier will not start with both",
+			account.Name, c.Accounts[i].Host, c.Accounts[i].Mode, host, mode))
+	}
+	if c.ID != "" && c.ID == present.ID {
+		return doubts
+	}
+	for _, stored := range c.Accounts {
+		if !slices.ContainsFunc(accounts, func(x poller.Account) bool { return x.Name == stored.Name }) {
+			doubts = append(doubts, fmt.Sprintf("the configuration does not name account %s (%s, %s) of the copy", stored.Name, stored.Host, stored.Mode))
+		}
+	}
+	for _, stored := range present.Accounts {
+		if !c.Older && !slices.ContainsFunc(c.Accounts, named(stored.Name)) {
+			doubts = append(doubts, fmt.Sprintf("account %s (%s, %s) of the state file that is there now is not in the copy", stored.Name, stored.Host, stored.Mode))
+		}
+	}
+	if c.ID != "" && present.ID != "" {
+		doubts = append(doubts, fmt.Sprintf("the copy (of store %s) was not made of the state file that is there now (store %s): that one was begun anew since, or the copy is of another one",
+			c.ID, present.ID))
+	}
+	return doubts
+}

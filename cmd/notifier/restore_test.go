@@ -1,0 +1,120 @@
+package main
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"checkout-notifier/admin"
+	"checkout-notifier/event"
+	"checkout-notifier/poller"
+	"checkout-notifier/state"
+)
+
+// stored is a closed state file with some accounts, and a copy of it.
+func stored(t *testing.T, accounts ...event.Account) (path, backup string) {
+	t.Helper()
+	path, backup = filepath.Join(t.TempDir(), "n.db"), filepath.Join(t.TempDir(), "copy.db")
+	store, err := state.Open(t.Context(), state.Config{Path: path}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range accounts {
+		if err := store.SaveAccount(t.Context(), a); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, failed := store.ID(t.Context()) // a daemon names it
+	_, err = store.Backup(t.Context(), backup)
+	if err := errors.Join(failed, err, store.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return path, backup
+}
+
+// Whoever restores the copy of another notifier is warned.
+func TestRestoreWarnsOfAnotherNotifiersCopy(t *testing.T) {
+	ours := event.Account{Name: "main", Host: "127.0.0.1:1", Mode: poller.ModeTest}
+	for name, tc := range map[string]struct {
+		accounts []event.Account // of the other copy; nil: it is our own
+		fresh    bool            // there is no state file
+		want     []string
+	}{
+		"our own":                   {},
+		"ours, on a new machine":    {accounts: []event.Account{ours}, fresh: true},
+		"ours, after it was lost":   {accounts: []event.Account{ours}, want: []string{"was begun anew since"}},
+		"of another API":            {accounts: []event.Account{{Name: "main", Host: "api.wooshpay.com", Mode: poller.ModeLive}}, fresh: true, want: []string{"belongs to api.wooshpay.com (live), that of the configuration to 127.0.0.1:1 (test)"}},
+		"of other accounts":         {accounts: []event.Account{{Name: "other", Host: "api", Mode: poller.ModeTest}}, fresh: true, want: []string{"does not name account other (api, test)"}},
+		"without an account of now": {accounts: []event.Account{}, want: []string{"account main (127.0.0.1:1, test) of the state file", "was begun anew since"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path, from := stored(t, ours)
+			if tc.accounts != nil {
+				_, from = stored(t, tc.accounts...)
+			}
+			if tc.fresh {
+				path = filepath.Join(t.TempDir(), "new.db")
+			}
+			file := writeOfficeConfig(t, path, dearWorks, "127.0.0.1:1")
+			code, _, stderr := run(t, "state", "restore", from, "-c", file)
+			warned := strings.Contains(stderr, "WARNING: this may be the copy of another notifier")
+			missing := slices.ContainsFunc(tc.want, func(text string) bool { return !strings.Contains(stderr, text) })
+			if code != exitUsage || warned != (len(tc.want) > 0) || missing {
+				t.Errorf("exit code %d: %s", code, stderr)
+			}
+			if code, _, stderr := run(t, "state", "restore", from, "--yes", "-c", file); code != exitOK {
+				t.Errorf("with --yes: exit code %d: %s", code, stderr)
+			}
+		})
+	}
+}
+
+// A file that a daemon has and that cannot be copied for lack of room is not held by a
+// stranger who is to be stopped.
+func TestVerifyAndBackupSayWhatKeepsTheDaemonFromACopy(t *testing.T) {
+	path, _ := stored(t)
+	store, err := state.Open(t.Context(), state.Config{Path: path}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusInternalServerError)
+		_, _ = w.Write([]byte(`{"detail":"it could not be done: too little space for a copy"}`))
+	}))
+	defer server.Close()
+	file := writeOfficeConfig(t, path, dearWorks, server.Listener.Addr().String())
+	for line, want := range map[string]string{
+		"state verify": "a daemon has the file open, and no copy of it can be made to check: the daemon answered 500: it could not be done: too little space",
+		"state backup": "the daemon answered 500: it could not be done: too little space",
+	} {
+		code, _, stderr := run(t, append(strings.Fields(line), "-c", file)...)
+		if code != exitFailure || !strings.Contains(stderr, want) || strings.Contains(stderr, "another notifier") {
+			t.Errorf("%s: exit code %d: %s", line, code, stderr)
+		}
+	}
+	file = writeOfficeConfig(t, path, dearWorks, "127.0.0.1:1")
+	if code, _, stderr := run(t, "state", "verify", "-c", file); code != exitFailure || !strings.Contains(stderr, "holds") || !strings.Contains(stderr, "no daemon answers") {
+		t.Errorf("without a daemon: exit code %d: %s", code, stderr)
+	}
+}
+
+// What is wrong with the disk is told to whoever asked, and nothing else is.
+func TestTheCauseOfAFailureIsToldIfItIsNoSecret(t *testing.T) {
+	o := newOffice(t, filepath.Join(t.TempDir(), "n.db"), dearWorks)
+	defer o.stop()
+	_, err := o.store.Backup(t.Context(), filepath.Join(o.store.Path(), "no", "copy.db"))
+	if got := o.Cause(err); !strings.Contains(got, "copy.db cannot be written") {
+		t.Errorf("of %v it says %q", err, got)
+	}
+	for _, err := range []error{errors.New("a secret"), admin.ErrUpstream} {
+		if got := o.Cause(err); got != "" {
+			t.Errorf("of %v it says %q", err, got)
+		}
+	}
+}
