@@ -68,6 +68,8 @@ func TestMistakesInNamesOfTemplates(t *testing.T) {
 		`{{ .Session.amount_totl }}`: `did you mean "amount_total"?`,
 		`{{ .Event.Typ }}`:           `did you mean "Type"?`,
 		`{{ jsn .Session.id }}`:      `did you mean "json"?`,
+		`{{ session.id }}`:           `did you mean ".Session"?`,
+		`{{ .amount_total }}`:        "there is no amount_total, but .Session.amount_total",
 		`{{ range .Session.payment_method_types }}{{ .description }}{{ end }}`: "template: this value has no members, so no description",
 	} {
 		got := refused(t, templatedShop+text+"'\nrules: [{name: ship, events: [paid], to: [shop]}]\n", config.Options{})

@@ -42,7 +42,7 @@ func DoubtsOfBody(text, contentType string, omit []string, senders []Sender) []D
 		types = append(types, s.Types...)
 	}
 	slices.Sort(types)
-	doubts := p.doubts(text, omit, senders)
+	doubts := p.doubts(omit, senders)
 	if d, found := p.noJSON(isJSON(contentType), omit, slices.Compact(types)); found {
 		doubts = append(doubts, d)
 	}
@@ -55,16 +55,16 @@ func DoubtsOfSubject(text string, omit []string, senders []Sender) []Doubt {
 	if err != nil {
 		return nil
 	}
-	return p.doubts(text, omit, senders)
+	return p.doubts(omit, senders)
 }
 
-func (p *program) doubts(text string, omit []string, senders []Sender) []Doubt {
+func (p *program) doubts(omit []string, senders []Sender) []Doubt {
 	var doubts []Doubt
 	for _, l := range p.layouts {
 		if l.showsNothing() {
-			before := text[:min(l.pos, len(text))]
+			line, column := placeIn(p.text, l.pos)
 			doubts = append(doubts, Doubt{
-				Line: 1 + strings.Count(before, "\n"), Column: len(before) - strings.LastIndexByte(before, '\n'),
+				Line: line, Column: column,
 				Text: fmt.Sprintf("the layout %q does not say what it seems to: Go writes layouts as 2006-01-02 15:04:05", l.text),
 			})
 		}

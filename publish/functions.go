@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"text/template"
@@ -28,6 +29,8 @@ type execution struct {
 	free   map[uintptr]string // of a sample: the objects whose names are not ours
 	steps  int
 	bytes  int
+
+	excused []mistake // of a sample: what is not there, at its place in the template
 }
 
 // ownFunctions are those that text/template has not; they are meant most often.
@@ -59,8 +62,9 @@ func functions(x *execution) template.FuncMap {
 // internals are called by what rewriter puts into a template.
 func internals(x *execution) template.FuncMap {
 	return template.FuncMap{
-		"_get":   func(base any, path ...string) (any, error) { return x.get(base, path, false) },
-		"_opt":   func(base any, path ...string) (any, error) { return x.get(base, path, true) },
+		"_get":   func(at int, base any, path ...string) (any, error) { return x.excuse(at)(x.get(base, path, false)) },
+		"_opt":   func(_ int, base any, path ...string) (any, error) { return x.get(base, path, true) },
+		"_null":  func(...any) any { return nil },
 		"_step":  x.step,
 		"_show":  func(v any) (string, error) { return x.made(text(v), nil) },
 		"_token": func(v any) string { return token(text(v)) },
@@ -72,6 +76,21 @@ func (x *execution) step() (string, error) {
 		return "", ErrTooLong
 	}
 	return "", nil
+}
+
+// excuse notes what a sample does not have and puts null in its place, so that the
+// next mistake is found too.
+func (x *execution) excuse(at int) func(v any, err error) (any, error) {
+	return func(v any, err error) (any, error) {
+		if err == nil || !x.strict {
+			return v, err
+		}
+		told := func(m mistake) bool { return m.at == at && m.err.Error() == err.Error() }
+		if !slices.ContainsFunc(x.excused, told) {
+			x.excused = append(x.excused, mistake{at, err})
+		}
+		return nil, nil
+	}
 }
 
 // made charges text that a function made.

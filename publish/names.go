@@ -5,6 +5,8 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+
+	"checkout-notifier/checkout"
 )
 
 // The objects whose names are the operator's or the merchant's.
@@ -19,10 +21,17 @@ type noName struct {
 	path  []string
 	known []string // what is there; of a sample only
 	owner string   // one of the above, of a sample only, or ""
+	there string   // the path that was meant; of a sample only, or ""
 }
 
 // Error implements error.
-func (e *noName) Error() string { return "there is no " + strings.Join(e.path, ".") }
+func (e *noName) Error() string {
+	text := "there is no " + strings.Join(e.path, ".")
+	if e.there != "" {
+		text += ", but " + e.there
+	}
+	return text
+}
 
 // topNames are those that every template sees; the data of one has what it uses.
 var topNames = []string{
@@ -39,6 +48,9 @@ func (x *execution) missing(path []string, members map[string]any) error {
 	e.known = slices.Sorted(maps.Keys(members))
 	if _, top := members[nameLabels]; top {
 		e.known = topNames
+		if name := path[len(path)-1]; slices.Contains(checkout.Fields(), name) {
+			e.there = "." + nameSession + "." + name
+		}
 	}
 	return e
 }

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -106,8 +108,8 @@ func TestMistakesAreFoundAtLoad(t *testing.T) {
 		"{{ .Event.id }}":                          {1, 4, "there is no Event.id"},
 		"{{ .Session.id.x }}":                      {1, 4, "Session.id has no members, so no x"},
 		"a\n{{ if }}":                              {2, 0, "missing value for if"},
-		"{{ nothing .Account }}":                   {1, 0, `function "nothing" not defined`},
-		"{{ _get . }}":                             {1, 0, `function "_get" not defined`},
+		"{{ nothing .Account }}":                   {1, 4, `function "nothing" not defined`},
+		"{{ _get . }}":                             {1, 4, `function "_get" not defined`},
 		"{{ money .Session.customer_email \"x\"}}": {1, 4, "money: not an amount in minor units"},
 	} {
 		err := publish.CheckTemplate(text, nil, event.Types())
@@ -124,6 +126,35 @@ func TestMistakesAreFoundAtLoad(t *testing.T) {
 		if err := publish.CheckTemplate(text, nil, event.Types()); err != nil {
 			t.Errorf("%q: %v", text, err)
 		}
+	}
+}
+
+// A mistake does not hide the next one, and nothing is said of what only follows from it.
+func TestAllMistakesOfATemplateAreFound(t *testing.T) {
+	for text, want := range map[string][]string{
+		"{{ .Session.amount_totl }} {{ .Acount }}\n{{ jsn .Session.id }}{{ .Session.curency | uper }}": {
+			"line 1, column 4: there is no Session.amount_totl", "line 1, column 31: there is no Acount",
+			`line 2, column 4: function "jsn" not defined`, "line 2, column 25: there is no Session.curency", `line 2, column 44: function "uper" not defined`},
+		`{{ money .Session.amount_totl .Session.curency }}{{ if gt .Session.amount_totl 5 }}a{{ else }}{{ .Evnt.Type }}{{ end }}`: {
+			"line 1, column 10: there is no Session.amount_totl", "line 1, column 31: there is no Session.curency",
+			"line 1, column 59: there is no Session.amount_totl", "line 1, column 98: there is no Evnt"},
+		`{{ range .Session.itms }}{{ .x }}{{ end }}{{ range .Session.line_items.data }}{{ .descripton }}{{ end }}{{ define "a" }}{{ foo 1 }}{{ end }}`: {
+			"line 1, column 10: there is no Session.itms", "line 1, column 82: there is no descripton", `line 1, column 124: function "foo" not defined`},
+		`{{ printf "%d" .Session.no }}{{ session.id }}{{ .amount_total }}{{ .Session.id.x }}`: {
+			"line 1, column 16: there is no Session.no", `line 1, column 33: function "session" not defined`,
+			"line 1, column 49: there is no amount_total, but .Session.amount_total", "line 1, column 68: Session.id has no members, so no x"},
+	} {
+		err := publish.CheckTemplate(text, nil, []string{event.Paid, event.Expired})
+		got := strings.Split(regexp.MustCompile(`(?m) \(with .*\)$`).ReplaceAllString(fmt.Sprint(err), ""), "\n")
+		slices.Sort(got)
+		slices.Sort(want)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", text, diff)
+		}
+	}
+	err := publish.CheckSubject("a.{{ .Acount }}.{{ .Session.no }} b.{{ foo }}", nil, []string{event.Paid})
+	if n := strings.Count(fmt.Sprint(err), "\n") + 1; n != 4 {
+		t.Errorf("a subject: %v", err)
 	}
 }
 

@@ -1,7 +1,9 @@
 package publish
 
 import (
+	"slices"
 	"strconv"
+	"text/template"
 	"text/template/parse"
 )
 
@@ -12,7 +14,8 @@ import (
 //     gets its say;
 //   - loops and named templates begin with a call of _step, so that no template
 //     runs for ever;
-//   - what is inserted goes through the function last.
+//   - what is inserted goes through the function last;
+//   - a function that does not exist becomes one that gives null.
 //
 // On its way it notes what the template needs.
 type rewriter struct {
@@ -20,7 +23,13 @@ type rewriter struct {
 	needs   needs
 	layouts []layout
 	forks   bool // what it does depends on values
+
+	functions template.FuncMap
+	unknown   []*parse.IdentifierNode
 }
+
+// builtins are the functions of text/template that are not replaced by ours.
+var builtins = []string{"and", "or", "not", "call"}
 
 // needs is what a template may read of its data.
 type needs struct {
@@ -135,6 +144,11 @@ func (r *rewriter) arg(arg parse.Node, get string) parse.Node {
 		r.needs.whole = r.needs.whole || n.Ident[0] == "$"
 	case *parse.DotNode:
 		r.needs.whole = true
+	case *parse.IdentifierNode:
+		if r.functions[n.Ident] == nil && !slices.Contains(builtins, n.Ident) {
+			r.unknown = append(r.unknown, n)
+			return parse.NewIdentifier("_null").SetPos(n.Pos)
+		}
 	case *parse.ChainNode:
 		return r.lookup(n.Pos, get, r.arg(n.Node, get), n.Field)
 	}
@@ -142,7 +156,7 @@ func (r *rewriter) arg(arg parse.Node, get string) parse.Node {
 }
 
 func (r *rewriter) lookup(pos parse.Pos, get string, base parse.Node, path []string) parse.Node {
-	args := []parse.Node{base}
+	args := []parse.Node{&parse.NumberNode{NodeType: parse.NodeNumber, Pos: pos, IsInt: true, Int64: int64(pos), Text: strconv.Itoa(int(pos))}, base}
 	for _, name := range path {
 		r.needs.words[name] = true
 		args = append(args, &parse.StringNode{NodeType: parse.NodeString, Pos: pos, Quoted: strconv.Quote(name), Text: name})

@@ -1,6 +1,7 @@
 package publish
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"text/template/parse"
@@ -31,24 +32,22 @@ func compileSubject(text string, omit, types []string) (*program, error) {
 		return nil, fmt.Errorf("%w: subjects that begin with $ or _INBOX are NATS's own", ErrSubject)
 	}
 	p, err := compile(text, "_token")
-	if err != nil {
+	if p == nil {
 		return nil, err
 	}
 	for _, part := range p.template.Templates() {
 		if part.Tree == nil {
 			continue
 		}
-		if err := checkLiteral(part.Tree.Root, text); err != nil {
-			return nil, err
-		}
+		err = errors.Join(err, checkLiteral(part.Tree.Root, text))
 	}
-	return p, p.try(omit, types, func(rendered []byte) error {
+	return p, errors.Join(err, p.try(omit, types, func(rendered []byte) error {
 		if strings.Contains(string(rendered), token("{{")) {
 			return fmt.Errorf("%w: it inserts the text of an action, such as {{ .Account }}, and not its value", ErrSubject)
 		}
 		_, err := finishSubject(string(rendered))
 		return err
-	})
+	}))
 }
 
 // checkLiteral looks at the text that the operator wrote between insertions.
@@ -87,12 +86,8 @@ func checkText(n *parse.TextNode, whole string) error {
 		if c > ' ' && c != '*' && c != '>' && c != 0x7f {
 			continue
 		}
-		before := whole[:min(int(n.Pos)+i, len(whole))]
-		line := strings.Count(before, "\n") + 1
-		return &TemplateError{
-			Line: line, Column: len(before) - strings.LastIndexByte(before, '\n'),
-			Reason: fmt.Sprintf("%q cannot stand in a subject", c),
-		}
+		line, column := placeIn(whole, int(n.Pos)+i)
+		return &TemplateError{Line: line, Column: column, Reason: fmt.Sprintf("%q cannot stand in a subject", c)}
 	}
 	return nil
 }

@@ -8,8 +8,10 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"text/template"
+	"text/template/parse"
 )
 
 // TemplateError is a mistake in a template or subject, found at load by
@@ -58,7 +60,6 @@ const templateName = "template"
 var (
 	templateWhere = regexp.MustCompile(`^template: ` + templateName + `:(\d+)(?::(\d+))?: `)
 	templateCall  = regexp.MustCompile(`^executing "[^"]*" at <.*>: (?:error calling _?\w+: )?`)
-	noFunction    = regexp.MustCompile(`^function "(\w+)" not defined$`)
 )
 
 // explain turns an error of text/template into a TemplateError, without the
@@ -78,13 +79,36 @@ func explain(err error, eventType string) error {
 		reason = reason[len(m[0]):]
 	}
 	e.Reason = withoutValues(templateCall.ReplaceAllString(reason, ""))
+	e.about(err)
+	return e
+}
+
+// about notes which name an error is about.
+func (e *TemplateError) about(err error) {
 	var missing *noName
 	if errors.As(err, &missing) {
 		e.Name, e.Known, e.owner = missing.path[len(missing.path)-1], missing.known, missing.owner
-	} else if m := noFunction.FindStringSubmatch(reason); m != nil {
-		e.Name, e.Known = m[1], append(slices.Clone(ownFunctions), slices.Sorted(maps.Keys(functions(&execution{})))...)
 	}
+}
+
+// mistake is an error at a place in a template.
+type mistake struct {
+	at  int
+	err error
+}
+
+// explain turns a mistake into a TemplateError.
+func (m mistake) explain(text, eventType string) error {
+	e := &TemplateError{Type: eventType, Reason: m.err.Error()}
+	e.Line, e.Column = placeIn(text, m.at)
+	e.about(m.err)
 	return e
+}
+
+// placeIn is the line and the column of an offset.
+func placeIn(text string, at int) (line, column int) {
+	before := text[:min(at, len(text))]
+	return 1 + strings.Count(before, "\n"), len(before) - strings.LastIndexByte(before, '\n')
 }
 
 // quoting are the messages of text/template that quote a value, which may be the
@@ -110,6 +134,7 @@ func withoutValues(reason string) string {
 // program is a compiled template. It is safe for concurrent use.
 type program struct {
 	template *template.Template
+	text     string
 	needs    needs
 	layouts  []layout  // that `time` is called with
 	forks    bool      // what it does depends on values
@@ -124,20 +149,44 @@ type run struct {
 
 // compile parses a text and prepares it: names are looked up leniently where
 // the contract says so, loops count their steps, and what is inserted goes
-// through the function named last.
+// through the function named last. A program that comes with an error has nothing
+// in the place of functions that do not exist, so that its samples can be tried.
 func compile(text, last string) (*program, error) {
-	t, err := template.New(templateName).Option("missingkey=error").Funcs(functions(&execution{})).Parse(text)
+	trees, err := parseAll(text)
 	if err != nil {
 		return nil, explain(err, "")
 	}
-	t.Funcs(internals(&execution{})) // after parsing: no template may name them
-	rewriter := rewriter{last: last, needs: needs{words: make(map[string]bool)}}
-	for _, part := range t.Templates() {
-		if part.Tree != nil && part.Tree.Root != nil {
-			rewriter.root(part.Tree.Root)
+	t := template.New(templateName).Option("missingkey=error").Funcs(functions(&execution{})).Funcs(internals(&execution{}))
+	rewriter := rewriter{last: last, needs: needs{words: make(map[string]bool)}, functions: functions(&execution{})}
+	for _, name := range slices.Sorted(maps.Keys(trees)) {
+		if trees[name].Root != nil {
+			rewriter.root(trees[name].Root)
+		}
+		if _, err := t.AddParseTree(name, trees[name]); err != nil {
+			return nil, explain(err, "")
 		}
 	}
-	return &program{template: t, needs: rewriter.needs, layouts: rewriter.layouts, forks: rewriter.forks}, nil
+	known := append(slices.Clone(ownFunctions), slices.Sorted(maps.Keys(rewriter.functions))...)
+	for _, name := range topNames {
+		known = append(known, "."+name) // which its dot was forgotten of
+	}
+	var unknown []error
+	for _, name := range rewriter.unknown {
+		e := &TemplateError{Reason: fmt.Sprintf("function %q not defined", name.Ident), Name: name.Ident, Known: known}
+		e.Line, e.Column = placeIn(text, int(name.Pos))
+		unknown = append(unknown, e)
+	}
+	return &program{template: t, text: text, needs: rewriter.needs, layouts: rewriter.layouts, forks: rewriter.forks}, errors.Join(unknown...)
+}
+
+// parseAll parses a text and the templates that it defines, whatever functions
+// they call.
+func parseAll(text string) (map[string]*parse.Tree, error) {
+	trees := make(map[string]*parse.Tree)
+	tree := parse.New(templateName)
+	tree.Mode = parse.SkipFuncCheck
+	_, err := tree.Parse(text, "", "", trees)
+	return trees, err
 }
 
 // run renders a message. The output is bounded, and so is the work.
@@ -165,8 +214,19 @@ func (p *program) execute(data map[string]any, strict bool, eventType string) ([
 		r.execution.free = freeNames(data)
 	}
 	var out limitedBuffer
-	if err := r.template.Execute(&out, data); err != nil {
-		return nil, explain(err, eventType)
+	err := r.template.Execute(&out, data)
+	if err != nil {
+		err = explain(err, eventType)
+	}
+	if excused := r.execution.excused; len(excused) > 0 {
+		var found []error
+		for _, m := range excused {
+			found = append(found, m.explain(p.text, eventType))
+		}
+		err = errors.Join(append(found, err)...)
+	}
+	if err != nil {
+		return nil, err
 	}
 	return out.Bytes(), nil
 }
@@ -193,10 +253,10 @@ func CheckTemplate(text string, omit, types []string) error {
 
 func compileTemplate(text string, omit, types []string) (*program, error) {
 	p, err := compile(text, "_show")
-	if err != nil {
+	if p == nil {
 		return nil, err
 	}
-	return p, p.try(omit, types, nil)
+	return p, errors.Join(err, p.try(omit, types, nil))
 }
 
 // try renders the samples of every given type, strictly: a name that no session
@@ -208,20 +268,19 @@ func (p *program) try(omit, types []string, check func(rendered []byte) error) e
 	for _, sparse := range []bool{false, true} {
 		for _, eventType := range slices.Compact(slices.Sorted(slices.Values(types))) {
 			err := p.trySample(eventType, sparse, omit, check)
-			if err == nil {
-				continue
-			}
-			key := err.Error()
-			var mistake *TemplateError
-			if errors.As(err, &mistake) {
-				mistake.Sparse = sparse
-				key = mistake.where() + mistake.Reason
-			} else {
-				err = fmt.Errorf("%w (with %s)", err, sampleName(eventType, sparse))
-			}
-			if !seen[key] {
-				seen[key] = true
-				problems = append(problems, err)
+			for _, one := range each(err) {
+				key := one.Error()
+				var mistake *TemplateError
+				if errors.As(one, &mistake) {
+					mistake.Sparse = sparse
+					key = mistake.where() + mistake.Reason
+				} else {
+					one = fmt.Errorf("%w (with %s)", one, sampleName(eventType, sparse))
+				}
+				if !seen[key] {
+					seen[key] = true
+					problems = append(problems, one)
+				}
 			}
 			if errors.Is(err, ErrTooLarge) || errors.Is(err, ErrTooLong) {
 				return errors.Join(problems...) // the others would take as long
@@ -229,6 +288,17 @@ func (p *program) try(omit, types []string, check func(rendered []byte) error) e
 		}
 	}
 	return errors.Join(problems...)
+}
+
+// each lists the errors that were joined.
+func each(err error) []error {
+	switch joined, ok := err.(interface{ Unwrap() []error }); { //nolint:errorlint // no wrapped one
+	case err == nil:
+		return nil
+	case ok:
+		return joined.Unwrap()
+	}
+	return []error{err}
 }
 
 func (p *program) trySample(eventType string, sparse bool, omit []string, check func(rendered []byte) error) error {
