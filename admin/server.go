@@ -126,9 +126,7 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 // Handler returns the routes below the base path, guarded.
 func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /-/healthy", s.healthy)
-	mux.HandleFunc("GET /-/ready", s.ready)
-	mux.Handle("GET /metrics", s.guardMetrics(s.metrics))
+	s.handleProbes(mux)
 	mux.Handle("GET /api/v1/status", s.guard(RoleViewer, s.status))
 	mux.Handle("POST /api/v1/accounts/{name}/accept", s.guard(RoleOperator, s.acceptAccount))
 	mux.Handle("POST /api/v1/destinations/{name}/pause", s.guard(RoleOperator, s.pauseDestination))
@@ -161,9 +159,19 @@ func (s *Server) Handler() http.Handler {
 		return secure(mux)
 	}
 	outer := http.NewServeMux()
+	s.handleProbes(outer) // who asks them need not come through the proxy that adds the base path
 	outer.Handle(base+"/", http.StripPrefix(base, mux))
-	outer.Handle(anything, s.guard(RoleViewer, nothing))
+	outer.Handle(anything, s.guard(RoleViewer, func(w http.ResponseWriter, r *http.Request) {
+		problem(w, http.StatusNotFound, "there is nothing at "+r.URL.Path+": admin.base_path is "+base)
+	}))
 	return secure(outer)
+}
+
+// handleProbes adds the routes of what is asked by machines, without a token.
+func (s *Server) handleProbes(mux *http.ServeMux) {
+	mux.HandleFunc("GET /-/healthy", s.healthy)
+	mux.HandleFunc("GET /-/ready", s.ready)
+	mux.Handle("GET /metrics", s.guardMetrics(s.metrics))
 }
 
 // anything is the pattern of what has no route.

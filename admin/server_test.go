@@ -151,7 +151,7 @@ func TestEveryAnswerIsSecuredAndEveryErrorAProblem(t *testing.T) {
 	server := serve(t, cfg, &daemon{})
 	for path, want := range map[string]int{
 		"/notifier/-/healthy": 200, "/notifier/metrics": 200, "/notifier/api/v1/status": 200,
-		"/notifier/api/v1/nothing": 404, "/-/healthy": 404, "/": 404,
+		"/notifier/api/v1/nothing": 404, "/-/nothing": 404, "/": 404,
 	} {
 		status, _, header := ask(t, server, request{path: path})
 		if status != want || header.Get("Content-Security-Policy") != "default-src 'none'" || header.Get("X-Content-Type-Options") != "nosniff" {
@@ -309,11 +309,23 @@ func TestWrongMethodsAreToldOfTheRightOnes(t *testing.T) {
 func TestBasePath(t *testing.T) {
 	cfg := admin.DefaultConfig()
 	cfg.BasePath = "/n/"
-	server := serve(t, cfg, &daemon{})
-	for path, want := range map[string]int{"/n/-/healthy": 200, "/n/api/v1/status": 200, "/-/healthy": 404, "/n//api/v1/status": 200} {
-		if status, _, _ := ask(t, server, request{path: path}); status != want {
-			t.Errorf("%s = %d, want %d", path, status, want)
+	open := serve(t, cfg, &daemon{})
+	cfg.Tokens = []admin.Token{{Name: "look", Token: "viewer-token-of-the-test", Role: admin.RoleViewer}}
+	guarded := serve(t, cfg, &daemon{})
+	for path, want := range map[string][2]int{
+		"/n/-/healthy": {200, 200}, "/n/-/ready": {200, 200}, "/n/metrics": {200, 200},
+		// Whoever probes the process itself does not come through the proxy.
+		"/-/healthy": {200, 200}, "/-/ready": {200, 200}, "/metrics": {200, 200},
+		"/n/api/v1/status": {200, 401}, "/n//api/v1/status": {200, 401}, "/api/v1/status": {404, 401}, "/n/nothing": {404, 401},
+	} {
+		for i, server := range []*httptest.Server{open, guarded} {
+			if status, body, _ := ask(t, server, request{path: path}); status != want[i] {
+				t.Errorf("%s = %d, want %d: %s", path, status, want[i], body)
+			}
 		}
+	}
+	if _, body, _ := ask(t, open, request{path: "/api/v1/status"}); !strings.Contains(body, "admin.base_path is /n") {
+		t.Errorf("outside the base path: %s", body)
 	}
 }
 
