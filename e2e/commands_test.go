@@ -357,6 +357,11 @@ func TestForeignSessions(t *testing.T) {
 	stranger := create(t, other, simulator.Fields{"created": ago(30e9)})
 	w.swap.Store(other)
 	w.accounts[0]["secret_key"] = "sk_test_other"
+	// Whoever has no daemon is told how to get one for this.
+	code, p := w.once()
+	wantExit(t, p, code, 4, "accounts accept main", "start `notifier run`, accept meanwhile")
+	code, p = run(t, w.dir, nil, "accounts", "accept", "main", "--yes", "-c", w.configPath())
+	wantExit(t, p, code, 4, "no daemon answers", "start `notifier run`, accept meanwhile")
 	d := w.daemon()
 	s, err := d.status()
 	if err != nil || s.Accounts[0].Foreign == "" {
@@ -377,4 +382,6 @@ func TestForeignSessions(t *testing.T) {
 		t.Errorf("after the acceptance the status says %+v, error %v", s, err)
 	}
 	d.stop()
+	code, p = w.once()
+	wantExit(t, p, code, 0)
 }

@@ -91,6 +91,25 @@ func (a *app) printDelivery(d *deliveryView) {
 		"asked for by", d.Actor,
 		"job", d.Job,
 	)
+	a.printAttempts(d)
+	if d.Status == event.StatusDead {
+		fmt.Fprintf(a.out, "\nnobody tries it any more. Once what refused it is mended, deliver it again:\n  %s\nor give it up:\n  %s\n",
+			a.again("deadletters redrive "+d.ID), a.again("deadletters purge "+d.ID))
+	}
+}
+
+// again is another command line for the same daemon.
+func (a *app) again(words string) string {
+	line := "notifier " + words
+	for _, f := range [][2]string{{" -c ", a.configPath}, {" --url ", a.daemonAt}, {" --token-file ", a.tokenFile}} {
+		if f[1] != "" {
+			line += f[0] + f[1]
+		}
+	}
+	return line
+}
+
+func (a *app) printAttempts(d *deliveryView) {
 	if len(d.Attempts) == 0 {
 		return
 	}
@@ -106,8 +125,12 @@ func (a *app) printDelivery(d *deliveryView) {
 		if t.Probe {
 			by = strings.TrimSpace(by + " probe")
 		}
+		took, outcome := shortDuration(t.Duration.Duration()), string(t.Outcome)
+		if t.UnderWay {
+			took, outcome = "", "under way"
+		}
 		lines = append(lines, strings.Join([]string{
-			strconv.Itoa(t.N), whenText(t.Started), shortDuration(t.Duration.Duration()), string(t.Outcome), status, t.Class, by, strings.TrimSpace(t.Error + " " + t.Note),
+			strconv.Itoa(t.N), whenText(t.Started), took, outcome, status, t.Class, by, strings.TrimSpace(t.Error + " " + t.Note),
 		}, "\t"))
 	}
 	a.rows(lines...)

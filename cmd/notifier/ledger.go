@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"checkout-notifier/admin"
 	"checkout-notifier/config"
@@ -21,6 +22,9 @@ type ledger struct {
 	store *state.Store
 	cfg   *config.Config
 	note  func(error) error // hears of every error of the store, and returns it
+	// since is when the daemon began, which makes the attempts that have no result since
+	// then; zero without one.
+	since time.Time
 }
 
 // storedLedger reads a file that no daemon has.
@@ -157,7 +161,12 @@ func (l *ledger) Record(ctx context.Context, kind admin.Kind, id string) (any, e
 		view.Attempts = append(view.Attempts, viewAttempt(&attempts[i]))
 	}
 	items := []deliveryView{view}
-	return items[0], l.note(l.explain(ctx, items))
+	err = l.explain(ctx, items)
+	if d := &items[0]; l.underWay(&d.Delivery, attempts) {
+		last := &d.Attempts[len(d.Attempts)-1]
+		last.UnderWay, d.UnderWaySince = true, last.Started
+	}
+	return items[0], l.note(err)
 }
 
 func (l *ledger) notFound(kind admin.Kind, id string, err error) error {

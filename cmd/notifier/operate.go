@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -42,6 +43,9 @@ are given up. If the key is wrong, do not accept: put the right one back, and th
 account goes on by itself. If you accepted a wrong one, put the right key back and
 accept once more: what is newer than the sessions stored before is announced.
 
+The daemon does it. Where only run --once is used, start notifier run, accept
+meanwhile, and stop it again (Ctrl-C): the next run --once goes on.
+
 It is asked about first; where there is no terminal to ask on, it wants --yes.
 
 Exit codes: 0 it goes on, 1 there is nothing to accept, or it is not wanted, 2
@@ -56,6 +60,9 @@ Ctrl-C at the question exits with 130, and nothing is changed.`,
 	return cmd
 }
 
+// acceptNeedsDaemon is what those have to do who only ever run one pass.
+const acceptNeedsDaemon = "accepting is done by the daemon: where only `notifier run --once` is used, start `notifier run`, accept meanwhile, and stop it again"
+
 // accept asks only about an account that is stopped; of others the daemon says
 // that there is nothing to accept.
 func (a *app) accept(ctx context.Context, name string, yes bool) error {
@@ -65,6 +72,9 @@ func (a *app) accept(ctx context.Context, name string, yes bool) error {
 	}
 	var r report
 	if err := c.call(ctx, http.MethodGet, "/api/v1/status", &r); err != nil {
+		if errors.Is(err, errNoDaemon) {
+			err = fmt.Errorf("%w; %s", err, acceptNeedsDaemon)
+		}
 		return err
 	}
 	for _, s := range r.Accounts {

@@ -76,7 +76,20 @@ func (l *ledger) addLastError(ctx context.Context, d *deliveryView, s *publish.D
 	}
 	attempts, err := l.store.Attempts(ctx, d.ID)
 	d.LastError = lastError(attempts)
+	if l.underWay(&d.Delivery, attempts) {
+		d.UnderWaySince = attempts[len(attempts)-1].Started
+	}
 	return err
+}
+
+// underWay says whether the last of a delivery's attempts has no result yet: the daemon
+// has begun it since its own start, and will have one. Else its result is lost.
+func (l *ledger) underWay(d *event.Delivery, attempts []event.Attempt) bool {
+	if l.since.IsZero() || d.Status != event.StatusPending || len(attempts) == 0 {
+		return false
+	}
+	last := &attempts[len(attempts)-1]
+	return last.Outcome == event.OutcomeUnknown && !last.Started.Before(l.since)
 }
 
 // addAhead says what a delivery waits for that is parked, or held behind an earlier event
@@ -118,6 +131,8 @@ func statusText(d *deliveryView) string {
 		return string(d.Status)
 	case d.Orphaned:
 		return "pending, orphaned"
+	case !d.UnderWaySince.IsZero():
+		return "pending, attempt began " + ago(d.UnderWaySince) + ", no answer yet"
 	case d.Blocked():
 		return "pending, subject takes nothing"
 	case d.Due.IsZero():

@@ -19,6 +19,7 @@ import (
 	"checkout-notifier/admin"
 	"checkout-notifier/config"
 	"checkout-notifier/loglimit"
+	"checkout-notifier/poller"
 	"checkout-notifier/rules"
 )
 
@@ -127,6 +128,8 @@ func runOnce(ctx context.Context, loaded *config.Loaded, log *slog.Logger) (err 
 	switch {
 	case ctx.Err() != nil:
 		return errInterrupted
+	case errors.Is(polled, poller.ErrForeign):
+		return fmt.Errorf("%w; %s", polled, acceptNeedsDaemon)
 	case polled != nil:
 		return polled
 	case failed > 0:

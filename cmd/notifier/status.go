@@ -237,6 +237,8 @@ const orphanedAccount = "nobody polls it; a renamed account starts anew, and rec
 
 func accountState(r *report, s poller.Status) string {
 	switch {
+	case s.Foreign != "" && !r.Running:
+		return "stopped: " + s.Foreign + "; " + poller.WayOut(s.Account) + " (" + acceptNeedsDaemon + ")"
 	case s.Foreign != "":
 		return "stopped: " + s.Foreign + "; " + poller.WayOut(s.Account)
 	case !r.Running:

@@ -26,6 +26,7 @@ type deliveryView struct {
 	DestinationNextTry time.Time `json:"destination_next_try,omitzero"`
 	LastError          string    `json:"last_error,omitempty"` // of its last attempt
 	Behind             *ahead    `json:"behind,omitempty"`     // what it waits for of its session
+	UnderWaySince      time.Time `json:"attempt_under_way_since,omitzero"`
 }
 
 // ahead is an earlier delivery of the session that is not accepted yet.
@@ -70,6 +71,7 @@ type attemptView struct {
 	Note        string            `json:"note,omitempty"`
 	Actor       string            `json:"actor,omitempty"`
 	Probe       bool              `json:"probe,omitempty"`
+	UnderWay    bool              `json:"under_way,omitempty"` // unknown is not its end
 }
 
 // eventView is an event as it is shown: without the session in lists.
