@@ -115,7 +115,7 @@ func (s *scan) take(key []byte, start, end int) bool {
 	case memberExpiresAt:
 	default:
 		*text, ok = scanText(value)
-		ok = ok && (member != memberID || len(*text) <= MaxID)
+		ok = ok && len(*text) <= MaxID && (member == memberID || isLower(*text))
 	}
 	return ok
 }
@@ -154,6 +154,17 @@ func scanText(value []byte) (text []byte, ok bool) {
 		return nil, true
 	}
 	return text, ascii || utf8.Valid(text)
+}
+
+// isLower says whether a text has neither capital letters nor white space, and so is
+// read as it is.
+func isLower(text []byte) bool {
+	for _, c := range text {
+		if c <= ' ' || ('A' <= c && c <= 'Z') {
+			return false
+		}
+	}
+	return true
 }
 
 // isString says whether a value is a string of valid JSON.

@@ -116,8 +116,8 @@ func Parse(raw []byte) (Session, error) {
 		}
 		members[f.name] = value
 	}
-	s.Status, _ = members[FieldStatus].(string)
-	s.PaymentStatus, _ = members[FieldPaymentStatus].(string)
+	s.Status = readWord(members, FieldStatus, StatusOpen, StatusComplete, StatusExpired)
+	s.PaymentStatus = readWord(members, FieldPaymentStatus, PaymentPaid, PaymentUnpaid, PaymentNotRequired)
 	s.Mode, _ = members["mode"].(string)
 	switch {
 	case s.ID == "":
@@ -142,6 +142,16 @@ func Parse(raw []byte) (Session, error) {
 		s.ScanHash = g.Hash
 	}
 	return s, nil
+}
+
+// readWord returns a member whose value is a word, and brings it into the documented
+// form if it differs from that in nothing but case and white space.
+func readWord(members map[string]any, name string, documented ...string) string {
+	text, _ := members[name].(string)
+	if word := strings.ToLower(strings.Trim(text, " \t\r\n")); word != text && slices.Contains(documented, word) {
+		members[name], text = word, word
+	}
+	return text
 }
 
 // bareID returns the id that stands in a list in place of its session, "" if an item

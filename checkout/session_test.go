@@ -133,6 +133,37 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
+// What a session is worth does not hang on how a documented word is written.
+func TestParseWords(t *testing.T) {
+	for _, raw := range []string{
+		`{"id":"cs_1","created":1709889908,"status":"Complete","payment_status":"PAID"}`,
+		`{"id":"cs_1","created":1709889908,"status":" complete","payment_status":"paid\n"}`,
+	} {
+		s := parse(t, raw)
+		m := members(t, s.Object)
+		if s.Status != checkout.StatusComplete || s.PaymentStatus != checkout.PaymentPaid || s.ScanHash != 0 ||
+			string(m["status"]) != `"complete"` || string(m["payment_status"]) != `"paid"` {
+			t.Errorf("%s is read as %q, %q: %s", raw, s.Status, s.PaymentStatus, s.Object)
+		}
+	}
+	if s := parse(t, `{"id":"cs_1","created":1709889908,"status":"In Review","payment_status":"Due"}`); s.Status != "In Review" || s.PaymentStatus != "Due" {
+		t.Errorf("other words are changed: %q, %q", s.Status, s.PaymentStatus)
+	}
+}
+
+// The id is known of an item that is refused.
+func TestRefusedItemsHaveIDs(t *testing.T) {
+	for raw, want := range map[string]string{
+		`{"id":"cs_x","created":null}`: "cs_x", `{"id":7,"status":[]}`: "7", `{"id":{"id":"cs_1"},"created":{}}`: "cs_1",
+		`"cs_1"`: "cs_1", `"ann@shop.example1"`: "", `"Ann"`: "", `null`: "", `["cs_1"]`: "", `{"created":1709889908}`: "",
+		`{"id":"cs_1","created":1709889908,"x":` + strings.Repeat("[", 1000) + strings.Repeat("]", 1000) + `}`: "cs_1",
+	} {
+		if s, err := checkout.Parse([]byte(raw)); err == nil || s.ID != want {
+			t.Errorf("%.60s: id %q, error %v", raw, s.ID, err)
+		}
+	}
+}
+
 // A session without a creation time is still known by the time in its id.
 func TestCreatedFromID(t *testing.T) {
 	s := parse(t, `{"id":"cs_1766032392423735296","status":"open"}`)
