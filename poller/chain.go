@@ -21,6 +21,7 @@ type chain struct {
 	query Query
 
 	seen      map[uint64]struct{} // hashes of the ids that were shown
+	garbled   map[uint64]bool     // and of those whose rows made no sense: the next page may show them as new
 	shown     int
 	pages     int
 	newest    time.Time
@@ -48,7 +49,12 @@ type chain struct {
 	under     time.Time // below one that ends at a time
 	ended     bool      // nothing of it is left below a hole
 	flukes    int       // how often what could not be had was shown after all
+	stepped   int       // pages in a row of which no item makes sense
 }
+
+// mostStepped bounds the pages in a row that a chain steps over: nothing tells how far
+// down they are.
+const mostStepped = mostUnreadable / largestPage
 
 func newChain(a *account, p patience, by *sweep, lo, hi time.Time) *chain {
 	c := &chain{account: a, p: p, by: by, lo: lo, hi: hi, seen: make(map[uint64]struct{}), anchored: a.anchors(p, by)}
@@ -138,6 +144,12 @@ func (c *chain) next(ctx context.Context) (*Page, error) {
 	p, q := c.p, c.limited()
 	p.tries, p.apart, p.tie, c.asked = 1, p.apart || c.narrowed > 0, c.tie, q.Limit
 	page, err := c.page(ctx, p, q, c.sensible)
+	if err == nil && page.Total > 0 && len(page.Items) == 0 && !page.mayBeEnd() {
+		if c.stepOver(page) {
+			return c.next(ctx)
+		}
+		err = unreadablePage{first: &page.Bad[0]}
+	}
 	if err == nil || c.believable(page, err) {
 		var unreadable unreadablePage
 		if errors.Is(err, errSpoiled) || (errors.As(err, &unreadable) && p.deep && q.StartingAfter != "") {
@@ -179,13 +191,49 @@ func (c *chain) believable(page *Page, err error) bool {
 	return true
 }
 
+// stepOver lets the next page begin below one of which no item makes sense but all have
+// an id by which their sessions are asked for, and says whether that is possible.
+func (c *chain) stepOver(page *Page) bool {
+	last := page.Bad[len(page.Bad)-1].ID
+	if c.garbled[hashID([]byte(last))] || c.byTime || c.cursorless || c.stepped == mostStepped {
+		return false
+	}
+	c.stepped++
+	c.see(page)
+	if e := c.index.get(last); e != nil && e.created().Before(c.lo) {
+		c.ended = true
+	}
+	// If the API refuses this cursor, that says nothing of others.
+	c.query.StartingAfter, c.tie, c.promised, c.stood = last, nil, true, true
+	page.release()
+	return true
+}
+
+// hidesNew says whether an item of a page that makes no sense is one that the chain was
+// not shown before.
+func (c *chain) hidesNew(page *Page) bool {
+	return slices.ContainsFunc(page.Bad, func(bad Bad) bool {
+		id := hashID([]byte(bad.ID))
+		_, seen := c.seen[id]
+		return bad.ID != "" && !seen && !c.garbled[id]
+	})
+}
+
+// see notes that the list has what makes no sense on a page.
+func (c *chain) see(page *Page) {
+	for i := range page.Bad {
+		if c.garbled == nil {
+			c.garbled = make(map[uint64]bool)
+		}
+		c.garbled[hashID([]byte(page.Bad[i].ID))] = true
+	}
+}
+
 // accept notes what a page shows.
 func (c *chain) accept(page *Page) *Page {
-	for i := range page.Bad { // the list has it
-		c.seen[hashID([]byte(page.Bad[i].ID))] = struct{}{}
-	}
+	c.see(page)
 	if len(page.Items) > 0 {
-		c.away, c.setbacks = false, 0
+		c.away, c.setbacks, c.stepped = false, 0, 0
 		c.cursorless = c.cursorless && c.query.StartingAfter == ""
 		if c.byTime {
 			c.query.CreatedLTE = page.last().created().Add(createdRounding)

@@ -78,8 +78,9 @@ func (c *chain) expects(e *entry) bool {
 	if !listed(e) || e.isUnlisted() {
 		return false
 	}
-	_, seen := c.seen[hashID([]byte(c.index.id(e)))]
-	return !seen && !c.inHole(e)
+	id := hashID([]byte(c.index.id(e)))
+	_, seen := c.seen[id]
+	return !seen && !c.garbled[id] && !c.inHole(e)
 }
 
 func (c *chain) missesAny() bool {

@@ -3,6 +3,7 @@ package poller_test
 import (
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"net/http"
 	"slices"
 	"strings"
@@ -198,8 +199,9 @@ func TestGarbledEverywhereIsNamed(t *testing.T) {
 
 // Many rows that make no sense delay no others, and one another fairly.
 func TestManyGarbledRows(t *testing.T) {
-	for _, known := range []bool{false, true} {
-		t.Run(fmt.Sprint("known ", known), func(t *testing.T) {
+	for n := range 4 {
+		known, all := n%2 == 1, n > 1
+		t.Run(fmt.Sprintf("known %t, nothing else %t", known, all), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)
 				w.cfg.Poll.RateLimit = 5
@@ -221,7 +223,7 @@ func TestManyGarbledRows(t *testing.T) {
 				for i, id := range ids {
 					l.set(id, time.Now(), "complete", "paid")
 					rows[id] = fmt.Sprintf(`{"id":%q,"created":null,"status":"complete"}`, id)
-					if i%2 == 0 {
+					if i%2 == 0 && !all {
 						rows[id] = fmt.Sprintf(`{"id":%q,"created":%d,"status":null}`, id, time.Now().Unix())
 					}
 				}
@@ -305,6 +307,50 @@ func TestGarbledRowAmongOthersOfItsSecond(t *testing.T) {
 				s := p.Status()[0]
 				for _, o := range s.Oddities {
 					if o.Code != "bad_item" {
+						t.Errorf("odd: %+v", o)
+					}
+				}
+				if !s.Healthy || len(s.Holes) > 0 {
+					t.Errorf("error %q, holes %+v", s.Error, s.Holes)
+				}
+			})
+		})
+	}
+}
+
+// Rows that make sense in one answer and not in the next are no reason to think anything
+// of the list.
+func TestRowsThatFlicker(t *testing.T) {
+	for _, size := range []int{2, 5, 100} {
+		t.Run(fmt.Sprint(size), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.cfg.Poll.Tuning.PageSize = size
+				l := newListing()
+				w.answer = l.within
+				for i := range 25 {
+					l.add(fmt.Sprintf("cs_%d", 90-i), time.Now().Add(-time.Duration(i)*time.Minute), "open", "unpaid")
+				}
+				p := w.poller()
+				w.run(p, 25*time.Second)
+				for i := range 12 {
+					l.order(fmt.Sprintf("cs_%d", 100+i), "complete", "paid")
+					time.Sleep(time.Duration(i%3) * time.Second)
+				}
+				random := rand.New(rand.NewPCG(1, 2))
+				w.answer = func(req *http.Request) (int, string) {
+					w.mu.Lock()
+					defer w.mu.Unlock()
+					id := l.ids[random.IntN(len(l.ids))]
+					return l.showing(req, map[string]string{id: fmt.Sprintf("%q", id)})
+				}
+				w.run(p, time.Hour)
+				for i := range 12 {
+					w.expect(fmt.Sprintf("cs_%d", 100+i), "created", "completed", "paid", "fulfillable")
+				}
+				s := p.Status()[0]
+				for _, o := range s.Oddities {
+					if o.Code != "bad_item" && o.Code != "bad_page" {
 						t.Errorf("odd: %+v", o)
 					}
 				}

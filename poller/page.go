@@ -83,6 +83,9 @@ func (p *Page) release() {
 	}
 }
 
+// mayBeEnd says whether the list may end with the page, which nothing promises to go on.
+func (p *Page) mayBeEnd() bool { return p.Total < p.limit && (p.HasMore == nil || !*p.HasMore) }
+
 func (p *Page) first() *Item { return &p.Items[0] }
 func (p *Page) last() *Item  { return &p.Items[len(p.Items)-1] }
 

@@ -46,12 +46,12 @@ func (c *chain) sensible(page *Page) error {
 		return c.end(page)
 	}
 	if len(page.Items) == 0 {
-		err := unreadablePage{mayBeEnd: page.Total < page.limit && !promised, first: &page.Bad[0]}
-		switch {
-		case !err.mayBeEnd:
-			c.noteBad(page, c.by) // else it is handled
-		case c.noted(page):
+		if c.noted(page) {
 			return nil
+		}
+		err := unreadablePage{mayBeEnd: page.mayBeEnd(), first: &page.Bad[0]}
+		if !err.mayBeEnd { // else it is handled
+			c.noteBad(page, c.by)
 		}
 		return err
 	}
@@ -63,6 +63,9 @@ func (c *chain) sensible(page *Page) error {
 	}
 	if !page.ordered() {
 		c.disorder()
+	}
+	if c.hidesNew(page) && !c.p.deep {
+		return nil
 	}
 	for i := range page.Items {
 		switch _, seen := c.seen[hashID(page.Items[i].ID)]; {

@@ -312,8 +312,8 @@ func (a *account) forgetUnreadable() {
 			now.Sub(u.shown) > max(Window, a.cfg.Poll.UnpaidFor):
 			delete(a.unreadable, key)
 		case !u.logged && a.leftOver(u) && time.Since(a.named) >= namedEvery:
-			u.logged = true
-			names = append(names, fmt.Sprintf("%s: %s", cmp.Or(u.name, "below "+u.Above), u.text()))
+			u.logged = true // those without an id differ by where they stand, which poll status tells
+			names = append(names, fmt.Sprintf("%s: %s", cmp.Or(u.name, "a row without an id"), u.text()))
 		}
 	}
 	if len(names) > 0 {
