@@ -59,6 +59,10 @@ func (l *loader) checkOn(path, value string) {
 		l.errorf(path, codeUnsupported, "on: %s is not supported yet by this version", value)
 		return
 	}
+	if value != "" && len(rules.TypesNamed(rules.OnEvent, []string{value})) > 0 {
+		l.errorf(path, codeValue, "%s must be %s or %s, not %s: types of events stand in events: [%s]", path, rules.OnEvent, rules.OnSystem, quote(value), value)
+		return
+	}
 	l.oneOf(path, value, rules.OnEvent, rules.OnSystem)
 }
 

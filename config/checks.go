@@ -42,7 +42,7 @@ func (l *loader) check() *rules.Set {
 	l.warnPending()
 	l.warnModes(set)
 	l.warnUnused()
-	l.warnStripe()
+	l.warnStripe(set)
 	l.warnSelfReports()
 	l.warnUnclosed()
 	l.warnPorts()

@@ -138,7 +138,7 @@ func (r *reader) section(node *yaml.Node, s *schema, path string) map[string]any
 		}
 		f, ok := s.field(p.key.Value)
 		if !ok {
-			r.unknownKey(p.key, s, path)
+			r.unknownKey(p, s, path)
 			continue
 		}
 		at := join(path, f.name)
@@ -165,7 +165,8 @@ func join(path, name string) string {
 }
 
 // unknownKey reports a key that does not belong here, and where it does.
-func (r *reader) unknownKey(key *yaml.Node, s *schema, path string) {
+func (r *reader) unknownKey(found pair, s *schema, path string) {
+	key := found.key
 	p := Problem{
 		File: r.file.name, Line: key.Line, Column: key.Column, Severity: SeverityError, Code: codeUnknownKey,
 		Message: "unknown key " + quote(key.Value),
@@ -178,8 +179,10 @@ func (r *reader) unknownKey(key *yaml.Node, s *schema, path string) {
 	case unsupported(path, key.Value):
 		p.Code = codeUnsupported
 		p.Message = fmt.Sprintf("key %q is not supported yet by this version", key.Value)
+	case isNull(found.value) && found.value.Value == "" && found.value.Line == key.Line && strings.ContainsAny(key.Value, "()[] "):
+		p.Message += "; inside { } a comma ends a value: put it in quotes"
 	default:
-		if p.Suggestion = suggest(key.Value, s.names()); p.Suggestion == "" {
+		if p.Suggestion = suggestKey(key.Value, s); p.Suggestion == "" {
 			if hint := misplaced(key.Value, path); hint != "" {
 				p.Message += "; " + hint
 			}
@@ -218,8 +221,11 @@ func (r *reader) list(node *yaml.Node, s *schema, path string, base int) (any, b
 	}
 	if node.Kind != yaml.SequenceNode {
 		hint := ""
-		if node.Kind == yaml.ScalarNode {
+		switch {
+		case node.Kind == yaml.ScalarNode:
 			hint = ": write it in brackets, [ ]"
+		case s.element.kind == kindSection:
+			hint = ": each element begins with `- `"
 		}
 		r.refuse(node, path, codeType, "%s must be a list, not %s%s", path, nodeKind(node), hint)
 		return nil, false
@@ -286,7 +292,10 @@ func (r *reader) scalar(node *yaml.Node, s *schema, path string) (any, bool) {
 	}
 	if node.Kind != yaml.ScalarNode {
 		hint := ""
-		if s.literal {
+		switch {
+		case strings.HasSuffix(path, "."+whenKey) && node.Kind == yaml.SequenceNode:
+			hint = ": put the text in quotes, and join several conditions by and"
+		case s.literal || s.kind == kindText && node.Kind == yaml.MappingNode && node.Style&yaml.FlowStyle != 0:
 			hint = ": put the text in quotes"
 		}
 		r.refuse(node, path, codeType, "%s must be %s, not %s%s", path, s.kind, nodeKind(node), hint)

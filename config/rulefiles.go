@@ -90,7 +90,7 @@ func (r *reader) rules(root *yaml.Node, base int) ([]any, bool) {
 	listed := false
 	for _, p := range r.pairs(root) {
 		if p.key.Value != rulesKey {
-			r.unknownKey(p.key, ruleDocument, ruleFile)
+			r.unknownKey(p, ruleDocument, ruleFile)
 			continue
 		}
 		value, _ := r.list(resolve(p.value), mustField(document, rulesKey).schema, rulesKey, base)

@@ -1,6 +1,9 @@
 package config
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Suggest returns the candidate that a name was probably meant to be, or "".
 func Suggest(name string, candidates []string) string { return suggest(name, candidates) }
@@ -24,6 +27,23 @@ func suggest(name string, candidates []string) string {
 		return ""
 	}
 	return best
+}
+
+// otherKeys are what keys are called elsewhere.
+var otherKeys = map[string]string{
+	"if": "when", "condition": "when", "where": "when", "filter": "when", "expression": "when", "match": "when",
+	"destination": "to", "destinations": "to", "target": "to", "targets": "to", "send_to": "to", "notify": "to",
+	"type": "events", "types": "events", "trigger": "events", "body": "template", "title": "name",
+	"endpoint": "url", "webhook": "url", "webhook_url": "url", "signing_secret": "secrets", "webhook_secret": "secrets",
+	"api_key": "secret_key", "key": "secret_key",
+}
+
+// suggestKey is suggest for a key of a section.
+func suggestKey(key string, s *schema) string {
+	if other := otherKeys[strings.ToLower(key)]; slices.Contains(s.names(), other) {
+		return other
+	}
+	return suggest(key, s.names())
 }
 
 // sameInitials says whether the words of two names begin with the same letters:

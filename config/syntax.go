@@ -27,11 +27,17 @@ var lineBreak = regexp.MustCompile(`\r\n|[\n\r\x{85}\x{2028}\x{2029}]`)
 // syntaxPrefix is how the YAML parser begins its messages.
 var syntaxPrefix = regexp.MustCompile(`^yaml: (?:line [0-9]+: )?`)
 
-// bracketed finds a variable whose braces the YAML parser takes for its own.
-var bracketed = regexp.MustCompile(`[\[{,]\s*\$\{`)
-
-// expressionLine finds a line with a condition, which may look like YAML's own signs.
-var expressionLine = regexp.MustCompile(`\bwhen:[ \t]+[^|>]`)
+// remedies are what is said of a line that the YAML parser does not understand.
+var remedies = []struct {
+	line   *regexp.Regexp
+	remedy string
+}{
+	{regexp.MustCompile(`^ *\t`), "indentation is made of spaces, not tabs"},
+	{regexp.MustCompile(`[\[{,]\s*\$\{`), `inside [ ] and { } a variable is quoted: "${NAME}"`},
+	{regexp.MustCompile(`\{\{`), "a text with {{ }} is put in quotes: '{{ … }}'"},
+	{regexp.MustCompile(`\{.*\bwhen:[ \t]+[^|>]`), "inside { } an expression is put in quotes"},
+	{regexp.MustCompile(`^[^{]*\bwhen:[ \t]+[^|>]`), "an expression that begins with a quote or a sign, or has `: ` or ` #` in it, is put in quotes or under `when: |`"},
+}
 
 // unknownAnchor is the one message of the parser that has no line.
 var unknownAnchor = regexp.MustCompile(`^unknown anchor '([^']*)' referenced$`)
@@ -113,14 +119,10 @@ func (r *reader) syntax(err error) {
 	}
 	content := r.file.lines[line-1]
 	column := utf8.RuneCountInString(content) - utf8.RuneCountInString(strings.TrimLeft(content, " \t")) + 1
-	if strings.HasPrefix(strings.TrimLeft(content, " "), "\t") {
-		text += " (indentation is made of spaces, not tabs)"
-	}
-	if bracketed.MatchString(content) {
-		text += ` (inside [ ] and { } a variable is quoted: "${NAME}")`
-	}
-	if expressionLine.MatchString(content) {
-		text += " (an expression that begins with a quote or a sign, or has `: ` or ` #` in it, is put in quotes or under `when: |`)"
+	for _, known := range remedies {
+		if known.line.MatchString(content) {
+			text += " (" + known.remedy + ")"
+		}
 	}
 	r.fail(line, column, codeSyntax, "not valid YAML: "+text)
 }

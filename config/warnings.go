@@ -74,7 +74,7 @@ var stripeTypes = []string{event.Completed, event.Expired, event.Fulfillable}
 func StripeTypes() []string { return slices.Clone(stripeTypes) }
 
 // warnStripe looks at what each destination gets in Stripe's format.
-func (l *loader) warnStripe() {
+func (l *loader) warnStripe(set *rules.Set) {
 	for _, d := range l.config.Destinations {
 		twice := map[string]int{} // the first rule that sends a type here
 		for i, rule := range l.config.Rules {
@@ -87,7 +87,7 @@ func (l *loader) warnStripe() {
 				continue
 			}
 			types := l.types[i]
-			l.warnUnknownToStripe(i, d.Name, types)
+			l.warnUnknownToStripe(i, d.Name, types, set != nil && set.Reach(rule.Name).Async)
 			for _, eventType := range types {
 				if _, known := twice[eventType]; !known {
 					twice[eventType] = i
@@ -113,11 +113,17 @@ func rulePath(i int, l *loader) string {
 	return join(index(rulesKey, i), "to")
 }
 
-func (l *loader) warnUnknownToStripe(i int, destination string, types []string) {
+// warnUnknownToStripe names the types of a rule that Stripe has no name for. async
+// says that the rule takes only what was paid after the checkout.
+func (l *loader) warnUnknownToStripe(i int, destination string, types []string, async bool) {
 	var unknown []string
 	for _, eventType := range types {
-		if !slices.Contains(stripeTypes, eventType) {
+		switch {
+		case slices.Contains(stripeTypes, eventType):
+		case eventType != event.Paid:
 			unknown = append(unknown, event.Short(eventType))
+		case !async:
+			unknown = append(unknown, "paid (it knows only what is paid after the checkout: when: event.async)")
 		}
 	}
 	if len(unknown) > 0 {

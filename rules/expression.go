@@ -32,6 +32,7 @@ type expression struct {
 	conjuncts []conjunct
 	excluded  map[string]int // types of events for which it never holds, and where that shows
 	oneMode   bool           // it holds for live sessions alone, or for test sessions alone
+	onlyAsync bool           // it holds only for what was paid after the checkout
 	constant  bool           // it depends on nothing
 	holds     bool           // if it is constant: whether it holds
 	canonical string         // the tokens, for the identity of the rule set
@@ -92,7 +93,7 @@ func compileExpression(s *scope, text string) (x *expression, faults []fault) {
 	if slices.ContainsFunc(faults, func(f fault) bool { return !f.warning }) {
 		return nil, faults
 	}
-	x = &expression{canonical: canonical, conjuncts: conjunctsOf(tree.Node), excluded: logic.ExcludedTypes(tree.Node), oneMode: logic.OnlyMode(tree.Node)}
+	x = &expression{canonical: canonical, conjuncts: conjunctsOf(tree.Node), excluded: logic.ExcludedTypes(tree.Node), oneMode: logic.OnlyMode(tree.Node), onlyAsync: logic.OnlyAsync(tree.Node)}
 	x.holds, x.constant = logic.Constant(tree.Node)
 	collectUses(tree.Node, &x.uses)
 	rewrite(&tree.Node)

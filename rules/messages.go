@@ -58,6 +58,8 @@ func misuse(token string, text []rune, at int) string {
 		return "; the digits of a number are grouped by _, as in 100_000"
 	case token == ",":
 		return "; a list stands in [ ], and conditions are joined by and"
+	case strings.HasSuffix(strings.TrimRight(string(text[:min(at, len(text))]), " \t"), "\n"):
+		return "; conditions are joined by and"
 	}
 	return ""
 }

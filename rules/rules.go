@@ -82,18 +82,21 @@ func (s *Set) ID() string { return s.id }
 // version may know are left out.
 func (s *Set) Types(rule string) []string { return slices.Clone(s.types[rule]) }
 
-// Reach is whose sessions a rule can match.
+// Reach is which sessions a rule can match.
 type Reach struct {
 	Accounts []string // empty: all
+	Async    bool     // its condition takes only what was paid after the checkout
 	OneMode  bool     // its condition takes live sessions alone, or test sessions alone
 }
 
-// Reach says whose sessions a rule can match, whether or not it is enabled.
+// Reach says which sessions a rule can match, whether or not it is enabled.
 func (s *Set) Reach(rule string) Reach { return s.reach[rule] }
 
 func (r *compiled) reach() Reach {
 	reach := Reach{Accounts: slices.DeleteFunc(slices.Clone(r.accounts), func(name string) bool { return name == "" })}
-	reach.OneMode = r.expression != nil && r.expression.oneMode
+	if x := r.expression; x != nil {
+		reach.OneMode, reach.Async = x.oneMode, x.onlyAsync
+	}
 	return reach
 }
 

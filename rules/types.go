@@ -119,8 +119,11 @@ func (c *checkers) events(rule Rule, v *vocabulary) []string {
 		case v.foreign(glob):
 			c.add(Problem{Key: "events", Index: i, Code: CodeUnknownEvent, Message: fmt.Sprintf("%q %s", glob, v.remedy)})
 		default:
-			c.add(Problem{Key: "events", Index: i, Code: CodeUnknownEvent, Suggestion: v.suggest(glob),
-				Message: fmt.Sprintf("no event type matches %q", glob)})
+			p := Problem{Key: "events", Index: i, Code: CodeUnknownEvent, Suggestion: v.suggest(glob), Message: fmt.Sprintf("no event type matches %q", glob)}
+			if p.Suggestion == "" {
+				p.Message += "; there are " + strings.Join(v.shorts(), ", ")
+			}
+			c.add(p)
 		}
 	}
 	if len(chosen) == len(v.types) {
@@ -129,18 +132,22 @@ func (c *checkers) events(rule Rule, v *vocabulary) []string {
 	return v.chosen(chosen)
 }
 
+func (v *vocabulary) shorts() (short []string) {
+	for _, t := range v.types {
+		short = append(short, v.short(t))
+	}
+	return short
+}
+
 // otherTypes are what the types are called elsewhere.
-var otherTypes = map[string]string{"payed": "paid", "async_payment_succeeded": "paid"} //nolint:misspell // which it is about
+var otherTypes = map[string]string{"payed": "paid", "async_payment_succeeded": "paid", "payment_succeeded": "paid", "payment_intent.succeeded": "paid"} //nolint:misspell // which it is about
 
 // suggest proposes a type for a misspelt one, in the form in which it was written.
 func (v *vocabulary) suggest(glob string) string {
 	if known := otherTypes[strings.TrimPrefix(glob, v.prefix)]; known != "" && v == &sessionTypes {
 		return strings.TrimSuffix(glob, strings.TrimPrefix(glob, v.prefix)) + known
 	}
-	var short []string
-	for _, t := range v.types {
-		short = append(short, v.short(t))
-	}
+	short := v.shorts()
 	if rest, ok := strings.CutPrefix(glob, v.prefix); ok {
 		if near := closest(rest, short); near != "" {
 			return v.prefix + near

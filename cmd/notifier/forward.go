@@ -189,11 +189,15 @@ func (a *app) chooseEvents(o *forwardOptions) error {
 			}
 		}
 	}
-	if len(left) > 0 {
-		fmt.Fprintf(a.err, "warning: left out, because Stripe has no such event: %s\n", strings.Join(distinct(left), ", "))
+	hint := ""
+	if slices.Contains(left, event.Short(event.Paid)) {
+		hint = "; what is paid after the checkout goes out with fulfillable, as checkout.session.async_payment_succeeded"
 	}
 	if len(chosen) == 0 {
-		return exit(exitUsage, fmt.Errorf("there is nothing to forward: Stripe's format has %s", strings.Join(names(config.StripeTypes(), event.Short), ", ")))
+		return exit(exitUsage, fmt.Errorf("there is nothing to forward: Stripe's format has %s%s", strings.Join(names(config.StripeTypes(), event.Short), ", "), hint))
+	}
+	if len(left) > 0 {
+		fmt.Fprintf(a.err, "warning: left out, because Stripe's format has no event of its own for it: %s%s\n", strings.Join(distinct(left), ", "), hint)
 	}
 	o.events = distinct(chosen)
 	return nil

@@ -74,7 +74,7 @@ func TestForwardChoosesEvents(t *testing.T) {
 	}{
 		{"stripe", "", []string{"fulfillable", "expired"}, "", false},
 		{"stripe", "checkout.session.fulfillable", []string{"fulfillable"}, "", false},
-		{"stripe", "fulfillable,created,paid", []string{"fulfillable"}, "left out, because Stripe has no such event: created, paid", false},
+		{"stripe", "fulfillable,created,paid", []string{"fulfillable"}, "for it: created, paid; what is paid after the checkout goes out with fulfillable, as checkout.session.async_payment_succeeded", false},
 		{"stripe", "fulfillable,completed", []string{"fulfillable", "completed"}, "", true},
 		{"stripe", "*", []string{"completed", "expired", "fulfillable"}, "left out", true},
 		{"stripe", "created", nil, "", false},

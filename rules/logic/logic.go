@@ -326,6 +326,12 @@ func OnlyMode(n ast.Node) bool {
 	return false
 }
 
+// OnlyAsync says whether a condition holds only for what was paid after the checkout.
+func OnlyAsync(n ast.Node) bool {
+	_, found := impossible(n, []demand{is("event.async", false)})
+	return found
+}
+
 func said(path string) string {
 	if rest, ok := strings.CutPrefix(path, "raw"+Separator); ok {
 		return fmt.Sprintf("raw(%q)", rest)

@@ -1,0 +1,36 @@
+package config_test
+
+import (
+	"strings"
+	"testing"
+
+	"checkout-notifier/config"
+)
+
+// What YAML takes for its own, and keys that are called otherwise elsewhere, are
+// told with what to write.
+func TestMistakesOfNewcomers(t *testing.T) {
+	const quotes, braces = ": put the text in quotes", "(a text with {{ }} is put in quotes: '{{ … }}')"
+	for source, want := range map[string]string{
+		"    labels: {team: {{ .Account }}}\n":                                             "test.yaml:11:20: rules[1].labels.team must be text, not a map" + quotes,
+		"    template: {{ .Session.id }}\n":                                                "test.yaml:11:15: rules[1].template must be text, not a map" + quotes,
+		"    template: {{ .Session.id }} paid\n":                                           "not valid YAML: did not find expected key " + braces,
+		"    subject: {{ .Account }}.x\n":                                                  "not valid YAML: did not find expected key " + braces,
+		"  - {name: x, to: [shop], template: id {{ .Session.id }}}\n":                      "not valid YAML: did not find expected ',' or '}' " + braces,
+		"    when: {session.livemode}\n":                                                   "rules[1].when must be text, not a map" + quotes,
+		"    when:\n      - session.livemode\n":                                            "rules[1].when must be text, not a list" + quotes + ", and join several conditions by and",
+		"    when: |\n      session.livemode\n      event.async\n":                         "test.yaml:13:7: unexpected event; conditions are joined by and",
+		"  - {name: x, events: [paid], to: [shop], when: session.currency in [\"USD\"]}\n": "(inside { } an expression is put in quotes)",
+		"  - {name: x, events: [paid], to: [shop], when: raw(\"x\", 0) > 5}\n":             "unknown key \"0) > 5\" in rules[2]; inside { } a comma ends a value: put it in quotes",
+		"    if: session.livemode\n":                                                       `unknown key "if" in rules[1], did you mean "when"?`,
+		"  - {name: x, events: [paid], destinations: [shop]}\n":                            `unknown key "destinations" in rules[2], did you mean "to"?`,
+		"  - {name: x, type: paid, to: [shop]}\n":                                          `unknown key "type" in rules[2], did you mean "events"?`,
+		"    on: paid\n": `rules[1].on must be event or system, not "paid": types of events stand in events: [paid]`,
+		"  - {name: x, events: [refunded], to: [shop]}\n":          `no event type matches "refunded"; there are created, completed, expired,`,
+		"  - {name: x, events: [payment_succeeded], to: [shop]}\n": `no event type matches "payment_succeeded", did you mean "paid"?`,
+	} {
+		if got := strings.TrimSpace(refused(t, withRule(source), config.Options{})); !strings.Contains(got, want) {
+			t.Errorf("%s got %s\nwant %s", source, got, want)
+		}
+	}
+}
