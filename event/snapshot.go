@@ -53,6 +53,10 @@ type Snapshot struct {
 	// Silent is a session whose first sight was recorded without an announcement; an
 	// earlier version does not say.
 	Silent bool `json:"silent,omitempty"`
+	// Withheld are the types of the events that the first sight would have raised if the
+	// account's start, which clocks made, did not seem later than the session: they are
+	// announced if a clock turns out to have been ahead.
+	Withheld []string `json:"withheld,omitempty"`
 
 	// FirstSeen is when the first look was, by the server's clock; zero where an
 	// earlier version wrote the snapshot, or where the session was as old as its
@@ -113,10 +117,14 @@ func (s *Snapshot) Shown(look *checkout.Session) {
 
 // Track returns the index row of a snapshot.
 func (s *Snapshot) Track() Tracked {
-	return Tracked{
+	row := Tracked{
 		ID: s.ID, Created: s.Created, ExpiresAt: s.ExpiresAt, CompleteAt: s.CompleteAt, LookedAt: s.LookedAt,
 		ScanHash: s.ScanHash, Status: s.Status, PaymentStatus: s.PaymentStatus, Watch: s.Watch, Held: len(s.Held) > 0,
 	}
+	if len(s.Withheld) > 0 { // any look may have it announced
+		row.ScanHash = 0
+	}
+	return row
 }
 
 // defaultLifetime is how long a session stays open when the API does not say.
@@ -153,6 +161,13 @@ type Account struct {
 	// what is announced; zero for `all`, fixed at the first successful answer.
 	Start      time.Time `json:"start,omitzero"`
 	StartFixed bool      `json:"start_fixed"`
+	// ByClock is a start that clocks made, StartShown the creation time of the newest
+	// session that existed then, and Polled for how long the account has been polled
+	// since, at least, by the clock of the process, which nobody sets: by these a clock
+	// that was ahead is found out. An earlier version wrote none of them.
+	ByClock    bool          `json:"start_by_clock,omitempty"`
+	StartShown time.Time     `json:"start_shown,omitzero"`
+	Polled     time.Duration `json:"polled,omitempty"`
 	// Restart asks that the start is fixed anew at the next answer, whatever the
 	// configuration says: an operator accepted other sessions.
 	Restart bool `json:"restart,omitempty"`

@@ -138,6 +138,9 @@ func (p *Pipeline) plan(ctx context.Context, page *poller.Batch) (*draft, poller
 // stages takes one look through the stages and adds what follows from it to the
 // transaction.
 func (p *Pipeline) stages(page *poller.Batch, look *poller.Look, snapshots map[string]event.Snapshot, tx *draft) (poller.Row, error) {
+	if stored, known := snapshots[look.Session.ID]; known && page.Releases(&stored) {
+		return p.release(page, look, &stored, tx)
+	}
 	outcome, err := p.compare(page, look, snapshots)
 	if err != nil {
 		return poller.Row{}, err
@@ -206,14 +209,19 @@ func (p *Pipeline) Vanish(ctx context.Context, account string, gone []poller.Gon
 // vanishAtOnce bounds a transaction.
 const vanishAtOnce = 500
 
-// compare is the first stage: what the look means for the session.
-func (p *Pipeline) compare(page *poller.Batch, look *poller.Look, snapshots map[string]event.Snapshot) (diff.Outcome, error) {
+// terms are what diff must know of a look besides the session.
+func terms(page *poller.Batch, look *poller.Look) (diff.Look, diff.Policy) {
 	at := diff.Look{At: look.At, Asked: look.Asked, Own: look.Own, Pass: page.Pass, Early: look.Early, Late: look.Late}
-	policy := diff.Policy{
+	return at, diff.Policy{
 		ConfirmAfter: page.Poll.Tuning.ConfirmAfter,
 		UnpaidFor:    page.Poll.UnpaidFor,
 		WarmEvery:    page.Poll.Tuning.WarmEvery,
 	}
+}
+
+// compare is the first stage: what the look means for the session.
+func (p *Pipeline) compare(page *poller.Batch, look *poller.Look, snapshots map[string]event.Snapshot) (diff.Outcome, error) {
+	at, policy := terms(page, look)
 	prev, known := snapshots[look.Session.ID]
 	if !known {
 		return diff.First(page.Account.Name, &look.Session, at, policy)
@@ -237,18 +245,56 @@ func (p *Pipeline) record(page *poller.Batch, look *poller.Look, o *diff.Outcome
 	if err != nil {
 		return err
 	}
-	first := o.Snapshot.Revision == 1 && page.Silent(o.Snapshot.Created)
+	s := &o.Snapshot
+	first := s.Revision == 1 && page.Silent(s.Created)
 	if first || o.Existed {
-		o.Snapshot.Silent = true
-		tx.Snapshots = append(tx.Snapshots, o.Snapshot)
+		s.Silent = true
+		if (first && page.Withholds(s.Created)) || (o.Existed && len(s.Withheld) > 0) {
+			s.Withheld = withheld(s.Withheld, events)
+		}
+		tx.Snapshots = append(tx.Snapshots, *s)
 		return nil
 	}
+	return p.add(tx, s, events)
+}
+
+// withheld adds the types of events to a list, of which it makes a new one.
+func withheld(types []string, events []event.Event) []string {
+	types = slices.Clone(types)
+	for i := range events {
+		types = append(types, events[i].Type)
+	}
+	return types
+}
+
+// release announces what was withheld of a session at its first sight, with the ids
+// that it would have had then. What else the look shows is left to the next one.
+func (p *Pipeline) release(page *poller.Batch, look *poller.Look, stored *event.Snapshot, tx *draft) (poller.Row, error) {
+	at, policy := terms(page, look)
+	o, err := diff.Withheld(stored, at, policy)
+	if err != nil {
+		return poller.Row{}, err
+	}
+	events, err := p.name(page, look, &o)
+	if err != nil {
+		return poller.Row{}, err
+	}
+	s := *stored
+	s.Silent, s.Withheld = false, nil
+	if err := p.add(tx, &s, events); err != nil {
+		return poller.Row{}, err
+	}
+	return poller.Row{Tracked: s.Track(), Changed: true, Types: withheld(nil, events)}, nil
+}
+
+// add adds to the transaction a snapshot, its events, and who must hear of them.
+func (p *Pipeline) add(tx *draft, s *event.Snapshot, events []event.Event) error {
 	deliveries, verdicts, err := p.address(events)
 	if err != nil {
 		return err
 	}
 	// Only now: a snapshot without its events would hide the change for ever.
-	tx.Snapshots = append(tx.Snapshots, o.Snapshot)
+	tx.Snapshots = append(tx.Snapshots, *s)
 	tx.Events = append(tx.Events, events...)
 	tx.Deliveries = append(tx.Deliveries, deliveries...)
 	tx.verdicts = append(tx.verdicts, verdicts...)

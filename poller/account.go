@@ -50,6 +50,7 @@ type account struct {
 	index         *index
 	strangers     Query     // the last one that was answered by a page of strangers
 	starting      uint32    // the pass that fixes the start
+	polledFrom    time.Time // since when the account is polled, at least, by the clock of the process
 	existing      time.Time // until which creation time what that pass shows existed
 	forgotten     time.Time // settled sessions created before are not in the index
 	clock         clock
@@ -150,6 +151,7 @@ func (a *account) load(ctx context.Context) error {
 		return fmt.Errorf("reading the sessions of account %s: %w", a.cfg.Name, err)
 	}
 	a.state, a.saved, a.before, a.loaded = stored, stored, stored, true
+	a.polledFrom = time.Now().Add(-stored.Polled)
 	a.publish(time.Time{})
 	return nil
 }

@@ -79,7 +79,7 @@ func (a *account) handle(ctx context.Context, page *Page, by *sweep) error {
 	if len(looks) > 0 {
 		err := a.handLooks(ctx, Batch{
 			Account: a.state, Livemode: a.mode() == ModeLive, Poll: a.cfg.Poll,
-			Pass: a.now.began, Existing: existing, Announce: by.announce(), Passed: a.passedOver(), Looks: looks,
+			Pass: a.now.began, Existing: existing, Starting: a.fixesStart(), Announce: by.announce(), Passed: a.passedOver(), Looks: looks,
 		}, by)
 		if err != nil {
 			return err

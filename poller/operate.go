@@ -220,6 +220,9 @@ func (a *account) backfill(ctx context.Context, b Backfill, progress func(Backfi
 		case <-ctx.Done():
 			return ctx.Err()
 		case err := <-s.done:
+			if errors.Is(err, context.Canceled) { // it ended because ctx had
+				return ctx.Err()
+			}
 			return err
 		case <-look.C:
 		}

@@ -166,6 +166,17 @@ func (l *ledger) look(b *poller.Batch, look *poller.Look) (poller.Row, error) {
 	prev, known := l.snapshots[s.ID]
 	var o diff.Outcome
 	var err error
+	if known && b.Releases(&prev) {
+		if o, err = diff.Withheld(&prev, at, policy); err != nil {
+			return poller.Row{}, err
+		}
+		for _, t := range o.Transitions {
+			l.tell(s.ID, telling{event.Short(t.Type), t.Reason, l.api.now()})
+		}
+		prev.Silent, prev.Withheld = false, nil
+		l.first[s.ID], l.snapshots[s.ID] = condition{}, prev
+		return poller.Row{Tracked: prev.Track(), Changed: true}, nil
+	}
 	if known {
 		prev.LookedAt = at.LastLook(&prev, look.LastLooked)
 		o, err = diff.Next(&prev, &s, at, policy)
@@ -192,6 +203,9 @@ func (l *ledger) look(b *poller.Batch, look *poller.Look) (poller.Row, error) {
 	}
 	for _, t := range o.Transitions {
 		o.Snapshot.Counts[t.Type]++
+		if silent && b.Withholds(s.Created) {
+			o.Snapshot.Withheld = append(o.Snapshot.Withheld, t.Type)
+		}
 		if !silent {
 			l.tell(s.ID, telling{event.Short(t.Type), t.Reason, l.api.now()})
 		}

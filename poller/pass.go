@@ -99,11 +99,13 @@ const saveEvery = time.Minute
 // saveProgress stores what a restart should know, unless it is only a mark that
 // has moved a little and will be stored soon.
 func (a *account) saveProgress(ctx context.Context, until time.Time) error {
-	behind := a.saved
+	behind, polled := a.saved, a.polled()
 	behind.Low = a.state.Low
-	if !until.IsZero() && behind.Equal(&a.state) && a.state.Low.Sub(a.saved.Low).Abs() < saveEvery {
+	young := polled < Window && polled-a.saved.Polled >= saveEvery // a clock that was ahead would be found out soon
+	if !until.IsZero() && behind.Equal(&a.state) && a.state.Low.Sub(a.saved.Low).Abs() < saveEvery && !young {
 		return nil
 	}
+	a.state.Polled = polled
 	return a.save(ctx)
 }
 

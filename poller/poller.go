@@ -62,6 +62,7 @@ type Batch struct {
 	Poll     Poll
 	Pass     time.Time // when their pass began
 	Existing time.Time // what the batch shows and was created until then existed before the account's start; zero: none
+	Starting bool      // it is of the pass that fixes the start, until that is final
 	Announce bool      // also what was pruned, or is older than the start
 	// Passed are the parts of the list that the API could not show for a while. What
 	// turns up in them was never known, however long ago it was created.
@@ -85,10 +86,30 @@ type Look struct {
 // Silent says whether a session of the batch that was never seen before is
 // recorded without an announcement.
 func (b *Batch) Silent(created time.Time) bool {
-	a := &b.Account
-	forgotten := created.Before(a.ForgottenBefore) &&
+	return !b.Announce && (b.existed(created) || b.forgotten(created))
+}
+
+// existed says whether a session seems to be older than the account's start.
+func (b *Batch) existed(created time.Time) bool {
+	return created.Before(b.Account.Start) || !created.After(b.Existing)
+}
+
+func (b *Batch) forgotten(created time.Time) bool {
+	return created.Before(b.Account.ForgottenBefore) &&
 		!slices.ContainsFunc(b.Passed, func(h event.Hole) bool { return !h.Pruned && h.Covers(created) })
-	return !b.Announce && (created.Before(a.Start) || forgotten || !created.After(b.Existing))
+}
+
+// Withholds says whether a session is silent only because it seems to be older than a
+// start that clocks made. What the first pass shows existed whatever they say.
+func (b *Batch) Withholds(created time.Time) bool {
+	return b.Silent(created) && b.Account.ByClock && created.Before(b.Account.Start) && !b.Starting && !b.forgotten(created)
+}
+
+// Releases says whether what was withheld of a session is to be announced: a clock was
+// ahead when the account started, and the session is not older than the true start, or
+// somebody asks for it.
+func (b *Batch) Releases(s *event.Snapshot) bool {
+	return len(s.Withheld) > 0 && (b.Announce || !b.existed(s.Created))
 }
 
 // Gone is a session that the API no longer shows.

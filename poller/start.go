@@ -24,10 +24,12 @@ func (a *account) begin(ctx context.Context, page *Page) (until time.Time, err e
 			if until = a.existing; until.Equal(existing) { // the first answer may have shown no new session
 				a.state.Start = later(a.state.Start, a.afterNewest(page))
 			}
+			a.state.StartShown = a.afterNewest(page)
 		}
 		return until, a.save(ctx) // it could not be stored at once
 	case a.state.Restart || a.cfg.Start == StartNow:
 		a.state.Start, a.state.Restart = a.present(page), false
+		a.state.ByClock, a.state.StartShown, a.polledFrom = true, a.afterNewest(page), time.Now()
 		a.starting, a.existing = a.now.number, a.shownAtStart(page)
 		until = a.existing
 	case a.cfg.Start == StartAll:
@@ -72,6 +74,9 @@ func (a *account) present(page *Page) time.Time {
 // afterNewest is the first moment after the creation of the newest session that the
 // pass was shown by the time of a page; one that no clock has come to does not count.
 func (a *account) afterNewest(page *Page) time.Time {
+	if a.now.newest.IsZero() {
+		return time.Time{}
+	}
 	_, latest := a.clock.span(page.Answer.Received)
 	return earlier(a.now.newest.Add(time.Millisecond), latest)
 }
@@ -104,7 +109,7 @@ func (a *account) recall(ctx context.Context) error {
 			if a.state.Restart || a.state.Start.After(newest) {
 				a.state.Start = newest
 			}
-			a.state.StartFixed, a.state.Restart, a.state.Low = true, false, time.Time{}
+			a.state.StartFixed, a.state.Restart, a.state.ByClock, a.state.Low = true, false, false, time.Time{}
 			a.log.Info("the account shows sessions that were given up once; what is newer than those is announced", "newest", newest)
 			return a.save(ctx)
 		}
@@ -116,18 +121,40 @@ func (a *account) recall(ctx context.Context) error {
 	return nil
 }
 
-// correctStart takes back a start in the future, which a wrong clock made: what is
-// created until then would be recorded silently.
+// fixesStart says whether the present pass is the one that fixes the start.
+func (a *account) fixesStart() bool { return !a.state.StartFixed && a.starting == a.now.number }
+
+// polled is for how long the account has been polled since clocks made its start, at
+// least.
+func (a *account) polled() time.Duration {
+	if !a.state.ByClock {
+		return 0
+	}
+	return time.Since(a.polledFrom)
+}
+
+// correctStart takes back a start that is later than the true one, because clocks were
+// ahead when they made it: what is created until then would be recorded silently. By the
+// clocks of now the account began no later than it has been polled for, and no earlier
+// than the newest session that existed then. What was recorded silently since is
+// announced when the next pass shows it, so that one reads down to there.
 func (a *account) correctStart() {
 	if start, err := time.Parse(time.RFC3339, a.cfg.Start); err == nil && start.Equal(a.state.Start) {
 		return // as configured
 	}
 	_, latest := a.clock.span(a.clock.own())
-	if a.state.Start.After(latest.Add(skewNoticed)) {
-		a.log.Warn("the account's stored start lay in the future, by a clock that was wrong; it is set to the present time", "start", a.state.Start)
-		a.state.Start = latest
+	polled := a.polled()
+	start := later(latest.Add(-polled).Truncate(time.Second), a.state.StartShown)
+	if a.state.Start.Sub(start) <= skewNoticed+polled/clockDrift {
+		return
 	}
+	a.log.Warn("the account's start was told by a clock that was ahead, and is put right; what was created since and was recorded silently is announced",
+		"start", start, "was", a.state.Start)
+	a.state.Start, a.state.Low = start, earlier(a.state.Low, start)
 }
+
+// clockDrift is the part of a time by which two clocks may differ on it, at most.
+const clockDrift = 1000
 
 // bound is how far down the head is read: zero means to the end of the list. A
 // low-water mark in the future was made by a clock that was wrong: it does not

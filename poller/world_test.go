@@ -96,8 +96,7 @@ func (w *world) poller() *poller.Poller {
 	if w.network != nil {
 		o.Transport = w.network
 	}
-	own := w.own
-	o = poller.WithClock(o, func() time.Time { return time.Now().Add(own) })
+	o = poller.WithClock(o, func() time.Time { return time.Now().Add(w.own) })
 	p, err := poller.New([]poller.Account{w.cfg}, w, w, o)
 	if err != nil {
 		w.t.Fatal(err)
@@ -191,12 +190,23 @@ func (w *world) Handle(_ context.Context, b poller.Batch) (poller.Handled, error
 		prev, known := w.snapshots[s.ID]
 		var o diff.Outcome
 		var err error
-		if !known {
+		switch {
+		case !known:
 			o, err = diff.First(b.Account.Name, &s, look, policy)
 			if b.Silent(s.Created) {
-				o.Transitions, o.Snapshot.Silent = nil, true
+				o.Snapshot.Silent = true
+				for _, tr := range o.Transitions {
+					if b.Withholds(s.Created) {
+						o.Snapshot.Withheld = append(o.Snapshot.Withheld, tr.Type)
+					}
+				}
+				o.Transitions = nil
 			}
-		} else {
+		case b.Releases(&prev):
+			o, err = diff.Withheld(&prev, look, policy)
+			o.Snapshot = prev
+			o.Snapshot.Silent, o.Snapshot.Withheld = false, nil
+		default:
 			prev.LookedAt = look.LastLook(&prev, l.LastLooked)
 			o, err = diff.Next(&prev, &s, look, policy)
 		}

@@ -37,8 +37,9 @@ nothing, so a backfill may be repeated.
 
 Sessions that are not stored and were created before the account's start, or
 that may have been stored and pruned since, are recorded silently; --announce
-announces those as well, and is asked about first; where there is no terminal to
-ask on, it wants --yes.
+announces those as well, and what was recorded silently only because clocks were
+ahead when the account started. It is asked about first; where there is no
+terminal to ask on, it wants --yes.
 
 WHEN is a time in RFC 3339, a date (its beginning in UTC), or how long ago: 36h,
 7d. Without --until the range ends now.
