@@ -93,8 +93,10 @@ func (c *cursor) find(want rune) bool {
 	return false
 }
 
-// sensitive are the texts that no message may repeat.
-var sensitive = regexp.MustCompile(`\b(?:sk|pk|rk|whsec)_[A-Za-z0-9+/=_-]+|[A-Za-z][A-Za-z0-9+.-]*://[^\s"]+|[^\s"'@]+@[^\s"'@]+\.[^\s"'@]+`)
+// sensitive are the texts that no message may repeat: keys, web addresses, which may hold a
+// token, and the addresses of people. What is only a part of one, such as "%@shop.example" in
+// a condition, is nobody's.
+var sensitive = regexp.MustCompile(`\b(?:sk|pk|rk|whsec)_[A-Za-z0-9+/=_-]+|[A-Za-z][A-Za-z0-9+.-]*://[^\s"]+|[^\s"'@]*[\pL\pN][^\s"'@]*@[^\s"'@]+\.[^\s"'@]+`)
 
 // scrub takes sensitive texts out of a message that others wrote.
 func scrub(message string) string { return sensitive.ReplaceAllString(message, "<redacted>") }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bufio"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -10,8 +11,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
+	"unicode/utf8"
 
 	"checkout-notifier/publish"
 	"checkout-notifier/secret"
@@ -216,12 +217,7 @@ func (l *Loaded) Show(w io.Writer, format string) error {
 	case ShowYAML:
 		return l.showYAML(w)
 	case ShowTable:
-		t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-		fmt.Fprintln(t, "KEY\tVALUE\tORIGIN")
-		for s := range l.settings() {
-			fmt.Fprintf(t, "%s\t%s\t%s\n", s.Path, inline(s.Value), s.Origin)
-		}
-		return t.Flush()
+		return l.showTable(w)
 	case ShowJSON:
 		encoder := json.NewEncoder(w)
 		encoder.SetEscapeHTML(false)
@@ -239,6 +235,29 @@ func (l *Loaded) Show(w io.Writer, format string) error {
 	default:
 		return fmt.Errorf("the configuration cannot be shown as %q: use yaml, table, json or jsonl", format)
 	}
+}
+
+// mostAligned is how wide a value may be for the column of origins to stand behind it: one
+// long expression must not push all other origins off the screen.
+const mostAligned = 48
+
+// showTable writes a line for each setting, in columns.
+func (l *Loaded) showTable(w io.Writer) error {
+	lines := [][3]string{{"KEY", "VALUE", "ORIGIN"}}
+	var key, value int
+	for s := range l.settings() {
+		line := [3]string{s.Path, inline(s.Value), fmt.Sprint(s.Origin)}
+		lines = append(lines, line)
+		key = max(key, utf8.RuneCountInString(line[0]))
+		if n := utf8.RuneCountInString(line[1]); n <= mostAligned {
+			value = max(value, n)
+		}
+	}
+	b := bufio.NewWriter(w)
+	for _, line := range lines {
+		fmt.Fprintf(b, "%-*s  %-*s  %s\n", key, line[0], value, line[1], line[2])
+	}
+	return b.Flush()
 }
 
 // inline writes a value on one line, in a form that is JSON and YAML at once

@@ -3,6 +3,7 @@ package config_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -97,6 +98,51 @@ func TestSecretsAreNotInMessages(t *testing.T) {
 	_, err := config.Load(config.Options{Source: []byte(minimal), Environ: environ("NOTIFIER_NATS_URL=http://me:hidden-1@x", "NOTIFIER_POLL_INTERVAL=hidden-2")})
 	if err == nil || strings.Contains(err.Error(), "hidden-") {
 		t.Errorf("from the environment: %v", err)
+	}
+}
+
+// withCondition is everySecret with one more rule.
+func withCondition(when string) string {
+	return strings.Replace(everySecret, "rules:\n", "rules:\n  - {name: more, to: [hook], when: '"+when+"'}\n", 1)
+}
+
+// A part of an address is a condition, and the caret needs to stand below something.
+func TestOnlyWhatIsSecretOrSomebodysIsMasked(t *testing.T) {
+	for when, shown := range map[string]bool{
+		`session.no endsWith "%@x.example"`: true, `session.no endsWith "@x.example"`: true, `session.no matches ".*@x.example"`: true,
+		`session.no == "joe@x.example"`: false, `session.no == "sk_live_hidden"`: false, `session.no == "https://x.example/hidden"`: false,
+	} {
+		_, err := config.Load(config.Options{Source: []byte(withCondition(when)), Environ: environ()})
+		var problems *config.Problems
+		if !errors.As(err, &problems) {
+			t.Fatalf("%s: %v", when, err)
+		}
+		got := problems.Errors[0].Snippet
+		if strings.Contains(got, when) != shown || strings.Contains(got, "****") == shown {
+			t.Errorf("%s is shown as %s", when, got)
+		}
+	}
+}
+
+// One long value does not push the origins of all others off the screen.
+func TestShownTableIsNarrow(t *testing.T) {
+	long := strings.Repeat("session.livemode && ", 20) + "session.livemode"
+	loaded := load(t, withCondition(long), config.Options{})
+	var shown bytes.Buffer
+	if err := loaded.Show(&shown, config.ShowTable); err != nil {
+		t.Fatal(err)
+	}
+	wide := 0
+	for line := range strings.Lines(shown.String()) {
+		if len(line) > 140 {
+			wide++
+			if !strings.Contains(line, long) {
+				t.Errorf("it is %d columns wide: %s", len(line), line)
+			}
+		}
+	}
+	if wide != 1 {
+		t.Errorf("%d lines are wide, want that of the long value", wide)
 	}
 }
 

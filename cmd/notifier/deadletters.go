@@ -96,9 +96,9 @@ with the same webhook-id, in its turn within its session, and has all tries of
 its schedule again. Its former attempts stay on record.
 
 What would be done is shown first and asked about; where there is no terminal to
-ask on, it wants --yes. It is a job of the daemon that outlives this command and the daemon's restarts, and
-only takes what died before it began. Ctrl-C leaves it running (end it by:
-notifier jobs cancel JOB).
+ask on, it wants --yes. It is a job of the daemon that outlives this command and
+the daemon's restarts, and only takes what died before it began. Ctrl-C leaves it
+running (end it by: notifier jobs cancel JOB).
 
 Exit codes: 0 it is done, or there was nothing to do, 1 it failed, was cancelled,
 interrupted or not wanted, 2 usage, 4 no daemon answers, 5 there is no such dead

@@ -11,7 +11,7 @@ import (
 )
 
 var (
-	mailAddress = regexp.MustCompile(`[A-Za-z0-9._%+\-]+@([A-Za-z0-9\-]+\.)+[A-Za-z]{2,}`)
+	mailAddress = regexp.MustCompile(`[._%+\-]*[A-Za-z0-9][A-Za-z0-9._%+\-]*@([A-Za-z0-9\-]+\.)+[A-Za-z]{2,}`)
 	webAddress  = regexp.MustCompile(`(?i)\b(https?://[^\s/?#"'<>\\]+)[^\s"'<>\\]*`)
 )
 

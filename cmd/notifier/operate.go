@@ -163,9 +163,10 @@ func (a *app) destinationsCommand() *cobra.Command {
 What waits for it is due at once. One that is failing gets a single delivery as a
 probe first, and the rest when that is accepted, and so does each subject that a
 NATS destination takes nothing for. One that asked for a pause (429 with
-Retry-After) goes on without waiting for its end. What the receiver asked for still holds for one that was paused as well:
-resume it twice. Of one that none of this holds for it says that it was not
-paused, and exits with 0.`,
+Retry-After) goes on without waiting for its end; if it was paused as well, resume
+it twice: the first time ends the pause, and what the receiver asked for still
+holds. Of one that none of this holds for it says that it was not paused, and exits
+with 0.`,
 		Args: usage(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.resume(cmd.Context(), args[0])

@@ -297,6 +297,7 @@ func TestMasks(t *testing.T) {
 		"see https://pay.example/cs_1?k=2, ok": "see https://pay.example/*** ok",
 		"at http://127.0.0.1:80/ and no more":  "at http://127.0.0.1:80/ and no more",
 		"nothing":                              "nothing",
+		"+a@x.example, %@x.example":            "+***@x.example, %@x.example", // the second is nobody's
 	} {
 		if got := maskText(text); got != want {
 			t.Errorf("%q: %q, want %q", text, got, want)

@@ -132,6 +132,7 @@ rules or store, 4 API, broker or daemon unreachable, 5 not found.`,
 	root.SetErr(a.err)
 	root.SetVersionTemplate(versionText())
 	a.setHelp(root)
+	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages |", ".FlagUsagesWrapped 100 |"))
 	root.PersistentFlags().StringVarP(&a.configPath, "config", "c", "", "configuration file [$NOTIFIER_CONFIG, ./notifier.yaml, /etc/notifier/notifier.yaml]")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return exit(exitUsage, fmt.Errorf("%w%s (see %s --help)", err, flagMeant(cmd, err), cmd.CommandPath()))
