@@ -144,10 +144,13 @@ func nearPath(path string, suggest func(t reflect.Type, name string) string) str
 // ours are elsewhere.
 func misspeltPath(path string) string {
 	return nearPath(path, func(t reflect.Type, name string) string {
-		if t == sessionType {
-			return closest(name, fieldNames(t))
+		if t != sessionType {
+			return suggestField(t, name)
 		}
-		return suggestField(t, name)
+		if name == "live_mode" { // which the API is known to send
+			return ""
+		}
+		return closest(name, fieldNames(t))
 	})
 }
 

@@ -181,6 +181,12 @@ func TestValuesThatMayBeMissing(t *testing.T) {
 		`float(previous.metadata.size) > 5`:        `float(previous.metadata.size ?? "0")`,
 		`any(session.line_items.data, int(.price.metadata.size) > 5)`: `int(.price.metadata.size ?? "0")`,
 		`date(session.metadata.due) < now()`:                          "",
+		`split(session.customer_email, "@")[1] == "example.com"`:      "",
+		`session.line_items.data[0].amount_total > 5`:                 "",
+		`session.livemode and previous.line_items.data[1].id == "x"`:  "",
+		`max(map(session.line_items.data, .amount_total)) > 5`:        "",
+		`first(session.line_items.data).amount_total == 5`:            "",
+		`any(session.line_items.data, .discounts[0].id == "x")`:       "",
 	} {
 		problems := warningsOf(t, when)
 		if len(problems) != 1 || problems[0].Code != rules.CodeMissing || problems[0].Suggestion != want || !problems[0].Warning {
@@ -209,6 +215,9 @@ func TestWhatIsFineIsNotWarnedOf(t *testing.T) {
 		`raw("x", 0) > 0 && raw("y", "") < "a" && raw("z", false)`, `raw("x") == 5 && raw("y") != "a" && "a" in raw("z")`,
 		`raw("x") != nil && raw("x") > 5`, `raw("x") == nil or raw("x") > 5`, `raw("x") == nil ? false : raw("x") > 5`,
 		`(raw("x") ?? 0) > 5`, `string(raw("x")) == "a"`, `raw("x") contains "a" or raw("x") matches "a"`,
+		`len(session.line_items.data) > 1 and session.line_items.data[1].amount_total > 5`, `has("line_items") && session.line_items.data[0].id == "x"`,
+		`session.customer_email contains "@" and split(session.customer_email, "@")[1] == "x"`, `[1, 2][0] == session.amount_total`, `max(session.amount_total, 5) > 6`,
+		`(max(map(session.line_items.data, .amount_total)) ?? 0) > 5`, `last(split(session.customer_email, "@")) == "x"`, `first(session.payment_method_types) == "card"`,
 		`"size" in session.metadata && int(session.metadata.size) > 5`, `has("metadata.size") && int(session.metadata.size) > 5`,
 		`session.metadata.size != "" && int(session.metadata.size) > 5`, `int(session.metadata.size ?? "0") > 5`,
 		`session.metadata.size matches "^[0-9]+$" && int(session.metadata.size) > 5`,

@@ -102,6 +102,9 @@ func missable(n ast.Node) (key string, fails func(parent ast.Node) (fault, bool)
 		}
 		return path.Value, func(parent ast.Node) (fault, bool) { return rawFails(call, path.Value, parent) }
 	}
+	if list, message := ofList(n); list != "" {
+		return list, func(parent ast.Node) (fault, bool) { return listFails(n, message, parent) }
+	}
 	if name, ok := metadataKey(n); ok {
 		key = strings.TrimPrefix(strings.Join(logic.PathOf(n), "."), "session.")
 		return key, func(parent ast.Node) (fault, bool) { return metadataFails(n, name, parent) }
@@ -123,6 +126,48 @@ func metadataKey(n ast.Node) (string, bool) {
 		return "", false
 	}
 	return key.Value, true
+}
+
+// ofList says what is read of a list that may be empty: by which name a condition
+// asks for the list, and what then becomes of the rule.
+func ofList(n ast.Node) (list, message string) {
+	switch n := n.(type) {
+	case *ast.MemberNode:
+		index, ok := n.Property.(*ast.IntegerNode)
+		if _, literal := n.Node.(*ast.ArrayNode); ok && !literal && n.Node.Nature().IsArray() {
+			return listName(n.Node), fmt.Sprintf("the rule fails where the list has no element %d: ask for its length before, or for each by any(…)", index.Value)
+		}
+	case *ast.BuiltinNode:
+		if slices.Contains([]string{"max", "min", "first", "last", "find", "findLast"}, n.Name) && len(n.Arguments) > 0 && n.Arguments[0].Nature().IsArray() {
+			return listName(n.Arguments[0]), fmt.Sprintf("%s of an empty list is nil, and the rule then fails: ask for its length before, or write (%[1]s(…) ?? …)", n.Name)
+		}
+	}
+	return "", ""
+}
+
+// listName is what a list is known by: the field that it is made of.
+func listName(n ast.Node) string {
+	for {
+		if path := logic.PathOf(n); len(path) > 1 {
+			return strings.TrimPrefix(path[0]+"."+path[1], "session.")
+		}
+		b, ok := n.(*ast.BuiltinNode)
+		if !ok || len(b.Arguments) == 0 {
+			return ""
+		}
+		n = b.Arguments[0]
+	}
+}
+
+func listFails(n ast.Node, message string, parent ast.Node) (fault, bool) {
+	f := fault{at: n.Location().From, code: CodeMissing, message: message}
+	member, isMember := n.(*ast.MemberNode)
+	of, ofMember := parent.(*ast.MemberNode)
+	if isMember {
+		f.at = member.Property.Location().From
+		return f, true
+	}
+	return f, ofMember && of.Node == n || neutral(parent, n) != ""
 }
 
 func rawFails(call *ast.CallNode, path string, parent ast.Node) (fault, bool) {
