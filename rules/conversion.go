@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/expr-lang/expr/ast"
@@ -25,6 +26,8 @@ func conversion(b *ast.BinaryNode) string {
 	switch nature := right.Nature(); {
 	case slices.Contains([]string{"||", "or", "&&", "and"}, b.Operator) && isLiteral:
 		return `; each side is a condition of its own; whether a value is one of several is asked as in session.currency in ["EUR", "USD"]`
+	case nature.IsBool() && isLiteral && literal.Value != "true" && literal.Value != "false":
+		return "; it is true or false, and no text"
 	case nature.IsNumber() && isLiteral, nature.IsBool() && isLiteral:
 		return fmt.Sprintf("; %s without quotes", map[bool]string{true: "a number stands", false: "true and false stand"}[nature.IsNumber()])
 	case isTrue:
@@ -36,12 +39,18 @@ func conversion(b *ast.BinaryNode) string {
 			return fmt.Sprintf("; a text is made a number by int(%s)", orZero(left, text))
 		}
 		return "; a text is made a number by int(…)"
+	case nature.IsTime() && isLiteral && isDuration(literal.Value) && b.Operator != "+" && b.Operator != "-":
+		return fmt.Sprintf("; a time is compared with a time, as in now() + duration(%q)", literal.Value)
 	case nature.IsTime() && isLiteral && b.Operator != "+" && b.Operator != "-":
 		return fmt.Sprintf("; a time is written date(%q)", example(literal.Value, isDate, "2026-01-31"))
 	case (nature.IsTime() || nature.IsDuration()) && isLiteral:
 		return fmt.Sprintf("; a span is written duration(%q)", example(literal.Value, isDuration, "30m"))
 	case right.Type() == reflect.TypeFor[[]string]() && isLiteral && slices.Contains([]string{"==", "!=", "contains"}, b.Operator) && spell(right) != "":
 		return fmt.Sprintf("; whether it is one of a list is asked by %q in %s", literal.Value, spell(right))
+	case right.Type() == reflect.TypeFor[map[string]string]() && isLiteral && spell(right) != "":
+		return fmt.Sprintf("; whether there is a key is asked by %q in %s", literal.Value, spell(right))
+	case right.Type() != nil && envTypes[strings.TrimPrefix(right.Type().String(), "*")] != nil:
+		return "; compare a member of it, such as ." + fieldName(envTypes[strings.TrimPrefix(right.Type().String(), "*")].Field(0))
 	case nature.IsString() && b.Operator == "in":
 		return "; a text is looked for in another by contains"
 	}
@@ -73,7 +82,12 @@ func conversionOfNumber(b *ast.BinaryNode) string {
 		value, other = other, value
 	}
 	literal, isLiteral := other.(*ast.IntegerNode)
+	_, isSum := other.(*ast.BinaryNode)
 	switch {
+	case value.Nature().IsTime() && other.Nature().IsDuration():
+		return `; a time is compared with a time, as in now() + duration("1h")`
+	case value.Nature().IsTime() && isSum && other.Nature().IsInteger:
+		return `; a time is written date("2026-01-31")`
 	case b.Left.Nature().IsDuration(), b.Right.Nature().IsDuration(),
 		value.Nature().IsTime() && other.Nature().IsNumber() && (b.Operator == "+" || b.Operator == "-"):
 		return `; a span is written duration("30m")`

@@ -40,7 +40,7 @@ func suggestField(t reflect.Type, name string) string {
 
 // otherNames are what fields are called elsewhere.
 var otherNames = map[string]string{
-	"amount": "amount_total", "total": "amount_total", "amount_due": "amount_total", "amount_paid": "amount_total",
+	"amount": "amount_total", "total_amount": "amount_total", "total": "amount_total", "amount_due": "amount_total", "amount_paid": "amount_total",
 	"subtotal": "amount_subtotal", "created_at": "created", "date": "created", "timestamp": "created",
 	"expires": "expires_at", "expiry": "expires_at", "expiration": "expires_at",
 	"customer_id": "customer", "email": "customer_details.email", "items": "line_items.data", "live": "livemode",
@@ -222,13 +222,19 @@ func (s *scope) explainMember(f fault, owner, kind, name string, found []*ast.No
 		f.message += "; what the event's data holds is read with " + rawCall(path, inside)
 	case t == eventType && slices.Contains([]string{"session", "data", "object"}, name):
 		f.message += "; the session is session, as in session.amount_total"
+	case t == eventType && slices.Contains([]string{"previous", "previous_attributes", "before"}, name):
+		f.suggestion = "previous"
 	case t == eventType && isField(sessionType, name):
 		f.suggestion = "session." + name
 	case t == sessionType && isField(eventType, name):
 		f.suggestion = "event." + name
 	case elsewhere != "":
 		f.message += elsewhere
-	case len(path) > 0 && path[0] == "session":
+	case t == reflect.TypeFor[lineItems]() && slices.Contains([]string{"length", "len", "size", "count"}, name):
+		f.message += "; it is written len(" + prefix + "line_items.data)"
+	case wordOfAnother(name) != "":
+		f.message += wordOfAnother(name)
+	case len(path) > 0 && path[0] == "session" && kind == "field":
 		f.message += "; an undocumented field is read with " + rawCall(path, inside)
 		if t == sessionType && len(path) == 2 {
 			f.message += ", a key of the metadata with session.metadata." + name

@@ -9,8 +9,8 @@ import (
 )
 
 // Tags of the fields: expr and json are the name, doc is the text of the
-// reference; kind is money (an integer in minor units) or currency (a code in
-// upper case); words are all the values that the API documents.
+// reference; kind is money (an integer in minor units), currency (a code in
+// upper case) or country; words are all the values that the API documents.
 
 // env is what an expression sees. It is a struct, not a map, so that expr
 // refuses a field that does not exist and a comparison of different types when
@@ -92,7 +92,7 @@ type shipping struct {
 
 type address struct {
 	City       string `expr:"city" json:"city" doc:"city or town"`
-	Country    string `expr:"country" json:"country" doc:"two-letter country code"`
+	Country    string `expr:"country" json:"country" doc:"two-letter country code" kind:"country"`
 	Line1      string `expr:"line1" json:"line1" doc:"street or post box"`
 	Line2      string `expr:"line2" json:"line2" doc:"apartment or building"`
 	PostalCode string `expr:"postal_code" json:"postal_code" doc:"ZIP or postal code"`

@@ -227,6 +227,25 @@ func TestOtherWaysToWriteARule(t *testing.T) {
 		`has("line_items.data.quantity")`:                   `any(session.line_items.data, .quantity == …)`,
 		`any(session.line_items.data, .product == "x")`:     `"price.product"`,
 		`session.line_items.data == "x" and event.from > 1`: `"change.from"`,
+		`event.previous.status == "open"`:                   `"previous"`,
+		`old.status == "open"`:                              `"previous"`,
+		`event.change == "status"`:                          `such as .field`,
+		`any(session.line_items.data, .price == "price_1")`: `such as .id`,
+		`session.metadata.get("plan") == "pro"`:             `session.metadata.plan`,
+		`session.metadata contains "plan"`:                  `"plan" in session.metadata`,
+		`has("plan")`:                                       `has("metadata.plan")`,
+		`session.paid`:                                      `"paid" is a word of session.payment_status`,
+		`session.line_items.count > 2`:                      `len(session.line_items.data)`,
+		`not session.customer_email contains "x"`:           `not (…)`,
+		`session.expires_at < duration("1h")`:               `now() + duration("1h")`,
+		`session.expires_at < "1h"`:                         `now() + duration("1h")`,
+		`session.created > 2026-01-01`:                      `date("2026-01-31")`,
+		`session.livemode == "live"`:                        `true or false, and no text`,
+		`session.currency in [EUR, usd]`:                    `"\"USD\""`,
+		`event.type in [paid]`:                              `"\"checkout.session.paid\""`,
+		`session.customer_email =~ "x"`:                     `asked by matches`,
+		`session.status == “open”`:                          `straight quotes`,
+		`session.currency eq "EUR"`:                         `"=="`,
 	} {
 		set, problems := rules.Compile([]rules.Rule{rule("r", when)}, known)
 		if set != nil || !strings.Contains(describe(problems), want) {
@@ -238,6 +257,11 @@ func TestOtherWaysToWriteARule(t *testing.T) {
 		`raw("amount_totl") > 5`:                                   `"amount_total"`,
 		`raw("customer_details.country", "") == "DE"`:              `"customer_details.address.country"`,
 		`raw("line_items.data.0.quantty") == "2"`:                  `"line_items.data.0.quantity"`,
+		`event.type == "PAID"`:                                     `"checkout.session.paid"`,
+		`session.currency == "euro"`:                               `codes of three letters`,
+		`session.currency in ["€"]`:                                `codes of three letters`,
+		`session.customer_details.address.country == "Germany"`:    `codes of two letters`,
+		`session.created.Format("YYYY-MM-DD") == "2026-01-01"`:     `2006-01-02`,
 		`session.status == "paid"`:                                 `"paid" is a word of session.payment_status`,
 		`event.type == "checkout.session.async_payment_succeeded"`: `"checkout.session.paid"`,
 	} {
@@ -245,7 +269,8 @@ func TestOtherWaysToWriteARule(t *testing.T) {
 			t.Errorf("%s: want %s, got %s", when, want, describe(problems))
 		}
 	}
-	for _, when := range []string{`raw("loyalty.tier", "") == "x"`, `raw("amount", 0) > 5`, `raw("payment_method_options.crad.x") == 1`, `raw("metadata.amount_totl") == "x"`} {
+	for _, when := range []string{`raw("loyalty.tier", "") == "x"`, `raw("amount", 0) > 5`, `raw("payment_method_options.crad.x") == 1`, `raw("metadata.amount_totl") == "x"`,
+		`session.currency == "" or session.shipping.address.country in ["", "DE"]`, `session.currency startsWith "U"`, `raw("live_mode") == true`} {
 		if problems := warningsOf(t, when); len(problems) > 0 {
 			t.Errorf("%s: %s", when, describe(problems))
 		}

@@ -3,9 +3,11 @@ package rules
 import (
 	"fmt"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"checkout-notifier/checkout"
 	"checkout-notifier/event"
@@ -103,6 +105,9 @@ func lintLogic(root ast.Node) (faults []fault) {
 }
 
 func lintCall(n *ast.CallNode) []fault {
+	if method, _, of := methodCall(n); of == timeType && method == "Format" && len(n.Arguments) == 1 {
+		return lintLayout(n.Arguments[0])
+	}
 	callee, ok := n.Callee.(*ast.IdentifierNode)
 	if !ok || len(n.Arguments) == 0 {
 		return nil
@@ -122,6 +127,19 @@ func lintCall(n *ast.CallNode) []fault {
 		return nil
 	}
 	return []fault{f}
+}
+
+// foreignLayout finds the parts of layouts that other languages have.
+var foreignLayout = regexp.MustCompile(`[Yy]{4}|DD|MM|HH|%[YmdHMS]`)
+
+// lintLayout warns of a layout of a time that is not Go's.
+func lintLayout(n ast.Node) []fault {
+	layout, ok := n.(*ast.StringNode)
+	if !ok || !foreignLayout.MatchString(layout.Value) {
+		return nil
+	}
+	return []fault{{at: n.Location().From, code: CodeNeverMatches,
+		message: fmt.Sprintf("the layout %q does not say what it seems to: layouts are written as 2006-01-02 15:04:05", layout.Value)}}
 }
 
 // lintSides looks at both sides of an operator as that which is compared.
@@ -190,11 +208,17 @@ func (s *scope) lintWords(operator string, value, other ast.Node) (faults []faul
 			continue
 		}
 		found := fault{at: element.Location().From, code: CodeNeverMatches}
+		letters := utf8.RuneCountInString(word.Value)
+		whole := letters > 0 && slices.Contains([]string{"==", "!=", "in"}, operator)
 		switch {
+		case whole && f.Tag.Get("kind") == "currency" && letters != 3:
+			found.message = fmt.Sprintf("%s is never %q: currencies are codes of three letters, such as USD", name, word.Value)
 		case f.Tag.Get("kind") == "currency" && word.Value != strings.ToUpper(word.Value):
 			found.message = fmt.Sprintf("%s is never %q: currencies are in upper case", name, word.Value)
 			found.suggestion = strings.ToUpper(word.Value)
-		case operator == "contains" || operator == "startsWith" || operator == "endsWith" || !s.lintWord(&found, of, f, name, word.Value):
+		case whole && f.Tag.Get("kind") == "country" && letters != 2:
+			found.message = fmt.Sprintf("%s is never %q: countries are codes of two letters, such as DE", name, word.Value)
+		case !whole || !s.lintWord(&found, of, f, name, word.Value):
 			continue
 		}
 		faults = append(faults, found)
@@ -215,7 +239,9 @@ func (s *scope) lintWord(found *fault, of reflect.Type, f reflect.StructField, n
 	case name == "event.type" && slices.Contains(documented, whole):
 		found.message, found.suggestion = fmt.Sprintf("event.type is never %q: it is the whole type", word), whole
 	case name == "event.type" && found.suggestion == "":
-		found.suggestion = s.types().suggest(word)
+		if whole := s.types().qualify(s.types().suggest(word)); slices.Contains(documented, whole) {
+			found.suggestion = whole
+		}
 	case of == reflect.TypeFor[changeFields]():
 		found.message, found.suggestion = fmt.Sprintf("the session has no documented field %q", word), closest(word, documented)
 		return found.suggestion != "" // an undocumented field can change too

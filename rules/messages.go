@@ -33,6 +33,12 @@ func syntaxFault(err error, text string) fault {
 	switch {
 	case strings.Contains(f.message, "unexpected token EOF") || f.message == "unexpected end of expression":
 		f.code, f.message = CodeUnfinished, "unexpected end of the expression"
+	case strings.HasPrefix(f.message, "unrecognized character"):
+		for signs, remedy := range otherCharacters {
+			if strings.ContainsAny(f.message, signs) {
+				f.message += remedy
+			}
+		}
 	case strings.HasPrefix(f.message, "bad number syntax"):
 		f.message += `; a span is written duration("1h")`
 	case f.message == "literal not terminated" || f.message == "unclosed comment":
@@ -44,6 +50,12 @@ func syntaxFault(err error, text string) fault {
 		}
 	}
 	return f
+}
+
+// otherCharacters are how that is written which is no character of the language.
+var otherCharacters = map[string]string{
+	"~": "; whether a pattern fits is asked by matches", "“”„‘’«»": "; a text stands in straight quotes",
+	"€£¥": "; an amount is a whole number of the smallest unit",
 }
 
 // misuse says how what was not expected is written in this language.
@@ -68,7 +80,8 @@ func misuse(token string, text []rune, at int) string {
 var otherSigns = map[string]string{
 	"=": "==", "===": "==", "!==": "!=", "<>": "!=", "=>": ">=", "=<": "<=", "&": "&&",
 	"AND": "and", "OR": "or", "NOT": "not", "IN": "in", "is": "==", "like": "matches",
-	"ends": "endsWith", "starts": "startsWith",
+	"ends": "endsWith", "starts": "startsWith", "match": "matches", "includes": "contains", "has": "contains",
+	"eq": "==", "equals": "==", "ne": "!=", "gt": ">", "lt": "<",
 }
 
 // signAt is the run of signs around a place.
@@ -106,6 +119,8 @@ func (s *scope) explain(err *file.Error, root ast.Node) (fault, file.Location) {
 	switch {
 	case strings.Contains(err.Message, "rules.lineItems"):
 		f.message += "; the items are session.line_items.data"
+	case err.Message == "string is not callable":
+		f.message += "; a key of the metadata is asked for as in session.metadata.plan"
 	case strings.HasPrefix(err.Message, "array elements can only"):
 		f.message += ofElements(node, parent)
 	}
@@ -120,7 +135,11 @@ func (s *scope) explain(err *file.Error, root ast.Node) (fault, file.Location) {
 		}
 		f.message += hint
 	case *ast.UnaryNode:
-		f.message += compareText(n.Node)
+		if b, ok := parent.(*ast.BinaryNode); ok && b.Left == node {
+			f.message += "; what is denied stands in parentheses: not (…)"
+		} else {
+			f.message += compareText(n.Node)
+		}
 	}
 	return f, err.Location
 }
@@ -190,6 +209,9 @@ func (s *scope) explainName(f fault, name string, found []*ast.Node) fault {
 	var parent ast.Node
 	if len(found) > 1 {
 		parent = *found[1]
+	}
+	if _, ok := parent.(*ast.ArrayNode); ok && len(found) > 2 {
+		parent = *found[2] // as an element of a list
 	}
 	inItem := slices.ContainsFunc(found, func(n *ast.Node) bool { _, ok := (*n).(*ast.PredicateNode); return ok })
 	call, called := parent.(*ast.CallNode)

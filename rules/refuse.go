@@ -257,6 +257,9 @@ func refusePath(at int, function, path string) (fault, bool) {
 		f.message += "; what stands before the last dot is no object"
 	case function == "has":
 		f.message += fmt.Sprintf(`; use raw(%q) != nil for an undocumented one`, path)
+		if !strings.Contains(path, ".") {
+			f.message += fmt.Sprintf(", has(%q) for a key of the metadata", "metadata."+path)
+		}
 	case !strings.Contains(path, "."):
 		return fault{}, false // an undocumented field can change too
 	default:

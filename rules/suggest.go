@@ -77,7 +77,7 @@ func fieldNames(t reflect.Type) []string {
 
 // otherWords are what is written for these in other languages.
 var otherWords = map[string]string{
-	"exists": "has", "isset": "has", "defined": "has", "True": "true", "TRUE": "true", "False": "false", "FALSE": "false", "AND": "and", "OR": "or", "NOT": "not", "IN": "in",
+	"old": "previous", "before": "previous", "prev": "previous", "exists": "has", "isset": "has", "defined": "has", "True": "true", "TRUE": "true", "False": "false", "FALSE": "false", "AND": "and", "OR": "or", "NOT": "not", "IN": "in",
 }
 
 // suggestName proposes something in scope for an unknown name; called says that
