@@ -170,6 +170,7 @@ func TestUnusableStateFile(t *testing.T) {
 		"read-only":      {func(path string) error { return os.WriteFile(path, nil, 0o400) }, "", "cannot be written"},
 		"no place":       {nil, "/sys/e2e-notifier.db", "cannot be written"},
 		"damaged":        {func(path string) error { return os.WriteFile(path, []byte(strings.Repeat("no database", 900)), 0o600) }, "", "damaged"},
+		"empty":          {func(path string) error { return os.WriteFile(path, nil, 0o600) }, "", "it is empty"},
 		"a directory":    {func(path string) error { return os.Mkdir(path, 0o700) }, "", "is a directory"},
 		"not made by us": {otherDatabase, "", "another program"},
 	} {

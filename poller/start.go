@@ -21,7 +21,7 @@ func (a *account) begin(ctx context.Context, page *Page) (until time.Time, err e
 	case !a.state.Start.IsZero(): // the first chain is not finished
 		until = a.state.Start.Add(createdRounding)
 		if a.starting == a.now.number {
-			if until = a.existing; until.Equal(existing) { // the first answer may have shown no new session
+			if until = a.existing; until.Equal(existing) && a.clocksDiffer(page) { // the first answer may have shown no new session
 				a.state.Start = later(a.state.Start, a.afterNewest(page))
 			}
 			a.state.StartShown = a.afterNewest(page)
@@ -53,8 +53,7 @@ func (a *account) begin(ctx context.Context, page *Page) (until time.Time, err e
 // of it did where the clocks do not agree; where they do, the pass may come to the head
 // of the list again, by when that shows new sessions.
 func (a *account) shownAtStart(page *Page) time.Time {
-	earliest, latest := a.clock.span(page.Answer.Received)
-	if !a.clock.known || latest.Sub(earliest) >= skewNoticed {
+	if !a.clock.known || a.clocksDiffer(page) {
 		return existing
 	}
 	return later(page.newest(), a.state.Start).Add(createdRounding)
@@ -64,11 +63,18 @@ func (a *account) shownAtStart(page *Page) time.Time {
 // the server's clock and ours differ it is the earlier one, so that no new session
 // is taken for an old one, but no earlier than the newest session that was shown.
 func (a *account) present(page *Page) time.Time {
-	earliest, latest := a.clock.span(page.Answer.Received)
-	if latest.Sub(earliest) < skewNoticed {
+	if !a.clocksDiffer(page) {
 		return a.clock.at(page.Answer.Received).Truncate(time.Second)
 	}
+	earliest, _ := a.clock.span(page.Answer.Received)
 	return later(earliest.Truncate(time.Second), a.afterNewest(page))
+}
+
+// clocksDiffer says whether the server's clock and ours tell different times of an
+// answer. As long as the server's is not known, ours is the only one.
+func (a *account) clocksDiffer(page *Page) bool {
+	earliest, latest := a.clock.span(page.Answer.Received)
+	return latest.Sub(earliest) >= skewNoticed
 }
 
 // afterNewest is the first moment after the creation of the newest session that the

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -89,41 +88,6 @@ func TestStartWhileTheFirstChainFails(t *testing.T) {
 			})
 		})
 	}
-}
-
-// Nor does one that comes to the head of the list again in its first pass.
-func TestStartWhileTheHeadIsReadAgain(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
-		w.cfg.Poll.Tuning.PageSize = 3
-		w.faults(simulator.Faults{IgnoreFilters: simulator.Chance{Probability: 1}})
-		var existed []string
-		for i := range 40 {
-			existed = append(existed, w.create(simulator.Fields{"status": "complete", "payment_status": "paid", "created": ago(time.Duration(40-i) * time.Hour)}))
-		}
-		for range 3 { // of one second: created[lte] seems to be honoured
-			existed = append(existed, w.create(simulator.Fields{"status": "complete", "payment_status": "paid", "created": ago(time.Minute)}))
-		}
-		fresh := ""
-		var made atomic.Bool
-		w.answer = func(req *http.Request) (int, string) {
-			body, _ := io.ReadAll(req.Body)
-			req.Body = io.NopCloser(strings.NewReader(string(body)))
-			if !strings.Contains(string(body), "lte") {
-				time.Sleep(time.Second) // created[lte] is tried first
-			}
-			if strings.Contains(string(body), "lte") && !strings.Contains(string(body), `"limit":1}`) && made.CompareAndSwap(false, true) {
-				time.Sleep(3 * time.Second)
-				fresh = w.create(paid())
-			}
-			return 0, ""
-		}
-		w.run(w.poller(), 2*time.Minute)
-		for _, id := range existed {
-			w.expect(id)
-		}
-		w.expect(fresh, "created", "completed", "paid", "fulfillable")
-	})
 }
 
 // A stored start of the future, which a wrong clock made, swallows nothing more.
