@@ -375,11 +375,11 @@ func (c *chain) spoiled(page *Page) bool {
 	})
 }
 
-// noted says whether it is known already of which sessions the items of a page are that
-// make no sense. A restart forgets all but known sessions, and the next reads no deeper
-// than passes do.
+// noted says whether the sessions of the items of a page that make no sense are known or
+// being asked for. What a restart forgets is no more than what later passes read.
 func (c *chain) noted(page *Page) bool {
 	return !slices.ContainsFunc(page.Bad, func(bad Bad) bool {
-		return c.index.get(bad.ID) == nil && (c.p.deep || c.unreadable[bad.ID] == nil)
+		u := c.unreadable[bad.ID]
+		return c.index.get(bad.ID) == nil && (u == nil || (c.p.deep && !u.done))
 	})
 }

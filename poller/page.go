@@ -188,6 +188,11 @@ func readChecked(body []byte) (*Page, error) {
 			seen[s.ID] = len(page.Items)
 		}
 	}
+	for i := range page.Bad {
+		if at := seen[page.Bad[i].ID]; at > 0 {
+			page.Items[at-1].twice = true
+		}
+	}
 	return page, nil
 }
 

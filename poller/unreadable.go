@@ -60,6 +60,7 @@ type unreadable struct {
 	pass       uint32    // the last that was shown it
 	shown      time.Time // for the last time
 	answer     error     // what is wrong with the answer for its id; nil: nothing, or it was not asked for
+	done       bool      // the answer was taken; the index may have forgotten the session since
 	logged     bool
 }
 
@@ -258,6 +259,7 @@ func (a *account) askUnreadable(ctx context.Context, until time.Time) error {
 			if err := a.handle(ctx, page, u.by()); err != nil {
 				return err
 			}
+			u.done = true
 		case !unavailable(err):
 			return err
 		default:
@@ -288,7 +290,9 @@ func (u *unreadable) by() *sweep {
 func (a *account) dueUnreadable() (due []*unreadable) {
 	now := a.clock.now()
 	for _, u := range a.unreadable {
-		if e := a.index.get(u.id); u.id != "" && (e == nil || e.isVanished()) && !a.holeDueAt(&u.Hole, now).After(now) {
+		e := a.index.get(u.id)
+		asks := (e == nil && !u.done) || (e != nil && e.isVanished())
+		if u.id != "" && asks && !a.holeDueAt(&u.Hole, now).After(now) {
 			due = append(due, u)
 		}
 	}
@@ -307,7 +311,8 @@ func (a *account) forgetUnreadable() {
 		e := a.index.get(u.id)
 		known := u.id != "" && e != nil && !e.isVanished()
 		switch {
-		case known && e.setbacks() == 0,
+		case u.done && now.Sub(u.shown) < Window:
+		case u.done, known && e.setbacks() == 0,
 			!known && a.isGone(u) && (u.id == "" || u.answer == nil || refused(u.answer)),
 			now.Sub(u.shown) > max(Window, a.cfg.Poll.UnpaidFor):
 			delete(a.unreadable, key)
