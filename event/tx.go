@@ -53,10 +53,12 @@ type Standing struct {
 	Probes     int       `json:"probes,omitempty"` // that failed since then
 	NextProbe  time.Time `json:"next_probe,omitzero"`
 	Recovering bool      `json:"recovering,omitempty"` // the breaker has closed, and what waits is not all due yet
-	// Closed is when the breaker closed last, and Relapses how many of its openings since
-	// the first followed soon after that. Both are zero where an earlier version stored it.
-	Closed   time.Time `json:"closed,omitzero"`
-	Relapses int       `json:"relapses,omitempty"`
+	// Opened is when the breaker opened last, Unsettled when it closed last or refused
+	// since then what waited for that, and Relapses how many of its openings in a row
+	// followed soon after. All are zero where an earlier version stored them.
+	Opened    time.Time `json:"opened,omitzero"`
+	Unsettled time.Time `json:"unsettled,omitzero"`
+	Relapses  int       `json:"relapses,omitempty"`
 	// Judging is since when every refusal under the open breaker was about the message,
 	// as a destination gives that is well; zero: the last one was not.
 	Judging time.Time `json:"judging,omitzero"`

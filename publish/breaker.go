@@ -67,7 +67,7 @@ func (l *lane) succeeded(o *outcome, job *event.Job, now time.Time) {
 		l.log.Info("destination takes deliveries again", loglimit.Ends("refused", "unavailable"),
 			slog.String("after", now.Sub(began).Round(time.Second).String()), slog.Any("but_not", slices.Sorted(maps.Keys(s.RefusedTypes))))
 		s.Broken, s.NextProbe, s.Probes, s.Judging = time.Time{}, time.Time{}, 0, time.Time{}
-		s.Recovering, s.Closed = true, now
+		s.Recovering, s.Unsettled = true, now
 		l.window = 1 // all that waits at once might overtax what has just come back
 		l.unstall()
 	}
@@ -95,6 +95,7 @@ func (l *lane) failed(o *outcome, d *event.Delivery, r Result, probe bool, now t
 	}
 	if !excused {
 		l.slowDown(r, now)
+		l.stayOnTrial(d, now)
 	}
 	l.health.unreached = r.Contact == ContactFailed
 	if r.Contact == ContactMade {
@@ -255,7 +256,7 @@ func (l *lane) planProbe(send context.Context, now time.Time, step *event.Step) 
 
 // drop forgets what was read and not begun.
 func (l *lane) drop() {
-	for _, list := range [][]*event.Job{l.queue.fresh, l.queue.late} {
+	for _, list := range [][]*event.Job{l.queue.newer, l.queue.fresh, l.queue.late} {
 		for i := range list {
 			l.unclaim(list[i].Delivery.ID)
 		}

@@ -112,7 +112,7 @@ func (o *memoryOutbox) pending() (n int) {
 	return n
 }
 
-func (o *memoryOutbox) Due(_ context.Context, destination string, now time.Time, first, again int, skip func(string) bool) ([]event.Job, time.Time, error) {
+func (o *memoryOutbox) Due(_ context.Context, destination string, since, now time.Time, first, again int, skip func(string) bool) ([]event.Job, time.Time, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.looks++
@@ -155,8 +155,11 @@ func (o *memoryOutbox) Due(_ context.Context, destination string, now time.Time,
 	})
 	for _, r := range due {
 		limit := &first
-		if r.Repeated() {
+		switch {
+		case r.Repeated():
 			limit = &again
+		case r.Due.Before(since):
+			continue
 		}
 		if *limit--; *limit < 0 {
 			continue

@@ -12,19 +12,31 @@ import (
 // those that are refused for ever are all known after a few, however many they are.
 
 const (
-	// relapseWithin is how long after the breaker closed its opening counts as a
-	// relapse, and after its recovery a destination that fails again is told of only if
+	// relapseWithin is how long after the breaker closed, and after the last refusal of
+	// what waited for that, its opening counts as a relapse, and after its recovery a destination that fails again is told of only if
 	// that lasts: one that comes and goes would call somebody each minute.
 	relapseWithin = 10 * time.Minute
 	// mostDoublings bounds what a relapse takes, by how often the number doubles.
 	mostDoublings = 5
 )
 
+// onTrial says whether the breaker closed of late, or what waited for that was refused
+// of late. The caller holds mu.
+func (l *lane) onTrial(now time.Time) bool { return now.Sub(l.standing.Unsettled) < relapseWithin }
+
+// stayOnTrial notes the refusal of a delivery that may have waited for the breaker to
+// close. The caller holds mu.
+func (l *lane) stayOnTrial(d *event.Delivery, now time.Time) {
+	if s := &l.standing; !l.broken() && l.onTrial(now) && !d.Created.After(s.Opened) {
+		s.Unsettled = now
+	}
+}
+
 // breaksAfter is how many failures in a row open the breaker: twice as many with each
 // relapse, if the destination answers. The caller holds mu.
 func (l *lane) breaksAfter(r Result, now time.Time) int {
 	s := &l.standing
-	if r.Contact != ContactMade || now.Sub(s.Closed) >= relapseWithin {
+	if r.Contact != ContactMade || !l.onTrial(now) {
 		return breakAfter
 	}
 	return breakAfter << min(s.Relapses+1, mostDoublings)
@@ -33,18 +45,28 @@ func (l *lane) breaksAfter(r Result, now time.Time) int {
 // open opens the breaker. The caller holds mu.
 func (l *lane) open(o *outcome, now time.Time) {
 	s := &l.standing
-	if now.Sub(s.Closed) < relapseWithin {
+	if l.onTrial(now) {
 		s.Relapses++
 	} else {
 		s.Relapses = 0
 	}
-	s.Broken, s.Probes, s.NextProbe = now, 0, now.Add(breakFirstLook)
+	s.Broken, s.Opened, s.Probes, s.NextProbe = now, now, 0, now.Add(breakFirstLook)
 	s.Judging, s.RefusedTypes = now, nil
 	clear(l.tried)
 	l.log.Warn("destination fails: only probes are sent until one is accepted", "failures_in_a_row", s.Failures, "reason", s.Why)
 	if s.Relapses == 0 && now.Sub(s.Recovered) >= relapseWithin {
 		l.announceFailing(now, &o.news)
 	}
+}
+
+// cameSince returns from when on what comes is a newcomer, which takes turns with what
+// was there when the breaker opened, as long as that might open it again; zero: nothing
+// is. The caller holds mu.
+func (l *lane) cameSince(now time.Time) time.Time {
+	if l.onTrial(now) {
+		return l.standing.Opened.Add(time.Nanosecond)
+	}
+	return time.Time{}
 }
 
 // stopClock lets the time of holds stand still under an open breaker. In a relapse it

@@ -19,10 +19,11 @@ import (
 type Outbox interface {
 	// Due returns the deliveries of a destination that are due by now, those due
 	// first at the front, without those that skip names: at most first of those
-	// that were never refused, and behind them at most again of the others. next is
-	// when the next one becomes due (zero: none is known). It fills in
+	// that were never refused and became due at since or later, and behind them at
+	// most again of the others, whenever they became due. next is when the next one
+	// becomes due (zero: none is known). It fills in
 	// Delivery.Attempts with the highest number of any attempt on record.
-	Due(ctx context.Context, destination string, now time.Time, first, again int, skip func(deliveryID string) bool) (jobs []event.Job, next time.Time, err error)
+	Due(ctx context.Context, destination string, since, now time.Time, first, again int, skip func(deliveryID string) bool) (jobs []event.Job, next time.Time, err error)
 	// Oldest returns what has waited longest for a destination, due or not, among
 	// what skip leaves and fits takes, and what does not wait for its subject.
 	Oldest(ctx context.Context, destination string, skip func(*event.Delivery) bool, fits func(*event.Job) bool) (job event.Job, found bool, err error)

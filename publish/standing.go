@@ -20,7 +20,7 @@ func corrected(s event.Standing, now time.Time) event.Standing {
 	// An earlier version did not say when it stored the standing.
 	s.NextProbe = sooner(s.NextProbe, now.Add(breakLastLook))
 	s.Throttled = sooner(s.Throttled, now.Add(retryAfterLimit))
-	for _, since := range []*time.Time{&s.FailedSince, &s.Broken, &s.Closed, &s.Judging, &s.Announced, &s.Recovered} {
+	for _, since := range []*time.Time{&s.FailedSince, &s.Broken, &s.Opened, &s.Unsettled, &s.Judging, &s.Announced, &s.Recovered} {
 		*since = sooner(*since, now)
 	}
 	return s

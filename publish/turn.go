@@ -77,7 +77,7 @@ func (l *lane) spare(now time.Time) int {
 	switch {
 	case l.stopping, l.tally != nil, l.health.down, l.window > 0, l.pacer.limiter != nil,
 		l.broken(), s.Recovering, !s.Paused.IsZero(), s.Throttled.After(now),
-		len(l.subjects.known) > 0, len(q.fresh)+len(q.late) > 0, q.moreFresh, q.moreLate:
+		len(l.subjects.known) > 0, q.size() > 0, q.moreNewer, q.moreFresh, q.moreLate:
 		return 0
 	}
 	return max(0, l.dest.Concurrency-l.sending.all-len(l.begun))
@@ -188,7 +188,10 @@ func (l *lane) refill(send context.Context, now time.Time, step *event.Step) err
 	if !wants {
 		return nil
 	}
-	jobs, next, err := l.outbox.Due(send, l.dest.Name, now, first, again, l.skip)
+	if err := l.readNewcomers(send, now, step); err != nil {
+		return err
+	}
+	jobs, next, err := l.outbox.Due(send, l.dest.Name, time.Time{}, now, first, again, l.skip)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err != nil {
@@ -207,6 +210,30 @@ func (l *lane) refill(send context.Context, now time.Time, step *event.Step) err
 	if len(jobs) > 0 && len(l.stalled)-stood == len(jobs) {
 		q.sooner(now) // others may be behind those that stand still
 	}
+	return nil
+}
+
+// readNewcomers reads what came since the breaker opened, if that was of late.
+func (l *lane) readNewcomers(send context.Context, now time.Time, step *event.Step) error {
+	l.mu.Lock()
+	q := &l.queue
+	q.since, q.moreNewer = l.cameSince(now), false
+	since, room := q.since, leastAhead-len(q.newer)
+	l.mu.Unlock()
+	if since.IsZero() || room <= 0 {
+		return nil
+	}
+	jobs, _, err := l.outbox.Due(send, l.dest.Name, since, now, room, 0, l.skip)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err != nil {
+		q.unseen = true
+		return err
+	}
+	for i := range jobs {
+		l.sort(&jobs[i], now, step)
+	}
+	q.moreNewer = len(jobs) == room
 	return nil
 }
 

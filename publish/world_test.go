@@ -49,11 +49,11 @@ func (d disk) ask() error {
 	return nil
 }
 
-func (d disk) Due(ctx context.Context, destination string, now time.Time, first, again int, skip func(string) bool) ([]event.Job, time.Time, error) {
+func (d disk) Due(ctx context.Context, destination string, since, now time.Time, first, again int, skip func(string) bool) ([]event.Job, time.Time, error) {
 	if err := d.ask(); err != nil {
 		return nil, time.Time{}, err
 	}
-	return d.Store.Due(ctx, destination, now, first, again, skip)
+	return d.Store.Due(ctx, destination, since, now, first, again, skip)
 }
 
 func (d disk) Oldest(ctx context.Context, destination string, skip func(*event.Delivery) bool, fits func(*event.Job) bool) (event.Job, bool, error) {

@@ -90,6 +90,10 @@ func (w *world) commit(t *rapid.T) {
 
 func (w *world) due(t *rapid.T) {
 	destination := rapid.SampledFrom([]string{"shop", "bus", "new"}).Draw(t, "destination")
+	since := time.Time{}
+	if rapid.Bool().Draw(t, "newcomers") {
+		since = w.now.Add(-time.Duration(rapid.IntRange(0, 100).Draw(t, "seconds")) * time.Second)
+	}
 	first, again := rapid.IntRange(0, 4).Draw(t, "first"), rapid.IntRange(0, 4).Draw(t, "again")
 	skip := func(id string) bool { return id[len(id)-1] < 'd' }
 	skipped := func(id string) bool { return skip(id) || slices.Contains(w.begun[destination], id) }
@@ -117,14 +121,16 @@ func (w *world) due(t *rapid.T) {
 	slices.SortStableFunc(want, func(a, b event.Job) int { return a.Delivery.Due.Compare(b.Delivery.Due) })
 	var fresh, retries []event.Job
 	for _, job := range want {
-		if !job.Delivery.Repeated() {
+		switch {
+		case !job.Delivery.Repeated() && job.Delivery.Due.Before(since):
+		case !job.Delivery.Repeated():
 			fresh = append(fresh, job)
-		} else {
+		default:
 			retries = append(retries, job)
 		}
 	}
 	want = append(fresh[:min(first, len(fresh))], retries[:min(again, len(retries))]...)
-	got, gotNext, err := w.s.Due(context.Background(), destination, w.now, first, again, skip)
+	got, gotNext, err := w.s.Due(context.Background(), destination, since, w.now, first, again, skip)
 	if err != nil || !gotNext.Equal(next) || len(got) != len(want) {
 		t.Fatalf("Due: %d jobs, next %v, %v; want %d and %v", len(got), gotNext, err, len(want), next)
 	}

@@ -108,12 +108,17 @@ func (t *table) seek(from, prefix []byte) (key, value []byte) {
 // each calls fn with the rows whose key has a prefix, in order, until it returns
 // false.
 func (t *table) each(prefix []byte, fn func(key, value []byte) (bool, error)) error {
+	return t.eachFrom(prefix, prefix, fn)
+}
+
+// eachFrom is each from a key on.
+func (t *table) eachFrom(from, prefix []byte, fn func(key, value []byte) (bool, error)) error {
 	if t == nil {
 		return nil
 	}
 	c := t.cursor()
 	defer t.release(c)
-	for key, value := c.Seek(prefix); key != nil && bytes.HasPrefix(key, prefix); key, value = c.Next() {
+	for key, value := c.Seek(from); key != nil && bytes.HasPrefix(key, prefix); key, value = c.Next() {
 		more, err := fn(key, value)
 		if err != nil || !more {
 			return err

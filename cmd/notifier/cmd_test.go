@@ -234,10 +234,13 @@ func TestVaultNotesDamageInReading(t *testing.T) {
 	}
 	for name, read := range map[string]func(*vault) error{
 		"destinations": func(v *vault) error { _, err := v.Destinations(t.Context()); return err },
-		"due":          func(v *vault) error { _, _, err := v.Due(t.Context(), "hook", time.Now(), 1, 1, nil); return err },
-		"snapshots":    func(v *vault) error { _, err := v.Snapshots(t.Context(), "main", []string{"cs_1"}); return err },
-		"account":      func(v *vault) error { _, _, err := v.Account(t.Context(), "main"); return err },
-		"tracked":      func(v *vault) error { return v.Tracked(t.Context(), "main", func(*event.Tracked) error { return nil }) },
+		"due": func(v *vault) error {
+			_, _, err := v.Due(t.Context(), "hook", time.Time{}, time.Now(), 1, 1, nil)
+			return err
+		},
+		"snapshots": func(v *vault) error { _, err := v.Snapshots(t.Context(), "main", []string{"cs_1"}); return err },
+		"account":   func(v *vault) error { _, _, err := v.Account(t.Context(), "main"); return err },
+		"tracked":   func(v *vault) error { return v.Tracked(t.Context(), "main", func(*event.Tracked) error { return nil }) },
 		"prune": func(v *vault) error {
 			_, err := v.Prune(t.Context(), state.PrunePolicy{Before: time.Now()})
 			return err

@@ -118,8 +118,8 @@ func (v *vault) Snapshots(ctx context.Context, account string, ids []string) (ma
 }
 
 // Due implements publish.Outbox.
-func (v *vault) Due(ctx context.Context, destination string, now time.Time, first, again int, skip func(deliveryID string) bool) ([]event.Job, time.Time, error) {
-	jobs, next, err := v.Store.Due(ctx, destination, now, first, again, skip)
+func (v *vault) Due(ctx context.Context, destination string, since, now time.Time, first, again int, skip func(deliveryID string) bool) ([]event.Job, time.Time, error) {
+	jobs, next, err := v.Store.Due(ctx, destination, since, now, first, again, skip)
 	return jobs, next, v.note(err)
 }
 
