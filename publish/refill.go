@@ -1,0 +1,126 @@
+package publish
+
+import (
+	"context"
+	"time"
+
+	"checkout-notifier/event"
+)
+
+// sortAtOnce is how much is read at once where subjects are blocked: most of it may
+// have to wait, and what is behind it should not.
+const sortAtOnce = 512
+
+// refill reads what is due, as far as there is room for it, and sorts out what
+// must wait.
+func (l *lane) refill(send context.Context, now time.Time, step *event.Step) error {
+	l.mu.Lock()
+	q, most := &l.queue, ahead(l.dest.Concurrency)
+	if l.pacer.limiter != nil {
+		most = leastAhead // what is read waits for the limiter: not so much that it grows stale
+	}
+	if len(l.subjects.known) > 0 {
+		most = max(most, sortAtOnce)
+	}
+	room, _ := l.room()
+	first, again := max(0, most-len(q.fresh)), max(0, most-len(q.late))
+	wants := room > 0 && q.wants(now, room)
+	if wants {
+		q.unseen = false
+	}
+	l.mu.Unlock()
+	if !wants {
+		return nil
+	}
+	if err := l.readNewcomers(send, now, step); err != nil {
+		return err
+	}
+	jobs, next, err := l.outbox.Due(send, l.dest.Name, time.Time{}, now, first, again, l.skip)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err != nil {
+		q.unseen = true
+		return err
+	}
+	q.looked, q.next = now, next
+	late, stood := 0, len(l.stalled)
+	for i := range jobs {
+		if jobs[i].Delivery.Repeated() {
+			late++
+		}
+		l.sort(&jobs[i], now, step)
+	}
+	q.moreFresh, q.moreLate = len(jobs)-late == first, late == again
+	if len(jobs) > 0 && len(l.stalled)-stood == len(jobs) {
+		q.sooner(now) // others may be behind those that stand still
+	}
+	return nil
+}
+
+// readNewcomers reads what came since the breaker opened, if that was of late.
+func (l *lane) readNewcomers(send context.Context, now time.Time, step *event.Step) error {
+	l.mu.Lock()
+	q := &l.queue
+	q.since, q.moreNewer = l.cameSince(now), false
+	since, room := q.since, leastAhead-len(q.newer)
+	l.mu.Unlock()
+	if since.IsZero() || room <= 0 {
+		return nil
+	}
+	jobs, _, err := l.outbox.Due(send, l.dest.Name, since, now, room, 0, l.skip)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err != nil {
+		q.unseen = true
+		return err
+	}
+	for i := range jobs {
+		l.sort(&jobs[i], now, step)
+	}
+	q.moreNewer = len(jobs) == room
+	return nil
+}
+
+// sort puts a due delivery into the queue, or adds to the step that it must wait.
+func (l *lane) sort(job *event.Job, now time.Time, step *event.Step) {
+	parked := l.decide(job, now)
+	if parked == nil && !l.stalled[job.Delivery.ID] {
+		parked = l.mustAwait(job, now)
+	}
+	switch {
+	case parked != nil:
+		step.Parked = append(step.Parked, *parked)
+		l.noProbe(job.Delivery.ID)
+	case l.stalled[job.Delivery.ID]:
+		l.noProbe(job.Delivery.ID)
+	default:
+		l.claim(job)
+		if l.passing[job.Delivery.ID] {
+			l.queue.passing = append(l.queue.passing, job)
+			return
+		}
+		l.queue.add(job)
+	}
+}
+
+func (l *lane) claim(job *event.Job) {
+	l.claimed[job.Delivery.ID] = true
+	if l.tally != nil {
+		l.tally.seen[job.Delivery.ID] = true
+	}
+}
+
+// unclaim lets a delivery be read again: nothing came of it.
+func (l *lane) unclaim(id string) {
+	delete(l.claimed, id)
+	delete(l.passing, id)
+	if l.tally != nil {
+		delete(l.tally.seen, id)
+	}
+}
+
+func (l *lane) skip(deliveryID string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.claimed[deliveryID] || l.stalled[deliveryID] || l.tally != nil && l.tally.seen[deliveryID]
+}

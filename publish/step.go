@@ -1,0 +1,103 @@
+package publish
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"checkout-notifier/event"
+)
+
+// begin is the part of a step that makes an attempt durable, and with it what the
+// delivery overtakes, so that a crash cannot change what was said of it.
+func (l *lane) begin(t *task) event.Begin {
+	return event.Begin{Delivery: t.job.Delivery, Attempt: t.attempt, Overtakes: l.passing[t.job.Delivery.ID]}
+}
+
+// withdraw gives up what was begun and not sent.
+func (l *lane) withdraw() (withdrawn []event.Begin) {
+	l.leaving, l.begun, l.overtaken = append(l.overtaken, l.begun...), nil, nil
+	for i := range l.leaving {
+		withdrawn = append(withdrawn, l.begin(&l.leaving[i]))
+	}
+	return withdrawn
+}
+
+// take writes a step down and draws the conclusions.
+func (l *lane) take(send context.Context, step *event.Step, tasks []task) error {
+	// The store is local: a shutdown must not keep a result from being written.
+	met, err := l.outbox.Take(context.WithoutCancel(send), *step)
+	if err != nil {
+		l.putBack(step, tasks)
+		return err
+	}
+	l.mu.Lock()
+	l.health.stores.reset()
+	l.health.storeless = time.Time{}
+	for i := range step.Resolved {
+		v := &step.Resolved[i]
+		delete(l.claimed, v.Delivery.ID)
+		if v.Attempt.Outcome == event.OutcomeUnavailable {
+			l.reuse[v.Delivery.ID] = v.Attempt.N
+			l.waitsFor(v)
+		}
+		l.queue.sooner(v.Retry)
+		l.queue.sooner(v.Release)
+		if v.Dead != "" && len(l.stalled) > 0 {
+			l.unstall() // one may have waited for this, which a contact need not follow
+		}
+	}
+	for i := range step.Parked {
+		l.queue.sooner(step.Parked[i].Retry)
+		l.queue.sooner(step.Parked[i].Release)
+	}
+	for i, ids := range met.Unblocked {
+		l.unblocked(&step.Unblocked[i], ids)
+	}
+	for i := range step.Withdrawn {
+		b := &step.Withdrawn[i]
+		l.unclaim(b.Delivery.ID)
+		if b.Attempt.N == b.Delivery.Attempts {
+			l.reuse[b.Delivery.ID] = b.Attempt.N
+		}
+	}
+	l.leaving = nil
+	l.queue.unseen = l.queue.unseen || met.Woke || len(step.Withdrawn) > 0
+	for _, id := range met.Gone {
+		l.unclaim(id)
+	}
+	l.mu.Unlock()
+	l.told(step.Resolved, met.Gone)
+	return nil
+}
+
+// putBack takes up again what could not be written down: results behind the
+// others, what was to begin at the front.
+func (l *lane) putBack(step *event.Step, tasks []task) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.starting = 0
+	for i := range step.Resolved {
+		l.results = append(l.results, outcome{verdict: step.Resolved[i]})
+	}
+	for i := range step.Unblocked {
+		if b := l.subjects.known[step.Unblocked[i].Subject]; b != nil {
+			b.next = time.Now()
+			l.subjects.sooner(b.next)
+		}
+	}
+	for i := range slices.Backward(tasks) {
+		if d := &tasks[i].job.Delivery; tasks[i].attempt.N == d.Attempts {
+			l.reuse[d.ID] = d.Attempts
+		}
+		id := tasks[i].job.Delivery.ID
+		if tasks[i].probe || tasks[i].asked || l.passing[id] {
+			l.unclaim(id)
+			l.queue.unseen = true // who is overtaken may change
+			continue
+		}
+		l.queue.put(tasks[i].job)
+	}
+	l.begun, l.leaving = append(l.leaving, l.begun...), nil
+	l.queue.unseen = l.queue.unseen || len(step.Parked) > 0
+}
