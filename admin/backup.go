@@ -29,6 +29,6 @@ func (s *Server) backup(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Length", strconv.FormatInt(size, 10))
 	w.Header().Set("Content-Disposition", fmt.Sprintf("attachment; filename=%q", name))
 	if _, err := io.Copy(w, content); err != nil && r.Context().Err() == nil {
-		s.log.Warn("a backup was not sent to its end", "error", err)
+		s.log.Warn("a backup was not sent whole: who asked for it has no copy", "error", err)
 	}
 }

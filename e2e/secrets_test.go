@@ -111,7 +111,7 @@ func TestSecretsStayInside(t *testing.T) {
 	clean(t, "the log", d.stderr.String())
 	clean(t, "the output", d.stdout.String())
 	p := start(t, w.dir, nil, "run", "--once", "-c", w.configPath())
-	if _, err := p.awaitLine("destination unavailable: waiting"); err != nil {
+	if _, err := p.awaitLine("the destination takes nothing at present: what is for it waits, nothing is lost, and it is tried again and again"); err != nil {
 		t.Error(err)
 	}
 	p.signal(syscall.SIGTERM) // it would wait a minute for what is lost

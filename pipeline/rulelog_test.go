@@ -54,7 +54,7 @@ func TestFailuresOfRulesAreSummedUp(t *testing.T) {
 			var lines []string
 			said := text.take()
 			for line := range strings.Lines(said) {
-				if strings.Contains(line, "rule failed and did not match") {
+				if strings.Contains(line, "a rule failed on an event and did not match it") {
 					lines = append(lines, line)
 				}
 			}

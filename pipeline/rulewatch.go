@@ -124,7 +124,7 @@ func (w *RuleWatch) fail(row event.Condition, failed event.RuleError, eventID st
 func (w *RuleWatch) logFailures(verdicts []Verdict) {
 	for i := range verdicts {
 		for _, failed := range verdicts[i].Result.Errors {
-			w.log.LogAttrs(context.Background(), slog.LevelWarn, "rule failed and did not match", loglimit.Repeats("rule failed "+failed.Rule),
+			w.log.LogAttrs(context.Background(), slog.LevelWarn, "a rule failed on an event and did not match it; once it is mended: notifier replay --rule NAME --failed", loglimit.Repeats("rule failed "+failed.Rule),
 				slog.String("rule", failed.Rule), slog.String("event", verdicts[i].Event), slog.String("about", verdicts[i].About), slog.String("error", failed.Error))
 		}
 	}
@@ -134,7 +134,7 @@ func (w *RuleWatch) logFailures(verdicts []Verdict) {
 func (w *RuleWatch) report(rows map[string]event.Condition) {
 	for rule, row := range rows {
 		if was := w.rows[rule]; !row.Untold && (was.Failures == 0 || was.Untold) {
-			w.log.Error("rule is failing: nothing matches it", "rule", rule, "failures_in_a_row", row.Failures, "error", row.Why)
+			w.log.Error("a rule failed on ten events in a row: nothing matches it, so nothing is sent by it, until it is mended", "rule", rule, "failures_in_a_row", row.Failures, "error", row.Why)
 		}
 	}
 	for rule, was := range w.rows {

@@ -167,7 +167,7 @@ func (l *lane) told(verdicts []event.Verdict, gone []string) {
 	for i := range verdicts {
 		v := &verdicts[i]
 		if slices.Contains(gone, v.Delivery.ID) {
-			l.log.Warn("a delivery ended by another hand while it was sent", "delivery", v.Delivery.ID)
+			l.log.Warn("a delivery was ended otherwise while it was being sent: what came of this attempt is not recorded", "delivery", v.Delivery.ID)
 			continue
 		}
 		l.report(v)
@@ -193,11 +193,11 @@ func (l *lane) report(v *event.Verdict) {
 	level, text := slog.LevelDebug, "delivered"
 	switch {
 	case v.Dead != "":
-		level, text = slog.LevelError, "delivery is dead"
+		level, text = slog.LevelError, "delivery given up: it is a dead letter now, which is sent again only by notifier deadletters redrive"
 	case a.Outcome == event.OutcomeRefused:
-		level, text = slog.LevelWarn, "delivery refused"
+		level, text = slog.LevelWarn, "delivery refused; it is tried again"
 	case a.Outcome == event.OutcomeUnavailable:
-		text = "destination unavailable" // which the lane says
+		text = "delivery not taken: the destination takes nothing at present" // which the lane says
 	}
 	repeats := slog.Attr{}
 	if level == slog.LevelWarn {

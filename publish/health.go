@@ -127,7 +127,7 @@ func (l *lane) unavailable(why string, now time.Time, to *[]news) time.Duration 
 	if !h.down {
 		h.down, h.since, h.failures = true, now, 0
 	}
-	l.log.Warn("destination unavailable: waiting", loglimit.Repeats("unavailable"), slog.String("reason", why))
+	l.log.Warn("the destination takes nothing at present: what is for it waits, nothing is lost, and it is tried again and again", loglimit.Repeats("unavailable"), slog.String("reason", why))
 	s.Why = why
 	h.unreached, h.lost = true, false
 	if !h.probe.After(now) {
@@ -165,7 +165,7 @@ func (l *lane) answeredAgain() {
 	l.health.answered()
 }
 
-func (l *lane) isBack() { l.log.Info("destination is back", loglimit.Ends("unavailable")) }
+func (l *lane) isBack() { l.log.Info("the destination answers again", loglimit.Ends("unavailable")) }
 
 // found notes that the publisher sees nothing in the way. A destination that
 // refused to take anything is for a probe to find well again.

@@ -197,7 +197,7 @@ func (l *lane) finish(send context.Context) error {
 		case err == nil:
 			continue
 		}
-		l.log.Error("writing deliveries down", loglimit.Repeats("last"), slog.Any("error", err))
+		l.log.Error("what came of deliveries could not be stored before the end; it is tried again, and what cannot be stored is sent again after the next start", loglimit.Repeats("last"), slog.Any("error", err))
 		l.storeFailed(time.Now())
 		if send.Err() != nil || l.storeLost() {
 			return err

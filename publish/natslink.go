@@ -63,7 +63,7 @@ func (l *link) handlers() []nats.Option {
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { l.complain(err) }),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil {
-				l.log.Warn("NATS connection lost", loglimit.Repeats("lost"), slog.String("error", reasonOf(err)))
+				l.log.Warn("the connection to NATS was lost: what is for it waits, and it is connected to again by itself", loglimit.Repeats("lost"), slog.String("error", reasonOf(err)))
 			}
 			l.lost(err)
 		}),
@@ -76,7 +76,7 @@ func (l *link) handlers() []nats.Option {
 		nats.ReconnectHandler(func(*nats.Conn) { l.renewed("connected to NATS again") }),
 		nats.LameDuckModeHandler(func(*nats.Conn) {
 			l.retiring.Store(true)
-			l.log.Warn("the NATS server is shutting down")
+			l.log.Warn("the NATS server is shutting down: what is for it waits, and it is connected to again by itself")
 		}),
 		nats.ClosedHandler(func(*nats.Conn) { closing() }),
 	}
@@ -134,9 +134,9 @@ var deniedWords = regexp.MustCompile(`(?i)Permissions Violation for (Publish|Sub
 func (l *link) complain(err error) {
 	m := deniedWords.FindStringSubmatch(err.Error())
 	if m == nil {
-		l.log.Warn("NATS", loglimit.Repeats(reasonOf(err)), slog.String("error", reasonOf(err)))
+		l.log.Warn("the NATS server reports an error", loglimit.Repeats(reasonOf(err)), slog.String("error", reasonOf(err)))
 	} else {
-		l.log.Warn("NATS", loglimit.Repeats("denied "+m[1]), slog.Any("error", ErrDenied), slog.String("to", strings.ToLower(m[1]))) // the subject may name a customer
+		l.log.Warn("the NATS server does not permit this user something that a destination needs", loglimit.Repeats("denied "+m[1]), slog.Any("error", ErrDenied), slog.String("to", strings.ToLower(m[1]))) // the subject may name a customer
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()

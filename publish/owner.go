@@ -32,7 +32,7 @@ func (l *lane) notices(list []news) (notices []event.Notice) {
 		}
 		e, err := event.NewSystem(n.eventType, l.dest.Name, n.about, n.at, n.data)
 		if err != nil {
-			l.log.Error("writing an event about the destination", "type", n.eventType, "error", err)
+			l.log.Error("an event about the destination could not be written", "type", n.eventType, "error", err)
 			continue
 		}
 		if notice := l.announce(e); notice.Event.ID != "" {
@@ -65,7 +65,7 @@ func (l *lane) tell(send context.Context, change event.StandingChange, notices [
 	}
 	change.Notices = notices
 	if err := l.outbox.SaveStanding(context.WithoutCancel(send), change); err != nil {
-		l.log.Error("storing how the destination stands", loglimit.Repeats("standing"), slog.Any("error", err))
+		l.log.Error("the state of the destination could not be stored; it is tried again", loglimit.Repeats("standing"), slog.Any("error", err))
 		l.untold = append(l.untold, notices...)
 		return
 	}
@@ -208,7 +208,7 @@ func (l *lane) stop(now time.Time, actor, why string, to *[]news) {
 	s.Version++
 	l.clock.note(ContactFailed, now)
 	reason := pausedWhy(s)
-	l.log.Warn("destination paused", "reason", reason)
+	l.log.Warn("the destination is paused: what is due for it waits until notifier destinations resume", "reason", reason)
 	*to = append(*to, news{event.DestinationPaused, "", now, &event.DestinationPausedData{
 		Summary:     fmt.Sprintf("Destination %s is %s. What is due for it waits.", l.dest.Name, reason),
 		Destination: l.dest.Name, By: actor, Reason: why,

@@ -124,7 +124,7 @@ func TestTheLogSumsUpWhatIsOverFirst(t *testing.T) {
 		stop()
 		text := said.String()
 		before, after, over := strings.Cut(text, "takes deliveries again")
-		if !over || !strings.Contains(before, "delivery refused (summary)") || strings.Contains(after, "refused") {
+		if !over || !strings.Contains(before, "delivery refused; it is tried again (summary)") || strings.Contains(after, "refused") {
 			t.Errorf("the log says\n%s", text)
 		}
 	})

@@ -224,7 +224,7 @@ func (r *Relay) close(ctx context.Context) {
 			continue
 		}
 		if err := c.Close(ctx); err != nil {
-			l.log.Warn("closing the connection", "error", err)
+			l.log.Warn("the connection to the destination could not be closed in order", "error", err)
 		}
 	}
 }

@@ -78,7 +78,7 @@ func (l *lane) blocked(o *outcome, d *event.Delivery, r Result, now time.Time) {
 	if b == nil {
 		b = s.add(r.Subject, now)
 	}
-	l.log.Warn("the destination takes nothing for a subject: what is for it waits", loglimit.Repeats("blocked"),
+	l.log.Warn("the destination takes nothing for a subject: what is for this subject waits, all else goes on", loglimit.Repeats("blocked"),
 		slog.String("subject", ShownSubject(r.Subject)), slog.String("reason", r.Error))
 	probed := s.probes[d.ID] == r.Subject
 	delete(s.probes, d.ID)

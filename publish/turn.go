@@ -85,7 +85,7 @@ func (l *lane) spare(now time.Time) int {
 
 // failing is a turn that the store did not let happen.
 func (l *lane) failing(doing string, err error) turn {
-	l.log.Error(doing, loglimit.Repeats(doing), slog.Any("error", err))
+	l.log.Error("the state file failed while "+doing+": nothing is lost, and it is tried again", loglimit.Repeats(doing), slog.Any("error", err))
 	return turn{wait: l.storeFailed(time.Now()), idle: l.still()}
 }
 

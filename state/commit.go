@@ -41,7 +41,7 @@ func (s *Store) Commit(ctx context.Context, tx *event.Tx) error {
 	if len(c.knownEvents) > 0 || c.knownDeliveries > 0 {
 		s.skippedEvents.Add(uint64(len(c.knownEvents)))
 		s.skippedDeliveries.Add(uint64(c.knownDeliveries))
-		s.log.Warn("left out what is in the store already", "account", tx.Account,
+		s.log.Warn("events came again that are stored already; they are not stored or sent twice", "account", tx.Account,
 			"events", c.knownEvents, "deliveries", c.knownDeliveries)
 	}
 	return nil

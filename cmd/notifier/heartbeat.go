@@ -251,7 +251,7 @@ func destinationTrouble(s *publish.DestinationStatus) string {
 func conditionText(c event.Condition) string {
 	switch c.Kind {
 	case event.ConditionStore:
-		return "the store is low on space: " + c.Why
+		return "the disk of the state file is nearly full: " + c.Why
 	default:
 		return fmt.Sprintf("%s %s is failing: %s", c.Kind, c.Subject, c.Why)
 	}

@@ -116,7 +116,7 @@ func (o *owner) look(ctx context.Context, now time.Time) {
 		o.verdicts.putBack(verdicts)
 		o.nextSpace = time.Time{}
 		if ctx.Err() == nil {
-			o.log.Error("what the owner must know could not be stored; it is tried again", loglimit.Repeats("owner"), slog.Any("error", err))
+			o.log.Error("an alert could not be stored, so that nobody is told yet; it is tried again", loglimit.Repeats("owner"), slog.Any("error", err))
 		}
 		return
 	}
