@@ -46,13 +46,32 @@ func (x *execution) missing(path []string, members map[string]any) error {
 	}
 	e.owner = x.free[reflect.ValueOf(members).Pointer()]
 	e.known = slices.Sorted(maps.Keys(members))
+	name := path[len(path)-1]
 	if _, top := members[nameLabels]; top {
-		e.known = topNames
-		if name := path[len(path)-1]; slices.Contains(checkout.Fields(), name) {
-			e.there = "." + nameSession + "." + name
+		e.known, e.there = topNames, ofSession(name)
+		return e
+	}
+	for _, member := range e.known {
+		inner, _ := members[member].(map[string]any)
+		if x.free[reflect.ValueOf(inner).Pointer()] != "" {
+			continue // a sample has every name there
+		}
+		if _, ok := inner[name]; ok && e.there != "" {
+			e.there = "" // two are no hint
+			break
+		} else if ok {
+			e.there = "." + strings.Join(append(slices.Clone(path[:len(path)-1]), member, name), ".")
 		}
 	}
 	return e
+}
+
+// ofSession is how a template names a field of the session, "" for what is none.
+func ofSession(name string) string {
+	if !slices.Contains(checkout.Fields(), name) {
+		return ""
+	}
+	return "." + nameSession + "." + name
 }
 
 // freeNames finds the objects whose names are free, however a template gets there.

@@ -140,6 +140,9 @@ func TestAllMistakesOfATemplateAreFound(t *testing.T) {
 			"line 1, column 59: there is no Session.amount_totl", "line 1, column 98: there is no Evnt"},
 		`{{ range .Session.itms }}{{ .x }}{{ end }}{{ range .Session.line_items.data }}{{ .descripton }}{{ end }}{{ define "a" }}{{ foo 1 }}{{ end }}`: {
 			"line 1, column 10: there is no Session.itms", "line 1, column 82: there is no descripton", `line 1, column 124: function "foo" not defined`},
+		`{{ .Session.customer_details.country }}{{ .Session.name }}{{ customer_email }}`: {
+			"line 1, column 4: there is no Session.customer_details.country, but .Session.customer_details.address.country",
+			"line 1, column 43: there is no Session.name", `line 1, column 62: function "customer_email" not defined, but .Session.customer_email`},
 		`{{ printf "%d" .Session.no }}{{ session.id }}{{ .amount_total }}{{ .Session.id.x }}`: {
 			"line 1, column 16: there is no Session.no", `line 1, column 33: function "session" not defined`,
 			"line 1, column 49: there is no amount_total, but .Session.amount_total", "line 1, column 68: Session.id has no members, so no x"},

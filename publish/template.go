@@ -174,6 +174,9 @@ func compile(text, last string) (*program, error) {
 	for _, name := range rewriter.unknown {
 		e := &TemplateError{Reason: fmt.Sprintf("function %q not defined", name.Ident), Name: name.Ident, Known: known}
 		e.Line, e.Column = placeIn(text, int(name.Pos))
+		if there := ofSession(name.Ident); there != "" {
+			e.Reason += ", but " + there
+		}
 		unknown = append(unknown, e)
 	}
 	return &program{template: t, text: text, needs: rewriter.needs, layouts: rewriter.layouts, forks: rewriter.forks}, errors.Join(unknown...)

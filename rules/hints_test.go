@@ -41,7 +41,6 @@ func fullSession() map[string]any {
 // others, those of other APIs, and misspelt ones.
 func wrongNames() (names map[string]bool, objects []string) {
 	names = map[string]bool{}
-	documented := map[string]bool{}
 	objects = []string{"session", "previous", "event"}
 	for _, f := range rules.Fields() {
 		if strings.ContainsAny(f.Name, "(") || f.Name == "previous" || strings.Count(f.Name, "[]") > 1 {
@@ -59,7 +58,7 @@ func wrongNames() (names map[string]bool, objects []string) {
 			}
 		}
 		name := path[strings.LastIndexByte(path, '.')+1:]
-		documented[name], names[name] = true, true
+		names[name] = true
 		if len(name) > 4 {
 			names[name[:1]+name[2:]] = true
 		}
@@ -102,6 +101,9 @@ func TestEveryHintLeadsToARuleThatMatches(t *testing.T) {
 	for name := range names {
 		try(text(name), whole(""))
 		for _, object := range objects {
+			if !reference[name] && strings.Contains(object, "[0]") {
+				continue // a misspelt name, where it has been tried already
+			}
 			try(text(object+"."+name), whole(object))
 			path, isSession := strings.CutPrefix(object+"."+name, "session.")
 			if !isSession {

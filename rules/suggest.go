@@ -83,7 +83,7 @@ var otherWords = map[string]string{
 // suggestName proposes something in scope for an unknown name; called says that
 // it was written as a function.
 func (s *scope) suggestName(name string, called bool) string {
-	if word := otherWords[name]; word != "" {
+	if word := otherWords[name]; word != "" && (!s.system || !slices.Contains(sessionNames, word)) {
 		return word
 	}
 	if called {
