@@ -23,7 +23,7 @@ func (l *lane) refill(send context.Context, now time.Time, step *event.Step) err
 		most = max(most, sortAtOnce)
 	}
 	room, _ := l.room()
-	first, again := max(0, most-len(q.fresh)), max(0, most-len(q.late))
+	first, again := max(0, most-len(q.newer)-len(q.fresh)), max(0, most-len(q.late))
 	wants := room > 0 && q.wants(now, room)
 	if wants {
 		q.unseen = false
@@ -57,12 +57,16 @@ func (l *lane) refill(send context.Context, now time.Time, step *event.Step) err
 	return nil
 }
 
+// newerAhead is how many newcomers are read before others: there has to be room for
+// these.
+const newerAhead = leastAhead / 2
+
 // readNewcomers reads what came since the breaker opened, if that was of late.
 func (l *lane) readNewcomers(send context.Context, now time.Time, step *event.Step) error {
 	l.mu.Lock()
 	q := &l.queue
 	q.since, q.moreNewer = l.cameSince(now), false
-	since, room := q.since, leastAhead-len(q.newer)
+	since, room := q.since, newerAhead-len(q.newer)
 	l.mu.Unlock()
 	if since.IsZero() || room <= 0 {
 		return nil

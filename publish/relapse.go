@@ -63,8 +63,8 @@ func (l *lane) open(o *outcome, now time.Time) {
 // was there when the breaker opened, as long as that might open it again; zero: nothing
 // is. The caller holds mu.
 func (l *lane) cameSince(now time.Time) time.Time {
-	if l.onTrial(now) {
-		return l.standing.Opened.Add(time.Nanosecond)
+	if s := &l.standing; l.onTrial(now) && !s.Opened.IsZero() { // which an earlier version did not store
+		return s.Opened.Add(time.Nanosecond)
 	}
 	return time.Time{}
 }
