@@ -179,12 +179,18 @@ func (c *chain) believable(page *Page, err error) bool {
 		page.Items = nil
 	case errors.As(err, &unreadable) && unreadable.mayBeEnd:
 	case errors.Is(err, errSpoiled): // it insists
-	case c.byTime: // the page should repeat the oldest second at least: created[lte] means something else
-		return false
 	case errors.Is(err, errEarlyEnd): // it insists
-		return c.concedes()
-	case errors.Is(err, errEmptyPage) && !c.sawEnd:
-		c.odd("has_more_true", "the API says on every page that more follow; the list is read until a page is empty")
+		// Without cursors an empty page means that created[lte] is something else: the
+		// oldest second at least should be repeated.
+		if (c.byTime && page.Total == 0) || !c.concedes() {
+			return false
+		}
+		if c.byTime {
+			page.Items = nil
+		}
+	case !c.sawEnd && ((errors.Is(err, errEmptyPage) && !c.byTime) || (repeated.promises && c.query.Limit >= largestPage)):
+		c.odd("has_more_true", "the API says on every page that more follow; the list is read until a page shows nothing new")
+		page.Items = nil
 	default:
 		return false
 	}

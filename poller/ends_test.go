@@ -14,6 +14,7 @@ import (
 
 	"checkout-notifier/event"
 	"checkout-notifier/poller"
+	"checkout-notifier/simulator"
 )
 
 // sessions is a list answer.
@@ -40,12 +41,6 @@ func (w *world) bent(req *http.Request, bend func(*sessions)) (status int, body 
 	return resp.StatusCode, string(short)
 }
 
-// cut answers as the API does, but shows no more than so many of the sessions and says
-// that there are no others.
-func (w *world) cut(req *http.Request, to func(n int) int) (status int, body string) {
-	return w.bent(req, func(list *sessions) { list.More, list.Data = false, list.Data[:to(len(list.Data))] })
-}
-
 // remove takes sessions from the list for good.
 func (w *world) remove(ids ...string) {
 	w.answer = func(req *http.Request) (int, string) {
@@ -64,7 +59,7 @@ func (w *world) remove(ids ...string) {
 
 // lie lets the API give one wrong answer, the n-th of the list's from now on, and
 // returns how many there were.
-func (w *world) lie(n int, to func(n int) int) (asked *int) {
+func (w *world) lie(n int, bend func(*sessions)) (asked *int) {
 	asked = new(int)
 	w.answer = func(req *http.Request) (int, string) {
 		if !isList(req) {
@@ -77,16 +72,19 @@ func (w *world) lie(n int, to func(n int) int) (asked *int) {
 		if !lies {
 			return 0, ""
 		}
-		return w.cut(req, to)
+		return w.bent(req, bend)
 	}
 	return asked
 }
 
-// falseEnds are wrong answers that hide what is below them.
-var falseEnds = map[string]func(n int) int{
-	"empty": func(int) int { return 0 },
-	"one":   func(n int) int { return min(n, 1) },
-	"half":  func(n int) int { return n / 2 },
+// falseEnds are answers that show too little, and all but one say that there is no more.
+var falseEnds = map[string]func(*sessions){
+	"empty": func(list *sessions) { list.More, list.Data = false, nil },
+	"one":   func(list *sessions) { list.More, list.Data = false, list.Data[:min(len(list.Data), 1)] },
+	"half":  func(list *sessions) { list.More, list.Data = false, list.Data[:len(list.Data)/2] },
+	"one and more": func(list *sessions) {
+		list.More, list.Data = list.More || len(list.Data) > 1, list.Data[:min(len(list.Data), 1)]
+	},
 }
 
 // sell creates paid sessions.
@@ -156,36 +154,71 @@ var readings = map[string]func(w *world, lie func()) (hidden []string){
 	},
 }
 
-// No single answer that shows too little, and says that there is no more, hides a
-// session, whatever is read and whichever answer it is.
+// No single answer that shows too little hides a session, whatever is read and whichever
+// answer it is, nor where the API ignores cursors.
 func TestOneFalseEnd(t *testing.T) {
 	for what, read := range readings {
-		for how, to := range falseEnds {
-			t.Run(what+", "+how, func(t *testing.T) {
-				t.Parallel()
-				step := 3
-				if testing.Short() || raceEnabled {
-					step = 17
-				}
-				for n, asked := 1, 1; n <= asked; n += step {
-					synctest.Test(t, func(t *testing.T) {
-						w := newWorld(t)
-						w.cfg.Poll.Tuning.PageSize, w.cfg.Poll.Tuning.ReconcileEvery = 5, 1000*time.Hour
-						var answers *int
-						unknown := 0
-						for _, id := range read(w, func() { answers = w.lie(n, to) }) {
-							if _, known := w.snapshots[id]; !known {
-								unknown++
-							}
-						}
-						if unknown > 0 {
-							t.Errorf("answer %d of %d: %d sessions are not known", n, *answers, unknown)
-						}
-						asked = min(*answers, 60)
-					})
-				}
-			})
+		for how, bend := range falseEnds {
+			for cursors, ignored := range map[string]simulator.Chance{"cursors": {}, "no cursors": simulator.Always()} {
+				t.Run(what+", "+how+", "+cursors, func(t *testing.T) {
+					t.Parallel()
+					oneFalseEnd(t, simulator.Faults{RepeatPage: ignored}, bend, read)
+				})
+			}
 		}
+	}
+}
+
+func oneFalseEnd(t *testing.T, faults simulator.Faults, bend func(*sessions), read func(w *world, lie func()) []string) {
+	step := 3
+	if testing.Short() || raceEnabled {
+		step = 17
+	}
+	for n, asked := 1, 1; n <= asked; n += step {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			w.cfg.Poll.Tuning.PageSize, w.cfg.Poll.Tuning.ReconcileEvery = 5, 1000*time.Hour
+			w.faults(faults)
+			var answers *int
+			unknown := 0
+			for _, id := range read(w, func() { answers = w.lie(n, bend) }) {
+				if _, known := w.snapshots[id]; !known {
+					unknown++
+				}
+			}
+			if unknown > 0 {
+				t.Errorf("answer %d of %d: %d sessions are not known", n, *answers, unknown)
+			}
+			asked = min(*answers, 60)
+		})
+	}
+}
+
+// Where the API neither takes cursors nor ever says that there is no more, a list ends
+// all the same.
+func TestNoCursorsAndAlwaysMore(t *testing.T) {
+	for _, size := range []int{5, 100} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			w.cfg.Start, w.cfg.Poll.Tuning.PageSize = poller.StartAll, size
+			w.faults(simulator.Faults{RepeatPage: simulator.Always()})
+			w.answer = func(req *http.Request) (int, string) {
+				if !isList(req) {
+					return 0, ""
+				}
+				return w.bent(req, func(list *sessions) { list.More = true })
+			}
+			ids := w.sell(30, time.Hour)
+			p := w.poller()
+			w.run(p, time.Minute)
+			for _, id := range append(ids, w.sell(1, time.Second)...) {
+				w.run(p, 15*time.Second)
+				w.expect(id, "created", "completed", "paid", "fulfillable")
+			}
+			if s := p.Status()[0]; s.Error != "" || s.Passes == 0 {
+				t.Errorf("pages of %d: status %+v", size, s)
+			}
+		})
 	}
 }
 
@@ -250,7 +283,7 @@ func TestFalseEndIsInsistedOn(t *testing.T) {
 					if shown++; !isList(req) || shown < 3 {
 						return 0, ""
 					}
-					return w.cut(req, func(int) int { return 0 })
+					return w.bent(req, falseEnds["empty"])
 				}
 				p := w.poller()
 				w.run(p, tt.insists)

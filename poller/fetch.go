@@ -190,8 +190,10 @@ type patience struct {
 }
 
 // page asks for a page until one makes sense: first that it is an answer at
-// all, then that it passes check. With check's error comes the last page.
+// all, then that it passes check. With check's error comes the last page. An end is
+// insisted on only if no answer repeated what was shown.
 func (a *account) page(ctx context.Context, p patience, q Query, check func(*Page) error) (*Page, error) {
+	var again error
 	for n := 1; ; n++ {
 		page, err := a.list(ctx, p, q)
 		if err != nil {
@@ -220,12 +222,18 @@ func (a *account) page(ctx context.Context, p patience, q Query, check func(*Pag
 		if repetition.mayBeEnd {
 			return page, err
 		}
+		if repeated && (again == nil || !repetition.promises) {
+			again = err
+		}
 		if !errors.Is(err, errOneWord) {
 			a.odd("bad_page", "the API's answer for a page of the list cannot be right; the page is asked for again before it is believed", "error", err)
 		}
 		if n >= triesPerPage {
 			if errors.Is(err, errForeignPage) {
 				a.strangers = q.below(page, p.tie)
+			}
+			if again != nil && isEnd(err) {
+				err = again
 			}
 			return page, err
 		}

@@ -5,7 +5,10 @@ import (
 )
 
 // repeatedPage is a page on which nothing is new although more was promised.
-type repeatedPage struct{ mayBeEnd bool }
+type repeatedPage struct {
+	mayBeEnd bool
+	promises bool // more, and is the end all the same if every page does
+}
 
 func (repeatedPage) Error() string {
 	return "the API shows the same page again: it ignores starting_after and created[lte], older sessions cannot be listed"
@@ -35,6 +38,14 @@ var (
 	// errTooNew is a page of a slice with sessions from above it.
 	errTooNew = errors.New("the API ignores created[lte]")
 )
+
+// isEnd says whether what is wrong with a page that insists may be that nothing follows.
+func isEnd(err error) bool {
+	var repeated repeatedPage
+	var unreadable unreadablePage
+	return errors.Is(err, errEarlyEnd) || errors.Is(err, errEmptyPage) || errors.As(err, &repeated) ||
+		(errors.As(err, &unreadable) && unreadable.mayBeEnd)
+}
 
 // sensible says what is wrong with a page that continues the chain, if anything.
 func (c *chain) sensible(page *Page) error {
@@ -87,5 +98,11 @@ func (c *chain) sensible(page *Page) error {
 	}
 	// Without cursors the last page always repeats its oldest second. With them
 	// a repetition is never the end: the parameters may be ignored altogether.
-	return repeatedPage{mayBeEnd: c.byTime && c.short(page)}
+	if !c.byTime || promised || !c.short(page) {
+		return repeatedPage{promises: c.byTime && promised && c.short(page)}
+	}
+	if err := c.end(page); err != nil {
+		return err
+	}
+	return repeatedPage{mayBeEnd: true}
 }

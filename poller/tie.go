@@ -16,7 +16,7 @@ const largestPage = 100
 // own second may stand by then.
 func (c *chain) advance(page *Page) {
 	if c.byTime {
-		c.tie, c.cursorAt = nil, c.oldest
+		c.tie, c.cursorAt, c.more = nil, c.oldest, c.promised
 		return
 	}
 	c.stood, c.more, c.shownLast = false, c.promised, [2]string{string(page.last().ID), c.shownLast[0]}
