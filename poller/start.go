@@ -6,9 +6,6 @@ import (
 	"time"
 )
 
-// existing is what a chain shows that existed whatever time it was created at.
-var existing = time.Unix(1<<40, 0)
-
 // begin fixes the account's start at the first successful answer, and says until
 // which creation time what an answer shows existed before it. All that the pass shows
 // by which the start is fixed existed, unless both clocks know better. As long as no
@@ -21,8 +18,8 @@ func (a *account) begin(ctx context.Context, page *Page) (until time.Time, err e
 	case !a.state.Start.IsZero(): // the first chain is not finished
 		until = a.state.Start.Add(createdRounding)
 		if a.starting == a.now.number {
-			if until = a.existing; until.Equal(existing) && a.clocksDiffer(page) { // the first answer may have shown no new session
-				a.state.Start = later(a.state.Start, a.afterNewest(page))
+			if until = a.existing; a.clocksDiffer(page) { // the first answer may have shown no new session
+				a.state.Start = later(a.state.Start, earlier(a.afterNewest(page), until))
 			}
 			a.state.StartShown = a.afterNewest(page)
 		}
@@ -49,14 +46,12 @@ func (a *account) begin(ctx context.Context, page *Page) (until time.Time, err e
 	return until, a.save(ctx)
 }
 
-// shownAtStart is the creation time until which what the first pass shows existed. All
-// of it did where the clocks do not agree; where they do, the pass may come to the head
-// of the list again, by when that shows new sessions.
+// shownAtStart is the creation time until which what the first pass shows existed: that
+// of the newest session it was shown so far, and what any clock tells. A pass may come to
+// the head of the list again, by when that shows new sessions.
 func (a *account) shownAtStart(page *Page) time.Time {
-	if !a.clock.known || a.clocksDiffer(page) {
-		return existing
-	}
-	return later(page.newest(), a.state.Start).Add(createdRounding)
+	_, latest := a.clock.span(page.Answer.Received)
+	return later(later(page.newest(), a.now.newest), latest).Add(createdRounding)
 }
 
 // present is the time of an answer from which on sessions are taken for new. Where

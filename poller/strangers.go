@@ -84,7 +84,7 @@ func (a *account) plausible(ctx context.Context, page *Page, q Query, repeats []
 		from = q.CreatedGTE.Add(2 * createdRounding)
 	}
 	if q.StartingAfter == "" && q.CreatedLTE.IsZero() {
-		to = existing
+		to = endOfTime
 	}
 	stood := ordered && a.standing(from, to, 1) > 0
 	if (a.now.met && !stood) || len(a.acquaintances()) < enough {
@@ -92,6 +92,9 @@ func (a *account) plausible(ctx context.Context, page *Page, q Query, repeats []
 	}
 	return a.askWhose(ctx, stood)
 }
+
+// endOfTime is later than every creation time.
+var endOfTime = time.Unix(1<<40, 0)
 
 // ends says whether the list says that it shows nothing below the page.
 func (p *Page) ends() bool {
