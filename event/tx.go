@@ -53,12 +53,12 @@ type Standing struct {
 	Probes     int       `json:"probes,omitempty"` // that failed since then
 	NextProbe  time.Time `json:"next_probe,omitzero"`
 	Recovering bool      `json:"recovering,omitempty"` // the breaker has closed, and what waits is not all due yet
-	// Opened is when the breaker opened last, Unsettled when it closed last or refused
-	// since then what waited for that, and Relapses how many of its openings in a row
-	// followed soon after. All are zero where an earlier version stored them.
+	// Opened is when the breaker opened last, Relapse says that this was soon after it had
+	// closed, Unsettled is when it closed last or refused since then what waited for that.
+	// All are zero where an earlier version stored them.
 	Opened    time.Time `json:"opened,omitzero"`
+	Relapse   bool      `json:"relapse,omitempty"`
 	Unsettled time.Time `json:"unsettled,omitzero"`
-	Relapses  int       `json:"relapses,omitempty"`
 	// Judging is since when every refusal under the open breaker was about the message,
 	// as a destination gives that is well; zero: the last one was not.
 	Judging time.Time `json:"judging,omitzero"`

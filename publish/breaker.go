@@ -106,7 +106,7 @@ func (l *lane) failed(o *outcome, d *event.Delivery, r Result, probe bool, now t
 		l.noteType(d, r, now)
 		l.probeFailed(o, now)
 	case l.broken():
-	case s.Failures-s.Excused < l.breaksAfter(r, now) || !s.FailedOthers || l.mayTakeOthers(now):
+	case s.Failures-s.Excused < breakAfter || !s.FailedOthers || l.mayTakeOthers(now):
 		if l.failsLong(now, outage) {
 			l.announceFailing(now, &o.news)
 		}
@@ -256,7 +256,7 @@ func (l *lane) planProbe(send context.Context, now time.Time, step *event.Step) 
 
 // drop forgets what was read and not begun.
 func (l *lane) drop() {
-	for _, list := range [][]*event.Job{l.queue.newer, l.queue.fresh, l.queue.late} {
+	for _, list := range [][]*event.Job{l.queue.newest, l.queue.fresh, l.queue.late} {
 		for i := range list {
 			l.unclaim(list[i].Delivery.ID)
 		}

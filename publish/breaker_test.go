@@ -74,12 +74,12 @@ func TestBreakerOpensAndProbes(t *testing.T) {
 			}
 		}
 		// What has waited longest is the first probe, and none is tried again before the
-		// others; every second one is what was never tried.
+		// others; every second one is what was never tried, the newest first.
 		var got []string
 		for _, p := range probes {
 			got = append(got, p.delivery.ID)
 		}
-		order := []string{ids[0], ids[10], ids[1], ids[11], ids[2], ids[3], ids[4], ids[5]}
+		order := []string{ids[0], ids[11], ids[1], ids[10], ids[2], ids[3], ids[4], ids[5]}
 		if diff := cmp.Diff(order[:len(got)], got); diff != "" {
 			t.Errorf("probes (-want +got):\n%s", diff)
 		}

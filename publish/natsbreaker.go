@@ -28,7 +28,7 @@ func (l *lane) mayTakeOthers(now time.Time) bool {
 		return false
 	}
 	first := func(t task) bool { return !t.late }
-	return len(l.queue.newer)+len(l.queue.fresh)+l.starting > 0 || l.queue.moreFresh || l.sending.all > l.sending.late || slices.ContainsFunc(l.begun, first)
+	return len(l.queue.newest)+len(l.queue.fresh)+l.starting > 0 || l.queue.moreFresh || l.sending.all > l.sending.late || slices.ContainsFunc(l.begun, first)
 }
 
 // writeOver lets the next attempt take the row of one that was refused over NATS,

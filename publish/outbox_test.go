@@ -112,7 +112,7 @@ func (o *memoryOutbox) pending() (n int) {
 	return n
 }
 
-func (o *memoryOutbox) Due(_ context.Context, destination string, since, now time.Time, first, again int, skip func(string) bool) ([]event.Job, time.Time, error) {
+func (o *memoryOutbox) Due(_ context.Context, destination string, newest bool, now time.Time, first, again int, skip func(string) bool) ([]event.Job, time.Time, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.looks++
@@ -153,13 +153,16 @@ func (o *memoryOutbox) Due(_ context.Context, destination string, since, now tim
 		}
 		return -1
 	})
+	if n := slices.IndexFunc(due, func(r *row) bool { return r.Repeated() }); newest {
+		slices.Reverse(due[:max(n, 0)])
+		if n < 0 {
+			slices.Reverse(due)
+		}
+	}
 	for _, r := range due {
 		limit := &first
-		switch {
-		case r.Repeated():
+		if r.Repeated() {
 			limit = &again
-		case r.Due.Before(since):
-			continue
 		}
 		if *limit--; *limit < 0 {
 			continue
@@ -296,10 +299,14 @@ func (o *memoryOutbox) resolve(v *event.Verdict) error {
 	return nil
 }
 
-func (o *memoryOutbox) Oldest(_ context.Context, destination string, skip func(*event.Delivery) bool, fits func(*event.Job) bool) (event.Job, bool, error) {
+func (o *memoryOutbox) Pick(_ context.Context, destination string, newest bool, skip func(*event.Delivery) bool, fits func(*event.Job) bool) (event.Job, bool, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for _, r := range o.deliveries {
+	rows := slices.Clone(o.deliveries)
+	if newest {
+		slices.Reverse(rows)
+	}
+	for _, r := range rows {
 		if r.Destination != destination || r.Status != event.StatusPending || r.Blocked() || o.held(r) || skip(&r.Delivery) {
 			continue
 		}

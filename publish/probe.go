@@ -95,14 +95,14 @@ func (l *lane) mayOvertake(now time.Time) bool {
 func first(job *event.Job) bool { return len(job.Earlier) == 0 }
 
 // probeJob returns what the next probe is: what has waited longest, and in turns with
-// that what was never tried; before the latter a type that was not refused since the
-// breaker opened, and two times of three what was made since then: others may be of the
-// burst that opened it. It adds to the step what it comes across that has to wait for
-// its subject.
+// that what was never tried: a type that was not refused since the breaker opened, else
+// two times of three the newest, as others may be of the burst that opened it. In a
+// relapse that is the probe five times of six. It adds to the step what it comes across
+// that has to wait for its subject.
 func (l *lane) probeJob(send context.Context, now time.Time, step *event.Step) (job event.Job, found bool, err error) {
 	l.mu.Lock()
-	second, fresh, since := l.standing.Probes%2 == 1, l.standing.Probes%6 < 5, l.standing.Broken
-	relapse := l.standing.Relapses > 0
+	second, newest := l.standing.Probes%2 == 1, l.standing.Probes%6 < 5
+	relapse := l.standing.Relapse
 	overtakes, types := l.mayOvertake(now), l.standing.RefusedTypes
 	l.mu.Unlock()
 	refused := func(eventType string) bool {
@@ -115,15 +115,15 @@ func (l *lane) probeJob(send context.Context, now time.Time, step *event.Step) (
 		})
 	}
 	for _, kind := range []struct {
-		may  bool
-		skip func(*event.Delivery) bool
-		fits func(*event.Job) bool
+		may    bool
+		newest bool
+		skip   func(*event.Delivery) bool
+		fits   func(*event.Job) bool
 	}{
-		{second, func(d *event.Delivery) bool { return d.Attempts > 0 || refused(d.EventType) }, first},
-		{second && overtakes, func(d *event.Delivery) bool { return refused(d.EventType) }, later},
-		{(second || relapse) && fresh, func(d *event.Delivery) bool { return d.Attempts > 0 || !d.Created.After(since) }, first},
-		{second, func(d *event.Delivery) bool { return d.Attempts > 0 }, first},
-		{true, func(*event.Delivery) bool { return false }, first},
+		{second, false, func(d *event.Delivery) bool { return d.Attempts > 0 || refused(d.EventType) }, first},
+		{second && overtakes, false, func(d *event.Delivery) bool { return refused(d.EventType) }, later},
+		{second || relapse && newest, newest, func(d *event.Delivery) bool { return d.Attempts > 0 }, first},
+		{true, false, func(*event.Delivery) bool { return false }, first},
 	} {
 		skip := func(d *event.Delivery) bool {
 			l.mu.Lock()
@@ -134,7 +134,7 @@ func (l *lane) probeJob(send context.Context, now time.Time, step *event.Step) (
 			if found || !kind.may || err != nil {
 				break
 			}
-			job, found, err = l.outbox.Oldest(send, l.dest.Name, skip, kind.fits)
+			job, found, err = l.outbox.Pick(send, l.dest.Name, kind.newest, skip, kind.fits)
 			if !found {
 				break
 			}
@@ -188,7 +188,7 @@ func (l *lane) askedJob(send context.Context) (job event.Job, found bool, err er
 		l.mu.Unlock()
 		if !claimed {
 			other := func(d *event.Delivery) bool { return d.ID != id }
-			job, found, err = l.outbox.Oldest(send, l.dest.Name, other, func(*event.Job) bool { return true })
+			job, found, err = l.outbox.Pick(send, l.dest.Name, false, other, func(*event.Job) bool { return true })
 		}
 		l.mu.Lock()
 		if !found && err == nil {

@@ -11,22 +11,21 @@ import (
 // it.
 type queue struct {
 	fresh, late []*event.Job // never refused so far, and those that were
-	newer       []*event.Job // never tried, and due since the breaker opened last, if that was of late
+	newest      []*event.Job // never tried, the newest first: they take turns with the others after a breaker has closed
 	// passing are about to overtake earlier ones of their session. They begin in the
 	// turn that read them or are read again: who is overtaken may change.
 	passing []*event.Job
 
 	unseen              bool      // the outbox may hold what no look has seen
 	moreFresh, moreLate bool      // the last look left some
-	moreNewer           bool      // as did the last one for newcomers
-	since               time.Time // what is due from then on is a newcomer; zero: nothing is
+	moreNewest          bool      // as did the last one for the newest
 	next                time.Time // when the next one becomes due; zero: none is known
 	looked              time.Time
 	lateTurn            bool // it is a late one's turn
-	olderTurn           bool // it is no newcomer's turn
+	olderTurn           bool // it is not the newest one's turn
 }
 
-func (q *queue) size() int { return len(q.newer) + len(q.fresh) + len(q.late) + len(q.passing) }
+func (q *queue) size() int { return len(q.newest) + len(q.fresh) + len(q.late) + len(q.passing) }
 
 // sooner notes that something becomes due at a time.
 func (q *queue) sooner(at time.Time) {
@@ -38,7 +37,7 @@ func (q *queue) sooner(at time.Time) {
 // wants says whether a look at the outbox may bring something that there is room for.
 func (q *queue) wants(now time.Time, room int) bool {
 	return q.unseen || !q.next.IsZero() && !now.Before(q.next) || now.Sub(q.looked) >= idleLook ||
-		q.moreNewer && len(q.newer) < room || q.moreFresh && len(q.newer)+len(q.fresh) < room || q.moreLate && len(q.late) < room
+		q.moreNewest && len(q.newest) < room || q.moreFresh && len(q.newest)+len(q.fresh) < room || q.moreLate && len(q.late) < room
 }
 
 // wait returns how long nothing becomes due.
@@ -50,16 +49,16 @@ func (q *queue) wait(now time.Time) time.Duration {
 	return max(wait, time.Millisecond)
 }
 
-// pop takes the next delivery, newcomers and others in turns, and of the others fresh
+// pop takes the next delivery, the newest and others in turns, and of the others fresh
 // and late ones in turns, as long as there is room for late ones.
 func (q *queue) pop(lateRoom int) (job *event.Job, late, ok bool) {
 	if len(q.passing) > 0 {
 		job, q.passing = q.passing[0], q.passing[1:]
 		return job, job.Delivery.Repeated(), true
 	}
-	if older := len(q.fresh) > 0 || len(q.late) > 0 && lateRoom > 0; len(q.newer) > 0 && !(older && q.olderTurn) {
+	if older := len(q.fresh) > 0 || len(q.late) > 0 && lateRoom > 0; len(q.newest) > 0 && !(older && q.olderTurn) {
 		q.olderTurn = true
-		return shift(&q.newer), false, true
+		return shift(&q.newest), false, true
 	}
 	q.olderTurn = false
 	late = len(q.late) > 0 && lateRoom > 0 && (len(q.fresh) == 0 || q.lateTurn)
@@ -83,19 +82,10 @@ func shift(list *[]*event.Job) *event.Job {
 
 // list is where a delivery waits.
 func (q *queue) list(job *event.Job) *[]*event.Job {
-	switch d := &job.Delivery; {
-	case d.Repeated():
+	if job.Delivery.Repeated() {
 		return &q.late
-	case !q.since.IsZero() && d.Attempts == 0 && !d.Due.Before(q.since):
-		return &q.newer
 	}
 	return &q.fresh
-}
-
-// add appends a delivery.
-func (q *queue) add(job *event.Job) {
-	list := q.list(job)
-	*list = append(*list, job)
 }
 
 // put returns a delivery to the front.

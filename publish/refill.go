@@ -23,7 +23,7 @@ func (l *lane) refill(send context.Context, now time.Time, step *event.Step) err
 		most = max(most, sortAtOnce)
 	}
 	room, _ := l.room()
-	first, again := max(0, most-len(q.newer)-len(q.fresh)), max(0, most-len(q.late))
+	first, again := max(0, most-len(q.newest)-len(q.fresh)), max(0, most-len(q.late))
 	wants := room > 0 && q.wants(now, room)
 	if wants {
 		q.unseen = false
@@ -32,10 +32,10 @@ func (l *lane) refill(send context.Context, now time.Time, step *event.Step) err
 	if !wants {
 		return nil
 	}
-	if err := l.readNewcomers(send, now, step); err != nil {
+	if err := l.readNewest(send, now, step); err != nil {
 		return err
 	}
-	jobs, next, err := l.outbox.Due(send, l.dest.Name, time.Time{}, now, first, again, l.skip)
+	jobs, next, err := l.outbox.Due(send, l.dest.Name, false, now, first, again, l.skip)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err != nil {
@@ -48,7 +48,7 @@ func (l *lane) refill(send context.Context, now time.Time, step *event.Step) err
 		if jobs[i].Delivery.Repeated() {
 			late++
 		}
-		l.sort(&jobs[i], now, step)
+		l.sort(&jobs[i], now, step, q.list(&jobs[i]))
 	}
 	q.moreFresh, q.moreLate = len(jobs)-late == first, late == again
 	if len(jobs) > 0 && len(l.stalled)-stood == len(jobs) {
@@ -57,21 +57,21 @@ func (l *lane) refill(send context.Context, now time.Time, step *event.Step) err
 	return nil
 }
 
-// newerAhead is how many newcomers are read before others: there has to be room for
-// these.
-const newerAhead = leastAhead / 2
+// newestAhead is how many of the newest deliveries are read before others: there has to
+// be room for these, and of what comes meanwhile.
+const newestAhead = 4
 
-// readNewcomers reads what came since the breaker opened, if that was of late.
-func (l *lane) readNewcomers(send context.Context, now time.Time, step *event.Step) error {
+// readNewest reads the newest deliveries, if the breaker closed of late.
+func (l *lane) readNewest(send context.Context, now time.Time, step *event.Step) error {
 	l.mu.Lock()
 	q := &l.queue
-	q.since, q.moreNewer = l.cameSince(now), false
-	since, room := q.since, newerAhead-len(q.newer)
+	trial, room := l.onTrial(now), newestAhead-len(q.newest)
+	q.moreNewest = trial && room <= 0
 	l.mu.Unlock()
-	if since.IsZero() || room <= 0 {
+	if !trial || room <= 0 {
 		return nil
 	}
-	jobs, _, err := l.outbox.Due(send, l.dest.Name, since, now, room, 0, l.skip)
+	jobs, _, err := l.outbox.Due(send, l.dest.Name, true, now, room, 0, l.skip)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err != nil {
@@ -79,14 +79,14 @@ func (l *lane) readNewcomers(send context.Context, now time.Time, step *event.St
 		return err
 	}
 	for i := range jobs {
-		l.sort(&jobs[i], now, step)
+		l.sort(&jobs[i], now, step, &q.newest)
 	}
-	q.moreNewer = len(jobs) == room
+	q.moreNewest = len(jobs) == room
 	return nil
 }
 
 // sort puts a due delivery into the queue, or adds to the step that it must wait.
-func (l *lane) sort(job *event.Job, now time.Time, step *event.Step) {
+func (l *lane) sort(job *event.Job, now time.Time, step *event.Step, into *[]*event.Job) {
 	parked := l.decide(job, now)
 	if parked == nil && !l.stalled[job.Delivery.ID] {
 		parked = l.mustAwait(job, now)
@@ -103,7 +103,7 @@ func (l *lane) sort(job *event.Job, now time.Time, step *event.Step) {
 			l.queue.passing = append(l.queue.passing, job)
 			return
 		}
-		l.queue.add(job)
+		*into = append(*into, job)
 	}
 }
 

@@ -7,18 +7,16 @@ import (
 )
 
 // A destination that takes some orders and refuses others for ever closes its breaker
-// with each of the former and would open it with the latter again and again. So what
-// opens it soon after it closed is a relapse, which takes more than the first time:
-// those that are refused for ever are all known after a few, however many they are.
+// with each of the former, and opens it with the latter, again and again. What opens it
+// soon after it closed is a relapse. As long as there may be one the newest deliveries
+// take turns with those that have waited longest: what is well does not wait until all
+// that came before it and is refused was tried.
 
-const (
-	// relapseWithin is how long after the breaker closed, and after the last refusal of
-	// what waited for that, its opening counts as a relapse, and after its recovery a destination that fails again is told of only if
-	// that lasts: one that comes and goes would call somebody each minute.
-	relapseWithin = 10 * time.Minute
-	// mostDoublings bounds what a relapse takes, by how often the number doubles.
-	mostDoublings = 5
-)
+// relapseWithin is how long after the breaker closed, and after the last refusal of what
+// waited for that, its opening counts as a relapse, and after its recovery a destination
+// that fails again is told of only if that lasts: one that comes and goes would call
+// somebody each minute.
+const relapseWithin = 10 * time.Minute
 
 // onTrial says whether the breaker closed of late, or what waited for that was refused
 // of late. The caller holds mu.
@@ -32,41 +30,17 @@ func (l *lane) stayOnTrial(d *event.Delivery, now time.Time) {
 	}
 }
 
-// breaksAfter is how many failures in a row open the breaker: twice as many with each
-// relapse, if the destination answers. The caller holds mu.
-func (l *lane) breaksAfter(r Result, now time.Time) int {
-	s := &l.standing
-	if r.Contact != ContactMade || !l.onTrial(now) {
-		return breakAfter
-	}
-	return breakAfter << min(s.Relapses+1, mostDoublings)
-}
-
 // open opens the breaker. The caller holds mu.
 func (l *lane) open(o *outcome, now time.Time) {
 	s := &l.standing
-	if l.onTrial(now) {
-		s.Relapses++
-	} else {
-		s.Relapses = 0
-	}
+	s.Relapse = l.onTrial(now)
 	s.Broken, s.Opened, s.Probes, s.NextProbe = now, now, 0, now.Add(breakFirstLook)
 	s.Judging, s.RefusedTypes = now, nil
 	clear(l.tried)
 	l.log.Warn("the destination refuses all that it is sent: what is for it waits, and one delivery at a time is tried as a probe until one is accepted", "failures_in_a_row", s.Failures, "reason", s.Why)
-	if s.Relapses == 0 && now.Sub(s.Recovered) >= relapseWithin {
+	if !s.Relapse && now.Sub(s.Recovered) >= relapseWithin {
 		l.announceFailing(now, &o.news)
 	}
-}
-
-// cameSince returns from when on what comes is a newcomer, which takes turns with what
-// was there when the breaker opened, as long as that might open it again; zero: nothing
-// is. The caller holds mu.
-func (l *lane) cameSince(now time.Time) time.Time {
-	if s := &l.standing; l.onTrial(now) && !s.Opened.IsZero() { // which an earlier version did not store
-		return s.Opened.Add(time.Nanosecond)
-	}
-	return time.Time{}
 }
 
 // stopClock lets the time of holds stand still under an open breaker. In a relapse it
@@ -74,7 +48,7 @@ func (l *lane) cameSince(now time.Time) time.Time {
 // a hold endless. The caller holds mu.
 func (l *lane) stopClock(now time.Time) {
 	s := &l.standing
-	if l.broken() && (s.Relapses == 0 || now.Sub(s.Broken) >= relapseWithin) {
+	if l.broken() && (!s.Relapse || now.Sub(s.Broken) >= relapseWithin) {
 		l.clock.note(ContactFailed, now)
 	}
 }

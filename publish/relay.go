@@ -19,18 +19,19 @@ import (
 type Outbox interface {
 	// Due returns the deliveries of a destination that are due by now, those due
 	// first at the front, without those that skip names: at most first of those
-	// that were never refused and became due at since or later, and behind them at
-	// most again of the others, whenever they became due. next is when the next one
+	// that were never refused, with newest those due last first, and behind them at
+	// most again of the others. next is when the next one
 	// becomes due (zero: none is known). It fills in
 	// Delivery.Attempts with the highest number of any attempt on record.
-	Due(ctx context.Context, destination string, since, now time.Time, first, again int, skip func(deliveryID string) bool) (jobs []event.Job, next time.Time, err error)
-	// Oldest returns what has waited longest for a destination, due or not, among
-	// what skip leaves and fits takes, and what does not wait for its subject.
-	Oldest(ctx context.Context, destination string, skip func(*event.Delivery) bool, fits func(*event.Job) bool) (job event.Job, found bool, err error)
+	Due(ctx context.Context, destination string, newest bool, now time.Time, first, again int, skip func(deliveryID string) bool) (jobs []event.Job, next time.Time, err error)
+	// Pick returns what has waited longest for a destination, or with newest what came
+	// last, due or not, among what skip leaves and fits takes, and what does not wait
+	// for its subject.
+	Pick(ctx context.Context, destination string, newest bool, skip func(*event.Delivery) bool, fits func(*event.Job) bool) (job event.Job, found bool, err error)
 	// Offer lets commits begin the first attempts of at most slots deliveries to a
 	// destination, until the next call, and returns what was begun so since the last
 	// one: attempts that are durable, have the number 1, and are resolved or withdrawn
-	// by Take. Neither Due nor Oldest returns a delivery that Offer has yet to return.
+	// by Take. Neither Due nor Pick returns a delivery that Offer has yet to return.
 	Offer(destination string, slots int) (begun []event.Job)
 	// BlockedSubjects returns at most limit subjects for which deliveries wait,
 	// each once, behind after in an order that is fixed.

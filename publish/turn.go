@@ -77,7 +77,7 @@ func (l *lane) spare(now time.Time) int {
 	switch {
 	case l.stopping, l.tally != nil, l.health.down, l.window > 0, l.pacer.limiter != nil,
 		l.broken(), s.Recovering, !s.Paused.IsZero(), s.Throttled.After(now),
-		len(l.subjects.known) > 0, q.size() > 0, q.moreNewer, q.moreFresh, q.moreLate:
+		len(l.subjects.known) > 0, q.size() > 0, q.moreNewest, q.moreFresh, q.moreLate:
 		return 0
 	}
 	return max(0, l.dest.Concurrency-l.sending.all-len(l.begun))

@@ -49,18 +49,18 @@ func (d disk) ask() error {
 	return nil
 }
 
-func (d disk) Due(ctx context.Context, destination string, since, now time.Time, first, again int, skip func(string) bool) ([]event.Job, time.Time, error) {
+func (d disk) Due(ctx context.Context, destination string, newest bool, now time.Time, first, again int, skip func(string) bool) ([]event.Job, time.Time, error) {
 	if err := d.ask(); err != nil {
 		return nil, time.Time{}, err
 	}
-	return d.Store.Due(ctx, destination, since, now, first, again, skip)
+	return d.Store.Due(ctx, destination, newest, now, first, again, skip)
 }
 
-func (d disk) Oldest(ctx context.Context, destination string, skip func(*event.Delivery) bool, fits func(*event.Job) bool) (event.Job, bool, error) {
+func (d disk) Pick(ctx context.Context, destination string, newest bool, skip func(*event.Delivery) bool, fits func(*event.Job) bool) (event.Job, bool, error) {
 	if err := d.ask(); err != nil {
 		return event.Job{}, false, err
 	}
-	return d.Store.Oldest(ctx, destination, skip, fits)
+	return d.Store.Pick(ctx, destination, newest, skip, fits)
 }
 
 func (d disk) BlockedSubjects(ctx context.Context, destination, after string, limit int) ([]string, error) {

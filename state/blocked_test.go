@@ -19,7 +19,7 @@ func TestWhatIsBlockedIsOutOfTheWay(t *testing.T) {
 	if ids := dueIDs(t, s, "bus", start); len(ids) != 1 || ids[0] != other.EventID {
 		t.Errorf("due: %v", ids)
 	}
-	if job, found, err := s.Oldest(t.Context(), "bus", none, first); err != nil || !found || job.Delivery.ID != other.ID {
+	if job, found, err := s.Pick(t.Context(), "bus", false, none, first); err != nil || !found || job.Delivery.ID != other.ID {
 		t.Errorf("the oldest is %s, %v", job.Delivery.ID, err)
 	}
 	resolve(t, s, event.Verdict{Delivery: other, Accepted: true})

@@ -54,7 +54,7 @@ func TestDeliveriesOfAClockThatWasAhead(t *testing.T) {
 		if got := dueIDs(t, s, "shop", start.Add(9*time.Minute)); len(got) > 1 {
 			t.Errorf("due before its pause: %v", got)
 		}
-		jobs, next, err := s.Due(t.Context(), "shop", time.Time{}, start.Add(10*time.Minute), 10, 10, nil)
+		jobs, next, err := s.Due(t.Context(), "shop", false, start.Add(10*time.Minute), 10, 10, nil)
 		if err != nil || next.After(start.Add(19*time.Minute)) {
 			t.Errorf("%d due, next %s, %v", len(jobs), next, err)
 		}
@@ -105,7 +105,7 @@ func TestLongPausesAreKept(t *testing.T) {
 	s := openStore(t, cfg)
 	refuse(t, s, queueAt(t, s, "1", "cs_1", start), start, 24*time.Hour, time.Minute)
 	for range 2 {
-		if jobs, next, err := s.Due(t.Context(), "shop", time.Time{}, start.Add(time.Minute), 10, 10, nil); err != nil || len(jobs) > 0 || !next.Equal(dayAhead) {
+		if jobs, next, err := s.Due(t.Context(), "shop", false, start.Add(time.Minute), 10, 10, nil); err != nil || len(jobs) > 0 || !next.Equal(dayAhead) {
 			t.Errorf("%d due, next %s, %v", len(jobs), next, err)
 		}
 		if err := s.Close(); err != nil {

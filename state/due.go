@@ -10,15 +10,15 @@ import (
 
 // Due returns the deliveries of a destination that are due at now, the longest
 // due first, without those that skip (which may be nil) names: at most first of
-// those that were never refused and became due at since or later, and behind them
-// at most again of the others, whenever they became due. next is when the next one of either kind becomes due, zero if none waits for a
-// time. Parked deliveries are not due. What is not due yet costs nothing, but for
+// those that were never refused, with newest those due last first, and behind them
+// at most again of the others. next is when the next one of either kind becomes due,
+// zero if none waits for a time. Parked deliveries are not due. What is not due yet costs nothing, but for
 // the first call and one after our clock was set back: then what waits for a time
 // that the clock told while it was ahead is scheduled anew.
 //
 // A job's delivery has in Attempts the highest number of an attempt begun, with
 // or without a result.
-func (s *Store) Due(ctx context.Context, destination string, since, now time.Time, first, again int, skip func(deliveryID string) bool) (jobs []event.Job, next time.Time, err error) {
+func (s *Store) Due(ctx context.Context, destination string, newest bool, now time.Time, first, again int, skip func(deliveryID string) bool) (jobs []event.Job, next time.Time, err error) {
 	if err := s.reschedule(ctx, destination, now); err != nil {
 		return nil, time.Time{}, err
 	}
@@ -27,12 +27,12 @@ func (s *Store) Due(ctx context.Context, destination string, since, now time.Tim
 		jobs, next = nil, time.Time{}
 		queue := tx.queue(destination)
 		for _, part := range []struct {
-			kind  byte
-			since time.Time
-			limit int
-		}{{kindDue, since, first}, {kindRetry, time.Time{}, again}} {
+			kind   byte
+			newest bool
+			limit  int
+		}{{kindDue, newest, first}, {kindRetry, false, again}} {
 			var err error
-			if jobs, err = s.dueIn(jobs, tx, queue, part.kind, part.since, now, part.limit, skip); err != nil {
+			if jobs, err = s.dueIn(jobs, tx, queue, part.kind, part.newest, now, part.limit, skip); err != nil {
 				return err
 			}
 			if t := firstDueAfter(queue, part.kind, now); !t.IsZero() && (next.IsZero() || t.Before(next)) {
@@ -50,15 +50,10 @@ func (s *Store) Due(ctx context.Context, destination string, since, now time.Tim
 // mostAtOnce is how many jobs there is room for from the start.
 const mostAtOnce = 256
 
-// dueIn adds what is due of one of the two kinds, from since on.
-func (s *Store) dueIn(jobs []event.Job, tx *transaction, queue *table, kind byte, since, now time.Time, limit int, skip func(string) bool) ([]event.Job, error) {
+// dueIn adds what is due of one of the two kinds.
+func (s *Store) dueIn(jobs []event.Job, tx *transaction, queue *table, kind byte, newest bool, now time.Time, limit int, skip func(string) bool) ([]event.Job, error) {
 	limit += len(jobs)
-	prefix := []byte{kind}
-	from := prefix
-	if !since.IsZero() {
-		from = appendTime([]byte{kind}, since)
-	}
-	err := queue.eachFrom(from, prefix, func(key, id []byte) (bool, error) {
+	add := func(key, id []byte) (bool, error) {
 		due, ok := readDue(key)
 		if !ok {
 			return false, inconsistent(tx.DB().Path(), "an entry of what is due is unreadable")
@@ -78,8 +73,12 @@ func (s *Store) dueIn(jobs []event.Job, tx *transaction, queue *table, kind byte
 			s.places.note(job.Delivery.ID, lastSequence(key))
 		}
 		return true, err
-	})
-	return jobs, err
+	}
+	prefix := []byte{kind}
+	if newest {
+		return jobs, queue.eachBack(appendTime([]byte{kind}, now.Add(time.Nanosecond)), prefix, add)
+	}
+	return jobs, queue.each(prefix, add)
 }
 
 // firstDueAfter returns the due time of the first entry that is due after now.

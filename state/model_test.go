@@ -90,10 +90,7 @@ func (w *world) commit(t *rapid.T) {
 
 func (w *world) due(t *rapid.T) {
 	destination := rapid.SampledFrom([]string{"shop", "bus", "new"}).Draw(t, "destination")
-	since := time.Time{}
-	if rapid.Bool().Draw(t, "newcomers") {
-		since = w.now.Add(-time.Duration(rapid.IntRange(0, 100).Draw(t, "seconds")) * time.Second)
-	}
+	newest := rapid.Bool().Draw(t, "newest")
 	first, again := rapid.IntRange(0, 4).Draw(t, "first"), rapid.IntRange(0, 4).Draw(t, "again")
 	skip := func(id string) bool { return id[len(id)-1] < 'd' }
 	skipped := func(id string) bool { return skip(id) || slices.Contains(w.begun[destination], id) }
@@ -122,15 +119,17 @@ func (w *world) due(t *rapid.T) {
 	var fresh, retries []event.Job
 	for _, job := range want {
 		switch {
-		case !job.Delivery.Repeated() && job.Delivery.Due.Before(since):
 		case !job.Delivery.Repeated():
 			fresh = append(fresh, job)
 		default:
 			retries = append(retries, job)
 		}
 	}
+	if newest {
+		slices.Reverse(fresh)
+	}
 	want = append(fresh[:min(first, len(fresh))], retries[:min(again, len(retries))]...)
-	got, gotNext, err := w.s.Due(context.Background(), destination, since, w.now, first, again, skip)
+	got, gotNext, err := w.s.Due(context.Background(), destination, newest, w.now, first, again, skip)
 	if err != nil || !gotNext.Equal(next) || len(got) != len(want) {
 		t.Fatalf("Due: %d jobs, next %v, %v; want %d and %v", len(got), gotNext, err, len(want), next)
 	}

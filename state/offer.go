@@ -26,7 +26,7 @@ func newOffers() *offers {
 // one of its session. Offer returns the deliveries whose attempts were begun so
 // since the last call, in the order of commits. Their attempts have the number 1
 // and are to be resolved or withdrawn by Take, like all that is begun; Due and
-// Oldest leave them out until then.
+// Pick leave them out until then.
 func (s *Store) Offer(destination string, slots int) (begun []event.Job) {
 	o := s.offers
 	o.mu.Lock()

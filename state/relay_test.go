@@ -21,7 +21,7 @@ func TestDueGivesTheLongestDueFirst(t *testing.T) {
 	}
 	queue(t, s, "other", "cs_other", "shop2")
 
-	jobs, next, err := s.Due(t.Context(), "shop", time.Time{}, start.Add(3), 2, 2, nil)
+	jobs, next, err := s.Due(t.Context(), "shop", false, start.Add(3), 2, 2, nil)
 	if err != nil || len(jobs) != 2 || jobs[0].Event.ID != "evt_1" || jobs[1].Event.ID != "evt_2" {
 		t.Fatalf("jobs %v, %v", jobs, err)
 	}
@@ -29,19 +29,19 @@ func TestDueGivesTheLongestDueFirst(t *testing.T) {
 		t.Errorf("next = %v", next)
 	}
 	skip := func(id string) bool { return id == jobs[0].Delivery.ID }
-	jobs, _, err = s.Due(t.Context(), "shop", time.Time{}, start.Add(3), 2, 2, skip)
+	jobs, _, err = s.Due(t.Context(), "shop", false, start.Add(3), 2, 2, skip)
 	if err != nil || len(jobs) != 2 || jobs[0].Event.ID != "evt_2" || jobs[1].Event.ID != "evt_0" {
 		t.Errorf("without the first: %v, %v", jobs, err)
 	}
-	jobs, next, err = s.Due(t.Context(), "shop", time.Time{}, start.Add(time.Second), 100, 100, nil)
+	jobs, next, err = s.Due(t.Context(), "shop", false, start.Add(time.Second), 100, 100, nil)
 	if err != nil || len(jobs) != 5 || !next.IsZero() {
 		t.Errorf("all: %d jobs, next %v, %v", len(jobs), next, err)
 	}
-	jobs, next, err = s.Due(t.Context(), "shop", start.Add(3), start.Add(8), 100, 100, nil)
-	if err != nil || len(jobs) != 2 || jobs[0].Event.ID != "evt_0" || jobs[1].Event.ID != "evt_4" || !next.Equal(start.Add(10)) {
-		t.Errorf("since then: %v, next %v, %v", jobs, next, err)
+	jobs, next, err = s.Due(t.Context(), "shop", true, start.Add(8), 2, 100, nil)
+	if err != nil || len(jobs) != 2 || jobs[0].Event.ID != "evt_4" || jobs[1].Event.ID != "evt_0" || !next.Equal(start.Add(10)) {
+		t.Errorf("the newest: %v, next %v, %v", jobs, next, err)
 	}
-	if jobs, next, err := s.Due(t.Context(), "nobody", time.Time{}, start, 100, 100, nil); err != nil || jobs != nil || !next.IsZero() {
+	if jobs, next, err := s.Due(t.Context(), "nobody", false, start, 100, 100, nil); err != nil || jobs != nil || !next.IsZero() {
 		t.Errorf("nobody: %v, %v, %v", jobs, next, err)
 	}
 }
@@ -127,7 +127,7 @@ func TestARefusedDeliveryReleasesTheNext(t *testing.T) {
 	first.HeldAt, first.Slots = &up, 1
 	retry, release := start.Add(time.Hour), start.Add(time.Minute)
 	resolve(t, s, event.Verdict{Delivery: first, Retry: retry, Release: release, UpClock: up})
-	jobs, next, err := s.Due(t.Context(), "shop", time.Time{}, start, 10, 10, nil)
+	jobs, next, err := s.Due(t.Context(), "shop", false, start, 10, 10, nil)
 	if err != nil || len(jobs) != 0 || !next.Equal(release) {
 		t.Fatalf("jobs %v, next %v, %v", jobs, next, err)
 	}

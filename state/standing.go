@@ -80,38 +80,43 @@ func dueAfter(queue *table, kind byte, now time.Time, limit int) (sequences []ui
 	return sequences
 }
 
-// Bounds of how many deliveries Oldest reads with their sessions, and of how many it
+// Bounds of how many deliveries Pick reads with their sessions, and of how many it
 // passes over.
 const (
-	oldestExamined = 1000
-	oldestPassed   = 200_000
+	pickExamined = 1000
+	pickPassed   = 200_000
 )
 
-// Oldest returns the delivery of a destination that has waited longest, due or
-// not, among those that skip leaves and fits takes, and that do not wait for their
+// Pick returns the delivery of a destination that has waited longest, or with newest
+// the one that came last, due or not, among those that skip leaves and fits takes, and that do not wait for their
 // subject; found is false if there is none. Of a delivery's attempts skip sees
 // those alone that have a result.
-func (s *Store) Oldest(ctx context.Context, destination string, skip func(*event.Delivery) bool, fits func(*event.Job) bool) (job event.Job, found bool, err error) {
+func (s *Store) Pick(ctx context.Context, destination string, newest bool, skip func(*event.Delivery) bool, fits func(*event.Job) bool) (job event.Job, found bool, err error) {
 	held := s.offers.holdBack(nil)
-	err = s.view(ctx, "looking for what has waited longest for "+destination, func(tx *transaction) error {
+	err = s.view(ctx, "looking for a delivery for "+destination, func(tx *transaction) error {
 		found = false
 		examined, passed := 0, 0
-		return tx.queue(destination).each([]byte{kindPending}, func(key, _ []byte) (bool, error) {
+		look := func(key, _ []byte) (bool, error) {
 			r, err := readRecord(tx, lastSequence(key))
 			if err != nil {
 				return false, err
 			}
 			if r.Blocked() || skip(&r.Delivery) || held(r.ID) {
 				passed++
-				return passed < oldestPassed, nil
+				return passed < pickPassed, nil
 			}
 			examined++
 			if job, err = readJob(tx, r.sequence); err != nil {
 				return false, err
 			}
 			found = fits(&job)
-			return !found && examined < oldestExamined, nil
-		})
+			return !found && examined < pickExamined, nil
+		}
+		queue, prefix := tx.queue(destination), []byte{kindPending}
+		if newest {
+			return queue.eachBack([]byte{kindPending + 1}, prefix, look)
+		}
+		return queue.each(prefix, look)
 	})
 	return job, found && err == nil, err
 }

@@ -76,7 +76,7 @@ func TestHastenMakesDueWhatWaits(t *testing.T) {
 func none(*event.Delivery) bool { return false }
 func first(job *event.Job) bool { return len(job.Earlier) == 0 }
 
-func TestOldestIsTheHeadThatHasWaitedLongest(t *testing.T) {
+func TestPickTakesTheHeadThatHasWaitedLongestOrCameLast(t *testing.T) {
 	s := newStore(t)
 	head := queue(t, s, "1", "cs_1", "shop")
 	follower := queue(t, s, "2", "cs_1", "shop")
@@ -86,7 +86,7 @@ func TestOldestIsTheHeadThatHasWaitedLongest(t *testing.T) {
 	tried := make(map[string]bool)
 	var got []string
 	for {
-		job, found, err := s.Oldest(t.Context(), "shop", func(d *event.Delivery) bool { return tried[d.ID] }, first)
+		job, found, err := s.Pick(t.Context(), "shop", false, func(d *event.Delivery) bool { return tried[d.ID] }, first)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -99,9 +99,15 @@ func TestOldestIsTheHeadThatHasWaitedLongest(t *testing.T) {
 	if diff := cmp.Diff([]string{head.ID, third.ID}, got); diff != "" {
 		t.Errorf("oldest (-want +got):\n%s", diff)
 	}
-	job, found, err := s.Oldest(t.Context(), "shop", none, func(job *event.Job) bool { return len(job.Earlier) > 0 })
+	job, found, err := s.Pick(t.Context(), "shop", false, none, func(job *event.Job) bool { return len(job.Earlier) > 0 })
 	if err != nil || !found || job.Delivery.ID != follower.ID || job.Earlier[0].ID != head.ID {
 		t.Errorf("the oldest that waits for another one: %t %+v, %v", found, job, err)
+	}
+	for _, want := range []event.Delivery{third, head} {
+		job, found, err := s.Pick(t.Context(), "shop", true, func(d *event.Delivery) bool { return want.ID != third.ID && d.ID == third.ID }, first)
+		if err != nil || !found || job.Delivery.ID != want.ID {
+			t.Errorf("the newest: %t %+v, %v; want %s", found, job, err, want.ID)
+		}
 	}
 }
 

@@ -108,17 +108,34 @@ func (t *table) seek(from, prefix []byte) (key, value []byte) {
 // each calls fn with the rows whose key has a prefix, in order, until it returns
 // false.
 func (t *table) each(prefix []byte, fn func(key, value []byte) (bool, error)) error {
-	return t.eachFrom(prefix, prefix, fn)
-}
-
-// eachFrom is each from a key on.
-func (t *table) eachFrom(from, prefix []byte, fn func(key, value []byte) (bool, error)) error {
 	if t == nil {
 		return nil
 	}
 	c := t.cursor()
 	defer t.release(c)
-	for key, value := c.Seek(from); key != nil && bytes.HasPrefix(key, prefix); key, value = c.Next() {
+	for key, value := c.Seek(prefix); key != nil && bytes.HasPrefix(key, prefix); key, value = c.Next() {
+		more, err := fn(key, value)
+		if err != nil || !more {
+			return err
+		}
+	}
+	return nil
+}
+
+// eachBack is each from below a key on, in the other order.
+func (t *table) eachBack(below, prefix []byte, fn func(key, value []byte) (bool, error)) error {
+	if t == nil {
+		return nil
+	}
+	c := t.cursor()
+	defer t.release(c)
+	key, value := c.Seek(below)
+	if key == nil {
+		key, value = c.Last()
+	} else {
+		key, value = c.Prev()
+	}
+	for ; key != nil && bytes.HasPrefix(key, prefix); key, value = c.Prev() {
 		more, err := fn(key, value)
 		if err != nil || !more {
 			return err

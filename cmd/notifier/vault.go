@@ -90,8 +90,8 @@ func (v *vault) SaveStanding(ctx context.Context, c event.StandingChange) error 
 }
 
 // Oldest implements publish.Outbox.
-func (v *vault) Oldest(ctx context.Context, destination string, skip func(*event.Delivery) bool, fits func(*event.Job) bool) (event.Job, bool, error) {
-	job, found, err := v.Store.Oldest(ctx, destination, skip, fits)
+func (v *vault) Pick(ctx context.Context, destination string, newest bool, skip func(*event.Delivery) bool, fits func(*event.Job) bool) (event.Job, bool, error) {
+	job, found, err := v.Store.Pick(ctx, destination, newest, skip, fits)
 	return job, found, v.note(err)
 }
 
@@ -118,8 +118,8 @@ func (v *vault) Snapshots(ctx context.Context, account string, ids []string) (ma
 }
 
 // Due implements publish.Outbox.
-func (v *vault) Due(ctx context.Context, destination string, since, now time.Time, first, again int, skip func(deliveryID string) bool) ([]event.Job, time.Time, error) {
-	jobs, next, err := v.Store.Due(ctx, destination, since, now, first, again, skip)
+func (v *vault) Due(ctx context.Context, destination string, newest bool, now time.Time, first, again int, skip func(deliveryID string) bool) ([]event.Job, time.Time, error) {
+	jobs, next, err := v.Store.Due(ctx, destination, newest, now, first, again, skip)
 	return jobs, next, v.note(err)
 }
 
