@@ -188,7 +188,10 @@ func (c *chain) believable(page *Page, err error) bool {
 		if c.byTime {
 			page.Items = nil
 		}
-	case !c.sawEnd && ((errors.Is(err, errEmptyPage) && !c.byTime) || (repeated.promises && c.query.Limit >= largestPage)):
+	case (errors.Is(err, errEmptyPage) && !c.byTime) || (repeated.promises && c.query.Limit >= largestPage):
+		if !c.endless() {
+			return false
+		}
 		c.odd("has_more_true", "the API says on every page that more follow; the list is read until a page shows nothing new")
 		page.Items = nil
 	default:

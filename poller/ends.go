@@ -118,14 +118,8 @@ func (c *chain) concedes() bool {
 	if c.shown == 0 && c.hi.IsZero() && !c.p.apart { // the next pass reads as far
 		return true
 	}
-	if c.missesAny() && !c.by.dry() && c.tries != triesPerRequestOnce {
-		if c.mistrust.pass != c.now.number {
-			c.mistrust.pass = c.now.number
-			c.mistrust.times++
-		}
-		if c.mistrust.times < passesToBelieve {
-			return false
-		}
+	if c.missesAny() && !c.by.dry() && c.tries != triesPerRequestOnce && !c.insists() {
+		return false
 	}
 	for e := range c.absent() {
 		e.setUnlisted(true)
@@ -135,6 +129,33 @@ func (c *chain) concedes() bool {
 		c.rereadFrom(c.lo)
 	}
 	return true
+}
+
+// endless says whether a page that shows nothing new and promises more is the end all the
+// same: the API promises that on every page, or has come to.
+func (c *chain) endless() bool {
+	if !c.sawEnd {
+		return true
+	}
+	if c.by.dry() || !c.insists() {
+		return false
+	}
+	c.sawEnd = false
+	c.mistrusts()
+	if c.by == nil {
+		c.rereadFrom(c.lo)
+	}
+	return true
+}
+
+// insists counts the passes in which the API insists on an end that is not believed, and
+// says whether they are enough.
+func (c *chain) insists() bool {
+	if c.mistrust.pass != c.now.number {
+		c.mistrust.pass = c.now.number
+		c.mistrust.times++
+	}
+	return c.mistrust.times >= passesToBelieve
 }
 
 // rereadFrom lets the next reconciliation begin at a time that no later pass reads, as

@@ -194,30 +194,41 @@ func oneFalseEnd(t *testing.T, faults simulator.Faults, bend func(*sessions), re
 	}
 }
 
-// Where the API neither takes cursors nor ever says that there is no more, a list ends
-// all the same.
-func TestNoCursorsAndAlwaysMore(t *testing.T) {
-	for _, size := range []int{5, 100} {
-		synctest.Test(t, func(t *testing.T) {
-			w := newWorld(t)
-			w.cfg.Start, w.cfg.Poll.Tuning.PageSize = poller.StartAll, size
-			w.faults(simulator.Faults{RepeatPage: simulator.Always()})
-			w.answer = func(req *http.Request) (int, string) {
-				if !isList(req) {
-					return 0, ""
+// Where the API says on every page that more follow, or does so from some day on, a list
+// ends all the same, with cursors and without.
+func TestAlwaysMore(t *testing.T) {
+	for name, tt := range map[string]struct {
+		size  int
+		later bool
+		how   simulator.Faults
+	}{
+		"no cursors":              {100, false, simulator.Faults{RepeatPage: simulator.Always()}},
+		"no cursors, small pages": {5, false, simulator.Faults{RepeatPage: simulator.Always()}},
+		"no cursors, later":       {100, true, simulator.Faults{RepeatPage: simulator.Always()}},
+		"cursors":                 {5, false, simulator.Faults{}},
+		"cursors, later":          {5, true, simulator.Faults{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.cfg.Start, w.cfg.Poll.Tuning.PageSize = poller.StartAll, tt.size
+				p, ids := w.poller(), w.sell(30, time.Hour)
+				if tt.later {
+					w.run(p, time.Minute)
+					time.Sleep(time.Hour)
 				}
-				return w.bent(req, func(list *sessions) { list.More = true })
-			}
-			ids := w.sell(30, time.Hour)
-			p := w.poller()
-			w.run(p, time.Minute)
-			for _, id := range append(ids, w.sell(1, time.Second)...) {
-				w.run(p, 15*time.Second)
-				w.expect(id, "created", "completed", "paid", "fulfillable")
-			}
-			if s := p.Status()[0]; s.Error != "" || s.Passes == 0 {
-				t.Errorf("pages of %d: status %+v", size, s)
-			}
+				tt.how.HasMoreTrue = simulator.Always()
+				w.faults(tt.how)
+				ids = append(ids, w.sell(30, time.Minute)...)
+				w.run(p, time.Minute)
+				for _, id := range append(ids, w.sell(1, time.Second)...) {
+					w.run(p, 15*time.Second)
+					w.expect(id, "created", "completed", "paid", "fulfillable")
+				}
+				if s := p.Status()[0]; s.Error != "" || time.Since(s.LastSuccess) > time.Minute {
+					t.Errorf("status %+v", s)
+				}
+			})
 		})
 	}
 }
