@@ -201,3 +201,30 @@ func TestReasonOfAnExpiryByAWrongClock(t *testing.T) {
 		})
 	}
 }
+
+// A hole is not asked for less often because clocks were behind for a while.
+func TestHoleOutlivesClocksThatAreBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		s := w.shop()
+		w.network = roundTrip(func(req *http.Request) (*http.Response, error) {
+			resp, err := w.RoundTrip(req)
+			if err == nil {
+				resp.Header.Set("Date", time.Now().Add(w.own).UTC().Format(http.TimeFormat))
+			}
+			return resp, err
+		})
+		w.run(w.poller(), time.Minute)
+		s.newest("cs_2000", time.Now(), "complete", "paid")
+		s.newest("cs_2001", time.Now(), "complete", "paid")
+		s.poison["cs_2000"] = true
+		w.run(w.poller(), 2*time.Minute)
+		w.own = -20 * days
+		w.run(w.poller(), 5*time.Minute)
+		w.own = 0
+		w.run(w.poller(), time.Minute)
+		delete(s.poison, "cs_2000")
+		w.run(w.poller(), 5*time.Minute)
+		w.expect("cs_2000", "created", "completed", "paid", "fulfillable")
+	})
+}
