@@ -332,6 +332,10 @@ func (c *chain) note(page *Page) {
 		c.newest = later(c.newest, created)
 		ignored = ignored || created.Before(page.since.Add(-createdRounding))
 	}
+	if c.unordered && c.shown > 0 { // from page to page sessions may have moved
+		c.mistrust.disorder = true
+		c.mistrusts()
+	}
 	c.shown += len(page.Items)
 	c.pages++
 	c.oldest = page.last().created()
@@ -343,8 +347,7 @@ func (c *chain) note(page *Page) {
 // disorder notes that the list is not from new to old.
 func (c *chain) disorder() {
 	if !c.unordered {
-		c.unordered, c.mistrust.disorder = true, true
-		c.mistrusts()
+		c.unordered = true
 		c.odd("order", "the API does not list sessions from new to old; the list is read to its end, which takes more requests")
 	}
 }
