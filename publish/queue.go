@@ -56,7 +56,7 @@ func (q *queue) pop(lateRoom int) (job *event.Job, late, ok bool) {
 		job, q.passing = q.passing[0], q.passing[1:]
 		return job, job.Delivery.Repeated(), true
 	}
-	if older := len(q.fresh) > 0 || len(q.late) > 0 && lateRoom > 0; len(q.newest) > 0 && !(older && q.olderTurn) {
+	if older := len(q.fresh) > 0 || len(q.late) > 0 && lateRoom > 0; len(q.newest) > 0 && (!older || !q.olderTurn) {
 		q.olderTurn = true
 		return shift(&q.newest), false, true
 	}

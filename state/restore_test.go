@@ -138,7 +138,7 @@ func TestRestoreRefuses(t *testing.T) {
 			if !errors.Is(err, tc.want) || strings.Contains(err.Error(), ".restoring") {
 				t.Errorf("Restore = %v, want %v", err, tc.want)
 			}
-			if tc.want != no && tc.want != state.ErrInvalid && !strings.Contains(err.Error(), backup) {
+			if !errors.Is(tc.want, no) && !errors.Is(tc.want, state.ErrInvalid) && !strings.Contains(err.Error(), backup) {
 				t.Errorf("the error does not name the file: %v", err)
 			}
 			if n := counted(t, cfg.Path); n != 20 {

@@ -129,8 +129,8 @@ func (t *table) eachBack(below, prefix []byte, fn func(key, value []byte) (bool,
 	}
 	c := t.cursor()
 	defer t.release(c)
-	key, value := c.Seek(below)
-	if key == nil {
+	var key, value []byte
+	if next, _ := c.Seek(below); next == nil {
 		key, value = c.Last()
 	} else {
 		key, value = c.Prev()
