@@ -3,6 +3,8 @@ package config
 import (
 	"slices"
 	"strings"
+
+	"checkout-notifier/spelling"
 )
 
 // Suggest returns the candidate that a name was probably meant to be, or "".
@@ -17,7 +19,7 @@ func suggest(name string, candidates []string) string {
 			return candidate
 		}
 		a, b := strings.ToLower(name), strings.ToLower(candidate)
-		d := editDistance(a, b)
+		d := spelling.Distance(a, b, distance+1)
 		closer := d < distance || d == distance && strings.HasPrefix(b, a) && !strings.HasPrefix(strings.ToLower(best), a) // what is cut short
 		if closer && d < len(candidate) && (d < 2 || sameInitials(a, b)) {
 			best, distance = candidate, d
@@ -66,38 +68,6 @@ func separates(r rune) bool { return r == '_' || r == '-' || r == '.' || r == ' 
 // plain makes rateLimit, rate-limit and RATE_LIMIT the same.
 func plain(name string) string {
 	return strings.NewReplacer("_", "", "-", "", " ", "").Replace(strings.ToLower(name))
-}
-
-// editDistance counts insertions, deletions, replacements and swaps of
-// neighbours. It gives up on long names, which nobody mistypes by one letter.
-func editDistance(a, b string) int {
-	x, y := []rune(a), []rune(b)
-	const longest = 64
-	if len(x) > longest || len(y) > longest {
-		return longest
-	}
-	rows := make([][]int, len(x)+1)
-	for i := range rows {
-		rows[i] = make([]int, len(y)+1)
-		rows[i][0] = i
-	}
-	for j := range rows[0] {
-		rows[0][j] = j
-	}
-	for i := 1; i <= len(x); i++ {
-		for j := 1; j <= len(y); j++ {
-			cost := 1
-			if x[i-1] == y[j-1] {
-				cost = 0
-			}
-			d := min(rows[i-1][j]+1, rows[i][j-1]+1, rows[i-1][j-1]+cost)
-			if i > 1 && j > 1 && x[i-1] == y[j-2] && x[i-2] == y[j-1] {
-				d = min(d, rows[i-2][j-2]+1)
-			}
-			rows[i][j] = d
-		}
-	}
-	return rows[len(x)][len(y)]
 }
 
 // sections lists where in the main file a key is at home.

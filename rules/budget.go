@@ -5,6 +5,8 @@ import (
 	"math/bits"
 	"reflect"
 	"strings"
+
+	"checkout-notifier/rules/schema"
 )
 
 // The budget of one evaluation. A step is one iteration of a predicate, one
@@ -123,7 +125,7 @@ func (b *budget) visit(v reflect.Value, depth, price int, e *extent) error {
 			return nil
 		}
 		for i := range v.NumField() {
-			e.text += len(fieldName(v.Type().Field(i)))
+			e.text += len(schema.FieldName(v.Type().Field(i)))
 			if err := b.visit(v.Field(i), depth+1, 0, e); err != nil {
 				return err
 			}

@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"checkout-notifier/rules/check"
 )
 
 // Known is what rules may name.
@@ -37,17 +39,17 @@ const (
 	CodeUnknownEvent       = "unknown-event"
 	CodeOn                 = "on"
 	CodeConflict           = "conflict"
-	CodeExpression         = "expression"
-	CodeUnfinished         = "unfinished" // an expression that ends too early
-	CodeNotBoolean         = "not-boolean"
-	CodeBudget             = "budget"
+	CodeExpression         = check.CodeExpression
+	CodeUnfinished         = check.CodeUnfinished // an expression that ends too early
+	CodeNotBoolean         = check.CodeNotBoolean
+	CodeBudget             = check.CodeBudget
 	CodeRendering          = "rendering"
 	CodeMatchesEverything  = "matches-everything"
-	CodeNeverMatches       = "never-matches"
+	CodeNeverMatches       = check.CodeNeverMatches
 	CodeNoEffect           = "no-effect"
-	CodeFraction           = "fraction"   // an amount compared with a fraction
-	CodeMissing            = "missing"    // fails where a value is missing
-	CodeMisleading         = "misleading" // means something else than it seems to
+	CodeFraction           = check.CodeFraction   // an amount compared with a fraction
+	CodeMissing            = check.CodeMissing    // fails where a value is missing
+	CodeMisleading         = check.CodeMisleading // means something else than it seems to
 )
 
 // Compile checks and compiles rules and returns all problems at once, in the
@@ -128,8 +130,8 @@ func (c *checkers) compile(rule Rule) *compiled {
 	c.on(rule)
 	s := c.scopes[rule.On == OnSystem]
 	r.accounts = c.accounts(rule)
-	r.types = c.events(rule, s.types())
-	matchesAll := !s.system && len(r.types) == len(allTypes)
+	r.types = c.events(rule, s.types)
+	matchesAll := rule.On != OnSystem && len(r.types) == len(allTypes)
 	c.destinations(rule)
 	slices.Sort(r.to)
 	r.to = slices.Compact(r.to)
@@ -195,7 +197,7 @@ func (c *checkers) accounts(rule Rule) []string {
 	}
 	for i, name := range rule.Accounts {
 		if !slices.Contains(c.known.Accounts, name) {
-			c.add(Problem{Key: "accounts", Index: i, Code: CodeUnknownAccount, Suggestion: closest(name, c.known.Accounts),
+			c.add(Problem{Key: "accounts", Index: i, Code: CodeUnknownAccount, Suggestion: check.Closest(name, c.known.Accounts),
 				Message: fmt.Sprintf("there is no account %q", name)})
 		}
 	}
@@ -214,7 +216,7 @@ func (c *checkers) destinations(rule Rule) {
 	}
 	for i, name := range rule.To {
 		if !slices.Contains(c.known.Destinations, name) {
-			c.add(Problem{Key: "to", Index: i, Code: CodeUnknownDestination, Suggestion: closest(name, c.known.Destinations),
+			c.add(Problem{Key: "to", Index: i, Code: CodeUnknownDestination, Suggestion: check.Closest(name, c.known.Destinations),
 				Message: fmt.Sprintf("there is no destination %q", name)})
 		}
 	}
@@ -228,7 +230,7 @@ func (c *checkers) rendering(rule Rule) {
 	}
 	switch {
 	case rule.Format != "" && !slices.Contains(formats, rule.Format):
-		c.add(Problem{Key: "format", Index: -1, Code: CodeRendering, Suggestion: closest(rule.Format, formats),
+		c.add(Problem{Key: "format", Index: -1, Code: CodeRendering, Suggestion: check.Closest(rule.Format, formats),
 			Message: fmt.Sprintf("there is no format %q", rule.Format)})
 	case rule.Template != "" && rule.Format != "" && rule.Format != "template":
 		add("format", fmt.Sprintf("format %q does not use the template", rule.Format))
@@ -244,8 +246,8 @@ func (c *checkers) rendering(rule Rule) {
 func (c *checkers) when(s *scope, text string) *expression {
 	x, faults := compileExpression(s, text)
 	for _, f := range faults {
-		p := Problem{Key: "when", Index: -1, Message: f.message, Suggestion: f.suggestion, Warning: f.warning, Code: f.code}
-		p.Line, p.Column, p.Snippet = locate(text, f.at)
+		p := Problem{Key: "when", Index: -1, Message: f.Message, Suggestion: f.Suggestion, Warning: f.Warning, Code: f.Code}
+		p.Line, p.Column, p.Snippet = locate(text, f.At)
 		c.add(p)
 	}
 	return x
@@ -313,7 +315,7 @@ func (c *checkers) exclude(r *compiled) {
 func (c *checkers) narrowAccounts(r *compiled, cond conjunct) []string {
 	for _, name := range cond.values {
 		if !slices.Contains(c.known.Accounts, name) {
-			c.never(r.rule.When, cond.at, fmt.Sprintf("event.account is never %q", name), closest(name, c.known.Accounts))
+			c.never(r.rule.When, cond.at, fmt.Sprintf("event.account is never %q", name), check.Closest(name, c.known.Accounts))
 		}
 	}
 	if slices.Equal(r.accounts, []string{""}) {

@@ -7,6 +7,7 @@ import (
 
 	"checkout-notifier/checkout"
 	"checkout-notifier/rules"
+	"checkout-notifier/rules/schema"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -117,7 +118,7 @@ func TestExpressionProblems(t *testing.T) {
 
 func TestFieldsAreTheDocumentedOnes(t *testing.T) {
 	top := map[string]bool{}
-	for _, f := range rules.Fields() {
+	for _, f := range schema.Fields() {
 		if f.Type == "" || f.Doc == "" {
 			t.Errorf("%s has no type or text", f.Name)
 		}

@@ -9,15 +9,10 @@ import (
 	"time"
 
 	"checkout-notifier/checkout"
+	"checkout-notifier/rules/schema"
 )
 
-var (
-	sessionType = reflect.TypeFor[sessionFields]()
-	timeType    = reflect.TypeFor[time.Time]()
-)
-
-// fieldName is the name of a struct field in the API and in expressions.
-func fieldName(f reflect.StructField) string { return f.Tag.Get("expr") }
+var timeType = reflect.TypeFor[time.Time]()
 
 var errNotAnObject = errors.New("not a JSON object")
 
@@ -39,11 +34,11 @@ func decodeObject(raw json.RawMessage) (map[string]any, error) {
 // set when field i holds, at any depth, a value of another type than the
 // documented one: what could not be read is zero there, and a rule that looks
 // at the field must fail rather than take the zero for the truth.
-func readSession(members map[string]any) (s *sessionFields, unreadable uint64) {
-	s = new(sessionFields)
+func readSession(members map[string]any) (s *schema.Session, unreadable uint64) {
+	s = new(schema.Session)
 	v := reflect.ValueOf(s).Elem()
-	for i := range sessionType.NumField() {
-		if !readInto(v.Field(i), members[fieldName(sessionType.Field(i))]) {
+	for i := range schema.SessionType.NumField() {
+		if !readInto(v.Field(i), members[schema.FieldName(schema.SessionType.Field(i))]) {
 			unreadable |= 1 << i
 		}
 	}
@@ -146,7 +141,7 @@ func readStruct(dst reflect.Value, v any) bool {
 		return v == ""
 	}
 	for i := range dst.NumField() {
-		ok = readInto(dst.Field(i), members[fieldName(dst.Type().Field(i))]) && ok
+		ok = readInto(dst.Field(i), members[schema.FieldName(dst.Type().Field(i))]) && ok
 	}
 	return ok
 }

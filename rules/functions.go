@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"checkout-notifier/rules/schema"
+
 	"github.com/expr-lang/expr/builtin"
 	"github.com/expr-lang/expr/vm/runtime"
 )
@@ -370,11 +372,6 @@ func fromBase64(s *state, args []any) (any, error) {
 	return string(text), nil
 }
 
-// dateLayouts are the ones that expr tries.
-var dateLayouts = []string{
-	time.DateOnly, time.TimeOnly, time.DateTime, time.RFC3339, time.RFC822, time.RFC850, time.RFC1123,
-}
-
 // date differs from expr's in that a time without an offset is in UTC, wherever
 // the program runs: date(text), date(text, layout), either with a time zone first.
 func date(s *state, args []any) (any, error) {
@@ -385,7 +382,7 @@ func date(s *state, args []any) (any, error) {
 	if len(args) == 0 {
 		return nil, evalError("date without a text")
 	}
-	text, layouts := args[0].(string), dateLayouts
+	text, layouts := args[0].(string), schema.DateLayouts
 	if len(args) > 1 {
 		layouts = []string{args[1].(string)}
 	}

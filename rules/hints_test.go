@@ -7,12 +7,13 @@ import (
 	"testing"
 
 	"checkout-notifier/rules"
+	"checkout-notifier/rules/schema"
 )
 
 // fullSession has a value for every field of the reference.
 func fullSession() map[string]any {
 	session := map[string]any{}
-	for _, f := range rules.Fields() {
+	for _, f := range schema.Fields() {
 		path, ok := strings.CutPrefix(f.Name, "session.")
 		if !ok {
 			continue
@@ -42,7 +43,7 @@ func fullSession() map[string]any {
 func wrongNames() (names map[string]bool, objects []string) {
 	names = map[string]bool{}
 	objects = []string{"session", "previous", "event"}
-	for _, f := range rules.Fields() {
+	for _, f := range schema.Fields() {
 		if strings.ContainsAny(f.Name, "(") || f.Name == "previous" || strings.Count(f.Name, "[]") > 1 {
 			continue
 		}
@@ -78,7 +79,7 @@ var itemInHint = regexp.MustCompile(`any\((.*), \.(.*) == …\)`)
 func TestEveryHintLeadsToARuleThatMatches(t *testing.T) {
 	names, objects := wrongNames()
 	reference := map[string]bool{}
-	for _, f := range rules.Fields() {
+	for _, f := range schema.Fields() {
 		if strings.HasPrefix(f.Name, "session.") {
 			reference[f.Name[strings.LastIndexByte(f.Name, '.')+1:]] = true
 		}

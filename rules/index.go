@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"checkout-notifier/rules/logic"
+	"checkout-notifier/rules/schema"
 
 	"github.com/expr-lang/expr/ast"
 )
@@ -114,14 +115,14 @@ func newReaders() readerTable {
 		pathChange + "from":  func(e *env) string { return e.Event.Change.From },
 		pathChange + "to":    func(e *env) string { return e.Event.Change.To },
 	}
-	for i := range sessionType.NumField() {
-		if f := sessionType.Field(i); f.Type.Kind() == reflect.String {
-			table[sessionPrefix+fieldName(f)] = func(e *env) string { return reflect.ValueOf(e.Session).Elem().Field(i).String() }
+	for i := range schema.SessionType.NumField() {
+		if f := schema.SessionType.Field(i); f.Type.Kind() == reflect.String {
+			table[sessionPrefix+schema.FieldName(f)] = func(e *env) string { return reflect.ValueOf(e.Session).Elem().Field(i).String() }
 		}
 	}
-	for i, t := 0, reflect.TypeFor[eventFields](); i < t.NumField(); i++ {
+	for i, t := 0, schema.EventType; i < t.NumField(); i++ {
 		if f := t.Field(i); f.Type.Kind() == reflect.String {
-			table["event"+separator+fieldName(f)] = func(e *env) string { return reflect.ValueOf(e.Event).Elem().Field(i).String() }
+			table["event"+separator+schema.FieldName(f)] = func(e *env) string { return reflect.ValueOf(e.Event).Elem().Field(i).String() }
 		}
 	}
 	return table

@@ -3,19 +3,19 @@ package rules
 import (
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
+
+	"checkout-notifier/rules/check"
 
 	"github.com/expr-lang/expr/builtin"
 	"github.com/expr-lang/expr/conf"
 	"github.com/expr-lang/expr/vm/runtime"
 )
 
-// Names that an operator cannot write: rewritten calls use them.
-const (
-	reserved  = "__"
-	stateName = "__state"
-)
+// stateName is how rewritten calls name the state. No rule can.
+const stateName = check.Reserved + "state"
 
 // operators are the functions that rewritten operators and environment
 // functions become.
@@ -40,7 +40,6 @@ var operators = map[string]call{
 // checked with. It caches types while it is used and is therefore for one goroutine.
 func newConfig(env any) *conf.Config {
 	c := conf.New(env)
-	c.MaxNodes = maxNodes
 	for _, name := range []string{"now", "duration"} { // "::now" would reach the original
 		c.Disabled[name] = true
 		delete(c.Builtins, name)
@@ -50,7 +49,6 @@ func newConfig(env any) *conf.Config {
 	declare(c, "has", func(string) bool { return false })
 	declare(c, "changed", func(string) bool { return false })
 	declare(c, "raw", func(string, ...any) any { return nil })
-	declare(c, holeName, func() any { return nil })
 	for name, f := range operators {
 		bind(c, name, f)
 	}
@@ -162,7 +160,7 @@ func raw(s *state, args []any) (any, error) {
 // bind makes a call known to the machine under a name that no operator can
 // write. Its first argument is the state.
 func bind(c *conf.Config, name string, f call) {
-	name = reserved + name
+	name = check.Reserved + name
 	c.Functions[name] = &builtin.Function{Name: name, Func: func(params ...any) (any, error) {
 		return f(params[0].(*state), params[1:])
 	}}
@@ -171,4 +169,29 @@ func bind(c *conf.Config, name string, f call) {
 // declare makes a function known to the checker; rewriting replaces its calls.
 func declare(c *conf.Config, name string, signature any) {
 	c.Functions[name] = &builtin.Function{Name: name, Types: []reflect.Type{reflect.TypeOf(signature)}}
+}
+
+// Builtins lists the functions of expr that an expression can call, by name.
+func Builtins() []string {
+	config := newConfig(env{})
+	var names []string
+	for name := range config.Builtins {
+		if !config.Disabled[name] {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+func compilePattern(text string) *pattern {
+	size, err := check.PatternSize(text)
+	if err != nil {
+		return nil
+	}
+	re, err := regexp.Compile(text)
+	if err != nil {
+		return nil
+	}
+	return &pattern{re: re, size: 1 + size}
 }

@@ -6,7 +6,9 @@ import (
 	"strings"
 	"time"
 
+	"checkout-notifier/rules/check"
 	"checkout-notifier/rules/logic"
+	"checkout-notifier/rules/schema"
 
 	"github.com/expr-lang/expr/ast"
 )
@@ -74,7 +76,7 @@ func integerNode(n int) ast.Node {
 // callNode is a call of a bound function in the place and of the type of a node.
 func callNode(of ast.Node, name string, args ...ast.Node) ast.Node {
 	call := &ast.CallNode{
-		Callee:    &ast.IdentifierNode{Value: reserved + name},
+		Callee:    &ast.IdentifierNode{Value: check.Reserved + name},
 		Arguments: append([]ast.Node{&ast.IdentifierNode{Value: stateName}}, args...),
 	}
 	call.SetLocation(of.Location())
@@ -235,7 +237,7 @@ func replaceBuiltin(n *ast.BuiltinNode) ast.Node {
 		predicate.Node = callNode(predicate.Node, "look", predicate.Node)
 		return n
 	case "timezone":
-		if zone, err := loadZone(n.Arguments[0].(*ast.StringNode).Value); err == nil {
+		if zone, err := schema.LoadZone(n.Arguments[0].(*ast.StringNode).Value); err == nil {
 			return constantNode(n, zone)
 		}
 		return n
@@ -244,7 +246,7 @@ func replaceBuiltin(n *ast.BuiltinNode) ast.Node {
 			break
 		}
 		if name, ok := n.Arguments[2].(*ast.StringNode); ok {
-			if zone, err := loadZone(name.Value); err == nil {
+			if zone, err := schema.LoadZone(name.Value); err == nil {
 				return callNode(n, "date", &ast.ConstantNode{Value: zone}, n.Arguments[0], n.Arguments[1])
 			}
 		}
@@ -254,7 +256,7 @@ func replaceBuiltin(n *ast.BuiltinNode) ast.Node {
 	}
 	args := n.Arguments
 	if n.Name == "int" || n.Name == "float" { // which name what they fail on
-		args = append(slices.Clone(args), constantNode(n, spell(args[0])))
+		args = append(slices.Clone(args), constantNode(n, logic.Spell(args[0])))
 	}
 	return callNode(n, n.Name, args...)
 }
@@ -270,7 +272,7 @@ func replaceCall(n *ast.CallNode) ast.Node {
 	case "now":
 		return callNode(n, "now")
 	case "duration":
-		d, _ := parseDuration(n.Arguments[0].(*ast.StringNode).Value) // refuse has read it
+		d, _ := schema.ParseDuration(n.Arguments[0].(*ast.StringNode).Value) // refuse has read it
 		return constantNode(n, d)
 	case "has", "changed", "raw":
 		path := strings.Split(n.Arguments[0].(*ast.StringNode).Value, ".")
@@ -326,9 +328,9 @@ func scalar(n ast.Node) bool {
 
 var (
 	scalarBuiltins = []string{"abs", "ceil", "floor", "round", "count", "sum", "findIndex", "findLastIndex"}
-	scalarCalls    = []string{reserved + "len", reserved + "int", reserved + "float", reserved + "mean", reserved + "median",
-		reserved + "indexOf", reserved + "lastIndexOf", reserved + "date", reserved + "now", reserved + "within",
-		reserved + "has", reserved + "changed", reserved + "equal", reserved + "in", reserved + "contains", reserved + "matches"}
+	scalarCalls    = []string{check.Reserved + "len", check.Reserved + "int", check.Reserved + "float", check.Reserved + "mean", check.Reserved + "median",
+		check.Reserved + "indexOf", check.Reserved + "lastIndexOf", check.Reserved + "date", check.Reserved + "now", check.Reserved + "within",
+		check.Reserved + "has", check.Reserved + "changed", check.Reserved + "equal", check.Reserved + "in", check.Reserved + "contains", check.Reserved + "matches"}
 )
 
 func scalarType(n ast.Node) bool {

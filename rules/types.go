@@ -3,9 +3,11 @@ package rules
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"checkout-notifier/event"
+	"checkout-notifier/rules/check"
 )
 
 // allTypes are the types of events of a session, and "" for those of a later
@@ -66,6 +68,14 @@ func (v *vocabulary) match(glob string) []string {
 // qualify returns the whole name of a type that may be given without its prefix.
 func (v *vocabulary) qualify(name string) string {
 	return v.prefix + strings.TrimPrefix(name, v.prefix)
+}
+
+// near is the whole name of the type that a word may be meant for, "" if none is.
+func (v *vocabulary) near(word string) string {
+	if whole := v.qualify(v.suggest(word)); slices.Contains(v.types, whole) {
+		return whole
+	}
+	return ""
 }
 
 // foreign says whether a glob names a type of the other kind of rule.
@@ -149,12 +159,12 @@ func (v *vocabulary) suggest(glob string) string {
 	}
 	short := v.shorts()
 	if rest, ok := strings.CutPrefix(glob, v.prefix); ok {
-		if near := closest(rest, short); near != "" {
+		if near := check.Closest(rest, short); near != "" {
 			return v.prefix + near
 		}
 		return ""
 	}
-	if near := closest(glob, short); near != "" {
+	if near := check.Closest(glob, short); near != "" {
 		return near
 	}
 	var last []string // `dead` for delivery.dead
@@ -165,7 +175,7 @@ func (v *vocabulary) suggest(glob string) string {
 	}
 	switch len(last) {
 	case 0:
-		return closest(glob[strings.LastIndexByte(glob, '.')+1:], short)
+		return check.Closest(glob[strings.LastIndexByte(glob, '.')+1:], short)
 	case 1:
 		return last[0]
 	}

@@ -7,6 +7,7 @@ import (
 
 	"checkout-notifier/checkout"
 	"checkout-notifier/event"
+	"checkout-notifier/rules/schema"
 )
 
 // view is one event as the rules look at it. Session and previous session are
@@ -36,7 +37,7 @@ type view struct {
 func newView(e *event.Event, previous json.RawMessage, now time.Time) *view {
 	v := &view{event: e, previousJSON: previous, now: now}
 	v.state = &state{view: v}
-	v.env = env{Event: newEventFields(e), Session: new(sessionFields), Previous: new(sessionFields), State: v.state}
+	v.env = env{Event: newEventFields(e), Session: new(schema.Session), Previous: new(schema.Session), State: v.state}
 	return v
 }
 
@@ -118,9 +119,9 @@ func (v *view) prepare(u *uses) error {
 }
 
 func unreadableName(fields uint64) string {
-	for i := range sessionType.NumField() {
+	for i := range schema.SessionType.NumField() {
 		if fields&(1<<i) != 0 {
-			return fieldName(sessionType.Field(i))
+			return schema.FieldName(schema.SessionType.Field(i))
 		}
 	}
 	return ""

@@ -7,11 +7,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"strings"
+	"time"
 
 	"checkout-notifier/config"
 	"checkout-notifier/rules"
+	"checkout-notifier/rules/schema"
 )
 
 //go:generate go run . ..
@@ -75,16 +78,16 @@ func fill(text string) (string, error) {
 var contents = map[string]func() string{
 	"event":        func() string { return fields("event.") },
 	"session":      func() string { return fields("session.") },
-	"system event": func() string { return table(rules.SystemFields()) },
-	"functions":    func() string { return table(rules.Functions()) },
+	"system event": func() string { return table(schema.SystemFields()) },
+	"functions":    func() string { return table(schema.Functions()) },
 	"built-ins":    func() string { return words(rules.Builtins()) },
 	"methods":      methods,
 	"variables":    variables,
 }
 
 func fields(prefix string) string {
-	var list []rules.Field
-	for _, f := range rules.Fields() {
+	var list []schema.Field
+	for _, f := range schema.Fields() {
 		if strings.HasPrefix(f.Name, prefix) {
 			list = append(list, f)
 		}
@@ -92,7 +95,7 @@ func fields(prefix string) string {
 	return table(list)
 }
 
-func table(list []rules.Field) string {
+func table(list []schema.Field) string {
 	var b strings.Builder
 	b.WriteString("| name | type | what it is |\n|---|---|---|\n")
 	for _, f := range list {
@@ -104,8 +107,8 @@ func table(list []rules.Field) string {
 func words(list []string) string { return "`" + strings.Join(list, "` `") + "`\n" }
 
 func methods() string {
-	ofTime, ofDuration := rules.Methods()
-	return "Of a time: " + words(ofTime) + "\nOf a duration: " + words(ofDuration)
+	of := func(t reflect.Type) string { return words(schema.Methods(t)) }
+	return "Of a time: " + of(reflect.TypeFor[time.Time]()) + "\nOf a duration: " + of(reflect.TypeFor[time.Duration]())
 }
 
 func variables() string {

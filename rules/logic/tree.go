@@ -1,6 +1,12 @@
 package logic
 
-import "github.com/expr-lang/expr/ast"
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/expr-lang/expr/ast"
+)
 
 // Children are the places of a node's children.
 func Children(n ast.Node) []*ast.Node {
@@ -68,4 +74,23 @@ func PathOf(n ast.Node) []string {
 		}
 	}
 	return nil
+}
+
+var identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
+// Spell writes a constant path as an expression, "" for anything else.
+func Spell(n ast.Node) string {
+	path := PathOf(n)
+	if len(path) < 2 {
+		return ""
+	}
+	text := path[0]
+	for _, name := range path[1:] {
+		if identifier.MatchString(name) {
+			text += "." + name
+		} else {
+			text += fmt.Sprintf("[%q]", name)
+		}
+	}
+	return strings.TrimPrefix(text, "#")
 }

@@ -1,4 +1,4 @@
-package rules
+package check
 
 import (
 	"cmp"
@@ -13,6 +13,7 @@ import (
 	"unicode"
 
 	"checkout-notifier/rules/logic"
+	"checkout-notifier/rules/schema"
 
 	"github.com/expr-lang/expr/ast"
 	"github.com/expr-lang/expr/file"
@@ -23,30 +24,30 @@ var unexpected = regexp.MustCompile(`unexpected token (?:EOF|\w+\("(.*)"\))`)
 
 // syntaxFault turns an error of expr's lexer or parser into a fault in the words
 // of the reference.
-func syntaxFault(err error, text string) fault {
-	f := fault{code: CodeExpression, message: err.Error()}
+func syntaxFault(err error, text string) Fault {
+	f := Fault{Code: CodeExpression, Message: err.Error()}
 	var at *file.Error
 	if errors.As(err, &at) {
-		f.at, f.message = at.From, at.Message
+		f.At, f.Message = at.From, at.Message
 	}
-	m := unexpected.FindStringSubmatch(f.message)
+	m := unexpected.FindStringSubmatch(f.Message)
 	switch {
-	case strings.Contains(f.message, "unexpected token EOF") || f.message == "unexpected end of expression":
-		f.code, f.message = CodeUnfinished, "unexpected end of the expression"
-	case strings.HasPrefix(f.message, "unrecognized character"):
+	case strings.Contains(f.Message, "unexpected token EOF") || f.Message == "unexpected end of expression":
+		f.Code, f.Message = CodeUnfinished, "unexpected end of the expression"
+	case strings.HasPrefix(f.Message, "unrecognized character"):
 		for signs, remedy := range otherCharacters {
-			if strings.ContainsAny(f.message, signs) {
-				f.message += remedy
+			if strings.ContainsAny(f.Message, signs) {
+				f.Message += remedy
 			}
 		}
-	case strings.HasPrefix(f.message, "bad number syntax"):
-		f.message += `; a span is written duration("1h")`
-	case f.message == "literal not terminated" || f.message == "unclosed comment":
-		f.code = CodeUnfinished
+	case strings.HasPrefix(f.Message, "bad number syntax"):
+		f.Message += `; a span is written duration("1h")`
+	case f.Message == "literal not terminated" || f.Message == "unclosed comment":
+		f.Code = CodeUnfinished
 	case m != nil:
-		f.message = strings.Replace(f.message, m[0], "unexpected "+m[1], 1) + misuse(m[1], []rune(text), f.at)
-		if f.suggestion = otherSigns[signAt([]rune(text), f.at)]; f.suggestion == "" {
-			f.suggestion = otherSigns[m[1]]
+		f.Message = strings.Replace(f.Message, m[0], "unexpected "+m[1], 1) + misuse(m[1], []rune(text), f.At)
+		if f.Suggestion = otherSigns[signAt([]rune(text), f.At)]; f.Suggestion == "" {
+			f.Suggestion = otherSigns[m[1]]
 		}
 	}
 	return f
@@ -99,8 +100,8 @@ func signAt(text []rune, at int) string {
 
 // explain turns an error of expr's checker into a fault in the words of the
 // reference, and says where in the tree it is.
-func (s *scope) explain(err *file.Error, root ast.Node) (fault, file.Location) {
-	f := fault{at: err.From, code: CodeExpression, message: err.Message}
+func (c *Checker) explain(err *file.Error, root ast.Node) (Fault, file.Location) {
+	f := Fault{At: err.From, Code: CodeExpression, Message: err.Message}
 	found := around(&root, err.Location)
 	var node, parent ast.Node
 	if len(found) > 0 {
@@ -109,23 +110,23 @@ func (s *scope) explain(err *file.Error, root ast.Node) (fault, file.Location) {
 	if len(found) > 1 {
 		parent = *found[1]
 	}
-	if name, ok := strings.CutPrefix(f.message, "unknown name "); ok {
-		return s.explainName(f, name, found), err.Location
+	if name, ok := strings.CutPrefix(f.Message, "unknown name "); ok {
+		return c.explainName(f, name, found), err.Location
 	}
-	if m := noMember.FindStringSubmatch(f.message); m != nil {
-		return s.explainMember(f, m[1], m[2], m[3], found), err.Location
+	if m := noMember.FindStringSubmatch(f.Message); m != nil {
+		return c.explainMember(f, m[1], m[2], m[3], found), err.Location
 	}
-	f.message = plain(f.message)
+	f.Message = plain(f.Message)
 	switch {
-	case strings.Contains(err.Message, "rules.lineItems"):
-		f.message += "; the items are session.line_items.data"
+	case strings.Contains(err.Message, "schema.lineItems"):
+		f.Message += "; the items are session.line_items.data"
 	case err.Message == "string is not callable":
-		f.message += "; a key of the metadata is asked for as in session.metadata.plan"
+		f.Message += "; a key of the metadata is asked for as in session.metadata.plan"
 	case strings.HasPrefix(err.Message, "array elements can only"):
-		f.message += ofElements(node, parent)
+		f.Message += ofElements(node, parent)
 	}
-	if strings.Contains(f.message, "(type location)") || strings.Contains(f.message, "as type location") {
-		f.message += `; a time zone is written timezone("Europe/Berlin")`
+	if strings.Contains(f.Message, "(type location)") || strings.Contains(f.Message, "as type location") {
+		f.Message += `; a time zone is written timezone("Europe/Berlin")`
 	}
 	switch n := node.(type) {
 	case *ast.BinaryNode:
@@ -133,12 +134,12 @@ func (s *scope) explain(err *file.Error, root ast.Node) (fault, file.Location) {
 		if hint == "" && strings.HasPrefix(err.Message, "invalid operation") {
 			hint = conversion(n)
 		}
-		f.message += hint
+		f.Message += hint
 	case *ast.UnaryNode:
 		if b, ok := parent.(*ast.BinaryNode); ok && b.Left == node {
-			f.message += "; what is denied stands in parentheses: not (…)"
+			f.Message += "; what is denied stands in parentheses: not (…)"
 		} else {
-			f.message += compareText(n.Node)
+			f.Message += compareText(n.Node)
 		}
 	}
 	return f, err.Location
@@ -171,7 +172,7 @@ func rangeHint(b *ast.BinaryNode) string {
 
 // compareText says how a text is asked that is neither true nor false.
 func compareText(n ast.Node) string {
-	if text := spell(n); text != "" && n.Nature().IsString() {
+	if text := logic.Spell(n); text != "" && n.Nature().IsString() {
 		return fmt.Sprintf(`; it is a text: compare it, as in %s == "true"`, text)
 	}
 	return ""
@@ -185,7 +186,7 @@ func callHint(b *ast.BinaryNode) string {
 		}
 		switch side := side.(type) {
 		case *ast.IdentifierNode:
-			if isField(eventType, side.Value) {
+			if isField(schema.EventType, side.Value) {
 				return "; that of the event is event." + side.Value
 			}
 			return fmt.Sprintf("; %[1]s is a function: it is called by parentheses, %[1]s()", side.Value)
@@ -201,9 +202,9 @@ func callHint(b *ast.BinaryNode) string {
 // noValue are the words for a missing value in other languages.
 var noValue = []string{"null", "NULL", "Null", "None", "undefined", "Nil", "NIL"}
 
-func (s *scope) explainName(f fault, name string, found []*ast.Node) fault {
+func (c *Checker) explainName(f Fault, name string, found []*ast.Node) Fault {
 	if slices.Contains(noValue, name) {
-		f.message += `: what is missing is "", 0 or false; what raw returns for a missing path is nil`
+		f.Message += `: what is missing is "", 0 or false; what raw returns for a missing path is nil`
 		return f
 	}
 	var parent ast.Node
@@ -217,20 +218,20 @@ func (s *scope) explainName(f fault, name string, found []*ast.Node) fault {
 	call, called := parent.(*ast.CallNode)
 	called = called && call.Callee.Location() == parent.Location()
 	b, compared := parent.(*ast.BinaryNode)
-	switch method := closest(name, methods[timeType]); {
-	case inItem && isField(lineItemType, name) && !s.system:
-		f.suggestion = "." + name
+	switch method := Closest(name, schema.Methods(timeType)); {
+	case inItem && isField(schema.LineItemType, name) && !c.system:
+		f.Suggestion = "." + name
 	case compared && b.Operator == "-" && isMetadata(b.Left):
-		f.message += fmt.Sprintf("; a key with a sign in it is written as in session.metadata[%q]", "a-b")
-	case s.suggestName(name, called) != "":
-		f.suggestion = s.suggestName(name, called)
+		f.Message += fmt.Sprintf("; a key with a sign in it is written as in session.metadata[%q]", "a-b")
+	case c.suggestName(name, called) != "":
+		f.Suggestion = c.suggestName(name, called)
 	case called && strings.EqualFold(method, name):
-		f.message += fmt.Sprintf("; a time is asked for it, as in now().%s()", method)
-	case compared && s.unquoted(b, name) != "":
-		f.message += ": a text stands in quotes"
-		f.suggestion = strconv.Quote(s.unquoted(b, name))
-	case !called && !s.system:
-		f.message += otherPlaces(name, "session.")
+		f.Message += fmt.Sprintf("; a time is asked for it, as in now().%s()", method)
+	case compared && c.unquoted(b, name) != "":
+		f.Message += ": a text stands in quotes"
+		f.Suggestion = strconv.Quote(c.unquoted(b, name))
+	case !called && !c.system:
+		f.Message += otherPlaces(name, "session.")
 	}
 	return f
 }
@@ -242,7 +243,7 @@ func isMetadata(n ast.Node) bool {
 
 // unquoted is the text that a name beside an operator was meant to be, in the words
 // that the value on the other side can have; "" beside what is no text.
-func (s *scope) unquoted(b *ast.BinaryNode, name string) string {
+func (c *Checker) unquoted(b *ast.BinaryNode, name string) string {
 	value := b.Left
 	if here, ok := value.(*ast.IdentifierNode); ok && here.Value == name {
 		value = b.Right
@@ -250,34 +251,15 @@ func (s *scope) unquoted(b *ast.BinaryNode, name string) string {
 	if _, literal := value.(*ast.StringNode); literal || !value.Nature().IsString() {
 		return ""
 	}
-	if found := s.lintWords(b.Operator, value, &ast.StringNode{Value: name}); len(found) > 0 {
-		return found[0].suggestion
+	if found := c.lintWords(b.Operator, value, &ast.StringNode{Value: name}); len(found) > 0 {
+		return found[0].Suggestion
 	}
 	return name
 }
 
-var identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-
-// spell writes a constant path as an expression, "" for anything else.
-func spell(n ast.Node) string {
-	path := logic.PathOf(n)
-	if len(path) < 2 {
-		return ""
-	}
-	text := path[0]
-	for _, name := range path[1:] {
-		if identifier.MatchString(name) {
-			text += "." + name
-		} else {
-			text += fmt.Sprintf("[%q]", name)
-		}
-	}
-	return strings.TrimPrefix(text, "#")
-}
-
 // envTypes are the struct types of the env by the names that expr's messages use.
 var (
-	envTypes      = structTypes(reflect.TypeFor[systemEnv](), structTypes(reflect.TypeFor[env](), map[string]reflect.Type{}))
+	envTypes      = structTypes(schema.SystemType, structTypes(schema.SessionType, structTypes(schema.EventType, map[string]reflect.Type{})))
 	functionNames = []string{"has", "changed", "raw", "now", "duration",
 		"all", "any", "none", "one", "filter", "map", "find", "count", "sum", "reduce", "len", "lower", "upper", "trim",
 		"split", "join", "first", "last", "date", "timezone", "int", "float", "string", "abs", "min", "max"}
@@ -287,7 +269,7 @@ func structTypes(t reflect.Type, types map[string]reflect.Type) map[string]refle
 	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
 		t = t.Elem()
 	}
-	if t.Kind() != reflect.Struct || t == timeType || t == reflect.TypeFor[state]() || types[t.String()] != nil {
+	if t.Kind() != reflect.Struct || t == timeType || types[t.String()] != nil {
 		return types
 	}
 	types[t.String()] = t
@@ -303,8 +285,8 @@ var plainWords = []struct {
 	pattern *regexp.Regexp
 	plain   string
 }{
-	{regexp.MustCompile(`\*?rules\.(?:session|event|system)(?:Fields|Env)`), "$kind"},
-	{regexp.MustCompile(`\*?rules\.(\w+)`), "$type"},
+	{regexp.MustCompile(`\*?schema\.(?:Session|Event|SystemEvent)\b`), "$kind"},
+	{regexp.MustCompile(`\*?schema\.(\w+)`), "$type"},
 	{regexp.MustCompile(`\*?time\.(\w+)`), "$type"},
 	{regexp.MustCompile(`func\([^()]*\)(?: [\w.{} ]*\w)?`), "a function"},
 	{regexp.MustCompile(`map\[[^\]]*\]interface ?\{\}`), "map"},
@@ -332,7 +314,7 @@ func plain(message string) string {
 		switch w.plain {
 		case "$kind":
 			message = w.pattern.ReplaceAllStringFunc(message, func(name string) string {
-				if strings.Contains(name, "session") {
+				if strings.HasSuffix(name, "Session") {
 					return "session"
 				}
 				return "event"

@@ -1,10 +1,25 @@
-package rules
+// Package schema is what the expression of a rule can name: the fields of an event
+// and of a session with their types and documentation, functions and methods, and
+// how its constants are read. Expressions are checked against these types, and the
+// reference is generated from them.
+package schema
 
 import (
 	"reflect"
 	"slices"
-	"strings"
 	"time"
+)
+
+// The types of what an expression can name.
+var (
+	EventType     = reflect.TypeFor[Event]()
+	SystemType    = reflect.TypeFor[SystemEvent]()
+	SessionType   = reflect.TypeFor[Session]()
+	ChangeType    = reflect.TypeFor[changeFields]()
+	LineItemsType = reflect.TypeFor[lineItems]()
+	LineItemType  = reflect.TypeFor[lineItem]()
+
+	timeType = reflect.TypeFor[time.Time]()
 )
 
 // Field is something that an expression can name.
@@ -18,15 +33,15 @@ type Field struct {
 // the order of the reference. It is generated from the types that expressions
 // are checked against, so that it cannot drift. Safe for concurrent use.
 func Fields() []Field {
-	fields := structFields("event", reflect.TypeFor[eventFields](), nil)
-	fields = structFields("session", sessionType, fields)
+	fields := structFields("event", EventType, nil)
+	fields = structFields("session", SessionType, fields)
 	fields = append(fields, Field{"previous", "session", "the session as it was before, with the same fields; empty at first sight"})
 	return append(fields, Functions()...)
 }
 
 // SystemFields lists the fields that the expression of a rule with on: system can
 // name.
-func SystemFields() []Field { return structFields("event", systemType, nil) }
+func SystemFields() []Field { return structFields("event", SystemType, nil) }
 
 // Functions lists the functions that an expression can call besides expr's own.
 func Functions() []Field {
@@ -39,28 +54,23 @@ func Functions() []Field {
 	}
 }
 
-// Builtins lists the functions of expr that an expression can call, by name.
-func Builtins() []string {
-	config := newConfig(env{})
-	var names []string
-	for name := range config.Builtins {
-		if !config.Disabled[name] {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	return names
-}
+// Methods lists what can be called on a value of a type.
+func Methods(t reflect.Type) []string { return slices.Clone(methods[t]) }
 
-// Methods lists what can be called on a time and on a duration.
-func Methods() (ofTime, ofDuration []string) {
-	return slices.Clone(methods[timeType]), slices.Clone(methods[reflect.TypeFor[time.Duration]()])
+// methods are what can be called on a value: all are pure, constant in cost and
+// independent of the machine's time zone.
+var methods = map[reflect.Type][]string{
+	timeType: {"Year", "Month", "Day", "Hour", "Minute", "Second", "Weekday", "YearDay", "Unix", "UnixMilli",
+		"Before", "After", "Equal", "Compare", "Sub", "Add", "AddDate", "UTC", "In", "Format", "Truncate", "Round", "IsZero"},
+	reflect.TypeFor[time.Duration](): {"Hours", "Minutes", "Seconds", "Milliseconds", "Abs", "Round", "Truncate", "String"},
+	reflect.TypeFor[time.Month]():    {"String"},
+	reflect.TypeFor[time.Weekday]():  {"String"},
 }
 
 func structFields(prefix string, t reflect.Type, fields []Field) []Field {
 	for i := range t.NumField() {
 		f := t.Field(i)
-		name := prefix + "." + fieldName(f)
+		name := prefix + "." + FieldName(f)
 		fields = append(fields, Field{name, typeName(f.Type), f.Tag.Get("doc")})
 		elem := f.Type
 		if elem.Kind() == reflect.Slice {
@@ -98,37 +108,15 @@ func typeName(t reflect.Type) string {
 	return t.Kind().String()
 }
 
-// documentedPath says whether has and changed can look at a dotted path:
-// documented objects may be entered, lists and free-form objects may not,
-// metadata excepted.
-func documentedPath(path string) bool {
-	t := sessionType
-	for name := range strings.SplitSeq(path, ".") {
-		switch {
-		case t.Kind() == reflect.Map && name != "":
-			t = t.Elem()
-			continue
-		case t.Kind() != reflect.Struct || t == timeType:
-			return false
-		}
-		next, ok := fieldByName(t, name)
-		if !ok {
-			return t == sessionType && path == freeForm
-		}
-		t = next.Type
-	}
-	return true
-}
-
-// freeForm is the one documented field without a documented shape: has and
-// changed know it, and raw enters it.
-const freeForm = "payment_method_options"
-
-func fieldByName(t reflect.Type, name string) (reflect.StructField, bool) {
+// FieldByName is the field of a struct type that has a name in expressions.
+func FieldByName(t reflect.Type, name string) (reflect.StructField, bool) {
 	for i := range t.NumField() {
-		if f := t.Field(i); fieldName(f) == name && name != "" {
+		if f := t.Field(i); FieldName(f) == name && name != "" {
 			return f, true
 		}
 	}
 	return reflect.StructField{}, false
 }
+
+// FieldName is the name of a struct field in the API and in expressions.
+func FieldName(f reflect.StructField) string { return f.Tag.Get("expr") }

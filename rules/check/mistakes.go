@@ -1,4 +1,4 @@
-package rules
+package check
 
 import (
 	"errors"
@@ -23,27 +23,27 @@ const (
 
 // holeName is a function of an unknown type that stands in the place of what is
 // wrong, so that the rest can be checked.
-const holeName = reserved + "hole"
+const holeName = Reserved + "hole"
 
 // mistakes finds all that is wrong with a parsed expression, in no order.
 // complete says that the types of the whole tree are known, with holes where
 // mistakes were.
-func (s *scope) mistakes(tree *parser.Tree) (faults []fault, complete bool) {
-	faults = s.refuse(tree.Node)
-	add := func(f fault) {
-		if strings.HasPrefix(f.message, patternError) {
+func (c *Checker) mistakes(tree *parser.Tree) (faults []Fault, complete bool) {
+	faults = c.refuse(tree.Node)
+	add := func(f Fault) {
+		if strings.HasPrefix(f.Message, patternError) {
 			return // refuse has told
 		}
-		if !slices.ContainsFunc(faults, func(other fault) bool { return other.at == f.at }) {
+		if !slices.ContainsFunc(faults, func(other Fault) bool { return other.At == f.At }) {
 			faults = append(faults, f)
 		}
 	}
 	checks := 0
-	err := s.checkTypes(tree)
+	err := c.checkTypes(tree)
 	for err != nil && len(faults) < mostMistakes {
-		f, at := s.explain(err, tree.Node)
+		f, at := c.explain(err, tree.Node)
 		add(f)
-		if err, complete = s.fill(tree, at, &checks); !complete {
+		if err, complete = c.fill(tree, at, &checks); !complete {
 			return faults, false
 		}
 	}
@@ -53,16 +53,16 @@ func (s *scope) mistakes(tree *parser.Tree) (faults []fault, complete bool) {
 	for _, f := range refuseTyped(tree.Node) {
 		add(f)
 	}
-	if f, bad := s.notBoolean(tree.Node, len(faults) > 0); bad {
+	if f, bad := c.notBoolean(tree.Node, len(faults) > 0); bad {
 		add(f)
 	}
 	return faults, true
 }
 
 // checkTypes returns the first mistake of types, nil if there is none.
-func (s *scope) checkTypes(tree *parser.Tree) *file.Error {
+func (c *Checker) checkTypes(tree *parser.Tree) *file.Error {
 	forget(tree.Node)
-	_, err := checker.Check(tree, s.config)
+	_, err := checker.Check(tree, c.config)
 	var found *file.Error
 	if errors.As(err, &found) || err == nil {
 		return found
@@ -83,7 +83,7 @@ func forget(n ast.Node) {
 
 // fill puts a hole in the place of the smallest part without which the mistake at
 // a location is gone, and returns the next mistake.
-func (s *scope) fill(tree *parser.Tree, at file.Location, checks *int) (next *file.Error, filled bool) {
+func (c *Checker) fill(tree *parser.Tree, at file.Location, checks *int) (next *file.Error, filled bool) {
 	for _, place := range around(&tree.Node, at) {
 		if *checks++; *checks > mostChecks {
 			return nil, false
@@ -92,7 +92,7 @@ func (s *scope) fill(tree *parser.Tree, at file.Location, checks *int) (next *fi
 		hole := &ast.CallNode{Callee: &ast.IdentifierNode{Value: holeName}}
 		hole.SetLocation(before.Location())
 		*place = hole
-		if next = s.checkTypes(tree); next == nil || next.Location != at {
+		if next = c.checkTypes(tree); next == nil || next.Location != at {
 			return next, true
 		}
 		*place = before
@@ -124,16 +124,16 @@ func isHole(n ast.Node) bool {
 
 // notBoolean says what an expression is that is neither true nor false. Beside
 // other mistakes only a type that is certain counts.
-func (s *scope) notBoolean(root ast.Node, mistaken bool) (fault, bool) {
-	f := fault{at: root.Location().From, code: CodeNotBoolean}
+func (c *Checker) notBoolean(root ast.Node, mistaken bool) (Fault, bool) {
+	f := Fault{At: root.Location().From, Code: CodeNotBoolean}
 	nature := root.Nature()
 	switch {
 	case isHole(root) || nature.IsBool():
 		return f, false
-	case nature.IsUnknown(&s.config.NtCache) || nature.Nil:
-		f.message = `the expression must be true or false, and its type is only known later: compare it, as in raw("x") == true`
+	case nature.IsUnknown(&c.config.NtCache) || nature.Nil:
+		f.Message = `the expression must be true or false, and its type is only known later: compare it, as in raw("x") == true`
 		return f, !mistaken
 	}
-	f.message = "the expression must be true or false, but is " + plain(nature.String()) + compareText(root)
+	f.Message = "the expression must be true or false, but is " + plain(nature.String()) + compareText(root)
 	return f, true
 }

@@ -1,4 +1,4 @@
-package rules
+package check
 
 import (
 	"fmt"
@@ -12,6 +12,7 @@ import (
 	"checkout-notifier/checkout"
 	"checkout-notifier/event"
 	"checkout-notifier/rules/logic"
+	"checkout-notifier/rules/schema"
 
 	"github.com/expr-lang/expr/ast"
 )
@@ -33,22 +34,22 @@ func fieldOf(n ast.Node) (f reflect.StructField, of reflect.Type, ok bool) {
 	if !is || of.Kind() != reflect.Struct || of == timeType {
 		return f, nil, false
 	}
-	f, ok = fieldByName(of, property.Value)
+	f, ok = schema.FieldByName(of, property.Value)
 	return f, of, ok
 }
 
 // documented are all the words that a field of the env can have; none for one
 // that takes any. The rest of the program takes other words for status and
 // payment_status as well; a rule that waits for one is almost certainly misspelt.
-func (s *scope) documented(of reflect.Type, f reflect.StructField) []string {
+func (c *Checker) documented(of reflect.Type, f reflect.StructField) []string {
 	switch {
-	case of == reflect.TypeFor[changeFields]() && fieldName(f) == "field":
+	case of == schema.ChangeType && schema.FieldName(f) == "field":
 		return checkout.Fields()
-	case of == systemType && fieldName(f) == "type":
+	case of == schema.SystemType && schema.FieldName(f) == "type":
 		return event.SystemTypes()
-	case of == reflect.TypeFor[eventFields]() && fieldName(f) == "type":
+	case of == schema.EventType && schema.FieldName(f) == "type":
 		return event.Types()
-	case of == reflect.TypeFor[eventFields]() && fieldName(f) == "reason":
+	case of == schema.EventType && schema.FieldName(f) == "reason":
 		return []string{event.ReasonManual, event.ReasonTimer, event.ReasonUnknown}
 	}
 	return strings.Fields(f.Tag.Get("words"))
@@ -56,12 +57,12 @@ func (s *scope) documented(of reflect.Type, f reflect.StructField) []string {
 
 // lint warns of comparisons that are never true, or mean something else than
 // they seem to.
-func (s *scope) lint(root ast.Node) (faults []fault) {
-	told := make(map[fault]bool) // `a < b < c` has b twice
+func (c *Checker) lint(root ast.Node) (faults []Fault) {
+	told := make(map[Fault]bool) // `a < b < c` has b twice
 	var walk func(n ast.Node)
 	walk = func(n ast.Node) {
-		for _, f := range s.lintNode(n) {
-			f.warning = true
+		for _, f := range c.lintNode(n) {
+			f.Warning = true
 			if !told[f] {
 				told[f] = true
 				faults = append(faults, f)
@@ -75,36 +76,36 @@ func (s *scope) lint(root ast.Node) (faults []fault) {
 	return faults
 }
 
-func (s *scope) lintNode(n ast.Node) []fault {
+func (c *Checker) lintNode(n ast.Node) []Fault {
 	switch n := n.(type) {
 	case *ast.BinaryNode:
-		return s.lintSides(n)
+		return c.lintSides(n)
 	case *ast.CallNode:
-		if s.system {
+		if c.system {
 			return nil // its data has other fields
 		}
 		return lintCall(n)
 	case *ast.SequenceNode:
-		return []fault{{at: n.Nodes[0].Location().From, code: CodeMisleading, message: "only what stands behind the last ; counts: join conditions by and"}}
+		return []Fault{{At: n.Nodes[0].Location().From, Code: CodeMisleading, Message: "only what stands behind the last ; counts: join conditions by and"}}
 	}
 	return nil
 }
 
 // lintLogic warns of conditions that exclude each other, or always hold.
-func lintLogic(root ast.Node) (faults []fault) {
+func lintLogic(root ast.Node) (faults []Fault) {
 	for _, found := range logic.Contradictions(root) {
-		f := fault{at: found.At, code: CodeNeverMatches, warning: true,
-			message: "this and another condition, joined by and, exclude each other: both ask for " + found.Of}
+		f := Fault{At: found.At, Code: CodeNeverMatches, Warning: true,
+			Message: "this and another condition, joined by and, exclude each other: both ask for " + found.Of}
 		if found.Always {
-			f.code = CodeMisleading
-			f.message = fmt.Sprintf("this or another condition always holds, whatever %s is: join them by and", found.Of)
+			f.Code = CodeMisleading
+			f.Message = fmt.Sprintf("this or another condition always holds, whatever %s is: join them by and", found.Of)
 		}
 		faults = append(faults, f)
 	}
 	return faults
 }
 
-func lintCall(n *ast.CallNode) []fault {
+func lintCall(n *ast.CallNode) []Fault {
 	if method, _, of := methodCall(n); of == timeType && method == "Format" && len(n.Arguments) == 1 {
 		return lintLayout(n.Arguments[0])
 	}
@@ -116,37 +117,37 @@ func lintCall(n *ast.CallNode) []fault {
 	if !ok {
 		return nil
 	}
-	f := fault{at: arg.Location().From, code: CodeNeverMatches}
+	f := Fault{At: arg.Location().From, Code: CodeNeverMatches}
 	switch {
 	case callee.Value == "changed" && arg.Value == checkout.FieldURL:
-		f.message = `changed("url") is true at first sight only: a rotating url is not a change`
+		f.Message = `changed("url") is true at first sight only: a rotating url is not a change`
 	case callee.Value == "raw" && misspeltPath(arg.Value) != "":
-		f.code, f.suggestion = CodeMisleading, misspeltPath(arg.Value)
-		f.message = fmt.Sprintf("no session is documented to have %q", arg.Value)
+		f.Code, f.Suggestion = CodeMisleading, misspeltPath(arg.Value)
+		f.Message = fmt.Sprintf("no session is documented to have %q", arg.Value)
 	default:
 		return nil
 	}
-	return []fault{f}
+	return []Fault{f}
 }
 
 // foreignLayout finds the parts of layouts that other languages have.
 var foreignLayout = regexp.MustCompile(`[Yy]{4}|DD|MM|HH|%[YmdHMS]`)
 
 // lintLayout warns of a layout of a time that is not Go's.
-func lintLayout(n ast.Node) []fault {
+func lintLayout(n ast.Node) []Fault {
 	layout, ok := n.(*ast.StringNode)
 	if !ok || !foreignLayout.MatchString(layout.Value) {
 		return nil
 	}
-	return []fault{{at: n.Location().From, code: CodeNeverMatches,
-		message: fmt.Sprintf("the layout %q does not say what it seems to: layouts are written as 2006-01-02 15:04:05", layout.Value)}}
+	return []Fault{{At: n.Location().From, Code: CodeNeverMatches,
+		Message: fmt.Sprintf("the layout %q does not say what it seems to: layouts are written as 2006-01-02 15:04:05", layout.Value)}}
 }
 
 // lintSides looks at both sides of an operator as that which is compared.
-func (s *scope) lintSides(n *ast.BinaryNode) (faults []fault) {
+func (c *Checker) lintSides(n *ast.BinaryNode) (faults []Fault) {
 	for _, side := range [][2]ast.Node{{n.Left, n.Right}, {n.Right, n.Left}} {
 		if slices.Contains([]string{"==", "!=", "in", "contains", "startsWith", "endsWith"}, n.Operator) {
-			faults = append(faults, s.lintWords(n.Operator, side[0], side[1])...)
+			faults = append(faults, c.lintWords(n.Operator, side[0], side[1])...)
 		}
 		if slices.Contains([]string{"==", "!=", "in", "<", "<=", ">", ">="}, n.Operator) && isMoney(side[0]) {
 			faults = append(faults, lintFractions(side[1])...)
@@ -160,22 +161,22 @@ func (s *scope) lintSides(n *ast.BinaryNode) (faults []fault) {
 		faults = append(faults, lintClock(operator, n.Right, n.Left)...)
 	}
 	if n.Operator == "??" && neverNil(n.Left) && !n.Left.Nature().IsString() {
-		faults = append(faults, fault{at: n.Right.Location().From, code: CodeMisleading,
-			message: spell(n.Left) + " is never nil, so that this is never used: what is missing is 0 or false"})
+		faults = append(faults, Fault{At: n.Right.Location().From, Code: CodeMisleading,
+			Message: logic.Spell(n.Left) + " is never nil, so that this is never used: what is missing is 0 or false"})
 	}
 	return faults
 }
 
-func lintNil(n *ast.BinaryNode, value, other ast.Node) (fault, bool) {
+func lintNil(n *ast.BinaryNode, value, other ast.Node) (Fault, bool) {
 	_, isNil := other.(*ast.NilNode)
 	if !isNil || n.Operator != "==" && n.Operator != "!=" || !neverNil(value) {
-		return fault{}, false
+		return Fault{}, false
 	}
-	name := spell(value)
+	name := logic.Spell(value)
 	if name == "" {
 		name = strings.Join(logic.PathOf(value), ".")
 	}
-	return fault{at: other.Location().From, code: CodeNeverMatches, message: name + ` is never nil: what is missing is "", 0 or false`}, true
+	return Fault{At: other.Location().From, Code: CodeNeverMatches, Message: name + ` is never nil: what is missing is "", 0 or false`}, true
 }
 
 // neverNil says whether a part of the env has a zero value instead. Maps and
@@ -189,14 +190,14 @@ func neverNil(n ast.Node) bool {
 	return kind != reflect.Map && kind != reflect.Slice && kind != reflect.Interface
 }
 
-func (s *scope) lintWords(operator string, value, other ast.Node) (faults []fault) {
+func (c *Checker) lintWords(operator string, value, other ast.Node) (faults []Fault) {
 	f, of, ok := fieldOf(value)
 	if !ok {
 		return nil
 	}
 	name := strings.Join(logic.PathOf(value), ".")
 	if name == "" || strings.HasPrefix(name, "#") {
-		name = fieldName(f)
+		name = schema.FieldName(f)
 	}
 	elements := []ast.Node{other}
 	if array, ok := other.(*ast.ArrayNode); ok {
@@ -207,18 +208,18 @@ func (s *scope) lintWords(operator string, value, other ast.Node) (faults []faul
 		if !ok {
 			continue
 		}
-		found := fault{at: element.Location().From, code: CodeNeverMatches}
+		found := Fault{At: element.Location().From, Code: CodeNeverMatches}
 		letters := utf8.RuneCountInString(word.Value)
 		whole := letters > 0 && slices.Contains([]string{"==", "!=", "in"}, operator)
 		switch {
 		case whole && f.Tag.Get("kind") == "currency" && letters != 3:
-			found.message = fmt.Sprintf("%s is never %q: currencies are codes of three letters, such as USD", name, word.Value)
+			found.Message = fmt.Sprintf("%s is never %q: currencies are codes of three letters, such as USD", name, word.Value)
 		case f.Tag.Get("kind") == "currency" && word.Value != strings.ToUpper(word.Value):
-			found.message = fmt.Sprintf("%s is never %q: currencies are in upper case", name, word.Value)
-			found.suggestion = strings.ToUpper(word.Value)
+			found.Message = fmt.Sprintf("%s is never %q: currencies are in upper case", name, word.Value)
+			found.Suggestion = strings.ToUpper(word.Value)
 		case whole && f.Tag.Get("kind") == "country" && letters != 2:
-			found.message = fmt.Sprintf("%s is never %q: countries are codes of two letters, such as DE", name, word.Value)
-		case !whole || !s.lintWord(&found, of, f, name, word.Value):
+			found.Message = fmt.Sprintf("%s is never %q: countries are codes of two letters, such as DE", name, word.Value)
+		case !whole || !c.lintWord(&found, of, f, name, word.Value):
 			continue
 		}
 		faults = append(faults, found)
@@ -227,35 +228,36 @@ func (s *scope) lintWords(operator string, value, other ast.Node) (faults []faul
 }
 
 // lintWord says whether a field never is a word, and why.
-func (s *scope) lintWord(found *fault, of reflect.Type, f reflect.StructField, name, word string) bool {
-	documented := s.documented(of, f)
+func (c *Checker) lintWord(found *Fault, of reflect.Type, f reflect.StructField, name, word string) bool {
+	documented := c.documented(of, f)
 	if len(documented) == 0 || word == "" || slices.Contains(documented, word) {
 		return false
 	}
-	found.message = fmt.Sprintf("%s is never %q; documented: %s", name, word, strings.Join(documented, ", "))
-	found.suggestion = nearest(max(2, mostEdits(len(word))), word, documented) // they are few, so that a far one is meant, too
-	whole := s.types().qualify(word)
+	found.Message = fmt.Sprintf("%s is never %q; documented: %s", name, word, strings.Join(documented, ", "))
+	found.Suggestion = nearest(max(2, mostEdits(len(word))), word, documented) // they are few, so that a far one is meant, too
+	whole := event.TypePrefix + word
+	if c.system {
+		whole = event.SystemPrefix + word
+	}
 	switch {
 	case name == "event.type" && slices.Contains(documented, whole):
-		found.message, found.suggestion = fmt.Sprintf("event.type is never %q: it is the whole type", word), whole
-	case name == "event.type" && found.suggestion == "":
-		if whole := s.types().qualify(s.types().suggest(word)); slices.Contains(documented, whole) {
-			found.suggestion = whole
-		}
-	case of == reflect.TypeFor[changeFields]():
-		found.message, found.suggestion = fmt.Sprintf("the session has no documented field %q", word), closest(word, documented)
-		return found.suggestion != "" // an undocumented field can change too
-	case of == sessionType && found.suggestion == "":
-		found.message += wordOfAnother(word)
+		found.Message, found.Suggestion = fmt.Sprintf("event.type is never %q: it is the whole type", word), whole
+	case name == "event.type" && found.Suggestion == "":
+		found.Suggestion = c.nearType(word)
+	case of == schema.ChangeType:
+		found.Message, found.Suggestion = fmt.Sprintf("the session has no documented field %q", word), Closest(word, documented)
+		return found.Suggestion != "" // an undocumented field can change too
+	case of == schema.SessionType && found.Suggestion == "":
+		found.Message += wordOfAnother(word)
 	}
 	return true
 }
 
 // wordOfAnother says which field of a session can be a word.
 func wordOfAnother(word string) string {
-	for i := range sessionType.NumField() {
-		if f := sessionType.Field(i); slices.Contains(strings.Fields(f.Tag.Get("words")), word) {
-			return fmt.Sprintf("; %q is a word of session.%s", word, fieldName(f))
+	for i := range schema.SessionType.NumField() {
+		if f := schema.SessionType.Field(i); slices.Contains(strings.Fields(f.Tag.Get("words")), word) {
+			return fmt.Sprintf("; %q is a word of session.%s", word, schema.FieldName(f))
 		}
 	}
 	return ""
@@ -281,12 +283,12 @@ func isMoney(n ast.Node) bool {
 }
 
 // lintFractions finds the amounts that are written in the currency's main unit.
-func lintFractions(n ast.Node) (faults []fault) {
+func lintFractions(n ast.Node) (faults []Fault) {
 	switch n := n.(type) {
 	case *ast.FloatNode:
-		f := fault{at: n.Location().From, code: CodeFraction,
-			message: "amounts are whole numbers of the smallest unit, such as cents: this is a fraction of one"}
-		f.suggestion = minorUnits(n.Value)
+		f := Fault{At: n.Location().From, Code: CodeFraction,
+			Message: "amounts are whole numbers of the smallest unit, such as cents: this is a fraction of one"}
+		f.Suggestion = minorUnits(n.Value)
 		faults = append(faults, f)
 	case *ast.UnaryNode:
 		return lintFractions(n.Node)

@@ -1,4 +1,4 @@
-package rules
+package check
 
 import (
 	"fmt"
@@ -15,19 +15,19 @@ import (
 // lintMissing warns of what fails on every session without a value: raw without
 // a default in arithmetic, or a metadata value that is read as a number. What was
 // asked before, as in raw("x") != nil && raw("x") > 0, is fine.
-func lintMissing(root ast.Node) []fault {
+func lintMissing(root ast.Node) []Fault {
 	l := missingLint{}
 	l.walk(root, nil, map[string]bool{})
 	return l.faults
 }
 
-type missingLint struct{ faults []fault }
+type missingLint struct{ faults []Fault }
 
 func (l *missingLint) walk(n, parent ast.Node, asked map[string]bool) {
 	key, what := missable(n)
 	if what != nil && !asked[key] {
 		if f, fails := what(parent); fails && !slices.Contains(l.faults, f) {
-			f.warning = true
+			f.Warning = true
 			l.faults = append(l.faults, f)
 		}
 	}
@@ -90,7 +90,7 @@ func mentions(n ast.Node, asked map[string]bool) {
 
 // missable says under which name a value is asked for that may be missing, and
 // how to find out whether what it stands in then fails; nil for other nodes.
-func missable(n ast.Node) (key string, fails func(parent ast.Node) (fault, bool)) {
+func missable(n ast.Node) (key string, fails func(parent ast.Node) (Fault, bool)) {
 	if call, ok := n.(*ast.CallNode); ok {
 		callee, ok := call.Callee.(*ast.IdentifierNode)
 		if !ok || callee.Value != "raw" || len(call.Arguments) != 1 {
@@ -100,14 +100,14 @@ func missable(n ast.Node) (key string, fails func(parent ast.Node) (fault, bool)
 		if !ok {
 			return "", nil
 		}
-		return path.Value, func(parent ast.Node) (fault, bool) { return rawFails(call, path.Value, parent) }
+		return path.Value, func(parent ast.Node) (Fault, bool) { return rawFails(call, path.Value, parent) }
 	}
 	if list, message := ofList(n); list != "" {
-		return list, func(parent ast.Node) (fault, bool) { return listFails(n, message, parent) }
+		return list, func(parent ast.Node) (Fault, bool) { return listFails(n, message, parent) }
 	}
 	if name, ok := metadataKey(n); ok {
 		key = strings.TrimPrefix(strings.Join(logic.PathOf(n), "."), "session.")
-		return key, func(parent ast.Node) (fault, bool) { return metadataFails(n, name, parent) }
+		return key, func(parent ast.Node) (Fault, bool) { return metadataFails(n, name, parent) }
 	}
 	return "", nil
 }
@@ -159,23 +159,23 @@ func listName(n ast.Node) string {
 	}
 }
 
-func listFails(n ast.Node, message string, parent ast.Node) (fault, bool) {
-	f := fault{at: n.Location().From, code: CodeMissing, message: message}
+func listFails(n ast.Node, message string, parent ast.Node) (Fault, bool) {
+	f := Fault{At: n.Location().From, Code: CodeMissing, Message: message}
 	member, isMember := n.(*ast.MemberNode)
 	of, ofMember := parent.(*ast.MemberNode)
 	if isMember {
-		f.at = member.Property.Location().From
+		f.At = member.Property.Location().From
 		return f, true
 	}
 	return f, ofMember && of.Node == n || neutral(parent, n) != ""
 }
 
-func rawFails(call *ast.CallNode, path string, parent ast.Node) (fault, bool) {
-	f := fault{at: call.Location().From, code: CodeMissing}
+func rawFails(call *ast.CallNode, path string, parent ast.Node) (Fault, bool) {
+	f := Fault{At: call.Location().From, Code: CodeMissing}
 	if member, ok := parent.(*ast.MemberNode); ok && member.Node == call {
-		f.message = fmt.Sprintf("raw(%q) is nil where the path is missing, and the rule then fails: name the whole path", path)
+		f.Message = fmt.Sprintf("raw(%q) is nil where the path is missing, and the rule then fails: name the whole path", path)
 		if property, ok := member.Property.(*ast.StringNode); ok {
-			f.suggestion = fmt.Sprintf("raw(%q)", path+"."+property.Value)
+			f.Suggestion = fmt.Sprintf("raw(%q)", path+"."+property.Value)
 		}
 		return f, true
 	}
@@ -183,30 +183,30 @@ func rawFails(call *ast.CallNode, path string, parent ast.Node) (fault, bool) {
 	if fallback == "" || misspeltPath(path) != "" { // which lint says
 		return f, false
 	}
-	f.message = fmt.Sprintf("raw(%q) is nil where the path is missing, and the rule then fails: give a default", path)
-	f.suggestion = fmt.Sprintf("raw(%q, %s)", path, fallback)
+	f.Message = fmt.Sprintf("raw(%q) is nil where the path is missing, and the rule then fails: give a default", path)
+	f.Suggestion = fmt.Sprintf("raw(%q, %s)", path, fallback)
 	if documentedPath(path) && !strings.HasPrefix(path, "metadata") && path != freeForm {
-		f.message = fmt.Sprintf("raw(%q) is nil where the path is missing, and the rule then fails; it is documented", path)
-		f.suggestion = "session." + path
+		f.Message = fmt.Sprintf("raw(%q) is nil where the path is missing, and the rule then fails; it is documented", path)
+		f.Suggestion = "session." + path
 	}
 	return f, true
 }
 
-func metadataFails(n ast.Node, name string, parent ast.Node) (fault, bool) {
+func metadataFails(n ast.Node, name string, parent ast.Node) (Fault, bool) {
 	b, ok := parent.(*ast.BuiltinNode)
 	if !ok || !slices.Contains([]string{"int", "float", "date", "fromJSON"}, b.Name) || len(b.Arguments) == 0 || b.Arguments[0] != n {
-		return fault{}, false
+		return Fault{}, false
 	}
-	f := fault{at: n.Location().From, code: CodeMissing,
-		message: fmt.Sprintf("the rule fails on every session whose metadata has no %q: %s needs a text", name, b.Name)}
-	text := spell(n)
+	f := Fault{At: n.Location().From, Code: CodeMissing,
+		Message: fmt.Sprintf("the rule fails on every session whose metadata has no %q: %s needs a text", name, b.Name)}
+	text := logic.Spell(n)
 	switch {
 	case text == "":
 	case b.Name == "int" || b.Name == "float":
-		f.message = fmt.Sprintf("the rule fails on every session whose metadata has no %q: give %s a default", name, b.Name)
-		f.suggestion = fmt.Sprintf(`%s(%s ?? "0")`, b.Name, text)
+		f.Message = fmt.Sprintf("the rule fails on every session whose metadata has no %q: give %s a default", name, b.Name)
+		f.Suggestion = fmt.Sprintf(`%s(%s ?? "0")`, b.Name, text)
 	default:
-		f.message += ", so ask before: " + text + ` != "" and …`
+		f.Message += ", so ask before: " + text + ` != "" and …`
 	}
 	return f, true
 }

@@ -1,4 +1,4 @@
-package rules
+package check
 
 import (
 	"fmt"
@@ -110,7 +110,7 @@ func methodCall(n ast.Node) (method string, call *ast.CallNode, of reflect.Type)
 }
 
 // lintClock finds names and numbers that no part of a time is.
-func lintClock(operator string, value, other ast.Node) (faults []fault) {
+func lintClock(operator string, value, other ast.Node) (faults []Fault) {
 	part, ok := clockPartOf(value)
 	if !ok {
 		return nil
@@ -122,19 +122,19 @@ func lintClock(operator string, value, other ast.Node) (faults []fault) {
 		elements = []ast.Node{bounds.Left, bounds.Right}
 	}
 	for _, element := range elements {
-		found := fault{at: element.Location().From, code: CodeNeverMatches}
+		found := Fault{At: element.Location().From, Code: CodeNeverMatches}
 		switch element := element.(type) {
 		case *ast.StringNode:
 			if part.names == nil || operator != "==" && operator != "!=" && operator != "in" || slices.Contains(part.names, element.Value) {
 				continue
 			}
-			found.message = fmt.Sprintf("%s is never %q: it is one of %s", part.what, element.Value, strings.Join(part.names, ", "))
-			found.suggestion = part.nearest(element.Value)
+			found.Message = fmt.Sprintf("%s is never %q: it is one of %s", part.what, element.Value, strings.Join(part.names, ", "))
+			found.Suggestion = part.nearest(element.Value)
 		case *ast.IntegerNode:
 			if part.names != nil || !part.excludes(operator, element.Value) {
 				continue
 			}
-			found.message = fmt.Sprintf("%s is never %s: it is %d to %d%s", part.what, asked(operator, element.Value), part.least, part.most, part.note)
+			found.Message = fmt.Sprintf("%s is never %s: it is %d to %d%s", part.what, asked(operator, element.Value), part.least, part.most, part.note)
 		default:
 			continue
 		}
@@ -154,7 +154,7 @@ func (p clockPart) nearest(word string) string {
 			}
 		}
 	}
-	return closest(word, p.names)
+	return Closest(word, p.names)
 }
 
 // excludes says whether no number of the range compares so.

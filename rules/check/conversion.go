@@ -1,4 +1,4 @@
-package rules
+package check
 
 import (
 	"cmp"
@@ -7,6 +7,9 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"checkout-notifier/rules/logic"
+	"checkout-notifier/rules/schema"
 
 	"github.com/expr-lang/expr/ast"
 )
@@ -32,10 +35,10 @@ func conversion(b *ast.BinaryNode) string {
 		return fmt.Sprintf("; %s without quotes", map[bool]string{true: "a number stands", false: "true and false stand"}[nature.IsNumber()])
 	case isTrue:
 		return compareText(left)
-	case isList && spell(left) != "":
-		return fmt.Sprintf("; whether it is one of several is asked by %s in […]", spell(left))
+	case isList && logic.Spell(left) != "":
+		return fmt.Sprintf("; whether it is one of several is asked by %s in […]", logic.Spell(left))
 	case nature.IsNumber():
-		if text := spell(left); text != "" {
+		if text := logic.Spell(left); text != "" {
 			return fmt.Sprintf("; a text is made a number by int(%s)", orZero(left, text))
 		}
 		return "; a text is made a number by int(…)"
@@ -45,12 +48,12 @@ func conversion(b *ast.BinaryNode) string {
 		return fmt.Sprintf("; a time is written date(%q)", example(literal.Value, isDate, "2026-01-31"))
 	case (nature.IsTime() || nature.IsDuration()) && isLiteral:
 		return fmt.Sprintf("; a span is written duration(%q)", example(literal.Value, isDuration, "30m"))
-	case right.Type() == reflect.TypeFor[[]string]() && isLiteral && slices.Contains([]string{"==", "!=", "contains"}, b.Operator) && spell(right) != "":
-		return fmt.Sprintf("; whether it is one of a list is asked by %q in %s", literal.Value, spell(right))
-	case right.Type() == reflect.TypeFor[map[string]string]() && isLiteral && spell(right) != "":
-		return fmt.Sprintf("; whether there is a key is asked by %q in %s", literal.Value, spell(right))
+	case right.Type() == reflect.TypeFor[[]string]() && isLiteral && slices.Contains([]string{"==", "!=", "contains"}, b.Operator) && logic.Spell(right) != "":
+		return fmt.Sprintf("; whether it is one of a list is asked by %q in %s", literal.Value, logic.Spell(right))
+	case right.Type() == reflect.TypeFor[map[string]string]() && isLiteral && logic.Spell(right) != "":
+		return fmt.Sprintf("; whether there is a key is asked by %q in %s", literal.Value, logic.Spell(right))
 	case right.Type() != nil && envTypes[strings.TrimPrefix(right.Type().String(), "*")] != nil:
-		return "; compare a member of it, such as ." + fieldName(envTypes[strings.TrimPrefix(right.Type().String(), "*")].Field(0))
+		return "; compare a member of it, such as ." + schema.FieldName(envTypes[strings.TrimPrefix(right.Type().String(), "*")].Field(0))
 	case nature.IsString() && b.Operator == "in":
 		return "; a text is looked for in another by contains"
 	}
@@ -65,13 +68,17 @@ func example(text string, readable func(string) bool, shown string) string {
 	return shown
 }
 
-func isDate(text string) bool {
-	_, err := date(new(state), []any{text})
-	return err == nil
+func isDate(text string) bool { return inLayouts(text, schema.DateLayouts) }
+
+func inLayouts(text string, layouts []string) bool {
+	return slices.ContainsFunc(layouts, func(layout string) bool {
+		_, err := time.Parse(layout, text)
+		return err == nil
+	})
 }
 
 func isDuration(text string) bool {
-	_, err := parseDuration(text)
+	_, err := schema.ParseDuration(text)
 	return err == nil
 }
 
@@ -102,7 +109,7 @@ func conversionOfNumber(b *ast.BinaryNode) string {
 	case isLiteral && int64(literal.Value) >= firstSecond:
 		return fmt.Sprintf("; a time is written date(%q)", time.Unix(int64(literal.Value), 0).UTC().Format(time.RFC3339))
 	}
-	return fmt.Sprintf("; the seconds of a time are %s.Unix()", cmp.Or(spell(value), "…"))
+	return fmt.Sprintf("; the seconds of a time are %s.Unix()", cmp.Or(logic.Spell(value), "…"))
 }
 
 // Numbers from these on are meant as times: of 2001 and later.

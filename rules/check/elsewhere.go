@@ -1,4 +1,4 @@
-package rules
+package check
 
 import (
 	"cmp"
@@ -12,13 +12,13 @@ import (
 	"time"
 
 	"checkout-notifier/rules/logic"
+	"checkout-notifier/rules/schema"
 
 	"github.com/expr-lang/expr/ast"
 )
 
 var (
-	eventType    = reflect.TypeFor[eventFields]()
-	lineItemType = reflect.TypeFor[lineItem]()
+	timeType     = reflect.TypeFor[time.Time]()
 	durationType = reflect.TypeFor[time.Duration]()
 )
 
@@ -26,7 +26,7 @@ var (
 // is spelt like it, one that is known by that name elsewhere, or the one place
 // deeper down where the field really is.
 func suggestField(t reflect.Type, name string) string {
-	if near := closest(name, fieldNames(t)); near != "" {
+	if near := Closest(name, fieldNames(t)); near != "" {
 		return near
 	}
 	if known := otherNames[strings.ToLower(name)]; known != "" && hasPath(t, known) {
@@ -62,7 +62,7 @@ func placesOf(t reflect.Type, name string) []string {
 	if len(places) > 0 {
 		return places
 	}
-	return deeper(t, func(inner reflect.Type) string { return closest(name, fieldNames(inner)) })
+	return deeper(t, func(inner reflect.Type) string { return Closest(name, fieldNames(inner)) })
 }
 
 func deeper(t reflect.Type, pick func(reflect.Type) string) (places []string) {
@@ -71,7 +71,7 @@ func deeper(t reflect.Type, pick func(reflect.Type) string) (places []string) {
 		if f.Type.Kind() != reflect.Struct || f.Type == timeType {
 			continue
 		}
-		prefix := fieldName(f) + "."
+		prefix := schema.FieldName(f) + "."
 		if found := pick(f.Type); found != "" {
 			places = append(places, prefix+found)
 		}
@@ -87,7 +87,7 @@ func hasPath(t reflect.Type, path string) bool {
 	for name := range strings.SplitSeq(path, ".") {
 		f, ok := reflect.StructField{}, false
 		if t.Kind() == reflect.Struct {
-			f, ok = fieldByName(t, name)
+			f, ok = schema.FieldByName(t, name)
 		}
 		if !ok {
 			return false
@@ -100,7 +100,7 @@ func hasPath(t reflect.Type, path string) bool {
 // unknownPart finds the first name of a path that is not documented, with what it
 // was looked for in and what stands around it; t is nil when there is none.
 func unknownPart(path string) (t reflect.Type, before, name, behind string) {
-	t = sessionType
+	t = schema.SessionType
 	for name := range strings.SplitSeq(path, ".") {
 		_, err := strconv.Atoi(name)
 		switch {
@@ -109,10 +109,10 @@ func unknownPart(path string) (t reflect.Type, before, name, behind string) {
 			if t.Kind() == reflect.Pointer {
 				t = t.Elem()
 			}
-		case t.Kind() != reflect.Struct || t == timeType || t == sessionType && name == freeForm:
+		case t.Kind() != reflect.Struct || t == timeType || t == schema.SessionType && name == freeForm:
 			return nil, "", "", ""
 		default:
-			f, ok := fieldByName(t, name)
+			f, ok := schema.FieldByName(t, name)
 			if !ok {
 				return t, before, name, strings.TrimPrefix(path, before+name)
 			}
@@ -144,20 +144,22 @@ func nearPath(path string, suggest func(t reflect.Type, name string) string) str
 // ours are elsewhere.
 func misspeltPath(path string) string {
 	return nearPath(path, func(t reflect.Type, name string) string {
-		if t != sessionType {
+		if t != schema.SessionType {
 			return suggestField(t, name)
 		}
 		if name == "live_mode" { // which the API is known to send
 			return ""
 		}
-		return closest(name, fieldNames(t))
+		return Closest(name, fieldNames(t))
 	})
 }
 
 // reference are the paths of the fields of a session, the shallow ones first.
 var reference = sync.OnceValue(func() (paths []string) {
-	for _, f := range structFields("session", sessionType, nil) {
-		paths = append(paths, strings.TrimPrefix(f.Name, "session."))
+	for _, f := range schema.Fields() {
+		if path, ok := strings.CutPrefix(f.Name, "session."); ok {
+			paths = append(paths, path)
+		}
 	}
 	slices.SortStableFunc(paths, func(a, b string) int { return cmp.Compare(strings.Count(a, "."), strings.Count(b, ".")) })
 	return paths
@@ -174,7 +176,7 @@ func otherPlaces(name, prefix string) string {
 		}
 	}
 	if len(places) == 0 {
-		places = placesOf(sessionType, name)
+		places = placesOf(schema.SessionType, name)
 	}
 	places = places[:min(len(places), most)]
 	for i, path := range places {
@@ -194,22 +196,22 @@ func otherPlaces(name, prefix string) string {
 var noMember = regexp.MustCompile(`^type (.+) has no (field|method) (\w+)$`)
 
 // explainMember says where that is found which a value does not have.
-func (s *scope) explainMember(f fault, owner, kind, name string, found []*ast.Node) fault {
-	f.message = fmt.Sprintf("%s has no %s %s", plain(owner), kind, name)
+func (c *Checker) explainMember(f Fault, owner, kind, name string, found []*ast.Node) Fault {
+	f.Message = fmt.Sprintf("%s has no %s %s", plain(owner), kind, name)
 	path, inside := wholePath(found, name)
 	t, ok := envTypes[strings.TrimPrefix(owner, "*")]
 	switch {
 	case !ok:
 		return ofValue(f, owner, kind, name, path)
 	case kind == "method" && slices.Contains(functionNames, name):
-		f.message += fmt.Sprintf("; %s is called alone: %s(…)", name, name)
+		f.Message += fmt.Sprintf("; %s is called alone: %s(…)", name, name)
 		return f
-	case t == sessionType && name == freeForm:
-		f.message = fmt.Sprintf("the members of session.%s are not documented", name)
-		f.suggestion = rawCall(path, inside)
+	case t == schema.SessionType && name == freeForm:
+		f.Message = fmt.Sprintf("the members of session.%s are not documented", name)
+		f.Suggestion = rawCall(path, inside)
 		return f
 	}
-	if f.suggestion = suggestField(t, name); f.suggestion != "" {
+	if f.Suggestion = suggestField(t, name); f.Suggestion != "" {
 		return f
 	}
 	prefix := "session."
@@ -218,26 +220,26 @@ func (s *scope) explainMember(f fault, owner, kind, name string, found []*ast.No
 	}
 	elsewhere := otherPlaces(name, prefix)
 	switch {
-	case t == systemType:
-		f.message += "; what the event's data holds is read with " + rawCall(path, inside)
-	case t == eventType && slices.Contains([]string{"session", "data", "object"}, name):
-		f.message += "; the session is session, as in session.amount_total"
-	case t == eventType && slices.Contains([]string{"previous", "previous_attributes", "before"}, name):
-		f.suggestion = "previous"
-	case t == eventType && isField(sessionType, name):
-		f.suggestion = "session." + name
-	case t == sessionType && isField(eventType, name):
-		f.suggestion = "event." + name
+	case t == schema.SystemType:
+		f.Message += "; what the event's data holds is read with " + rawCall(path, inside)
+	case t == schema.EventType && slices.Contains([]string{"session", "data", "object"}, name):
+		f.Message += "; the session is session, as in session.amount_total"
+	case t == schema.EventType && slices.Contains([]string{"previous", "previous_attributes", "before"}, name):
+		f.Suggestion = "previous"
+	case t == schema.EventType && isField(schema.SessionType, name):
+		f.Suggestion = "session." + name
+	case t == schema.SessionType && isField(schema.EventType, name):
+		f.Suggestion = "event." + name
 	case elsewhere != "":
-		f.message += elsewhere
-	case t == reflect.TypeFor[lineItems]() && slices.Contains([]string{"length", "len", "size", "count"}, name):
-		f.message += "; it is written len(" + prefix + "line_items.data)"
+		f.Message += elsewhere
+	case t == schema.LineItemsType && slices.Contains([]string{"length", "len", "size", "count"}, name):
+		f.Message += "; it is written len(" + prefix + "line_items.data)"
 	case wordOfAnother(name) != "":
-		f.message += wordOfAnother(name)
+		f.Message += wordOfAnother(name)
 	case len(path) > 0 && path[0] == "session" && kind == "field":
-		f.message += "; an undocumented field is read with " + rawCall(path, inside)
-		if t == sessionType && len(path) == 2 {
-			f.message += ", a key of the metadata with session.metadata." + name
+		f.Message += "; an undocumented field is read with " + rawCall(path, inside)
+		if t == schema.SessionType && len(path) == 2 {
+			f.Message += ", a key of the metadata with session.metadata." + name
 		}
 	}
 	return f
@@ -245,12 +247,12 @@ func (s *scope) explainMember(f fault, owner, kind, name string, found []*ast.No
 
 // ofValue says how that is written which a text or a time is asked for as in other
 // languages, and where the field is that a text does not have.
-func ofValue(f fault, owner, kind, name string, path []string) fault {
+func ofValue(f Fault, owner, kind, name string, path []string) Fault {
 	times := map[string]reflect.Type{"time.Time": timeType, "time.Duration": durationType}
-	if near := closest(strings.TrimPrefix(name, "get"), methods[times[owner]]); near != "" {
-		f.suggestion = near
+	if near := Closest(strings.TrimPrefix(name, "get"), schema.Methods(times[owner])); near != "" {
+		f.Suggestion = near
 		if kind == "field" {
-			f.suggestion += "()"
+			f.Suggestion += "()"
 		}
 		return f
 	}
@@ -261,16 +263,16 @@ func ofValue(f fault, owner, kind, name string, path []string) fault {
 	switch written := otherWays[strings.ToLower(name)]; {
 	case owner != "string":
 	case written != "":
-		f.message += "; it is written " + fmt.Sprintf(written, subject)
+		f.Message += "; it is written " + fmt.Sprintf(written, subject)
 	case len(path) < 3 || path[0] == "event":
 	case path[1] == "metadata":
-		f.message += fmt.Sprintf("; a key with a dot in it is written %s.metadata[%q]", path[0], strings.Join(path[2:], "."))
+		f.Message += fmt.Sprintf("; a key with a dot in it is written %s.metadata[%q]", path[0], strings.Join(path[2:], "."))
 	default:
-		if places := placesOf(sessionType, name); len(places) == 1 {
-			f.suggestion = path[0] + "." + places[0]
+		if places := placesOf(schema.SessionType, name); len(places) == 1 {
+			f.Suggestion = path[0] + "." + places[0]
 		}
-		if f.suggestion == "" {
-			f.message += otherPlaces(name, path[0]+".")
+		if f.Suggestion == "" {
+			f.Message += otherPlaces(name, path[0]+".")
 		}
 	}
 	return f
@@ -297,7 +299,7 @@ func ofElements(node, parent ast.Node) string {
 		return ""
 	case slices.Contains([]string{"length", "len", "size", "count"}, property.Value):
 		return fmt.Sprintf("; it is written len(%s)", list)
-	case member.Node.Type() == reflect.TypeFor[[]*lineItem]():
+	case member.Node.Type() == reflect.SliceOf(reflect.PointerTo(schema.LineItemType)):
 		return fmt.Sprintf("; each is asked for as in any(%[1]s, .%[2]s == …) or map(%[1]s, .%[2]s)", list, property.Value)
 	}
 	return ""
@@ -350,3 +352,29 @@ func rawCall(path []string, inside ast.Node) string {
 	}
 	return fmt.Sprintf("raw(%q%s)", strings.Join(path[1:], "."), fallback)
 }
+
+// documentedPath says whether has and changed can look at a dotted path:
+// documented objects may be entered, lists and free-form objects may not,
+// metadata excepted.
+func documentedPath(path string) bool {
+	t := schema.SessionType
+	for name := range strings.SplitSeq(path, ".") {
+		switch {
+		case t.Kind() == reflect.Map && name != "":
+			t = t.Elem()
+			continue
+		case t.Kind() != reflect.Struct || t == timeType:
+			return false
+		}
+		next, ok := schema.FieldByName(t, name)
+		if !ok {
+			return t == schema.SessionType && path == freeForm
+		}
+		t = next.Type
+	}
+	return true
+}
+
+// freeForm is the one documented field without a documented shape: has and
+// changed know it, and raw enters it.
+const freeForm = "payment_method_options"

@@ -1,7 +1,8 @@
-package rules
+package schema
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"strconv"
 	"strings"
@@ -10,8 +11,8 @@ import (
 
 var errDuration = errors.New("not a duration")
 
-// parseDuration reads Go durations and days, as in 7d or 1d12h.
-func parseDuration(text string) (time.Duration, error) {
+// ParseDuration reads Go durations and days, as in 7d or 1d12h.
+func ParseDuration(text string) (time.Duration, error) {
 	sign := time.Duration(1)
 	rest, negative := strings.CutPrefix(text, "-")
 	if negative {
@@ -34,4 +35,17 @@ func parseDuration(text string) (time.Duration, error) {
 		return 0, errDuration
 	}
 	return sign * (d + more), nil
+}
+
+// LoadZone knows no "Local": a rule means the same wherever it runs.
+func LoadZone(name string) (*time.Location, error) {
+	if name == "" || name == "Local" {
+		return nil, fmt.Errorf("unknown time zone %q", name)
+	}
+	return time.LoadLocation(name)
+}
+
+// DateLayouts are those of a date without a layout: the ones that expr tries.
+var DateLayouts = []string{
+	time.DateOnly, time.TimeOnly, time.DateTime, time.RFC3339, time.RFC822, time.RFC850, time.RFC1123,
 }
