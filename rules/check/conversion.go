@@ -52,8 +52,8 @@ func conversion(b *ast.BinaryNode) string {
 		return fmt.Sprintf("; whether it is one of a list is asked by %q in %s", literal.Value, logic.Spell(right))
 	case right.Type() == reflect.TypeFor[map[string]string]() && isLiteral && logic.Spell(right) != "":
 		return fmt.Sprintf("; whether there is a key is asked by %q in %s", literal.Value, logic.Spell(right))
-	case right.Type() != nil && envTypes[strings.TrimPrefix(right.Type().String(), "*")] != nil:
-		return "; compare a member of it, such as ." + schema.FieldName(envTypes[strings.TrimPrefix(right.Type().String(), "*")].Field(0))
+	case right.Type() != nil && schemaTypes[strings.TrimPrefix(right.Type().String(), "*")] != nil:
+		return "; compare a member of it, such as ." + schema.FieldName(schemaTypes[strings.TrimPrefix(right.Type().String(), "*")].Field(0))
 	case nature.IsString() && b.Operator == "in":
 		return "; a text is looked for in another by contains"
 	}

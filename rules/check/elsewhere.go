@@ -199,7 +199,7 @@ var noMember = regexp.MustCompile(`^type (.+) has no (field|method) (\w+)$`)
 func (c *Checker) explainMember(f Fault, owner, kind, name string, found []*ast.Node) Fault {
 	f.Message = fmt.Sprintf("%s has no %s %s", plain(owner), kind, name)
 	path, inside := wholePath(found, name)
-	t, ok := envTypes[strings.TrimPrefix(owner, "*")]
+	t, ok := schemaTypes[strings.TrimPrefix(owner, "*")]
 	switch {
 	case !ok:
 		return ofValue(f, owner, kind, name, path)

@@ -17,7 +17,7 @@ import (
 	"github.com/expr-lang/expr/ast"
 )
 
-// fieldOf is the field of the env that a checked node reads.
+// fieldOf is the field of the schema that a checked node reads.
 func fieldOf(n ast.Node) (f reflect.StructField, of reflect.Type, ok bool) {
 	if chain, is := n.(*ast.ChainNode); is {
 		n = chain.Node
@@ -38,7 +38,7 @@ func fieldOf(n ast.Node) (f reflect.StructField, of reflect.Type, ok bool) {
 	return f, of, ok
 }
 
-// documented are all the words that a field of the env can have; none for one
+// documented are all the words that a field of the schema can have; none for one
 // that takes any. The rest of the program takes other words for status and
 // payment_status as well; a rule that waits for one is almost certainly misspelt.
 func (c *Checker) documented(of reflect.Type, f reflect.StructField) []string {
@@ -179,7 +179,7 @@ func lintNil(n *ast.BinaryNode, value, other ast.Node) (Fault, bool) {
 	return Fault{At: other.Location().From, Code: CodeNeverMatches, Message: name + ` is never nil: what is missing is "", 0 or false`}, true
 }
 
-// neverNil says whether a part of the env has a zero value instead. Maps and
+// neverNil says whether a part of the schema has a zero value instead. Maps and
 // lists have none, and what raw returns may be nil.
 func neverNil(n ast.Node) bool {
 	path := logic.PathOf(n)

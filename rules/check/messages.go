@@ -257,9 +257,9 @@ func (c *Checker) unquoted(b *ast.BinaryNode, name string) string {
 	return name
 }
 
-// envTypes are the struct types of the env by the names that expr's messages use.
+// schemaTypes are the struct types of the schema by the names that expr's messages use.
 var (
-	envTypes      = structTypes(schema.SystemType, structTypes(schema.SessionType, structTypes(schema.EventType, map[string]reflect.Type{})))
+	schemaTypes   = structTypes(schema.SystemType, structTypes(schema.SessionType, structTypes(schema.EventType, map[string]reflect.Type{})))
 	functionNames = []string{"has", "changed", "raw", "now", "duration",
 		"all", "any", "none", "one", "filter", "map", "find", "count", "sum", "reduce", "len", "lower", "upper", "trim",
 		"split", "join", "first", "last", "date", "timezone", "int", "float", "string", "abs", "min", "max"}

@@ -7,7 +7,7 @@ import (
 	"checkout-notifier/rules/schema"
 )
 
-// fieldNames lists the fields of an env type by the names of the API.
+// fieldNames lists the fields of a type of the schema by the names of the API.
 func fieldNames(t reflect.Type) []string {
 	var names []string
 	for i := range t.NumField() {
