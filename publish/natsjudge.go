@@ -79,7 +79,8 @@ func (p *NATSPublisher) denial(m *Message, err error) string {
 	if errors.Is(err, errDeniedReply) {
 		return err.Error()
 	}
-	if pattern, ok := p.renderer.choose(m).subject.subjectPattern(); ok {
+	way, _ := p.renderer.choose(m) // it was rendered before
+	if pattern, ok := way.subject.subjectPattern(); ok {
 		return fmt.Sprintf("%v: to publish to %s", ErrDenied, pattern)
 	}
 	return fmt.Sprintf("%v: to publish to the subject", ErrDenied)

@@ -23,7 +23,7 @@ func (p *NATSPublisher) message(m *Message) (*nats.Msg, error) {
 	if err != nil {
 		return nil, err
 	}
-	if p.renderer.choose(m).format == FormatCloudEvents && p.dest.Mode != ModeStructured {
+	if way, _ := p.renderer.choose(m); way.format == FormatCloudEvents && p.dest.Mode != ModeStructured {
 		body, err := p.renderer.RenderData(*m)
 		if err != nil {
 			return nil, err

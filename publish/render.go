@@ -177,19 +177,36 @@ func checkCompanions(format string, in Rendering) error {
 }
 
 // choose returns the rendering of a delivery: that of its own rule, or the
-// destination's when the rule is gone or renders like all.
-func (r *Renderer) choose(m *Message) rendering {
-	if own, ok := r.own[m.Delivery.OwnRule]; ok {
-		return own
+// destination's. A rule that has none any more gets the destination's as well, unless
+// another one may have sent the event in it: the receiver would get that twice, under
+// two ids.
+func (r *Renderer) choose(m *Message) (rendering, error) {
+	rule := m.Delivery.OwnRule
+	if own, ok := r.own[rule]; ok {
+		return own, nil
 	}
-	return r.shared
+	if rule == "" {
+		return r.shared, nil
+	}
+	_, alone := r.sent[rule]
+	for other, types := range r.sent {
+		if _, renders := r.own[other]; !renders && other != rule && slices.Contains(types, m.Event.Type) {
+			alone = false
+		}
+	}
+	if !alone {
+		return rendering{}, fmt.Errorf("rule %s, whose template, format or subject it was to have, is not configured any more or has none, and in the destination's own form the receiver might get it twice: give the rule that back and redrive it, or purge it", rule)
+	}
+	return r.shared, nil
 }
 
 // Render renders the body of a message. Its errors are final.
 func (r *Renderer) Render(m Message) (Body, error) {
-	way := r.choose(&m)
+	way, err := r.choose(&m)
+	if err != nil {
+		return Body{}, err
+	}
 	body := Body{ContentType: contentJSON, Format: way.format}
-	var err error
 	switch way.format {
 	case FormatStripe:
 		body.Content, err = stripeBody(&m.Event, r.dest.APIVersion, r.dest.Omit)
@@ -227,7 +244,11 @@ func checked(body Body, err error) (Body, error) {
 
 // Subject renders the NATS subject of a message. Its errors are final.
 func (r *Renderer) Subject(m Message) (string, error) {
-	subject, err := r.choose(&m).subject.run(&m, r.dest.Omit, r.link(&m.Event))
+	way, err := r.choose(&m)
+	if err != nil {
+		return "", err
+	}
+	subject, err := way.subject.run(&m, r.dest.Omit, r.link(&m.Event))
 	if err != nil {
 		return "", fmt.Errorf("rendering the subject: %w", err)
 	}

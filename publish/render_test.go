@@ -317,6 +317,38 @@ func TestSubjects(t *testing.T) {
 	}
 }
 
+// What a rule was to send in a form of its own is not sent in the destination's, unless
+// the rule sends so now and no other rule may have.
+func TestRuleThatLostItsForm(t *testing.T) {
+	dest := publish.Destination{Name: "shop", Type: publish.TypeHTTP, URL: "https://shop.example", Format: publish.FormatCloudEvents}
+	m := message(event.Paid)
+	m.Delivery.OwnRule = "note"
+	for name, c := range map[string]struct {
+		rules []publish.RuleTypes
+		sent  bool
+	}{
+		"it sends in the destination's form":        {[]publish.RuleTypes{{Rule: "note", Types: []string{event.Paid}}}, true},
+		"another one sends other events":            {[]publish.RuleTypes{{Rule: "note", Types: []string{event.Paid}}, {Rule: "ship", Types: []string{event.Fulfillable}}}, true},
+		"another one sends such events":             {[]publish.RuleTypes{{Rule: "note", Types: []string{event.Paid}}, {Rule: "ship", Types: []string{event.Paid}}}, false},
+		"it is gone":                                {nil, false},
+		"it is gone, another one sends such events": {[]publish.RuleTypes{{Rule: "ship", Types: []string{event.Paid}}}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, err := publish.NewRenderer(dest, nil, "", c.rules...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, err := r.Render(m)
+			if (err == nil) != c.sent || (err == nil) != (len(body.Content) > 0) {
+				t.Errorf("%v: %s", err, body.Content)
+			}
+			if err != nil && !strings.Contains(err.Error(), "rule note") {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 func TestSubjectMistakesAreFoundAtLoad(t *testing.T) {
 	for _, text := range []string{"", "$JS.x", "_INBOX.x", "_INBOXES", "a b", "a.*", "a.>", "a..b", ".a", "a.", "a.{{ .Acount }}", "a\n", "a.{{ if .Link }} {{ end }}"} {
 		if err := publish.CheckSubject(text, nil, event.Types()); err == nil {
