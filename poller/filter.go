@@ -79,8 +79,8 @@ func (a *account) placeFilter(ctx context.Context) error {
 }
 
 // outside says which sessions of a page the filter leaves out: those that show
-// another value, and beside one of them, which proves that the API ignores the
-// filter, also those that show none.
+// another value, and beside one of them in the list, which proves that the API ignores
+// the filter, also those that show none unless they are known.
 func (a *account) outside(page *Page) map[string]bool {
 	if a.cfg.Filter == (Filter{}) {
 		return nil
@@ -100,12 +100,33 @@ func (a *account) outside(page *Page) map[string]bool {
 	if !ignored {
 		return nil
 	}
-	a.odd("watch_filter_ignored", "the API ignores the account's filter and shows other sessions as well; these are left out here")
+	if page.limit > 0 {
+		a.odd("watch_filter_ignored", "the API ignores the account's filter and shows other sessions as well; these are left out here")
+	}
 	out := make(map[string]bool)
 	for i, v := range verdicts {
-		if v != wanted {
-			out[string(page.Items[i].ID)] = true
+		if id := page.Items[i].ID; v == unwanted || (v == unclear && a.index.find(id) == nil) {
+			out[string(id)] = true
 		}
 	}
 	return out
+}
+
+// leaveOut takes known sessions that the filter leaves out, as one that was made
+// narrower does, for sessions that the list does not show: nothing of them is announced.
+func (a *account) leaveOut(ctx context.Context, known []*entry) error {
+	var gone []Gone
+	for _, e := range known {
+		e.misses = 0
+		e.setSetbacks(0)
+		a.shown(e)
+		if a.index.isRevisited(e) && !e.isVanished() {
+			gone = append(gone, Gone{ID: a.index.id(e), Looked: e.lookedAt()})
+		}
+	}
+	if len(gone) == 0 {
+		return nil
+	}
+	a.odd("outside_filter", "stored sessions are outside the account's filter: nothing of them is announced, and they are asked for each hour, after a day each day, for as long as they may change", "sessions", len(gone))
+	return a.recordVanished(ctx, gone)
 }

@@ -33,10 +33,17 @@ func (a *account) handle(ctx context.Context, page *Page, by *sweep) error {
 	outside := a.outside(page)
 	var looks []Look
 	var doubts []*Item
+	var leftOut []*entry
 	for i := range page.Items {
 		it := &page.Items[i]
 		e := a.index.find(it.ID)
-		if by.leavesOut(it) || (e == nil && outside[string(it.ID)]) {
+		if by.leavesOut(it) {
+			continue
+		}
+		if outside[string(it.ID)] {
+			if e != nil {
+				leftOut = append(leftOut, e)
+			}
 			continue
 		}
 		if !page.apart && a.isUnreadable(e, it, by) {
@@ -75,6 +82,9 @@ func (a *account) handle(ctx context.Context, page *Page, by *sweep) error {
 	}
 	if !page.apart {
 		by.saw(page)
+	}
+	if err := a.leaveOut(ctx, leftOut); err != nil {
+		return err
 	}
 	if len(looks) > 0 {
 		err := a.handLooks(ctx, Batch{

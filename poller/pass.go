@@ -179,13 +179,20 @@ func (a *account) vanish(ctx context.Context, vanished []Gone) error {
 	if len(vanished) == 0 {
 		return nil
 	}
+	if err := a.recordVanished(ctx, vanished); err != nil {
+		return err
+	}
+	a.odd("vanished", "the API no longer shows sessions that it showed before; nothing is announced of them, and they are asked for each hour, after a day each day", "sessions", len(vanished))
+	return nil
+}
+
+func (a *account) recordVanished(ctx context.Context, vanished []Gone) error {
 	if err := a.handler.Vanish(ctx, a.cfg.Name, vanished); err != nil {
 		return fmt.Errorf("recording sessions that the API no longer shows: %w", err)
 	}
 	for _, g := range vanished {
 		a.index.setWatch(g.ID, event.Vanished)
 	}
-	a.odd("vanished", "the API no longer shows sessions that it showed before; nothing is announced of them, and they are asked for each hour, after a day each day", "sessions", len(vanished))
 	return nil
 }
 
