@@ -121,6 +121,9 @@ func (a *account) take(handled Handled, by *sweep) {
 		if by.dry() {
 			continue
 		}
+		if row.Silent && !row.New {
+			a.odd("payment_before_start", "the API shows the payment_status of a session that existed before the account's start and showed none so far: whether it was paid before or since nothing tells, so it is not announced; look at it, and ship its order by hand if that was not done", "session", row.ID)
+		}
 		if e := a.index.get(row.ID); row.Held && !row.StepsBack && (e == nil || !e.isHeld()) {
 			a.log.Info("a session changed soon after it was first seen; the change is announced once it is confirmed", "session", row.ID,
 				"confirm_after", a.cfg.Poll.Tuning.ConfirmAfter.String())
