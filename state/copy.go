@@ -73,7 +73,7 @@ func WriteCopy(ctx context.Context, path string, size int64, fill func(io.Writer
 		return Contents{}, aboutCopy(path, err)
 	}
 	unfinished := target + suffixUnfinished
-	c, err := writeUnfinished(ctx, unfinished, naming{place: path, content: path}, size, fill)
+	c, err := writeUnfinished(ctx, unfinished, naming{place: path, content: path}, size, CopyReserve, fill)
 	if err != nil {
 		return Contents{}, err
 	}
@@ -112,8 +112,8 @@ var ErrGrown = errors.New("the state file grew too large while it was copied")
 type naming struct{ place, content string }
 
 // writeUnfinished makes a verified file under the name of one that is not
-// finished, and removes it if that fails.
-func writeUnfinished(ctx context.Context, path string, names naming, size int64, fill func(io.Writer) error) (c Contents, err error) {
+// finished, and removes it if that fails. reserve is what it leaves free on the disk.
+func writeUnfinished(ctx context.Context, path string, names naming, size, reserve int64, fill func(io.Writer) error) (c Contents, err error) {
 	file, err := makeLocked(ctx, path, time.Now())
 	if err != nil {
 		return c, aboutCopy(names.place, err)
@@ -130,8 +130,8 @@ func writeUnfinished(ctx context.Context, path string, names naming, size int64,
 	if err := file.Truncate(0); err != nil {
 		return c, copyError(names.place, err)
 	}
-	if free, err := space(file); err == nil && free < size+CopyReserve {
-		return c, tooLittleSpace(names.place, free, size)
+	if free, err := space(file); err == nil && free < size+reserve {
+		return c, tooLittleSpace(names.place, free, size, reserve)
 	}
 	if err := fill(&steadyWriter{ctx: ctx, file: file}); err != nil {
 		return c, copyError(names.place, err)
@@ -146,11 +146,11 @@ func writeUnfinished(ctx context.Context, path string, names naming, size int64,
 	return c, calling(path, names.content, err)
 }
 
-func tooLittleSpace(path string, free, size int64) error {
+func tooLittleSpace(path string, free, size, reserve int64) error {
 	const mega = 1e6
 	return &fault{kind: ErrDiskFull, message: fmt.Sprintf(
 		"too little space for a copy at %s: %.1f MB are free on that disk, and it takes %.1f MB and leaves %.1f MB free",
-		path, float64(free)/mega, float64(size)/mega, CopyReserve/mega)}
+		path, float64(free)/mega, float64(size)/mega, float64(reserve)/mega)}
 }
 
 // calling gives a file another name in an error about its content.

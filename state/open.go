@@ -156,7 +156,7 @@ func fileError(path string, toRead bool, err error) error {
 	switch {
 	case toRead && errors.Is(err, fs.ErrNotExist):
 		return &fault{kind: ErrMissing, cause: err, message: fmt.Sprintf(
-			"there is no state file %s yet: start notifier first, or check state.path", path)}
+			"there is no state file %s yet: start notifier first, or check state.path (a relative one is under $STATE_DIRECTORY, which systemd sets for a service and not for a shell)", path)}
 	case errors.Is(err, fs.ErrPermission) && toRead:
 		return fmt.Errorf("opening state file: %w", err)
 	case errors.Is(err, fs.ErrPermission) || isErrno(err, errReadOnlySystem):

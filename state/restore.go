@@ -18,6 +18,10 @@ const (
 	suffixRestoring = ".restoring" // what it has not finished
 
 	waitToRestore = time.Second // for the file's lock
+
+	// restoreReserve is what a Restore leaves free on the disk, for the first writes of
+	// the next start. It is small: a full disk is a reason to restore.
+	restoreReserve = 1 << 20
 )
 
 // Restored is what a Restore did.
@@ -30,8 +34,10 @@ type Restored struct {
 // may have open. The content is copied and the copy verified first; then agree is
 // asked, while the lock of the state file is held. The file that was there before,
 // sound or not, stays beside it, under a name with the time now. A process that is
-// killed meanwhile leaves the old file at the path, or the new one. Errors: that of
-// agree, those of WriteCopy, ErrHeld, and ErrInvalid if both are one file.
+// killed meanwhile leaves the old file at the path, or the new one. The new file
+// belongs to whom the old one, or else the directory, belongs to: root restores what a
+// service of another user opens. Errors: that of agree, those of WriteCopy, ErrHeld,
+// and ErrInvalid if both are one file.
 func Restore(ctx context.Context, cfg Config, from string, now time.Time, agree func(Contents) error) (Restored, error) {
 	source, err := os.Open(from)
 	if err != nil {
@@ -76,7 +82,7 @@ func restore(ctx context.Context, source, present *os.File, target string, now t
 		return Restored{}, err
 	}
 	unfinished := target + suffixRestoring
-	contents, err := writeUnfinished(ctx, unfinished, naming{place: target, content: source.Name()}, info.Size(), func(w io.Writer) error {
+	contents, err := writeUnfinished(ctx, unfinished, naming{place: target, content: source.Name()}, info.Size(), restoreReserve, func(w io.Writer) error {
 		_, err := io.Copy(w, io.NewSectionReader(source, 0, math.MaxInt64))
 		return err
 	})
@@ -85,7 +91,11 @@ func restore(ctx context.Context, source, present *os.File, target string, now t
 	}
 	done := Restored{Contents: contents}
 	done.Path = target
-	if err = agree(contents); err == nil && present != nil {
+	err = agree(contents)
+	if err == nil {
+		err = giveOwner(unfinished, present, filepath.Dir(target))
+	}
+	if err == nil && present != nil {
 		done.Kept, err = keep(present, target, now)
 	}
 	if err == nil {

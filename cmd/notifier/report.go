@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -113,12 +114,15 @@ func (d *daemon) report(ctx context.Context) (*report, error) {
 
 // storedReport is what the store alone can tell.
 func storedReport(ctx context.Context, store *state.Store) (*report, error) {
+	path, err := filepath.Abs(store.Path()) // whoever reads it may be in another directory
+	if err != nil {
+		return nil, err
+	}
 	r := &report{
-		Version: version(), Store: storeReport{Path: store.Path()},
+		Version: version(), Store: storeReport{Path: path},
 		// In JSON a list, also while it is empty.
 		Accounts: []poller.Status{}, Destinations: []destinationReport{}, Conditions: []conditionReport{},
 	}
-	var err error
 	if r.Sessions, err = store.SessionCounts(ctx); err != nil {
 		return nil, err
 	}

@@ -1,8 +1,13 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -27,17 +32,24 @@ verified first, and its accounts are compared with those of the configuration an
 of the file that is there: what looks like another notifier's copy is warned of.
 The file that is there now, sound or not, stays beside it under a name that ends in
 .replaced- and the time. If it is interrupted, the old file or the new one is in
-place.
+place. Root gives the file to whom the old one, or the directory, belongs to.
+
+A service of systemd has a relative state.path under its $STATE_DIRECTORY, which a
+shell does not know: give it, as in the second example. Where there is no file at
+the path, that is warned of; a daemon that answers and has another file is named,
+and nothing is done.
 
 ` + restoreMeans + `
 
 It is asked about first; where there is no terminal to ask on, it wants --yes.
 
 Exit codes: 0 it is restored, 1 it failed or was not wanted, 2 usage, 3 the
-configuration or the copy is not sound, or a daemon has the state file, 5 there is
-no such file.
+configuration or the copy is not sound, or a daemon has the state file, or runs on
+another one, 5 there is no such file.
 Ctrl-C at the question exits with 130, and nothing is changed.`,
-		Example:           "  notifier state restore /backup/notifier/notifier-5d0c3f7a-20261122T031500Z.db",
+		Example: "  notifier state restore /backup/notifier/notifier-5d0c3f7a-20261122T031500Z.db\n" +
+			"  sudo env STATE_DIRECTORY=/var/lib/notifier \\\n" +
+			"    notifier state restore /backup/copy.db -c /etc/notifier/notifier.yaml",
 		Args:              usage(cobra.ExactArgs(1)),
 		ValidArgsFunction: a.completeCopies,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -45,15 +57,26 @@ Ctrl-C at the question exits with 130, and nothing is changed.`,
 			if err != nil {
 				return err
 			}
+			path := loaded.Config.State.Path
+			if served := a.servedElsewhere(cmd.Context(), path); served != "" {
+				return exit(exitInvalid, fmt.Errorf("the daemon that answers at admin.listen has its state file at %s, and the copy would go to %s: "+
+					"stop it, and name its file (%s); nothing was changed", served, path, whichFile))
+			}
+			_, err = os.Stat(path)
+			missing := errors.Is(err, fs.ErrNotExist)
 			// What cannot be read tells nothing; that it is held the restore says.
-			present, _ := state.Identify(cmd.Context(), loaded.Config.State.Path)
+			present, _ := state.Identify(cmd.Context(), path)
 			done, err := state.Restore(cmd.Context(), loaded.Config.State, args[0], time.Now(), func(c state.Contents) error {
 				a.describeCopy(args[0], &c, loaded)
-				question := fmt.Sprintf("Put it in the place of %s?", loaded.Config.State.Path)
+				question := fmt.Sprintf("Put it in the place of %s?", path)
+				if missing {
+					fmt.Fprintf(a.err, "WARNING: there is no state file at %s: is this the path that the daemon uses? (%s)\n", path, whichFile)
+					question = fmt.Sprintf("Put it at %s, where no file is?", path)
+				}
 				if doubts := doubtsOfCopy(&c, &present, loaded.Config.Accounts); len(doubts) > 0 {
 					fmt.Fprintf(a.err, "WARNING: this may be the copy of another notifier.\n  - %s\nIf it is, what waits in it (%s) goes to the destinations of this configuration.\n",
 						strings.Join(doubts, "\n  - "), count(c.Pending, "delivery"))
-					question = fmt.Sprintf("Put it in the place of %s all the same?", loaded.Config.State.Path)
+					question = fmt.Sprintf("Put it in the place of %s all the same?", path)
 				}
 				return a.confirm(cmd.Context(), yes, question)
 			})
@@ -70,6 +93,8 @@ Ctrl-C at the question exits with 130, and nothing is changed.`,
 				fmt.Fprintf(a.out, "restored %s\n", done.Path)
 				if done.Kept != "" {
 					fmt.Fprintf(a.out, "what was there is in %s\n", done.Kept)
+				} else if missing {
+					fmt.Fprintln(a.out, "no file was there before")
 				}
 			})
 		},
@@ -77,6 +102,31 @@ Ctrl-C at the question exits with 130, and nothing is changed.`,
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
 	outputFlag(cmd, &output, asTable, asJSON, asLines)
 	return cmd
+}
+
+// whichFile says how the file of a daemon may be another one than a shell's.
+const whichFile = "a relative state.path is under $STATE_DIRECTORY where that is set, as under systemd: sudo env STATE_DIRECTORY=/var/lib/notifier notifier …"
+
+// servedElsewhere is the state file of the daemon that answers at the configured
+// address, if that is not the one at path.
+func (a *app) servedElsewhere(ctx context.Context, path string) string {
+	c, _, err := a.client()
+	if err != nil {
+		return ""
+	}
+	var r report
+	if err := c.call(ctx, http.MethodGet, "/api/v1/status", &r); err != nil || r.Store.Path == "" {
+		return "" // no daemon tells
+	}
+	if absolute, err := filepath.Abs(path); err == nil && absolute == r.Store.Path {
+		return ""
+	}
+	served, failed := os.Stat(r.Store.Path)
+	here, err := os.Stat(path)
+	if failed == nil && err == nil && os.SameFile(served, here) {
+		return ""
+	}
+	return r.Store.Path
 }
 
 type restoreResult struct {

@@ -104,6 +104,41 @@ func TestVerifyAndBackupSayWhatKeepsTheDaemonFromACopy(t *testing.T) {
 	}
 }
 
+// A service has its state file where a shell does not look for it: a copy must not go
+// beside it unnoticed.
+func TestRestoreAndVerifyFindTheFileOfTheDaemon(t *testing.T) {
+	_, from := stored(t)
+	o := newOffice(t, filepath.Join(t.TempDir(), "n.db"), dearWorks)
+	defer o.stop()
+	if _, err := o.store.ID(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ask := o.open() // with another state.path
+	code, stdout, stderr := ask("state restore " + from + " --yes")
+	if code != exitInvalid || stdout != "" || !strings.Contains(stderr, "has its state file at "+o.store.Path()) || !strings.Contains(stderr, "STATE_DIRECTORY") {
+		t.Errorf("restore: exit code %d: %s%s", code, stdout, stderr)
+	}
+	code, stdout, stderr = ask("state verify")
+	if code != exitOK || !strings.Contains(stdout, o.store.Path()+" is sound") {
+		t.Errorf("verify: exit code %d: %s%s", code, stdout, stderr)
+	}
+}
+
+// Where no daemon tells, a path without a file is doubted.
+func TestRestoreWarnsWhereNoFileIs(t *testing.T) {
+	path, from := stored(t)
+	for name, there := range map[string]bool{path: true, filepath.Join(t.TempDir(), "data", "n.db"): false} {
+		file := writeOfficeConfig(t, name, dearWorks, "127.0.0.1:1")
+		warning := "there is no state file at " + name + ": is this the path that the daemon uses?"
+		for _, yes := range []string{"--yes=false", "--yes"} {
+			_, stdout, stderr := run(t, "state", "restore", from, yes, "-c", file)
+			if strings.Contains(stderr, warning) == there || yes == "--yes" && strings.Contains(stdout, "no file was there before") == there {
+				t.Errorf("%s, with a file: %t: %s%s", yes, there, stdout, stderr)
+			}
+		}
+	}
+}
+
 // What is wrong with the disk is told to whoever asked, and nothing else is.
 func TestTheCauseOfAFailureIsToldIfItIsNoSecret(t *testing.T) {
 	o := newOffice(t, filepath.Join(t.TempDir(), "n.db"), dearWorks)

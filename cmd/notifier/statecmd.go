@@ -182,8 +182,11 @@ func (a *app) verifyFile(ctx context.Context, args []string) (state.Contents, er
 		return state.Contents{}, err
 	}
 	path := loaded.Config.State.Path
-	c, err := state.Check(ctx, path)
-	if !errors.Is(err, state.ErrHeld) {
+	err = state.ErrHeld
+	var c state.Contents
+	if served := a.servedElsewhere(ctx, path); served != "" { // whoever asks means that file
+		path = served
+	} else if c, err = state.Check(ctx, path); !errors.Is(err, state.ErrHeld) {
 		return c, err
 	}
 	if c, err = a.verifyServed(ctx, err); ctx.Err() == nil && err != nil && !errors.Is(err, state.ErrDamaged) {
