@@ -74,6 +74,7 @@ type account struct {
 	asking        *event.Hole            // the hole that is being asked for apart
 	topRead       bool                   // the head came to a hole that begins with the newest session
 	unreadable    map[string]*unreadable // rows that make no sense, by what they are known by
+	sightings     uint64                 // of such rows
 	named         time.Time              // when the log last named such rows
 	now           running
 	last          Chain

@@ -165,10 +165,15 @@ func (a *account) rereadFrom(lo time.Time) {
 	if !lo.Before(now.Add(-Window)) {
 		return
 	}
-	lo = later(lo, now.Add(-max(Window, a.cfg.Poll.UnpaidFor)))
+	lo = later(lo, a.sinceAny(now))
 	if a.state.Reread.IsZero() || lo.Before(a.state.Reread) {
 		a.state.Reread = lo
 	}
+}
+
+// sinceAny is since when what may still change was created.
+func (a *account) sinceAny(now time.Time) time.Time {
+	return now.Add(-max(Window, a.cfg.Poll.UnpaidFor))
 }
 
 // reconcileEvery is how soon a reconciliation follows another one: sooner while the API

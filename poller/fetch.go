@@ -263,7 +263,7 @@ func (a *account) list(ctx context.Context, p patience, q Query) (page *Page, er
 		return nil, err
 	}
 	a.shows(page, q)
-	page.limit, page.since = q.Limit, q.CreatedGTE
+	page.limit, page.since, page.before, page.after = q.Limit, q.CreatedGTE, q.CreatedLTE, q.StartingAfter
 	if !a.state.StartFixed {
 		a.now.newest = later(a.now.newest, page.newest())
 	}

@@ -46,7 +46,7 @@ func (a *account) handle(ctx context.Context, page *Page, by *sweep) error {
 			}
 			continue
 		}
-		if !page.apart && a.isUnreadable(e, it, by) {
+		if !page.apart && a.isUnreadable(e, page, i, by) {
 			continue
 		}
 		if e != nil && page.limit > 0 { // the list shows it

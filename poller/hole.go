@@ -265,6 +265,7 @@ func (a *account) askHole(ctx context.Context, h event.Hole, stored bool, until 
 	c := newChain(a, patience{tries: 1, apart: true, deep: true}, nil, h.BelowAt, hi)
 	c.query.StartingAfter, c.query.Limit, c.narrowed = h.Above, 1, c.query.Limit
 	c.cursorAt = h.AboveAt
+	sighting := a.sightings
 	err := c.walk(ctx, func() bool { return past(until) })
 	a.asking = nil
 	if errors.Is(err, errNotDone) && c.outOf(&h) {
@@ -273,6 +274,7 @@ func (a *account) askHole(ctx context.Context, h event.Hole, stored bool, until 
 	switch {
 	case err == nil && stored && len(a.state.Holes) == rest:
 		a.closed(&h)
+		a.readThrough(h.BelowAt, h.AboveAt, sighting)
 	case err == nil:
 	case stored:
 		switch {

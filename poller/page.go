@@ -59,6 +59,8 @@ type Page struct {
 
 	limit   int       // that was asked for
 	since   time.Time // the creation time from which on was asked for
+	before  time.Time // and until which
+	after   string    // the id of the session below which was asked for
 	body    []byte
 	checked bool      // read by the checked decoder
 	apart   bool      // what it shows was asked for apart, as far as it was to be

@@ -138,7 +138,8 @@ func (a *account) head(ctx context.Context) error {
 	if h := a.top(); h != nil { // it is over only if all of it was read
 		lo = earlier(lo, h.BelowAt)
 	}
-	now := a.clock.now()
+	lo = a.downToLeftOvers(lo, lo.Add(-a.cfg.Poll.Tuning.Overlap))
+	now, sighting := a.clock.now(), a.sightings
 	whole := lo.Before(now.Add(-Window))
 	s := newScan(a, patience{tries: a.tries, deep: lo.Before(now.Add(-Window - a.cfg.Poll.Tuning.Overlap))}, nil, lo, time.Time{})
 	a.topRead = false
@@ -146,6 +147,9 @@ func (a *account) head(ctx context.Context) error {
 	a.last = Chain{From: s.newest, To: lo, Took: event.Seconds(a.clock.own().Sub(a.now.began)), Pages: s.pages, Slices: s.slices}
 	if err != nil {
 		return err
+	}
+	if a.mistrust.since.IsZero() {
+		a.readThrough(lo, time.Time{}, sighting)
 	}
 	if whole {
 		a.state.Reconciled = now

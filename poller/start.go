@@ -190,7 +190,7 @@ func (a *account) bound(ctx context.Context) (time.Time, error) {
 	if newest := page.newest(); !newest.IsZero() {
 		now = earlier(now, newest)
 	}
-	bound := now.Add(-max(Window, a.cfg.Poll.UnpaidFor))
+	bound := a.sinceAny(now)
 	if start, err := time.Parse(time.RFC3339, a.cfg.Start); err == nil {
 		bound = earlier(bound, start)
 	}

@@ -16,6 +16,7 @@ type sweep struct {
 	scan     *scan
 	since    time.Time
 	until    time.Time
+	sighting uint64    // the last of a row that makes no sense before it began
 	backfill *Backfill // nil: a reconciliation
 	report   BackfillReport
 	told     map[string]bool // sessions of which a dry run has told
@@ -151,6 +152,7 @@ func (a *account) reconcile() {
 	if !a.state.Reread.IsZero() {
 		s.since = earlier(s.since, a.state.Reread)
 	}
+	s.since = earlier(s.since, later(a.downToLeftOvers(s.since, time.Time{}), a.sinceAny(now)))
 	if s.since.After(until) { // the passes read further than that
 		a.state.Reconciled = now
 		return
@@ -176,9 +178,7 @@ func (a *account) sweep(ctx context.Context, until time.Time) error {
 		case errors.Is(err, errNotDone):
 			return nil
 		case err == nil:
-			if s.backfill == nil {
-				a.reconciled(s.since)
-			}
+			a.completed(s)
 			a.end(s, nil)
 		case ctx.Err() != nil || errors.Is(err, errForeignPage):
 			return err
@@ -211,6 +211,7 @@ func (a *account) goOn(ctx context.Context, s *sweep, until time.Time) error {
 		return nil
 	}
 	if s.scan == nil {
+		s.sighting = a.sightings
 		s.scan = newScan(a, patience{tries: min(a.tries, triesPerRequestOnce), deep: s.backfill != nil || !a.state.Reread.IsZero()}, s, s.since, s.until)
 	}
 	err := s.scan.run(ctx, until)
@@ -218,6 +219,22 @@ func (a *account) goOn(ctx context.Context, s *sweep, until time.Time) error {
 		s.failures, s.report.Error = 0, ""
 	}
 	return err
+}
+
+// completed notes what a sweep has read.
+func (a *account) completed(s *sweep) {
+	if s.backfill != nil {
+		if !s.dry() {
+			a.readThrough(s.since, s.until, s.sighting)
+		}
+		return
+	}
+	a.reconciled(s.since)
+	from := s.since
+	if !from.After(a.sinceAny(a.begun)) { // nobody reads further
+		from = time.Time{}
+	}
+	a.readThrough(from, time.Time{}, s.sighting) // what is newer the passes have read meanwhile
 }
 
 // putOff lets a sweep rest after a failure. A reconciliation that has failed for a

@@ -54,11 +54,13 @@ type unreadable struct {
 	event.Hole           // Error is what is wrong with the row
 	id         string    // "" if it has none that can be asked for
 	name       string    // as it is shown, "" if it has none
-	at         time.Time // about when its session was created
+	from, to   time.Time // between which creation times it stands, at most; zero to: above it stands nothing
 	existed    time.Time // see Page.existed
 	announce   bool      // a backfill that announces showed it
 	pass       uint32    // the last that was shown it
 	shown      time.Time // for the last time
+	sighting   uint64    // which of the account's that was
+	gone       bool      // its place was read since, without it
 	answer     error     // what is wrong with the answer for its id; nil: nothing, or it was not asked for
 	done       bool      // the answer was taken; the index may have forgotten the session since
 	logged     bool
@@ -107,7 +109,8 @@ func (a *account) contradicts(e *entry, it *Item, apart bool) error {
 
 // isUnreadable says whether a row of the list contradicts itself or what is known, and
 // notes it then.
-func (a *account) isUnreadable(e *entry, it *Item, by *sweep) bool {
+func (a *account) isUnreadable(e *entry, page *Page, at int, by *sweep) bool {
+	it := &page.Items[at]
 	cause := a.contradicts(e, it, false)
 	if cause == nil {
 		return false
@@ -118,7 +121,11 @@ func (a *account) isUnreadable(e *entry, it *Item, by *sweep) bool {
 	} else {
 		a.odd("contradictory_item", "the list shows a session without its status, or with an absurd creation time; it is asked for by its id", "session", id, "error", cause)
 	}
-	a.noteUnreadable(&unreadable{id: id, name: nameOf(id), at: it.created()}, cause, by)
+	u := unreadable{id: id, name: nameOf(id), from: it.created(), to: it.created()}
+	if it.isAbsurd() {
+		a.locate(&u, page, at, at+1)
+	}
+	a.noteUnreadable(&u, cause, by)
 	return true
 }
 
@@ -132,14 +139,7 @@ func (a *account) noteBad(page *Page, by *sweep) {
 			u.id = ""
 		}
 		u.name = nameOf(bad.ID)
-		if n := len(page.Items); bad.place > 0 && bad.place <= n { // else they were taken for a repetition
-			above := &page.Items[bad.place-1]
-			u.Above, u.AboveAt, u.at = string(above.ID), above.created(), above.created()
-		}
-		if bad.place < len(page.Items) {
-			below := &page.Items[bad.place]
-			u.Below, u.BelowAt, u.at = string(below.ID), below.created(), below.created()
-		}
+		a.locate(&u, page, bad.place, bad.place)
 		a.noteUnreadable(&u, bad.Err, by)
 	}
 }
@@ -161,7 +161,7 @@ func (a *account) noteUnreadable(u *unreadable, cause error, by *sweep) {
 		}
 	}
 	if u = a.remember(u, cause); u != nil {
-		u.pass, u.shown, u.announce = a.now.number, a.clock.now(), u.announce || by.announce()
+		u.announce = u.announce || by.announce()
 		u.existed = later(u.existed, a.existedUntil())
 	}
 }
@@ -177,8 +177,8 @@ func (a *account) garble(e *entry, cause error) {
 // isGarbled says whether garble noted that in this pass.
 func (a *account) isGarbled(e *entry) bool { return a.now.garbled[e] != nil }
 
-// remember keeps what is wrong with a row. If there are too many the one goes that was
-// shown longest ago; nil says that all were shown by this pass.
+// remember keeps what is wrong with a row, and where it stands. If there are too many the
+// one goes that was shown longest ago; nil says that all were shown by this pass.
 func (a *account) remember(u *unreadable, cause error) *unreadable {
 	key := cmp.Or(u.id, u.name, " "+u.Above)
 	known := a.unreadable[key]
@@ -201,7 +201,11 @@ func (a *account) remember(u *unreadable, cause error) *unreadable {
 		u.Since = a.clock.now()
 		a.unreadable[key] = u
 		known = u
+	} else {
+		a.moved(known, u, known.pass == a.now.number)
 	}
+	a.sightings++
+	known.pass, known.shown, known.sighting, known.gone = a.now.number, a.clock.now(), a.sightings, false
 	known.Error = cause.Error()
 	return known
 }
@@ -236,8 +240,8 @@ func (a *account) failedByID(e *entry, err error) {
 		return
 	}
 	id := a.index.id(e)
-	if u := a.remember(&unreadable{id: id, name: nameOf(id), at: e.created()}, cause); u != nil {
-		u.pass, u.shown, u.answer = a.now.number, a.clock.now(), err
+	if u := a.remember(&unreadable{id: id, name: nameOf(id), from: e.created(), to: e.created()}, cause); u != nil {
+		u.answer = err
 	}
 }
 
@@ -313,7 +317,7 @@ func (a *account) forgetUnreadable() {
 		switch {
 		case u.done && now.Sub(u.shown) < Window:
 		case u.done, known && e.setbacks() == 0,
-			!known && a.isGone(u) && (u.id == "" || u.answer == nil || refused(u.answer)),
+			!known && u.gone && (u.id == "" || u.answer == nil || refused(u.answer)),
 			now.Sub(u.shown) > max(Window, a.cfg.Poll.UnpaidFor):
 			delete(a.unreadable, key)
 		case !u.logged && a.leftOver(u) && time.Since(a.named) >= namedEvery:
@@ -334,13 +338,6 @@ func (a *account) leftOver(u *unreadable) bool {
 		return e.setbacks() > 0
 	}
 	return u.id == "" || u.answer != nil
-}
-
-// isGone says whether the list shows a row no more: not where the head of each pass
-// reads, nor where reconciliations do.
-func (a *account) isGone(u *unreadable) bool {
-	inHead := u.at.IsZero() || u.at.After(a.last.To)
-	return (inHead && u.pass != a.now.number) || u.shown.Before(a.state.Reconciled)
 }
 
 // leftOvers describes the rows of which no sense was made, the newest first.

@@ -1,0 +1,112 @@
+package poller
+
+import "time"
+
+// A row that makes no sense is forgotten once the list was read where the row stood
+// and did not show it. Of that place its neighbours on the page tell.
+
+// locate notes where a row stands: below the first items of a page, and above those from
+// a place on. What is beyond the page is told by what was asked for, or by the index
+// later: see lowest.
+func (a *account) locate(u *unreadable, page *Page, above, below int) {
+	items := page.Items
+	if len(items) == 0 || !items[len(items)-1].created().Before(page.since.Add(-createdRounding)) { // else created[gte] is ignored
+		u.from = page.since
+	} else {
+		u.from = time.Time{}
+	}
+	u.to = page.before
+	if e := a.index.get(page.after); page.after != "" && e != nil {
+		u.to = e.created()
+	}
+	for i := min(above, len(items)) - 1; i >= 0; i-- {
+		if it := &items[i]; !it.isAbsurd() {
+			u.Above, u.AboveAt, u.to = string(it.ID), it.created(), it.created()
+			break
+		}
+	}
+	for i := below; i < len(items); i++ {
+		if it := &items[i]; !it.isAbsurd() {
+			u.Below, u.BelowAt, u.from = string(it.ID), it.created(), it.created()
+			break
+		}
+	}
+	if !u.to.IsZero() && u.to.Before(u.from) { // the page has no order
+		u.from, u.to = u.to, u.from
+	}
+}
+
+// isAbsurd says whether the item's creation time makes no sense.
+func (it *Item) isAbsurd() bool { return it.Created < oldestCreated }
+
+// moved notes where the list shows the row by now; or where else, within one pass.
+func (a *account) moved(u, now *unreadable, also bool) {
+	if also {
+		now.from = earlier(a.lowest(now), a.lowest(u))
+		if u.to.IsZero() || (!now.to.IsZero() && u.to.After(now.to)) {
+			now.to = u.to
+		}
+		if u.Below == "" {
+			now.Below, now.BelowAt = "", time.Time{}
+		}
+	}
+	u.Above, u.AboveAt, u.Below, u.BelowAt, u.from, u.to = now.Above, now.AboveAt, now.Below, now.BelowAt, now.from, now.to
+}
+
+// lowest is before the creation time of all that may stand below the row: where its page
+// ended with it, that of the next session that is known.
+func (a *account) lowest(u *unreadable) time.Time {
+	if u.Below != "" || u.to.IsZero() {
+		return u.from
+	}
+	for i := a.index.search(u.to.Truncate(time.Second)) - 1; i >= 0; i-- {
+		if e := a.index.at(i); listed(e) && !e.isUnlisted() {
+			return later(u.from, e.created())
+		}
+	}
+	return u.from
+}
+
+// readThrough notes that the list was read from one creation time to another, zero for
+// all that is newer, and that what it showed then came after a sighting.
+func (a *account) readThrough(from, to time.Time, sighting uint64) {
+	if len(a.unreadable) == 0 || a.lacksAny(from) { // it may not have shown all
+		return
+	}
+	from = from.Add(-createdRounding)
+	for _, u := range a.unreadable {
+		highest := u.to
+		if highest.IsZero() {
+			highest = u.shown.Add(createdRounding)
+		}
+		inside := !a.lowest(u).Before(from) && (to.IsZero() || !highest.After(to))
+		if inside && u.sighting <= sighting && !a.passedBy(u) {
+			u.gone = true
+		}
+	}
+}
+
+// passedBy says whether the row may stand in a hole, which nothing but what asks for the
+// hole reads.
+func (a *account) passedBy(u *unreadable) bool {
+	from := a.lowest(u)
+	for _, h := range a.passedOver() {
+		if (u.to.IsZero() || !u.to.Before(h.BelowAt)) && (h.Newest() || !from.After(h.AboveAt)) {
+			return true
+		}
+	}
+	return false
+}
+
+// downToLeftOvers is how far down a reader of the list goes that would go down to a
+// time, so that it comes to where rows stood of which no sense was made; no further than
+// to the given bound.
+func (a *account) downToLeftOvers(lo, bound time.Time) time.Time {
+	down := lo
+	for _, u := range a.unreadable {
+		if from := a.lowest(u); !u.gone && a.leftOver(u) && !from.Before(bound) {
+			down = earlier(down, from)
+		}
+	}
+	return down
+}
