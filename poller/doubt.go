@@ -23,11 +23,10 @@ const mostDoubts = 100
 const oldestCreated = 1288834974
 
 // doubt says whether a row can be taken as it is: not one that its page shows in two
-// ways, nor a new one with an absurd creation time, nor one of a completed session
-// without the payment_status that decides what it is worth.
+// ways, nor one of a completed session without the payment_status that decides what it
+// is worth.
 func (a *account) doubt(page *Page, e *entry, it *Item) doubt {
-	absurd := e == nil && it.Created < oldestCreated
-	if page.apart || (!it.twice && !absurd && !a.lacksPayment(e, it)) {
+	if page.apart || (!it.twice && !a.lacksPayment(e, it)) {
 		return believed
 	}
 	if a.now.doubts < mostDoubts {
@@ -66,7 +65,7 @@ func (a *account) oddPayment(id string) {
 func (a *account) askDoubts(ctx context.Context, doubts []*Item, page *Page, by *sweep) error {
 	rest := &Page{Answer: page.Answer, checked: true, apart: true}
 	for _, it := range doubts {
-		one, err := a.getByID(ctx, string(it.ID))
+		one, err := a.readByID(ctx, string(it.ID))
 		switch {
 		case unavailable(err):
 			rest.Items = append(rest.Items, *it)

@@ -361,3 +361,32 @@ func TestRowsThatFlicker(t *testing.T) {
 		})
 	}
 }
+
+// A session whose creation time makes no sense by id either is no old one that is
+// recorded silently: it is named until the time is known, and announced then.
+func TestAbsurdCreatedByIDIsNamed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		l := newListing()
+		w.answer = l.answer
+		l.add("cs_5", time.Now(), "complete", "paid")
+		p := w.poller()
+		w.run(p, 15*time.Second)
+		created := time.Now()
+		l.order("cs_6", "complete", "paid")
+		l.items["cs_6"] = garbledRows("cs_6", created)["absurd time"]
+		w.run(p, time.Minute)
+		if s := p.Status()[0]; len(s.Holes) != 1 || s.Holes[0].Session != "cs_6" {
+			t.Errorf("holes %+v", s.Holes)
+		}
+		if _, known := w.snapshots["cs_6"]; known {
+			t.Error("it was recorded")
+		}
+		l.set("cs_6", created, "complete", "paid")
+		w.run(p, time.Minute)
+		w.expect("cs_6", "created", "completed", "paid", "fulfillable")
+		if s := p.Status()[0]; len(s.Holes) > 0 {
+			t.Errorf("holes %+v afterwards", s.Holes)
+		}
+	})
+}

@@ -43,7 +43,7 @@ func (s *sweep) announce() bool { return s != nil && s.backfill != nil && s.back
 // leavesOut says whether an item is not of the range that was asked for, which
 // pages overlap at both ends.
 func (s *sweep) leavesOut(it *Item) bool {
-	if s == nil || s.backfill == nil {
+	if s == nil || s.backfill == nil || it.isAbsurd() {
 		return false
 	}
 	created := it.created()

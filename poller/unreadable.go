@@ -93,7 +93,7 @@ func nameOf(id string) string {
 // may leave out its payment_status.
 func (a *account) contradicts(e *entry, it *Item, apart bool) error {
 	switch {
-	case e != nil && it.Created < oldestCreated && e.created().Unix() >= oldestCreated:
+	case it.isAbsurd() && (e == nil || e.created().Unix() >= oldestCreated):
 		return errAbsurd
 	case e != nil && !a.index.isRevisited(e): // nothing more is expected of it
 		return nil
