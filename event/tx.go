@@ -47,7 +47,18 @@ type Standing struct {
 	FailedSince  time.Time `json:"failed_since,omitzero"`   // when the first of all was
 	FailedOthers bool      `json:"failed_others,omitempty"` // the others are of more than one session or subject
 	Why          string    `json:"why,omitempty"`           // the last of them failed; redacted
-	LastSuccess  time.Time `json:"last_success,omitzero"`
+	// RowSince is when the first of Failures was: FailedSince may be before an outage that
+	// began another row. Zero where an earlier version stored it.
+	RowSince time.Time `json:"row_since,omitzero"`
+	// FailedAway is Trouble.Away of FailedSince.
+	FailedAway  time.Duration `json:"failed_away,omitempty"`
+	LastSuccess time.Time     `json:"last_success,omitzero"`
+
+	Unreached    bool    `json:"unreached,omitempty"`     // the last attempt did not get there
+	Down         Trouble `json:"down,omitzero"`           // it can take nothing at all, and is only probed
+	DownFailures int     `json:"down_failures,omitempty"` // since then
+	Lost         bool    `json:"lost,omitempty"`          // the publisher knew that of itself
+	Blocked      Trouble `json:"blocked,omitzero"`        // it takes nothing for some subjects
 
 	Broken     time.Time `json:"broken,omitzero"`  // since when the breaker is open; zero: it is closed
 	Probes     int       `json:"probes,omitempty"` // that failed since then
@@ -79,6 +90,33 @@ type Standing struct {
 	Recovered time.Time `json:"recovered,omitzero"`
 	// AnnouncedSubjects says that it takes nothing for some subjects, and else is well.
 	AnnouncedSubjects bool `json:"announced_subjects,omitempty"`
+}
+
+// Trouble is something that is told of only once it has lasted. It is stored, so that
+// this needs no program that runs all the time.
+type Trouble struct {
+	Since time.Time     `json:"since,omitzero"` // zero: there is none
+	Away  time.Duration `json:"away,omitempty"` // of the time since then, in which the program did not run
+}
+
+// IsOpen says whether there is trouble.
+func (t Trouble) IsOpen() bool { return !t.Since.IsZero() }
+
+// Lasted is for how long there was trouble while the program ran.
+func (t Trouble) Lasted(now time.Time) time.Duration { return now.Sub(t.Since) - t.Away }
+
+// TakenUp is what the next process makes of it: it was known to run last at a time.
+func (t Trouble) TakenUp(ran, now time.Time) Trouble {
+	switch {
+	case !t.IsOpen() || ran.IsZero():
+	case t.Since.After(now): // our clock was ahead
+		t = Trouble{Since: now}
+	case ran.Before(t.Since):
+		t.Away = now.Sub(t.Since)
+	default:
+		t.Away += max(0, now.Sub(ran))
+	}
+	return t
 }
 
 // Notice is one of the program's own events with who hears of it.

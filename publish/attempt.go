@@ -119,8 +119,7 @@ func (l *lane) judge(t *task, a *event.Attempt, r Result, now time.Time) outcome
 		l.refused(&o, &d, r, t.probe && !t.asked, now)
 	}
 	v.Delivery = d
-	v.UpClock, v.Standing = l.clock.at(now), l.standing
-	v.Standing.Changed = now
+	v.UpClock, v.Standing = l.clock.at(now), l.snapshot(now)
 	return o
 }
 

@@ -55,11 +55,11 @@ func (l *lane) succeeded(o *outcome, job *event.Job, now time.Time) {
 	s.Version++
 	s.LastSuccess = now
 	began := s.FailedSince
-	s.Failures, s.Excused, s.FailedFirst, s.FailedSince, s.FailedOthers, s.Why = 0, 0, "", time.Time{}, false, ""
-	if l.health.down && !l.broken() {
+	l.endRow()
+	if l.down() && !l.broken() {
 		l.isBack()
 	}
-	l.health.reached()
+	l.reached()
 	l.pacer.take(now)
 	l.widen()
 	l.tookType(job)
@@ -86,7 +86,7 @@ func (l *lane) failed(o *outcome, d *event.Delivery, r Result, probe bool, now t
 		return
 	}
 	s.Version++
-	outage := l.health.down
+	outage := l.down()
 	excused := itself || l.refusesType(d, r) || l.refusedBefore(d, r, now)
 	l.countFailure(d, excused, now)
 	s.Why = describe(r)
@@ -97,9 +97,9 @@ func (l *lane) failed(o *outcome, d *event.Delivery, r Result, probe bool, now t
 		l.slowDown(r, now)
 		l.stayOnTrial(d, now)
 	}
-	l.health.unreached = r.Contact == ContactFailed
+	s.Unreached = r.Contact == ContactFailed
 	if r.Contact == ContactMade {
-		l.health.answered()
+		l.answered()
 	}
 	switch {
 	case l.broken() && probe:
@@ -122,16 +122,11 @@ func (l *lane) failed(o *outcome, d *event.Delivery, r Result, probe bool, now t
 // gaveUp notes that a message with which something is wrong was given up at once,
 // which says nothing of the destination and leaves nothing that waits.
 func (l *lane) gaveUp(r Result, now time.Time) {
-	if r.Contact == ContactMade {
-		l.health.answered()
+	if r.Contact == ContactMade && l.standing.Unreached {
+		l.answered()
+		l.standing.Version++
 	}
 	l.stopClock(now)
-}
-
-// answered notes that the destination is there, whatever it said.
-func (h *health) answered() {
-	h.unreached, h.down = false, false
-	h.probes.reset()
 }
 
 // countFailure adds a refusal to the row that is told of and, unless it is excused,
@@ -139,8 +134,8 @@ func (h *health) answered() {
 // another row.
 func (l *lane) countFailure(d *event.Delivery, excused bool, now time.Time) {
 	s := &l.standing
-	if s.FailedSince.IsZero() || l.health.down && !l.broken() {
-		s.Failures, s.Excused, s.FailedOthers = 0, 0, false
+	if s.FailedSince.IsZero() || l.down() && !l.broken() {
+		s.Failures, s.Excused, s.FailedOthers, s.RowSince = 0, 0, false, now
 	}
 	if s.FailedSince.IsZero() {
 		s.FailedSince = now
@@ -175,7 +170,13 @@ func (l *lane) probeFailed(o *outcome, now time.Time) {
 // With an outage among them, refusals count as often enough.
 func (l *lane) failsLong(now time.Time, outage bool) bool {
 	s := &l.standing
-	return (s.Failures >= tellFailures || outage) && now.Sub(s.FailedSince) >= tellFailingAfter || s.Throttled.Sub(now) >= tellFailingAfter
+	return (s.Failures >= tellFailures || outage) && l.refusedFor(now) >= tellFailingAfter || s.Throttled.Sub(now) >= tellFailingAfter
+}
+
+// refusedFor is for how long it refuses in a row, of the time that the program ran.
+// The caller holds mu.
+func (l *lane) refusedFor(now time.Time) time.Duration {
+	return event.Trouble{Since: l.standing.FailedSince, Away: l.standing.FailedAway}.Lasted(now)
 }
 
 // slowDown lets fewer attempts go after a refusal, if that may be what it is about.
@@ -291,9 +292,14 @@ func (l *lane) hasten(send context.Context, now time.Time) error {
 	return l.outbox.SaveStanding(ctx, change)
 }
 
-// change is the lane's standing as it is to be stored.
+// snapshot is the standing as it is to be stored. The caller holds mu.
+func (l *lane) snapshot(now time.Time) event.Standing {
+	s := l.standing
+	s.Changed, s.Blocked = now, l.subjects.row
+	return s
+}
+
+// change is the same as a change that no attempt brought.
 func (l *lane) change(now time.Time) event.StandingChange {
-	standing := l.standing
-	standing.Changed = now
-	return event.StandingChange{Destination: l.dest.Name, UpClock: l.clock.at(now), Standing: standing}
+	return event.StandingChange{Destination: l.dest.Name, UpClock: l.clock.at(now), Standing: l.snapshot(now)}
 }

@@ -65,7 +65,7 @@ func (l *lane) worthWaiting(send context.Context, wait time.Duration) time.Durat
 	closed := l.closed(now) > 0
 	l.mu.Lock()
 	blocked := l.subjects.blocked()
-	if !closed && !blocked && !l.health.down || l.givesUp(wait, now) {
+	if !closed && !blocked && !l.down() || l.givesUp(wait, now) {
 		l.mu.Unlock()
 		return 0
 	}
@@ -90,7 +90,7 @@ func (l *lane) givesUp(wait time.Duration, now time.Time) bool {
 		t.stuck = now
 	}
 	left := t.stuck.Add(drainPatience).Sub(now)
-	mayCome := l.health.down || l.subjects.blocked()
+	mayCome := l.down() || l.subjects.blocked()
 	return !l.standing.Paused.IsZero() || left <= 0 || wait > left && !mayCome
 }
 

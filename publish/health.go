@@ -1,6 +1,7 @@
 package publish
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"strings"
@@ -46,23 +47,30 @@ type DestinationStatus struct {
 // health is what a lane knows of its destination and need not survive a restart.
 // The lane's mu guards it.
 type health struct {
-	down      bool      // it could not take anything: probe
-	lost      bool      // the publisher knew that of itself
-	since     time.Time // it is down
-	failures  int       // since then
-	probe     time.Time // the next one
+	probe     time.Time // the next one, while it is down
 	probes    backoff
 	store     time.Time // until then the store is left alone
 	stores    backoff
 	storeless time.Time // since when the store fails; zero: it does not
 
-	unreached bool // the last attempt did not get there
+	marks marks
 }
 
-// reached notes an accepted message.
-func (h *health) reached() {
-	h.unreached, h.down, h.lost = false, false, false
-	h.probes.reset()
+// down says whether the destination could not take anything: it is probed. The caller
+// holds mu.
+func (l *lane) down() bool { return l.standing.Down.IsOpen() }
+
+// reached notes an accepted message. The caller holds mu.
+func (l *lane) reached() {
+	l.answered()
+	l.standing.Lost = false
+}
+
+// answered notes that the destination is there, whatever it said. The caller holds mu.
+func (l *lane) answered() {
+	s := &l.standing
+	s.Unreached, s.Down, s.DownFailures = false, event.Trouble{}, 0
+	l.health.probes.reset()
 }
 
 // tellAfter is how long a destination that can take nothing may be so before its
@@ -80,7 +88,7 @@ func (l *lane) closed(now time.Time) time.Duration {
 	if l.standing.NextProbe.After(until) && len(l.asked) == 0 {
 		until = l.standing.NextProbe
 	}
-	if l.health.down && l.health.probe.After(until) {
+	if l.down() && l.health.probe.After(until) {
 		until = l.health.probe
 	}
 	return max(0, until.Sub(now))
@@ -89,7 +97,7 @@ func (l *lane) closed(now time.Time) time.Duration {
 // mayBeSent says whether what was begun may still be sent. The caller holds mu.
 func (l *lane) mayBeSent(t *task, now time.Time) bool {
 	s := &l.standing
-	return s.Paused.IsZero() && !s.Throttled.After(now) && (!l.broken() || t.probe) && (!l.health.down || l.sending.all == 0)
+	return s.Paused.IsZero() && !s.Throttled.After(now) && (!l.broken() || t.probe) && (!l.down() || l.sending.all == 0)
 }
 
 // storeWait returns how long the store is left alone.
@@ -124,19 +132,19 @@ func (l *lane) storeLost() bool {
 // caller holds mu.
 func (l *lane) unavailable(why string, now time.Time, to *[]news) time.Duration {
 	h, s := &l.health, &l.standing
-	if !h.down {
-		h.down, h.since, h.failures = true, now, 0
+	if !l.down() {
+		s.Down = event.Trouble{Since: now}
 	}
 	l.log.Warn("the destination takes nothing at present: what is for it waits, nothing is lost, and it is tried again and again", loglimit.Repeats("unavailable"), slog.String("reason", why))
 	s.Why = why
-	h.unreached, h.lost = true, false
+	s.Unreached, s.Lost = true, false
 	if !h.probe.After(now) {
 		s.Version++
 		s.Failures++
-		h.failures++
+		s.DownFailures++
 		h.probe = now.Add(h.probes.step(probeFirst, probeLast))
 	}
-	if now.Sub(h.since) >= tellAfter {
+	if s.Down.Lasted(now) >= tellAfter {
 		l.announceFailing(now, to)
 	}
 	return h.probe.Sub(now)
@@ -148,7 +156,7 @@ func (l *lane) lost(send context.Context, why string, now time.Time) time.Durati
 	l.noteContact(ContactFailed, now)
 	var list []news
 	pause := l.unavailable(why, now, &list)
-	l.health.lost = true
+	l.standing.Lost = true
 	change := l.change(now)
 	l.mu.Unlock()
 	l.tell(send, change, l.notices(list))
@@ -158,11 +166,11 @@ func (l *lane) lost(send context.Context, why string, now time.Time) time.Durati
 // answeredAgain notes that the destination answers: it was not there, perhaps, and
 // now it is. The caller holds mu.
 func (l *lane) answeredAgain() {
-	if h, s := &l.health, &l.standing; h.down && !l.broken() {
-		s.Failures, s.FailedSince, s.Why = 0, time.Time{}, ""
-		s.Version++
+	if l.down() && !l.broken() {
+		l.endRow()
+		l.standing.Version++
 	}
-	l.health.answered()
+	l.answered()
 }
 
 func (l *lane) isBack() { l.log.Info("the destination answers again", loglimit.Ends("unavailable")) }
@@ -172,17 +180,16 @@ func (l *lane) isBack() { l.log.Info("the destination answers again", loglimit.E
 func (l *lane) found(send context.Context, now time.Time) {
 	l.mu.Lock()
 	var list []news
-	if h := &l.health; h.lost {
+	if l.standing.Lost {
 		l.isBack()
-		h.lost, h.down, h.unreached = false, false, false
-		h.probes.reset()
+		l.reached()
 		if !l.broken() {
-			l.standing.Failures, l.standing.FailedSince, l.standing.Why = 0, time.Time{}, ""
+			l.endRow()
 		}
 		l.standing.Version++
 		l.recovered(now, &list)
 	}
-	if !l.health.down && !l.broken() {
+	if !l.down() && !l.broken() {
 		l.noteContact(ContactMade, now)
 	}
 	change := l.change(now)
@@ -190,8 +197,15 @@ func (l *lane) found(send context.Context, now time.Time) {
 	l.tell(send, change, l.notices(list))
 }
 
+// endRow forgets failures that are over. The caller holds mu.
+func (l *lane) endRow() {
+	s := &l.standing
+	s.Failures, s.Excused, s.FailedFirst, s.FailedOthers, s.Why = 0, 0, "", false, ""
+	s.FailedSince, s.FailedAway, s.RowSince = time.Time{}, 0, time.Time{}
+}
+
 // StoredStatus is what is known of a destination while nothing is sent to it. Its
-// State is empty unless it is paused or failing.
+// State is empty unless it is paused, failing or unreachable.
 func StoredStatus(stored event.DestinationState) DestinationStatus {
 	s := &stored.Standing
 	status := DestinationStatus{
@@ -203,7 +217,13 @@ func StoredStatus(stored event.DestinationState) DestinationStatus {
 	case !s.Broken.IsZero():
 		status.State, status.Since, status.NextProbe = StateFailing, s.Broken, s.NextProbe
 	default:
-		status.Since = s.FailedSince
+		status.Since = cmp.Or(s.RowSince, s.FailedSince)
+		if s.Down.Since.After(status.Since) { // what it refused before is another row
+			status.Since, status.Failures = s.Down.Since, s.DownFailures
+		}
+		if s.Unreached {
+			status.State = StateUnreachable
+		}
 		if s.Throttled.After(time.Now()) {
 			status.NextTry = s.Throttled
 		}
@@ -242,26 +262,21 @@ func (l *lane) stands(now time.Time) DestinationStatus {
 	status := StoredStatus(event.DestinationState{Name: l.dest.Name, UpClock: l.clock.at(now), Standing: l.standing})
 	status.InFlight = l.sending.all
 	status.Blocked, status.BlockedAll = l.subjects.list()
+	if l.down() && status.State == StateUnreachable {
+		status.NextTry = later(status.NextTry, l.health.probe)
+	}
 	if status.State != "" {
 		return status
 	}
 	status.State = StateOK
 	switch {
-	case l.health.unreached:
-		status.State = StateUnreachable
 	case s.Throttled.After(now):
 		status.State, status.Why = StateWaiting, "asked for a pause until "+s.Throttled.UTC().Format(time.RFC3339)
 	case s.Failures > 0:
 		status.State = StateRefusing
 	}
 	if status.BlockedAll > 0 && status.State == StateOK {
-		status.State, status.Why, status.Since = StateWaiting, l.subjects.why(), l.subjects.since
-	}
-	if h := &l.health; h.down {
-		status.NextTry = later(status.NextTry, h.probe)
-		if status.Since.IsZero() || h.since.After(status.Since) { // what it refused before is another row
-			status.Since, status.Failures = h.since, h.failures
-		}
+		status.State, status.Why, status.Since = StateWaiting, l.subjects.why(), l.subjects.row.Since
 	}
 	return status
 }

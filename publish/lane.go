@@ -124,6 +124,8 @@ func (l *lane) takeUp(stored event.DestinationState) {
 	l.reset()
 	now := time.Now()
 	l.standing = corrected(stored.Standing, now)
+	l.subjects.row = l.standing.Blocked
+	l.health.marks.wrote(&stored.Standing)
 	l.clock = upClock{total: stored.UpClock}
 	if l.standing.Paused.IsZero() && l.standing.Broken.IsZero() {
 		l.clock.assume(now)
@@ -164,7 +166,9 @@ func (l *lane) run(ctx, send context.Context) {
 	for ctx.Err() == nil {
 		l.sleep(ctx, l.turn(send).wait)
 	}
-	_ = l.finish(send) // it has told the log
+	if l.finish(send) == nil { // otherwise it has told the log
+		l.markTrouble(send, time.Now(), true)
+	}
 }
 
 func (l *lane) sleep(ctx context.Context, pause time.Duration) {

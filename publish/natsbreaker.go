@@ -24,7 +24,7 @@ func (l *lane) mayTakeOthers(now time.Time) bool {
 		return false
 	case now.Sub(s.LastSuccess) < natsMixed:
 		return true
-	case now.Sub(s.FailedSince) >= natsMixed:
+	case l.refusedFor(now) >= natsMixed:
 		return false
 	}
 	first := func(t task) bool { return !t.late }

@@ -119,8 +119,8 @@ func (l *lane) failsSince(now time.Time) time.Time {
 	if s := &l.standing; !s.FailedSince.IsZero() {
 		since = sooner(since, s.FailedSince)
 	}
-	if h := &l.health; h.down {
-		since = sooner(since, h.since)
+	if l.down() {
+		since = sooner(since, l.standing.Down.Since)
 	}
 	return since
 }
@@ -130,10 +130,10 @@ func (l *lane) failsSince(now time.Time) time.Time {
 // no more, is told each time.
 func (l *lane) announceBlocked(now time.Time, to *[]news) {
 	s := &l.standing
-	if s.AnnouncedSubjects || !s.Paused.IsZero() || l.broken() || l.health.down || s.Failures > 0 || now.Sub(l.subjects.since) < tellAfter {
+	if s.AnnouncedSubjects || !s.Paused.IsZero() || l.broken() || l.down() || s.Failures > 0 || l.subjects.row.Lasted(now) < tellAfter {
 		return
 	}
-	since := l.subjects.since
+	since := l.subjects.row.Since
 	if since.IsZero() {
 		since = now // it was before the last start, and which ones is not known yet
 	}

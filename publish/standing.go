@@ -20,9 +20,13 @@ func corrected(s event.Standing, now time.Time) event.Standing {
 	// An earlier version did not say when it stored the standing.
 	s.NextProbe = sooner(s.NextProbe, now.Add(breakLastLook))
 	s.Throttled = sooner(s.Throttled, now.Add(retryAfterLimit))
-	for _, since := range []*time.Time{&s.FailedSince, &s.Broken, &s.Opened, &s.Unsettled, &s.Judging, &s.Announced, &s.Recovered} {
+	for _, since := range []*time.Time{&s.FailedSince, &s.RowSince, &s.Broken, &s.Opened, &s.Unsettled, &s.Judging, &s.Announced, &s.Recovered} {
 		*since = sooner(*since, now)
 	}
+	for _, t := range []*event.Trouble{&s.Down, &s.Blocked} {
+		*t = t.TakenUp(s.Changed, now)
+	}
+	s.FailedAway = event.Trouble{Since: s.FailedSince, Away: s.FailedAway}.TakenUp(s.Changed, now).Away
 	return s
 }
 

@@ -36,6 +36,7 @@ func (l *lane) take(send context.Context, step *event.Step, tasks []task) error 
 	l.health.storeless = time.Time{}
 	for i := range step.Resolved {
 		v := &step.Resolved[i]
+		l.health.marks.wrote(&v.Standing)
 		delete(l.claimed, v.Delivery.ID)
 		if v.Attempt.Outcome == event.OutcomeUnavailable {
 			l.reuse[v.Delivery.ID] = v.Attempt.N

@@ -29,7 +29,7 @@ type subjects struct {
 	known   map[string]*blockedSubject
 	probes  map[string]string // subjects by the deliveries that are their probes
 	sorted  bool              // what is in the queue was checked against what is known
-	since   time.Time         // something is blocked
+	row     event.Trouble     // something is blocked
 	next    time.Time         // when one is to be probed, or made due
 	hurried time.Time         // when all were to be probed at once last
 
@@ -63,8 +63,8 @@ func (s *subjects) sooner(at time.Time) {
 
 // add notes a subject that is blocked, nil if there is no room.
 func (s *subjects) add(subject string, now time.Time) *blockedSubject {
-	if s.since.IsZero() {
-		s.since = now
+	if !s.row.IsOpen() {
+		s.row = event.Trouble{Since: now}
 	}
 	if len(s.known) >= mostSubjects {
 		s.more = true
@@ -86,7 +86,7 @@ func (s *subjects) forget(subject string) {
 	case s.more:
 		s.sooner(time.Now()) // there is room for others
 	case len(s.known) == 0:
-		s.since = time.Time{}
+		s.row = event.Trouble{}
 	}
 }
 

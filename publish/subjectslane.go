@@ -94,6 +94,7 @@ func (l *lane) blocked(o *outcome, d *event.Delivery, r Result, now time.Time) {
 		}
 	}
 	l.await(&o.verdict, d, r.Subject, now)
+	l.standing.Version++
 	l.announceBlocked(now, &o.news)
 }
 
@@ -200,7 +201,7 @@ func (l *lane) moreSubjects(send context.Context, now time.Time) error {
 		l.mu.Unlock()
 		return nil
 	}
-	first := s.looked.IsZero()
+	first, since := s.looked.IsZero(), s.row.Since
 	l.mu.Unlock()
 	list, err := l.outbox.BlockedSubjects(send, l.dest.Name, after, room)
 	if err != nil {
@@ -217,6 +218,8 @@ func (l *lane) moreSubjects(send context.Context, now time.Time) error {
 		b.why, b.next = "it took nothing before the last start", now
 		if !first {
 			b.why, b.next = "it waits for its turn to be tried again", now.Add(probeLast)
+		} else if !since.IsZero() {
+			b.since = since
 		}
 		s.sooner(b.next)
 	}

@@ -39,6 +39,7 @@ func (l *lane) turn(send context.Context) turn {
 	}
 	if step.Empty() {
 		l.start(send, nil) // what was begun before, if its senders met a pause that is over
+		wait = min(wait, l.markTrouble(send, now, false))
 		return turn{wait: wait, idle: l.still()}
 	}
 	if err := l.take(send, &step, tasks); err != nil {
@@ -75,7 +76,7 @@ func (l *lane) collect(now time.Time) (found bool) {
 func (l *lane) spare(now time.Time) int {
 	s, q := &l.standing, &l.queue
 	switch {
-	case l.stopping, l.tally != nil, l.health.down, l.window > 0, l.pacer.limiter != nil,
+	case l.stopping, l.tally != nil, l.down(), l.window > 0, l.pacer.limiter != nil,
 		l.broken(), s.Recovering, !s.Paused.IsZero(), s.Throttled.After(now),
 		len(l.subjects.known) > 0, q.size() > 0, q.moreNewest, q.moreFresh, q.moreLate:
 		return 0
@@ -168,7 +169,7 @@ func (l *lane) available(send context.Context, now time.Time) (wait time.Duratio
 func (l *lane) room() (all, late int) {
 	most := l.dest.Concurrency
 	switch {
-	case l.health.down:
+	case l.down():
 		most = 1 // a probe
 	case l.window > 0:
 		most = min(most, l.window)
