@@ -12,7 +12,7 @@ type doubt int
 const (
 	believed  doubt = iota
 	asksApart       // the session is asked for by its id instead
-	waits           // so it will be, in a later pass
+	waits           // so it is once it is due, and its turn comes
 )
 
 // mostDoubts bounds how many sessions a pass asks for because of what the list shows.
@@ -28,6 +28,9 @@ const oldestCreated = 1288834974
 func (a *account) doubt(page *Page, e *entry, it *Item) doubt {
 	if page.apart || (!it.twice && !a.lacksPayment(e, it)) {
 		return believed
+	}
+	if e != nil && e.isWatched() && !it.twice && a.index.status(e) == checkout.StatusComplete { // they may be many
+		return waits
 	}
 	if a.now.doubts < mostDoubts {
 		a.now.doubts++

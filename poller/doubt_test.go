@@ -103,6 +103,45 @@ func TestListWithoutPaymentStatus(t *testing.T) {
 	})
 }
 
+// Of many sessions whose payment_status was never told each is asked for in its turn.
+func TestManySessionsWithoutPaymentStatus(t *testing.T) {
+	for _, age := range []time.Duration{0, 2 * time.Hour} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			l := newListing()
+			w.answer = l.answer
+			l.add("cs_100", time.Now(), "complete", "paid")
+			p := w.poller()
+			w.run(p, 15*time.Second)
+			for i := range 300 {
+				l.order(fmt.Sprintf("cs_%d", 1000+i), "complete", "unpaid")
+			}
+			told := false
+			w.answer = func(req *http.Request) (int, string) {
+				status, body := l.answer(req)
+				if isList(req) || !told {
+					body = unpaying(body)
+				}
+				return status, body
+			}
+			w.run(p, age+time.Minute)
+			w.expect("cs_1000", "created", "completed")
+			for id, created := range l.created { // of all others nothing more is told
+				if id == "cs_1000" {
+					l.set(id, time.Unix(created, 0), "complete", "paid")
+				}
+			}
+			told = true
+			before := w.requests
+			w.run(p, 2*w.cfg.Poll.Tuning.UnpaidEvery+time.Minute)
+			w.expect("cs_1000", "created", "completed", "paid", "fulfillable")
+			if n := w.requests - before; age > 0 && n > 1500 { // the youngest are asked for in every pass
+				t.Errorf("%d requests", n)
+			}
+		})
+	}
+}
+
 // Of a session that a page shows in two ways the API is asked by id; where it does not
 // answer that, the later state counts, wherever it stands.
 func TestSessionShownInTwoWays(t *testing.T) {

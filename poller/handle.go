@@ -52,12 +52,14 @@ func (a *account) handle(ctx context.Context, page *Page, by *sweep) error {
 		if e != nil && page.limit > 0 { // the list shows it
 			e.setUnlisted(false)
 		}
-		news := e == nil || a.see(e, it, asked)
-		switch a.doubt(page, e, it) {
-		case asksApart:
-			doubts = append(doubts, it)
+		doubt := a.doubt(page, e, it)
+		if doubt == waits {
+			a.garble(e, errUntold)
 			continue
-		case waits:
+		}
+		news := e == nil || a.see(e, it, asked)
+		if doubt == asksApart {
+			doubts = append(doubts, it)
 			continue
 		}
 		if !news {

@@ -47,6 +47,7 @@ var (
 	errNoStatus  = errors.New("the session has no status")
 	errAbsurd    = errors.New("the session has a creation time that makes no sense")
 	errNoPayment = errors.New("the session has no payment_status, which it had")
+	errUntold    = errors.New("the session has no payment_status, and never had")
 )
 
 // unreadable is a row that makes no sense. It is asked for again as a hole is.
@@ -236,7 +237,7 @@ func (a *account) readByID(ctx context.Context, id string) (*Page, error) {
 // failedByID notes that the answer for a session helps no more than its row.
 func (a *account) failedByID(e *entry, err error) {
 	cause, garbled := a.now.garbled[e]
-	if !garbled {
+	if !garbled || errors.Is(cause, errUntold) {
 		return
 	}
 	id := a.index.id(e)
