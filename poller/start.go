@@ -18,10 +18,13 @@ func (a *account) begin(ctx context.Context, page *Page) (until time.Time, err e
 	case !a.state.Start.IsZero(): // the first chain is not finished
 		until = a.state.Start.Add(createdRounding)
 		if a.starting == a.now.number {
-			if until = a.existing; a.clocksDiffer(page) { // the first answer may have shown no new session
-				a.state.Start = later(a.state.Start, earlier(a.afterNewest(page), until))
+			// The first answer may have shown no new session. What is shown now may have been
+			// created since.
+			shown := a.afterNewest(page).Add(-time.Since(a.polledFrom))
+			if until = a.existing; a.clocksDiffer(page) {
+				a.state.Start = later(a.state.Start, earlier(shown, until))
 			}
-			a.state.StartShown = a.afterNewest(page)
+			a.state.StartShown = later(a.state.StartShown, shown)
 		}
 		return until, a.save(ctx) // it could not be stored at once
 	case a.state.Restart || a.cfg.Start == StartNow:

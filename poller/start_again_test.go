@@ -40,6 +40,22 @@ func TestStartWithoutADate(t *testing.T) {
 	})
 }
 
+// Nor does it move the start where the clocks tell different times.
+func TestStartWhileTheHeadIsReadAgainByClocksThatDiffer(t *testing.T) {
+	for _, own := range []time.Duration{-20 * days, -3 * time.Minute, 3 * time.Minute, 20 * days} {
+		t.Run(own.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.own = own
+				fresh := w.firstPassReadsTheHeadAgain()
+				if s := w.snapshots[fresh]; s.Created.Before(w.account.Start) {
+					t.Errorf("the account started at %s, after a session of %s", w.account.Start, s.Created)
+				}
+			})
+		})
+	}
+}
+
 // firstPassReadsTheHeadAgain lets the first pass come to the head of the list twice, and
 // returns a session that was created in between. All others existed.
 func (w *world) firstPassReadsTheHeadAgain() (fresh string) {
