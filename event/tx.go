@@ -151,18 +151,23 @@ const (
 )
 
 // Condition is a state of the program that its owner has been told of, and is
-// told of again when it ends. That of a rule is kept from its first failure on,
-// before its owner hears of it, so that failures are counted over restarts.
+// told of again when it ends. That of a rule or an account is kept from its first
+// failure on, before its owner hears of it, so that it is counted over restarts.
 type Condition struct {
 	Kind    string    `json:"kind"`
 	Subject string    `json:"subject"` // which one
 	Since   time.Time `json:"since"`
 	Why     string    `json:"why"`
 
+	// Untold says that it has not lasted, or failed, enough for its owner to hear of it;
+	// Last is when it was last seen so; Away is the part of the time since Since in which
+	// the program did not run, of an account that is untold.
+	Untold bool          `json:"untold,omitempty"`
+	Last   time.Time     `json:"last,omitzero"`
+	Away   time.Duration `json:"away,omitempty"`
+
 	// Of a rule.
-	Failures  int       `json:"failures,omitempty"`   // in a row
-	LastEvent string    `json:"last_event,omitempty"` // the event that it failed on
-	Last      time.Time `json:"last,omitzero"`
-	Untold    bool      `json:"untold,omitempty"`   // too few for its owner to hear of
-	Identity  string    `json:"identity,omitempty"` // a rule with another meaning starts afresh
+	Failures  int    `json:"failures,omitempty"`   // in a row
+	LastEvent string `json:"last_event,omitempty"` // the event that it failed on
+	Identity  string `json:"identity,omitempty"`   // a rule with another meaning starts afresh
 }

@@ -255,7 +255,10 @@ func (d *daemon) Attempted(o publish.Observation) {
 }
 
 // Told implements publish.Observer.
-func (d *daemon) Told(n event.Notice) { d.Committed([]event.Event{n.Event}, n.Deliveries) }
+func (d *daemon) Told(n event.Notice) {
+	logTold(d.log, &n)
+	d.Committed([]event.Event{n.Event}, n.Deliveries)
+}
 
 // run works until the context ends: then polling stops between pages, nothing
 // new is sent, what is on its way is finished, and the admin server goes last.

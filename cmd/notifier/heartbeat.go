@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -34,7 +36,7 @@ const (
 // heartbeatReport is how the heartbeat is doing.
 type heartbeatReport struct {
 	State string    `json:"state"`
-	Why   string    `json:"why,omitempty"`   // it is stopped
+	Why   string    `json:"why,omitempty"`   // it is stopped, or for which accounts it waits
 	Error string    `json:"error,omitempty"` // of the last request, if it failed
 	Last  time.Time `json:"last,omitzero"`   // request that was accepted
 }
@@ -44,7 +46,7 @@ func (r *heartbeatReport) String() string {
 	case r.State == heartbeatStopped:
 		return "is not sent: " + r.Why
 	case r.State == heartbeatWaiting:
-		return "waits for the first complete pass of every account"
+		return "waits for the first complete pass of " + cmp.Or(r.Why, "every account")
 	case r.Error != "":
 		return fmt.Sprintf("does not arrive, last %s: %s", ago(r.Last), r.Error)
 	}
@@ -56,18 +58,19 @@ func (r *heartbeatReport) String() string {
 type heartbeat struct {
 	every time.Duration
 	ping  func(ctx context.Context) error
-	// ill says why not everything is well, "" if it is; waiting, that nobody can
+	// ill says why not everything is well, "" if it is; waiting, for what, if nobody can
 	// tell yet.
-	ill func() (why string, waiting bool)
+	ill func() (why, waiting string)
 	log *slog.Logger
 
-	due time.Time
+	due     time.Time
+	stopped string // why it was not sent last; "" once it is
 
 	mu    sync.Mutex // guards state
 	state heartbeatReport
 }
 
-func newHeartbeat(cfg config.Heartbeat, ill func() (string, bool), log *slog.Logger) *heartbeat {
+func newHeartbeat(cfg config.Heartbeat, ill func() (why, waiting string), log *slog.Logger) *heartbeat {
 	return &heartbeat{
 		every: cfg.Every, ping: pinger(cfg), ill: ill, log: log,
 		state: heartbeatReport{State: heartbeatWaiting},
@@ -108,12 +111,15 @@ func (h *heartbeat) beat(ctx context.Context, now time.Time) {
 		if was.State != heartbeatStopped {
 			h.log.Warn("the heartbeat is not sent: not everything is well", "why", why)
 		}
+		h.stopped = why
 		h.set(func(s *heartbeatReport) { s.State, s.Why = heartbeatStopped, why })
 		return
-	case waiting:
+	case waiting != "":
+		h.set(func(s *heartbeatReport) { s.State, s.Why = heartbeatWaiting, waiting })
 		return
-	case was.State == heartbeatStopped:
-		h.log.Info("the heartbeat is sent again: everything is well", "it_was", was.Why)
+	case h.stopped != "":
+		h.log.Info("the heartbeat is sent again: everything is well", "it_was", h.stopped)
+		h.stopped = ""
 	}
 	h.due = now.Add(h.every)
 	err := h.ping(ctx)
@@ -183,38 +189,39 @@ func withoutURL(err error) error {
 	return err
 }
 
-// ill says why not everything is well; waiting, that some account has not
-// finished its first pass.
-func (d *daemon) ill() (why string, waiting bool) {
+// ill says why not everything is well; waiting, which accounts have not finished
+// their first pass.
+func (d *daemon) ill() (why, waiting string) {
 	if err := d.store.failure(); err != nil {
-		return "the store cannot be written: " + err.Error(), false
+		return "the store cannot be written: " + err.Error(), ""
 	}
 	if err := d.store.InPlace(); err != nil {
-		return err.Error(), false
+		return err.Error(), ""
 	}
 	if why := d.backupReport().trouble(); why != "" {
-		return why, false
+		return why, ""
 	}
 	if d.broker != nil {
 		state := d.broker.Status()
 		if why := embeddedTrouble(&state); why != "" {
-			return why, false
+			return why, ""
 		}
 	}
 	for _, c := range d.owner.open() {
-		return conditionText(c), false
+		return conditionText(c), ""
 	}
 	for _, s := range d.relay.Status() {
 		if why := destinationTrouble(&s); why != "" {
-			return fmt.Sprintf("destination %s %s", s.Name, why), false
+			return fmt.Sprintf("destination %s %s", s.Name, why), ""
 		}
 	}
+	var accounts []string
 	for _, s := range d.poller.Status() {
 		if s.Passes == 0 {
-			return "", true
+			accounts = append(accounts, s.Account)
 		}
 	}
-	return "", false
+	return "", strings.Join(accounts, ", ")
 }
 
 // embeddedTrouble says what is wrong with the embedded server, "" if nothing is.

@@ -27,15 +27,15 @@ type beats struct {
 	sent    []int
 	fail    error
 	why     string
-	waiting bool
+	waiting string
 	said    bytes.Buffer
 }
 
 func newBeats() *beats {
-	b := &beats{began: time.Now(), waiting: true}
+	b := &beats{began: time.Now(), waiting: "main"}
 	b.heartbeat = &heartbeat{
 		every: time.Minute, log: slog.New(slog.NewTextHandler(&b.said, nil)), state: heartbeatReport{State: heartbeatWaiting},
-		ill: func() (string, bool) { return b.why, b.waiting },
+		ill: func() (string, string) { return b.why, b.waiting },
 		ping: func(context.Context) error {
 			b.sent = append(b.sent, int(time.Since(b.began).Seconds()))
 			return b.fail
@@ -56,7 +56,7 @@ func TestHeartbeatIsSentWhileAllIsWell(t *testing.T) {
 			}
 		}
 		runTo(30.5)
-		b.waiting = false // the first pass is complete
+		b.waiting = "" // the first pass is complete
 		runTo(160.5)
 		b.why = "account main is failing"
 		runTo(400.5) // not at 210
@@ -91,7 +91,7 @@ func TestHeartbeatIsSentWhileAllIsWell(t *testing.T) {
 func TestHeartbeatKeepsItsPace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBeats()
-		b.waiting, b.every = false, time.Second
+		b.waiting, b.every = "", time.Second
 		note := b.ping
 		b.ping = func(ctx context.Context) error {
 			err := note(ctx)
@@ -123,10 +123,10 @@ func TestHeartbeatTellsHowItIs(t *testing.T) {
 				t.Errorf("it %s, want %s", got, want)
 			}
 		}
-		expect("waits for the first complete pass of every account")
+		expect("waits for the first complete pass of main")
 		b.why = "account main is failing: 401"
 		expect("is not sent: account main is failing: 401")
-		b.why, b.waiting = "", false
+		b.why, b.waiting = "", ""
 		expect("sent, last 0s ago")
 		b.fail = errors.New("status 500")
 		expect("does not arrive, last 0s ago: status 500")
@@ -187,5 +187,23 @@ func TestDestinationsInTrouble(t *testing.T) {
 		if got := destinationTrouble(&c.status) != ""; got != c.want {
 			t.Errorf("%+v is trouble: %t", c.status, got)
 		}
+	}
+}
+
+// A reason that is over is not shown while it waits for something else.
+func TestHeartbeatShowsWhatItWaitsFor(t *testing.T) {
+	why, waiting := "account main is failing", ""
+	h := newHeartbeat(config.Heartbeat{Every: time.Minute}, func() (string, string) { return why, waiting }, slog.New(slog.DiscardHandler))
+	h.ping = func(context.Context) error { return nil }
+	h.beat(t.Context(), time.Now())
+	why, waiting = "", "gone"
+	h.beat(t.Context(), time.Now())
+	if r := h.report(); r.String() != "waits for the first complete pass of gone" {
+		t.Errorf("the heartbeat %s", &r)
+	}
+	waiting = ""
+	h.beat(t.Context(), time.Now())
+	if r := h.report(); r.State != heartbeatSent || r.Why != "" {
+		t.Errorf("the heartbeat is %+v", r)
 	}
 }

@@ -18,8 +18,9 @@ import (
 )
 
 const (
-	ownerEvery = time.Second // how often the owner looks
-	spaceEvery = time.Minute // and at the disk
+	ownerEvery = time.Second     // how often the owner looks
+	rowEvery   = 5 * time.Second // and stores how long an account fails
+	spaceEvery = time.Minute     // and at the disk
 
 	// An account fails when it could not be polled for the longer of these; at
 	// once when its key is refused or shows other sessions.
@@ -48,7 +49,8 @@ type owner struct {
 	committed func(events []event.Event, deliveries []event.Delivery)
 	log       *slog.Logger
 
-	passes     map[string]int // of an account in trouble, when it was last seen so
+	passes     map[string]int       // of an account in trouble, when it was last seen so
+	rows       map[string]time.Time // Status.ErrorSince of an account that fails and is untold
 	nextSpace  time.Time
 	spaceError bool // it was said that the disk does not tell
 
@@ -63,7 +65,7 @@ func nameOf(c event.Condition) conditionName { return conditionName{c.Kind, c.Su
 // remember takes up what is stored. Stale are the conditions of accounts that
 // the configuration no longer names.
 func (o *owner) remember(stored []event.Condition) (stale []event.Condition) {
-	o.passes = make(map[string]int)
+	o.passes, o.rows = make(map[string]int), make(map[string]time.Time)
 	o.conditions = make(map[conditionName]event.Condition)
 	for _, c := range stored {
 		_, configured := o.intervals[c.Subject]
@@ -77,13 +79,25 @@ func (o *owner) remember(stored []event.Condition) (stale []event.Condition) {
 	return stale
 }
 
-// open lists the conditions that are not over, but for those of rules.
+// open lists what the owner was told of and is not over, but for rules.
 func (o *owner) open() []event.Condition {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return slices.SortedFunc(maps.Values(o.conditions), func(a, b event.Condition) int {
+	told := maps.Clone(o.conditions)
+	maps.DeleteFunc(told, func(_ conditionName, c event.Condition) bool { return c.Untold })
+	return slices.SortedFunc(maps.Values(told), func(a, b event.Condition) int {
 		return strings.Compare(a.Kind+" "+a.Subject, b.Kind+" "+b.Subject)
 	})
+}
+
+// sinceStart corrects since when an account fails by what an earlier process knew.
+func (o *owner) sinceStart(s *poller.Status) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	c, known := o.conditions[conditionName{event.ConditionAccount, s.Account}]
+	if known && s.Error != "" && c.Since.Before(s.ErrorSince) {
+		s.ErrorSince = c.Since
+	}
 }
 
 // Run looks until the context ends.
@@ -115,6 +129,7 @@ func (o *owner) look(ctx context.Context, now time.Time) {
 	if err != nil {
 		o.verdicts.putBack(verdicts)
 		o.nextSpace = time.Time{}
+		clear(o.rows)
 		if ctx.Err() == nil {
 			o.log.Error("an alert could not be stored, so that nobody is told yet; it is tried again", loglimit.Repeats("owner"), slog.Any("error", err))
 		}
@@ -141,14 +156,23 @@ func (o *owner) apply(tx *event.Tx) {
 	var events []event.Event
 	var deliveries []event.Delivery
 	for _, n := range tx.Notices {
-		said := "told the owner"
-		if len(n.Deliveries) == 0 {
-			said = "nobody is told of an event for the owner, because no rule with on: system sends it anywhere; it is stored"
-		}
-		o.log.Info(said, "event", n.Event.ID, "type", n.Event.Type, "subject", n.Event.Subject, "deliveries", len(n.Deliveries))
+		logTold(o.log, &n)
 		events, deliveries = append(events, n.Event), append(deliveries, n.Deliveries...)
 	}
 	o.committed(events, deliveries)
+}
+
+// logTold says that an event for the owner is stored. Dead letters may be many.
+func logTold(log *slog.Logger, n *event.Notice) {
+	said := "told the owner"
+	if len(n.Deliveries) == 0 {
+		said = "nobody is told of an event for the owner, because no rule with on: system sends it anywhere; it is stored"
+	}
+	repeats := slog.Attr{}
+	if n.Event.Type == event.DeliveryDead {
+		repeats = loglimit.Repeats("told")
+	}
+	log.Info(said, repeats, "event", n.Event.ID, "type", n.Event.Type, "subject", n.Event.Subject, "deliveries", len(n.Deliveries))
 }
 
 // tell adds an event with who hears of it.
@@ -162,23 +186,27 @@ func (o *owner) tell(tx *event.Tx, e event.Event, err error) {
 
 func (o *owner) lookAtAccounts(tx *event.Tx, now time.Time) {
 	for _, s := range o.accounts() {
-		c, open := o.conditions[conditionName{event.ConditionAccount, s.Account}]
+		c, known := o.conditions[conditionName{event.ConditionAccount, s.Account}]
+		open := known && !c.Untold
 		troubled := s.Error != "" || s.Foreign != ""
 		switch {
 		case troubled && open:
 			o.passes[s.Account] = s.Passes
-		case troubled && failing(&s, o.intervals[s.Account], now):
-			o.passes[s.Account] = s.Passes
-			c = event.Condition{Kind: event.ConditionAccount, Subject: s.Account, Since: now.UTC(), Why: s.Error}
-			if !s.ErrorSince.IsZero() {
-				c.Since = s.ErrorSince.UTC()
+		case troubled:
+			last := c.Last
+			c = o.row(c, &s, now)
+			switch {
+			case failing(&s, &c, o.intervals[s.Account], now):
+				o.passes[s.Account] = s.Passes
+				c.Untold, c.Last, c.Away = false, time.Time{}, 0
+				e, err := accountFailingEvent(c, &s, now)
+				tx.Raised = append(tx.Raised, c)
+				o.tell(tx, e, err)
+			case !last.Equal(c.Last):
+				tx.Raised = append(tx.Raised, c)
 			}
-			if s.Foreign != "" {
-				c.Why = s.Foreign
-			}
-			e, err := accountFailingEvent(c, &s, now)
-			tx.Raised = append(tx.Raised, c)
-			o.tell(tx, e, err)
+		case known && !open && s.Healthy:
+			tx.Cleared = append(tx.Cleared, c)
 		case open && !troubled && s.Passes >= o.passes[s.Account]+wellPasses:
 			e, err := accountRecoveredEvent(c, now)
 			tx.Cleared = append(tx.Cleared, c)
@@ -187,12 +215,38 @@ func (o *owner) lookAtAccounts(tx *event.Tx, now time.Time) {
 	}
 }
 
+// row is the condition of an account in trouble that is untold: what an earlier process
+// left goes on unless the account was well meanwhile. What lasts is stored from time to
+// time: what was not, before a crash, counts as time in which the program did not run.
+func (o *owner) row(c event.Condition, s *poller.Status, now time.Time) event.Condition {
+	began, seen := o.rows[s.Account]
+	switch {
+	case seen && began.Equal(s.ErrorSince) && !c.Last.IsZero():
+		if now.Sub(c.Last) >= rowEvery {
+			c.Last = now.UTC()
+		}
+	case !seen && s.Passes == 0 && c.Untold && !c.Last.After(now):
+		c.Away += now.Sub(c.Last)
+		c.Last = now.UTC()
+	default:
+		c = event.Condition{Kind: event.ConditionAccount, Subject: s.Account, Since: now.UTC(), Last: now.UTC(), Untold: true}
+		if !s.ErrorSince.IsZero() {
+			c.Since = s.ErrorSince.UTC()
+		}
+	}
+	o.rows[s.Account] = s.ErrorSince
+	if c.Why = s.Error; s.Foreign != "" {
+		c.Why = s.Foreign
+	}
+	return c
+}
+
 // failing says whether an account in trouble is to be told of.
-func failing(s *poller.Status, interval time.Duration, now time.Time) bool {
+func failing(s *poller.Status, c *event.Condition, interval time.Duration, now time.Time) bool {
 	if s.Foreign != "" || s.Denied {
 		return true
 	}
-	return now.Sub(s.ErrorSince) >= max(failingAfter, failingIntervals*interval)
+	return now.Sub(c.Since)-c.Away >= max(failingAfter, failingIntervals*interval)
 }
 
 // needed is how much must be free for a store of a size.

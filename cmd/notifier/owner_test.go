@@ -212,11 +212,12 @@ func TestAccountThatFailsIsToldOfOnce(t *testing.T) {
 			w.t.Errorf("the relay was woken for %d deliveries", w.committed)
 		}
 		w.run(time.Hour)
+		before := w.commits
 		w.restart()
 		w.run(time.Hour)
 		w.expect("account.failing main")
-		if w.commits != 1 {
-			w.t.Errorf("%d commits", w.commits)
+		if w.commits != before {
+			w.t.Errorf("%d commits", w.commits-before)
 		}
 
 		w.well(1)
@@ -251,6 +252,50 @@ func TestSlowAccountsAreGivenMoreTime(t *testing.T) {
 		w.expect()
 		w.run(2 * time.Second)
 		w.expect("account.failing main")
+	})
+}
+
+// However often the program restarts, its owner hears of what lasts; the time in which
+// it did not run does not count.
+func TestAccountThatFailsIsToldOfThoughTheProgramRestartsOften(t *testing.T) {
+	inBubble(t, func(w *ownerWorld) {
+		began := time.Now()
+		for i := range 8 {
+			w.trouble("status 500") // as the new process sees it
+			w.run(20*time.Second + time.Millisecond)
+			if s := w.accounts[0]; i < 5 {
+				w.expect()
+				if open := w.owner.open(); len(open) > 0 {
+					w.t.Errorf("told of: %+v", open)
+				}
+				w.owner.sinceStart(&s)
+				if !s.ErrorSince.Equal(began) {
+					w.t.Errorf("it fails since %s, not %s", s.ErrorSince, began)
+				}
+			}
+			w.well(0)
+			w.accounts[0].Healthy = false
+			w.restart()
+			time.Sleep(10 * time.Minute)
+		}
+		w.expect("account.failing main")
+		if w.data(0)["since"] != event.FormatTime(began) {
+			w.t.Errorf("data %v", w.data(0))
+		}
+	})
+}
+
+// An account that is well once fails anew.
+func TestAccountThatWasWellInBetweenFailsAnew(t *testing.T) {
+	inBubble(t, func(w *ownerWorld) {
+		w.trouble("status 500")
+		w.run(failingAfter - 10*time.Second)
+		w.restart()
+		w.well(1)
+		w.run(time.Second)
+		w.trouble("status 500")
+		w.run(failingAfter - 10*time.Second)
+		w.expect()
 	})
 }
 
@@ -348,7 +393,7 @@ func TestConditionsSurviveCrashes(t *testing.T) {
 		w.expect()
 		w.fail = errors.New("no space left")
 		w.run(time.Second + time.Millisecond) // a commit that fails is made again
-		w.run(2 * time.Second)
+		w.run(rowEvery + 2*time.Second) // so much the crash has lost of what it lasted
 		w.expect("account.failing main")
 		id := w.events()[0].ID
 		for range 3 {

@@ -57,8 +57,8 @@ func (l *ledger) stands(ctx context.Context) (map[string]publish.DestinationStat
 // waitsFor takes over that nothing is sent to the destination now.
 func (d *deliveryView) waitsFor(s *publish.DestinationStatus) {
 	switch {
-	case s.State == publish.StatePaused, s.State == publish.StateFailing:
-		d.DestinationState = string(s.State)
+	case s.State != "":
+		d.DestinationState, d.DestinationSince, d.DestinationWhy = string(s.State), s.Since, maskText(s.Why)
 	case !s.NextTry.IsZero():
 		d.DestinationState, d.DestinationNextTry = string(publish.StateWaiting), s.NextTry
 	}
@@ -141,7 +141,9 @@ func statusText(d *deliveryView) string {
 		return "pending, behind an earlier event, sent anyway " + in(d.Due)
 	case d.DestinationNextTry.After(d.Due):
 		return "pending, destination waits until " + d.DestinationNextTry.UTC().Format(time.RFC3339)
-	case d.DestinationState != "" && d.DestinationNextTry.IsZero():
+	case d.DestinationState == string(publish.StateUnreachable) && !d.Due.After(time.Now()):
+		return "pending, destination unreachable, since " + ago(d.DestinationSince)
+	case d.DestinationState == string(publish.StateFailing), d.DestinationState == string(publish.StatePaused):
 		return fmt.Sprintf("pending, destination %s", d.DestinationState)
 	}
 	return "pending, due " + in(d.Due)

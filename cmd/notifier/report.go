@@ -51,6 +51,7 @@ type destinationReport struct {
 	NextProbe     time.Time `json:"next_probe,omitzero"` // of a failing one
 	NextTry       time.Time `json:"next_try,omitzero"`   // of another one that is left alone until then
 	PausedBy      string    `json:"paused_by,omitempty"`
+	told          time.Time // since when it fails, as its owner was told
 
 	// Subjects that the destination takes nothing for: how many, at least, and the
 	// first of them.
@@ -60,7 +61,7 @@ type destinationReport struct {
 
 // conditionReport is a state of the program that somebody should end.
 type conditionReport struct {
-	Kind    string    `json:"kind"`    // account, rule or store
+	Kind    string    `json:"kind"`    // account, destination, rule or store
 	Subject string    `json:"subject"` // which one
 	Since   time.Time `json:"since"`
 	Why     string    `json:"why"`
@@ -79,6 +80,8 @@ type storeReport struct {
 
 // Values of destinationReport.State besides those of publish.
 const (
+	conditionDestination = "destination" // a kind besides those of event: what is stored of it is the destination's
+
 	stateOrphaned = "orphaned" // deliveries wait, but the configuration does not name it
 	stateUnknown  = "unknown"  // no daemon is there to tell
 )
@@ -95,6 +98,9 @@ func (d *daemon) report(ctx context.Context) (*report, error) {
 	r.Ready = r.Waiting == ""
 	r.orphan(d.cfg.Accounts)
 	r.Accounts = d.poller.Status()
+	for i := range r.Accounts {
+		d.owner.sinceStart(&r.Accounts[i])
+	}
 	r.merge(d.relay.Status())
 	r.FailedRules = d.failed.merge(r.FailedRules)
 	r.Store.PutBack, r.Backup = d.keeper.report(), d.backupReport()
@@ -137,6 +143,7 @@ func storedReport(ctx context.Context, store *state.Store) (*report, error) {
 		line := destinationReport{
 			Name: s.Name, Pending: s.Pending, Dead: s.Dead, OldestPending: s.OldestPending,
 		}
+		line.told = s.Standing.Announced
 		line.stands(publish.StoredStatus(s))
 		r.Destinations = append(r.Destinations, line)
 	}
@@ -232,6 +239,11 @@ func (r *report) merge(live []publish.DestinationStatus) {
 		orphan.State, orphan.NextProbe, orphan.NextTry = stateOrphaned, time.Time{}, time.Time{}
 		orphan.Why = "the configuration does not name it; what waits goes on when it does"
 		r.Destinations = append(r.Destinations, orphan)
+	}
+	for _, d := range r.Destinations {
+		if !d.told.IsZero() && d.State != stateOrphaned {
+			r.Conditions = append(r.Conditions, conditionReport{Kind: conditionDestination, Subject: d.Name, Since: d.told, Why: d.Why})
+		}
 	}
 }
 

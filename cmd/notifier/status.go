@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -79,7 +80,8 @@ func (r *report) trouble() (found []string) {
 		}
 	}
 	for _, c := range r.Conditions {
-		if c.Kind != event.ConditionAccount { // named above
+		named := slices.ContainsFunc(found, func(s string) bool { return strings.HasPrefix(s, c.Kind+" "+c.Subject+" is ") })
+		if !named {
 			found = append(found, c.String())
 		}
 	}

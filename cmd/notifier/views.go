@@ -19,10 +19,12 @@ type deliveryView struct {
 	AttemptsMade int           `json:"attempts_made"`
 	HeldAt       *struct{}     `json:"held_at,omitempty"` // of a clock that nobody else can read: left out
 
-	// Of one that is pending. DestinationState is paused, failing or waiting while
-	// nothing is sent there, DestinationNextTry until when one waits that asked for it.
+	// Of one that is pending. DestinationState is paused, failing, unreachable or waiting
+	// while nothing is taken there, DestinationNextTry until when one waits that asked for it.
 	Orphaned           bool      `json:"orphaned,omitempty"` // it waits until the configuration names its destination again
 	DestinationState   string    `json:"destination_state,omitempty"`
+	DestinationSince   time.Time `json:"destination_since,omitzero"`
+	DestinationWhy     string    `json:"destination_why,omitempty"`
 	DestinationNextTry time.Time `json:"destination_next_try,omitzero"`
 	LastError          string    `json:"last_error,omitempty"` // of its last attempt
 	Behind             *ahead    `json:"behind,omitempty"`     // what it waits for of its session
@@ -51,7 +53,7 @@ func (a *ahead) String() string {
 // The reason of a pending one is that of an earlier end.
 func (d *deliveryView) why() string {
 	if d.Status == event.StatusPending {
-		return cmp.Or(d.LastError, d.Behind.String(), d.Reason)
+		return cmp.Or(d.LastError, d.Behind.String(), d.DestinationWhy, d.Reason)
 	}
 	return cmp.Or(d.Reason, d.LastError)
 }
