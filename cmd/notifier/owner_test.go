@@ -393,7 +393,7 @@ func TestConditionsSurviveCrashes(t *testing.T) {
 		w.expect()
 		w.fail = errors.New("no space left")
 		w.run(time.Second + time.Millisecond) // a commit that fails is made again
-		w.run(rowEvery + 2*time.Second) // so much the crash has lost of what it lasted
+		w.run(rowEvery + 2*time.Second)       // so much the crash has lost of what it lasted
 		w.expect("account.failing main")
 		id := w.events()[0].ID
 		for range 3 {
