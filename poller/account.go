@@ -36,7 +36,8 @@ type account struct {
 	pacer    *pacer
 	phase    time.Duration // shifts the rounds, so that accounts do not look all at once
 	nudges   chan chan<- PassReport
-	ended    atomic.Bool // nobody makes passes any more
+	ended    atomic.Bool  // nobody makes passes any more
+	events   atomic.Int64 // that came of all passes so far
 	status   statusBox
 
 	mu            sync.Mutex
@@ -96,7 +97,6 @@ type running struct {
 	doubts   int              // sessions that were asked for because of what the list shows
 	garbled  map[*entry]error // known sessions of which the list shows nothing that makes sense, and why
 	sessions int
-	events   int
 	waiting  int // due sessions that were left to the next pass
 }
 
@@ -214,7 +214,7 @@ func (a *account) onePass(ctx context.Context, until time.Time) PassReport {
 	err := a.pass(ctx, until)
 	report := PassReport{
 		Account: a.cfg.Name, Took: event.Seconds(a.clock.own().Sub(a.now.began)),
-		Requests: a.now.requests, Sessions: a.now.sessions, Events: a.now.events,
+		Requests: a.now.requests, Sessions: a.now.sessions, events: a.events.Load(),
 	}
 	switch {
 	case err == nil:

@@ -1,6 +1,7 @@
 package poller_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -114,6 +115,30 @@ func TestDeniedKeyIsLoudAndNoSessionsAreAssumed(t *testing.T) {
 		}
 		if err := w.poller().RunOnce(t.Context()); !errors.Is(err, poller.ErrUnreachable) {
 			t.Errorf("RunOnce = %v, want ErrUnreachable", err)
+		}
+	})
+}
+
+// The pass that the refused key held up is finished by whoever asks for one at once,
+// and announces what is new: that came of the asking.
+func TestNowCountsTheEventsOfThePassThatItSetFree(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		p := w.poller()
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		go func() { _ = p.Run(ctx) }()
+		time.Sleep(15 * time.Second)
+		w.faults(simulator.Faults{Unauthorized: simulator.Always()})
+		w.create(open(nil))
+		time.Sleep(30 * time.Second)
+		w.faults(simulator.Faults{})
+		reports, err := p.Now(ctx)
+		if err != nil || reports[0].Error != "" || reports[0].Events != 1 {
+			t.Errorf("%+v, %v, want 1 event", reports, err)
+		}
+		if reports, err = p.Now(ctx); err != nil || reports[0].Events != 0 {
+			t.Errorf("the next one: %+v, %v, want no event", reports, err)
 		}
 	})
 }

@@ -108,7 +108,7 @@ func (a *account) shown(e *entry) {
 
 // take brings the index up to date with what was committed.
 func (a *account) take(handled Handled, by *sweep) {
-	a.now.events += handled.Events
+	a.events.Add(int64(handled.Events))
 	drift := 0
 	for i := range handled.Rows {
 		row := &handled.Rows[i]

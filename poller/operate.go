@@ -26,8 +26,10 @@ type PassReport struct {
 	Took     event.Seconds `json:"took_seconds"`
 	Requests int           `json:"requests"`
 	Sessions int           `json:"sessions"` // looks
-	Events   int           `json:"events"`
+	Events   int           `json:"events"`   // since it was asked for: also those of a pass that was under way
 	Error    string        `json:"error,omitempty"`
+
+	events int64 // of the account when the pass ended
 }
 
 // Backfill asks for a range of the list to be read again.
@@ -98,7 +100,7 @@ func (a *account) leftAlone() string {
 	if asked || !s.Denied {
 		return strings.TrimSuffix(fmt.Sprintf("the API asked for a pause (Retry-After), and is asked again in %s: %s", wait, s.Error), ": ")
 	}
-	return fmt.Sprintf("%s; it is asked again in %s, and at once at the next `notifier poll now` or when the daemon is restarted", s.Error, wait)
+	return fmt.Sprintf("%s; it is asked again in %s, and at once at the next `notifier poll now`", s.Error, wait)
 }
 
 // Now makes a pass over the named accounts (none: all) as soon as the present one
@@ -126,6 +128,7 @@ func (a *account) passNow(ctx context.Context) (PassReport, error) {
 	look := time.NewTicker(time.Second)
 	defer look.Stop()
 	nudges, reply := a.nudges, make(chan PassReport, 1)
+	before := a.events.Load()
 	if a.leftAlone() != "" {
 		a.pacer.tryNow()
 		a.status.update(func(s *Status) { s.NextTry = time.Time{} })
@@ -143,6 +146,7 @@ func (a *account) passNow(ctx context.Context) (PassReport, error) {
 		case nudges <- reply:
 			nudges = nil
 		case report := <-reply:
+			report.Events = int(max(report.events-before, 0)) // of one that was not begun none are told
 			return report, nil
 		case <-look.C:
 		}

@@ -24,7 +24,7 @@ var errForeignPage = errors.New("the API shows unknown sessions in place of the 
 
 // WayOut says what to do about an account that is stopped.
 func WayOut(account string) string {
-	return "if this key is wrong, put the right secret_key back: the account goes on by itself; " +
+	return "if this key is wrong, put the right secret_key back and restart notifier, which reads it then: the account goes on by itself; " +
 		"if the account is to be another one from now on: notifier accounts accept " + account
 }
 

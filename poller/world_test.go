@@ -234,6 +234,7 @@ func (w *world) Handle(_ context.Context, b poller.Batch) (poller.Handled, error
 				word += " " + tr.Reason
 			}
 			w.events[s.ID] = append(w.events[s.ID], word)
+			handled.Events++
 		}
 		w.snapshots[s.ID] = o.Snapshot
 		handled.Rows = append(handled.Rows, poller.Row{Tracked: o.Snapshot.Track(), Held: o.Held, StepsBack: o.StepsBack, New: !known, Changed: len(o.Transitions) > 0})

@@ -39,9 +39,10 @@ func (a *app) accountsAcceptCommand() *cobra.Command {
 		Long: `An account stops when its key suddenly shows other sessions than those that are
 stored under its name. If that is right, accept it: what the key shows now is
 recorded silently, later changes are announced, and the sessions that were stored
-are given up. If the key is wrong, do not accept: put the right one back, and the
-account goes on by itself. If you accepted a wrong one, put the right key back and
-accept once more: what is newer than the sessions stored before is announced.
+are given up. If the key is wrong, do not accept: put the right one back and
+restart notifier, which reads it then; the account goes on by itself. If you accepted
+a wrong one, put the right key back, restart, and accept once more: what is newer than
+the sessions stored before is announced.
 
 The daemon does it. Where only run --once is used, start notifier run, accept
 meanwhile, and stop it again (Ctrl-C): the next run --once goes on.

@@ -22,7 +22,7 @@ func accountFailingEvent(c event.Condition, s *poller.Status, now time.Time) (ev
 	case s.Foreign != "":
 		summary = fmt.Sprintf("Account %s is stopped: its key shows other sessions than before, and nothing of it is announced. What to do: %s", c.Subject, poller.WayOut(c.Subject))
 	case s.Denied:
-		summary = fmt.Sprintf("Account %s cannot be polled: the API refuses its key.", c.Subject)
+		summary = fmt.Sprintf("Account %s cannot be polled: the API refuses its key. A key that was changed, or its file, is read when notifier is restarted.", c.Subject)
 	default:
 		summary = fmt.Sprintf("Account %s has not been polled successfully for %s.", c.Subject, shortDuration(now.Sub(c.Since)))
 	}

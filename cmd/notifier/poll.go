@@ -40,8 +40,10 @@ under way is finished first; after five seconds the accounts that fail are named
 on stderr, for the API is asked again only as back-off allows. An account whose
 API asked for a pause of more than 30 seconds (Retry-After) is not waited for: its
 line says so, and when its next try is. Where the API refused the key it is asked
-once, at once, whether it still does. Each account gets a line: how long its pass took, the requests
-that it needed, the sessions that it was shown, and the events that came of it.
+once, at once, whether it still does: with the key that notifier read when it
+started. Restart it for one that was changed, or whose file was. Each account gets a
+line: how long its pass took, the requests that it needed, the sessions that it was
+shown, and the events that came since it was asked for.
 
 Exit codes: 0 every pass was completed, 1 one was not (what it read is kept, the
 next pass reads the rest), 4 no daemon answers, 5 there is no such account.`,
