@@ -6,8 +6,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"time"
-
-	"checkout-notifier/event"
 )
 
 // Acts is what an operator may do to single things, at once.
@@ -219,9 +217,6 @@ func (s *Server) testDestination(w http.ResponseWriter, r *http.Request) {
 	}
 	if sample != "" {
 		sample, err = eventType("type", sample)
-	}
-	if err == nil && sample != "" && !event.IsType(sample) {
-		err = bad("type must be one of an event about a session, such as paid: a made-up %q would be taken for trouble", sample)
 	}
 	if err != nil {
 		s.refuse(w, r, err)

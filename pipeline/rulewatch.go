@@ -124,7 +124,7 @@ func (w *RuleWatch) fail(row event.Condition, failed event.RuleError, eventID st
 func (w *RuleWatch) logFailures(verdicts []Verdict) {
 	for i := range verdicts {
 		for _, failed := range verdicts[i].Result.Errors {
-			w.log.LogAttrs(context.Background(), slog.LevelWarn, "a rule failed on an event and did not match it; once it is mended: notifier replay --rule NAME --failed", loglimit.Repeats("rule failed "+failed.Rule),
+			w.log.LogAttrs(context.Background(), slog.LevelWarn, "a rule failed on an event and did not match it; once it is mended: notifier replay --rule "+failed.Rule+" --failed", loglimit.Repeats("rule failed "+failed.Rule),
 				slog.String("rule", failed.Rule), slog.String("event", verdicts[i].Event), slog.String("about", verdicts[i].About), slog.String("error", failed.Error))
 		}
 	}

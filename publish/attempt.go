@@ -192,7 +192,7 @@ func (l *lane) report(v *event.Verdict) {
 	level, text := slog.LevelDebug, "delivered"
 	switch {
 	case v.Dead != "":
-		level, text = slog.LevelError, "delivery given up: it is a dead letter now, which is sent again only by notifier deadletters redrive"
+		level, text = slog.LevelError, "delivery given up: it is a dead letter now, which is sent again only by notifier deadletters redrive or notifier deliveries retry"
 	case a.Outcome == event.OutcomeRefused:
 		level, text = slog.LevelWarn, "delivery refused; it is tried again"
 	case a.Outcome == event.OutcomeUnavailable:

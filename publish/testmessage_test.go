@@ -27,6 +27,41 @@ func TestATestIsNoLiveEvent(t *testing.T) {
 	}
 }
 
+// What tells of the program is tried out with events about nothing that there is, and
+// in PagerDuty the incident of the one is ended by the other.
+func TestATestOfTheAlertRoute(t *testing.T) {
+	at := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
+	pager := Destination{Format: FormatPagerDuty}
+	for _, eventType := range event.SystemTypes() {
+		m := TestMessage("ops-pager", eventType, at)
+		body, err := pagerDutyBody(&m, "key", nil, "", nil)
+		if err != nil || !bytes.Contains(body, []byte("TEST, nothing is wrong: ")) {
+			t.Errorf("%s: %s, %v", eventType, body, err)
+		}
+		if triggers := bytes.Contains(body, []byte(`"event_action":"trigger"`)); triggers != (TestNote(pager, eventType) != "") {
+			t.Errorf("%s: it triggers: %t, and the note is %q", eventType, triggers, TestNote(pager, eventType))
+		}
+		if eventType != event.DeliveryDead && m.Event.Subject != "test" {
+			t.Errorf("%s is about %s", eventType, m.Event.Subject)
+		}
+	}
+	key := func(eventType string) string {
+		m := TestMessage("ops-pager", eventType, at)
+		n, err := newNotice(&m, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		key, _ := incidentOf(&m, n, nil)
+		return key
+	}
+	if opens, ends := key(event.DestinationFailing), key(event.DestinationRecovered); opens != ends || opens != "notifier/destination/test" {
+		t.Errorf("%s opens and %s ends", opens, ends)
+	}
+	if note := TestNote(pager, event.Paid); note == "" || TestNote(Destination{Format: FormatSlack}, event.Paid) != "" {
+		t.Errorf("of a paid one it says %q", note)
+	}
+}
+
 // Stripe's handlers act on types that Stripe has: a test with another one shows nothing.
 func TestATestIsOfATypeThatTheFormatKnows(t *testing.T) {
 	for format, want := range map[string]string{FormatCloudEvents: event.Paid, FormatStripe: stripeCompleted} {

@@ -173,6 +173,9 @@ func (d *daemon) TestDestination(ctx context.Context, name, eventType, actor str
 	a.Duration = time.Since(a.Started)
 	a.Outcome, a.StatusCode, a.Class, a.Error, a.Answer, a.Note = r.Outcome, r.StatusCode, r.Class, r.Error, r.Answer, r.Note
 	a.Headers = r.Headers
+	if r.Outcome == event.OutcomeAccepted && a.Note == "" {
+		a.Note = publish.TestNote(d.lanes[i].Destination, eventType)
+	}
 	entry := event.AuditEntry{Time: a.Started, Actor: actor, Action: auditTest, Subject: name, Detail: event.Short(eventType) + ": " + string(r.Outcome)}
 	if err := d.store.Commit(context.WithoutCancel(ctx), &event.Tx{Audit: []event.AuditEntry{entry}}); err != nil {
 		return nil, err

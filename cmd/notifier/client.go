@@ -238,6 +238,8 @@ func (c *client) answerError(status int, body []byte) error {
 	}
 	err := fmt.Errorf("the daemon answered %d: %s", status, problem.Detail)
 	switch {
+	case status == http.StatusUnauthorized:
+		return exit(exitFailure, fmt.Errorf("the daemon answered %d: it wants another token, one of its admin.tokens: name a file that holds it by --token-file", status))
 	case status == http.StatusNotFound, problem.Unknown != "":
 		return exit(exitNotFound, err)
 	case status == http.StatusBadRequest:

@@ -145,7 +145,7 @@ func (r *backupReport) String() string {
 	if r.Error != "" {
 		text += "; FAILING"
 		if !r.Since.IsZero() {
-			text += " since " + ago(r.Since)
+			text += " for " + lasting(r.Since)
 		}
 		text += ": " + r.Error
 	}
@@ -167,7 +167,7 @@ func (r *backupReport) trouble() string {
 	if r == nil || r.Failures < failedBackups {
 		return ""
 	}
-	return fmt.Sprintf("backups fail since %s: %s", ago(r.Since), r.Error)
+	return fmt.Sprintf("backups have failed for %s: %s", lasting(r.Since), r.Error)
 }
 
 // gauges is what the metrics tell of the copies.

@@ -24,9 +24,9 @@ func TestBackupsInTheStatus(t *testing.T) {
 		{backup.Status{Dir: "/b", Next: in}, "backup in /b: none yet; next in 21h00m", ""},
 		{backup.Status{Dir: "/b", Copies: 1, Last: ago, Bytes: 12_300_000, Next: in}, "backup in /b: last 3h00m ago (12.3 MB, 1 copy); next in 21h00m", ""},
 		{backup.Status{Dir: "/b", Copies: 7, Last: ago, Bytes: 1e6, Error: "disk full", Since: ago, Failures: 1},
-			"backup in /b: last 3h00m ago (1.0 MB, 7 copies); FAILING since 3h00m ago: disk full", ""},
-		{backup.Status{Dir: "/b", Error: "disk full", Since: ago, Failures: 2}, "backup in /b: none yet; FAILING since 3h00m ago: disk full",
-			"backups fail since 3h00m ago: disk full"},
+			"backup in /b: last 3h00m ago (1.0 MB, 7 copies); FAILING for 3h00m: disk full", ""},
+		{backup.Status{Dir: "/b", Error: "disk full", Since: ago, Failures: 2}, "backup in /b: none yet; FAILING for 3h00m: disk full",
+			"backups have failed for 3h00m: disk full"},
 	} {
 		r := &backupReport{Status: test.status}
 		if r.String() != test.said || r.trouble() != test.trouble {

@@ -100,6 +100,9 @@ func ago(t time.Time) string {
 	return shortDuration(d) + " ago"
 }
 
+// lasting says for how long something has been so.
+func lasting(since time.Time) string { return strings.TrimSuffix(ago(since), " ago") }
+
 // in says how soon a time comes.
 func in(t time.Time) string {
 	switch d := time.Until(t); {

@@ -73,17 +73,17 @@ func TestTheLineOfADestinationTellsWhatComesNext(t *testing.T) {
 	now := time.Now()
 	since := now.Add(-12*time.Minute - time.Second)
 	for want, s := range map[string]publish.DestinationStatus{
-		"status 503, since 12m ago, 7 failures in a row": {State: publish.StateRefusing, Why: "status 503", Since: since, Failures: 7},
-		"asked for a pause until then, since 12m ago, 1 failure, next try in 1h00m": {
+		"status 503, for 12m, 7 failures in a row": {State: publish.StateRefusing, Why: "status 503", Since: since, Failures: 7},
+		"asked for a pause until then, for 12m, 1 failure, next try in 1h00m": {
 			State: publish.StateWaiting, Why: "asked for a pause until then", Since: since, Failures: 1, NextTry: now.Add(time.Hour + time.Second),
 		},
-		"not connected to NATS, since 12m ago, 50 failures in a row, next try in 3s": {
+		"not connected to NATS, for 12m, 50 failures in a row, next try in 3s": {
 			State: publish.StateUnreachable, Why: "not connected to NATS", Since: since, Failures: 50, NextTry: now.Add(3 * time.Second),
 		},
-		"status 503, since 12m ago, 11 failures in a row, next probe in 3s": {
+		"status 503, for 12m, 11 failures in a row, next probe in 3s": {
 			State: publish.StateFailing, Why: "status 503", Since: since, Failures: 11, NextProbe: now.Add(3 * time.Second),
 		},
-		"paused by ann, since 12m ago": {State: publish.StatePaused, Why: "paused by ann", Since: since, Failures: 3},
+		"paused by ann, for 12m": {State: publish.StatePaused, Why: "paused by ann", Since: since, Failures: 3},
 		"":                             {State: publish.StateOK},
 	} {
 		var d destinationReport

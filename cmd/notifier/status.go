@@ -217,7 +217,7 @@ func (d *destinationReport) story() string {
 		parts = append(parts, d.Why)
 	}
 	if !d.Since.IsZero() {
-		parts = append(parts, "since "+ago(d.Since))
+		parts = append(parts, "for "+lasting(d.Since))
 	}
 	switch {
 	case d.State == string(publish.StatePaused): // since then nothing has failed

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -23,6 +24,12 @@ no live one (livemode false, account "test"), its ids are new each time, and it 
 sent at once, whether the destination is paused or not. It is no delivery: nothing
 is retried, and nothing kept but who did it.
 
+With a type of the program's own, such as destination.failing, it tries out the
+route of alerts: the event is about a destination, account or rule called test, and
+its summary begins with TEST. PagerDuty opens an incident for it, and for a session
+that is paid, and a note says how to end that: with destination.recovered or
+account.recovered, else in PagerDuty.
+
 Exit codes: 0 it was accepted, 1 it was not, 4 no daemon answers, 5 there is no
 such destination.`,
 		Example:           "  notifier destinations test shop\n  notifier destinations test shop --type fulfillable -o json",
@@ -32,17 +39,20 @@ such destination.`,
 			return a.testDestination(cmd.Context(), args[0], sample, output)
 		},
 	}
-	cmd.Flags().Var(typeName{&sample}, "type", "type of the event: "+strings.Join(sampleTypes, ", ")+" (default paid, with format stripe fulfillable)")
-	completeFlag(cmd, "type", func() []string { return sampleTypes })
+	cmd.Flags().Var(typeName{&sample}, "type", "type of the event: "+strings.Join(testTypes, ", ")+" (default paid, with format stripe fulfillable)")
+	completeFlag(cmd, "type", func() []string { return testTypes })
 	outputFlag(cmd, &output, asTable, asJSON, asLines)
 	return cmd
 }
 
-// sampleTypes are the types of which a made-up event can be sent. One of the
-// program's own would be taken for trouble.
-var sampleTypes = names(event.Types(), event.Short)
+// sampleTypes are the types of events about a session, testTypes those of which a
+// made-up event can be sent.
+var (
+	sampleTypes = names(event.Types(), event.Short)
+	testTypes   = append(slices.Clone(sampleTypes), names(event.SystemTypes(), func(t string) string { return strings.TrimPrefix(t, event.SystemPrefix) })...)
+)
 
-// typeName is a flag that takes one of sampleTypes, short or whole.
+// typeName is a flag that takes one of testTypes, short or whole.
 type typeName struct{ value *string }
 
 // String implements pflag.Value.
@@ -55,8 +65,8 @@ func (t typeName) String() string {
 
 // Set implements pflag.Value.
 func (t typeName) Set(word string) error {
-	if whole, _ := event.ParseType(word); !event.IsType(whole) {
-		return fmt.Errorf("it takes %s%s", strings.Join(sampleTypes, ", "), didYouMean(word, sampleTypes))
+	if _, known := event.ParseType(word); !known {
+		return fmt.Errorf("it takes %s%s", strings.Join(testTypes, ", "), didYouMean(word, testTypes))
 	}
 	*t.value = word
 	return nil
