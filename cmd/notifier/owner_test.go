@@ -318,7 +318,7 @@ func TestRefusedKeysAndForeignSessionsAreToldOfAtOnce(t *testing.T) {
 		w.accounts[0].Denied = true
 		w.run(time.Millisecond)
 		w.expect("account.failing main")
-		if got := w.data(0)["summary"]; got != "Account main cannot be polled: the API refuses its key." {
+		if got := w.data(0)["summary"]; got != "Account main cannot be polled: the API refuses its key. A key that was changed, or its file, is read when notifier is restarted." {
 			w.t.Errorf("summary %q", got)
 		}
 		w.well(wellPasses)
