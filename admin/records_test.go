@@ -268,7 +268,7 @@ func TestActsOnSingleThings(t *testing.T) {
 		{"/api/v1/destinations/x-1/test", `{"type":"payed"}`, 400},
 		{"/api/v1/destinations/x-1/test", `{"type":"fulfillable"}`, 200},
 		{"/api/v1/destinations/x-1/test", `{"type":"checkout.session.fulfillable"}`, 200},
-		{"/api/v1/destinations/x-1/test", `{"type":"destination.recovered"}`, 400},
+		{"/api/v1/destinations/x-1/test", `{"type":"destination.recovered"}`, 200},
 		{"/api/v1/destinations/X/test", "", 400},
 		{"/api/v1/deliveries/x%2F1/retry", "", 400},
 		{"/api/v1/deadletters/purge", `{"all":true}`, 200},

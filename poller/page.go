@@ -160,7 +160,7 @@ func readChecked(body []byte) (*Page, error) {
 	var e envelope
 	err := json.Unmarshal(body, &e)
 	if err != nil {
-		if short, found := shorten(body); found {
+		if short, found := checkout.ShortenDeep(body); found {
 			e = envelope{}
 			err = json.Unmarshal(short, &e)
 		}
