@@ -240,7 +240,9 @@ func (c *client) answerError(status int, body []byte) error {
 	switch {
 	case status == http.StatusUnauthorized:
 		return exit(exitFailure, fmt.Errorf("the daemon answered %d: it wants another token, one of its admin.tokens: name a file that holds it by --token-file", status))
-	case status == http.StatusNotFound, problem.Unknown != "":
+	case problem.Unknown != "":
+		return exit(exitNotFound, errors.New(problem.Detail)) // nothing is wrong with the request
+	case status == http.StatusNotFound:
 		return exit(exitNotFound, err)
 	case status == http.StatusBadRequest:
 		return exit(exitUsage, err)

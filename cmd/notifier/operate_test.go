@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net/http"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -45,5 +46,22 @@ func TestResumeSaysThatAProbeComesFirst(t *testing.T) {
 	}
 	if got := (&destinationReport{State: string(publish.StateOK)}).probesFirst(); got != "" {
 		t.Errorf("of one that is well: %q", got)
+	}
+}
+
+// What a daemon says is told as an operator can act on it.
+func TestAnswersAreToldInTheWordsOfTheCommand(t *testing.T) {
+	for _, tc := range []struct {
+		status, code int
+		body, want   string
+	}{
+		{http.StatusBadRequest, exitNotFound, `{"detail":"there is no session \"cs_1\"","unknown":"session"}`, `there is no session "cs_1"`},
+		{http.StatusUnauthorized, exitFailure, `{"detail":"a token of admin.tokens is needed: Authorization: Bearer …"}`,
+			"the daemon answered 401: it wants another token, one of its admin.tokens: name a file that holds it by --token-file"},
+	} {
+		err := (&client{}).answerError(tc.status, []byte(tc.body))
+		if err == nil || err.Error() != tc.want || exitCode(err) != tc.code {
+			t.Errorf("%d: %v, exit code %d, want %q, %d", tc.status, err, exitCode(err), tc.want, tc.code)
+		}
 	}
 }

@@ -84,7 +84,7 @@ func TestTheLineOfADestinationTellsWhatComesNext(t *testing.T) {
 			State: publish.StateFailing, Why: "status 503", Since: since, Failures: 11, NextProbe: now.Add(3 * time.Second),
 		},
 		"paused by ann, for 12m": {State: publish.StatePaused, Why: "paused by ann", Since: since, Failures: 3},
-		"":                             {State: publish.StateOK},
+		"":                       {State: publish.StateOK},
 	} {
 		var d destinationReport
 		if d.stands(s); d.story() != want {
