@@ -9,8 +9,9 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
+
+	"checkout-notifier/secret"
 )
 
 // Kind is what a failed request says about the account.
@@ -175,28 +176,8 @@ func errorMessage(body []byte) string {
 	}
 	for _, candidate := range []string{nested.Message, shapes.Message, shapes.Description, text, nested.Code, nested.Type} {
 		if candidate != "" {
-			return mask(candidate)
+			return secret.MaskMessage(candidate)
 		}
 	}
 	return "it does not say why"
-}
-
-// mask hides keys that an API quotes in its messages ("invalid api key sk_…").
-func mask(message string) string {
-	const enough = 300
-	if len(message) > enough {
-		message = message[:enough]
-	}
-	words := strings.Fields(message)
-	for i, word := range words {
-		for _, prefix := range []string{"sk_", "pk_", "rk_", "whsec_"} {
-			if at := strings.Index(word, prefix); at >= 0 {
-				words[i] = word[:at] + prefix + "…"
-			}
-		}
-		if strings.Contains(words[i], "@") {
-			words[i] = "…@…"
-		}
-	}
-	return strings.Join(words, " ")
 }

@@ -12,6 +12,7 @@ import (
 
 	"checkout-notifier/checkout"
 	"checkout-notifier/event"
+	"checkout-notifier/secret"
 )
 
 // A row of the list that makes no sense says nothing of its session, which is asked for
@@ -86,7 +87,7 @@ func nameOf(id string) string {
 	if len(id) > checkout.MaxID {
 		id = strings.ToValidUTF8(id[:mostName], "") + "…"
 	}
-	return mask(id)
+	return secret.MaskMessage(id)
 }
 
 // contradicts says what makes it impossible to take a session as it is shown, if

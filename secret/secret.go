@@ -9,6 +9,7 @@ package secret
 import (
 	"log/slog"
 	"net/url"
+	"strings"
 )
 
 // Redacted is what a secret prints as.
@@ -48,4 +49,25 @@ func (s String) URL() string {
 		return u.Scheme + "://" + u.Host
 	}
 	return u.Scheme + "://" + u.Host + "/" + Redacted
+}
+
+// MaskMessage shortens a message and hides the keys and e-mail addresses in it: an API
+// quotes them ("invalid api key sk_…").
+func MaskMessage(message string) string {
+	const enough = 300
+	if len(message) > enough {
+		message = message[:enough]
+	}
+	words := strings.Fields(message)
+	for i, word := range words {
+		for _, prefix := range []string{"sk_", "pk_", "rk_", "whsec_"} {
+			if at := strings.Index(word, prefix); at >= 0 {
+				words[i] = word[:at] + prefix + "…"
+			}
+		}
+		if strings.Contains(words[i], "@") {
+			words[i] = "…@…"
+		}
+	}
+	return strings.Join(words, " ")
 }
