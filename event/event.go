@@ -271,6 +271,9 @@ type Job struct {
 	// the same session to the same destination, oldest first; empty when the
 	// delivery is not ordered.
 	Earlier []Delivery
+	// Siblings are the OwnRules of the other deliveries of the event to the destination,
+	// "" for the shared one; empty when the delivery has none itself.
+	Siblings []string
 }
 
 // Verdict is what becomes of a delivery after an attempt, or after it was found

@@ -35,7 +35,7 @@ func (l *lane) send(ctx context.Context) {
 			return
 		}
 		t.attempt.Started = time.Now()
-		r := l.publisher.Publish(ctx, Message{Event: t.job.Event, Delivery: t.job.Delivery, Probe: t.unblocks, Stored: true})
+		r := l.publisher.Publish(ctx, Message{Event: t.job.Event, Delivery: t.job.Delivery, Siblings: t.job.Siblings, Probe: t.unblocks, Stored: true})
 		l.ended(ctx, &t, r)
 	}
 }

@@ -137,8 +137,14 @@ func conformsOtherwise(t *testing.T, w wire, c conforming, p publish.Publisher) 
 		t.Errorf("the rule's own body: %s", got)
 	}
 	m.Delivery.ID, m.Delivery.OwnRule = event.DeliveryID(c.message.Delivery.ID, "shop", "gone"), "gone"
-	if r := p.Publish(t.Context(), m); r.Outcome != event.OutcomeRefused || r.Class != publish.ClassRender || !r.Final || r.Contact != publish.ContactNone {
+	if r := p.Publish(t.Context(), m); r.Outcome != event.OutcomeAccepted {
 		t.Errorf("a rule that is gone: %+v", r)
+	} else {
+		checkPrivacy(t, c, w.take(t))
+	}
+	m.Siblings = []string{""}
+	if r := p.Publish(t.Context(), m); r.Outcome != event.OutcomeRefused || r.Class != publish.ClassRender || !r.Final || r.Contact != publish.ContactNone {
+		t.Errorf("a rule that is gone beside the shared delivery: %+v", r)
 	}
 	broken := c.message
 	broken.Event.Object, broken.Event.System = json.RawMessage(`{"id":`), bytes.Replace(broken.Event.System, []byte("{"), nil, 1)

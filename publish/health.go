@@ -114,7 +114,7 @@ func (l *lane) storeFailed(now time.Time) time.Duration {
 		l.health.storeless = now
 	}
 	if !l.health.store.After(now) {
-		l.health.store = now.Add(l.health.stores.step(storeFirst, storeLast))
+		l.health.store = now.Add(l.health.stores.step(storeFirst))
 	}
 	return l.health.store.Sub(now)
 }
@@ -142,7 +142,7 @@ func (l *lane) unavailable(why string, now time.Time, to *[]news) time.Duration 
 		s.Version++
 		s.Failures++
 		s.DownFailures++
-		h.probe = now.Add(h.probes.step(probeFirst, probeLast))
+		h.probe = now.Add(h.probes.step(probeFirst))
 	}
 	if s.Down.Lasted(now) >= tellAfter {
 		l.announceFailing(now, to)

@@ -14,11 +14,8 @@ import (
 // idleLook is how often a lane looks at the outbox although nothing called it.
 const idleLook = time.Minute
 
-// A store that fails is asked again at these intervals.
-const (
-	storeFirst = 100 * time.Millisecond
-	storeLast  = 15 * time.Second
-)
+// storeFirst is how soon a store that fails is asked again, for the first time.
+const storeFirst = 100 * time.Millisecond
 
 // lane is one destination. Its loop alone talks to the outbox: it reads what is
 // due, and writes down in one step what came of attempts and which ones begin.

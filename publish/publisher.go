@@ -58,8 +58,9 @@ type Closer interface {
 type Message struct {
 	Event    event.Event
 	Delivery event.Delivery
-	Probe    bool // its subject took nothing when it was tried last
-	Stored   bool // the event is as the store keeps it, see event.Match
+	Probe    bool     // its subject took nothing when it was tried last
+	Stored   bool     // the event is as the store keeps it, see event.Match
+	Siblings []string // see event.Job
 }
 
 // Match is what the body says of the delivery.

@@ -178,24 +178,17 @@ func checkCompanions(format string, in Rendering) error {
 
 // choose returns the rendering of a delivery: that of its own rule, or the
 // destination's. A rule that has none any more gets the destination's as well, unless
-// another one may have sent the event in it: the receiver would get that twice, under
+// another delivery of the event has that form: the receiver would get it twice, under
 // two ids.
 func (r *Renderer) choose(m *Message) (rendering, error) {
 	rule := m.Delivery.OwnRule
 	if own, ok := r.own[rule]; ok {
 		return own, nil
 	}
-	if rule == "" {
-		return r.shared, nil
-	}
-	_, alone := r.sent[rule]
-	for other, types := range r.sent {
-		if _, renders := r.own[other]; !renders && other != rule && slices.Contains(types, m.Event.Type) {
-			alone = false
+	for _, other := range m.Siblings {
+		if _, renders := r.own[other]; !renders && other < rule { // of several such rules the first one's is sent
+			return rendering{}, fmt.Errorf("rule %s, whose template, format or subject it was to have, is not configured any more or has none, and in the destination's own form the receiver would get the event twice: give the rule that back and redrive it, or purge it", rule)
 		}
-	}
-	if !alone {
-		return rendering{}, fmt.Errorf("rule %s, whose template, format or subject it was to have, is not configured any more or has none, and in the destination's own form the receiver might get it twice: give the rule that back and redrive it, or purge it", rule)
 	}
 	return r.shared, nil
 }

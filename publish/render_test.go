@@ -317,29 +317,31 @@ func TestSubjects(t *testing.T) {
 	}
 }
 
-// What a rule was to send in a form of its own is not sent in the destination's, unless
-// the rule sends so now and no other rule may have.
+// What a rule was to send in a form of its own is sent in the destination's where that
+// form is gone, but no event twice.
 func TestRuleThatLostItsForm(t *testing.T) {
 	dest := publish.Destination{Name: "shop", Type: publish.TypeHTTP, URL: "https://shop.example", Format: publish.FormatCloudEvents}
-	m := message(event.Paid)
-	m.Delivery.OwnRule = "note"
+	own := map[string]publish.Rendering{"audit": {Template: "{}"}}
 	for name, c := range map[string]struct {
-		rules []publish.RuleTypes
-		sent  bool
+		siblings []string
+		sent     bool
 	}{
-		"it sends in the destination's form":        {[]publish.RuleTypes{{Rule: "note", Types: []string{event.Paid}}}, true},
-		"another one sends other events":            {[]publish.RuleTypes{{Rule: "note", Types: []string{event.Paid}}, {Rule: "ship", Types: []string{event.Fulfillable}}}, true},
-		"another one sends such events":             {[]publish.RuleTypes{{Rule: "note", Types: []string{event.Paid}}, {Rule: "ship", Types: []string{event.Paid}}}, false},
-		"it is gone":                                {nil, false},
-		"it is gone, another one sends such events": {[]publish.RuleTypes{{Rule: "ship", Types: []string{event.Paid}}}, false},
+		"alone":                                {nil, true},
+		"beside one that keeps its form":       {[]string{"audit"}, true},
+		"beside the shared one":                {[]string{""}, false},
+		"beside both":                          {[]string{"audit", ""}, false},
+		"before another one that lost its own": {[]string{"ship"}, true},
+		"behind another one that lost its own": {[]string{"mail"}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r, err := publish.NewRenderer(dest, nil, "", c.rules...)
+			r, err := publish.NewRenderer(dest, own, "")
 			if err != nil {
 				t.Fatal(err)
 			}
+			m := message(event.Paid)
+			m.Delivery.OwnRule, m.Siblings = "note", c.siblings
 			body, err := r.Render(m)
-			if (err == nil) != c.sent || (err == nil) != (len(body.Content) > 0) {
+			if (err == nil) != c.sent || c.sent != (body.Format == publish.FormatCloudEvents) {
 				t.Errorf("%v: %s", err, body.Content)
 			}
 			if err != nil && !strings.Contains(err.Error(), "rule note") {

@@ -37,21 +37,21 @@ func (r Retry) pause(slot, retryAfter time.Duration, spread float64) time.Durati
 // together from coming back together.
 func spread() float64 { return rand.Float64() }
 
-// A destination that cannot take anything is probed at these intervals.
+// A destination that cannot take anything is probed from probeFirst on.
 const (
-	probeFirst = time.Second
-	probeLast  = 15 * time.Second
+	probeFirst   = time.Second
+	longestPause = 15 * time.Second // of any backoff
 )
 
-// backoff doubles from first to last.
+// backoff doubles from first to longestPause.
 type backoff struct{ next time.Duration }
 
-func (b *backoff) step(first, last time.Duration) time.Duration {
+func (b *backoff) step(first time.Duration) time.Duration {
 	if b.next == 0 {
 		b.next = first
 	}
 	pause := b.next
-	b.next = min(2*b.next, last)
+	b.next = min(2*b.next, longestPause)
 	return pause
 }
 

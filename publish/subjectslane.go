@@ -16,7 +16,7 @@ func (l *lane) subjectOf(job *event.Job) string {
 	if !ok {
 		return ""
 	}
-	subject, err := p.Subject(Message{Event: job.Event, Delivery: job.Delivery})
+	subject, err := p.Subject(Message{Event: job.Event, Delivery: job.Delivery, Siblings: job.Siblings})
 	if err != nil {
 		return ""
 	}
@@ -85,7 +85,7 @@ func (l *lane) blocked(o *outcome, d *event.Delivery, r Result, now time.Time) {
 	if b != nil {
 		b.why, b.tried = r.Error, now
 		if b.free || b.probe == d.ID || !b.next.After(now) {
-			b.next = now.Add(b.pauses.step(probeFirst, probeLast))
+			b.next = now.Add(b.pauses.step(probeFirst))
 			b.probe, b.free = "", false
 		}
 		s.sooner(b.next)
@@ -217,7 +217,7 @@ func (l *lane) moreSubjects(send context.Context, now time.Time) error {
 		b := s.add(subject, now)
 		b.why, b.next = "it took nothing before the last start", now
 		if !first {
-			b.why, b.next = "it waits for its turn to be tried again", now.Add(probeLast)
+			b.why, b.next = "it waits for its turn to be tried again", now.Add(longestPause)
 		} else if !since.IsZero() {
 			b.since = since
 		}

@@ -60,10 +60,10 @@ func (l *lane) markTrouble(send context.Context, now time.Time, last bool) time.
 	case !l.lastsLonger(&s, now):
 		due, m.next = !m.open, time.Time{}
 	case m.next.IsZero():
-		m.next = now.Add(m.pauses.step(probeFirst, probeLast))
+		m.next = now.Add(m.pauses.step(probeFirst))
 		due = last
 	case last || !now.Before(m.next):
-		m.next = now.Add(m.pauses.step(probeFirst, probeLast))
+		m.next = now.Add(m.pauses.step(probeFirst))
 		due = true
 	}
 	wait := idleLook

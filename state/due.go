@@ -94,6 +94,9 @@ func readJob(tx *transaction, sequence uint64) (event.Job, error) {
 		return event.Job{}, err
 	}
 	job := event.Job{Delivery: withAttempts(tx, r)}
+	if job.Siblings, err = siblings(tx, &r); err != nil {
+		return job, err
+	}
 	if job.Event, err = readEvent(tx, r.event); err != nil || !r.Ordered {
 		return job, err
 	}
@@ -108,6 +111,20 @@ func readJob(tx *transaction, sequence uint64) (event.Job, error) {
 		return true, err
 	})
 	return job, err
+}
+
+// siblings returns Job.Siblings.
+func siblings(tx *transaction, of *record) (rules []string, err error) {
+	if of.OwnRule == "" {
+		return nil, nil
+	}
+	deliveries, err := fanOut(tx, of.event)
+	for i := range deliveries {
+		if d := &deliveries[i]; d.ID != of.ID && d.Destination == of.Destination {
+			rules = append(rules, d.OwnRule)
+		}
+	}
+	return rules, err
 }
 
 func readEvent(tx *transaction, sequence uint64) (event.Event, error) {

@@ -46,6 +46,28 @@ func TestDueGivesTheLongestDueFirst(t *testing.T) {
 	}
 }
 
+// Whoever renders a delivery in a form of its own hears of the others of its event.
+func TestJobNamesTheSiblingsOfOneWithARuleOfItsOwn(t *testing.T) {
+	s := newStore(t)
+	e := newEvent("evt_1", "cs_1")
+	tx := event.Tx{Account: "main", Events: []event.Event{e}}
+	for _, own := range []string{"", "audit", "note"} {
+		d := newDelivery(e, "shop", false, start)
+		d.ID, d.OwnRule = event.DeliveryID(e.ID, "shop", own), own
+		tx.Deliveries = append(tx.Deliveries, d)
+	}
+	tx.Deliveries = append(tx.Deliveries, newDelivery(e, "bus", false, start))
+	commit(t, s, &tx)
+	jobs, _, err := s.Due(t.Context(), "shop", false, start, 10, 10, nil)
+	got := map[string][]string{}
+	for i := range jobs {
+		got[jobs[i].Delivery.OwnRule] = jobs[i].Siblings
+	}
+	if diff := cmp.Diff(map[string][]string{"": nil, "audit": {"", "note"}, "note": {"", "audit"}}, got); diff != "" || err != nil {
+		t.Errorf("siblings (-want +got): %s, %v", diff, err)
+	}
+}
+
 func TestAnAttemptIsThereBeforeItsResult(t *testing.T) {
 	ctx := t.Context()
 	cfg := config(t)

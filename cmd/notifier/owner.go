@@ -168,11 +168,11 @@ func logTold(log *slog.Logger, n *event.Notice) {
 	if len(n.Deliveries) == 0 {
 		said = "nobody is told of an event for the owner, because no rule with on: system sends it anywhere; it is stored"
 	}
-	repeats := slog.Attr{}
+	attrs := []slog.Attr{slog.String("event", n.Event.ID), slog.String("type", n.Event.Type), slog.String("subject", n.Event.Subject), slog.Int("deliveries", len(n.Deliveries))}
 	if n.Event.Type == event.DeliveryDead {
-		repeats = loglimit.Repeats("told")
+		attrs = append(attrs, loglimit.Repeats("told"))
 	}
-	log.Info(said, repeats, "event", n.Event.ID, "type", n.Event.Type, "subject", n.Event.Subject, "deliveries", len(n.Deliveries))
+	log.LogAttrs(context.Background(), slog.LevelInfo, said, attrs...)
 }
 
 // tell adds an event with who hears of it.
