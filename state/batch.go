@@ -19,14 +19,15 @@ type batch struct {
 	destinations map[string]*event.DestinationState
 	counts       map[string]int // by countKey
 
-	places *places
-	slots  func(destination string) int // that commits may use; may be nil
-	begun  []event.Job                  // for them
-	used   map[string]int               // how many, by destination
+	places   *places
+	readings *readings                    // of our clock
+	slots    func(destination string) int // that commits may use; may be nil
+	begun    []event.Job                  // for them
+	used     map[string]int               // how many, by destination
 }
 
 func newBatch(tx *bolt.Tx) *batch {
-	return &batch{tx: remembering(tx), destinations: make(map[string]*event.DestinationState), counts: make(map[string]int), used: make(map[string]int), places: newPlaces()}
+	return &batch{tx: remembering(tx), destinations: make(map[string]*event.DestinationState), counts: make(map[string]int), used: make(map[string]int), places: newPlaces(), readings: new(readings)}
 }
 
 func (b *batch) put(bucket, key, value []byte) error { return b.tx.table(bucket).Put(key, value) }
@@ -180,6 +181,7 @@ func (b *batch) setDue(r *record, due time.Time) error {
 	if err != nil {
 		return err
 	}
+	b.readings.note(due)
 	r.Due, r.kind, r.blocked = due, waiting(&r.Delivery), ""
 	switch {
 	case r.Blocked():

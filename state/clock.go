@@ -13,36 +13,66 @@ import (
 // clockSlack is by how much the times of one moment may differ.
 const clockSlack = time.Second
 
-// readings are the times at which the queue of each destination was read last.
+// readings are what is known of our clock's steps: by how much it is ahead of the
+// monotonic one changes with them alone. Times without a monotonic reading tell nothing.
 type readings struct {
-	mu   sync.Mutex
-	last map[string]time.Time
+	mu       sync.Mutex
+	furthest time.Time      // that was furthest ahead since our clock was last set back
+	setBack  int            // how often it was, as far as it was seen
+	seen     map[string]int // setBack as it was when the queue of a destination was last scheduled anew
 }
 
-// mayBeBehind says whether our clock may have been set back since the queue of a
-// destination was read last, because it fell behind the monotonic one or was not
-// read by this process before.
-func (r *readings) mayBeBehind(destination string, now time.Time) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	last, known := r.last[destination]
-	return !known || now.Round(0).Sub(last.Round(0)) < max(0, now.Sub(last))-clockSlack
+// stepped is by how much our clock was set forward between two times; if it was set
+// back, the step is negative.
+func stepped(from, to time.Time) time.Duration {
+	return to.Round(0).Sub(from.Round(0)) - to.Sub(from)
 }
 
-func (r *readings) note(destination string, now time.Time) {
+// note takes in a time by which a delivery waits. That it was told while our clock was
+// ahead shows only when a queue is read.
+func (r *readings) note(due time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.last == nil {
-		r.last = make(map[string]time.Time)
+	if !r.furthest.IsZero() && stepped(r.furthest, due) > 0 {
+		r.furthest = due
 	}
-	r.last[destination] = now
+}
+
+// read takes in the time at which the queue of a destination is read. Unless stale is
+// false, the queue is to be scheduled anew: because this process reads it for the first
+// time, or because our clock was set back since it was last scheduled anew.
+func (r *readings) read(destination string, now time.Time) (setBack int, stale, first bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch step := stepped(r.furthest, now); {
+	case r.furthest.IsZero() || step > 0:
+		r.furthest = now
+	case step < -clockSlack:
+		r.furthest = now
+		r.setBack++
+	}
+	seen, known := r.seen[destination]
+	return r.setBack, !known || seen < r.setBack, !known
+}
+
+// scheduled ends what read asked for.
+func (r *readings) scheduled(destination string, setBack int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.seen == nil {
+		r.seen = make(map[string]int)
+	}
+	r.seen[destination] = setBack
 }
 
 // reschedule makes deliveries of a destination due again that wait for a time that
 // our clock told while it was ahead: each keeps its pause, from now on. What tells
-// of such a clock is a time in the delivery itself that lies in the future.
+// of such a clock is a time in the delivery itself that lies in the future. One that
+// waits for an earlier one of its session has none that says when it was last put off:
+// it is due now, and whoever sends it decides for how long it has to wait.
 func (s *Store) reschedule(ctx context.Context, destination string, now time.Time) error {
-	if !s.readings.mayBeBehind(destination, now) {
+	setBack, stale, first := s.readings.read(destination, now)
+	if !stale {
 		return nil
 	}
 	var ahead []uint64
@@ -59,7 +89,7 @@ func (s *Store) reschedule(ctx context.Context, destination string, now time.Tim
 				if err != nil {
 					return err
 				}
-				if at.After(now.Add(clockSlack)) {
+				if at.After(now.Add(clockSlack)) || !first && isHeld(tx, &r) {
 					ahead = append(ahead, sequence)
 				}
 			}
@@ -86,7 +116,7 @@ func (s *Store) reschedule(ctx context.Context, destination string, now time.Tim
 	if len(ahead) > 0 {
 		s.log.Warn("deliveries were scheduled by a clock that was ahead: they are scheduled anew", "destination", destination, "deliveries", len(ahead))
 	}
-	s.readings.note(destination, now)
+	s.readings.scheduled(destination, setBack)
 	return nil
 }
 
@@ -95,14 +125,28 @@ func (b *batch) reschedule(sequence uint64, now time.Time) error {
 	if err != nil || !r.Due.After(now) { // it was changed since it was read
 		return err
 	}
-	at, err := scheduledAt(b.tx, &r)
-	if err != nil {
-		return err
+	due := now
+	if !isHeld(b.tx, &r) {
+		at, err := scheduledAt(b.tx, &r)
+		if err != nil {
+			return err
+		}
+		due = now.Add(max(0, r.Due.Sub(at)))
 	}
-	if err := b.setDue(&r, now.Add(max(0, r.Due.Sub(at)))); err != nil {
+	if err := b.setDue(&r, due); err != nil {
 		return err
 	}
 	return b.save(&r)
+}
+
+// isHeld says whether a delivery that was not refused itself waits for an earlier one
+// of its session.
+func isHeld(tx *transaction, r *record) bool {
+	if !r.Ordered || r.Repeated() {
+		return false
+	}
+	first, found := head(tx, &r.Delivery)
+	return found && first < r.sequence
 }
 
 // scheduledAt is when a delivery was given its due time, by our clock: when it

@@ -1,8 +1,10 @@
 package state_test
 
 import (
+	"slices"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -85,16 +87,103 @@ func TestDeliveriesOfAClockThatWasAhead(t *testing.T) {
 	})
 }
 
-// The clock may be set back while the process runs, too.
-func TestClockSetBackWhileRunning(t *testing.T) {
-	s := newStore(t)
-	dueIDs(t, s, "shop", dayAhead)
-	refuse(t, s, queueAt(t, s, "1", "cs_1", dayAhead), dayAhead, 5*time.Second, time.Second)
-	queueAt(t, s, "2", "cs_2", dayAhead.Add(time.Minute))
-	if got := dueIDs(t, s, "shop", start); !cmp.Equal(got, []string{"evt_2"}) {
+// setBy is what our clock tells instead of a time that was read from it, if it was set
+// by whole seconds meanwhile: the monotonic reading stays. No function of package time
+// makes such a time.
+func setBy(t *testing.T, at time.Time, by time.Duration) time.Time {
+	t.Helper()
+	const secondsAt = 30 // bits of time.Time's first word, behind the nanoseconds
+	was := at
+	*(*uint64)(unsafe.Pointer(&at)) += uint64(by/time.Second) << secondsAt
+	if at.Sub(was) != 0 || at.Round(0).Sub(was.Round(0)) != by {
+		t.Fatalf("%s became %s", was, at)
+	}
+	return at
+}
+
+// Our clock may be ahead for a while as the process runs, and be right again: what was
+// put off meanwhile keeps its pause, whether or not a queue was read then.
+func TestClockAheadWhileRunning(t *testing.T) {
+	right := time.Now()
+	for _, by := range []time.Duration{24 * time.Hour, 5 * time.Minute} {
+		ahead := func(after time.Duration) time.Time { return setBy(t, right.Add(after), by) }
+		for name, tt := range map[string]struct {
+			meanwhile func(t *testing.T, s *state.Store, first event.Delivery)
+			waits     time.Duration // the first delivery, from when the clock is right again
+		}{
+			"a refusal": {func(t *testing.T, s *state.Store, first event.Delivery) {
+				refuse(t, s, first, ahead(time.Second), 5*time.Second, time.Hour)
+			}, 5 * time.Second},
+			"a queue was read": {func(t *testing.T, s *state.Store, first event.Delivery) {
+				dueIDs(t, s, "shop", ahead(0))
+				refuse(t, s, first, ahead(time.Second), 5*time.Second, time.Hour)
+			}, 5 * time.Second},
+			"a 429 that asks for a pause": {func(t *testing.T, s *state.Store, first event.Delivery) {
+				refuse(t, s, first, ahead(time.Second), 2*time.Minute, time.Hour)
+			}, 2 * time.Minute},
+			"a follower is put off, whose time seems to have come": {func(t *testing.T, s *state.Store, first event.Delivery) {
+				refuse(t, s, first, right.Add(time.Second), time.Hour, 3*time.Minute)
+				jobs, _, err := s.Due(t.Context(), "shop", false, ahead(time.Second), 10, 10, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for i := range jobs {
+					if jobs[i].Event.ID == "evt_2" {
+						resolve(t, s, event.Verdict{Delivery: jobs[i].Delivery, Retry: ahead(3 * time.Minute), At: ahead(time.Second)})
+					}
+				}
+			}, time.Hour},
+		} {
+			t.Run(name+", "+by.String(), func(t *testing.T) {
+				s := newStore(t)
+				first := queueAt(t, s, "1", "cs_1", right.Add(-time.Hour))
+				queueAt(t, s, "2", "cs_1", right.Add(-time.Hour))
+				dueIDs(t, s, "shop", right)
+				tt.meanwhile(t, s, first)
+				back := right.Add(2 * time.Second)
+				for _, at := range []struct {
+					after time.Duration
+					first bool
+				}{{0, false}, {tt.waits - 2*time.Second, false}, {tt.waits, true}} {
+					due := dueIDs(t, s, "shop", back.Add(at.after))
+					if slices.Contains(due, "evt_1") != at.first {
+						t.Errorf("due %s after the clock was right again: %v", at.after, due)
+					}
+					if !slices.Contains(due, "evt_2") {
+						t.Errorf("%s after the clock was right again nobody looks at the follower: %v", at.after, due)
+					}
+				}
+			})
+		}
+	}
+}
+
+// That our clock was set back is known to each queue, whichever was read meanwhile.
+func TestClockAheadWhileAnotherQueueIsRead(t *testing.T) {
+	right, s := time.Now(), newStore(t)
+	d := queueAt(t, s, "1", "cs_1", right)
+	for _, destination := range []string{"shop", "books"} {
+		dueIDs(t, s, destination, right)
+	}
+	refuse(t, s, d, setBy(t, right, 24*time.Hour), 5*time.Second, time.Second)
+	dueIDs(t, s, "books", right.Add(time.Second))
+	dueIDs(t, s, "shop", right.Add(time.Second))
+	if got := dueIDs(t, s, "shop", right.Add(6*time.Second)); !cmp.Equal(got, []string{"evt_1"}) {
 		t.Errorf("due: %v", got)
 	}
-	if got := dueIDs(t, s, "shop", start.Add(5*time.Second)); len(got) != 2 {
+}
+
+// The clock may be set back while the process runs, too.
+func TestClockSetBackWhileRunning(t *testing.T) {
+	right, s := time.Now(), newStore(t)
+	ahead := setBy(t, right, 24*time.Hour)
+	dueIDs(t, s, "shop", ahead)
+	refuse(t, s, queueAt(t, s, "1", "cs_1", ahead), ahead, 5*time.Second, time.Second)
+	queueAt(t, s, "2", "cs_2", ahead.Add(time.Minute))
+	if got := dueIDs(t, s, "shop", right); !cmp.Equal(got, []string{"evt_2"}) {
+		t.Errorf("due: %v", got)
+	}
+	if got := dueIDs(t, s, "shop", right.Add(5*time.Second)); len(got) != 2 {
 		t.Errorf("due after the pause: %v", got)
 	}
 }

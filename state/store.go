@@ -42,7 +42,7 @@ type Store struct {
 	beside   atomic.Pointer[string] // where the file is while something else stands at path
 	offers   *offers
 	places   *places
-	readings readings // of the queues
+	readings readings // of our clock
 
 	uncertain         atomic.Pointer[fault] // set once, when a commit ended without a known outcome
 	skippedEvents     atomic.Uint64

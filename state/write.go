@@ -112,7 +112,7 @@ func (s *Store) transact(group []*operation) (failed int, err error) {
 	}
 	id := tx.ID()
 	b := newBatch(tx)
-	b.slots, b.places = s.offers.free, s.places
+	b.slots, b.places, b.readings = s.offers.free, s.places, &s.readings
 	failed, err = b.apply(group)
 	if err != nil {
 		if stuck := guard(tx.Rollback); stuck != nil {
