@@ -76,6 +76,7 @@ func (l *lane) ended(ctx context.Context, t *task, r Result) {
 	}
 	a := t.attempt
 	a.Duration = now.Sub(a.Started)
+	a.Started = now.Add(-a.Duration) // as our clock tells it now: the next try goes by that, too
 	a.Outcome, a.StatusCode, a.Class, a.Error, a.Answer, a.Note = r.Outcome, r.StatusCode, r.Class, r.Error, r.Answer, r.Note
 	a.Headers, a.Probe = r.Headers, t.probe
 	l.results = append(l.results, l.judge(t, &a, r, now))

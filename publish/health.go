@@ -259,7 +259,8 @@ func withComplaint(why, complaint string) string {
 // stands is status without what the publisher complains of. The caller holds mu.
 func (l *lane) stands(now time.Time) DestinationStatus {
 	s := &l.standing
-	status := StoredStatus(event.DestinationState{Name: l.dest.Name, UpClock: l.clock.at(now), Standing: l.standing})
+	retime(s, now) // it is shown
+	status := StoredStatus(event.DestinationState{Name: l.dest.Name, UpClock: l.clock.at(now), Standing: *s})
 	status.InFlight = l.sending.all
 	status.Blocked, status.BlockedAll = l.subjects.list()
 	if l.down() && status.State == StateUnreachable {

@@ -27,7 +27,19 @@ func corrected(s event.Standing, now time.Time) event.Standing {
 		*t = t.TakenUp(s.Changed, now)
 	}
 	s.FailedAway = event.Trouble{Since: s.FailedSince, Away: s.FailedAway}.TakenUp(s.Changed, now).Away
+	retime(&s, now)
 	return s
+}
+
+// retime makes what a standing waits for as far from now by our clock as it is by the
+// monotonic one, by which the process goes: our clock may have been set since. A stored
+// time goes by the monotonic clock from then on.
+func retime(s *event.Standing, now time.Time) {
+	for _, until := range []*time.Time{&s.NextProbe, &s.Throttled} {
+		if !until.IsZero() {
+			*until = now.Add(until.Sub(now))
+		}
+	}
 }
 
 func sooner(a, b time.Time) time.Time {
