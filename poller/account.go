@@ -222,7 +222,7 @@ func (a *account) onePass(ctx context.Context, until time.Time) PassReport {
 	case ctx.Err() == nil:
 		report.Error = err.Error()
 		a.broken++
-		a.log.Warn("a pass over the account's list was not completed: what it read is recorded, and the next pass reads the rest", loglimit.Repeats("pass"), slog.Any("error", err), slog.Int("in_a_row", a.broken))
+		a.log.Warn("a pass over the account's list was not completed: the next one reads what this one left, and nothing is lost", loglimit.Repeats("pass"), slog.Any("error", err), slog.Int("in_a_row", a.broken))
 	default:
 		report.Error = ctx.Err().Error()
 	}

@@ -37,7 +37,7 @@ func (l *lane) open(o *outcome, now time.Time) {
 	s.Broken, s.Opened, s.Probes, s.NextProbe = now, now, 0, now.Add(breakFirstLook)
 	s.Judging, s.RefusedTypes = now, nil
 	clear(l.tried)
-	l.log.Warn("the destination refuses all that it is sent: what is for it waits, and one delivery at a time is tried as a probe until one is accepted", "failures_in_a_row", s.Failures, "reason", s.Why)
+	l.log.Warn("the destination refused what it was sent several times in a row: what is for it waits, and one delivery at a time is tried as a probe until one is accepted", "failures_in_a_row", s.Failures, "reason", s.Why)
 	if !s.Relapse && now.Sub(s.Recovered) >= relapseWithin {
 		l.announceFailing(now, &o.news)
 	}

@@ -252,7 +252,14 @@ func failing(s *poller.Status, c *event.Condition, interval time.Duration, now t
 // needed is how much must be free for a store of a size.
 func needed(size int64) int64 { return max(leastSpace, size) }
 
+// roomAgain is how much must be free until the disk counts as filled no more: it is not
+// told of again and again where the space goes up and down around what is needed.
+func roomAgain(size int64) int64 { return needed(size) * 3 / 2 }
+
 func spaceText(free, size int64) string {
+	if free >= needed(size) {
+		return fmt.Sprintf("%s are free, and this is over when %s are (half as much again as is needed)", sizeText(free), sizeText(roomAgain(size)))
+	}
 	return fmt.Sprintf("%s are free and %s are needed (256 MiB, or as much as the file has, %s)", sizeText(free), sizeText(needed(size)), sizeText(size))
 }
 
@@ -270,16 +277,15 @@ func (o *owner) lookAtSpace(tx *event.Tx, now time.Time) {
 		return
 	}
 	o.spaceError = false
-	need := needed(size)
 	c, open := o.conditions[conditionName{event.ConditionStore, event.SubjectStore}]
 	switch {
-	case !open && free < need:
+	case !open && free < needed(size):
 		c = event.Condition{Kind: event.ConditionStore, Subject: event.SubjectStore, Since: now.UTC(),
 			Why: spaceText(free, size)}
 		e, err := lowSpaceEvent(c, o.path, free, size, now)
 		tx.Raised = append(tx.Raised, c)
 		o.tell(tx, e, err)
-	case open && free >= need+need/2:
+	case open && free >= roomAgain(size):
 		tx.Cleared = append(tx.Cleared, c)
 		o.log.Info("there is room again on the disk of the state file", "free_bytes", free)
 	}

@@ -361,6 +361,9 @@ func TestLowSpace(t *testing.T) {
 			w.t.Errorf("data (-want +got):\n%s", diff)
 		}
 		w.free = leastSpace*3/2 - 1
+		if got, want := spaceText(w.free, w.size), "402.7 MB are free, and this is over when 402.7 MB are (half as much again as is needed)"; got != want {
+			w.t.Errorf("it says %q, want %q", got, want)
+		}
 		w.run(2 * spaceEvery)
 		w.restart()
 		w.run(2 * spaceEvery)
