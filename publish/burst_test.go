@@ -63,9 +63,13 @@ func (b *burst) pass(span time.Duration) {
 }
 
 // mostWait is how long a healthy order may wait for the breaker: probes come after 5,
-// 15, 35 and 75 s, and every second one is for it. When the breaker has closed, the
-// order waits for what is under way, and takes turns with two others.
-func mostWait(took time.Duration) time.Duration { return 75*time.Second + 4*took }
+// 15, 35 and 75 s and what their answers take, and every second one is for it. When the
+// breaker has closed, each healthy one that has come meanwhile takes turns with another,
+// one at a time.
+func mostWait(took time.Duration) time.Duration {
+	const open = 75 * time.Second
+	return open + 4*took + 2*(1+open/healthyEvery)*took
+}
 
 // untilAllWereTried is how long it may take at most until each of a burst was tried: the
 // breaker opens with ten failures in a row, and is open until the first probe after a

@@ -257,7 +257,7 @@ func needed(size int64) int64 { return max(leastSpace, size) }
 func roomAgain(size int64) int64 { return needed(size) * 3 / 2 }
 
 func spaceText(free, size int64) string {
-	if free >= needed(size) {
+	if free >= needed(size) && free < roomAgain(size) {
 		return fmt.Sprintf("%s are free, and this is over when %s are (half as much again as is needed)", sizeText(free), sizeText(roomAgain(size)))
 	}
 	return fmt.Sprintf("%s are free and %s are needed (256 MiB, or as much as the file has, %s)", sizeText(free), sizeText(needed(size)), sizeText(size))
