@@ -119,6 +119,52 @@ func TestAHealthyOrderDoesNotWaitForABurst(t *testing.T) {
 	}
 }
 
+// Nor if it comes at the very moment at which the outbox is looked at.
+func TestAnOrderThatComesDuringALookDoesNotWaitForABurst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const took = 5 * time.Second
+		b := newBurst(t, 200, accepted())
+		answer := poisoned(refused(422), "bad_")
+		b.to.reply(func(ctx context.Context, n int, m publish.Message) publish.Result {
+			time.Sleep(took)
+			return answer(ctx, n, m)
+		})
+		var came []string
+		next := time.Now().Add(healthyEvery)
+		b.relay = relay(t, lookedAt{b.o, func() {
+			if now := time.Now(); !now.Before(next) {
+				came = append(came, b.o.put("shop", fmt.Sprint("good_", now.UnixNano())))
+				next = now.Add(healthyEvery)
+			}
+		}}, publish.Options{}, publish.Lane{Destination: exact("shop"), Publisher: b.to})
+		stop := run(t, b.relay)
+		b.pass(time.Hour)
+		stop()
+		longest := b.longest
+		for _, id := range came {
+			d := b.o.get(id)
+			if d.Status != event.StatusAccepted {
+				d.Finished = time.Now()
+			}
+			longest = max(longest, d.Finished.Sub(d.Created))
+		}
+		if t.Logf("the longest wait of %d was %s", len(came), longest); len(came) < 100 || longest > mostWait(2*took) { // two come at a time
+			t.Errorf("%d healthy orders, one waited %s", len(came), longest)
+		}
+	})
+}
+
+// lookedAt is an outbox that calls looked after each look at what is due.
+type lookedAt struct {
+	*memoryOutbox
+	looked func()
+}
+
+func (o lookedAt) Due(ctx context.Context, destination string, newest int, now time.Time, first, again int, skip func(string) bool) ([]event.Job, time.Time, error) {
+	defer o.looked()
+	return o.memoryOutbox.Due(ctx, destination, newest, now, first, again, skip)
+}
+
 // Nor for what comes next and is refused as well.
 func TestAHealthyOrderDoesNotWaitForOneBurstAfterAnother(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

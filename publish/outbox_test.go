@@ -112,7 +112,7 @@ func (o *memoryOutbox) pending() (n int) {
 	return n
 }
 
-func (o *memoryOutbox) Due(_ context.Context, destination string, newest bool, now time.Time, first, again int, skip func(string) bool) ([]event.Job, time.Time, error) {
+func (o *memoryOutbox) Due(_ context.Context, destination string, newest int, now time.Time, first, again int, skip func(string) bool) ([]event.Job, time.Time, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.looks++
@@ -153,12 +153,14 @@ func (o *memoryOutbox) Due(_ context.Context, destination string, newest bool, n
 		}
 		return -1
 	})
-	if n := slices.IndexFunc(due, func(r *row) bool { return r.Repeated() }); newest {
-		slices.Reverse(due[:max(n, 0)])
-		if n < 0 {
-			slices.Reverse(due)
-		}
+	fresh := len(due)
+	if n := slices.IndexFunc(due, func(r *row) bool { return r.Repeated() }); n >= 0 {
+		fresh = n
 	}
+	for n := range min(newest, fresh) {
+		jobs = append(jobs, o.job(due[fresh-1-n]))
+	}
+	due = slices.Delete(due, fresh-len(jobs), fresh)
 	for _, r := range due {
 		limit := &first
 		if r.Repeated() {

@@ -37,7 +37,7 @@ func (q *queue) sooner(at time.Time) {
 // wants says whether a look at the outbox may bring something that there is room for.
 func (q *queue) wants(now time.Time, room int) bool {
 	return q.unseen || !q.next.IsZero() && !now.Before(q.next) || now.Sub(q.looked) >= idleLook ||
-		q.moreNewest && len(q.newest) < room || q.moreFresh && len(q.newest)+len(q.fresh) < room || q.moreLate && len(q.late) < room
+		q.moreNewest && len(q.newest) < room || q.moreFresh && len(q.fresh) < room || q.moreLate && len(q.late) < room
 }
 
 // wait returns how long nothing becomes due.

@@ -19,11 +19,16 @@ func (l *lane) refill(send context.Context, now time.Time, step *event.Step) err
 	if l.pacer.limiter != nil {
 		most = leastAhead // what is read waits for the limiter: not so much that it grows stale
 	}
+	room, _ := l.room()
+	trial, newest := l.onTrial(now), 0
+	if trial {
+		// What comes later and is well waits for what was read before it: no more than begins now.
+		newest, most = max(0, newestAhead-len(q.newest)), min(most, room)
+	}
 	if len(l.subjects.known) > 0 {
 		most = max(most, sortAtOnce)
 	}
-	room, _ := l.room()
-	first, again := max(0, most-len(q.newest)-len(q.fresh)), max(0, most-len(q.late))
+	first, again := max(0, most-len(q.fresh)), max(0, most-len(q.late))
 	wants := room > 0 && q.wants(now, room)
 	if wants {
 		q.unseen = false
@@ -32,10 +37,7 @@ func (l *lane) refill(send context.Context, now time.Time, step *event.Step) err
 	if !wants {
 		return nil
 	}
-	if err := l.readNewest(send, now, step); err != nil {
-		return err
-	}
-	jobs, next, err := l.outbox.Due(send, l.dest.Name, false, now, first, again, l.skip)
+	jobs, next, err := l.outbox.Due(send, l.dest.Name, newest, now, first, again, l.skip)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err != nil {
@@ -45,45 +47,26 @@ func (l *lane) refill(send context.Context, now time.Time, step *event.Step) err
 	q.looked, q.next = now, next
 	late, stood := 0, len(l.stalled)
 	for i := range jobs {
-		if jobs[i].Delivery.Repeated() {
+		into := q.list(&jobs[i])
+		switch {
+		case jobs[i].Delivery.Repeated():
 			late++
+		case i < newest:
+			into = &q.newest
 		}
-		l.sort(&jobs[i], now, step, q.list(&jobs[i]))
+		l.sort(&jobs[i], now, step, into)
 	}
-	q.moreFresh, q.moreLate = len(jobs)-late == first, late == again
+	never := len(jobs) - late
+	q.moreNewest, q.moreFresh, q.moreLate = trial && never >= newest, never == newest+first, late == again
 	if len(jobs) > 0 && len(l.stalled)-stood == len(jobs) {
 		q.sooner(now) // others may be behind those that stand still
 	}
 	return nil
 }
 
-// newestAhead is how many of the newest deliveries are read before others: there has to
-// be room for these, and of what comes meanwhile.
+// newestAhead is how many of the newest deliveries are read before others while there may
+// be a relapse: there has to be room for these, and of what comes meanwhile.
 const newestAhead = 4
-
-// readNewest reads the newest deliveries, if the breaker closed of late.
-func (l *lane) readNewest(send context.Context, now time.Time, step *event.Step) error {
-	l.mu.Lock()
-	q := &l.queue
-	trial, room := l.onTrial(now), newestAhead-len(q.newest)
-	q.moreNewest = trial && room <= 0
-	l.mu.Unlock()
-	if !trial || room <= 0 {
-		return nil
-	}
-	jobs, _, err := l.outbox.Due(send, l.dest.Name, true, now, room, 0, l.skip)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if err != nil {
-		q.unseen = true
-		return err
-	}
-	for i := range jobs {
-		l.sort(&jobs[i], now, step, &q.newest)
-	}
-	q.moreNewest = len(jobs) == room
-	return nil
-}
 
 // sort puts a due delivery into the queue, or adds to the step that it must wait.
 func (l *lane) sort(job *event.Job, now time.Time, step *event.Step, into *[]*event.Job) {

@@ -49,7 +49,7 @@ func (d disk) ask() error {
 	return nil
 }
 
-func (d disk) Due(ctx context.Context, destination string, newest bool, now time.Time, first, again int, skip func(string) bool) ([]event.Job, time.Time, error) {
+func (d disk) Due(ctx context.Context, destination string, newest int, now time.Time, first, again int, skip func(string) bool) ([]event.Job, time.Time, error) {
 	if err := d.ask(); err != nil {
 		return nil, time.Time{}, err
 	}

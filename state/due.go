@@ -3,48 +3,44 @@ package state
 import (
 	"bytes"
 	"context"
+	"slices"
 	"time"
 
 	"checkout-notifier/event"
 )
 
-// Due returns the deliveries of a destination that are due at now, the longest
-// due first, without those that skip (which may be nil) names: at most first of
-// those that were never refused, with newest those due last first, and behind them
-// at most again of the others. next is when the next one of either kind becomes due,
+// Due returns the deliveries of a destination that are due at now, without those that
+// skip (which may be nil) names: of those that were never refused as many as newest says,
+// the last due first, then at most first of the rest, the longest due first, and behind
+// them at most again of those that were refused. next is when the next one of any becomes due,
 // zero if none waits for a time. Parked deliveries are not due. What is not due yet costs nothing, but for
 // the first call and one after our clock was set back: then what waits for a time
 // that the clock told while it was ahead is scheduled anew.
 //
 // A job's delivery has in Attempts the highest number of an attempt begun, with
 // or without a result.
-func (s *Store) Due(ctx context.Context, destination string, newest bool, now time.Time, first, again int, skip func(deliveryID string) bool) (jobs []event.Job, next time.Time, err error) {
+func (s *Store) Due(ctx context.Context, destination string, newest int, now time.Time, first, again int, skip func(deliveryID string) bool) (found []event.Job, next time.Time, err error) {
 	if err := s.reschedule(ctx, destination, now); err != nil {
 		return nil, time.Time{}, err
 	}
 	skip = s.offers.holdBack(skip)
 	err = s.view(ctx, "reading what is due for "+destination, func(tx *transaction) error {
-		jobs, next = nil, time.Time{}
 		queue := tx.queue(destination)
-		for _, part := range []struct {
-			kind   byte
-			newest bool
-			limit  int
-		}{{kindDue, newest, first}, {kindRetry, false, again}} {
-			var err error
-			if jobs, err = s.dueIn(jobs, tx, queue, part.kind, part.newest, now, part.limit, skip); err != nil {
-				return err
-			}
-			if t := firstDueAfter(queue, part.kind, now); !t.IsZero() && (next.IsZero() || t.Before(next)) {
-				next = t
-			}
+		jobs, err := s.dueIn(nil, tx, queue, kindDue, true, now, newest, skip)
+		read := jobs
+		others := func(id string) bool {
+			return skip(id) || slices.ContainsFunc(read, func(j event.Job) bool { return j.Delivery.ID == id })
 		}
-		return nil
+		if err == nil {
+			jobs, err = s.dueIn(jobs, tx, queue, kindDue, false, now, first, others)
+		}
+		if err == nil {
+			jobs, err = s.dueIn(jobs, tx, queue, kindRetry, false, now, again, skip)
+		}
+		found, next = jobs, firstDueAfter(queue, now)
+		return err
 	})
-	if err != nil {
-		return nil, time.Time{}, err
-	}
-	return jobs, next, nil
+	return found, next, err
 }
 
 // mostAtOnce is how many jobs there is room for from the start.
@@ -52,6 +48,9 @@ const mostAtOnce = 256
 
 // dueIn adds what is due of one of the two kinds.
 func (s *Store) dueIn(jobs []event.Job, tx *transaction, queue *table, kind byte, newest bool, now time.Time, limit int, skip func(string) bool) ([]event.Job, error) {
+	if limit == 0 {
+		return jobs, nil
+	}
 	limit += len(jobs)
 	add := func(key, id []byte) (bool, error) {
 		due, ok := readDue(key)
@@ -81,11 +80,16 @@ func (s *Store) dueIn(jobs []event.Job, tx *transaction, queue *table, kind byte
 	return jobs, queue.each(prefix, add)
 }
 
-// firstDueAfter returns the due time of the first entry that is due after now.
-func firstDueAfter(queue *table, kind byte, now time.Time) time.Time {
-	key, _ := queue.seek(appendTime([]byte{kind}, now.Add(time.Nanosecond)), []byte{kind})
-	due, _ := readDue(key)
-	return due
+// firstDueAfter returns the due time of the first entry that is due after now; zero:
+// there is none.
+func firstDueAfter(queue *table, now time.Time) (next time.Time) {
+	for _, kind := range []byte{kindDue, kindRetry} {
+		key, _ := queue.seek(appendTime([]byte{kind}, now.Add(time.Nanosecond)), []byte{kind})
+		if due, ok := readDue(key); ok && (next.IsZero() || due.Before(next)) {
+			next = due
+		}
+	}
+	return next
 }
 
 func readJob(tx *transaction, sequence uint64) (event.Job, error) {

@@ -90,7 +90,7 @@ func (w *world) commit(t *rapid.T) {
 
 func (w *world) due(t *rapid.T) {
 	destination := rapid.SampledFrom([]string{"shop", "bus", "new"}).Draw(t, "destination")
-	newest := rapid.Bool().Draw(t, "newest")
+	newest := rapid.IntRange(0, 3).Draw(t, "newest")
 	first, again := rapid.IntRange(0, 4).Draw(t, "first"), rapid.IntRange(0, 4).Draw(t, "again")
 	skip := func(id string) bool { return id[len(id)-1] < 'd' }
 	skipped := func(id string) bool { return skip(id) || slices.Contains(w.begun[destination], id) }
@@ -125,10 +125,10 @@ func (w *world) due(t *rapid.T) {
 			retries = append(retries, job)
 		}
 	}
-	if newest {
-		slices.Reverse(fresh)
-	}
-	want = append(fresh[:min(first, len(fresh))], retries[:min(again, len(retries))]...)
+	last := len(fresh) - min(newest, len(fresh))
+	want, fresh = fresh[last:], fresh[:last]
+	slices.Reverse(want)
+	want = slices.Concat(want, fresh[:min(first, len(fresh))], retries[:min(again, len(retries))])
 	got, gotNext, err := w.s.Due(context.Background(), destination, newest, w.now, first, again, skip)
 	if err != nil || !gotNext.Equal(next) || len(got) != len(want) {
 		t.Fatalf("Due: %d jobs, next %v, %v; want %d and %v", len(got), gotNext, err, len(want), next)

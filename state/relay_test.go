@@ -3,6 +3,7 @@ package state_test
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -21,7 +22,7 @@ func TestDueGivesTheLongestDueFirst(t *testing.T) {
 	}
 	queue(t, s, "other", "cs_other", "shop2")
 
-	jobs, next, err := s.Due(t.Context(), "shop", false, start.Add(3), 2, 2, nil)
+	jobs, next, err := s.Due(t.Context(), "shop", 0, start.Add(3), 2, 2, nil)
 	if err != nil || len(jobs) != 2 || jobs[0].Event.ID != "evt_1" || jobs[1].Event.ID != "evt_2" {
 		t.Fatalf("jobs %v, %v", jobs, err)
 	}
@@ -29,21 +30,29 @@ func TestDueGivesTheLongestDueFirst(t *testing.T) {
 		t.Errorf("next = %v", next)
 	}
 	skip := func(id string) bool { return id == jobs[0].Delivery.ID }
-	jobs, _, err = s.Due(t.Context(), "shop", false, start.Add(3), 2, 2, skip)
+	jobs, _, err = s.Due(t.Context(), "shop", 0, start.Add(3), 2, 2, skip)
 	if err != nil || len(jobs) != 2 || jobs[0].Event.ID != "evt_2" || jobs[1].Event.ID != "evt_0" {
 		t.Errorf("without the first: %v, %v", jobs, err)
 	}
-	jobs, next, err = s.Due(t.Context(), "shop", false, start.Add(time.Second), 100, 100, nil)
+	jobs, next, err = s.Due(t.Context(), "shop", 0, start.Add(time.Second), 100, 100, nil)
 	if err != nil || len(jobs) != 5 || !next.IsZero() {
 		t.Errorf("all: %d jobs, next %v, %v", len(jobs), next, err)
 	}
-	jobs, next, err = s.Due(t.Context(), "shop", true, start.Add(8), 2, 100, nil)
-	if err != nil || len(jobs) != 2 || jobs[0].Event.ID != "evt_4" || jobs[1].Event.ID != "evt_0" || !next.Equal(start.Add(10)) {
+	jobs, next, err = s.Due(t.Context(), "shop", 2, start.Add(8), 2, 100, nil)
+	if err != nil || eventIDs(jobs) != "evt_4 evt_0 evt_1 evt_2" || !next.Equal(start.Add(10)) {
 		t.Errorf("the newest: %v, next %v, %v", jobs, next, err)
 	}
-	if jobs, next, err := s.Due(t.Context(), "nobody", false, start, 100, 100, nil); err != nil || jobs != nil || !next.IsZero() {
+	if jobs, next, err := s.Due(t.Context(), "nobody", 0, start, 100, 100, nil); err != nil || jobs != nil || !next.IsZero() {
 		t.Errorf("nobody: %v, %v, %v", jobs, next, err)
 	}
+}
+
+func eventIDs(jobs []event.Job) string {
+	var ids []string
+	for i := range jobs {
+		ids = append(ids, jobs[i].Event.ID)
+	}
+	return strings.Join(ids, " ")
 }
 
 // Whoever renders a delivery in a form of its own hears of the others of its event.
@@ -58,7 +67,7 @@ func TestJobNamesTheSiblingsOfOneWithARuleOfItsOwn(t *testing.T) {
 	}
 	tx.Deliveries = append(tx.Deliveries, newDelivery(e, "bus", false, start))
 	commit(t, s, &tx)
-	jobs, _, err := s.Due(t.Context(), "shop", false, start, 10, 10, nil)
+	jobs, _, err := s.Due(t.Context(), "shop", 0, start, 10, 10, nil)
 	got := map[string][]string{}
 	for i := range jobs {
 		got[jobs[i].Delivery.OwnRule] = jobs[i].Siblings
@@ -149,7 +158,7 @@ func TestARefusedDeliveryReleasesTheNext(t *testing.T) {
 	first.HeldAt, first.Slots = &up, 1
 	retry, release := start.Add(time.Hour), start.Add(time.Minute)
 	resolve(t, s, event.Verdict{Delivery: first, Retry: retry, Release: release, UpClock: up})
-	jobs, next, err := s.Due(t.Context(), "shop", false, start, 10, 10, nil)
+	jobs, next, err := s.Due(t.Context(), "shop", 0, start, 10, 10, nil)
 	if err != nil || len(jobs) != 0 || !next.Equal(release) {
 		t.Fatalf("jobs %v, next %v, %v", jobs, next, err)
 	}

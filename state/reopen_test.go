@@ -295,7 +295,7 @@ func TestActsKeepTheStoreSound(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				jobs, _, err := w.s.Due(context.Background(), name, false, w.now, 100, 100, nil)
+				jobs, _, err := w.s.Due(context.Background(), name, 0, w.now, 100, 100, nil)
 				if err != nil {
 					t.Fatal(err)
 				}

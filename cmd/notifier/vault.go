@@ -118,7 +118,7 @@ func (v *vault) Snapshots(ctx context.Context, account string, ids []string) (ma
 }
 
 // Due implements publish.Outbox.
-func (v *vault) Due(ctx context.Context, destination string, newest bool, now time.Time, first, again int, skip func(deliveryID string) bool) ([]event.Job, time.Time, error) {
+func (v *vault) Due(ctx context.Context, destination string, newest int, now time.Time, first, again int, skip func(deliveryID string) bool) ([]event.Job, time.Time, error) {
 	jobs, next, err := v.Store.Due(ctx, destination, newest, now, first, again, skip)
 	return jobs, next, v.note(err)
 }
