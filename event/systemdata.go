@@ -1,6 +1,10 @@
 package event
 
-import "time"
+import (
+	"fmt"
+	"strings"
+	"time"
+)
 
 // The data of the program's own events. Every member is always there, so that a
 // template which renders one event of a type renders all of them. Times are
@@ -48,6 +52,26 @@ type DestinationRecoveredData struct {
 	Destination string `json:"destination"`
 	Since       string `json:"since"` // it failed, or was paused
 	DownFor     string `json:"down_for"`
+	Refused     int    `json:"refused"` // deliveries that it refused before and that wait for another try, MostRefused at most
+}
+
+// StillRefuses adds to the data of a destination that takes deliveries again how many
+// it refused before that wait for another try.
+func (d *DestinationRecoveredData) StillRefuses(n int) {
+	if d.Refused = n; n > 0 {
+		d.Summary = strings.TrimSuffix(d.Summary, ".") + "; " + RefusedWait(n) + "."
+	}
+}
+
+// RefusedWait says what n of DestinationState.Refused wait for.
+func RefusedWait(n int) string {
+	switch {
+	case n == 1:
+		return "1 that it refused still waits for another try"
+	case n < MostRefused:
+		return fmt.Sprintf("%d that it refused still wait for another try", n)
+	}
+	return fmt.Sprintf("at least %d that it refused still wait for another try", MostRefused)
 }
 
 // DestinationPausedData is the data of DestinationPaused.

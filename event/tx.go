@@ -29,7 +29,11 @@ type DestinationState struct {
 	Dead          int           `json:"dead"`
 	Standing      Standing      `json:"standing,omitzero"`
 	OldestPending time.Time     `json:"-"` // filled in on reading
+	Refused       int           `json:"-"` // so is this: of Pending, those that were refused before; MostRefused counts as that many or more
 }
+
+// MostRefused bounds how many deliveries are counted in DestinationState.Refused.
+const MostRefused = 1000
 
 // Standing is how a destination stands: what its lane takes up again after a
 // restart.
@@ -47,6 +51,7 @@ type Standing struct {
 	FailedSince  time.Time `json:"failed_since,omitzero"`   // when the first of all was
 	FailedOthers bool      `json:"failed_others,omitempty"` // the others are of more than one session or subject
 	Why          string    `json:"why,omitempty"`           // the last of them failed; redacted
+	Refusal      string    `json:"refusal,omitempty"`       // the last answer that refused a delivery, also after others were accepted; redacted
 	// RowSince is when the first of Failures was: FailedSince may be before an outage that
 	// began another row. Zero where an earlier version stored it.
 	RowSince time.Time `json:"row_since,omitzero"`

@@ -119,6 +119,9 @@ func (l *lane) judge(t *task, a *event.Attempt, r Result, now time.Time) outcome
 		l.noProbe(d.ID)
 		l.refused(&o, &d, r, t.probe && !t.asked, now)
 	}
+	if o.refused -= min(1, t.job.Delivery.Slots); d.Slots > 0 && !v.Retry.IsZero() {
+		o.refused++
+	}
 	v.Delivery = d
 	v.UpClock, v.Standing = l.clock.at(now), l.snapshot(now)
 	return o

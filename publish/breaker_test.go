@@ -338,7 +338,7 @@ func TestPauseKeepsWhatWaits(t *testing.T) {
 			t.Fatalf("the owner heard %v", types)
 		}
 		want := map[string]any{
-			"destination": "shop", "since": "2000-01-01T00:00:01.5Z", "down_for": "2h0m0s",
+			"destination": "shop", "since": "2000-01-01T00:00:01.5Z", "down_for": "2h0m0s", "refused": 0.0,
 			"summary": "Destination shop goes on: bob resumed it after 2h0m0s.",
 		}
 		if diff := cmp.Diff(want, data[1]); diff != "" {

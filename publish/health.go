@@ -3,6 +3,7 @@ package publish
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"log/slog"
 	"strings"
 	"time"
@@ -40,6 +41,7 @@ type DestinationStatus struct {
 	NextTry     time.Time        // of another one that is left alone until then; else zero
 	PausedBy    string           // who paused it; "": it stopped by itself
 	Told        bool             // its owner was told that it fails
+	Refusal     string           // the last answer that refused a delivery, if any did
 	Blocked     []BlockedSubject // subjects that it takes nothing for, the longest blocked first, a few at most
 	BlockedAll  int              // how many there are, at least
 }
@@ -159,7 +161,7 @@ func (l *lane) lost(send context.Context, why string, now time.Time) time.Durati
 	l.standing.Lost = true
 	change := l.change(now)
 	l.mu.Unlock()
-	l.tell(send, change, l.notices(list))
+	l.tell(send, change, l.notices(list, 0))
 	return pause
 }
 
@@ -194,7 +196,7 @@ func (l *lane) found(send context.Context, now time.Time) {
 	}
 	change := l.change(now)
 	l.mu.Unlock()
-	l.tell(send, change, l.notices(list))
+	l.tell(send, change, l.notices(list, 0))
 }
 
 // endRow forgets failures that are over. The caller holds mu.
@@ -209,13 +211,20 @@ func (l *lane) endRow() {
 func StoredStatus(stored event.DestinationState) DestinationStatus {
 	s := &stored.Standing
 	status := DestinationStatus{
-		Name: stored.Name, Why: s.Why, LastSuccess: s.LastSuccess, Failures: s.Failures, UpClock: stored.UpClock, Told: !s.Announced.IsZero(),
+		Name: stored.Name, Why: s.Why, LastSuccess: s.LastSuccess, Failures: s.Failures, UpClock: stored.UpClock, Told: !s.Announced.IsZero(), Refusal: s.Refusal,
 	}
 	switch {
 	case !s.Paused.IsZero():
 		status.State, status.Why, status.Since, status.PausedBy = StatePaused, pausedWhy(s), s.Paused, s.PausedBy
 	case !s.Broken.IsZero():
 		status.State, status.Since, status.NextProbe = StateFailing, s.Broken, s.NextProbe
+		switch { // other deliveries may have been refused otherwise
+		case s.Why == "" || s.Down.IsOpen():
+		case s.Probes > 0:
+			status.Why = "last probe: " + s.Why
+		default:
+			status.Why = "last refusal: " + s.Why
+		}
 	default:
 		status.Since = cmp.Or(s.RowSince, s.FailedSince)
 		if s.Down.Since.After(status.Since) { // what it refused before is another row
@@ -229,6 +238,22 @@ func StoredStatus(stored event.DestinationState) DestinationStatus {
 		}
 	}
 	return status
+}
+
+// WhyLeftAlone says what a delivery waits for that no answer was about, after so many
+// attempts, if it waits for a destination of which this is known.
+func WhyLeftAlone(attempts int, state State, since time.Time, why string) string {
+	what := map[State]string{
+		StateFailing: "the breaker is open", StateUnreachable: "the destination cannot be reached", StatePaused: "nothing is sent to the destination",
+	}[state]
+	if what == "" {
+		return why
+	}
+	text := fmt.Sprintf("%s since %s; %s", what, since.UTC().Format(time.RFC3339), why)
+	if attempts == 0 {
+		return "never tried: " + text
+	}
+	return text
 }
 
 // status is how the destination is doing.

@@ -77,6 +77,7 @@ type task struct {
 type outcome struct {
 	verdict event.Verdict
 	news    []news
+	refused int // by how many those that were refused and wait become more
 }
 
 // slots counts attempts.

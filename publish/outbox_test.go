@@ -369,7 +369,12 @@ func (o *memoryOutbox) Destinations(context.Context) ([]event.DestinationState, 
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	var states []event.DestinationState
-	for _, state := range o.states {
+	for name, state := range o.states {
+		for _, r := range o.deliveries {
+			if r.Destination == name && !r.Due.IsZero() {
+				state.Refused += min(1, r.Slots)
+			}
+		}
 		states = append(states, state)
 	}
 	return states, nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"checkout-notifier/event"
@@ -17,18 +18,21 @@ type news struct {
 	data             any
 }
 
-// notices makes events of news, and asks who hears of them. The caller does not
-// hold mu.
-func (l *lane) notices(list []news) (notices []event.Notice) {
+// notices makes events of news, and asks who hears of them. refused is by how many
+// those that were refused and wait become more with the step that stores the notices.
+// The caller does not hold mu.
+func (l *lane) notices(list []news, refused int) (notices []event.Notice) {
 	if l.announce == nil {
 		return nil
 	}
 	for _, n := range list {
 		switch data := n.data.(type) {
 		case *event.DestinationFailingData:
-			data.Pending = l.pending()
+			data.Pending = l.stored().Pending
 		case *event.DestinationPausedData:
-			data.Pending = l.pending()
+			data.Pending = l.stored().Pending
+		case *event.DestinationRecoveredData:
+			data.StillRefuses(max(0, l.stored().Refused+refused))
 		}
 		e, err := event.NewSystem(n.eventType, l.dest.Name, n.about, n.at, n.data)
 		if err != nil {
@@ -42,19 +46,13 @@ func (l *lane) notices(list []news) (notices []event.Notice) {
 	return notices
 }
 
-// pending is how many deliveries wait for the destination, 0 if the outbox does
-// not tell.
-func (l *lane) pending() int {
-	states, err := l.outbox.Destinations(context.Background())
-	if err != nil {
-		return 0
+// stored is what the outbox tells of the destination, nothing if it does not.
+func (l *lane) stored() (state event.DestinationState) {
+	states, _ := l.outbox.Destinations(context.Background()) // what cannot be read is not told
+	if i := slices.IndexFunc(states, func(s event.DestinationState) bool { return s.Name == l.dest.Name }); i >= 0 {
+		state = states[i]
 	}
-	for _, s := range states {
-		if s.Name == l.dest.Name {
-			return s.Pending
-		}
-	}
-	return 0
+	return state
 }
 
 // tell stores what no attempt brought. What cannot be stored is said with the
@@ -234,7 +232,7 @@ func (l *lane) pause(ctx context.Context, actor string) (changed bool, err error
 	l.mu.Unlock()
 	l.poke()
 	l.writeResults(ctx)
-	notices := l.notices(list)
+	notices := l.notices(list, 0)
 	change.Notices = notices
 	change.Audit = &event.AuditEntry{Time: now, Actor: actor, Action: "destination.pause", Subject: l.dest.Name}
 	if err := l.outbox.SaveStanding(ctx, change); err != nil {
@@ -290,7 +288,7 @@ func (l *lane) unpause(ctx context.Context, actor string) (changed bool, err err
 	l.subjects.hurry(now)
 	change := l.change(now)
 	l.mu.Unlock()
-	change.Notices = l.notices(l.resumed(&before, actor, now))
+	change.Notices = l.notices(l.resumed(&before, actor, now), 0)
 	change.Audit = &event.AuditEntry{Time: now, Actor: actor, Action: "destination.resume", Subject: l.dest.Name, Detail: pausedDetail(&before, list, now)}
 	if err := l.outbox.SaveStanding(ctx, change); err != nil {
 		l.stopAgain(&before, now)

@@ -33,15 +33,16 @@ const stepSize = 256
 // takeResults returns results as they are to be stored, with what the owner hears
 // of them. The caller does not hold mu: it takes a look at the outbox.
 func (l *lane) takeResults() []event.Verdict {
-	list, told := l.nextResults()
+	list, told, refused := l.nextResults()
 	for i := range list {
-		list[i].Notices = append(list[i].Notices, l.notices(told[i])...)
+		list[i].Notices = append(list[i].Notices, l.notices(told[i], refused)...)
 	}
 	return list
 }
 
-// nextResults returns the verdicts and, by their places, what is new with some.
-func (l *lane) nextResults() (list []event.Verdict, told map[int][]news) {
+// nextResults returns the verdicts and, by their places, what is new with some. refused
+// is by how many those that were refused and wait become more with them.
+func (l *lane) nextResults() (list []event.Verdict, told map[int][]news, refused int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	n := min(len(l.results), stepSize)
@@ -51,6 +52,7 @@ func (l *lane) nextResults() (list []event.Verdict, told map[int][]news) {
 	list, told = make([]event.Verdict, n), make(map[int][]news)
 	for i := range list {
 		list[i] = l.results[i].verdict
+		refused += l.results[i].refused
 		if news := l.results[i].news; len(news) > 0 {
 			told[i] = news
 		}
@@ -59,5 +61,5 @@ func (l *lane) nextResults() (list []event.Verdict, told map[int][]news) {
 	// Three times as many as ended during a step may be begun before a slot is free
 	// for them: the next step takes as long, and the senders must not run dry.
 	l.early = max(n, l.early/2)
-	return list, told
+	return list, told, refused
 }

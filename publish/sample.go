@@ -39,7 +39,7 @@ const sampleSession = `{"id":"` + sampleID + `","object":"checkout.session","amo
 func SampleEvent(eventType string) event.Event {
 	eventType = event.Qualify(eventType)
 	if event.IsSystemType(eventType) {
-		return sampleSystem(eventType)
+		return event.SampleSystem(eventType, sampleID, sampleTime)
 	}
 	look := sampleTime
 	is := sampleOf(eventType)

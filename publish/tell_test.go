@@ -354,3 +354,58 @@ func TestOwnerHearsInTheOrderOfWhatHappens(t *testing.T) {
 		})
 	})
 }
+
+// That a destination takes deliveries again does not say that it takes what it refused:
+// the owner hears how much of that waits.
+func TestTheOwnerHearsHowManyRefusedOnesStillWait(t *testing.T) {
+	for name, c := range map[string]struct {
+		bad, good int // sessions; until then all are refused, then the good ones are accepted, or one that is new
+		until     time.Duration
+		refused   int
+		says      string
+	}{
+		"a breaker opened":  {20, 0, 14 * time.Second, 10, "takes deliveries again, after 15s; 10 that it refused still wait for another try."},
+		"one of two":        {1, 1, 13 * time.Minute, 1, "; 1 that it refused still waits for another try."},
+		"the one there was": {0, 1, 13 * time.Minute, 0, "takes deliveries again, after"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				o, to := newOutbox(), &receiver{}
+				to.reply(always(refused(422)))
+				for i := range c.bad {
+					o.put("shop", fmt.Sprint("cs_bad", i))
+				}
+				for i := range c.good {
+					o.put("shop", fmt.Sprint("cs_good", i))
+				}
+				r := relay(t, o, publish.Options{Announce: teller}, publish.Lane{Destination: exact("shop"), Publisher: to})
+				defer run(t, r)()
+				time.Sleep(c.until)
+				to.reply(func(_ context.Context, _ int, m publish.Message) publish.Result {
+					if strings.HasPrefix(m.Delivery.Session, "cs_bad") {
+						return refused(422)
+					}
+					return accepted()
+				})
+				if c.good == 0 {
+					o.put("shop", "cs_new")
+					r.Wake("shop")
+				}
+				for types, data := told(o); ; types, data = told(o) {
+					if len(types) < 2 {
+						time.Sleep(time.Second)
+						continue
+					}
+					summary := fmt.Sprint(data[1]["summary"])
+					if types[1] != event.DestinationRecovered || !strings.Contains(summary, c.says) || strings.Contains(summary, ";") != (c.refused > 0) || data[1]["refused"] != float64(c.refused) {
+						t.Errorf("the owner heard %v", data)
+					}
+					break
+				}
+				if s := r.Status()[0]; s.Refusal != "status 422 Unprocessable Entity" {
+					t.Errorf("status %+v", s)
+				}
+			})
+		})
+	}
+}

@@ -291,6 +291,9 @@ func (w *world) look(t *rapid.T) {
 			if want[d.Destination].Pending++; want[d.Destination].Pending == 1 {
 				want[d.Destination].OldestPending = d.Created
 			}
+			if !d.Due.IsZero() {
+				want[d.Destination].Refused += min(1, d.Slots)
+			}
 		case event.StatusDead:
 			want[d.Destination].Dead++
 		}

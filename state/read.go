@@ -146,6 +146,19 @@ func (s *Store) SessionCounts(ctx context.Context) (map[string]map[event.Watch]i
 	return counts, nil
 }
 
+// refused counts the deliveries to a destination that it refused before, among the first
+// of those that are tried again: some of them waited for their subject alone.
+func refused(tx *transaction, destination string) (n int, err error) {
+	left := event.MostRefused
+	err = tx.queue(destination).each([]byte{kindRetry}, func(key, _ []byte) (bool, error) {
+		r, err := readRecord(tx, lastSequence(key))
+		n += min(1, r.Slots)
+		left--
+		return left > 0, err
+	})
+	return n, err
+}
+
 // Destinations returns the state of every destination that ever had a delivery,
 // by name, whether or not the configuration still names it.
 func (s *Store) Destinations(ctx context.Context) (states []event.DestinationState, err error) {
@@ -157,8 +170,9 @@ func (s *Store) Destinations(ctx context.Context) (states []event.DestinationSta
 			}
 			_, since := tx.queue(state.Name).seek([]byte{kindPending}, []byte{kindPending})
 			state.OldestPending, _ = readTime(since)
+			state.Refused, err = refused(tx, state.Name)
 			states = append(states, state)
-			return nil
+			return err
 		})
 	})
 	return states, err

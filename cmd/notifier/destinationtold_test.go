@@ -26,7 +26,7 @@ func TestADestinationThatWasToldOfIsACondition(t *testing.T) {
 
 	view := deliveryView{Delivery: event.Delivery{Status: event.StatusPending, Due: time.Now()}}
 	view.waitsFor(&status)
-	if view.DestinationState != "unreachable" || !view.DestinationSince.Equal(since) || view.why() != "no answer" ||
+	if view.DestinationState != "unreachable" || !view.DestinationSince.Equal(since) || view.why() != "never tried: the destination cannot be reached since 2026-11-29T10:00:00Z; no answer" ||
 		statusText(&view) != "pending, destination unreachable, since "+ago(since) {
 		t.Errorf("a delivery is shown as %q, %q: %+v", statusText(&view), view.why(), view)
 	}

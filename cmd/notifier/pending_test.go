@@ -94,6 +94,40 @@ func TestWhatIsPendingSaysWhy(t *testing.T) {
 	}
 }
 
+// What was never tried has no answer: it says what its destination waits for.
+func TestWhatWasNeverTriedSaysWhatItWaitsFor(t *testing.T) {
+	o := newOffice(t, filepath.Join(t.TempDir(), "n.db"), dearWorks)
+	defer o.stop()
+	e := publish.SampleEvent(event.Paid)
+	d := blank(&e, "shop", "", []string{"ship"}, nil)
+	d.Created, d.Due, d.Status = e.Time, e.Time, event.StatusPending
+	if err := o.store.Commit(t.Context(), &event.Tx{Account: "main", Events: []event.Event{e}, Deliveries: []event.Delivery{d}}); err != nil {
+		t.Fatal(err)
+	}
+	ask := o.open()
+	since := time.Now().UTC()
+	at := since.Format(time.RFC3339)
+	for i, c := range []struct {
+		standing event.Standing
+		want     string
+	}{
+		{event.Standing{Broken: since, Why: "status 503"}, "never tried: the breaker is open since " + at + "; last refusal: status 503\n"},
+		{event.Standing{Broken: since, Probes: 1, Why: "status 503"}, "never tried: the breaker is open since " + at + "; last probe: status 503\n"},
+		{event.Standing{Broken: since, Down: event.Trouble{Since: since}, Why: "not connected"}, "never tried: the breaker is open since " + at + "; not connected\n"},
+		{event.Standing{Unreached: true, Down: event.Trouble{Since: since}, Why: "not connected"}, "never tried: the destination cannot be reached since " + at + "; not connected\n"},
+		{event.Standing{Paused: since, PausedBy: "ann"}, "never tried: nothing is sent to the destination since " + at + "; paused by ann\n"},
+		{event.Standing{FailedSince: since, Failures: 1, Why: "status 503"}, " 0s ago"},
+	} {
+		c.standing.Version = uint64(i+1) * 1000
+		if err := o.store.SaveStanding(t.Context(), event.StandingChange{Destination: "shop", Standing: c.standing}); err != nil {
+			t.Fatal(err)
+		}
+		if code, stdout, stderr := ask("deliveries list --status pending"); code != exitOK || !strings.Contains(stdout, c.want) {
+			t.Errorf("%+v: exit code %d, no %q: %s%s", c.standing, code, c.want, stdout, stderr)
+		}
+	}
+}
+
 // What waits behind a refused event of its session says which, and what to do.
 func TestWhatWaitsBehindARefusedEventSaysWhatToDo(t *testing.T) {
 	o := newOffice(t, filepath.Join(t.TempDir(), "n.db"), dearWorks)

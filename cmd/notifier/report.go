@@ -45,6 +45,8 @@ type destinationReport struct {
 	Dead          int       `json:"dead_letters"`
 	InFlight      int       `json:"in_flight"`
 	OldestPending time.Time `json:"oldest_pending,omitzero"`
+	Refused       int       `json:"refused_pending"`        // of those that wait: it refused them before, at most event.MostRefused are counted
+	Refusal       string    `json:"last_refusal,omitempty"` // the last answer that refused a delivery
 	LastSuccess   time.Time `json:"last_success,omitzero"`
 	Failures      int       `json:"failures_in_a_row"`
 	Since         time.Time `json:"since,omitzero"`      // it is failing or paused, or does not take what is sent
@@ -140,10 +142,7 @@ func storedReport(ctx context.Context, store *state.Store) (*report, error) {
 		return nil, err
 	}
 	for _, s := range stored {
-		line := destinationReport{
-			Name: s.Name, Pending: s.Pending, Dead: s.Dead, OldestPending: s.OldestPending,
-		}
-		line.told = s.Standing.Announced
+		line := destinationReport{Name: s.Name, Pending: s.Pending, Refused: s.Refused, Dead: s.Dead, OldestPending: s.OldestPending, told: s.Standing.Announced}
 		line.stands(publish.StoredStatus(s))
 		r.Destinations = append(r.Destinations, line)
 	}
@@ -180,7 +179,7 @@ func (r *report) orphan(configured []poller.Account) {
 func (d *destinationReport) stands(s publish.DestinationStatus) {
 	d.State, d.Why, d.InFlight, d.LastSuccess, d.Failures = string(s.State), s.Why, s.InFlight, s.LastSuccess, s.Failures
 	d.Since, d.NextProbe, d.NextTry, d.PausedBy = s.Since, s.NextProbe, s.NextTry, s.PausedBy
-	d.BlockedCount, d.Blocked = s.BlockedAll, s.Blocked
+	d.BlockedCount, d.Blocked, d.Refusal = s.BlockedAll, s.Blocked, s.Refusal
 	if d.State == "" {
 		d.State = stateUnknown
 	}
@@ -364,9 +363,7 @@ func (d *daemon) gauges(ctx context.Context) (admin.Gauges, error) {
 		g.StorePutBack = r.Store.PutBack.Times
 	}
 	for _, x := range r.Destinations {
-		g.Destinations = append(g.Destinations, event.DestinationState{
-			Name: x.Name, Pending: x.Pending, Dead: x.Dead, OldestPending: x.OldestPending,
-		})
+		g.Destinations = append(g.Destinations, event.DestinationState{Name: x.Name, Pending: x.Pending, Dead: x.Dead, OldestPending: x.OldestPending})
 		g.Up[x.Name] = x.State == string(publish.StateOK) || x.State == string(publish.StateWaiting) && x.Failures == 0 && x.BlockedCount > 0
 		g.Blocked[x.Name] = x.BlockedCount
 	}

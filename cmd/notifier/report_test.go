@@ -85,8 +85,14 @@ func TestTheLineOfADestinationTellsWhatComesNext(t *testing.T) {
 		},
 		"paused by ann, for 12m": {State: publish.StatePaused, Why: "paused by ann", Since: since, Failures: 3},
 		"":                       {State: publish.StateOK},
+		"20 that it refused still wait for another try (notifier deliveries list --destination shop --status pending), last refusal: status 422": {
+			State: publish.StateOK, Refusal: "status 422",
+		},
 	} {
-		var d destinationReport
+		d := destinationReport{Name: "shop"}
+		if s.Refusal != "" {
+			d.Refused = 20
+		}
 		if d.stands(s); d.story() != want {
 			t.Errorf("%+v tells %q, want %q", s, d.story(), want)
 		}

@@ -212,10 +212,7 @@ func (a *app) printDestinations(list []destinationReport) {
 // story says why a destination is as it is, since when and after how many
 // failures, and what comes next.
 func (d *destinationReport) story() string {
-	parts := []string{}
-	if d.Why != "" {
-		parts = append(parts, d.Why)
-	}
+	parts := slices.DeleteFunc([]string{d.Why, d.refused()}, func(text string) bool { return text == "" })
 	if !d.Since.IsZero() {
 		parts = append(parts, "for "+lasting(d.Since))
 	}
@@ -233,6 +230,14 @@ func (d *destinationReport) story() string {
 		parts = append(parts, "next try "+in(d.NextTry))
 	}
 	return strings.Join(parts, ", ")
+}
+
+// refused says of a destination that takes deliveries that it does not take all.
+func (d *destinationReport) refused() string {
+	if d.State != string(publish.StateOK) || d.Refused == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s (notifier deliveries list --destination %s --status pending), last refusal: %s", event.RefusedWait(d.Refused), d.Name, d.Refusal)
 }
 
 const orphanedAccount = "nobody polls it; a renamed account starts anew, and records silently what happened before"

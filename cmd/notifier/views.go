@@ -53,7 +53,7 @@ func (a *ahead) String() string {
 // The reason of a pending one is that of an earlier end.
 func (d *deliveryView) why() string {
 	if d.Status == event.StatusPending {
-		return cmp.Or(d.LastError, d.Behind.String(), d.DestinationWhy, d.Reason)
+		return cmp.Or(d.LastError, d.Behind.String(), publish.WhyLeftAlone(d.AttemptsMade, publish.State(d.DestinationState), d.DestinationSince, d.DestinationWhy), d.Reason)
 	}
 	return cmp.Or(d.Reason, d.LastError)
 }
