@@ -42,7 +42,7 @@ type DestinationStatus struct {
 	PausedBy    string           // who paused it; "": it stopped by itself
 	Told        bool             // its owner was told that it fails
 	Refusal     string           // the last answer that refused a delivery, if any did
-	Blocked     []BlockedSubject // subjects that it takes nothing for, the longest blocked first, a few at most
+	Blocked     []BlockedSubject // subjects that it takes nothing for: those whose reason is known, then the longest blocked first, a few at most
 	BlockedAll  int              // how many there are, at least
 }
 

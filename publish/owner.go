@@ -125,16 +125,14 @@ func (l *lane) failsSince(now time.Time) time.Time {
 
 // announceBlocked tells that the destination takes nothing for some subjects for
 // longer than a moment, and everything else. That it fails altogether, and does so
-// no more, is told each time.
+// no more, is told each time. After a start that waits for the first probe, which shows
+// why.
 func (l *lane) announceBlocked(now time.Time, to *[]news) {
 	s := &l.standing
-	if s.AnnouncedSubjects || !s.Paused.IsZero() || l.broken() || l.down() || s.Failures > 0 || l.subjects.row.Lasted(now) < tellAfter {
+	if s.AnnouncedSubjects || !s.Paused.IsZero() || l.broken() || l.down() || s.Failures > 0 || l.subjects.row.Lasted(now) < tellAfter || !l.subjects.reasoned() {
 		return
 	}
 	since := l.subjects.row.Since
-	if since.IsZero() {
-		since = now // it was before the last start, and which ones is not known yet
-	}
 	if s.Announced.IsZero() {
 		s.Announced = since
 	}

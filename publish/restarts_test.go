@@ -97,6 +97,52 @@ func TestTroubleIsToldThoughTheProgramRestartsOften(t *testing.T) {
 	}
 }
 
+// offlineBus takes nothing for some subjects while it is connected.
+type offlineBus struct {
+	*subjectBus
+	connected atomic.Bool
+}
+
+func (p *offlineBus) Available(context.Context) error {
+	if p.connected.Load() {
+		return nil
+	}
+	return errors.New("not connected to NATS")
+}
+
+// What is told of blocked subjects after a restart has their reason: that is known from
+// the first probe on, and without one nothing is told.
+func TestBlockedSubjectsAreToldWithTheirReasonAfterARestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, bus := newOutbox(), &offlineBus{subjectBus: newSubjectBus("created", "expired")}
+		bus.connected.Store(true)
+		o.put("bus", "cs_1", ofType("created"))
+		o.put("bus", "cs_2", ofType("expired"))
+		lane := publish.Lane{Destination: busOf(), Publisher: bus}
+		stop := run(t, relay(t, o, publish.Options{Announce: teller}, lane))
+		time.Sleep(30 * time.Second)
+		stop()
+		bus.connected.Store(false)
+		r := relay(t, o, publish.Options{Announce: teller}, lane)
+		stop = run(t, r)
+		defer stop()
+		time.Sleep(2 * time.Minute)
+		for _, b := range r.Status()[0].Blocked {
+			if b.Why != "it has not been tried again so far" {
+				t.Errorf("before the first probe: %+v", b)
+			}
+		}
+		bus.connected.Store(true)
+		time.Sleep(30 * time.Second)
+		synctest.Wait()
+		types, data := told(o)
+		const failing = event.DestinationFailing
+		if !slices.Equal(types, []string{failing, failing}) || data[1]["reason"] != "takes nothing for created, expired: no stream takes the subject" {
+			t.Errorf("the owner heard %v %v", types, data)
+		}
+	})
+}
+
 func busThat(reply func(context.Context, int, publish.Message) publish.Result) *receiver {
 	to := &receiver{}
 	to.reply(reply)

@@ -40,7 +40,7 @@ type subjects struct {
 
 // blockedSubject is one that the destination took nothing for at the last attempt.
 type blockedSubject struct {
-	why    string
+	why    string // "": it was not tried since the start, or since others had their turn
 	since  time.Time
 	tried  time.Time // when the last probe, or the first attempt, came to nothing
 	next   time.Time // probe
@@ -153,16 +153,35 @@ type BlockedSubject struct {
 	Next    time.Time `json:"next_try"`
 }
 
-// list returns the subjects that have been blocked for the longest time, and how
-// many there are. The caller holds mu.
+// notTriedAgain is shown where it is not known why a subject is blocked.
+const notTriedAgain = "it has not been tried again so far"
+
+// reasoned says whether it is known why a subject is blocked. The caller holds mu.
+func (s *subjects) reasoned() bool {
+	for _, b := range s.known {
+		if !b.free && b.why != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// list returns the subjects that have been blocked for the longest time, before them
+// those of which it is known why, and how many there are. The caller holds mu.
 func (s *subjects) list() (list []BlockedSubject, count int) {
 	for subject, b := range s.known {
 		if !b.free {
-			list = append(list, BlockedSubject{Subject: ShownSubject(subject), Why: b.why, Since: b.since, Next: b.next})
+			list = append(list, BlockedSubject{Subject: ShownSubject(subject), Why: cmp.Or(b.why, notTriedAgain), Since: b.since, Next: b.next})
 		}
 	}
+	unknown := func(b BlockedSubject) int {
+		if b.Why == notTriedAgain {
+			return 1
+		}
+		return 0
+	}
 	slices.SortFunc(list, func(a, b BlockedSubject) int {
-		return cmp.Or(a.Since.Compare(b.Since), strings.Compare(a.Subject, b.Subject))
+		return cmp.Or(unknown(a)-unknown(b), a.Since.Compare(b.Since), strings.Compare(a.Subject, b.Subject))
 	})
 	return list[:min(len(list), shownSubjects)], len(list)
 }

@@ -215,9 +215,8 @@ func (l *lane) moreSubjects(send context.Context, now time.Time) error {
 			continue
 		}
 		b := s.add(subject, now)
-		b.why, b.next = "it took nothing before the last start", now
-		if !first {
-			b.why, b.next = "it waits for its turn to be tried again", now.Add(longestPause)
+		if b.next = now; !first {
+			b.next = now.Add(longestPause)
 		} else if !since.IsZero() {
 			b.since = since
 		}
