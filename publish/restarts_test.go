@@ -120,17 +120,15 @@ func TestBlockedSubjectsAreToldWithTheirReasonAfterARestart(t *testing.T) {
 		o.put("bus", "cs_2", ofType("expired"))
 		lane := publish.Lane{Destination: busOf(), Publisher: bus}
 		stop := run(t, relay(t, o, publish.Options{Announce: teller}, lane))
-		time.Sleep(30 * time.Second)
+		time.Sleep(29 * time.Second)
 		stop()
 		bus.connected.Store(false)
 		r := relay(t, o, publish.Options{Announce: teller}, lane)
 		stop = run(t, r)
 		defer stop()
 		time.Sleep(2 * time.Minute)
-		for _, b := range r.Status()[0].Blocked {
-			if b.Why != "it has not been tried again so far" {
-				t.Errorf("before the first probe: %+v", b)
-			}
+		if s := r.Status()[0]; s.BlockedAll != 2 || s.Blocked[0].Why != "it has not been tried again so far" {
+			t.Errorf("before the first probe: %+v", s)
 		}
 		bus.connected.Store(true)
 		time.Sleep(30 * time.Second)
