@@ -40,8 +40,12 @@ func TestNATSSaysAtOnceWhyItDoesNotConnect(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := newNATS(t, natsDestination(c.url), nil)
+			_, address, _ := strings.Cut(c.url, "@")
+			if name == "wrong password" {
+				address = strings.TrimPrefix(guarded.URL, "nats://")
+			}
 			err := p.Available(t.Context())
-			if err == nil || !strings.HasPrefix(err.Error(), "not connected to NATS: ") || !strings.Contains(strings.ToLower(err.Error()), strings.ToLower(c.want)) || strings.Contains(err.Error(), "s3cret") {
+			if err == nil || !strings.HasPrefix(err.Error(), "not connected to NATS: "+address+": ") || !strings.Contains(strings.ToLower(err.Error()), strings.ToLower(c.want)) || strings.Contains(err.Error(), "s3cret") {
 				t.Errorf("Available says %v, want %q", err, c.want)
 			}
 			if r := p.Publish(t.Context(), message(event.Paid)); !r.Unsent || !strings.Contains(strings.ToLower(r.Error), strings.ToLower(c.want)) || strings.Contains(r.Error, "s3cret") {
@@ -67,7 +71,7 @@ func TestNATSSaysWhyItLostTheConnection(t *testing.T) {
 	go func() { results <- p.Publish(t.Context(), message(event.Paid)) }()
 	next(t, sub)
 	broker.Stop()
-	if r := <-results; r.Outcome != event.OutcomeUnavailable || r.Error != "the connection to NATS was lost before it answered: EOF" {
+	if r := <-results; r.Outcome != event.OutcomeUnavailable || r.Error != "the connection to NATS was lost before it answered: "+strings.TrimPrefix(url, "nats://")+": EOF" {
 		t.Errorf("result %+v", r)
 	}
 	if err := p.Available(t.Context()); err == nil || !strings.HasPrefix(err.Error(), "not connected to NATS: ") {
@@ -94,6 +98,27 @@ func TestNATSForgetsAnEarlierCause(t *testing.T) {
 			}
 			time.Sleep(10 * time.Millisecond) // the client tries again in its own time
 		}
+	}
+}
+
+// TestNATSNamesTheServerThatRefuses has one that nobody listens at and one that does not
+// let us in, and tells each with its own trouble.
+func TestNATSNamesTheServerThatRefuses(t *testing.T) {
+	t.Parallel()
+	guarded := brokertest.Start(t, brokertest.Options{Users: []brokertest.User{{Name: "u", Password: "p"}}})
+	there := strings.TrimPrefix(guarded.URL, "nats://")
+	p := newNATS(t, natsDestination("nats://u:s3cret@127.0.0.1:1,nats://u:s3cret@"+there), nil)
+	missing := map[string]bool{"127.0.0.1:1: connect: connection refused": true, there + ": authorization violation": true}
+	for deadline := time.Now().Add(20 * time.Second); len(missing) > 0; {
+		err := p.Available(t.Context())
+		if err == nil || strings.Contains(err.Error(), "s3cret") || time.Now().After(deadline) {
+			t.Fatalf("%v, want %v", err, missing)
+		}
+		text := strings.ToLower(strings.TrimPrefix(err.Error(), "not connected to NATS: "))
+		if delete(missing, strings.ReplaceAll(text, "nats: ", "")); strings.HasPrefix(text, "127.0.0.1:1: ") == strings.Contains(text, "authorization") {
+			t.Errorf("%s is said of the wrong server", text)
+		}
+		time.Sleep(10 * time.Millisecond) // the client tries again in its own time
 	}
 }
 

@@ -21,7 +21,8 @@ var (
 // Check asks the server, without publishing, whether it would take some messages,
 // and acknowledge them. ensures says that the stream is made, or brought up to
 // date, before the first message. What the server does not tell, or must not, is
-// no error, and is named in unknown. Errors: ErrMute, ErrNotTaken.
+// no error, and is named in unknown. Errors: ErrMute, ErrNotTaken; the latter a line
+// for each subject.
 func (p *NATSPublisher) Check(ctx context.Context, samples []Message, ensures bool) (unknown string, err error) {
 	l, err := p.conn.open(p)
 	if err != nil {
@@ -38,6 +39,7 @@ func (p *NATSPublisher) Check(ctx context.Context, samples []Message, ensures bo
 		return "", err
 	}
 	var asked []string
+	var refused []error
 	for i := range samples {
 		subject, err := p.renderer.Subject(samples[i])
 		if err != nil || slices.Contains(asked, subject) {
@@ -46,14 +48,17 @@ func (p *NATSPublisher) Check(ctx context.Context, samples []Message, ensures bo
 		asked = append(asked, subject)
 		info, err := ask(ctx, l, func(ctx context.Context) (*jetstream.StreamInfo, error) { return streamInfo(ctx, l.js, subject) })
 		known, wrong := p.judgeStream(subject, info, err, ensures)
-		if wrong != nil {
-			return "", wrong
-		}
-		if !known {
+		switch {
+		case wrong != nil:
+			refused = append(refused, fmt.Errorf("%w%s", wrong, l.named()))
+		case !known && refused == nil:
 			return "whether a stream takes what is sent (" + streamTrouble(err) + "), and " + publishing, nil
 		}
+		if errors.Is(err, context.DeadlineExceeded) {
+			break // so would be the others
+		}
 	}
-	return publishing, nil
+	return publishing, errors.Join(refused...)
 }
 
 // judgeStream says whether what the server answered about a subject tells

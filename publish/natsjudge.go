@@ -44,7 +44,7 @@ func (p *NATSPublisher) failed(m *Message, subject string, l *link, err error) R
 	var answer *jetstream.APIError
 	switch {
 	case errors.Is(err, ErrDenied):
-		return refusedByNATS(p.denial(m, err))
+		return refusedByNATS(p.denial(m, err) + l.named())
 	case errors.Is(err, nats.ErrMaxPayload):
 		r := tooLarge(fmt.Sprintf("the message is over the server's maximum of %d bytes", l.nc.MaxPayload()))
 		r.Contact = ContactNone // the client kept it back
@@ -61,8 +61,8 @@ func (p *NATSPublisher) failed(m *Message, subject string, l *link, err error) R
 		r := unavailable(err.Error())
 		r.Unsent = true
 		return r
-	case errors.Is(err, context.DeadlineExceeded):
-		err = errNoPong
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, errNoPong):
+		err = errors.New(errNoPong.Error() + l.named())
 	}
 	return unavailable(reasonOf(err))
 }
@@ -97,7 +97,7 @@ func (p *NATSPublisher) noStream(l *link) string {
 	if complaint := p.Complaint(); complaint != "" {
 		text += " (" + complaint + ")"
 	}
-	return text
+	return text + l.named()
 }
 
 // answered judges what a stream, or the server for it, said to a publish.

@@ -63,7 +63,7 @@ func (l *link) handlers() []nats.Option {
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { l.complain(err) }),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil {
-				l.log.Warn("the connection to NATS was lost: what is for it waits, and it is connected to again by itself", loglimit.Repeats("lost"), slog.String("error", reasonOf(err)))
+				l.log.Warn("the connection to NATS was lost: what is for it waits, and it is connected to again by itself", loglimit.Repeats("lost"), l.address(), slog.String("error", reasonOf(err)))
 			}
 			l.lost(err)
 		}),
@@ -76,7 +76,7 @@ func (l *link) handlers() []nats.Option {
 		nats.ReconnectHandler(func(*nats.Conn) { l.renewed("connected to NATS again") }),
 		nats.LameDuckModeHandler(func(*nats.Conn) {
 			l.retiring.Store(true)
-			l.log.Warn("the NATS server is shutting down: what is for it waits, and it is connected to again by itself")
+			l.log.Warn("the NATS server is shutting down: what is for it waits, and it is connected to again by itself", l.address())
 		}),
 		nats.ClosedHandler(func(*nats.Conn) { closing() }),
 	}
@@ -84,7 +84,7 @@ func (l *link) handlers() []nats.Option {
 
 // renewed forgets why an earlier connection was lost.
 func (l *link) renewed(text string) {
-	l.log.Info(text, loglimit.Ends("lost"))
+	l.log.Info(text, loglimit.Ends("lost"), l.address())
 	l.retiring.Store(false)
 	l.cause.forget()
 	l.wake()
@@ -99,7 +99,7 @@ func (l *link) because(err error) error {
 	known := l.cause.get()
 	if l.nc.Status() != nats.CONNECTED {
 		known = l.cause.wait(l.closed)
-		known = cmp.Or(l.nc.LastError(), known)
+		known = cmp.Or(l.cause.at(l.nc.LastError()), known)
 	}
 	return causedBy(err, known)
 }
@@ -110,7 +110,7 @@ func (l *link) lost(why error) {
 	if why != nil {
 		l.cause.set(why)
 	}
-	err := causedBy(errLost, why)
+	err := causedBy(errLost, l.cause.at(why))
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for token, w := range l.waiting {
@@ -119,6 +119,12 @@ func (l *link) lost(why error) {
 		}
 	}
 }
+
+// named says in brackets which server is spoken with.
+func (l *link) named() string { return " (server " + l.cause.address() + ")" }
+
+// address is the same for the log.
+func (l *link) address() slog.Attr { return slog.String("address", l.cause.address()) }
 
 func causedBy(err, why error) error {
 	if why == nil {
@@ -134,9 +140,9 @@ var deniedWords = regexp.MustCompile(`(?i)Permissions Violation for (Publish|Sub
 func (l *link) complain(err error) {
 	m := deniedWords.FindStringSubmatch(err.Error())
 	if m == nil {
-		l.log.Warn("the NATS server reports an error", loglimit.Repeats(reasonOf(err)), slog.String("error", reasonOf(err)))
+		l.log.Warn("the NATS server reports an error", loglimit.Repeats(reasonOf(err)), l.address(), slog.String("error", reasonOf(err)))
 	} else {
-		l.log.Warn("the NATS server does not permit this user something that a destination needs", loglimit.Repeats("denied "+m[1]), slog.Any("error", ErrDenied), slog.String("to", strings.ToLower(m[1]))) // the subject may name a customer
+		l.log.Warn("the NATS server does not permit this user something that a destination needs", loglimit.Repeats("denied "+m[1]), l.address(), slog.Any("error", ErrDenied), slog.String("to", strings.ToLower(m[1]))) // the subject may name a customer
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()

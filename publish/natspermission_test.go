@@ -37,7 +37,7 @@ func TestDocumentedPermissionsSuffice(t *testing.T) {
 		}
 	}
 	d.Subject, d.Stream.Ensure = "elsewhere.{{ .Change }}", false
-	want := "permission denied by the NATS server: to publish to elsewhere.*"
+	want := "permission denied by the NATS server: to publish to elsewhere.* (server " + strings.TrimPrefix(s.URL, "nats://") + ")"
 	if r := newNATS(t, d, nil).Publish(t.Context(), message(event.Paid)); r.Outcome != event.OutcomeRefused || r.Error != want {
 		t.Errorf("another subject: %+v", r)
 	}

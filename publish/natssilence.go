@@ -22,7 +22,7 @@ const askAgain = 10 * time.Minute
 func (p *NATSPublisher) unanswered(ctx context.Context, l *link, subject string) Result {
 	p.ensured.Store(false) // with a subscriber there nobody says that the stream is gone
 	if err := l.ping(ctx); err != nil {
-		return unavailable(errNoAnswer.Error() + ", and the server does not answer either")
+		return unavailable(errNoAnswer.Error() + ", and the server does not answer either" + l.named())
 	}
 	why := errNoAnswer.Error() + ": the stream is overloaded, or was told never to acknowledge (no_ack), or only subscribers take the subject, and no stream"
 	switch stream, err := p.streamOf(ctx, l, subject); {

@@ -158,12 +158,8 @@ const notTriedAgain = "it has not been tried again so far"
 
 // reasoned says whether it is known why a subject is blocked. The caller holds mu.
 func (s *subjects) reasoned() bool {
-	for _, b := range s.known {
-		if !b.free && b.why != "" {
-			return true
-		}
-	}
-	return false
+	list, _ := s.list()
+	return len(list) > 0 && list[0].Why != notTriedAgain
 }
 
 // list returns the subjects that have been blocked for the longest time, before them

@@ -160,7 +160,7 @@ func (a *app) checkDestinations(ctx context.Context, loaded *config.Loaded, foun
 				list = &found.refuse
 			}
 			*list = append(*list, "destination "+lane.Destination.Name)
-			say(false, "destination %s: %v", lane.Destination.Name, err)
+			say(false, "destination %s: %s", lane.Destination.Name, strings.ReplaceAll(err.Error(), "\n", "\n     "))
 			continue
 		}
 		said := "reached"

@@ -27,12 +27,12 @@ func TestOnlineCheckAsksWhoTakesTheSubject(t *testing.T) {
 	}{
 		"taken":                 {subject: "checkout.>", says: unsure},
 		"taken by the one":      {subject: "checkout.>", more: "stream: {name: S}", says: unsure},
-		"no stream":             {says: refused + "no stream takes the subject\n"},
-		"one type only":         {subject: "checkout.main.paid", says: strings.Replace(refused, "paid", "fulfillable", 1) + "no stream takes the subject\n"},
+		"no stream":             {says: refused + "no stream takes the subject (server SERVER)\n     what is sent to checkout.main.fulfillable would not be taken: no stream takes the subject (server SERVER)\n"},
+		"one type only":         {subject: "checkout.main.paid", says: strings.Replace(refused, "paid", "fulfillable", 1) + "no stream takes the subject (server SERVER)\n"},
 		"made by us":            {more: "stream: {name: S, ensure: true}", says: unsure},
-		"of another":            {subject: "checkout.>", more: "stream: {name: T}", says: refused + "the subject belongs to the stream S, not to T\n"},
-		"of another, made":      {subject: "checkout.>", more: "stream: {name: T, ensure: true}", says: refused + "the subject belongs to the stream S, not to T\n"},
-		"no JetStream":          {server: brokertest.Options{NoJetStream: true}, says: refused + "the server has no JetStream, or not for this account\n"},
+		"of another":            {subject: "checkout.>", more: "stream: {name: T}", says: refused + "the subject belongs to the stream S, not to T (server SERVER)\n"},
+		"of another, made":      {subject: "checkout.>", more: "stream: {name: T, ensure: true}", says: refused + "the subject belongs to the stream S, not to T (server SERVER)\n"},
+		"no JetStream":          {server: brokertest.Options{NoJetStream: true}, says: refused + "the server has no JetStream, or not for this account (server SERVER)\n"},
 		"core":                  {server: brokertest.Options{NoJetStream: true}, more: "jetstream: false", says: unsure},
 		"no questions":          {server: bob([]string{"checkout.>"}, nil), subject: "checkout.>", more: "user: bob, password: pw", says: "ok   destination bus: reached; could not be checked: whether a stream takes what is sent ("},
 		"no answers to anybody": {server: bob(nil, []string{"nothing"}), subject: "checkout.>", more: "user: bob, password: pw", says: "FAIL destination bus: what is sent to checkout.main.paid would not be taken: "},
@@ -68,7 +68,8 @@ rules: [{name: ship, events: [fulfillable, paid], to: [bus]}]
 			}
 			code, stdout, stderr := run(t, "check", "--online", "--allow-missing-secrets", "-c", file)
 			fails := strings.HasPrefix(c.says, "FAIL")
-			if !strings.Contains(stdout, c.says) || fails != (code == exitFailure) || fails != strings.Contains(stderr, "not taken: destination bus") || (!fails && code != exitOK) {
+			says := strings.ReplaceAll(c.says, "SERVER", strings.TrimPrefix(server.URL, "nats://"))
+			if !strings.Contains(stdout, says) || fails != (code == exitFailure) || fails != strings.Contains(stderr, "not taken: destination bus") || (!fails && code != exitOK) {
 				t.Errorf("exit code %d, stdout %s, stderr %s", code, stdout, stderr)
 			}
 		})
