@@ -145,7 +145,9 @@ func (c *chain) next(ctx context.Context) (*Page, error) {
 	p.tries, p.apart, p.tie, c.asked = 1, p.apart || c.narrowed > 0, c.tie, q.Limit
 	page, err := c.page(ctx, p, q, c.sensible)
 	if err == nil && page.Total > 0 && len(page.Items) == 0 && !page.mayBeEnd() {
-		if c.stepOver(page) {
+		if c.awaits(page) {
+			return nil, errNotDone
+		} else if c.stepOver(page) {
 			return c.next(ctx)
 		}
 		err = unreadablePage{first: &page.Bad[0]}
@@ -177,8 +179,7 @@ func (c *chain) believable(page *Page, err error) bool {
 	switch {
 	case errors.As(err, &repeated) && repeated.mayBeEnd:
 		page.Items = nil
-	case errors.As(err, &unreadable) && unreadable.mayBeEnd:
-	case errors.Is(err, errSpoiled): // it insists
+	case (errors.As(err, &unreadable) && unreadable.mayBeEnd) || errors.Is(err, errSpoiled): // it insists
 	case errors.Is(err, errEarlyEnd): // it insists
 		// Without cursors an empty page means that created[lte] is something else: the
 		// oldest second at least should be repeated.
@@ -209,11 +210,12 @@ func (c *chain) stepOver(page *Page) bool {
 	}
 	c.stepped++
 	c.see(page)
-	if e := c.index.get(last); e != nil && e.created().Before(c.lo) {
-		c.ended = true
+	if e := c.index.get(last); e != nil {
+		c.cursorAt, c.ended = e.created(), c.ended || e.created().Before(c.lo)
 	}
 	// If the API refuses this cursor, that says nothing of others.
 	c.query.StartingAfter, c.tie, c.promised, c.stood = last, nil, true, true
+	c.widen(page.Total)
 	page.release()
 	return true
 }
@@ -378,20 +380,4 @@ func (c *chain) done(page *Page) bool {
 // them, whether or not it takes our limit.
 func (c *chain) short(page *Page) bool {
 	return page.Total < min(page.limit, defaultLimit) || (page.Total < page.limit && c.limitHonoured)
-}
-
-// spoiled says whether a page hides a session that is not known.
-func (c *chain) spoiled(page *Page) bool {
-	return !c.noted(page) || slices.ContainsFunc(page.Items, func(it Item) bool {
-		return len(it.Status) == 0 && c.index.find(it.ID) == nil
-	})
-}
-
-// noted says whether the sessions of the items of a page that make no sense are known or
-// being asked for. What a restart forgets is no more than what later passes read.
-func (c *chain) noted(page *Page) bool {
-	return !slices.ContainsFunc(page.Bad, func(bad Bad) bool {
-		u := c.unreadable[bad.ID]
-		return c.index.get(bad.ID) == nil && (u == nil || (c.p.deep && !u.done))
-	})
 }

@@ -1,6 +1,7 @@
 package poller
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -260,7 +261,7 @@ func (a *account) back(ctx context.Context) (bool, error) {
 		return true, nil
 	}
 	m, err := a.meet(ctx)
-	return m.known, orElse(err, m.failed)
+	return m.known, cmp.Or(err, m.failed)
 }
 
 // startOver starts over with the account as an operator accepted it: nothing that was
@@ -306,7 +307,7 @@ func (a *account) sameAccount(ctx context.Context) (bool, error) {
 	if m.asked == 0 && err == nil { // all are gone, or were given up
 		return true, a.recall(ctx)
 	}
-	return m.known, orElse(err, m.failed)
+	return m.known, cmp.Or(err, m.failed)
 }
 
 func (a *account) showsKnown(page *Page) bool {

@@ -17,7 +17,7 @@ func (a *account) locate(u *unreadable, page *Page, above, below int) {
 	}
 	u.to = page.before
 	if e := a.index.get(page.after); page.after != "" && e != nil {
-		u.to = e.created()
+		u.Above, u.AboveAt, u.to = page.after, e.created(), e.created()
 	}
 	for i := min(above, len(items)) - 1; i >= 0; i-- {
 		if it := &items[i]; !it.isAbsurd() {

@@ -132,9 +132,7 @@ func (s *scan) probe(ctx context.Context, created time.Time) error {
 	defer s.turn.Broadcast()
 	page, err := s.page(ctx, s.p, Query{CreatedLTE: created.Add(createdRounding), Limit: 1}, nil)
 	switch {
-	case refused(err) || (err == nil && len(page.Items) == 0):
-		s.slicing = slicingFails
-	case unshown(err): // that session may be what the API cannot show
+	case refused(err) || unshown(err) || (err == nil && len(page.Items) == 0): // that session may be what the API cannot show
 		s.slicing = slicingFails
 	case err != nil:
 		s.slicing = slicingUnknown

@@ -2,6 +2,7 @@ package poller
 
 import (
 	"errors"
+	"slices"
 )
 
 // repeatedPage is a page on which nothing is new although more was promised.
@@ -57,7 +58,7 @@ func (c *chain) sensible(page *Page) error {
 		return c.end(page)
 	}
 	if len(page.Items) == 0 {
-		if c.noted(page) {
+		if c.noted(page, true) || c.awaits(page) {
 			return nil
 		}
 		err := unreadablePage{mayBeEnd: page.mayBeEnd(), first: &page.Bad[0]}
@@ -105,4 +106,26 @@ func (c *chain) sensible(page *Page) error {
 		return err
 	}
 	return repeatedPage{mayBeEnd: true}
+}
+
+// spoiled says whether a page hides a session that is not known.
+func (c *chain) spoiled(page *Page) bool {
+	return !c.noted(page, true) || slices.ContainsFunc(page.Items, func(it Item) bool {
+		return len(it.Status) == 0 && c.index.find(it.ID) == nil
+	})
+}
+
+// noted says whether the sessions of the items of a page that make no sense are known or
+// being asked for; below what passes read, whether they were asked for where they have to
+// be. What a restart forgets is no more than what later passes read.
+func (c *chain) noted(page *Page, asked bool) bool {
+	return !slices.ContainsFunc(page.Bad, func(bad Bad) bool {
+		u := c.unreadable[bad.ID]
+		return c.index.get(bad.ID) == nil && (u == nil || (c.p.deep && !u.done && (asked || !u.Asked.IsZero())))
+	})
+}
+
+// awaits says whether a hole can be read on once the sessions of a page were asked for.
+func (c *chain) awaits(page *Page) bool {
+	return c.asking != nil && c.query.StartingAfter != "" && !c.noted(page, true) && c.noted(page, false)
 }

@@ -1,6 +1,7 @@
 package poller
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -86,7 +87,7 @@ func (c *chain) skip(ctx context.Context, cause error) (passed bool, err error) 
 	if refused(cause) && c.query.StartingAfter != "" {
 		stands, known, err := c.stands(ctx)
 		if c.stood = stands; err != nil || (known && !stands) {
-			return false, orElse(err, cause)
+			return false, cmp.Or(err, cause)
 		}
 	}
 	if h := c.top(); c.atTop && h != nil && c.canPass(h) {
@@ -96,7 +97,7 @@ func (c *chain) skip(ctx context.Context, cause error) (passed bool, err error) 
 	h := c.upper()
 	found, err := c.lower(ctx, &h)
 	if !found || err != nil {
-		return false, orElse(err, cause)
+		return false, cmp.Or(err, cause)
 	}
 	if shown, err := c.chance(ctx); shown || err != nil {
 		return shown, err
@@ -151,8 +152,19 @@ func (c *chain) keepSpoiled(ctx context.Context, page *Page, cause error) error 
 		return nil
 	}
 	h := c.upper()
+	n, first := len(page.Items), 0 // how many stand above all that makes no sense
+	for first < n && len(page.Items[first].Status) > 0 && !page.Items[first].isAbsurd() && (len(page.Bad) == 0 || first < page.Bad[0].place) {
+		first++
+	}
+	goesOn := n > 0 && (!page.last().created().After(c.lo) || !c.done(page)) // else they may stand below the last
+	if goesOn && first == n {
+		return nil // the next page shows them
+	}
+	if first > 0 {
+		h.Above, h.AboveAt = string(page.Items[first-1].ID), page.Items[first-1].created()
+	}
 	h.BelowAt = c.lo
-	if n := len(page.Items); n > 0 && (!page.last().created().After(c.lo) || !c.done(page)) { // else they may stand below the last
+	if goesOn {
 		h.Below, h.BelowAt = string(page.last().ID), page.last().created()
 	}
 	if err := c.found(ctx, &h, cause); err != nil {
@@ -160,13 +172,6 @@ func (c *chain) keepSpoiled(ctx context.Context, page *Page, cause error) error 
 	}
 	c.addHole(h)
 	return nil
-}
-
-func orElse(err, other error) error {
-	if err != nil {
-		return err
-	}
-	return other
 }
 
 // passTop passes over the hole that begins with the newest session, if there are

@@ -1,6 +1,7 @@
 package poller
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -179,7 +180,7 @@ func (a *account) askKnown(ctx context.Context) (m meeting, err error) {
 			m.known = true
 			return m, nil
 		case unshown(err):
-			m.failed = orElse(m.failed, err)
+			m.failed = cmp.Or(m.failed, err)
 		case !refused(err):
 			return m, err
 		}
@@ -193,7 +194,7 @@ func (a *account) askKnown(ctx context.Context) (m meeting, err error) {
 	case refused(err):
 		return m, nil
 	case unavailable(err):
-		m.failed = orElse(m.failed, err)
+		m.failed = cmp.Or(m.failed, err)
 		return m, nil
 	case err != nil:
 		return m, err

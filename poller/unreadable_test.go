@@ -92,6 +92,42 @@ func TestSpoiledItemAtTheEnd(t *testing.T) {
 	}
 }
 
+// Many rows in a row that make no sense, and that no later pass reads, come out about as
+// fast as the rate allows for asking for each by its id.
+func TestManyGarbledRowsBelowEveryWindow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const garbled = 600
+		w := newWorld(t)
+		l := newListing()
+		w.cfg.Start = poller.StartAll
+		w.cfg.Poll.RateLimit = 5
+		l.add("cs_9999", time.Now(), "open", "unpaid")
+		rows := make(map[string]string)
+		for i := range garbled + 20 {
+			id := fmt.Sprintf("cs_%d", 5000-i)
+			l.add(id, time.Now().Add(-40*time.Hour-time.Duration(i)*time.Second), "complete", "paid")
+			if i >= 10 && i < garbled+10 {
+				rows[id] = fmt.Sprintf(`{"id":%q,"created":null,"status":"complete"}`, id)
+			}
+		}
+		lists := 0
+		w.answer = func(req *http.Request) (int, string) {
+			if isList(req) {
+				lists++
+			}
+			return l.showing(req, rows)
+		}
+		p := w.poller()
+		w.run(p, 4*time.Minute) // two of them are enough for 600 questions
+		for id := range rows {
+			w.expect(id, "created", "completed", "paid", "fulfillable")
+		}
+		if holes := p.Status()[0].Holes; len(holes) > 0 || lists > 120 {
+			t.Errorf("the list was asked for %d times, holes %+v", lists, holes)
+		}
+	})
+}
+
 // A watched session that the API cannot show in a readable form delays no other.
 func TestUnreadableSessionDelaysNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
