@@ -59,6 +59,45 @@ func TestPaymentStatusMissingAtFirstSight(t *testing.T) {
 	}
 }
 
+// Somebody has to look at each session of which nothing tells whether it was paid before
+// the account's start: all of them are named, and no others.
+func TestPaymentBeforeTheStartIsNamed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		l := newListing()
+		for i, as := range []string{"open unpaid", "complete paid", "complete paid", "complete unpaid", "expired unpaid"} {
+			status, payment, _ := strings.Cut(as, " ")
+			l.add(fmt.Sprintf("cs_%d", 9-i), time.Now().Add(-time.Duration(i+1)*time.Hour), status, payment)
+		}
+		w.answer = func(req *http.Request) (int, string) {
+			status, body := l.answer(req)
+			return status, unpaying(body)
+		}
+		p := w.poller()
+		named := func() (list []poller.Oddity) {
+			return slices.DeleteFunc(p.Status()[0].Oddities, func(o poller.Oddity) bool { return o.Code != "payment_before_start" })
+		}
+		w.run(p, time.Minute)
+		l.set("cs_9", time.Now().Add(-time.Hour), "complete", "paid") // since the start
+		w.run(p, 10*time.Minute)
+		l.order("cs_10", "complete", "paid")
+		w.run(p, time.Minute)
+		if odd := named(); len(odd) > 0 {
+			t.Errorf("named before anything is shown: %+v", odd)
+		}
+		w.answer = l.answer
+		w.run(p, 30*time.Minute)
+		odd := named()
+		if len(odd) != 1 || odd[0].Detail != "cs_8, cs_7" || odd[0].Count != 1 || !strings.Contains(odd[0].Message, "by hand") {
+			t.Errorf("named: %+v", odd)
+		}
+		w.expect("cs_8")
+		w.expect("cs_7")
+		w.expect("cs_9", "completed", "paid", "fulfillable")
+		w.expect("cs_10", "created", "completed", "paid", "fulfillable")
+	})
+}
+
 // A list that never shows payment_status is completed by what the API shows by id, and
 // sessions that are open are not asked for.
 func TestListWithoutPaymentStatus(t *testing.T) {
@@ -108,6 +147,7 @@ func TestManySessionsWithoutPaymentStatus(t *testing.T) {
 	for _, age := range []time.Duration{0, 2 * time.Hour} {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(t)
+			w.cfg.Poll.Interval = time.Minute // the youngest are asked for in every pass
 			l := newListing()
 			w.answer = l.answer
 			l.add("cs_100", time.Now(), "complete", "paid")

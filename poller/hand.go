@@ -3,6 +3,9 @@ package poller
 import (
 	"context"
 	"fmt"
+	"strings"
+
+	"checkout-notifier/checkout"
 )
 
 // mostLooks bounds how many looks are committed together.
@@ -106,10 +109,15 @@ func (a *account) shown(e *entry) {
 	e.setTried(a.clock.now())
 }
 
+// mostNamed is how many sessions of one batch the status names; the log names all.
+const mostNamed = 20
+
+const paymentBeforeStart = "the API shows the payment_status of sessions that existed before the account's start and showed none so far: whether they were paid before or since nothing tells, so it is not announced; look at them, and ship their orders by hand if that was not done"
+
 // take brings the index up to date with what was committed.
 func (a *account) take(handled Handled, by *sweep) {
 	a.events.Add(int64(handled.Events))
-	drift := 0
+	drift, before := 0, []string(nil)
 	for i := range handled.Rows {
 		row := &handled.Rows[i]
 		if by.drifted(row) {
@@ -121,8 +129,8 @@ func (a *account) take(handled Handled, by *sweep) {
 		if by.dry() {
 			continue
 		}
-		if row.Silent && !row.New {
-			a.odd("payment_before_start", "the API shows the payment_status of a session that existed before the account's start and showed none so far: whether it was paid before or since nothing tells, so it is not announced; look at it, and ship its order by hand if that was not done", "session", row.ID)
+		if row.Silent && !row.New && row.PaymentStatus != checkout.PaymentUnpaid {
+			before = append(before, row.ID)
 		}
 		if e := a.index.get(row.ID); row.Held && !row.StepsBack && (e == nil || !e.isHeld()) {
 			a.log.Info("a session changed soon after it was first seen; the change is announced once it is confirmed", "session", row.ID,
@@ -141,6 +149,10 @@ func (a *account) take(handled Handled, by *sweep) {
 		}
 	}
 	by.took(&handled)
+	if len(before) > 0 { // somebody has to look at each of them
+		a.status.odd("payment_before_start", paymentBeforeStart, strings.Join(before[:min(len(before), mostNamed)], ", "))
+		a.log.Warn(paymentBeforeStart, "oddity", "payment_before_start", "sessions", before)
+	}
 	if drift > 0 {
 		a.observer.Drifted(a.cfg.Name, drift)
 		a.log.Warn("a reconciliation found sessions that the passes had missed, and announces them; if it happens again, raise poll.tuning.overlap", "sessions", drift)

@@ -3,6 +3,7 @@ package poller
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -167,7 +168,7 @@ func (s *scan) work(ctx context.Context, until time.Time) {
 		}
 		s.active = append(s.active, c)
 		err := c.walk(ctx, func() bool { return s.stopped || s.over(until) })
-		s.active = without(s.active, c)
+		s.active = slices.DeleteFunc(s.active, func(other *chain) bool { return other == c })
 		s.ended(c, err, until)
 		s.turn.Broadcast()
 	}
@@ -239,17 +240,6 @@ func (s *scan) failed(err error) {
 	}
 	s.inARow++
 	s.stopped = s.stopped || s.inARow > 1 || !unanswered(err) || denied(err)
-}
-
-func without(list []*chain, c *chain) []*chain {
-	kept := list[:0]
-	for _, other := range list {
-		if other != c {
-			kept = append(kept, other)
-		}
-	}
-	clear(list[len(kept):])
-	return kept
 }
 
 // pagesLeft estimates how much of the chain is still to be read: by what is known

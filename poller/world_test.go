@@ -237,7 +237,7 @@ func (w *world) Handle(_ context.Context, b poller.Batch) (poller.Handled, error
 			handled.Events++
 		}
 		w.snapshots[s.ID] = o.Snapshot
-		handled.Rows = append(handled.Rows, poller.Row{Tracked: o.Snapshot.Track(), Held: o.Held, StepsBack: o.StepsBack, New: !known, Changed: len(o.Transitions) > 0})
+		handled.Rows = append(handled.Rows, poller.Row{Tracked: o.Snapshot.Track(), Held: o.Held, StepsBack: o.StepsBack, New: !known, Changed: len(o.Transitions) > 0, Silent: (!known && b.Silent(s.Created)) || o.Existed})
 	}
 	return handled, nil
 }
