@@ -150,8 +150,20 @@ func (l *loader) warnTemplate(path, text string, doubts []publish.Doubt) {
 func (l *loader) checkTemplate(path, text string, err error) {
 	var several interface{ Unwrap() []error }
 	if errors.As(err, &several) {
+		type place struct {
+			line, column int
+			name         string
+		}
+		seen := make(map[place]bool) // two samples may miss a name in different words
 		for _, one := range several.Unwrap() {
-			l.checkTemplate(path, text, one)
+			var at publish.TemplateError
+			if e := (*publish.TemplateError)(nil); errors.As(one, &e) && e.Name != "" {
+				at = *e
+			}
+			if p := (place{at.Line, at.Column, at.Name}); p.name == "" || !seen[p] {
+				seen[p] = true
+				l.checkTemplate(path, text, one)
+			}
 		}
 		return
 	}
@@ -169,6 +181,11 @@ func (l *loader) checkTemplate(path, text string, err error) {
 	unplaced.Line, unplaced.Column = 0, 0 // they are said as a place in the file
 	p.Message = path + ": " + scrub(unplaced.Error())
 	p.Suggestion = suggest(at.Name, at.Known)
+	if slices.Contains(at.Known, "amount_total") && p.Suggestion == "" { // a name of the session itself
+		if p.Suggestion = rules.SuggestField(at.Name); p.Suggestion == "" {
+			p.Message += "; `default \"\"` before the name takes a field that the API does not document; .Session.metadata has your own keys"
+		}
+	}
 	l.reportInside(path, p, at.Line, inRunes(text, at.Line, at.Column))
 }
 

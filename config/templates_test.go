@@ -46,6 +46,28 @@ func TestTemplatesMeetWhatRulesSend(t *testing.T) {
 	}
 }
 
+// A name that no session has is told once, with the field that was meant.
+func TestTemplatesAreToldWhichFieldIsMeant(t *testing.T) {
+	for name, want := range map[string]string{
+		".Session.amount":           `there is no Session.amount (with a sample of checkout.session.paid), did you mean "amount_total"?`,
+		".Previous.subtotal":        `, did you mean "amount_subtotal"?`,
+		".Session.email":            `, did you mean "customer_details.email"?`,
+		".Session.customer_emial":   `, did you mean "customer_email"?`,
+		".Session.order_id":         "`default \"\"` before the name takes a field that the API does not document; .Session.metadata has your own keys",
+		".Session.shipping.carier":  `, did you mean "carrier"?`,
+		"(default 0 .Session.loan)": "",
+	} {
+		text := strings.Replace(templated, `{{ if eq .Change "expired" }}{{ .Session.no_such }}{{ end }}`, "{{ "+name+" }}", 1) + "rules: [{name: ship, events: [paid], to: [shop]}]"
+		if want == "" {
+			load(t, text, config.Options{})
+			continue
+		}
+		if got := refused(t, text, config.Options{}); !strings.Contains(got, want) || strings.Count(got, "there is no") != 1 {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+}
+
 // PagerDuty refuses a severity that it does not know, event by event.
 func TestUnknownSeveritiesAreRefused(t *testing.T) {
 	const pager = minimal + `destinations:

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"checkout-notifier/rules/check"
+	"checkout-notifier/rules/logic"
 )
 
 // Known is what rules may name.
@@ -222,6 +223,10 @@ func (c *checkers) destinations(rule Rule) {
 	}
 }
 
+// SuggestField proposes a field of a session, by its path, for a name that it
+// does not have; "" if none is near.
+func SuggestField(name string) string { return check.SuggestField(name) }
+
 var formats = []string{"cloudevents", "stripe", "slack", "pagerduty", "template"}
 
 func (c *checkers) rendering(rule Rule) {
@@ -299,17 +304,28 @@ func (c *checkers) narrow(r *compiled) {
 // exclude warns of a condition that holds for no type of event that the rule
 // hears of.
 func (c *checkers) exclude(r *compiled) {
-	at := -1
+	var why logic.Exclusion
+	named := slices.ContainsFunc(r.expression.conjuncts, func(c conjunct) bool { return c.path == pathType })
 	for _, t := range r.types {
-		place, excluded := r.expression.excluded[t]
+		x, excluded := r.expression.excluded[t]
+		if t == "" && named && len(r.types) > 1 {
+			continue // a type of a later version is not named
+		}
 		if !excluded {
 			return
 		}
-		at = place
+		why = x
 	}
-	if at >= 0 {
-		c.never(r.rule.When, at, "the events of the rule and this condition exclude each other", "")
+	message := "the events of the rule and this condition exclude each other"
+	switch {
+	case len(r.types) == 0 || r.rule.On == OnSystem:
+		return
+	case why.Previous:
+		message += ": previous is empty in created, the first sight of a session"
+	case why.Change:
+		message = "the field that changed never has this value"
 	}
+	c.never(r.rule.When, why.At, message, "")
 }
 
 func (c *checkers) narrowAccounts(r *compiled, cond conjunct) []string {

@@ -15,12 +15,12 @@ type expression struct {
 	program   *vm.Program
 	uses      uses
 	conjuncts []conjunct
-	excluded  map[string]int // types of events for which it never holds, and where that shows
-	oneMode   bool           // it holds for live sessions alone, or for test sessions alone
-	onlyAsync bool           // it holds only for what was paid after the checkout
-	constant  bool           // it depends on nothing
-	holds     bool           // if it is constant: whether it holds
-	canonical string         // the tokens, for the identity of the rule set
+	excluded  map[string]logic.Exclusion // by type of event for which it never holds
+	oneMode   bool                       // it holds for live sessions alone, or for test sessions alone
+	onlyAsync bool                       // it holds only for what was paid after the checkout
+	constant  bool                       // it depends on nothing
+	holds     bool                       // if it is constant: whether it holds
+	canonical string                     // the tokens, for the identity of the rule set
 }
 
 // uses is what of an event an expression looks at.

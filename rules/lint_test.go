@@ -42,6 +42,14 @@ func TestConditionsThatAreNeverTrue(t *testing.T) {
 		`event.reason == "manuel"`:                                                                           "manual",
 		`event.account == "mian"`:                                                                            "main",
 		`event.change.field == "statuss"`:                                                                    "status",
+		`event.change.field == "metadata.x"`:                                                                 "metadata",
+		`event.change.field in ["status", "custmer_details.email"]`:                                          "customer_details",
+		`event.change.field == "loyalty.tier"`:                                                               "loyalty",
+		`event.change.field == "url"`:                                                                        "",
+		`event.change.to == "Paid"`:                                                                          "paid",
+		`event.change.from == "Open" or event.async`:                                                         "open",
+		`event.change.field == "status" and event.change.to == "canceled"`:                                   "",
+		`event.change.field == "status" and event.change.to == "paid"`:                                       "",
 		`changed("url")`:                                                                                     "",
 		`previous == nil`:                                                                                    "",
 		`nil != session.amount_total`:                                                                        "",
@@ -127,6 +135,14 @@ func TestConditionsThatTheEventsOfTheRuleExclude(t *testing.T) {
 		{"expired", `event.async`},
 		{"expired", `event.change.field == "payment_status"`},
 		{"expired", `event.type == "checkout.session.paid"`},
+		{"completed", `event.change.to == "canceled"`},
+		{"paid fulfillable", `event.change.to == "unpaid"`},
+		{"created", `previous.status == "open"`},
+		{"created", `previous.payment_status != ""`},
+		{"created", `previous.amount_total > 5 and session.livemode`},
+		{"created", `previous.metadata.plan in ["pro", "team"] or previous.livemode`},
+		{"created", `event.change.from == "open"`},
+		{"*", `event.type == "checkout.session.created" and previous.customer == "cus_1"`},
 	} {
 		problems := warningsOf(t, c.when, strings.Fields(c.events)...)
 		if len(problems) != 1 || problems[0].Code != rules.CodeNeverMatches || !strings.Contains(problems[0].Message, "exclude each other") {
@@ -235,6 +251,10 @@ func TestWhatIsFineIsNotWarnedOf(t *testing.T) {
 	}
 	for _, c := range []struct{ events, when string }{
 		{"fulfillable", `session.status == "complete" && session.payment_status != "unpaid"`}, {"paid expired", `session.status == "expired"`},
+		{"created completed", `previous.status == "open"`}, {"created", `previous.status != "open" and previous.amount_total == 0 and not previous.livemode`},
+		{"updated", `event.change.to == "gift"`}, {"updated", `event.change.field == "client_reference_id" and event.change.to == "Paid"`},
+		{"created", `event.change.to == "open"`}, {"paid", `event.change.from == "unpaid"`}, {"created", `event.change.from == ""`},
+		{"updated", `event.change.field == "payment_status" and event.change.from == ""`},
 		{"unresolved", `session.status == "open"`}, {"updated", `event.change.field == "loyalty"`}, {"*", `session.status == "expired"`},
 		{"expired", `event.reason != "manual"`}, {"fulfillable", `session.status == "expired" or session.livemode`}, {"created", `session.status == "complete"`}, {"regressed", `session.payment_status == "unpaid"`},
 	} {

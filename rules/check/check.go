@@ -97,6 +97,7 @@ func (c *Checker) Expression(text string) (*Checked, []Fault) {
 		faults = append(faults, c.lint(tree.Node)...)
 		faults = append(faults, lintMissing(tree.Node)...)
 		faults = append(faults, lintLogic(tree.Node)...)
+		faults = append(faults, lintChange(tree.Node)...)
 	}
 	warnings := 0
 	faults = slices.DeleteFunc(faults, func(f Fault) bool {

@@ -38,6 +38,9 @@ func suggestField(t reflect.Type, name string) string {
 	return ""
 }
 
+// SuggestField proposes a field of a session for a name that it does not have.
+func SuggestField(name string) string { return suggestField(schema.SessionType, name) }
+
 // otherNames are what fields are called elsewhere.
 var otherNames = map[string]string{
 	"amount": "amount_total", "total_amount": "amount_total", "total": "amount_total", "amount_due": "amount_total", "amount_paid": "amount_total",

@@ -43,8 +43,6 @@ func fieldOf(n ast.Node) (f reflect.StructField, of reflect.Type, ok bool) {
 // payment_status as well; a rule that waits for one is almost certainly misspelt.
 func (c *Checker) documented(of reflect.Type, f reflect.StructField) []string {
 	switch {
-	case of == schema.ChangeType && schema.FieldName(f) == "field":
-		return checkout.Fields()
 	case of == schema.SystemType && schema.FieldName(f) == "type":
 		return event.SystemTypes()
 	case of == schema.EventType && schema.FieldName(f) == "type":
@@ -199,16 +197,8 @@ func (c *Checker) lintWords(operator string, value, other ast.Node) (faults []Fa
 	if name == "" || strings.HasPrefix(name, "#") {
 		name = schema.FieldName(f)
 	}
-	elements := []ast.Node{other}
-	if array, ok := other.(*ast.ArrayNode); ok {
-		elements = array.Nodes
-	}
-	for _, element := range elements {
-		word, ok := element.(*ast.StringNode)
-		if !ok {
-			continue
-		}
-		found := Fault{At: element.Location().From, Code: CodeNeverMatches}
+	for _, word := range textsOf(other) {
+		found := Fault{At: word.Location().From, Code: CodeNeverMatches}
 		letters := utf8.RuneCountInString(word.Value)
 		whole := letters > 0 && slices.Contains([]string{"==", "!=", "in"}, operator)
 		switch {
@@ -225,6 +215,20 @@ func (c *Checker) lintWords(operator string, value, other ast.Node) (faults []Fa
 		faults = append(faults, found)
 	}
 	return faults
+}
+
+// textsOf are the texts among what a value is compared with.
+func textsOf(other ast.Node) (texts []*ast.StringNode) {
+	elements := []ast.Node{other}
+	if array, ok := other.(*ast.ArrayNode); ok {
+		elements = array.Nodes
+	}
+	for _, element := range elements {
+		if text, ok := element.(*ast.StringNode); ok {
+			texts = append(texts, text)
+		}
+	}
+	return texts
 }
 
 // lintWord says whether a field never is a word, and why.
@@ -244,9 +248,6 @@ func (c *Checker) lintWord(found *Fault, of reflect.Type, f reflect.StructField,
 		found.Message, found.Suggestion = fmt.Sprintf("event.type is never %q: it is the whole type", word), whole
 	case name == "event.type" && found.Suggestion == "":
 		found.Suggestion = c.nearType(word)
-	case of == schema.ChangeType:
-		found.Message, found.Suggestion = fmt.Sprintf("the session has no documented field %q", word), Closest(word, documented)
-		return found.Suggestion != "" // an undocumented field can change too
 	case of == schema.SessionType && found.Suggestion == "":
 		found.Message += wordOfAnother(word)
 	}

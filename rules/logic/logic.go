@@ -8,9 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"checkout-notifier/checkout"
-	"checkout-notifier/event"
-
 	"github.com/expr-lang/expr/ast"
 )
 
@@ -303,18 +300,6 @@ func denials(conditions []ast.Node) (demands []demand) {
 	return demands
 }
 
-// ExcludedTypes are the types of events for which a condition never holds, with
-// the place that shows it.
-func ExcludedTypes(n ast.Node) map[string]int {
-	excluded := make(map[string]int)
-	for t, known := range shown {
-		if d, found := impossible(n, known); found {
-			excluded[t] = d.at
-		}
-	}
-	return excluded
-}
-
 // OnlyMode says whether a condition holds for live sessions alone, or for test
 // sessions alone.
 func OnlyMode(n ast.Node) bool {
@@ -338,36 +323,6 @@ func said(path string) string {
 	}
 	return strings.TrimPrefix(strings.ReplaceAll(path, Separator, "."), "#.")
 }
-
-func is(path string, values ...any) demand {
-	return demand{path: strings.ReplaceAll(path, ".", Separator), some: values, least: math.Inf(-1), most: math.Inf(1)}
-}
-
-// shown is what each type of event says of its session.
-var shown = func() map[string][]demand {
-	const status, payment, field = "session.status", "session.payment_status", "event.change.field"
-	paid := []any{checkout.PaymentPaid, checkout.PaymentNotRequired}
-	known := map[string][]demand{
-		event.Completed:         {is(status, checkout.StatusComplete), is(field, checkout.FieldStatus)},
-		event.Expired:           {is(status, checkout.StatusExpired), is(field, checkout.FieldStatus)},
-		event.Paid:              {is(payment, checkout.PaymentPaid), is(field, checkout.FieldPaymentStatus)},
-		event.NoPaymentRequired: {is(payment, checkout.PaymentNotRequired), is(field, checkout.FieldPaymentStatus)},
-		event.Fulfillable:       {is(status, checkout.StatusComplete), is(payment, paid...), is(field, checkout.FieldPaymentStatus)},
-		event.Created:           {is(field, checkout.FieldStatus)},
-		event.Unresolved:        {is(status, checkout.StatusComplete, checkout.StatusOpen)},
-		event.Regressed:         nil,
-		event.Updated:           nil,
-	}
-	for _, t := range event.Types() {
-		if t != event.Expired {
-			known[t] = append(known[t], is("event.reason", ""))
-		}
-		if t != event.Paid && t != event.Fulfillable {
-			known[t] = append(known[t], is("event.async", false))
-		}
-	}
-	return known
-}()
 
 // Constant says whether a condition depends on nothing, and what it then is.
 func Constant(n ast.Node) (holds, constant bool) {

@@ -1,0 +1,162 @@
+package logic
+
+import (
+	"math"
+	"slices"
+	"strings"
+
+	"checkout-notifier/checkout"
+	"checkout-notifier/event"
+
+	"github.com/expr-lang/expr/ast"
+)
+
+const (
+	changeField = "event" + Separator + "change" + Separator + "field"
+	changeFrom  = "event" + Separator + "change" + Separator + "from"
+	changeTo    = "event" + Separator + "change" + Separator + "to"
+	previous    = "previous" + Separator
+)
+
+// transitionFields are the keys of transitions.
+var transitionFields = []string{checkout.FieldStatus, checkout.FieldPaymentStatus}
+
+// transitions are the fields whose changes have events of their own, with the
+// words that the API documents for them.
+var transitions = map[string][]any{
+	checkout.FieldStatus:        {"", checkout.StatusOpen, checkout.StatusComplete, checkout.StatusExpired},
+	checkout.FieldPaymentStatus: {"", checkout.PaymentUnpaid, checkout.PaymentPaid, checkout.PaymentNotRequired},
+}
+
+// TransitionWords are the words that the API documents for status and
+// payment_status.
+func TransitionWords() (words []string) {
+	for _, field := range transitionFields {
+		for _, word := range transitions[field][1:] {
+			words = append(words, word.(string))
+		}
+	}
+	return words
+}
+
+// changes are the kinds of changes that an event can be about: of status, of
+// payment_status, or of anything else, with what is known of each.
+var changes = func() (kinds [][]demand) {
+	other := demand{path: changeField, least: math.Inf(-1), most: math.Inf(1)}
+	for _, field := range transitionFields {
+		words := transitions[field]
+		kinds = append(kinds, []demand{is("event.change.field", field), is("event.change.from", words...), is("event.change.to", words...)})
+		other.not = append(other.not, field)
+	}
+	return append(kinds, []demand{other})
+}()
+
+// CanBeTransition says whether a condition may hold for a change of status or
+// payment_status.
+func CanBeTransition(n ast.Node) bool {
+	for _, field := range transitionFields {
+		if _, found := impossible(n, []demand{is("event.change.field", field)}); !found {
+			return true
+		}
+	}
+	return false
+}
+
+// Exclusion is why a condition never holds for a type of event.
+type Exclusion struct {
+	At       int  // in the text, in runes
+	Change   bool // it asks for a word that the field which changed never has
+	Previous bool // it asks for a value of previous, which is empty at first sight
+}
+
+// ExcludedTypes are the types of events for which a condition never holds, ""
+// for those of a later version.
+func ExcludedTypes(n ast.Node) map[string]Exclusion {
+	excluded := make(map[string]Exclusion)
+	for t, known := range shown {
+		if t == event.Created {
+			known = slices.Concat(known, empty(n))
+		}
+		if x, found := excludedBy(n, known); found {
+			excluded[t] = x
+		}
+	}
+	return excluded
+}
+
+// excludedBy says whether a condition holds for no kind of change while what is
+// known does. An exclusion by the words of a field says more than one by its name.
+func excludedBy(n ast.Node, known []demand) (x Exclusion, found bool) {
+	if d, found := impossible(n, known); found {
+		return Exclusion{At: d.at, Previous: strings.HasPrefix(d.path, previous)}, true
+	}
+	for _, kind := range changes {
+		if _, apart := exclude(kind, known); apart {
+			continue
+		}
+		d, never := impossible(n, slices.Concat(known, kind))
+		if !never {
+			return Exclusion{}, false
+		}
+		if !found || d.path != changeField {
+			x = Exclusion{At: d.at, Change: d.path == changeFrom || d.path == changeTo}
+		}
+		found = true
+	}
+	return x, found
+}
+
+// empty is that all of previous which a condition compares with constants has no
+// value.
+func empty(n ast.Node) (demands []demand) {
+	if d, ok := demandOf(n, false); ok && strings.HasPrefix(d.path, previous) {
+		zero := any(0.0)
+		for _, v := range slices.Concat(d.some, d.not) {
+			switch v.(type) {
+			case string:
+				zero = ""
+			case bool:
+				zero = false
+			}
+		}
+		demands = append(demands, demand{path: d.path, some: []any{zero}, least: math.Inf(-1), most: math.Inf(1)})
+	}
+	for _, child := range Children(n) {
+		demands = append(demands, empty(*child)...)
+	}
+	return demands
+}
+
+func is(path string, values ...any) demand {
+	return demand{path: strings.ReplaceAll(path, ".", Separator), some: values, least: math.Inf(-1), most: math.Inf(1)}
+}
+
+// shown is what each type of event says of its session.
+var shown = func() map[string][]demand {
+	const status, payment, field, to = "session.status", "session.payment_status", "event.change.field", "event.change.to"
+	becomes := func(of, name, word string) []demand {
+		return []demand{is(of, word), is(field, name), is(to, word)}
+	}
+	paid := []any{checkout.PaymentPaid, checkout.PaymentNotRequired}
+	known := map[string][]demand{
+		event.Completed:         becomes(status, checkout.FieldStatus, checkout.StatusComplete),
+		event.Expired:           becomes(status, checkout.FieldStatus, checkout.StatusExpired),
+		event.Paid:              becomes(payment, checkout.FieldPaymentStatus, checkout.PaymentPaid),
+		event.NoPaymentRequired: becomes(payment, checkout.FieldPaymentStatus, checkout.PaymentNotRequired),
+		event.Fulfillable:       {is(status, checkout.StatusComplete), is(payment, paid...), is(field, checkout.FieldPaymentStatus), is(to, paid...)},
+		event.Created:           {is(field, checkout.FieldStatus), is("event.change.from", "")},
+		event.Unresolved:        {is(status, checkout.StatusComplete, checkout.StatusOpen)},
+		event.Regressed:         nil,
+		event.Updated:           nil,
+	}
+	for _, t := range event.Types() {
+		if t != event.Expired {
+			known[t] = append(known[t], is("event.reason", ""))
+		}
+		if t != event.Paid && t != event.Fulfillable {
+			known[t] = append(known[t], is("event.async", false))
+		}
+	}
+	known[""] = nil
+	return known
+}()
