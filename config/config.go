@@ -17,10 +17,10 @@ import (
 
 	"checkout-notifier/admin"
 	"checkout-notifier/broker"
+	"checkout-notifier/heartbeat"
 	"checkout-notifier/poller"
 	"checkout-notifier/publish"
 	"checkout-notifier/rules"
-	"checkout-notifier/secret"
 	"checkout-notifier/state"
 )
 
@@ -41,7 +41,7 @@ type Config struct {
 	Rules         []rules.Rule          `koanf:"rules"` // of the file, then of the rule files
 	RuleFiles     []string              `koanf:"rule_files"`
 	Admin         admin.Config          `koanf:"admin"`
-	Heartbeat     Heartbeat             `koanf:"heartbeat"`
+	Heartbeat     heartbeat.Config      `koanf:"heartbeat"`
 	Log           Log                   `koanf:"log"`
 	ShutdownGrace time.Duration         `koanf:"shutdown_grace"` // for deliveries in flight
 }
@@ -51,12 +51,6 @@ type Config struct {
 type NATS struct {
 	publish.NATS `koanf:",squash"`
 	Embedded     broker.Config `koanf:"embedded"`
-}
-
-// Heartbeat is the operator's `heartbeat` section; an empty URL means none.
-type Heartbeat struct {
-	URL   secret.String `koanf:"url"`
-	Every time.Duration `koanf:"every"`
 }
 
 // Log is the operator's `log` section.
@@ -89,7 +83,7 @@ func Default() Config {
 		State:         state.DefaultConfig(),
 		NATS:          NATS{NATS: publish.DefaultNATS().NATS, Embedded: broker.DefaultConfig()},
 		Admin:         admin.DefaultConfig(),
-		Heartbeat:     Heartbeat{Every: time.Minute},
+		Heartbeat:     heartbeat.Config{Every: time.Minute},
 		Log:           Log{Level: "info", Format: LogAuto},
 		ShutdownGrace: 20 * time.Second,
 	}

@@ -9,7 +9,7 @@ import (
 
 const (
 	templatedShop = minimal + "destinations:\n  - name: shop\n    type: http\n    url: https://shop.example/hooks\n    format: template\n    template: '"
-	noLabel       = `line 1 names the label "team", which rule ship does not have`
+	noLabel       = `line 1 names the label "team", which rule "ship" does not have`
 	noKey         = `no key "plan" in its metadata`
 )
 

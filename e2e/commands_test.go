@@ -169,7 +169,7 @@ func TestFailedRuleIsShown(t *testing.T) {
 	w.rest["admin"] = object{"listen": strings.TrimPrefix(d.admin, "http://")}
 	w.configure()
 	_, p := run(t, w.dir, nil, "status", "-c", w.configPath())
-	if !strings.Contains(p.stdout.String(), "rule broken failed 1 time and did not match") {
+	if !strings.Contains(p.stdout.String(), "rule \"broken\" failed 1 time and did not match") {
 		t.Errorf("the status says %s", p.stdout)
 	}
 	d.stop()

@@ -112,7 +112,7 @@ func (e *TemplateError) doubt(rule string) Doubt {
 			"where a session has no key %[2]q in its metadata, the delivery becomes a dead letter at its first attempt: write `default \"\" .%[1]s.%[2]s`", e.owner, e.Name)}
 	}
 	return Doubt{Rule: rule, Text: fmt.Sprintf(
-		"line %[1]d names the label %[2]q, which rule %[3]s does not have: its deliveries become dead letters at their first attempt. Give the rule the label, or write `default \"\" .Labels.%[2]s`",
+		"line %[1]d names the label %[2]q, which rule %[3]q does not have: its deliveries become dead letters at their first attempt. Give the rule the label, or write `default \"\" .Labels.%[2]s`",
 		e.Line, e.Name, rule)}
 }
 

@@ -87,7 +87,7 @@ func NewRenderer(dest Destination, own map[string]Rendering, externalURL string,
 	for _, name := range slices.Sorted(maps.Keys(own)) {
 		compiled, err := r.compile(merge(base, own[name]), r.sent[name])
 		if err != nil {
-			problems = append(problems, fmt.Errorf("rule %s: %w", name, err))
+			problems = append(problems, fmt.Errorf("rule %q: %w", name, err))
 			continue
 		}
 		r.own[name] = compiled
@@ -187,7 +187,7 @@ func (r *Renderer) choose(m *Message) (rendering, error) {
 	}
 	for _, other := range m.Siblings {
 		if _, renders := r.own[other]; !renders && other < rule { // of several such rules the first one's is sent
-			return rendering{}, fmt.Errorf("rule %s, whose template, format or subject it was to have, is not configured any more or has none, and in the destination's own form the receiver would get the event twice: give the rule that back and redrive it, or purge it", rule)
+			return rendering{}, fmt.Errorf("rule %q, whose template, format or subject it was to have, is not configured any more or has none, and in the destination's own form the receiver would get the event twice: give the rule that back and redrive it, or purge it", rule)
 		}
 	}
 	return r.shared, nil

@@ -277,7 +277,7 @@ func TestTemplatesAreCheckedWithWhatRulesSend(t *testing.T) {
 	}
 	own := map[string]publish.Rendering{"b": {Template: `{{ .Session.no_such }}`}, "c": {Template: `{{ .Alert.no_such }}`}}
 	if err = loads(own, paid, expired, publish.RuleTypes{Rule: "c", Types: []string{event.StoreLowSpace}}); err == nil ||
-		!strings.Contains(err.Error(), "rule b: ") || !strings.Contains(err.Error(), "rule c: ") || !strings.Contains(err.Error(), event.StoreLowSpace) {
+		!strings.Contains(err.Error(), `rule "b": `) || !strings.Contains(err.Error(), `rule "c": `) || !strings.Contains(err.Error(), event.StoreLowSpace) {
 		t.Errorf("the rules' own templates: %v", err)
 	}
 	// One mistake is said once, two are said at once.

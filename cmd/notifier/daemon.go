@@ -17,6 +17,7 @@ import (
 	"checkout-notifier/broker"
 	"checkout-notifier/config"
 	"checkout-notifier/event"
+	"checkout-notifier/heartbeat"
 	"checkout-notifier/jobs"
 	"checkout-notifier/loglimit"
 	"checkout-notifier/pipeline"
@@ -73,8 +74,8 @@ type daemon struct {
 	owner     *owner
 	keeper    *keeper
 	copier    *copier
-	backups   *backup.Schedule // nil without a directory for them
-	heartbeat *heartbeat       // nil without a URL
+	backups   *backup.Schedule     // nil without a directory for them
+	heartbeat *heartbeat.Heartbeat // nil without a URL
 
 	stopping atomic.Bool
 	stopped  chan struct{} // closed when work ends
@@ -196,7 +197,7 @@ func (d *daemon) wireOwner(ctx context.Context) error {
 		d.log.Warn("conditions of what the configuration no longer names could not be removed; the next start tries again", "error", err)
 	}
 	if d.cfg.Heartbeat.URL != "" {
-		d.heartbeat = newHeartbeat(d.cfg.Heartbeat, d.ill, d.log)
+		d.heartbeat = heartbeat.New(d.cfg.Heartbeat, version(), d.ill, d.log)
 	}
 	return nil
 }

@@ -267,7 +267,7 @@ func (a *app) printEvent(e *eventView) {
 		"rule set", e.RuleSet,
 	)
 	for _, failed := range e.RuleErrors {
-		fmt.Fprintf(a.out, "rule %s failed: %s\n", failed.Rule, failed.Error)
+		fmt.Fprintf(a.out, "rule %q failed: %s\n", failed.Rule, failed.Error)
 	}
 	for _, document := range []rawItem{e.Object, e.System} {
 		if len(document) > 0 {

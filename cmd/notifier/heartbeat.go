@@ -2,191 +2,27 @@ package main
 
 import (
 	"cmp"
-	"context"
-	"errors"
 	"fmt"
-	"io"
-	"log/slog"
-	"net"
-	"net/http"
-	"net/url"
 	"strings"
-	"sync"
 	"time"
 
 	"checkout-notifier/broker"
-	"checkout-notifier/config"
 	"checkout-notifier/event"
-	"checkout-notifier/loglimit"
+	"checkout-notifier/heartbeat"
 	"checkout-notifier/publish"
 )
 
-const (
-	heartbeatLook    = time.Second // how often it looks whether it is due
-	heartbeatTimeout = 10 * time.Second
-)
-
-// States of the heartbeat.
-const (
-	heartbeatWaiting = "waiting" // for the first complete pass of every account
-	heartbeatSent    = "sent"
-	heartbeatStopped = "stopped" // not everything is well
-)
-
-// heartbeatReport is how the heartbeat is doing.
-type heartbeatReport struct {
-	State string    `json:"state"`
-	Why   string    `json:"why,omitempty"`   // it is stopped, or for which accounts it waits
-	Error string    `json:"error,omitempty"` // of the last request, if it failed
-	Last  time.Time `json:"last,omitzero"`   // request that was accepted
-}
-
-func (r *heartbeatReport) String() string {
+// heartbeatText says for people how the heartbeat is doing.
+func heartbeatText(r *heartbeat.Report) string {
 	switch {
-	case r.State == heartbeatStopped:
+	case r.State == heartbeat.Stopped:
 		return "is not sent: " + r.Why
-	case r.State == heartbeatWaiting:
+	case r.State == heartbeat.Waiting:
 		return "waits for the first complete pass of " + cmp.Or(r.Why, "every account")
 	case r.Error != "":
 		return fmt.Sprintf("does not arrive, last %s: %s", ago(r.Last), r.Error)
 	}
 	return "sent, last " + ago(r.Last)
-}
-
-// heartbeat lets a dead man's switch know that everything is well, and does not
-// when it is not. One goroutine runs it; report may be called from any.
-type heartbeat struct {
-	every time.Duration
-	ping  func(ctx context.Context) error
-	// ill says why not everything is well, "" if it is; waiting, for what, if nobody can
-	// tell yet.
-	ill func() (why, waiting string)
-	log *slog.Logger
-
-	due     time.Time
-	stopped string // why it was not sent last; "" once it is
-
-	mu    sync.Mutex // guards state
-	state heartbeatReport
-}
-
-func newHeartbeat(cfg config.Heartbeat, ill func() (why, waiting string), log *slog.Logger) *heartbeat {
-	return &heartbeat{
-		every: cfg.Every, ping: pinger(cfg), ill: ill, log: log,
-		state: heartbeatReport{State: heartbeatWaiting},
-	}
-}
-
-func (h *heartbeat) report() heartbeatReport {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.state
-}
-
-// Run sends heartbeats until the context ends.
-func (h *heartbeat) Run(ctx context.Context) error {
-	ticker := time.NewTicker(heartbeatLook)
-	defer ticker.Stop()
-	for {
-		// Half a look early counts as due: one that comes a little late must not
-		// put the next off by a whole look, and every second by a second.
-		if now := time.Now(); !now.Before(h.due.Add(-heartbeatLook / 2)) {
-			h.beat(ctx, now)
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-ticker.C:
-		}
-	}
-}
-
-// beat sends one if all is well. If it is not, the next look tries again, so
-// that the heartbeat resumes as soon as it may.
-func (h *heartbeat) beat(ctx context.Context, now time.Time) {
-	was := h.report()
-	why, waiting := h.ill()
-	switch {
-	case why != "":
-		if was.State != heartbeatStopped {
-			h.log.Warn("the heartbeat is not sent: not everything is well", "why", why)
-		}
-		h.stopped = why
-		h.set(func(s *heartbeatReport) { s.State, s.Why = heartbeatStopped, why })
-		return
-	case waiting != "":
-		h.set(func(s *heartbeatReport) { s.State, s.Why = heartbeatWaiting, waiting })
-		return
-	case h.stopped != "":
-		h.log.Info("the heartbeat is sent again: everything is well", "it_was", h.stopped)
-		h.stopped = ""
-	}
-	h.due = now.Add(h.every)
-	err := h.ping(ctx)
-	if ctx.Err() != nil {
-		return
-	}
-	h.set(func(s *heartbeatReport) {
-		s.State, s.Why, s.Error = heartbeatSent, "", ""
-		if err != nil {
-			s.Error = err.Error()
-		} else {
-			s.Last = now.UTC()
-		}
-	})
-	switch {
-	case err != nil:
-		h.log.Warn("the heartbeat did not arrive; the next ones are tried as usual", loglimit.Repeats("heartbeat"), slog.Any("error", err))
-	case was.Error != "":
-		h.log.Info("the heartbeat arrives again", loglimit.Ends("heartbeat"))
-	}
-}
-
-func (h *heartbeat) set(change func(*heartbeatReport)) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	change(&h.state)
-}
-
-// pinger makes one GET, within a time-out. The URL is a secret and in no error.
-func pinger(cfg config.Heartbeat) func(context.Context) error {
-	client := &http.Client{
-		Timeout:       heartbeatTimeout,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Transport: &http.Transport{ // without the proxies of the environment
-			DialContext: (&net.Dialer{Timeout: heartbeatTimeout}).DialContext, TLSHandshakeTimeout: heartbeatTimeout,
-			ForceAttemptHTTP2: true, DisableKeepAlives: true,
-		},
-	}
-	return func(ctx context.Context) error {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, cfg.URL.Reveal(), nil)
-		if err != nil {
-			return errors.New("heartbeat.url cannot be used")
-		}
-		req.Header.Set("User-Agent", "notifier/"+version())
-		resp, err := client.Do(req)
-		if err != nil {
-			return fmt.Errorf("asking %s: %w", cfg.URL.URL(), withoutURL(err))
-		}
-		defer resp.Body.Close()
-		const enough = 64 << 10
-		_, _ = io.CopyN(io.Discard, resp.Body, enough) // only the status counts
-		if resp.StatusCode/100 != 2 {
-			return fmt.Errorf("%s answered with status %d", cfg.URL.URL(), resp.StatusCode)
-		}
-		return nil
-	}
-}
-
-// withoutURL takes off what quotes the URL.
-func withoutURL(err error) error {
-	for wrapped := (*url.Error)(nil); errors.As(err, &wrapped); {
-		if wrapped.Timeout() {
-			return fmt.Errorf("no answer within %s", heartbeatTimeout)
-		}
-		err = wrapped.Err
-	}
-	return err
 }
 
 // ill says why not everything is well; waiting, which accounts have not finished
@@ -259,6 +95,8 @@ func conditionText(c event.Condition) string {
 	switch c.Kind {
 	case event.ConditionStore:
 		return "the disk of the state file is nearly full: " + c.Why
+	case event.ConditionRule:
+		return fmt.Sprintf("rule %q is failing: %s", c.Subject, c.Why)
 	default:
 		return fmt.Sprintf("%s %s is failing: %s", c.Kind, c.Subject, c.Why)
 	}

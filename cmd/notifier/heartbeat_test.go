@@ -1,171 +1,23 @@
 package main
 
 import (
-	"bytes"
-	"context"
-	"errors"
-	"fmt"
-	"log/slog"
-	"net/http"
-	"net/http/httptest"
-	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
-	"checkout-notifier/config"
+	"checkout-notifier/heartbeat"
 	"checkout-notifier/publish"
-	"checkout-notifier/secret"
 )
 
-// beats is a heartbeat each minute that notes when it was sent, in seconds.
-type beats struct {
-	*heartbeat
-	began   time.Time
-	sent    []int
-	fail    error
-	why     string
-	waiting string
-	said    bytes.Buffer
-}
-
-func newBeats() *beats {
-	b := &beats{began: time.Now(), waiting: "main"}
-	b.heartbeat = &heartbeat{
-		every: time.Minute, log: slog.New(slog.NewTextHandler(&b.said, nil)), state: heartbeatReport{State: heartbeatWaiting},
-		ill: func() (string, string) { return b.why, b.waiting },
-		ping: func(context.Context) error {
-			b.sent = append(b.sent, int(time.Since(b.began).Seconds()))
-			return b.fail
-		},
-	}
-	return b
-}
-
-func TestHeartbeatIsSentWhileAllIsWell(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBeats()
-		runTo := func(second float64) {
-			t.Helper()
-			ctx, cancel := context.WithDeadline(t.Context(), b.began.Add(time.Duration(second*float64(time.Second))))
-			defer cancel()
-			if err := b.Run(ctx); err != nil {
-				t.Error(err)
-			}
-		}
-		runTo(30.5)
-		b.waiting = "" // the first pass is complete
-		runTo(160.5)
-		b.why = "account main is failing"
-		runTo(400.5) // not at 210
-		b.why, b.fail = "", errors.New("no such host")
-		runTo(530.5) // sent at once, and not heard
-		b.fail = nil
-		runTo(590.5)
-		if diff := cmp.Diff([]int{30, 90, 150, 400, 460, 520, 580}, b.sent); diff != "" {
-			t.Errorf("sent at (-want +got):\n%s", diff)
-		}
-		var said []string
-		for line := range strings.Lines(b.said.String()) {
-			_, rest, _ := strings.Cut(line, "level=")
-			said = append(said, strings.TrimSpace(rest))
-		}
-		want := []string{
-			`WARN msg="the heartbeat is not sent: not everything is well" why="account main is failing"`,
-			`INFO msg="the heartbeat is sent again: everything is well" it_was="account main is failing"`,
-			// Each, for the log's handler to sum up.
-			`WARN msg="the heartbeat did not arrive; the next ones are tried as usual" error="no such host"`,
-			`WARN msg="the heartbeat did not arrive; the next ones are tried as usual" error="no such host"`,
-			`WARN msg="the heartbeat did not arrive; the next ones are tried as usual" error="no such host"`,
-			`INFO msg="the heartbeat arrives again"`,
-		}
-		if diff := cmp.Diff(want, said); diff != "" {
-			t.Errorf("said (-want +got):\n%s", diff)
-		}
-	})
-}
-
-// A look that came late puts no later one off.
-func TestHeartbeatKeepsItsPace(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBeats()
-		b.waiting, b.every = "", time.Second
-		note := b.ping
-		b.ping = func(ctx context.Context) error {
-			err := note(ctx)
-			if len(b.sent) == 1 {
-				time.Sleep(1300 * time.Millisecond)
-			}
-			return err
-		}
-		ctx, cancel := context.WithDeadline(t.Context(), b.began.Add(5500*time.Millisecond))
-		defer cancel()
-		if err := b.Run(ctx); err != nil {
-			t.Error(err)
-		}
-		if diff := cmp.Diff([]int{0, 1, 2, 3, 4, 5}, b.sent); diff != "" {
-			t.Errorf("sent at (-want +got):\n%s", diff)
-		}
-	})
-}
-
 func TestHeartbeatTellsHowItIs(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBeats()
-		expect := func(want string) {
-			t.Helper()
-			b.due = time.Time{}
-			b.beat(t.Context(), time.Now())
-			state := b.report()
-			if got := state.String(); got != want {
-				t.Errorf("it %s, want %s", got, want)
-			}
+	for want, r := range map[string]heartbeat.Report{
+		"waits for the first complete pass of main": {State: heartbeat.Waiting, Why: "main"},
+		"is not sent: account main is failing: 401": {State: heartbeat.Stopped, Why: "account main is failing: 401"},
+		"sent, last 0s ago":                         {State: heartbeat.Sent, Last: time.Now()},
+		"does not arrive, last 0s ago: status 500":  {State: heartbeat.Sent, Last: time.Now(), Error: "status 500"},
+	} {
+		if got := heartbeatText(&r); got != want {
+			t.Errorf("it %s, want %s", got, want)
 		}
-		expect("waits for the first complete pass of main")
-		b.why = "account main is failing: 401"
-		expect("is not sent: account main is failing: 401")
-		b.why, b.waiting = "", ""
-		expect("sent, last 0s ago")
-		b.fail = errors.New("status 500")
-		expect("does not arrive, last 0s ago: status 500")
-	})
-}
-
-func TestHeartbeatRequests(t *testing.T) {
-	const token = "CanaryHeartbeat7Rt"
-	requests := make(chan string, 10)
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		requests <- r.Method + " " + r.URL.RequestURI() + " " + r.UserAgent()
-		switch r.URL.Query().Get("do") {
-		case "redirect":
-			http.Redirect(w, r, "/elsewhere", http.StatusFound)
-		case "fail":
-			w.WriteHeader(http.StatusInternalServerError)
-		case "cut":
-			panic(http.ErrAbortHandler)
-		}
-	}))
-	t.Cleanup(server.Close)
-	t.Setenv("HTTP_PROXY", "http://127.0.0.1:1")
-	for do, want := range map[string]string{"": "", "redirect": "answered with status 302", "fail": "answered with status 500", "cut": "EOF"} {
-		url := server.URL + "/" + token + "?do=" + do
-		err := pinger(config.Heartbeat{URL: secret.String(url)})(t.Context())
-		if text := fmt.Sprint(err); (err == nil) != (want == "") || !strings.Contains(text, want) || strings.Contains(text, token) {
-			t.Errorf("%q: %v", do, err)
-		}
-		if got, want := <-requests, "GET /"+token+"?do="+do+" notifier/"+version(); got != want {
-			t.Errorf("%q: asked %q, want %q", do, got, want)
-		}
-	}
-	if len(requests) > 0 {
-		t.Errorf("a redirect was followed: %s", <-requests)
-	}
-	server.Close()
-	err := pinger(config.Heartbeat{URL: secret.String(server.URL + "/" + token)})(t.Context())
-	if err == nil || strings.Contains(err.Error(), token) || !strings.Contains(err.Error(), "refused") {
-		t.Errorf("without a server: %v", err)
 	}
 }
 
@@ -187,23 +39,5 @@ func TestDestinationsInTrouble(t *testing.T) {
 		if got := destinationTrouble(&c.status) != ""; got != c.want {
 			t.Errorf("%+v is trouble: %t", c.status, got)
 		}
-	}
-}
-
-// A reason that is over is not shown while it waits for something else.
-func TestHeartbeatShowsWhatItWaitsFor(t *testing.T) {
-	why, waiting := "account main is failing", ""
-	h := newHeartbeat(config.Heartbeat{Every: time.Minute}, func() (string, string) { return why, waiting }, slog.New(slog.DiscardHandler))
-	h.ping = func(context.Context) error { return nil }
-	h.beat(t.Context(), time.Now())
-	why, waiting = "", "gone"
-	h.beat(t.Context(), time.Now())
-	if r := h.report(); r.String() != "waits for the first complete pass of gone" {
-		t.Errorf("the heartbeat %s", &r)
-	}
-	waiting = ""
-	h.beat(t.Context(), time.Now())
-	if r := h.report(); r.State != heartbeatSent || r.Why != "" {
-		t.Errorf("the heartbeat is %+v", r)
 	}
 }

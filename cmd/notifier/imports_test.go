@@ -37,10 +37,11 @@ var allowed = map[string][]string{
 	"broker":            {"filelock", "loglimit"},
 	"backup":            {}, // has its copies made by an interface
 	"jobs":              {}, // rows are its own, the store keeps them unread
+	"heartbeat":         {"loglimit", "secret"},
 	"broker/brokertest": {"broker"},
 	"pipeline":          {"checkout", "diff", "event", "loglimit", "poller", "rules"},
 	"docs/generate":     {"config", "rules", "rules/schema"}, // writes parts of the documentation
-	"config":            {"admin", "broker", "checkout", "event", "poller", "publish", "rules", "secret", "spelling", "state"},
+	"config":            {"admin", "broker", "checkout", "event", "heartbeat", "poller", "publish", "rules", "secret", "spelling", "state"},
 }
 
 // owners are the only packages that may import a library.

@@ -429,7 +429,7 @@ func TestSystemRulesThatFailAreToldOf(t *testing.T) {
 		}
 		w.expect("rule.failing broken")
 		want := map[string]any{
-			"summary": "Rule broken failed on 10 events in a row, so nothing matches it.", "rule": "broken", "failures": float64(10),
+			"summary": "Rule \"broken\" failed on 10 events in a row, so nothing matches it.", "rule": "broken", "failures": float64(10),
 			"error": "int of a text that is no integer, at 1:1 of when", "event": w.data(0)["event"],
 		}
 		if diff := cmp.Diff(want, w.data(0)); diff != "" {

@@ -41,7 +41,7 @@ func accountRecoveredEvent(c event.Condition, now time.Time) (event.Event, error
 
 func ruleFailingEvent(c event.Condition) (event.Event, error) {
 	return conditionEvent(event.RuleFailing, c, c.Last, event.RuleFailingData{
-		Summary: fmt.Sprintf("Rule %s failed on %d events in a row, so nothing matches it.", c.Subject, c.Failures),
+		Summary: fmt.Sprintf("Rule %q failed on %d events in a row, so nothing matches it.", c.Subject, c.Failures),
 		Rule:    c.Subject, Failures: c.Failures, Error: c.Why, Event: c.LastEvent,
 	})
 }

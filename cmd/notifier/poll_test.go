@@ -191,7 +191,7 @@ func TestStatusJudges(t *testing.T) {
 		{`"ready": true, "accounts": [{"account": "main", "foreign": "other sessions"}]`, exitFailure, "account main is stopped"},
 		{`"ready": true, "destinations": [{"name": "shop", "state": "failing", "why": "status 503"}]`, exitFailure, "destination shop is failing: status 503"},
 		{`"ready": true, "destinations": [{"name": "shop", "state": "paused", "why": "answered 410"}]`, exitFailure, "destination shop is paused: answered 410"},
-		{`"ready": true, "conditions": [{"kind": "rule", "subject": "ship", "why": "no such key"}]`, exitFailure, "rule ship is failing: no such key"},
+		{`"ready": true, "conditions": [{"kind": "rule", "subject": "ship", "why": "no such key"}]`, exitFailure, `rule "ship" is failing: no such key`},
 		{`"ready": true, "store": {"why": "the file is gone"}`, exitFailure, "the file is gone"},
 	} {
 		answer.Store(`{"running": true, ` + tt.report + `}`)

@@ -13,6 +13,7 @@ import (
 	"checkout-notifier/admin"
 	"checkout-notifier/broker"
 	"checkout-notifier/event"
+	"checkout-notifier/heartbeat"
 	"checkout-notifier/poller"
 	"checkout-notifier/publish"
 	"checkout-notifier/state"
@@ -30,7 +31,7 @@ type report struct {
 	Destinations []destinationReport            `json:"destinations"`
 	Conditions   []conditionReport              `json:"conditions"` // what the owner was told of and is not over
 	FailedRules  []ruleReport                   `json:"failed_rules,omitempty"`
-	Heartbeat    *heartbeatReport               `json:"heartbeat,omitempty"` // nil: none is configured, or no daemon runs
+	Heartbeat    *heartbeat.Report              `json:"heartbeat,omitempty"` // nil: none is configured, or no daemon runs
 	Sessions     map[string]map[event.Watch]int `json:"sessions"`            // by account and state
 	Store        storeReport                    `json:"store"`
 	Backup       *backupReport                  `json:"backup,omitempty"` // nil: none are to be made
@@ -114,7 +115,7 @@ func (d *daemon) report(ctx context.Context) (*report, error) {
 		r.Embedded = &state
 	}
 	if d.heartbeat != nil {
-		state := d.heartbeat.report()
+		state := d.heartbeat.Report()
 		r.Heartbeat = &state
 	}
 	return r, nil

@@ -13,6 +13,7 @@ import (
 
 	"checkout-notifier/admin"
 	"checkout-notifier/event"
+	"checkout-notifier/heartbeat"
 	"checkout-notifier/poller"
 	"checkout-notifier/publish"
 	"checkout-notifier/state"
@@ -36,7 +37,7 @@ func TestStatusTellsOfConditions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.Heartbeat = &heartbeatReport{State: heartbeatStopped, Why: "account main is failing: status 500"}
+	r.Heartbeat = &heartbeat.Report{State: heartbeat.Stopped, Why: "account main is failing: status 500"}
 	failed := newFailedRules()
 	failed.note([]event.Event{{ID: "evt_3", RuleErrors: []event.RuleError{{Rule: "small", Error: "later"}, {Rule: "past", Error: "once"}}}})
 	r.FailedRules = failed.merge(r.FailedRules)
@@ -44,17 +45,17 @@ func TestStatusTellsOfConditions(t *testing.T) {
 	(&app{streams: streams{out: &out}}).printReport(r)
 	for _, want := range []string{
 		"account main is failing: status 500; it began 1h00m ago",
-		"rule big is failing: index out of range; it began 1h00m ago",
+		`rule "big" is failing: index out of range; it began 1h00m ago`,
 		" are needed (256 MiB, or as much as the file has, 0.5 MB); it began 1h00m ago", // by present figures
-		"rule big failed 12 times and did not match, last 1h00m ago on evt_1: index out of range",
-		"rule past failed 1 time and did not match, last 0s ago on evt_3: once",
+		`rule "big" failed 12 times and did not match, last 1h00m ago on evt_1: index out of range`,
+		`rule "past" failed 1 time and did not match, last 0s ago on evt_3: once`,
 		"heartbeat is not sent: account main is failing: status 500\n",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the status does not say %q:\n%s", want, out.String())
 		}
 	}
-	if strings.Contains(out.String(), "rule small is failing") {
+	if strings.Contains(out.String(), `rule "small" is failing`) {
 		t.Errorf("two failures are told as failing:\n%s", out.String())
 	}
 	var rows []string

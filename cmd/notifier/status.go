@@ -173,10 +173,10 @@ func (a *app) printReport(r *report) {
 		fmt.Fprintf(a.out, "\n%s; it began %s", c, ago(c.Since))
 	}
 	for _, f := range r.FailedRules {
-		fmt.Fprintf(a.out, "\nrule %s failed %s and did not match, last %s on %s: %s", f.Rule, count(f.Failures, "time"), ago(f.Last), f.LastEvent, f.LastError)
+		fmt.Fprintf(a.out, "\nrule %q failed %s and did not match, last %s on %s: %s", f.Rule, count(f.Failures, "time"), ago(f.Last), f.LastEvent, f.LastError)
 	}
 	if h := r.Heartbeat; h != nil {
-		fmt.Fprintf(a.out, "\nheartbeat %s\n", h)
+		fmt.Fprintf(a.out, "\nheartbeat %s\n", heartbeatText(h))
 	}
 	a.printStore(&r.Store)
 	if why := embeddedTrouble(r.Embedded); why != "" {
