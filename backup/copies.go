@@ -43,7 +43,23 @@ func List(dir, id string) (copies []Copy, err error) {
 	return copies, err
 }
 
-// list also returns the names, but for their end, of those that are not whole.
+// Latest returns the last copy in a directory of the store with an id. Without an id
+// it is of whichever store, and none is found where several have copies there.
+func Latest(dir, id string, now time.Time) (last Copy, found bool, err error) {
+	copies, _, err := list(dir, id)
+	for _, c := range copies {
+		if id == "" && storeOf(c.Path) != storeOf(copies[0].Path) {
+			return Copy{}, false, err
+		}
+	}
+	last, found = newest(copies, now)
+	return last, found, err
+}
+
+// storeOf is the id of the store that a copy is of.
+func storeOf(path string) string { return pattern.FindStringSubmatch(filepath.Base(path))[1] }
+
+// list takes the copies of all stores without an id. It also returns the names, but for their end, of those that are not whole.
 func list(dir, id string) (copies []Copy, partial []string, err error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -54,7 +70,7 @@ func list(dir, id string) (copies []Copy, partial []string, err error) {
 	}
 	for _, entry := range entries {
 		parts := pattern.FindStringSubmatch(entry.Name())
-		if parts == nil || parts[1] != id || !entry.Type().IsRegular() {
+		if parts == nil || id != "" && parts[1] != id || !entry.Type().IsRegular() {
 			continue
 		}
 		made, err := time.Parse(stampFormat, parts[2])

@@ -86,10 +86,13 @@ func TestCommandsAskTheDaemon(t *testing.T) {
 func TestAdminServer(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
-	w.rest["admin"] = object{"listen": "127.0.0.1:0", "tokens": []object{
+	w.rest["admin"] = object{"listen": "127.0.0.1:0", "base_path": "/notifier/", "tokens": []object{
 		{"name": "look", "token": "viewer-token-of-the-test", "role": "viewer"}, {"name": "act", "token": "operator-token-of-the-test", "role": "operator"},
 	}}
 	d := w.daemon()
+	if !strings.HasSuffix(d.admin, "/notifier") {
+		t.Errorf("it says that it is served at %s", d.admin)
+	}
 	for _, tc := range []struct {
 		method, path, token, host, origin string
 		want                              int

@@ -344,7 +344,7 @@ func TestRuleThatLostItsForm(t *testing.T) {
 			if (err == nil) != c.sent || c.sent != (body.Format == publish.FormatCloudEvents) {
 				t.Errorf("%v: %s", err, body.Content)
 			}
-			if err != nil && !strings.Contains(err.Error(), "rule note") {
+			if err != nil && !strings.Contains(err.Error(), `rule "note"`) {
 				t.Error(err)
 			}
 		})

@@ -269,6 +269,36 @@ func TestStatusOfADamagedFile(t *testing.T) {
 	}
 }
 
+// A damaged file is replaced by a copy: the message names the newest one and the command.
+func TestDamagedFileNamesTheNewestCopy(t *testing.T) {
+	t.Setenv("STATE_DIRECTORY", "")
+	dir := t.TempDir()
+	path, copies := filepath.Join(dir, "notifier.db"), filepath.Join(dir, "copies")
+	source := writeConfig(t, path, "http://127.0.0.1:1")
+	t.Setenv("NOTIFIER_STATE_BACKUP_DIR", copies)
+	names := []string{path, filepath.Join(copies, "notifier-5d0c3f7a-20261122T031500Z.db"), filepath.Join(copies, "notifier-5d0c3f7a-20261121T031500Z.db")}
+	if err := os.Mkdir(copies, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		if err := os.WriteFile(name, []byte("no database"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := fmt.Sprintf("notifier state restore %s -c %s\n", names[1], source)
+	for _, command := range []string{"run", "status"} {
+		if code, _, stderr := run(t, command, "-c", source); code != exitInvalid || !strings.Contains(stderr, "the newest copy in "+copies) || !strings.HasSuffix(stderr, want) {
+			t.Errorf("%s: exit code %d: %s, want %s", command, code, stderr, want)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(copies, "notifier-0a1b2c3d-20261122T031500Z.db"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, stderr := run(t, "run", "-c", source); strings.Contains(stderr, "state restore "+copies) || !strings.Contains(stderr, "several notifiers") {
+		t.Errorf("with the copies of two notifiers: %s", stderr)
+	}
+}
+
 func TestOrphansAreShownWhileSomethingWaits(t *testing.T) {
 	r := &report{Destinations: []destinationReport{{Name: "gone", Pending: 2}, {Name: "done"}}}
 	r.merge(nil)

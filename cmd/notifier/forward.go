@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -33,8 +34,8 @@ const (
 )
 
 type forwardOptions struct {
-	to, key, baseURL, format, apiVersion, interval string
-	events, omit                                   []string
+	to, key, keyFrom, baseURL, format, apiVersion, interval string
+	events, omit                                            []string
 }
 
 func (a *app) forwardCommand() *cobra.Command {
@@ -67,8 +68,8 @@ Exit codes: 0 after Ctrl-C, 2 usage, 4 the API refuses the key.`,
 			if o.to == "" {
 				return exit(exitUsage, errors.New("--to is needed: the URL of your handler"))
 			}
-			if o.key == "" {
-				o.key = os.Getenv(keyVariable)
+			if o.keyFrom = "--key"; o.key == "" {
+				o.key, o.keyFrom = os.Getenv(keyVariable), "$"+keyVariable
 			}
 			if o.key == "" {
 				return exit(exitUsage, fmt.Errorf("an API key is needed: set $%s (or --key, which others on this machine can see)", keyVariable))
@@ -117,52 +118,65 @@ func (a *app) forward(ctx context.Context, o forwardOptions) (err error) {
 	if o.format == publish.FormatStripe && o.apiVersion == "" {
 		fmt.Fprintln(a.err, "note: SDKs such as stripe-go and Stripe.net refuse an event whose api_version is not theirs: give it with --api-version")
 	}
-	log := newLogger(config.Log{Level: "warn", Format: config.LogText}, a.err)
+	refused := denials{newLogger(config.Log{Level: "warn", Format: config.LogText}, a.err).Handler(), make(chan *poller.Error, 1)}
 	printer := newNarrator(a.out)
 	printer.answers = true
-	d, err := newDaemon(ctx, loaded, daemonOptions{witness: printer, longestProbePause: forwardPause}, log)
+	d, err := newDaemon(ctx, loaded, daemonOptions{witness: printer, longestProbePause: forwardPause}, slog.New(refused))
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.close()) }()
 	fmt.Fprintf(a.err, "forwarding %s from %s to %s\nsigning secret: %s\n\n", eventsText(o.events),
 		loaded.Config.Accounts[0].Endpoint(), loaded.Config.Destinations[0].URL.URL(), secret)
-	return forwardUntilDenied(ctx, d)
+	return forwardUntilDenied(ctx, d, o, refused)
 }
 
 // forwardUntilDenied works until the context ends or the API refuses the key, which
 // no waiting mends.
-func forwardUntilDenied(ctx context.Context, d *daemon) error {
+func forwardUntilDenied(ctx context.Context, d *daemon, o forwardOptions, refused denials) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	refused := make(chan error, 1)
-	go func() {
-		refused <- awaitDenial(ctx, d.poller)
+	done := make(chan error, 1)
+	go func() { done <- d.run(ctx, nil) }()
+	select {
+	case err := <-done:
+		return err
+	case e := <-refused.found:
 		cancel()
-	}()
-	err := d.run(ctx, nil)
-	cancel()
-	if denied := <-refused; denied != nil {
-		return exit(exitUnreachable, denied)
+		return errors.Join(exit(exitUnreachable, fmt.Errorf("nothing can be forwarded: the API at %s refuses the key from %s (status %d: %s); "+
+			"check that the key is complete, belongs to this API (test or live) and may list checkout sessions", d.cfg.Accounts[0].Endpoint(), o.keyFrom, e.Status, e.Message)), <-done)
 	}
-	return err
 }
 
-// awaitDenial returns an error once the API refuses the key of the only account, and
-// nil when the context ends.
-func awaitDenial(ctx context.Context, p *poller.Poller) error {
-	look := time.NewTicker(100 * time.Millisecond)
-	defer look.Stop()
-	for {
-		if s := p.Status()[0]; s.Denied {
-			return fmt.Errorf("nothing can be forwarded with the key of $%s or --key: %s", keyVariable, s.Error)
+// denials is a handler of a log that takes out what tells of a refused key, and hands
+// on the first such error instead.
+type denials struct {
+	slog.Handler
+	found chan *poller.Error // has room for one
+}
+
+// Handle implements slog.Handler.
+func (h denials) Handle(ctx context.Context, r slog.Record) error {
+	denied := false
+	r.Attrs(func(a slog.Attr) bool {
+		e, ok := a.Value.Any().(*poller.Error)
+		if denied = ok && e.Kind == poller.KindDenied; denied {
+			select {
+			case h.found <- e:
+			default:
+			}
 		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-look.C:
-		}
+		return !denied
+	})
+	if denied {
+		return nil
 	}
+	return h.Handler.Handle(ctx, r)
+}
+
+// WithAttrs implements slog.Handler.
+func (h denials) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return denials{h.Handler.WithAttrs(attrs), h.found}
 }
 
 // chooseEvents fills in the events that a handler of the format acts on once, and

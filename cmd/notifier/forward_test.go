@@ -17,12 +17,13 @@ import (
 	"checkout-notifier/simulator"
 )
 
-// No waiting mends a refused key.
+// No waiting mends a refused key, and it is told once.
 func TestForwardEndsWithARefusedKey(t *testing.T) {
 	api := httptest.NewServer(simulator.NewAPI(simulator.Config{SecretKey: "sk_test_right", Seed: 1}))
 	defer api.Close()
 	code, _, stderr := run(t, "forward", "--to", "http://127.0.0.1:1/", "--key", "sk_test_wrong", "--base-url", api.URL)
-	if code != exitUnreachable || !strings.Contains(stderr, "notifier: nothing can be forwarded with the key of $WOOSHPAY_SECRET_KEY or --key: the API refused the key (status 401)") {
+	if code != exitUnreachable || !strings.Contains(stderr, "notifier: nothing can be forwarded: the API at "+api.URL+" refuses the key from --key (status 401: ") ||
+		strings.Count(stderr, "401") != 1 || strings.Contains(stderr, "ERROR") {
 		t.Errorf("exit code %d, says %s", code, stderr)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -51,9 +52,9 @@ a minute.`,
 				log.Warn(w.String())
 			}
 			if once {
-				return runOnce(cmd.Context(), loaded, log)
+				return withCopy(cmd.Context(), runOnce(cmd.Context(), loaded, log), loaded)
 			}
-			return runDaemon(cmd.Context(), loaded, log)
+			return withCopy(cmd.Context(), runDaemon(cmd.Context(), loaded, log), loaded)
 		},
 	}
 	cmd.Flags().BoolVar(&once, "once", false, "make one complete pass, deliver what is due, and end")
@@ -72,7 +73,7 @@ func runDaemon(ctx context.Context, loaded *config.Loaded, log *slog.Logger) (er
 		return err
 	}
 	log.Info("started", "version", version(), "accounts", len(d.cfg.Accounts), "destinations", len(d.cfg.Destinations),
-		"rules", len(d.cfg.Rules), "admin", "http://"+listener.Addr().String(), "state", path)
+		"rules", len(d.cfg.Rules), "admin", "http://"+listener.Addr().String()+strings.TrimSuffix(d.cfg.Admin.BasePath, "/"), "state", path)
 	ignoreHangUp(ctx, log)
 	err = d.run(ctx, listener)
 	log.Info("stopped", "after", time.Since(d.started).Round(time.Second).String())

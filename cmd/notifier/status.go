@@ -130,7 +130,7 @@ func openInstead(ctx context.Context, loaded *config.Loaded, noDaemon error) (*s
 	if exitCode(err) == exitInvalid && !errors.Is(err, state.ErrHeld) {
 		code = exitInvalid // no daemon could read it either
 	}
-	return nil, exit(code, fmt.Errorf("%w, and the state file does not tell either: %w", noDaemon, err))
+	return nil, exit(code, fmt.Errorf("%w, and the state file does not tell either: %w", noDaemon, withCopy(ctx, err, loaded)))
 }
 
 // silent are the destinations as one knows them without a daemon.
