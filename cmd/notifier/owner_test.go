@@ -201,7 +201,7 @@ func TestAccountThatFailsIsToldOfOnce(t *testing.T) {
 		w.run(2 * time.Second)
 		w.expect("account.failing main")
 		want := map[string]any{
-			"summary": "Account main has not been polled successfully for 2m.", "account": "main",
+			"summary": "Account main has not been polled successfully for 2m. Until that is mended no new order is seen or shipped; nothing is lost, and what happens meanwhile is announced then.", "account": "main",
 			"since": event.FormatTime(since), "error": "the API cannot be reached: connection refused",
 		}
 		if diff := cmp.Diff(want, w.data(0)); diff != "" {
@@ -318,7 +318,7 @@ func TestRefusedKeysAndForeignSessionsAreToldOfAtOnce(t *testing.T) {
 		w.accounts[0].Denied = true
 		w.run(time.Millisecond)
 		w.expect("account.failing main")
-		if got := w.data(0)["summary"]; got != "Account main cannot be polled: the API refuses its key. A key that was changed, or its file, is read when notifier is restarted." {
+		if got := w.data(0)["summary"]; got != "Account main cannot be polled: the API refuses its key. Until that is mended no new order is seen or shipped; nothing is lost, and what happens meanwhile is announced then. A key that was changed, or its file, is read when notifier is restarted." {
 			w.t.Errorf("summary %q", got)
 		}
 		w.well(wellPasses)

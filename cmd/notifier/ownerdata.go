@@ -16,15 +16,18 @@ func conditionEvent(eventType string, c event.Condition, now time.Time, data any
 	return e, err
 }
 
+// unseen is what an account that cannot be polled means for the shop.
+const unseen = "Until that is mended no new order is seen or shipped; nothing is lost, and what happens meanwhile is announced then."
+
 func accountFailingEvent(c event.Condition, s *poller.Status, now time.Time) (event.Event, error) {
 	var summary string
 	switch {
 	case s.Foreign != "":
 		summary = fmt.Sprintf("Account %s is stopped: its key shows other sessions than before, and nothing of it is announced. What to do: %s", c.Subject, poller.WayOut(c.Subject))
 	case s.Denied:
-		summary = fmt.Sprintf("Account %s cannot be polled: the API refuses its key. A key that was changed, or its file, is read when notifier is restarted.", c.Subject)
+		summary = fmt.Sprintf("Account %s cannot be polled: the API refuses its key. "+unseen+" A key that was changed, or its file, is read when notifier is restarted.", c.Subject)
 	default:
-		summary = fmt.Sprintf("Account %s has not been polled successfully for %s.", c.Subject, shortDuration(now.Sub(c.Since)))
+		summary = fmt.Sprintf("Account %s has not been polled successfully for %s. "+unseen, c.Subject, shortDuration(now.Sub(c.Since)))
 	}
 	return conditionEvent(event.AccountFailing, c, now, event.AccountFailingData{
 		Summary: summary, Account: c.Subject, Since: event.FormatTime(c.Since), Error: c.Why,

@@ -186,6 +186,7 @@ func TestStatusJudges(t *testing.T) {
 		says   string
 	}{
 		{`"ready": true, "accounts": [{"account": "main", "passes": 3}], "destinations": [{"name": "shop", "state": "ok"}, {"name": "bus", "state": "paused", "paused_by": "ci"}]`, exitOK, ""},
+		{`"ready": true, "destinations": [{"name": "shop", "state": "paused", "paused_by": "ci", "why": "paused by ci", "pending": 1}]`, exitFailure, "destination shop is paused, with 1 delivery waiting: paused by ci"},
 		{`"ready": false, "waiting_for": "the first pass is not finished"`, exitFailure, "not ready: the first pass is not finished"},
 		{`"ready": true, "accounts": [{"account": "main", "error": "status 500"}]`, exitFailure, "account main is failing for"},
 		{`"ready": true, "accounts": [{"account": "main", "foreign": "other sessions"}]`, exitFailure, "account main is stopped"},

@@ -32,8 +32,9 @@ tells.
 Exit codes: 0 shown, 3 the state file cannot be read, 4 no daemon answers and there
 is no state file. With --exit-code also 1 if something is not well, which stderr
 names: the first pass is not finished, an account fails or is stopped, a destination
-fails, cannot be reached or stopped by itself, or what the owner of the daemon was
-told of is not over; and 4 whenever no daemon answers.`,
+fails, cannot be reached, stopped by itself or is paused while deliveries wait for
+it, or what the owner of the daemon was told of is not over; and 4 whenever no daemon
+answers.`,
 		Args: usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			r, err := a.readReport(cmd.Context())
@@ -63,7 +64,7 @@ func (r *report) verdict() error {
 }
 
 // trouble lists what is not well with a daemon. A destination that somebody paused is
-// as it was meant to be.
+// as it was meant to be until something waits for it: a pause is easily forgotten.
 func (r *report) trouble() (found []string) {
 	if !r.Ready {
 		found = append(found, "not ready: "+r.Waiting)
@@ -75,7 +76,11 @@ func (r *report) trouble() (found []string) {
 	}
 	for _, d := range r.Destinations {
 		bad := d.State == string(publish.StateFailing) || d.State == string(publish.StateUnreachable) || d.State == stateOrphaned
-		if bad || d.State == string(publish.StatePaused) && d.PausedBy == "" || d.BlockedCount > 0 {
+		paused := d.State == string(publish.StatePaused)
+		switch {
+		case paused && d.PausedBy != "" && d.Pending > 0:
+			found = append(found, fmt.Sprintf("destination %s is paused, with %s waiting: %s", d.Name, count(d.Pending, "delivery"), d.Why))
+		case bad || paused && d.PausedBy == "" || d.BlockedCount > 0:
 			found = append(found, fmt.Sprintf("destination %s is %s: %s", d.Name, d.State, d.Why))
 		}
 	}
