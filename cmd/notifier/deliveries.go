@@ -226,7 +226,9 @@ func (a *app) retry(ctx context.Context, ids []string, yes bool, output string) 
 func (a *app) eventsCommand() *cobra.Command {
 	list := a.listCommand(admin.Events, "List events, newest first", `List all events, newest first, also those that no rule matched. A
 notifier.delivery.dead that is marked (resolved) says that the dead letter was
-accepted after all, or purged. Without a daemon the state file is read.`, a.eventTable(), "type", "account", "session", "rule", "since", "until")
+accepted after all, or purged. With --failed it lists what rules failed on when it
+happened, also what a replay has made up for: replay --failed --dry-run says what is
+left. Without a daemon the state file is read.`, a.eventTable(), "type", "account", "session", "rule", "since", "until")
 	list.Example = "  notifier events list --type fulfillable --since 2h\n  notifier events list --failed --rule expired-high-value"
 	return parentCommand("events", "List events, show one with its session and deliveries",
 		list, getCommand(a, admin.Events, "an event with its session and deliveries; personal data is masked", "evt_majytyhzsr3kyikuxsfbzpmm5a", a.printEvent))

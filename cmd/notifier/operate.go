@@ -112,7 +112,7 @@ func (a *app) accountsListCommand() *cobra.Command {
 					if !s.Start.IsZero() {
 						start = s.Start.Format(time.RFC3339)
 					}
-					lines = append(lines, strings.Join([]string{s.Account, s.Host, s.Mode, start, ago(s.LastSuccess), accountState(r, s)}, "\t"))
+					lines = append(lines, strings.Join([]string{s.Account, s.Host, s.Mode, start, lastPass(s), accountState(r, s)}, "\t"))
 				}
 				a.rows(lines...)
 			})

@@ -260,7 +260,7 @@ func spaceText(free, size int64) string {
 	if free >= needed(size) && free < roomAgain(size) {
 		return fmt.Sprintf("%s are free, and this is over when %s are (half as much again as is needed)", sizeText(free), sizeText(roomAgain(size)))
 	}
-	return fmt.Sprintf("%s are free and %s are needed (256 MiB, or as much as the file has, %s)", sizeText(free), sizeText(needed(size)), sizeText(size))
+	return fmt.Sprintf("%s are free and %s are needed (256 MiB, which is 268.4 MB, or as much as the file has, %s)", sizeText(free), sizeText(needed(size)), sizeText(size))
 }
 
 func (o *owner) lookAtSpace(tx *event.Tx, now time.Time) {

@@ -354,7 +354,7 @@ func TestLowSpace(t *testing.T) {
 		w.run(spaceEvery + ownerEvery)
 		w.expect("store.low_space store")
 		want := map[string]any{
-			"summary": "The disk of the state file is nearly full: 268.4 MB are free and 268.4 MB are needed (256 MiB, or as much as the file has, 104.9 MB).",
+			"summary": "The disk of the state file is nearly full: 268.4 MB are free and 268.4 MB are needed (256 MiB, which is 268.4 MB, or as much as the file has, 104.9 MB).",
 			"path":    w.path, "free_bytes": float64(w.free), "store_bytes": float64(w.size),
 		}
 		if diff := cmp.Diff(want, w.data(0)); diff != "" {

@@ -100,9 +100,11 @@ func (d *daemon) report(ctx context.Context) (*report, error) {
 	r.Running, r.Started, r.Waiting = true, d.started.UTC(), d.Ready()
 	r.Ready = r.Waiting == ""
 	r.orphan(d.cfg.Accounts)
+	stored := r.Accounts
 	r.Accounts = d.poller.Status()
 	for i := range r.Accounts {
 		d.owner.sinceStart(&r.Accounts[i])
+		rememberPass(&r.Accounts[i], stored)
 	}
 	r.merge(d.relay.Status())
 	r.FailedRules = d.failed.merge(r.FailedRules)
@@ -154,7 +156,7 @@ func storedReport(ctx context.Context, store *state.Store) (*report, error) {
 	for _, a := range accounts {
 		r.Accounts = append(r.Accounts, poller.Status{
 			Account: a.Name, Host: a.Host, Mode: a.Mode, Start: a.Start, Low: a.Low, Foreign: a.Foreign,
-			Holes: poller.Holes(a.Holes),
+			Holes: poller.Holes(a.Holes), LastSuccess: knownPass(&a),
 		})
 	}
 	conditions, err := store.Conditions(ctx)
@@ -164,6 +166,33 @@ func storedReport(ctx context.Context, store *state.Store) (*report, error) {
 	r.add(conditions)
 	r.measure(store)
 	return r, nil
+}
+
+// knownPass is when an account was looked at without a gap, as far as the store knows:
+// its last complete pass was then or later.
+func knownPass(a *event.Account) time.Time {
+	if a.Reconciled.After(a.WarmRound) {
+		return a.Reconciled
+	}
+	return a.WarmRound
+}
+
+// rememberPass says of an account that has made no pass since the start what the store
+// knows of those before.
+func rememberPass(s *poller.Status, stored []poller.Status) {
+	for _, known := range stored {
+		if known.Account == s.Account && s.Passes == 0 {
+			s.LastSuccess = known.LastSuccess
+		}
+	}
+}
+
+// lastPass says when an account was last read without a gap.
+func lastPass(s poller.Status) string {
+	if s.Passes == 0 && !s.LastSuccess.IsZero() {
+		return ago(s.LastSuccess) + " or later" // of an earlier process
+	}
+	return ago(s.LastSuccess)
 }
 
 // orphan names the stored accounts that the configuration does not name: one was

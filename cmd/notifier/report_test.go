@@ -46,7 +46,7 @@ func TestStatusTellsOfConditions(t *testing.T) {
 	for _, want := range []string{
 		"account main is failing: status 500; it began 1h00m ago",
 		`rule "big" is failing: index out of range; it began 1h00m ago`,
-		" are needed (256 MiB, or as much as the file has, 0.5 MB); it began 1h00m ago", // by present figures
+		" are needed (256 MiB, which is 268.4 MB, or as much as the file has, 0.5 MB); it began 1h00m ago", // by present figures
 		`rule "big" failed 12 times and did not match, last 1h00m ago on evt_1: index out of range`,
 		`rule "past" failed 1 time and did not match, last 0s ago on evt_3: once`,
 		"heartbeat is not sent: account main is failing: status 500\n",
@@ -65,6 +65,22 @@ func TestStatusTellsOfConditions(t *testing.T) {
 	want := []string{"big 12 12 true index out of range", "past 1 0 false once", "small 2 2 false later"}
 	if diff := cmp.Diff(want, rows); diff != "" {
 		t.Errorf("failed rules (-want +got):\n%s", diff)
+	}
+}
+
+// After a restart nobody sees a blank where the store knows of a pass.
+func TestStatusKnowsOfPassesBeforeTheStart(t *testing.T) {
+	now := time.Now()
+	a := event.Account{Name: "main", Reconciled: now.Add(-50 * time.Minute), WarmRound: now.Add(-4*time.Minute - time.Second)}
+	stored := []poller.Status{{Account: "other", LastSuccess: now}, {Account: "main", LastSuccess: knownPass(&a)}}
+	for want, s := range map[string]poller.Status{
+		"4m ago or later": {Account: "main"},
+		"3s ago":          {Account: "main", Passes: 1, LastSuccess: now.Add(-3 * time.Second)},
+		"-":               {Account: "new"},
+	} {
+		if rememberPass(&s, stored); lastPass(s) != want {
+			t.Errorf("%s: last pass %s, want %s", s.Account, lastPass(s), want)
+		}
 	}
 }
 

@@ -27,7 +27,8 @@ func (a *app) statusCommand() *cobra.Command {
 		Short:   "Show accounts, destinations and what waits",
 		Example: "  notifier status\n  notifier status --exit-code -o json",
 		Long: `Ask the running daemon how it is doing. Without a daemon, read what the state file
-tells.
+tells: of the last complete pass it knows to about five minutes, which "or later"
+stands for, as it does until the first pass after a start.
 
 Exit codes: 0 shown, 3 the state file cannot be read, 4 no daemon answers and there
 is no state file. With --exit-code also 1 if something is not well, which stderr
@@ -160,7 +161,7 @@ func (a *app) printReport(r *report) {
 	lines := []string{"ACCOUNT\tHOST\tMODE\tLAST PASS\tWATCHED\tSETTLED\tSTATE"}
 	for _, s := range r.Accounts {
 		counts := r.Sessions[s.Account]
-		lines = append(lines, fmt.Sprintf("%s\t%s\t%s\t%s\t%d\t%d\t%s", s.Account, s.Host, s.Mode, ago(s.LastSuccess),
+		lines = append(lines, fmt.Sprintf("%s\t%s\t%s\t%s\t%d\t%d\t%s", s.Account, s.Host, s.Mode, lastPass(s),
 			counts[event.Watched], counts[event.Settled], accountState(r, s)))
 	}
 	a.rows(lines...)
