@@ -181,8 +181,13 @@ func (l *loader) checkTemplate(path, text string, err error) {
 	unplaced.Line, unplaced.Column = 0, 0 // they are said as a place in the file
 	p.Message = path + ": " + scrub(unplaced.Error())
 	p.Suggestion = suggest(at.Name, at.Known)
-	if slices.Contains(at.Known, "amount_total") && p.Suggestion == "" { // a name of the session itself
-		if p.Suggestion = rules.SuggestField(at.Name); p.Suggestion == "" {
+	if slices.Contains(at.Known, "payment_status") && p.Suggestion == "" { // a name of the session itself
+		switch field := rules.SuggestField(at.Name); {
+		case field == at.Name:
+			p.Message += "; omit leaves it out"
+		case field != "":
+			p.Suggestion = field
+		default:
 			p.Message += "; `default \"\"` before the name takes a field that the API does not document; .Session.metadata has your own keys"
 		}
 	}
