@@ -23,7 +23,7 @@ func TestForwardEndsWithARefusedKey(t *testing.T) {
 	defer api.Close()
 	code, _, stderr := run(t, "forward", "--to", "http://127.0.0.1:1/", "--key", "sk_test_wrong", "--base-url", api.URL)
 	if code != exitUnreachable || !strings.Contains(stderr, "notifier: nothing can be forwarded: the API at "+api.URL+" refuses the key from --key (status 401: ") ||
-		strings.Count(stderr, "401") != 1 || strings.Contains(stderr, "ERROR") {
+		strings.Count(stderr, "status 401") != 1 || strings.Contains(stderr, "ERROR") {
 		t.Errorf("exit code %d, says %s", code, stderr)
 	}
 }
