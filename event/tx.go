@@ -30,10 +30,16 @@ type DestinationState struct {
 	Standing      Standing      `json:"standing,omitzero"`
 	OldestPending time.Time     `json:"-"` // filled in on reading
 	Refused       int           `json:"-"` // so is this: of Pending, those that were refused before; MostRefused counts as that many or more
+	// RefusedAt is where the up clock stood at the first refusal of each of Refused that is
+	// about an order and was tried OftenRefused times at least.
+	RefusedAt []time.Duration `json:"-"`
 }
 
 // MostRefused bounds how many deliveries are counted in DestinationState.Refused.
 const MostRefused = 1000
+
+// OftenRefused is how many attempts make a delivery one of DestinationState.RefusedAt.
+const OftenRefused = 3
 
 // Standing is how a destination stands: what its lane takes up again after a
 // restart.
@@ -95,6 +101,8 @@ type Standing struct {
 	Recovered time.Time `json:"recovered,omitzero"`
 	// AnnouncedSubjects says that it takes nothing for some subjects, and else is well.
 	AnnouncedSubjects bool `json:"announced_subjects,omitempty"`
+	// AnnouncedRefused says that it refuses some deliveries again and again, and else is well.
+	AnnouncedRefused bool `json:"announced_refused,omitempty"`
 }
 
 // Trouble is something that is told of only once it has lasted. It is stored, so that

@@ -131,6 +131,9 @@ func (l *lane) judge(t *task, a *event.Attempt, r Result, now time.Time) outcome
 func (l *lane) refused(o *outcome, d *event.Delivery, r Result, probe bool, now time.Time) {
 	v, wasBroken := &o.verdict, l.broken()
 	l.failed(o, d, r, probe, now)
+	if d.Attempts >= event.OftenRefused {
+		l.health.refusals.none = false
+	}
 	if r.Final {
 		l.bury(o, d, r, describe(r), now)
 		return

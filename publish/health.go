@@ -55,7 +55,8 @@ type health struct {
 	stores    backoff
 	storeless time.Time // since when the store fails; zero: it does not
 
-	marks marks
+	marks    marks
+	refusals refusals
 }
 
 // down says whether the destination could not take anything: it is probed. The caller
@@ -211,7 +212,7 @@ func (l *lane) endRow() {
 func StoredStatus(stored event.DestinationState) DestinationStatus {
 	s := &stored.Standing
 	status := DestinationStatus{
-		Name: stored.Name, Why: s.Why, LastSuccess: s.LastSuccess, Failures: s.Failures, UpClock: stored.UpClock, Told: !s.Announced.IsZero(), Refusal: s.Refusal,
+		Name: stored.Name, Why: s.Why, LastSuccess: s.LastSuccess, Failures: s.Failures, UpClock: stored.UpClock, Told: !s.Announced.IsZero() && (!s.AnnouncedRefused || s.AnnouncedSubjects), Refusal: s.Refusal,
 	}
 	switch {
 	case !s.Paused.IsZero():

@@ -373,6 +373,9 @@ func (o *memoryOutbox) Destinations(context.Context) ([]event.DestinationState, 
 		for _, r := range o.deliveries {
 			if r.Destination == name && !r.Due.IsZero() {
 				state.Refused += min(1, r.Slots)
+				if r.HeldAt != nil && r.Slots > 0 && r.Attempts >= event.OftenRefused {
+					state.RefusedAt = append(state.RefusedAt, *r.HeldAt)
+				}
 			}
 		}
 		states = append(states, state)

@@ -25,14 +25,18 @@ func (l *lane) notices(list []news, refused int) (notices []event.Notice) {
 	if l.announce == nil {
 		return nil
 	}
+	if len(list) == 0 {
+		return nil
+	}
+	stored, _ := l.stored() // what cannot be read is not told
 	for _, n := range list {
 		switch data := n.data.(type) {
 		case *event.DestinationFailingData:
-			data.Pending = l.stored().Pending
+			data.Pending = stored.Pending
 		case *event.DestinationPausedData:
-			data.Pending = l.stored().Pending
+			data.Pending = stored.Pending
 		case *event.DestinationRecoveredData:
-			data.StillRefuses(max(0, l.stored().Refused+refused))
+			data.StillRefuses(max(0, stored.Refused+refused))
 		}
 		e, err := event.NewSystem(n.eventType, l.dest.Name, n.about, n.at, n.data)
 		if err != nil {
@@ -46,13 +50,13 @@ func (l *lane) notices(list []news, refused int) (notices []event.Notice) {
 	return notices
 }
 
-// stored is what the outbox tells of the destination, nothing if it does not.
-func (l *lane) stored() (state event.DestinationState) {
-	states, _ := l.outbox.Destinations(context.Background()) // what cannot be read is not told
+// stored is what the outbox tells of the destination.
+func (l *lane) stored() (state event.DestinationState, err error) {
+	states, err := l.outbox.Destinations(context.Background())
 	if i := slices.IndexFunc(states, func(s event.DestinationState) bool { return s.Name == l.dest.Name }); i >= 0 {
 		state = states[i]
 	}
-	return state
+	return state, err
 }
 
 // tell stores what no attempt brought. What cannot be stored is said with the
@@ -85,17 +89,22 @@ func (l *lane) tellAgain(send context.Context) {
 	l.tell(send, change, notices)
 }
 
+// toldToFail says whether the owner heard that the destination fails, and not only in part.
+func toldToFail(s *event.Standing) bool {
+	return !s.Announced.IsZero() && !s.AnnouncedSubjects && !s.AnnouncedRefused
+}
+
 // announceFailing tells that the destination fails, once until it is well again.
 func (l *lane) announceFailing(now time.Time, to *[]news) {
 	s := &l.standing
-	if !s.Paused.IsZero() || !s.Announced.IsZero() && !s.AnnouncedSubjects {
+	if !s.Paused.IsZero() || toldToFail(s) {
 		return // of what is paused it is known that it takes nothing
 	}
 	since := l.failsSince(now)
 	if s.Announced.IsZero() {
 		s.Announced = since
 	}
-	s.AnnouncedSubjects = false
+	s.AnnouncedSubjects, s.AnnouncedRefused = false, false
 	s.Version++
 	often, why := fmt.Sprintf("%d times in a row", s.Failures), s.Why
 	if s.Failures == 1 {
@@ -153,15 +162,17 @@ func (l *lane) recovered(now time.Time, to *[]news) {
 	case s.Announced.IsZero() || l.broken():
 		return
 	case !s.Paused.IsZero(): // it takes no more than before, and the end of the pause is told
-		s.Announced, s.AnnouncedSubjects = time.Time{}, false
+		s.Announced, s.AnnouncedSubjects, s.AnnouncedRefused = time.Time{}, false, false
 		s.Version++
+		return
+	case s.AnnouncedRefused && !s.AnnouncedSubjects: // it takes deliveries all the time
 		return
 	case l.subjects.blocked():
 		l.announceBlocked(now, to)
 		return
 	}
 	since := s.Announced
-	s.Announced, s.AnnouncedSubjects, s.Recovered = time.Time{}, false, now
+	s.Announced, s.AnnouncedSubjects, s.AnnouncedRefused, s.Recovered = time.Time{}, false, false, now
 	s.Version++
 	took := event.FormatSpan(now.Sub(since))
 	*to = append(*to, news{event.DestinationRecovered, "", now, &event.DestinationRecoveredData{

@@ -66,21 +66,84 @@ func TestOwnerHearsOfAFailureThatLasts(t *testing.T) {
 	}
 }
 
-// What one session meets says nothing of a destination that takes others.
-func TestOwnerHearsNothingOfOneThatIsRefusedAmongOthers(t *testing.T) {
+// Where one order is refused again and again among others that are accepted, it must not
+// wait three days for somebody to hear of it. The end of that is told, too.
+func TestOwnerHearsOfOneThatIsRefusedAmongOthers(t *testing.T) {
+	for name, ends := range map[string]func(*receiver, *publish.Relay, string) error{
+		"it is accepted": func(to *receiver, r *publish.Relay, _ string) error { to.reply(nil); return nil },
+		"it is a dead letter": func(to *receiver, _ *publish.Relay, _ string) error {
+			dead := refused(422)
+			dead.Final = true
+			to.reply(poisoned(dead, "cs_bad"))
+			return nil
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				o, to := newOutbox(), &receiver{}
+				to.reply(poisoned(refused(422), "cs_bad"))
+				o.put("shop", "cs_bad")
+				start := func() (*publish.Relay, func()) {
+					r := relay(t, o, publish.Options{Announce: teller}, publish.Lane{Destination: exact("shop"), Publisher: to})
+					return r, run(t, r)
+				}
+				r, stop := start()
+				pass := func(minutes int, want ...string) []map[string]any {
+					t.Helper()
+					for range minutes {
+						o.put("shop", fmt.Sprint("cs_", time.Now().UnixNano()))
+						r.Wake("shop")
+						time.Sleep(time.Minute)
+					}
+					synctest.Wait()
+					types, data := told(o)
+					if !slices.Equal(types, want) {
+						t.Fatalf("the owner heard %v, want %v", types, want)
+					}
+					if s := r.Status()[0]; s.State != publish.StateOK || s.Told {
+						t.Errorf("status %+v", s)
+					}
+					return data
+				}
+				pass(9)
+				data := pass(3, event.DestinationFailing)
+				if got := data[0]["summary"]; got != "Destination shop takes others, but has refused 1 delivery again and again for 10m0s, last: status 422 Unprocessable Entity. Each is tried on its schedule until it is accepted or a dead letter." {
+					t.Errorf("the owner heard %v", got)
+				}
+				if data[0]["refused"] != 1.0 || data[0]["since"] != "2000-01-01T00:00:00Z" {
+					t.Errorf("the owner heard %v", data[0])
+				}
+				stop()
+				r, stop = start()
+				defer func() { stop() }()
+				pass(60, event.DestinationFailing)
+				want := []string{event.DestinationFailing, event.DestinationRecovered}
+				if err := ends(to, r, ""); name == "it is a dead letter" || err != nil {
+					want = []string{event.DestinationFailing, event.DeliveryDead, event.DestinationRecovered}
+				}
+				data = pass(130, want...)
+				if got := fmt.Sprint(data[len(data)-1]["summary"]); !strings.HasPrefix(got, "No delivery that destination shop refused again and again waits any more, after ") {
+					t.Errorf("the owner heard %v", got)
+				}
+			})
+		})
+	}
+}
+
+// One that is refused and accepted a little later is no reason to call anybody.
+func TestOwnerHearsNothingOfOrdersThatAreAcceptedAtTheNextTry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o, to := newOutbox(), &receiver{}
 		to.reply(func(_ context.Context, _ int, m publish.Message) publish.Result {
-			if m.Delivery.Session == "cs_bad" {
+			if m.Delivery.Attempts < 3 && strings.HasPrefix(m.Delivery.Session, "cs_bad") {
 				return refused(422)
 			}
 			return accepted()
 		})
-		o.put("shop", "cs_bad")
 		r := relay(t, o, publish.Options{Announce: teller}, publish.Lane{Destination: exact("shop"), Publisher: to})
-		stop := run(t, r)
-		defer stop()
+		defer run(t, r)()
 		for i := range 120 {
+			o.put("shop", fmt.Sprint("cs_bad", i))
 			o.put("shop", fmt.Sprint("cs_", i))
 			r.Wake("shop")
 			time.Sleep(time.Minute)

@@ -36,7 +36,7 @@ func (m *marks) wrote(s *event.Standing) {
 // lastsLonger says whether there is trouble that has not lasted long enough to be told.
 // The caller holds mu.
 func (l *lane) lastsLonger(s *event.Standing, now time.Time) bool {
-	if !s.Paused.IsZero() || !s.Announced.IsZero() && !s.AnnouncedSubjects {
+	if !s.Paused.IsZero() || toldToFail(s) {
 		return false
 	}
 	return s.Down.IsOpen() && s.Down.Lasted(now) < tellAfter ||

@@ -31,6 +31,7 @@ func (l *lane) turn(send context.Context) turn {
 		return turn{wait: wait}
 	}
 	l.tellAgain(send)
+	l.tellRefused(send, now)
 	step := event.Step{Resolved: l.takeResults()}
 	tasks, wait, err := l.plan(send, now, &step)
 	if err != nil {

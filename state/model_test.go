@@ -293,6 +293,9 @@ func (w *world) look(t *rapid.T) {
 			}
 			if !d.Due.IsZero() {
 				want[d.Destination].Refused += min(1, d.Slots)
+				if d.Slots > 0 && d.HeldAt != nil && d.Attempts >= event.OftenRefused {
+					want[d.Destination].RefusedAt = append(want[d.Destination].RefusedAt, *d.HeldAt)
+				}
 			}
 		case event.StatusDead:
 			want[d.Destination].Dead++

@@ -146,17 +146,21 @@ func (s *Store) SessionCounts(ctx context.Context) (map[string]map[event.Watch]i
 	return counts, nil
 }
 
-// refused counts the deliveries to a destination that it refused before, among the first
-// of those that are tried again: some of them waited for their subject alone.
-func refused(tx *transaction, destination string) (n int, err error) {
+// refused fills in the deliveries to a destination that it refused before, among the
+// first of those that are tried again: some of them waited for their subject alone.
+func refused(tx *transaction, to *event.DestinationState) error {
 	left := event.MostRefused
-	err = tx.queue(destination).each([]byte{kindRetry}, func(key, _ []byte) (bool, error) {
-		r, err := readRecord(tx, lastSequence(key))
-		n += min(1, r.Slots)
+	return tx.queue(to.Name).each([]byte{kindRetry}, func(key, _ []byte) (bool, error) {
+		d, err := readRecord(tx, lastSequence(key))
+		if d.Slots > 0 {
+			to.Refused++
+		}
+		if d.Slots > 0 && d.Attempts >= event.OftenRefused && d.HeldAt != nil && !event.IsSystemType(d.EventType) {
+			to.RefusedAt = append(to.RefusedAt, *d.HeldAt)
+		}
 		left--
 		return left > 0, err
 	})
-	return n, err
 }
 
 // Destinations returns the state of every destination that ever had a delivery,
@@ -170,7 +174,7 @@ func (s *Store) Destinations(ctx context.Context) (states []event.DestinationSta
 			}
 			_, since := tx.queue(state.Name).seek([]byte{kindPending}, []byte{kindPending})
 			state.OldestPending, _ = readTime(since)
-			state.Refused, err = refused(tx, state.Name)
+			err := refused(tx, &state)
 			states = append(states, state)
 			return err
 		})

@@ -1,0 +1,83 @@
+package publish
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"checkout-notifier/event"
+)
+
+// A destination may take what it is sent and refuse a few orders again and again. Its
+// owner hears of these once they have been refused for as long as a destination that
+// fails, and hears of the end once none of them waits.
+
+// refusals is what a lane knows of deliveries that were refused often.
+type refusals struct {
+	none bool      // waits
+	next time.Time // when to look whether one does
+}
+
+// tellRefused looks from time to time at what is refused again and again by a
+// destination that is otherwise well, and tells of it and of its end.
+func (l *lane) tellRefused(send context.Context, now time.Time) {
+	l.mu.Lock()
+	s, r := &l.standing, &l.health.refusals
+	told := s.AnnouncedRefused
+	well := s.Paused.IsZero() && !l.broken() && !l.down() && !s.Recovering && (s.Announced.IsZero() || told && !s.AnnouncedSubjects)
+	if !well || r.none && !told || now.Before(r.next) || len(l.results) > 0 {
+		l.mu.Unlock()
+		return
+	}
+	r.next = now.Add(idleLook)
+	l.mu.Unlock()
+	stored, err := l.stored()
+	if err != nil {
+		return // it is looked again
+	}
+	l.mu.Lock()
+	r.none = len(stored.RefusedAt) == 0
+	up := l.clock.at(now)
+	long := slices.DeleteFunc(stored.RefusedAt, func(at time.Duration) bool {
+		return up-at < tellFailingAfter || now.Sub(s.LastSuccess) > up-at // it takes no others: that is told otherwise
+	})
+	var list []news
+	switch {
+	case told && r.none:
+		l.announceNoneRefused(now, &list)
+	case !told && len(long) > 0:
+		l.announceRefused(len(long), up-slices.Min(long), now, &list)
+	}
+	change := l.change(now)
+	l.mu.Unlock()
+	l.tell(send, change, l.notices(list, 0))
+}
+
+func (l *lane) announceRefused(n int, lasts time.Duration, now time.Time, to *[]news) {
+	s := &l.standing
+	since := now.Add(-lasts)
+	s.Announced, s.AnnouncedRefused = since, true
+	s.Version++
+	deliveries := "1 delivery"
+	if n > 1 {
+		deliveries = fmt.Sprint(n, " deliveries")
+	}
+	*to = append(*to, news{event.DestinationFailing, "", now, &event.DestinationFailingData{
+		Summary: fmt.Sprintf("Destination %s takes others, but has refused %s again and again for %s, last: %s. Each is tried on its schedule until it is accepted or a dead letter.",
+			l.dest.Name, deliveries, event.FormatSpan(lasts), s.Refusal),
+		Destination: l.dest.Name, Since: event.FormatTime(since), Failures: s.Failures, Reason: s.Refusal, Refused: n,
+	}})
+}
+
+func (l *lane) announceNoneRefused(now time.Time, to *[]news) {
+	s := &l.standing
+	since := s.Announced
+	s.Announced, s.AnnouncedRefused = time.Time{}, false
+	s.Version++
+	took := event.FormatSpan(now.Sub(since))
+	*to = append(*to, news{event.DestinationRecovered, "", now, &event.DestinationRecoveredData{
+		Summary:     fmt.Sprintf("No delivery that destination %s refused again and again waits any more, after %s: each was accepted or is a dead letter.", l.dest.Name, took),
+		Destination: l.dest.Name, Since: event.FormatTime(since), DownFor: took,
+	}})
+}
