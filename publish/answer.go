@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"checkout-notifier/event"
+	"checkout-notifier/secret"
 )
 
 const (
@@ -49,26 +50,26 @@ func (h *HTTP) answer(response *http.Response, said *exchange) Result {
 
 // exchange is a request and what must not be kept of an answer to it.
 type exchange struct {
-	secrets []hidden // of the destination
+	secrets secret.List // of the destination
 	event   *event.Event
 	header  http.Header
-	private []hidden // of this request, see known
+	private secret.List // of this request, see known
 }
 
 // known lists what this request has told the receiver besides the secrets of
 // its destination. It is found out when it is needed: hardly ever.
-func (x *exchange) known() []hidden {
+func (x *exchange) known() secret.List {
 	if x.private == nil {
 		x.private = append(signaturesOf(x.header), privateOf(x.event)...)
 	}
 	return x.private
 }
 
-func (x *exchange) scrub(text []byte, cut bool) []byte {
+func (x *exchange) redact(text []byte, cut bool) []byte {
 	if len(text) < leastEcho && bytes.IndexByte(text, '@') < 0 && !bytes.Contains(text, []byte("//")) {
-		return scrub(text, cut, x.secrets)
+		return secret.Redact(text, cut, x.secrets)
 	}
-	return scrub(text, cut, x.secrets, x.known())
+	return secret.Redact(text, cut, x.secrets, x.known())
 }
 
 // read returns what is kept of an answer's body. A short rest is read so that
@@ -89,7 +90,7 @@ func (x *exchange) read(response *http.Response) (kept []byte, note string) {
 	} else if coding := response.Header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
 		note = "the answer came compressed, unasked"
 	}
-	body = x.scrub(body, err != nil || len(body) == answerRead)
+	body = x.redact(body, err != nil || len(body) == answerRead)
 	return body[:min(len(body), answerKept)], note
 }
 
@@ -115,7 +116,7 @@ func (x *exchange) headers(all http.Header) map[string]string {
 			value = hostOf(value)
 		}
 		cut := len(value) > 2*answerHeaderKept
-		value = string(x.scrub([]byte(value[:min(len(value), 2*answerHeaderKept)]), cut))
+		value = string(x.redact([]byte(value[:min(len(value), 2*answerHeaderKept)]), cut))
 		if kept == nil {
 			kept = make(map[string]string, 4)
 		}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"checkout-notifier/event"
+	"checkout-notifier/secret"
 )
 
 const (
@@ -18,7 +19,7 @@ const (
 
 // secretsOf lists what a receiver learns from a destination's configuration
 // and no attempt may keep.
-func secretsOf(dest Destination) []hidden {
+func secretsOf(dest Destination) secret.List {
 	texts := []string{dest.Auth.Bearer.Reveal(), dest.Auth.Basic.Password.Reveal(), dest.RoutingKey.Reveal()}
 	for _, s := range dest.Secrets {
 		texts = append(texts, s.Reveal(), strings.TrimPrefix(s.Reveal(), secretPrefix))
@@ -36,7 +37,7 @@ func secretsOf(dest Destination) []hidden {
 	}
 	texts = append(texts, secretsOfURL(dest.URL.Reveal())...)
 	texts = append(texts, secretsOfURL(dest.Proxy.Reveal())...)
-	return hide(texts...)
+	return secret.NewList(texts...)
 }
 
 // valueAndTokens returns a value, and what looks like a token in it: a receiver
@@ -99,7 +100,7 @@ func secretsOfURL(text string) []string {
 }
 
 // signaturesOf lists the signatures that a request carries.
-func signaturesOf(request http.Header) []hidden {
+func signaturesOf(request http.Header) secret.List {
 	var texts []string
 	for _, value := range []string{request.Get("Webhook-Signature"), request.Get("Stripe-Signature")} {
 		for _, part := range strings.FieldsFunc(value, func(r rune) bool { return r == ' ' || r == ',' }) {
@@ -108,7 +109,7 @@ func signaturesOf(request http.Header) []hidden {
 			}
 		}
 	}
-	return hide(texts...)
+	return secret.NewList(texts...)
 }
 
 // person is who a session, or a part of it, tells of.
@@ -134,7 +135,7 @@ func (p *person) texts() []string {
 
 // privateOf lists what an event says of the customer: how to pay in their
 // stead, and who they are.
-func privateOf(e *event.Event) []hidden {
+func privateOf(e *event.Event) secret.List {
 	var texts []string
 	for _, raw := range []json.RawMessage{e.Object, e.PreviousAttributes} {
 		var session struct {
@@ -149,7 +150,7 @@ func privateOf(e *event.Event) []hidden {
 		texts = append(texts, session.CustomerDetails.texts()...)
 		texts = append(texts, session.Shipping.texts()...)
 	}
-	return hide(texts...)
+	return secret.NewList(texts...)
 }
 
 // payLink returns what of a link leads to the payment: all but the host, which

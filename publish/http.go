@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"checkout-notifier/event"
+	"checkout-notifier/secret"
 )
 
 // HTTPOptions are what HTTP publishers share.
@@ -37,8 +38,8 @@ type HTTP struct {
 	agent     string
 	timeout   time.Duration
 	final     []int
-	secrets   []hidden // what no attempt may keep
-	barred    bool     // the URL, behind a proxy, names what network.refuse_private forbids
+	secrets   secret.List // what no attempt may keep
+	barred    bool        // the URL, behind a proxy, names what network.refuse_private forbids
 }
 
 // NewHTTP checks a destination of type http, reads its certificates and builds
@@ -122,7 +123,7 @@ func (h *HTTP) Publish(ctx context.Context, m Message) Result {
 	response, err := h.transport.RoundTrip(request)
 	if err != nil {
 		r := trace.classify(ctx, err)
-		r.Error = string(said.scrub([]byte(r.Error), true))
+		r.Error = string(said.redact([]byte(r.Error), true))
 		return r
 	}
 	defer response.Body.Close()
@@ -143,7 +144,7 @@ func (h *HTTP) Reach(ctx context.Context) error {
 		if errors.Is(err, ErrRefusedAddress) {
 			return ErrRefusedAddress
 		}
-		return errors.New(string(scrub([]byte(trace.classify(ctx, err).Error), true, h.secrets)))
+		return errors.New(string(secret.Redact([]byte(trace.classify(ctx, err).Error), true, h.secrets)))
 	}
 	defer func() { _ = conn.Close() }()
 	if h.url.Scheme != "https" {
@@ -168,7 +169,7 @@ func (h *HTTP) Reach(ctx context.Context) error {
 			return nil
 		}
 	}
-	return errors.New(string(scrub([]byte(trace.classify(ctx, conn.Err()).Error), true, h.secrets)))
+	return errors.New(string(secret.Redact([]byte(trace.classify(ctx, conn.Err()).Error), true, h.secrets)))
 }
 
 // alertWait is how long a server may take to refuse a handshake that we think is over.
@@ -182,7 +183,7 @@ func renderFailed(err error, e *event.Event) Result {
 		class = ClassBody
 	}
 	r := refusedFinally(class, err)
-	r.Error = string(scrub([]byte(r.Error), true, privateOf(e)))
+	r.Error = string(secret.Redact([]byte(r.Error), true, privateOf(e)))
 	return r
 }
 

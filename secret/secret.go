@@ -3,7 +3,8 @@
 //
 // A String prints, logs and marshals as "<redacted>"; Reveal is the only way to
 // its text, so that a search for Reveal finds every place where a secret
-// leaves the program.
+// leaves the program. Redact takes secrets out of what others wrote, such as the
+// answer of a receiver that echoes its request.
 package secret
 
 import (

@@ -48,9 +48,6 @@ const mostAtOnce = 256
 
 // dueIn adds what is due of one of the two kinds.
 func (s *Store) dueIn(jobs []event.Job, tx *transaction, queue *table, kind byte, newest bool, now time.Time, limit int, skip func(string) bool) ([]event.Job, error) {
-	if limit == 0 {
-		return jobs, nil
-	}
 	limit += len(jobs)
 	add := func(key, id []byte) (bool, error) {
 		due, ok := readDue(key)

@@ -152,9 +152,7 @@ func refused(tx *transaction, to *event.DestinationState) error {
 	left := event.MostRefused
 	return tx.queue(to.Name).each([]byte{kindRetry}, func(key, _ []byte) (bool, error) {
 		d, err := readRecord(tx, lastSequence(key))
-		if d.Slots > 0 {
-			to.Refused++
-		}
+		to.Refused += min(1, d.Slots)
 		if d.Slots > 0 && d.Attempts >= event.OftenRefused && d.HeldAt != nil && !event.IsSystemType(d.EventType) {
 			to.RefusedAt = append(to.RefusedAt, *d.HeldAt)
 		}

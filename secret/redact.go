@@ -1,11 +1,9 @@
-package publish
+package secret
 
 import (
 	"bytes"
 	"slices"
 	"strings"
-
-	"checkout-notifier/secret"
 )
 
 const (
@@ -22,10 +20,13 @@ type hidden struct {
 	start int
 }
 
-// hide lists texts to be hidden, each once; those that are too short are left
-// out. One that looks escaped itself is listed as it would be decoded, too.
-func hide(texts ...string) []hidden {
-	list := make([]hidden, 0, len(texts))
+// A List is texts that Redact hides. It never changes.
+type List []hidden
+
+// NewList lists texts, each once; those that are too short are left out. One that
+// looks escaped itself is listed as it would be decoded, too.
+func NewList(texts ...string) List {
+	list := make(List, 0, len(texts))
 	for _, text := range texts {
 		list = appendHidden(list, []byte(text))
 		for strings.ContainsAny(text, escapes) {
@@ -39,7 +40,7 @@ func hide(texts ...string) []hidden {
 	return list
 }
 
-func appendHidden(list []hidden, text []byte) []hidden {
+func appendHidden(list List, text []byte) List {
 	known := slices.ContainsFunc(list, func(h hidden) bool { return bytes.Equal(h.text, text) })
 	if len(text) < leastHidden || known {
 		return list
@@ -50,11 +51,11 @@ func appendHidden(list []hidden, text []byte) []hidden {
 // span is a part of a text, from its first byte to the one after its last.
 type span struct{ from, to int }
 
-// scrub replaces hidden texts and e-mail addresses, as they are or escaped as
+// Redact replaces the texts of lists and e-mail addresses, as they are or escaped as
 // in JSON, HTML or a URL, by "<redacted>". A text that was cut off is searched
 // for their beginnings at its end, too. What holds none of them is returned as
 // it is, without a copy.
-func scrub(text []byte, cut bool, lists ...[]hidden) []byte {
+func Redact(text []byte, cut bool, lists ...List) []byte {
 	spans := search(nil, text, nil, cut, lists)
 	decoded, at := text, []int(nil)
 	for range escapeDepth {
@@ -71,12 +72,12 @@ func scrub(text []byte, cut bool, lists ...[]hidden) []byte {
 	if len(spans) == 0 {
 		return text
 	}
-	return redact(text, spans)
+	return replace(text, spans)
 }
 
 // search adds what of a text is to be hidden. The byte i of the text stands at
 // at[i] of what it was decoded from; nil means at i.
-func search(spans []span, text []byte, at []int, cut bool, lists [][]hidden) []span {
+func search(spans []span, text []byte, at []int, cut bool, lists []List) []span {
 	place := func(i int) int {
 		if at == nil {
 			return i
@@ -177,9 +178,9 @@ func hostByte(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '.' || c == '-' || c >= 0x80
 }
 
-// redact returns a copy of a text with a word in place of the spans, which may
+// replace returns a copy of a text with a word in place of the spans, which may
 // overlap.
-func redact(text []byte, spans []span) []byte {
+func replace(text []byte, spans []span) []byte {
 	slices.SortFunc(spans, func(a, b span) int { return a.from - b.from })
 	clean := make([]byte, 0, len(text))
 	done := 0
@@ -189,7 +190,7 @@ func redact(text []byte, spans []span) []byte {
 			continue
 		}
 		clean = append(clean, text[done:s.from]...)
-		clean = append(clean, secret.Redacted...)
+		clean = append(clean, Redacted...)
 		done = s.to
 	}
 	return append(clean, text[done:]...)
