@@ -24,7 +24,7 @@ func (l *loader) compile() *rules.Set {
 			continue
 		}
 		rule := index(rulesKey, p.Rule)
-		if p.Code == rules.CodeMatchesEverything && (l.untouchable(join(rule, "events")) || l.untouchable(join(rule, "when"))) {
+		if (p.Code == rules.CodeMatchesEverything || p.Code == rules.CodeRepeats) && (l.untouchable(join(rule, "events")) || l.untouchable(join(rule, "when"))) {
 			continue // what would narrow it was refused
 		}
 		path := join(rule, p.Key)

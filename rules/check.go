@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"checkout-notifier/event"
 	"checkout-notifier/rules/check"
 	"checkout-notifier/rules/logic"
 )
@@ -30,7 +31,7 @@ type Problem struct {
 	Code         string // one of the Code constants, for tests and filters
 }
 
-// Codes of problems. The last six are always warnings.
+// Codes of problems. The last seven are always warnings.
 const (
 	CodeName               = "name"
 	CodeDuplicate          = "duplicate"
@@ -46,6 +47,7 @@ const (
 	CodeBudget             = check.CodeBudget
 	CodeRendering          = "rendering"
 	CodeMatchesEverything  = "matches-everything"
+	CodeRepeats            = "repeats" // matches a session again and again
 	CodeNeverMatches       = check.CodeNeverMatches
 	CodeNoEffect           = "no-effect"
 	CodeFraction           = check.CodeFraction   // an amount compared with a fraction
@@ -141,6 +143,7 @@ func (c *checkers) compile(rule Rule) *compiled {
 		r.expression = c.when(s, rule.When)
 	}
 	c.constant(r, matchesAll)
+	c.repeats(r)
 	c.narrow(r)
 	return r
 }
@@ -163,6 +166,37 @@ func (c *checkers) constant(r *compiled, allTypes bool) {
 	if message != "" {
 		c.add(Problem{Key: "name", Index: -1, Warning: true, Code: CodeMatchesEverything, Message: fmt.Sprintf(message, r.rule.Name)})
 	}
+}
+
+// repeats warns of a rule that asks for a state and for nothing that happens: each
+// event of a session in that state matches it.
+func (c *checkers) repeats(r *compiled) {
+	x := r.expression
+	if x == nil || r.rule.On == OnSystem || len(r.rule.Events) > 0 || x.uses.event || x.uses.changed || x.uses.previous != 0 {
+		return
+	}
+	misspelt := func(p Problem) bool { return p.Rule == c.at && p.Code == CodeNeverMatches }
+	if len(x.demanded.Types) < 2 || slices.ContainsFunc(c.problems, misspelt) {
+		return
+	}
+	add := "add the `events` that are meant"
+	if once := x.demanded.Once(); len(once) > 0 {
+		add = fmt.Sprintf("add `events: [%s]` to act once an order", short(once))
+	}
+	p := Problem{Key: "when", Index: -1, Warning: true, Code: CodeRepeats,
+		Message: fmt.Sprintf("rule %q matches each event of a session that is %s: %s and every later change, each of them is delivered; %s, or `events: ['*']` if all are meant",
+			r.rule.Name, x.demanded, short(x.demanded.Types), add)}
+	p.Line, p.Column, p.Snippet = locate(r.rule.When, x.demanded.At)
+	c.add(p)
+}
+
+// short lists types by their short names.
+func short(types []string) string {
+	var names []string
+	for _, t := range types {
+		names = append(names, event.Short(t))
+	}
+	return strings.Join(names, ", ")
 }
 
 var namePattern = regexp.MustCompile(`^[a-z0-9-]{1,64}$`)

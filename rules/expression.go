@@ -20,6 +20,7 @@ type expression struct {
 	onlyAsync bool                       // it holds only for what was paid after the checkout
 	constant  bool                       // it depends on nothing
 	holds     bool                       // if it is constant: whether it holds
+	demanded  logic.Demanded             // of the state of the session
 	canonical string                     // the tokens, for the identity of the rule set
 }
 
@@ -27,6 +28,7 @@ type expression struct {
 type uses struct {
 	session, previous uint64 // fields, as in readSession
 	object, changed   bool   // has and raw; changed
+	event             bool   // more of the event itself than its account
 }
 
 var uncompilable = check.Fault{Code: CodeExpression, Message: "the expression cannot be compiled"}
@@ -46,6 +48,7 @@ func compileExpression(s *scope, text string) (x *expression, faults []check.Fau
 	tree := checked.Tree
 	x = &expression{canonical: checked.Canonical, conjuncts: conjunctsOf(tree.Node), excluded: logic.ExcludedTypes(tree.Node), oneMode: logic.OnlyMode(tree.Node), onlyAsync: logic.OnlyAsync(tree.Node)}
 	x.holds, x.constant = logic.Constant(tree.Node)
+	x.demanded = logic.DemandedOf(tree.Node)
 	collectUses(tree.Node, &x.uses)
 	rewrite(&tree.Node)
 	var err error
@@ -60,15 +63,11 @@ func compileExpression(s *scope, text string) (x *expression, faults []check.Fau
 func collectUses(n ast.Node, u *uses) {
 	switch n := n.(type) {
 	case *ast.IdentifierNode:
-		noteSession(n, ^uint64(0), u)
+		noteRoot(n, "", u)
 	case *ast.MemberNode:
 		property, ok := n.Property.(*ast.StringNode)
-		if _, root := n.Node.(*ast.IdentifierNode); ok && root {
-			for i := range schema.SessionType.NumField() {
-				if schema.FieldName(schema.SessionType.Field(i)) == property.Value {
-					noteSession(n.Node, 1<<i, u)
-				}
-			}
+		if root, isRoot := n.Node.(*ast.IdentifierNode); ok && isRoot {
+			noteRoot(root, property.Value, u)
 			return
 		}
 	case *ast.CallNode:
@@ -82,11 +81,20 @@ func collectUses(n ast.Node, u *uses) {
 	}
 }
 
-func noteSession(n ast.Node, fields uint64, u *uses) {
-	switch n.(*ast.IdentifierNode).Value {
+// noteRoot notes a field of what an expression can name; "" for all of them.
+func noteRoot(root *ast.IdentifierNode, field string, u *uses) {
+	var fields uint64
+	for i := range schema.SessionType.NumField() {
+		if field == "" || field == schema.FieldName(schema.SessionType.Field(i)) {
+			fields |= 1 << i
+		}
+	}
+	switch root.Value {
 	case "session":
 		u.session |= fields
 	case "previous":
 		u.previous |= fields
+	case "event":
+		u.event = u.event || field != "account"
 	}
 }

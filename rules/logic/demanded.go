@@ -1,0 +1,92 @@
+package logic
+
+import (
+	"slices"
+	"strings"
+
+	"checkout-notifier/checkout"
+	"checkout-notifier/event"
+
+	"github.com/expr-lang/expr/ast"
+)
+
+// Demanded is the state of a session without which a condition never holds.
+type Demanded struct {
+	Status, Payment []string // one of each; nil: any
+	Types           []string // of events that bring a session there; none if no state is demanded
+	At              int      // in the text, in runes
+}
+
+// typeOf is the type of the event that brings a session into a status.
+var typeOf = map[string]string{
+	checkout.StatusOpen: event.Created, checkout.StatusComplete: event.Completed, checkout.StatusExpired: event.Expired,
+}
+
+// DemandedOf reads the state that a condition demands by == or in.
+func DemandedOf(n ast.Node) (s Demanded) {
+	s.At = -1
+	for _, part := range operands(n, "&&", "and") {
+		d, ok := demandOf(part, false)
+		if !ok || d.some == nil {
+			continue
+		}
+		switch said(d.path) {
+		case "session.status":
+			s.Status = words(d.some)
+		case "session.payment_status":
+			s.Payment = words(d.some)
+		default:
+			continue
+		}
+		if s.At < 0 {
+			s.At = d.at
+		}
+	}
+	if s.At < 0 {
+		return s
+	}
+	excluded := ExcludedTypes(n)
+	if _, never := impossible(n, []demand{is("session.status", checkout.StatusOpen), is("session.payment_status", checkout.PaymentUnpaid)}); never {
+		excluded[event.Created] = Exclusion{} // of a session that was finished when it was first seen
+	}
+	for _, t := range event.Types() {
+		_, never := excluded[t]
+		if !never && t != event.Regressed && t != event.Updated && t != event.Unresolved {
+			s.Types = append(s.Types, t)
+		}
+	}
+	return s
+}
+
+func words(values []any) (list []string) {
+	for _, v := range values {
+		if word, ok := v.(string); ok {
+			list = append(list, word)
+		}
+	}
+	return list
+}
+
+// Once lists the types of events that come once in a session's life when it
+// reaches the state, as far as there are such.
+func (s Demanded) Once() (types []string) {
+	if s.Payment != nil && slices.Contains(s.Types, event.Fulfillable) && !slices.Contains(s.Payment, checkout.PaymentUnpaid) {
+		return []string{event.Fulfillable}
+	}
+	for _, status := range s.Status {
+		if t := typeOf[status]; slices.Contains(s.Types, t) {
+			types = append(types, t)
+		}
+	}
+	return types
+}
+
+func (s Demanded) String() string {
+	var parts []string
+	for _, words := range [][]string{s.Status, s.Payment} {
+		if words != nil {
+			parts = append(parts, strings.Join(words, " or "))
+		}
+	}
+	return strings.Join(parts, " and ")
+}
