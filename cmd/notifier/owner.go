@@ -18,9 +18,8 @@ import (
 )
 
 const (
-	ownerEvery = time.Second     // how often the owner looks
+	ownerEvery = time.Second     // how often the owner looks, at the disk too: it can be full within seconds
 	rowEvery   = 5 * time.Second // and stores how long an account fails
-	spaceEvery = time.Minute     // and at the disk
 
 	// An account fails when it could not be polled for the longer of these; at
 	// once when its key is refused or shows other sessions.
@@ -51,11 +50,11 @@ type owner struct {
 
 	passes     map[string]int       // of an account in trouble, when it was last seen so
 	rows       map[string]time.Time // Status.ErrorSince of an account that fails and is untold
-	nextSpace  time.Time
-	spaceError bool // it was said that the disk does not tell
+	spaceError bool                 // it was said that the disk does not tell
 
-	mu         sync.Mutex // guards conditions
+	mu         sync.Mutex // guards what follows
 	conditions map[conditionName]event.Condition
+	lowSpace   event.Condition // as it was measured, stored or not; Since is zero: there is room
 }
 
 type conditionName struct{ kind, subject string }
@@ -79,11 +78,15 @@ func (o *owner) remember(stored []event.Condition) (stale []event.Condition) {
 	return stale
 }
 
-// open lists what the owner was told of and is not over, but for rules.
+// open lists what the owner was told of and is not over, but for rules, and a full
+// disk that takes no alert.
 func (o *owner) open() []event.Condition {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	told := maps.Clone(o.conditions)
+	if _, stored := told[nameOf(o.lowSpace)]; !stored && !o.lowSpace.Since.IsZero() {
+		told[nameOf(o.lowSpace)] = o.lowSpace
+	}
 	maps.DeleteFunc(told, func(_ conditionName, c event.Condition) bool { return c.Untold })
 	return slices.SortedFunc(maps.Values(told), func(a, b event.Condition) int {
 		return strings.Compare(a.Kind+" "+a.Subject, b.Kind+" "+b.Subject)
@@ -128,7 +131,6 @@ func (o *owner) look(ctx context.Context, now time.Time) {
 	done(err == nil)
 	if err != nil {
 		o.verdicts.putBack(verdicts)
-		o.nextSpace = time.Time{}
 		clear(o.rows)
 		if ctx.Err() == nil {
 			o.log.Error("an alert could not be stored, so that nobody is told yet; it is tried again", loglimit.Repeats("owner"), slog.Any("error", err))
@@ -264,10 +266,6 @@ func spaceText(free, size int64) string {
 }
 
 func (o *owner) lookAtSpace(tx *event.Tx, now time.Time) {
-	if now.Before(o.nextSpace) {
-		return
-	}
-	o.nextSpace = now.Add(spaceEvery)
 	free, size, err := o.space()
 	if err != nil {
 		if !o.spaceError && !errors.Is(err, errors.ErrUnsupported) {
@@ -277,16 +275,27 @@ func (o *owner) lookAtSpace(tx *event.Tx, now time.Time) {
 		return
 	}
 	o.spaceError = false
-	c, open := o.conditions[conditionName{event.ConditionStore, event.SubjectStore}]
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	c, stored := o.conditions[conditionName{event.ConditionStore, event.SubjectStore}]
+	low := !o.lowSpace.Since.IsZero()
 	switch {
-	case !open && free < needed(size):
-		c = event.Condition{Kind: event.ConditionStore, Subject: event.SubjectStore, Since: now.UTC(),
-			Why: spaceText(free, size)}
-		e, err := lowSpaceEvent(c, o.path, free, size, now)
-		tx.Raised = append(tx.Raised, c)
-		o.tell(tx, e, err)
-	case open && free >= roomAgain(size):
+	case free >= roomAgain(size) && stored:
 		tx.Cleared = append(tx.Cleared, c)
 		o.log.Info("there is room again on the disk of the state file", "free_bytes", free)
+	case free >= roomAgain(size) && low:
+		o.log.Warn("there is room again on the disk of the state file; there was too little, and the alert of it could not be stored: nobody was told",
+			"since", o.lowSpace.Since, "free_bytes", free)
+	case free >= needed(size) && !low, stored:
+		return
+	default:
+		if !low {
+			o.lowSpace = event.Condition{Kind: event.ConditionStore, Subject: event.SubjectStore, Since: now.UTC(), Why: spaceText(free, size)}
+		}
+		e, err := lowSpaceEvent(o.lowSpace, o.path, free, size, now)
+		tx.Raised = append(tx.Raised, o.lowSpace)
+		o.tell(tx, e, err)
+		return
 	}
+	o.lowSpace = event.Condition{}
 }

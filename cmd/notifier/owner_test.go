@@ -348,10 +348,10 @@ func TestLowSpace(t *testing.T) {
 	inBubble(t, func(w *ownerWorld) {
 		w.size = 100 << 20
 		w.free = leastSpace
-		w.run(2 * spaceEvery)
+		w.run(time.Minute)
 		w.expect()
 		w.free--
-		w.run(spaceEvery + ownerEvery)
+		w.run(2 * ownerEvery)
 		w.expect("store.low_space store")
 		want := map[string]any{
 			"summary": "The disk of the state file is nearly full: 268.4 MB are free and 268.4 MB are needed (256 MiB, which is 268.4 MB, or as much as the file has, 104.9 MB).",
@@ -364,16 +364,16 @@ func TestLowSpace(t *testing.T) {
 		if got, want := spaceText(w.free, w.size), "402.7 MB are free, and this is over when 402.7 MB are (half as much again as is needed)"; got != want {
 			w.t.Errorf("it says %q, want %q", got, want)
 		}
-		w.run(2 * spaceEvery)
+		w.run(time.Minute)
 		w.restart()
-		w.run(2 * spaceEvery)
+		w.run(time.Minute)
 		w.expect("store.low_space store")
 		w.expectOpen("store store")
 		w.free++
-		w.run(spaceEvery + ownerEvery)
+		w.run(2 * ownerEvery)
 		w.expectOpen()
 		w.size = 1 << 30 // a large file needs as much as it has
-		w.run(spaceEvery + ownerEvery)
+		w.run(2 * ownerEvery)
 		w.expect("store.low_space store", "store.low_space store")
 	})
 }
