@@ -62,7 +62,7 @@ func TestAcceptedAccountGoesOn(t *testing.T) {
 							w.run(p, time.Minute)
 							w.expect(id, "created", "completed", "paid", "fulfillable")
 						}
-						w.run(p, 2*time.Hour)
+						w.run(p, w.cfg.Poll.Tuning.ReconcileEvery+10*time.Minute)
 						for _, id := range other.ids[3:] {
 							w.expect(id)
 						}

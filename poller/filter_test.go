@@ -16,6 +16,7 @@ func TestFilterThatIsMadeNarrower(t *testing.T) {
 		t.Run(fmt.Sprint("the API ignores it ", ignored), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)
+				w.cfg.Poll.Interval = 30 * time.Second
 				if ignored {
 					w.faults(simulator.Faults{IgnoreFilters: simulator.Always()})
 				}
