@@ -38,8 +38,9 @@ nothing, so a backfill may be repeated.
 Sessions that are not stored and were created before the account's start, or
 that may have been stored and pruned since, are recorded silently; --announce
 announces those as well, and what was recorded silently only because clocks were
-ahead when the account started. It is asked about first; where there is no
-terminal to ask on, it wants --yes.
+ahead when the account started, but no other session that is stored: what was
+recorded silently has no events, and stays so until it changes. It is asked
+about first; where there is no terminal to ask on, it wants --yes.
 
 WHEN is a time in RFC 3339, a date (its beginning in UTC), or how long ago: 36h,
 7d. Without --until the range ends now.
@@ -177,6 +178,10 @@ func (a *app) showPlan(output string, plan *backfillPlan) error {
 
 // reportText says in a line what a backfill came to.
 func reportText(r *poller.BackfillReport, announced string) string {
-	return fmt.Sprintf("%s, %s, of which %d new and %d changed; %s %s, %s recorded silently",
+	text := fmt.Sprintf("%s, %s, of which %d new and %d changed; %s %s, %s recorded silently",
 		count(r.Pages, "page"), count(r.Sessions, "session"), r.New, r.Changed, count(r.Events, "event"), announced, count(r.Silent, "session"))
+	if known := r.Sessions - r.New - r.Changed; known > 0 {
+		text += fmt.Sprintf("; %d were known already, and what was recorded silently stays so", known)
+	}
+	return text
 }

@@ -153,15 +153,20 @@ func (d *daemon) wire(ctx context.Context, loaded *config.Loaded) error {
 }
 
 // sayOrphaned tells the log of accounts that the configuration no longer names, and
-// of destinations that deliveries wait for: one was renamed, perhaps.
+// of destinations that deliveries wait for: one was renamed, perhaps. So it does of
+// accounts whose start was edited too late.
 func (d *daemon) sayOrphaned(ctx context.Context) error {
 	accounts, err := d.store.Accounts(ctx)
 	if err != nil {
 		return err
 	}
 	for _, a := range accounts {
-		if !slices.ContainsFunc(d.cfg.Accounts, func(x poller.Account) bool { return x.Name == a.Name }) {
+		i := slices.IndexFunc(d.cfg.Accounts, func(x poller.Account) bool { return x.Name == a.Name })
+		if i < 0 {
 			d.log.Warn("the configuration does not name an account that is stored: "+orphanedAccount, "account", a.Name)
+		} else if start := d.cfg.Accounts[i].Start; fixedStart(start, &a) != "" {
+			d.log.Warn("the configured start of the account has no effect, for it was fixed by the first answer of the API: what was recorded silently has no events, "+
+				"and neither poll backfill --announce nor replay announces it; see to those orders by hand, and put the start back to the fixed one", "account", a.Name, "start", start, "fixed", fixedStart(start, &a))
 		}
 	}
 	states, err := d.store.Destinations(ctx)
@@ -172,6 +177,20 @@ func (d *daemon) sayOrphaned(ctx context.Context) error {
 		}
 	}
 	return err
+}
+
+// fixedStart is the start that an account has, if it is another than the configured
+// one, which then has no effect; "" if not.
+func fixedStart(configured string, a *event.Account) string {
+	start, err := time.Parse(time.RFC3339, configured)
+	switch {
+	case a.Restart || configured == poller.StartNow || start.Equal(a.Start) || a.Start.IsZero() && !a.StartFixed:
+	case !a.Start.IsZero():
+		return a.Start.Format(time.RFC3339)
+	case err == nil:
+		return poller.StartAll
+	}
+	return ""
 }
 
 // wireOwner takes up what the owner was told of, and forgets what nothing can
