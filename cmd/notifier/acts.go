@@ -70,6 +70,9 @@ func (d *daemon) RetryDelivery(ctx context.Context, id, actor string) (any, erro
 	act := state.Act{At: now, Actor: actor, Audit: func(changed []event.Delivery) event.AuditEntry {
 		return event.AuditEntry{Time: now, Actor: actor, Action: auditRetry, Subject: id, Detail: "to " + changed[0].Destination}
 	}}
+	if stored, found, err := d.store.Delivery(ctx, id); err == nil && found && !d.configured(stored.Destination) {
+		return nil, fmt.Errorf("%w: the configuration does not name the destination %q; name it again, beside its new name if it was renamed, and what waits for it is sent", admin.ErrConflict, stored.Destination)
+	}
 	delivery, err := d.store.Retry(ctx, id, act)
 	if errors.Is(err, state.ErrNoDelivery) {
 		return nil, fmt.Errorf("%w: %w", admin.ErrNotFound, err)
@@ -78,7 +81,7 @@ func (d *daemon) RetryDelivery(ctx context.Context, id, actor string) (any, erro
 		return nil, err
 	}
 	d.log.Info("delivery is retried", "delivery", id, "destination", delivery.Destination, "actor", actor)
-	_ = d.relay.Retry(delivery.Destination, id) // an orphaned one waits for its destination
+	_ = d.relay.Retry(delivery.Destination, id)
 	items := []deliveryView{viewDelivery(&delivery)}
 	_ = d.note(d.explain(ctx, items)) // it is due, whoever cannot say what else it waits for
 	return items[0], nil

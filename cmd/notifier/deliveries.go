@@ -17,6 +17,7 @@ import (
 
 	"checkout-notifier/admin"
 	"checkout-notifier/event"
+	"checkout-notifier/publish"
 )
 
 // parentCommand is one that only has others below it.
@@ -168,7 +169,8 @@ its session that is still refused, and waits like others while its destination i
 paused or unreachable. What is not pending is asked about first, for it may have
 arrived before; where there is no terminal to ask on, it wants --yes.
 
-Exit codes: 0 they are due, 1 not wanted, 2 usage, 4 no daemon answers, 5 there is no such delivery.
+Exit codes: 0 they are due, 1 not wanted, or the configuration does not name the
+destination, 2 usage, 4 no daemon answers, 5 there is no such delivery.
 Ctrl-C at the question exits with 130, and nothing is changed.`,
 		Args:              usage(cobra.MinimumNArgs(1)),
 		ValidArgsFunction: a.complete(anyNumber, recordWords(admin.Deliveries, "id")),
@@ -217,10 +219,18 @@ func (a *app) retry(ctx context.Context, ids []string, yes bool, output string) 
 	}
 	err = showList(a, output, done, func(items []deliveryView) {
 		for i := range items {
-			fmt.Fprintf(a.out, "%s to %s: %s\n", items[i].ID, items[i].Destination, statusText(&items[i]))
+			fmt.Fprintf(a.out, "%s to %s: %s%s\n", items[i].ID, items[i].Destination, statusText(&items[i]), resumeFirst(&items[i]))
 		}
 	})
 	return cmp.Or(failed, err)
+}
+
+// resumeFirst says what a retry does not do.
+func resumeFirst(d *deliveryView) string {
+	if d.DestinationState != string(publish.StatePaused) {
+		return ""
+	}
+	return "; resume it first (notifier destinations resume " + d.Destination + ")"
 }
 
 func (a *app) eventsCommand() *cobra.Command {

@@ -2,12 +2,14 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"log/slog"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"checkout-notifier/admin"
 	"checkout-notifier/config"
 	"checkout-notifier/event"
 	"checkout-notifier/publish"
@@ -85,5 +87,18 @@ func TestRenamedDestinationIsSaid(t *testing.T) {
 	(&app{streams: streams{out: &out}}).printReport(r)
 	if !strings.Contains(out.String(), "shop-before  orphaned") {
 		t.Errorf("the status says:\n%s", out.String())
+	}
+	if _, err := again.RetryDelivery(t.Context(), d.ID, "ann"); !errors.Is(err, admin.ErrConflict) || !strings.Contains(err.Error(), `does not name the destination "shop-before"; name it again`) {
+		t.Errorf("a retry says %v", err)
+	}
+}
+
+func TestRetryOfAPausedDestinationSaysWhatToDo(t *testing.T) {
+	d := deliveryView{Delivery: event.Delivery{Destination: "shop", Status: event.StatusPending}, DestinationState: string(publish.StatePaused)}
+	if got, want := resumeFirst(&d), "; resume it first (notifier destinations resume shop)"; got != want {
+		t.Errorf("it says %q, want %q", got, want)
+	}
+	if d.DestinationState = string(publish.StateFailing); resumeFirst(&d) != "" {
+		t.Errorf("of one that fails it says %q", resumeFirst(&d))
 	}
 }
