@@ -119,7 +119,7 @@ func (p *NATSPublisher) Publish(ctx context.Context, m Message) Result {
 	}
 	duplicate, err := l.publishAcknowledged(ctx, message)
 	if errors.Is(err, errNoAnswer) {
-		return p.unanswered(ctx, l, subject)
+		return p.unanswered(ctx, l, subject, err)
 	}
 	if err != nil {
 		return p.failed(&m, subject, l, err)

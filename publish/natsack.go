@@ -3,7 +3,6 @@ package publish
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"strconv"
 
 	"github.com/nats-io/nats.go"
@@ -17,6 +16,7 @@ import (
 // the wait at once and leave nothing behind.
 func (l *link) publishAcknowledged(ctx context.Context, message *nats.Msg) (duplicate bool, err error) {
 	w := newWaiter(waitAck, message.Subject)
+	w.stream = message.Header.Get(jetstream.ExpectedStreamHeader)
 	for {
 		l.mu.Lock()
 		if l.inbox != "" {
@@ -108,15 +108,27 @@ func (l *link) tryInbox() error {
 	return nil
 }
 
-// acknowledged takes an answer to a publish.
+// acknowledged takes an answer to a publish. The message's subscribers know the inbox
+// too: what they answer does not end the wait for the stream.
 func (l *link) acknowledged(m *nats.Msg, prefix int) {
 	token, err := strconv.ParseUint(m.Subject[min(prefix, len(m.Subject)):], 36, 64)
 	if err != nil {
 		return
 	}
-	f := fateOf(m)
+	f, stream, ok := fateOf(m)
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	w := l.waiting[token]
+	if w == nil {
+		return
+	}
+	if f.err == nil && w.stream != "" && w.stream != stream {
+		ok = false // another stream answers a message that is not for it with an error
+	}
+	if !ok {
+		w.others = true
+		return
+	}
 	l.end(token, f)
 }
 
@@ -126,23 +138,24 @@ const (
 	noResponders = "503"
 )
 
-func fateOf(m *nats.Msg) fate {
+// fateOf reads the answer of a stream, which has its name and the message's sequence
+// in it, or an error. Others' answers are not ok. Servers before 2.3 give errors no
+// err_code.
+func fateOf(m *nats.Msg) (f fate, stream string, ok bool) {
 	if len(m.Data) == 0 && m.Header.Get(headerStatus) == noResponders {
-		return fate{err: errNoStream}
+		return fate{err: errNoStream}, "", true
 	}
 	var answer struct {
 		Stream    string              `json:"stream"`
+		Sequence  uint64              `json:"seq"`
 		Duplicate bool                `json:"duplicate"`
 		Error     *jetstream.APIError `json:"error"`
 	}
-	if err := json.Unmarshal(m.Data, &answer); err != nil {
-		return fate{err: fmt.Errorf("what answered for the stream is not a NATS server: %w", err)}
+	if json.Unmarshal(m.Data, &answer) != nil {
+		return fate{}, "", false
 	}
-	switch {
-	case answer.Error != nil:
-		return fate{err: answer.Error}
-	case answer.Stream == "":
-		return fate{err: jetstream.ErrInvalidJSAck}
+	if e := answer.Error; e != nil {
+		return fate{err: e}, answer.Stream, e.Code > 0 && (e.ErrorCode > 0 || answer.Stream != "")
 	}
-	return fate{duplicate: answer.Duplicate}
+	return fate{duplicate: answer.Duplicate}, answer.Stream, answer.Stream != "" && answer.Sequence > 0
 }

@@ -20,6 +20,7 @@ var (
 	errLost         = errors.New("the connection to NATS was lost before it answered")
 	errNoStream     = errors.New("no stream takes the subject, or it has no leader")
 	errNoAnswer     = fmt.Errorf("no acknowledgement within %s", ackTimeout)
+	errOthers       = fmt.Errorf("%w (a subscriber answers on this subject, but no stream acknowledges)", errNoAnswer)
 	errNoPong       = fmt.Errorf("no answer from the server within %s", ackTimeout)
 	errDeniedReply  = fmt.Errorf("%w: to subscribe to the inbox where acknowledgements go", ErrDenied)
 )

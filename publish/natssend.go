@@ -25,6 +25,8 @@ type waiter struct {
 	token   uint64 // of the link, never used again
 	kind    kind
 	subject string // may have wildcards
+	stream  string // the one that may acknowledge, "" for any
+	others  bool   // somebody else has answered; the link's mu guards it
 	fate    chan fate
 	timer   *time.Timer
 }
@@ -43,7 +45,7 @@ var waiters = sync.Pool{New: func() any {
 
 func newWaiter(k kind, subject string) *waiter {
 	w := waiters.Get().(*waiter)
-	w.kind, w.subject = k, subject
+	w.kind, w.subject, w.stream, w.others = k, subject, "", false
 	return w
 }
 
@@ -74,13 +76,23 @@ func (l *link) await(ctx context.Context, w *waiter) fate {
 		waiters.Put(w)
 		return f
 	case <-w.timer.C:
-		f.err = errNoAnswer
+		f.err = l.silence(w)
 	case <-ctx.Done():
 		w.timer.Stop()
 		f.err = context.Cause(ctx)
 	}
 	_ = l.forget(w) // what came too late is for the next attempt to find
 	return f
+}
+
+// silence says how a waiter was not answered.
+func (l *link) silence(w *waiter) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if w.others {
+		return errOthers
+	}
+	return errNoAnswer
 }
 
 // forget takes a waiter off the list and returns what has become of it

@@ -18,22 +18,23 @@ import (
 const askAgain = 10 * time.Minute
 
 // unanswered judges a message that was not acknowledged in time. A server that
-// answers a PING is there, and it is the subject that takes nothing.
-func (p *NATSPublisher) unanswered(ctx context.Context, l *link, subject string) Result {
+// answers a PING is there, and it is the subject that takes nothing. silence is
+// errNoAnswer, or errOthers.
+func (p *NATSPublisher) unanswered(ctx context.Context, l *link, subject string, silence error) Result {
 	p.ensured.Store(false) // with a subscriber there nobody says that the stream is gone
 	if err := l.ping(ctx); err != nil {
 		return unavailable(errNoAnswer.Error() + ", and the server does not answer either" + l.named())
 	}
-	why := errNoAnswer.Error() + ": the stream is overloaded, or was told never to acknowledge (no_ack), or only subscribers take the subject, and no stream"
+	var why string
 	switch stream, err := p.streamOf(ctx, l, subject); {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
-		why = errNoAnswer.Error() + ": only subscribers take the subject, and no stream"
+		why = fmt.Sprintf("%s: only subscribers take the subject, and no stream", silence)
 	case err != nil:
-		why += fmt.Sprintf("; the server does not say which: %s", streamTrouble(err))
+		why = fmt.Sprintf("%s: the stream is overloaded, or was told never to acknowledge (no_ack), or only subscribers take the subject, and no stream; the server does not say which: %s", silence, streamTrouble(err))
 	case stream.Config.NoAck:
 		why = neverAcknowledges(stream.Config.Name)
 	default:
-		why = fmt.Sprintf("%s: the stream %s is overloaded, or a majority of its copies is down", errNoAnswer, stream.Config.Name)
+		why = fmt.Sprintf("%s: the stream %s is overloaded, or a majority of its copies is down", silence, stream.Config.Name)
 	}
 	r := blocked(subject, why)
 	r.Unsent = false // it may be stored
