@@ -33,6 +33,7 @@ type DestinationState struct {
 	// RefusedAt is where the up clock stood at the first refusal of each of Refused that is
 	// about an order and was tried OftenRefused times at least.
 	RefusedAt []time.Duration `json:"-"`
+	NextRetry time.Time       `json:"-"` // and this: when the first of those that are tried again is due
 }
 
 // MostRefused bounds how many deliveries are counted in DestinationState.Refused.

@@ -296,6 +296,9 @@ func (w *world) look(t *rapid.T) {
 				if d.Slots > 0 && d.HeldAt != nil && d.Attempts >= event.OftenRefused {
 					want[d.Destination].RefusedAt = append(want[d.Destination].RefusedAt, *d.HeldAt)
 				}
+				if next := &want[d.Destination].NextRetry; d.Repeated() && (next.IsZero() || d.Due.Before(*next)) {
+					*next = d.Due
+				}
 			}
 		case event.StatusDead:
 			want[d.Destination].Dead++

@@ -140,10 +140,7 @@ func (s *Store) SessionCounts(ctx context.Context) (map[string]map[event.Watch]i
 			return nil
 		})
 	})
-	if err != nil {
-		return nil, err
-	}
-	return counts, nil
+	return counts, err
 }
 
 // refused fills in the deliveries to a destination that it refused before, among the
@@ -172,6 +169,8 @@ func (s *Store) Destinations(ctx context.Context) (states []event.DestinationSta
 			}
 			_, since := tx.queue(state.Name).seek([]byte{kindPending}, []byte{kindPending})
 			state.OldestPending, _ = readTime(since)
+			again, _ := tx.queue(state.Name).seek([]byte{kindRetry}, []byte{kindRetry})
+			state.NextRetry, _ = readDue(again)
 			err := refused(tx, &state)
 			states = append(states, state)
 			return err

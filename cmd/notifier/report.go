@@ -55,6 +55,7 @@ type destinationReport struct {
 	NextTry       time.Time `json:"next_try,omitzero"`   // of another one that is left alone until then
 	PausedBy      string    `json:"paused_by,omitempty"`
 	told          time.Time // since when it fails, as its owner was told
+	retry         time.Time // when the first delivery that it refused is tried again
 
 	// Subjects that the destination takes nothing for: how many, at least, and the
 	// first of them.
@@ -145,7 +146,7 @@ func storedReport(ctx context.Context, store *state.Store) (*report, error) {
 		return nil, err
 	}
 	for _, s := range stored {
-		line := destinationReport{Name: s.Name, Pending: s.Pending, Refused: s.Refused, Dead: s.Dead, OldestPending: s.OldestPending, told: s.Standing.Announced}
+		line := destinationReport{Name: s.Name, Pending: s.Pending, Refused: s.Refused, Dead: s.Dead, OldestPending: s.OldestPending, retry: s.NextRetry, told: s.Standing.Announced}
 		line.stands(publish.StoredStatus(s))
 		r.Destinations = append(r.Destinations, line)
 	}
@@ -209,6 +210,9 @@ func (r *report) orphan(configured []poller.Account) {
 func (d *destinationReport) stands(s publish.DestinationStatus) {
 	d.State, d.Why, d.InFlight, d.LastSuccess, d.Failures = string(s.State), s.Why, s.InFlight, s.LastSuccess, s.Failures
 	d.Since, d.NextProbe, d.NextTry, d.PausedBy = s.Since, s.NextProbe, s.NextTry, s.PausedBy
+	if s.State == publish.StateRefusing && d.NextTry.IsZero() {
+		d.NextTry = d.retry
+	}
 	d.BlockedCount, d.Blocked, d.Refusal = s.BlockedAll, s.Blocked, s.Refusal
 	if d.State == "" {
 		d.State = stateUnknown

@@ -91,6 +91,9 @@ func TestTheLineOfADestinationTellsWhatComesNext(t *testing.T) {
 	since := now.Add(-12*time.Minute - time.Second)
 	for want, s := range map[string]publish.DestinationStatus{
 		"status 503, for 12m, 7 failures in a row": {State: publish.StateRefusing, Why: "status 503", Since: since, Failures: 7},
+		"status 500, for 12m, 7 failures in a row, next try in 3s": {
+			State: publish.StateRefusing, Why: "status 500", Since: since, Failures: 7, NextTry: now.Add(3 * time.Second),
+		},
 		"asked for a pause until then, for 12m, 1 failure, next try in 1h00m": {
 			State: publish.StateWaiting, Why: "asked for a pause until then", Since: since, Failures: 1, NextTry: now.Add(time.Hour + time.Second),
 		},
@@ -106,14 +109,17 @@ func TestTheLineOfADestinationTellsWhatComesNext(t *testing.T) {
 			State: publish.StateOK, Refusal: "status 422",
 		},
 	} {
-		d := destinationReport{Name: "shop"}
+		d := destinationReport{Name: "shop", retry: s.NextTry}
+		if s.State == publish.StateRefusing {
+			s.NextTry = time.Time{} // the store alone knows it
+		}
 		if s.Refusal != "" {
 			d.Refused = 20
 		}
 		if d.stands(s); d.story() != want {
 			t.Errorf("%+v tells %q, want %q", s, d.story(), want)
 		}
-		if text := string(marshalPlain(d)); strings.Contains(text, `"next_try"`) == s.NextTry.IsZero() {
+		if text := string(marshalPlain(d)); strings.Contains(text, `"next_try"`) == (s.NextTry.IsZero() && !strings.Contains(want, "next try")) {
 			t.Errorf("%+v is %s", s, text)
 		}
 	}
