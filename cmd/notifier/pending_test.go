@@ -128,6 +128,25 @@ func TestWhatWasNeverTriedSaysWhatItWaitsFor(t *testing.T) {
 	}
 }
 
+// Of what the owner was told and what is not over, status --exit-code says so.
+func TestRefusedAmongOthersIsNotWell(t *testing.T) {
+	o := newOffice(t, filepath.Join(t.TempDir(), "n.db"), dearWorks)
+	o.happen(1)
+	ask := o.open()
+	if code, _, stderr := ask("status --exit-code"); strings.Contains(stderr, "shop") {
+		t.Errorf("before: exit code %d: %s", code, stderr)
+	}
+	standing := event.Standing{Version: 1000, Announced: time.Now().Add(-time.Hour), AnnouncedRefused: true}
+	if err := o.store.SaveStanding(t.Context(), event.StandingChange{Destination: "shop", Standing: standing}); err != nil {
+		t.Fatal(err)
+	}
+	code, stdout, stderr := ask("status --exit-code")
+	const want = "destination shop is failing: it takes others, but refuses some again and again, last: "
+	if code == exitOK || !strings.Contains(stderr, want) || !strings.Contains(stdout, want) {
+		t.Errorf("exit code %d: %s\n%s", code, stderr, stdout)
+	}
+}
+
 // What waits behind a refused event of its session says which, and what to do.
 func TestWhatWaitsBehindARefusedEventSaysWhatToDo(t *testing.T) {
 	o := newOffice(t, filepath.Join(t.TempDir(), "n.db"), dearWorks)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -275,7 +276,8 @@ func (r *report) merge(live []publish.DestinationStatus) {
 	}
 	for _, d := range r.Destinations {
 		if !d.told.IsZero() && d.State != stateOrphaned {
-			r.Conditions = append(r.Conditions, conditionReport{Kind: conditionDestination, Subject: d.Name, Since: d.told, Why: d.Why})
+			why := cmp.Or(d.Why, "it takes others, but refuses some again and again, last: "+d.Refusal)
+			r.Conditions = append(r.Conditions, conditionReport{Kind: conditionDestination, Subject: d.Name, Since: d.told, Why: why})
 		}
 	}
 }
