@@ -68,6 +68,7 @@ type account struct {
 	cursorless    bool    // starting_after was ignored when it was last used
 	slicingFound  slicing // when it was last probed
 	slicingProbed time.Time
+	sinceIgnored  uint32 // the last pass in which a known session showed that created[gte] is ignored
 	committing    bool
 	queue         []*handing // batches that wait to be committed
 	sweeps        []*sweep
@@ -103,12 +104,13 @@ type running struct {
 func newAccount(cfg Account, client *Client, tracker Tracker, handler Handler, o Options) *account {
 	a := &account{
 		cfg: cfg, client: client, tracker: tracker, handler: handler, observer: o.Observer,
-		log:    o.Logger.With("account", cfg.Name),
-		pacer:  newPacer(cfg.Poll.RateLimit, cfg.Poll.Tuning.Concurrency),
-		nudges: make(chan chan<- PassReport),
-		tries:  triesPerRequest,
-		index:  newIndex(),
-		clock:  clock{own: o.now},
+		log:        o.Logger.With("account", cfg.Name),
+		pacer:      newPacer(cfg.Poll.RateLimit, cfg.Poll.Tuning.Concurrency),
+		nudges:     make(chan chan<- PassReport),
+		tries:      triesPerRequest,
+		index:      newIndex(),
+		unreadable: make(map[string]*unreadable),
+		clock:      clock{own: o.now},
 	}
 	name := fnv.New64a()
 	_, _ = name.Write([]byte(cfg.Name)) // never fails

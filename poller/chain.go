@@ -57,7 +57,7 @@ type chain struct {
 const mostStepped = mostUnreadable / largestPage
 
 func newChain(a *account, p patience, by *sweep, lo, hi time.Time) *chain {
-	c := &chain{account: a, p: p, by: by, lo: lo, hi: hi, seen: make(map[uint64]struct{}), anchored: a.anchors(p, by)}
+	c := &chain{account: a, p: p, by: by, lo: lo, hi: hi, seen: make(map[uint64]struct{}), garbled: make(map[uint64]bool), anchored: a.anchors(p, by)}
 	// A head that shows nothing does not move the low-water mark.
 	c.saidEnd = by == nil && hi.IsZero() && a.asking == nil && a.state.StartFixed
 	c.query = Query{Limit: a.cfg.Poll.Tuning.PageSize}
@@ -233,9 +233,6 @@ func (c *chain) hidesNew(page *Page) bool {
 // see notes that the list has what makes no sense on a page.
 func (c *chain) see(page *Page) {
 	for i := range page.Bad {
-		if c.garbled == nil {
-			c.garbled = make(map[uint64]bool)
-		}
 		c.garbled[hashID([]byte(page.Bad[i].ID))] = true
 	}
 }
@@ -332,7 +329,7 @@ func (c *chain) note(page *Page) {
 		c.seen[id] = struct{}{}
 		created := it.created()
 		c.newest = later(c.newest, created)
-		ignored = ignored || created.Before(page.since.Add(-createdRounding))
+		ignored = ignored || page.excludes(created)
 	}
 	if c.unordered && c.shown > 0 { // from page to page sessions may have moved
 		c.mistrust.disorder = true

@@ -271,8 +271,7 @@ func (a *account) miss(ctx context.Context, e *entry) error {
 	case err != nil: // the cursor may be gone as well, or the page is what the API cannot show
 		a.suspect(a.newerSecond(e), e)
 	}
-	switch {
-	case e.pass != a.now.number:
+	if e.pass != a.now.number {
 		e.misses = min(e.misses+1, missesToVanish)
 	}
 	return nil
@@ -281,10 +280,5 @@ func (a *account) miss(ctx context.Context, e *entry) error {
 // newerSecond returns the id of the oldest session that was created in a later
 // second than another, "" if there is none.
 func (a *account) newerSecond(than *entry) string {
-	for i := a.index.search(than.created().Add(time.Second)); i < a.index.len(); i++ {
-		if e := a.index.at(i); listed(e) {
-			return a.index.id(e)
-		}
-	}
-	return ""
+	return a.index.listedFrom(a.index.search(than.created().Add(time.Second)))
 }

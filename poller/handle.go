@@ -32,7 +32,10 @@ func (a *account) handle(ctx context.Context, page *Page, by *sweep) error {
 	a.now.listed = a.now.listed || len(page.Items) > 0
 	a.now.sessions += len(page.Items)
 	outside := a.outside(page)
-	var looks []Look
+	batch := Batch{
+		Account: a.state, Livemode: a.mode() == ModeLive, Poll: a.cfg.Poll,
+		Pass: a.now.began, Existing: existing, Starting: a.fixesStart(), Announce: by.announce(), Passed: a.passedOver(),
+	}
 	var doubts []*Item
 	var leftOut []*entry
 	for i := range page.Items {
@@ -47,7 +50,7 @@ func (a *account) handle(ctx context.Context, page *Page, by *sweep) error {
 			}
 			continue
 		}
-		if !page.apart && a.isUnreadable(e, page, i, by) {
+		if !page.apart && a.isUnreadable(e, page, i, &batch, by) {
 			continue
 		}
 		if e != nil && page.limit > 0 { // the list shows it
@@ -81,7 +84,7 @@ func (a *account) handle(ctx context.Context, page *Page, by *sweep) error {
 		if e != nil {
 			look.LastLooked = e.lookedAt()
 		}
-		looks = append(looks, look)
+		batch.Looks = append(batch.Looks, look)
 	}
 	if !page.apart {
 		by.saw(page)
@@ -89,12 +92,8 @@ func (a *account) handle(ctx context.Context, page *Page, by *sweep) error {
 	if err := a.leaveOut(ctx, leftOut); err != nil {
 		return err
 	}
-	if len(looks) > 0 {
-		err := a.handLooks(ctx, Batch{
-			Account: a.state, Livemode: a.mode() == ModeLive, Poll: a.cfg.Poll,
-			Pass: a.now.began, Existing: existing, Starting: a.fixesStart(), Announce: by.announce(), Passed: a.passedOver(), Looks: looks,
-		}, by)
-		if err != nil {
+	if len(batch.Looks) > 0 {
+		if err := a.handLooks(ctx, batch, by); err != nil {
 			return err
 		}
 	}
@@ -272,7 +271,7 @@ func (a *account) startOver(ctx context.Context) error {
 		return err
 	}
 	a.strangers, a.forbiddenPage, a.lastShown = Query{}, Query{}, Query{}
-	a.mistrust, a.suspects, a.topRead, a.unreadable = mistrust{}, nil, false, nil
+	a.mistrust, a.suspects, a.topRead, a.unreadable = mistrust{}, nil, false, make(map[string]*unreadable)
 	a.sweeps = slices.DeleteFunc(a.sweeps, func(s *sweep) bool { return s.backfill == nil })
 	a.goesOn()
 	a.log.Info("the account goes on: an operator accepted the sessions that its key shows")

@@ -202,7 +202,12 @@ func compareAge(created time.Time, id string, otherCreated time.Time, otherID st
 // newerNeighbour returns the id after which a list shows the session, "" if it
 // is the newest known.
 func (x *index) newerNeighbour(of *entry) string {
-	for i := x.position(of) + 1; i < x.len(); i++ {
+	return x.listedFrom(x.position(of) + 1)
+}
+
+// listedFrom returns the id of the oldest session from a position on that a list shows.
+func (x *index) listedFrom(from int) string {
+	for i := from; i < x.len(); i++ {
 		if e := x.at(i); listed(e) {
 			return x.id(e)
 		}

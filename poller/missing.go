@@ -54,13 +54,11 @@ func (a *account) askMissing(ctx context.Context, until time.Time) error {
 		page, err := a.readByID(ctx, a.index.id(e))
 		switch {
 		case err == nil:
-			failed = 0
-			err = a.handle(ctx, page, nil)
+			failed, err = 0, a.handle(ctx, page, nil)
 		case errors.Is(err, ErrNotFound):
 			failed, err = 0, nil
 		case unavailable(err):
-			failed++
-			err = nil
+			failed, err = failed+1, nil
 		}
 		if err != nil || failed > 1 || past(until) {
 			return err

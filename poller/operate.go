@@ -209,7 +209,7 @@ func (a *account) backfill(ctx context.Context, b Backfill, progress func(Backfi
 	s := &sweep{
 		account: a.cfg.Name,
 		since:   b.Since, until: b.Until, backfill: &b, progress: progress,
-		gone: ctx.Done(), done: make(chan error, 1),
+		gone: ctx.Done(), done: make(chan error, 1), told: make(map[string]bool),
 	}
 	a.mu.Lock()
 	a.sweeps = append(a.sweeps, s)

@@ -232,6 +232,9 @@ func (p *Page) ordered() bool {
 	return !ascends
 }
 
+// excludes says whether the page was not asked for a creation time.
+func (p *Page) excludes(created time.Time) bool { return created.Before(p.since.Add(-createdRounding)) }
+
 // reaches says whether the page goes down below a time. The last two sessions must
 // say so: one alone may have a creation time that makes no sense.
 func (p *Page) reaches(t time.Time) bool {

@@ -17,7 +17,7 @@ const missesToVanish = 3
 // on with the sweeps. What older sessions cannot be looked at by the given time
 // is left to the next pass; the zero time leaves nothing.
 func (a *account) pass(ctx context.Context, until time.Time) (err error) {
-	a.now = running{number: a.now.number + 1, began: a.clock.own().UTC()}
+	a.now = running{number: a.now.number + 1, began: a.clock.own().UTC(), garbled: make(map[*entry]error)}
 	defer func() {
 		a.finish(ctx, err)
 		a.publish(until)

@@ -1,6 +1,11 @@
 package poller
 
-import "time"
+import (
+	"slices"
+	"time"
+
+	"checkout-notifier/event"
+)
 
 // A row that makes no sense is forgotten once the list was read where the row stood
 // and did not show it. Of that place its neighbours on the page tell.
@@ -10,7 +15,8 @@ import "time"
 // later: see lowest.
 func (a *account) locate(u *unreadable, page *Page, above, below int) {
 	items := page.Items
-	if len(items) == 0 || !items[len(items)-1].created().Before(page.since.Add(-createdRounding)) { // else created[gte] is ignored
+	others := slices.Concat(items[:min(above, len(items))], items[min(below, len(items)):])
+	if len(others) == 0 || !page.excludes(others[len(others)-1].created()) { // else created[gte] is ignored
 		u.from = page.since
 	} else {
 		u.from = time.Time{}
@@ -35,6 +41,27 @@ func (a *account) locate(u *unreadable, page *Page, above, below int) {
 		u.from, u.to = u.to, u.from
 	}
 }
+
+// misdated says whether the creation time of an unknown session cannot be right, so that
+// the session would be recorded silently: the list was asked for later times and honours
+// that, or the next row is newer, and known or not silent.
+func (a *account) misdated(e *entry, page *Page, at int, batch *Batch) error {
+	created, below := page.Items[at].created(), page.Items[at+1:]
+	outside := page.excludes(created)
+	switch {
+	case e != nil && outside && page.excludes(e.created()):
+		a.sinceIgnored = a.now.number
+	case e != nil || batch.Starting: // then all existed
+	case outside && (a.sinceIgnored == 0 || a.now.number-a.sinceIgnored > passesIgnored),
+		len(below) > 0 && batch.Silent(created) && below[0].created().After(created.Add(createdRounding)) &&
+			(!batch.Silent(below[0].created()) || a.index.find(below[0].ID) != nil):
+		return errMisdated
+	}
+	return nil
+}
+
+// passesIgnored is for how many passes it is believed that created[gte] is ignored.
+const passesIgnored = 10
 
 // isAbsurd says whether the item's creation time makes no sense.
 func (it *Item) isAbsurd() bool { return it.Created < oldestCreated }
@@ -90,12 +117,9 @@ func (a *account) readThrough(from, to time.Time, sighting uint64) {
 // hole reads.
 func (a *account) passedBy(u *unreadable) bool {
 	from := a.lowest(u)
-	for _, h := range a.passedOver() {
-		if (u.to.IsZero() || !u.to.Before(h.BelowAt)) && (h.Newest() || !from.After(h.AboveAt)) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(a.passedOver(), func(h event.Hole) bool {
+		return (u.to.IsZero() || !u.to.Before(h.BelowAt)) && (h.Newest() || !from.After(h.AboveAt))
+	})
 }
 
 // downToLeftOvers is how far down a reader of the list goes that would go down to a

@@ -129,9 +129,6 @@ func (s *sweep) repeats(row *Row) bool {
 	if !s.dry() || (!row.New && !row.Changed) {
 		return false
 	}
-	if s.told == nil {
-		s.told = make(map[string]bool)
-	}
 	told := s.told[row.ID]
 	s.told[row.ID] = true
 	return told

@@ -47,6 +47,7 @@ const (
 var (
 	errNoStatus  = errors.New("the session has no status")
 	errAbsurd    = errors.New("the session has a creation time that makes no sense")
+	errMisdated  = errors.New("the session has a creation time at which the list should not show it there")
 	errNoPayment = errors.New("the session has no payment_status, which it had")
 	errUntold    = errors.New("the session has no payment_status, and never had")
 )
@@ -111,9 +112,9 @@ func (a *account) contradicts(e *entry, it *Item, apart bool) error {
 
 // isUnreadable says whether a row of the list contradicts itself or what is known, and
 // notes it then.
-func (a *account) isUnreadable(e *entry, page *Page, at int, by *sweep) bool {
+func (a *account) isUnreadable(e *entry, page *Page, at int, batch *Batch, by *sweep) bool {
 	it := &page.Items[at]
-	cause := a.contradicts(e, it, false)
+	cause := cmp.Or(a.misdated(e, page, at, batch), a.contradicts(e, it, false))
 	if cause == nil {
 		return false
 	}
@@ -121,10 +122,10 @@ func (a *account) isUnreadable(e *entry, page *Page, at int, by *sweep) bool {
 	if errors.Is(cause, errNoPayment) {
 		a.oddPayment(id)
 	} else {
-		a.odd("contradictory_item", "the list shows a session without its status, or with an absurd creation time; it is asked for by its id", "session", id, "error", cause)
+		a.odd("contradictory_item", "the list shows a session without its status, or with a creation time that cannot be right; it is asked for by its id", "session", id, "error", cause)
 	}
 	u := unreadable{id: id, name: nameOf(id), from: it.created(), to: it.created()}
-	if it.isAbsurd() {
+	if errors.Is(cause, errMisdated) || it.isAbsurd() {
 		a.locate(&u, page, at, at+1)
 	}
 	a.noteUnreadable(&u, cause, by)
@@ -136,11 +137,10 @@ func (a *account) noteBad(page *Page, by *sweep) {
 	for i := range page.Bad {
 		bad := &page.Bad[i]
 		a.odd("bad_item", "a session in the list cannot be read; it is asked for by its id", "error", bad)
-		u := unreadable{id: bad.ID}
+		u := unreadable{id: bad.ID, name: nameOf(bad.ID)}
 		if errors.Is(bad.Err, checkout.ErrLongID) {
 			u.id = ""
 		}
-		u.name = nameOf(bad.ID)
 		a.locate(&u, page, bad.place, bad.place)
 		a.noteUnreadable(&u, bad.Err, by)
 	}
@@ -163,16 +163,12 @@ func (a *account) noteUnreadable(u *unreadable, cause error, by *sweep) {
 		}
 	}
 	if u = a.remember(u, cause); u != nil {
-		u.announce = u.announce || by.announce()
-		u.existed = later(u.existed, a.existedUntil())
+		u.announce, u.existed = u.announce || by.announce(), later(u.existed, a.existedUntil())
 	}
 }
 
 // garble notes that the list shows a known session, and nothing of it that makes sense.
 func (a *account) garble(e *entry, cause error) {
-	if a.now.garbled == nil {
-		a.now.garbled = make(map[*entry]error)
-	}
 	a.now.garbled[e] = cause
 }
 
@@ -196,9 +192,6 @@ func (a *account) remember(u *unreadable, cause error) *unreadable {
 				return nil
 			}
 			delete(a.unreadable, oldest)
-		}
-		if a.unreadable == nil {
-			a.unreadable = make(map[string]*unreadable)
 		}
 		u.Since = a.clock.now()
 		a.unreadable[key] = u

@@ -1,0 +1,273 @@
+package poller_test
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"checkout-notifier/poller"
+)
+
+// monthsAgo is a start long before the sessions of these tests.
+const monthsAgo = "2026-09-22T10:00:00Z"
+
+// alone counts what is asked for by its id.
+func (w *world) alone(answer func(*http.Request) (int, string)) map[string]int {
+	asked := map[string]int{}
+	w.answer = func(req *http.Request) (int, string) {
+		if !isList(req) {
+			w.mu.Lock()
+			asked[req.URL.Path[strings.LastIndexByte(req.URL.Path, '/')+1:]]++
+			w.mu.Unlock()
+		}
+		return answer(req)
+	}
+	return asked
+}
+
+// showingAll is showing for an API that ignores created.
+func (l *listing) showingAll(req *http.Request, rows map[string]string) (int, string) {
+	if !isList(req) {
+		return l.answer(req)
+	}
+	shown := &listing{ids: l.ids, items: make(map[string]string)}
+	for _, id := range l.ids {
+		shown.items[id] = l.items[id]
+		if row, ok := rows[id]; ok {
+			shown.items[id] = row
+		}
+	}
+	return shown.answer(req)
+}
+
+func paidRow(id string, created time.Time) string {
+	return fmt.Sprintf(`{"id":%q,"created":%d,"status":"complete","payment_status":"paid"}`, id, created.Unix())
+}
+
+// A creation time that contradicts what was asked for, or where the row stands, decides
+// nothing: the session is asked for by its id.
+func TestMisdatedRowIsAskedForByID(t *testing.T) {
+	year := func(time.Time) time.Time { return time.UnixMilli(1500000000000) }
+	zone := func(created time.Time) time.Time { return created.Add(-8 * time.Hour) }
+	for _, c := range []struct {
+		name, start string
+		wrong       func(time.Time) time.Time
+		others      int // younger than an hour
+		ignored     bool
+		times       int // new ones with a wrong time
+	}{
+		{"year", monthsAgo, year, 5, false, 1},
+		{"year, created[gte] ignored", monthsAgo, year, 5, true, 1},
+		{"year, three of them", monthsAgo, year, 5, false, 3},
+		{"year, all that is shown", monthsAgo, year, 0, false, 3},
+		{"year, start now", poller.StartNow, year, 5, false, 1},
+		{"zone, start now", poller.StartNow, zone, 5, false, 1},
+		{"zone, all that is shown", poller.StartNow, zone, 0, false, 1},
+		{"zone, created[gte] ignored", poller.StartNow, zone, 5, true, 1},
+		{"zone, months ago", monthsAgo, zone, 5, false, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.cfg.Start = c.start
+				l, rows := newListing(), map[string]string{}
+				show := l.showing
+				if c.ignored {
+					show = l.showingAll
+				}
+				for i := range c.others {
+					l.add(fmt.Sprintf("cs_%d", 900-i), time.Now().Add(-time.Duration(i)*time.Minute), "open", "unpaid")
+				}
+				old := 70 * 24 * time.Hour
+				if c.start == poller.StartNow {
+					old = 30 * time.Minute
+				}
+				l.add("cs_100", time.Now().Add(-old), "complete", "paid")
+				asked := w.alone(func(req *http.Request) (int, string) { return show(req, rows) })
+				p := w.poller()
+				w.run(p, time.Hour)
+				clear(asked)
+				for i := range c.times {
+					id := fmt.Sprintf("cs_%d", 1000+i)
+					l.order(id, "complete", "paid")
+					rows[id] = paidRow(id, c.wrong(time.Now()))
+				}
+				l.order("cs_1100", "complete", "paid")
+				time.Sleep(time.Second)
+				if c.others == 0 {
+					l.ids = l.ids[1:] // nothing else is shown
+				}
+				w.run(p, 25*time.Second)
+				for i := range c.times {
+					id := fmt.Sprintf("cs_%d", 1000+i)
+					w.expect(id, "created", "completed", "paid", "fulfillable")
+					if made := w.snapshots[id].Created; time.Since(made) > time.Hour {
+						t.Errorf("%s is recorded as created at %s", id, made)
+					}
+				}
+				clear(rows)
+				w.run(p, 2*time.Hour)
+				for id, n := range asked {
+					if n > 1 {
+						t.Errorf("%s was asked for %d times", id, n)
+					}
+				}
+				if s := p.Status()[0]; !s.Healthy || len(s.Holes) > 0 || w.events["cs_100"] != nil {
+					t.Errorf("error %q, holes %+v, events of what existed %v", s.Error, s.Holes, w.events["cs_100"])
+				}
+			})
+		})
+	}
+}
+
+// What the API gives no answer for by its id either is not recorded as an old one: it is
+// named, holds up nothing else, and is announced once its creation time is known.
+func TestMisdatedRowThatCannotBeAskedFor(t *testing.T) {
+	for _, status := range []int{http.StatusNotFound, http.StatusInternalServerError} {
+		for _, by := range []string{"list", "id"} {
+			t.Run(fmt.Sprint(status, " until right by ", by), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					w := newWorld(t)
+					w.cfg.Start = monthsAgo
+					l, rows := newListing(), map[string]string{}
+					l.add("cs_5", time.Now(), "open", "unpaid")
+					away := true
+					asked := w.alone(func(req *http.Request) (int, string) {
+						if away && strings.HasSuffix(req.URL.Path, "/cs_6") {
+							return status, `{"error":{"message":"not now"}}`
+						}
+						return l.showing(req, rows)
+					})
+					p := w.poller()
+					w.run(p, time.Minute)
+					l.order("cs_6", "complete", "paid")
+					rows["cs_6"] = paidRow("cs_6", time.UnixMilli(1500000000000))
+					time.Sleep(time.Second)
+					l.order("cs_7", "complete", "paid")
+					w.run(p, time.Hour)
+					w.expect("cs_7", "created", "completed", "paid", "fulfillable")
+					s := p.Status()[0]
+					if _, known := w.snapshots["cs_6"]; known || !s.Healthy || len(s.Holes) != 1 || s.Holes[0].Session != "cs_6" {
+						t.Errorf("recorded %t, error %q, holes %+v", known, s.Error, s.Holes)
+					}
+					if n := asked["cs_6"]; n == 0 || n > 40 {
+						t.Errorf("it was asked for %d times", n)
+					}
+					if by == "list" {
+						clear(rows)
+						w.run(p, time.Minute)
+					} else {
+						away = false
+						for i := 0; i < 30 && w.events["cs_6"] == nil; i++ {
+							w.run(p, time.Minute)
+						}
+					}
+					w.expect("cs_6", "created", "completed", "paid", "fulfillable")
+					if s := p.Status()[0]; len(s.Holes) > 0 {
+						t.Errorf("still named: %+v", s.Holes)
+					}
+				})
+			})
+		}
+	}
+}
+
+// If the API says the same by id the session is what it is, and is not asked for again.
+func TestMisdatedByIDAsWell(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.cfg.Start = monthsAgo
+		l := newListing()
+		l.add("cs_5", time.Now(), "open", "unpaid")
+		asked := w.alone(l.within)
+		p := w.poller()
+		w.run(p, time.Minute)
+		l.order("cs_6", "complete", "paid")
+		l.items["cs_6"] = paidRow("cs_6", time.UnixMilli(1500000000000))
+		w.run(p, 2*time.Hour)
+		w.expect("cs_6")
+		if _, known := w.snapshots["cs_6"]; !known || asked["cs_6"] != 1 {
+			t.Errorf("recorded %t, asked for %d times", known, asked["cs_6"])
+		}
+	})
+}
+
+// Whatever the API ignores and however it sorts, old sessions cost no requests of their own
+// in every pass, neither before nor after the index has forgotten them.
+func TestOldSessionsAreNotMisdated(t *testing.T) {
+	for _, ignored := range []bool{false, true} {
+		for _, ascending := range []bool{false, true} {
+			t.Run(fmt.Sprintf("created ignored %t, ascending %t", ignored, ascending), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					w := newWorld(t)
+					w.cfg.Start = time.Now().Add(-3 * 24 * time.Hour).Format(time.RFC3339)
+					l := newListing()
+					for i := range 500 { // of 40 days
+						l.add(fmt.Sprintf("cs_%d", 9000-i), time.Now().Add(-time.Duration(i)*115*time.Minute), "complete", "paid")
+					}
+					order := func() {
+						l.order(fmt.Sprintf("cs_%d", 9001+len(l.ids)), "complete", "paid")
+					}
+					if ascending {
+						slices.Reverse(l.ids)
+						order = func() { l.add(fmt.Sprintf("cs_%d", 9001+len(l.ids)), time.Now(), "complete", "paid") }
+					}
+					answer := l.within
+					if ignored {
+						answer = l.answer
+					}
+					asked := w.alone(answer)
+					p := w.poller()
+					for range 12 {
+						w.run(p, 5*time.Minute)
+						order()
+					}
+					if len(asked) > 250 {
+						t.Errorf("%d sessions were asked for", len(asked))
+					}
+					clear(asked)
+					for range 12 {
+						w.run(p, 5*time.Minute)
+						order()
+					}
+					w.backfill(p, time.Hour, poller.Backfill{Since: time.Now().Add(-50 * 24 * time.Hour)})
+					if len(asked) > 20 { // for pages of strangers
+						t.Errorf("%d sessions were asked for in the second hour", len(asked))
+					}
+					for i := range 24 {
+						w.expect(fmt.Sprintf("cs_%d", 9001+500+i), "created", "completed", "paid", "fulfillable")
+					}
+					if n := len(w.snapshots); n < 180 {
+						t.Errorf("%d sessions are recorded", n)
+					}
+					if s := p.Status()[0]; !s.Healthy || len(s.Holes) > 0 {
+						t.Errorf("error %q, holes %+v", s.Error, s.Holes)
+					}
+				})
+			})
+		}
+	}
+}
+
+// Another creation time of a known session changes nothing.
+func TestKnownSessionWithAnotherTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.cfg.Start = monthsAgo
+		l, rows := newListing(), map[string]string{}
+		l.add("cs_5", time.Now(), "complete", "paid")
+		asked := w.alone(func(req *http.Request) (int, string) { return l.showing(req, rows) })
+		p := w.poller()
+		w.run(p, time.Minute)
+		created := w.snapshots["cs_5"].Created
+		rows["cs_5"] = paidRow("cs_5", created.Add(-8*time.Hour))
+		w.run(p, 20*time.Minute)
+		if now := w.snapshots["cs_5"].Created; !now.Equal(created) || len(asked) > 0 {
+			t.Errorf("created %s, now %s, asked for %v", created, now, asked)
+		}
+	})
+}
