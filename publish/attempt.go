@@ -122,6 +122,9 @@ func (l *lane) judge(t *task, a *event.Attempt, r Result, now time.Time) outcome
 	if o.refused -= min(1, t.job.Delivery.Slots); d.Slots > 0 && !v.Retry.IsZero() {
 		o.refused++
 	}
+	if l.standing.AnnouncedRefused && (v.Accepted || v.Dead != "") && d.Attempts > event.OftenRefused {
+		l.health.refusals.next = time.Time{} // it may be the last one
+	}
 	v.Delivery = d
 	v.UpClock, v.Standing = l.clock.at(now), l.snapshot(now)
 	return o

@@ -69,7 +69,7 @@ var systemFacts = []struct{ member, title string }{
 	{"destination", "Destination"}, {"account", "Account"}, {"rule", "Rule"}, {"session", "Session"},
 	{"event_type", "Event type"}, {"since", "Since"}, {"down_for", "Down for"}, {"failures", "Failures"},
 	{"attempts", "Attempts"}, {"status_code", "Status code"}, {"reason", "Reason"}, {"error", "Error"},
-	{"by", "By"}, {"pending", "Pending"}, {"refused", "Refused, waiting"}, {"path", "Path"}, {"free_bytes", "Free"}, {"store_bytes", "Store"},
+	{"by", "By"}, {"pending", "Pending"}, {"refused", "Refused"}, {"path", "Path"}, {"free_bytes", "Free"}, {"store_bytes", "Store"},
 	{"delivery", "Delivery"}, {"event", "Event"},
 }
 

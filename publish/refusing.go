@@ -64,8 +64,8 @@ func (l *lane) announceRefused(n int, lasts time.Duration, now time.Time, to *[]
 		deliveries = fmt.Sprint(n, " deliveries")
 	}
 	*to = append(*to, news{event.DestinationFailing, "", now, &event.DestinationFailingData{
-		Summary: fmt.Sprintf("Destination %s takes others, but has refused %s again and again for %s, last: %s. Each is tried on its schedule until it is accepted or a dead letter.",
-			l.dest.Name, deliveries, event.FormatSpan(lasts), s.Refusal),
+		Summary: fmt.Sprintf("Destination %s takes others, but has refused %s again and again for %s, last: %s. Each waits and is tried on its schedule until it is accepted or a dead letter: notifier deliveries list --destination %s --status pending.",
+			l.dest.Name, deliveries, event.FormatSpan(lasts), s.Refusal, l.dest.Name),
 		Destination: l.dest.Name, Since: event.FormatTime(since), Failures: s.Failures, Reason: s.Refusal, Refused: n,
 	}})
 }

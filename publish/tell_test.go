@@ -107,7 +107,7 @@ func TestOwnerHearsOfOneThatIsRefusedAmongOthers(t *testing.T) {
 				}
 				pass(9)
 				data := pass(3, event.DestinationFailing)
-				if got := data[0]["summary"]; got != "Destination shop takes others, but has refused 1 delivery again and again for 10m0s, last: status 422 Unprocessable Entity. Each is tried on its schedule until it is accepted or a dead letter." {
+				if got := data[0]["summary"]; got != "Destination shop takes others, but has refused 1 delivery again and again for 10m0s, last: status 422 Unprocessable Entity. Each waits and is tried on its schedule until it is accepted or a dead letter: notifier deliveries list --destination shop --status pending." {
 					t.Errorf("the owner heard %v", got)
 				}
 				if data[0]["refused"] != 1.0 || data[0]["since"] != "2000-01-01T00:00:00Z" {

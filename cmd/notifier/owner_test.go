@@ -299,6 +299,19 @@ func TestAccountThatWasWellInBetweenFailsAnew(t *testing.T) {
 	})
 }
 
+// One that was never polled must not promise what start: now does not keep.
+func TestAnAccountThatNeverWasPolledPromisesNothing(t *testing.T) {
+	inBubble(t, func(w *ownerWorld) {
+		w.trouble("status 500")
+		w.accounts[0].Configured = "now"
+		w.run(failingAfter + time.Second)
+		got := fmt.Sprint(w.data(0)["summary"])
+		if !strings.Contains(got, "with start: now those that are created until the first answer never are") || strings.Contains(got, "nothing is lost") {
+			w.t.Errorf("summary %q", got)
+		}
+	})
+}
+
 // Failures that pass before anybody had to act are told to nobody.
 func TestBriefTroubleIsNotToldOf(t *testing.T) {
 	inBubble(t, func(w *ownerWorld) {
@@ -318,7 +331,7 @@ func TestRefusedKeysAndForeignSessionsAreToldOfAtOnce(t *testing.T) {
 		w.accounts[0].Denied = true
 		w.run(time.Millisecond)
 		w.expect("account.failing main")
-		if got := w.data(0)["summary"]; got != "Account main cannot be polled: the API refuses its key. Until that is mended no new order is seen or shipped; nothing is lost, and what happens meanwhile is announced then. A key that was changed, or its file, is read when notifier is restarted." {
+		if got := w.data(0)["summary"]; got != "Account main cannot be polled: the API refuses its key. Until that is mended no new order is seen or shipped; nothing is lost, and what happens meanwhile is announced then. Restart notifier after changing the key or its file." {
 			w.t.Errorf("summary %q", got)
 		}
 		w.well(wellPasses)

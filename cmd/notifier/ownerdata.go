@@ -16,8 +16,14 @@ func conditionEvent(eventType string, c event.Condition, now time.Time, data any
 	return e, err
 }
 
-// unseen is what an account that cannot be polled means for the shop.
-const unseen = "Until that is mended no new order is seen or shipped; nothing is lost, and what happens meanwhile is announced then."
+// unseen is what an account that cannot be polled means for the shop. One with
+// start: now that never was polled starts with the first answer.
+func unseen(s *poller.Status) string {
+	if s.Start.IsZero() && s.Configured == "now" {
+		return "It was never polled: no order is seen or shipped, and with start: now those that are created until the first answer never are. To have them announced, set its start to a time and restart notifier."
+	}
+	return "Until that is mended no new order is seen or shipped; nothing is lost, and what happens meanwhile is announced then."
+}
 
 func accountFailingEvent(c event.Condition, s *poller.Status, now time.Time) (event.Event, error) {
 	var summary string
@@ -25,9 +31,9 @@ func accountFailingEvent(c event.Condition, s *poller.Status, now time.Time) (ev
 	case s.Foreign != "":
 		summary = fmt.Sprintf("Account %s is stopped: its key shows other sessions than before, and nothing of it is announced. What to do: %s", c.Subject, poller.WayOut(c.Subject))
 	case s.Denied:
-		summary = fmt.Sprintf("Account %s cannot be polled: the API refuses its key. "+unseen+" A key that was changed, or its file, is read when notifier is restarted.", c.Subject)
+		summary = fmt.Sprintf("Account %s cannot be polled: the API refuses its key. %s Restart notifier after changing the key or its file.", c.Subject, unseen(s))
 	default:
-		summary = fmt.Sprintf("Account %s has not been polled successfully for %s. "+unseen, c.Subject, shortDuration(now.Sub(c.Since)))
+		summary = fmt.Sprintf("Account %s has not been polled successfully for %s. %s", c.Subject, shortDuration(now.Sub(c.Since)), unseen(s))
 	}
 	return conditionEvent(event.AccountFailing, c, now, event.AccountFailingData{
 		Summary: summary, Account: c.Subject, Since: event.FormatTime(c.Since), Error: c.Why,

@@ -65,8 +65,8 @@ func (a *app) initCommand() *cobra.Command {
 		Use:     "init",
 		GroupID: "start",
 		Short:   "Print a commented starter configuration",
-		Long: `Print a short commented configuration to start from. What was created before its
-first run is recorded without a word (start: now).`,
+		Long: `Print a short commented configuration to start from. What was created before
+the API answers for the first time is recorded without a word (start: now).`,
 		Example: "  notifier init > notifier.yaml\n  notifier init --for stripe > notifier.yaml",
 		Args:    usage(cobra.NoArgs),
 		RunE: func(*cobra.Command, []string) error {

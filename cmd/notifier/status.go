@@ -240,10 +240,14 @@ func (d *destinationReport) story() string {
 
 // refused says of a destination that takes deliveries that it does not take all.
 func (d *destinationReport) refused() string {
-	if d.State != string(publish.StateOK) || d.Refused == 0 {
-		return ""
+	text := fmt.Sprintf("%s (notifier deliveries list --destination %s --status pending)", event.RefusedWait(d.Refused), d.Name)
+	switch {
+	case d.Refused > 0 && d.State == string(publish.StateOK):
+		return text + ", last refusal: " + d.Refusal
+	case d.Refused > 0 && d.State == string(publish.StateRefusing):
+		return text
 	}
-	return fmt.Sprintf("%s (notifier deliveries list --destination %s --status pending), last refusal: %s", event.RefusedWait(d.Refused), d.Name, d.Refusal)
+	return ""
 }
 
 const orphanedAccount = "nobody polls it; a renamed account starts anew, and records silently what happened before"
