@@ -4,10 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"checkout-notifier/event"
 )
 
 // Errors of Check.
@@ -21,8 +25,8 @@ var (
 // Check asks the server, without publishing, whether it would take some messages,
 // and acknowledge them. ensures says that the stream is made, or brought up to
 // date, before the first message. What the server does not tell, or must not, is
-// no error, and is named in unknown. Errors: ErrMute, ErrNotTaken; the latter a line
-// for each subject.
+// no error, and is named in unknown, as is a subject that a sample cannot fill in.
+// Errors: ErrMute, ErrNotTaken; the latter a line for each subject.
 func (p *NATSPublisher) Check(ctx context.Context, samples []Message, ensures bool) (unknown string, err error) {
 	l, err := p.conn.open(p)
 	if err != nil {
@@ -38,33 +42,71 @@ func (p *NATSPublisher) Check(ctx context.Context, samples []Message, ensures bo
 	if err := p.mutes(ctx, l); err != nil {
 		return "", err
 	}
-	var asked []string
+	subjects, gaps := p.sampleSubjects(samples)
+	unknown = strings.Join(append([]string{publishing}, gaps...), "; ")
+	if len(subjects) == 0 && p.dest.Stream.Name != "" {
+		subjects = []string{""} // the stream itself
+	}
 	var refused []error
-	for i := range samples {
-		subject, err := p.renderer.Subject(samples[i])
-		if err != nil || slices.Contains(asked, subject) {
-			continue // a check of the configuration says why
-		}
-		asked = append(asked, subject)
-		info, err := ask(ctx, l, func(ctx context.Context) (*jetstream.StreamInfo, error) { return streamInfo(ctx, l.js, subject) })
+	for _, subject := range subjects {
+		info, err := ask(ctx, l, func(ctx context.Context) (*jetstream.StreamInfo, error) {
+			if subject == "" {
+				return namedInfo(ctx, l.js, p.dest.Stream.Name)
+			}
+			return streamInfo(ctx, l.js, subject)
+		})
 		known, wrong := p.judgeStream(subject, info, err, ensures)
 		switch {
 		case wrong != nil:
 			refused = append(refused, fmt.Errorf("%w%s", wrong, l.named()))
 		case !known && refused == nil:
-			return "whether a stream takes what is sent (" + streamTrouble(err) + "), and " + publishing, nil
+			return "whether a stream takes what is sent (" + streamTrouble(err) + "), and " + unknown, nil
 		}
 		if errors.Is(err, context.DeadlineExceeded) {
 			break // so would be the others
 		}
 	}
-	return publishing, errors.Join(refused...)
+	if refused != nil {
+		for _, gap := range gaps {
+			refused = append(refused, errors.New(gap))
+		}
+	}
+	return unknown, errors.Join(refused...)
 }
 
-// judgeStream says whether what the server answered about a subject tells
-// anything, and what is wrong by it.
+// sampleSubjects are the subjects of some messages, each once. A subject may need what
+// a sample lacks, such as a key of the metadata: gaps says so, once for each reason.
+func (p *NATSPublisher) sampleSubjects(samples []Message) (subjects, gaps []string) {
+	types := make(map[string][]string) // by reason
+	for i := range samples {
+		subject, err := p.renderer.Subject(samples[i])
+		if err == nil {
+			subjects = appendNew(subjects, subject)
+			continue
+		}
+		reason := strings.TrimPrefix(err.Error(), "rendering the subject: ")
+		types[reason] = appendNew(types[reason], event.Short(samples[i].Event.Type))
+	}
+	for _, reason := range slices.Sorted(maps.Keys(types)) {
+		gaps = append(gaps, fmt.Sprintf("the subject of %s: not checked, because it cannot be rendered for the sample: %s", strings.Join(types[reason], ", "), reason))
+	}
+	return subjects, gaps
+}
+
+func appendNew(list []string, s string) []string {
+	if slices.Contains(list, s) {
+		return list
+	}
+	return append(list, s)
+}
+
+// judgeStream says whether what the server answered about a subject, or about the
+// stream itself if it is "", tells anything, and what is wrong by it.
 func (p *NATSPublisher) judgeStream(subject string, info *jetstream.StreamInfo, asked error, ensures bool) (known bool, err error) {
-	name := p.dest.Stream.Name
+	name, missing := p.dest.Stream.Name, "no stream takes the subject"
+	if subject == "" {
+		subject, missing = "the stream "+name, "there is no such stream"
+	}
 	trouble := func(format string, args ...any) (bool, error) {
 		return true, fmt.Errorf("what is sent to %s %w: %s", subject, ErrNotTaken, fmt.Sprintf(format, args...))
 	}
@@ -72,7 +114,7 @@ func (p *NATSPublisher) judgeStream(subject string, info *jetstream.StreamInfo, 
 	case errors.Is(asked, jetstream.ErrStreamNotFound) && ensures:
 		return true, nil
 	case errors.Is(asked, jetstream.ErrStreamNotFound):
-		return trouble("no stream takes the subject")
+		return trouble("%s", missing)
 	case errors.Is(asked, jetstream.ErrJetStreamNotEnabled), errors.Is(asked, jetstream.ErrJetStreamNotEnabledForAccount), errors.Is(asked, nats.ErrNoResponders):
 		return trouble("the server has no JetStream, or not for this account")
 	case errors.Is(asked, errDeniedReply):

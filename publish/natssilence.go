@@ -89,6 +89,10 @@ func streamInfo(ctx context.Context, js jetstream.JetStream, subject string) (*j
 	if err != nil {
 		return nil, err
 	}
+	return namedInfo(ctx, js, name)
+}
+
+func namedInfo(ctx context.Context, js jetstream.JetStream, name string) (*jetstream.StreamInfo, error) {
 	stream, err := js.Stream(ctx, name)
 	if err != nil {
 		return nil, err

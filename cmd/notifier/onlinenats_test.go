@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -16,12 +17,15 @@ import (
 // What every delivery would fail by is said before the first one.
 func TestOnlineCheckAsksWhoTakesTheSubject(t *testing.T) {
 	const unsure, refused = "ok   destination bus: reached; could not be checked: whether it may publish there\n", "FAIL destination bus: what is sent to checkout.main.paid would not be taken: "
+	const ordered = "orders.{{ .Session.metadata.order }}.{{ .Change }}" // the samples have no such key
+	const unread = "the subject of paid, fulfillable: not checked, because it cannot be rendered for the sample: line 1, column 11: there is no Session.metadata.order\n"
 	bob := func(publish, subscribe []string) brokertest.Options {
 		return brokertest.Options{Users: []brokertest.User{{Name: "bob", Password: "pw", Publish: publish, Subscribe: subscribe}, {Name: "root", Password: "pw"}}}
 	}
 	for name, c := range map[string]struct {
 		server  brokertest.Options
 		subject string // of the stream S
+		sent    string // subject of the destination, unless it is the usual one
 		more    string // of the destination
 		says    string
 	}{
@@ -34,6 +38,10 @@ func TestOnlineCheckAsksWhoTakesTheSubject(t *testing.T) {
 		"of another, made":      {subject: "checkout.>", more: "stream: {name: T, ensure: true}", says: refused + "the subject belongs to the stream S, not to T (server SERVER)\n"},
 		"no JetStream":          {server: brokertest.Options{NoJetStream: true}, says: refused + "the server has no JetStream, or not for this account (server SERVER)\n"},
 		"core":                  {server: brokertest.Options{NoJetStream: true}, more: "jetstream: false", says: unsure},
+		"no sample":             {subject: "orders.>", sent: ordered, says: strings.TrimSuffix(unsure, "\n") + "; " + unread},
+		"no sample, named":      {subject: "orders.>", sent: ordered, more: "stream: {name: S}", says: strings.TrimSuffix(unsure, "\n") + "; " + unread},
+		"no sample, to be made": {sent: ordered, more: "stream: {name: S, ensure: true}", says: strings.TrimSuffix(unsure, "\n") + "; " + unread},
+		"no sample, no stream":  {sent: ordered, more: "stream: {name: ORDERS}", says: "FAIL destination bus: what is sent to the stream ORDERS would not be taken: there is no such stream (server SERVER)\n     " + unread},
 		"no questions":          {server: bob([]string{"checkout.>"}, nil), subject: "checkout.>", more: "user: bob, password: pw", says: "ok   destination bus: reached; could not be checked: whether a stream takes what is sent ("},
 		"no answers to anybody": {server: bob(nil, []string{"nothing"}), subject: "checkout.>", more: "user: bob, password: pw", says: "FAIL destination bus: what is sent to checkout.main.paid would not be taken: "},
 	} {
@@ -60,9 +68,9 @@ func TestOnlineCheckAsksWhoTakesTheSubject(t *testing.T) {
 				more = ", " + more
 			}
 			text := fmt.Sprintf(`accounts: [{name: main, secret_key: "${NOT_SET_HERE}", base_url: "http://127.0.0.1:1"}]
-destinations: [{name: bus, type: nats, url: %q, subject: "checkout.{{ .Account }}.{{ .Change }}"%s}]
+destinations: [{name: bus, type: nats, url: %q, subject: "%s"%s}]
 rules: [{name: ship, events: [fulfillable, paid], to: [bus]}]
-`, server.URL, more)
+`, server.URL, cmp.Or(c.sent, "checkout.{{ .Account }}.{{ .Change }}"), more)
 			if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 				t.Fatal(err)
 			}
