@@ -35,6 +35,7 @@ type NATSPublisher struct {
 	ensured   atomic.Bool // nothing is to be done about the stream
 	ensureOff rest        // until it is tried again
 	ensuring  sync.Mutex
+	stood     bool // the stream was there, or made; guarded by ensuring
 	complaint atomic.Pointer[string]
 	discreet  rest // from questions about streams, because one was denied
 }

@@ -1,6 +1,7 @@
 package publish_test
 
 import (
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 
 	"checkout-notifier/broker/brokertest"
 	"checkout-notifier/event"
+	"checkout-notifier/publish"
 )
 
 func TestEnsureStream(t *testing.T) {
@@ -54,9 +56,14 @@ func TestEnsureStream(t *testing.T) {
 	if err := js.DeleteStream(t.Context(), "CHECKOUT"); err != nil {
 		t.Fatal(err)
 	}
-	p := newNATS(t, d, nil)
+	said := &page{}
+	p := newNATS(t, d, publish.NewConnections(slog.New(slog.NewTextHandler(said, nil))))
 	if r := p.Publish(t.Context(), message(event.Paid)); r.Outcome != event.OutcomeAccepted {
 		t.Fatalf("created again: %+v", r)
+	}
+	const gone = "stream CHECKOUT was gone and is created anew: what it held is lost to its readers; notifier replay --since … --to bus sends it again"
+	if text := said.String(); !strings.Contains(text, "stream CHECKOUT is created") || strings.Contains(text, gone) {
+		t.Errorf("the first one: the log says:\n%s", text)
 	}
 	if err := js.DeleteStream(t.Context(), "CHECKOUT"); err != nil {
 		t.Fatal(err)
@@ -66,6 +73,9 @@ func TestEnsureStream(t *testing.T) {
 	}
 	if r := p.Publish(t.Context(), message(event.Paid)); r.Outcome != event.OutcomeAccepted {
 		t.Errorf("the next one: %+v", r)
+	}
+	if text := said.String(); strings.Count(text, gone) != 1 {
+		t.Errorf("deleted under way: the log says:\n%s", text)
 	}
 }
 

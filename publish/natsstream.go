@@ -82,8 +82,15 @@ func (p *NATSPublisher) ensure(ctx context.Context, l *link) error {
 	if p.ensured.Load() || p.ensureOff.lasts() {
 		return nil
 	}
-	_, err := ask(ctx, l, func(ctx context.Context) (struct{}, error) { return struct{}{}, p.createOrUpdate(ctx, l.js) })
+	isNew, err := ask(ctx, l, func(ctx context.Context) (bool, error) { return p.createOrUpdate(ctx, l.js) })
 	if err == nil {
+		switch name := p.dest.Stream.Name; {
+		case isNew && p.stood:
+			l.log.Warn("stream " + name + " was gone and is created anew: what it held is lost to its readers; notifier replay --since … --to " + p.dest.Name + " sends it again")
+		case isNew:
+			l.log.Info("stream "+name+" is created", "destination", p.dest.Name)
+		}
+		p.stood = true
 		p.complaint.Store(nil)
 		p.ensured.Store(true)
 		return nil
@@ -151,24 +158,24 @@ func streamTrouble(err error) string {
 
 // createOrUpdate creates the stream, or brings one that is there up to what the
 // configuration says. All else, the subjects of others included, stays.
-func (p *NATSPublisher) createOrUpdate(ctx context.Context, js jetstream.JetStream) error {
+func (p *NATSPublisher) createOrUpdate(ctx context.Context, js jetstream.JetStream) (isNew bool, err error) {
 	want := p.dest.Stream
 	stream, err := js.Stream(ctx, want.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		_, err = js.CreateStream(ctx, created(want, p.subjects))
-		return err
+		return err == nil, err
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	had := stream.CachedInfo().Config
 	config := updated(had, want, p.subjects)
 	if slices.Equal(had.Subjects, config.Subjects) && had.MaxAge == config.MaxAge &&
 		had.Replicas == config.Replicas && had.Duplicates == config.Duplicates {
-		return nil
+		return false, nil
 	}
 	_, err = js.UpdateStream(ctx, config)
-	return err
+	return false, err
 }
 
 // created is the configuration of a stream that was not there.
