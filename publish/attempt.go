@@ -210,7 +210,7 @@ func (l *lane) report(v *event.Verdict) {
 	}
 	repeats := slog.Attr{}
 	if level == slog.LevelWarn {
-		repeats = loglimit.Repeats("refused")
+		repeats = loglimit.Repeats(fmt.Sprintf("refused %s %d", a.Class, a.StatusCode)) // a summary is of one reason
 	}
 	if l.log.Enabled(context.Background(), level) {
 		l.log.LogAttrs(context.Background(), level, text, repeats,

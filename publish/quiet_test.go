@@ -129,3 +129,37 @@ func TestTheLogSumsUpWhatIsOverFirst(t *testing.T) {
 		}
 	})
 }
+
+// A summary counts what has its reason, not what was refused otherwise.
+func TestTheLogSumsUpEachReasonApart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, to := newOutbox(), &receiver{}
+		answers := []publish.Result{refused(422), refused(503)}
+		to.reply(func(_ context.Context, n int, _ publish.Message) publish.Result { return answers[n%2] })
+		d, _ := failing(o)
+		var said bytes.Buffer
+		log := slog.New(loglimit.New(slog.NewTextHandler(&said, nil)))
+		r, err := publish.NewRelay(o, []publish.Lane{{Destination: d, Publisher: to}}, publish.Options{}, log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stop := run(t, r)
+		time.Sleep(2 * time.Minute)
+		stop()
+		for _, status := range []string{"status=422", "status=503"} {
+			first, summary := 0, 0
+			for line := range strings.Lines(said.String()) {
+				switch {
+				case !strings.Contains(line, status):
+				case strings.Contains(line, "refused; it is tried again (summary)"):
+					summary++
+				case strings.Contains(line, "refused; it is tried again"):
+					first++
+				}
+			}
+			if first == 0 || summary == 0 {
+				t.Errorf("%s: %d lines and %d summaries in\n%s", status, first, summary, said.String())
+			}
+		}
+	})
+}

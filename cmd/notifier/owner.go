@@ -172,7 +172,7 @@ func logTold(log *slog.Logger, n *event.Notice) {
 	}
 	attrs := []slog.Attr{slog.String("event", n.Event.ID), slog.String("type", n.Event.Type), slog.String("subject", n.Event.Subject), slog.Int("deliveries", len(n.Deliveries))}
 	if n.Event.Type == event.DeliveryDead {
-		attrs = append(attrs, loglimit.Repeats("told"))
+		attrs = append(attrs, loglimit.Repeats("told "+n.Event.Subject))
 	}
 	log.LogAttrs(context.Background(), slog.LevelInfo, said, attrs...)
 }
