@@ -137,7 +137,7 @@ func (a *account) load(ctx context.Context) error {
 	}
 	stored, known, err := a.tracker.Account(ctx, a.cfg.Name)
 	if err != nil {
-		return fmt.Errorf("reading account %s: %w", a.cfg.Name, err)
+		return fmt.Errorf("reading the store's record of account %s: %w", a.cfg.Name, err)
 	}
 	if known && (stored.Host != a.host() || stored.Mode != a.mode()) {
 		return fmt.Errorf("%w: account %q belongs to %s (%s), the configuration says %s (%s): "+

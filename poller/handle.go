@@ -214,7 +214,7 @@ func (a *account) identify(ctx context.Context) error {
 func (a *account) resume(ctx context.Context) error {
 	stored, _, err := a.tracker.Account(ctx, a.cfg.Name)
 	if err != nil {
-		return fmt.Errorf("reading account %s: %w", a.cfg.Name, err)
+		return fmt.Errorf("reading the store's record of account %s: %w", a.cfg.Name, err)
 	}
 	if stored.Foreign == "" {
 		return a.startOver(ctx)

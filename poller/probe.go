@@ -38,7 +38,7 @@ func Probe(ctx context.Context, a Account, version string) ([]Finding, error) {
 		return nil, err
 	}
 	findings := []Finding{{
-		What: "key and list", OK: true, Said: fmt.Sprintf("the API answers with %d sessions on the first page", first.Total),
+		What: "key and list", OK: true, Said: fmt.Sprintf("the API answers; sessions on the first page: %d", first.Total),
 	}}
 	skew := &clock{own: time.Now}
 	skew.observe(first.Answer)

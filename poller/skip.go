@@ -136,7 +136,7 @@ func (c *chain) chance(ctx context.Context) (shown bool, err error) {
 func (c *chain) found(ctx context.Context, h *event.Hole, cause error) error {
 	stored, _, err := c.tracker.Account(ctx, c.cfg.Name)
 	if err != nil {
-		return fmt.Errorf("reading account %s: %w", c.cfg.Name, err)
+		return fmt.Errorf("reading the store's record of account %s: %w", c.cfg.Name, err)
 	}
 	h.Asked, h.Error = c.clock.now(), cause.Error()
 	h.Since = later(h.Asked, h.BelowAt) // whatever the clocks say

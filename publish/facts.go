@@ -91,6 +91,9 @@ func systemNotice(m *Message) (notice, error) {
 			n.add(f.title, value)
 		}
 	}
+	if m.Event.Type == event.DeliveryDead && text(data["status"]) != event.StatusResolved {
+		n.add("What to do", "notifier deadletters get "+text(data["delivery"]))
+	}
 	return n, nil
 }
 

@@ -43,7 +43,7 @@ func TestSystemEventsInSlack(t *testing.T) {
 	d := publish.DefaultHTTP()
 	d.Format = publish.FormatSlack
 	for eventType, wants := range map[string][]string{
-		event.DeliveryDead:         {"*Destination*\nshop", "*Account*\nmain", "*Session*\ncs_2031282752732528640", "*Attempts*\n12", "*Status code*\n404", "*Reason*\ngiven up"},
+		event.DeliveryDead:         {"*Destination*\nshop", "*Account*\nmain", "*Session*\ncs_2031282752732528640", "*Attempts*\n12", "*Status code*\n404", "*Reason*\ngiven up", "*What to do*\nnotifier deadletters get dlv_"},
 		event.DestinationFailing:   {"*Destination*\nshop", "*Since*\n2026-12-01T08:57:57", "*Failures*\n10", "*Reason*\nstatus", "*Pending*\n42"},
 		event.DestinationRecovered: {"*Destination*\nshop", "*Down for*\n1h2m3s"},
 		event.DestinationPaused:    {"*By*\nanna", "*Reason*\ndeploy", "*Pending*\n7"},

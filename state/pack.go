@@ -130,7 +130,7 @@ func (c *coder) moment(t *time.Time) {
 		*t = time.Time{}
 	case c.writing:
 		if year := t.UTC().Year(); year < 0 || year > 9999 {
-			c.fail(fmt.Errorf("year %d is out of range", year))
+			c.fail(fmt.Errorf("a time in the year %d cannot be stored, only in 0 to 9999", year))
 			return
 		}
 		c.out = appendTime(c.out, *t)

@@ -213,7 +213,7 @@ func (d *daemon) wireOwner(ctx context.Context) error {
 	}
 	stale = append(stale, d.owner.remember(stored)...)
 	if err := d.store.Commit(ctx, &event.Tx{Cleared: stale}); err != nil {
-		d.log.Warn("conditions of what the configuration no longer names could not be removed; the next start tries again", "error", err)
+		d.log.Warn("open alerts about accounts or rules that the configuration no longer names could not be removed; the next start tries again", "error", err)
 	}
 	if d.cfg.Heartbeat.URL != "" {
 		d.heartbeat = heartbeat.New(d.cfg.Heartbeat, version(), d.ill, d.log)

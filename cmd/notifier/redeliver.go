@@ -59,7 +59,11 @@ func (a *app) redeliver(ctx context.Context, r redelivery) error {
 	printPlan(a.err, plan.By, plan.Types)
 	a.sumUp(&plan, r.thing)
 	if plan.Deliveries == 0 {
-		fmt.Fprintln(a.err, "there is nothing to do")
+		done := "there is nothing to do"
+		if plan.Repaired > 0 {
+			done += ": what the rules send of these events the destinations have already, perhaps by another rule"
+		}
+		fmt.Fprintln(a.err, done)
 		return a.show(r.output, plan, func() {})
 	}
 	if err := a.confirm(ctx, r.yes, r.question+" "+count(plan.Deliveries, "delivery")+"?"); err != nil {

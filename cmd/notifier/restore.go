@@ -91,10 +91,13 @@ Ctrl-C at the question exits with 130, and nothing is changed.`,
 			result := restoreResult{Contents: done.Contents, Kept: done.Kept}
 			return a.show(output, result, func() {
 				fmt.Fprintf(a.out, "restored %s\n", done.Path)
-				if done.Kept != "" {
+				switch {
+				case done.Kept != "":
 					fmt.Fprintf(a.out, "what was there is in %s\n", done.Kept)
-				} else if missing {
+				case missing:
 					fmt.Fprintln(a.out, "no file was there before")
+				default:
+					fmt.Fprintln(a.out, "the file that was there was empty, and is not kept")
 				}
 			})
 		},

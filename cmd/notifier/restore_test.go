@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -151,5 +152,18 @@ func TestTheCauseOfAFailureIsToldIfItIsNoSecret(t *testing.T) {
 		if got := o.Cause(err); got != "" {
 			t.Errorf("of %v it says %q", err, got)
 		}
+	}
+}
+
+// A file that lost its content is told of, for nothing of it is kept.
+func TestRestoreOverAnEmptyFile(t *testing.T) {
+	_, from := stored(t)
+	path := filepath.Join(t.TempDir(), "n.db")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, stdout, stderr := run(t, "state", "restore", from, "--yes", "-c", writeOfficeConfig(t, path, dearWorks, "127.0.0.1:1"))
+	if code != exitOK || !strings.Contains(stdout, "the file that was there was empty, and is not kept") {
+		t.Errorf("exit code %d: %s%s", code, stdout, stderr)
 	}
 }
