@@ -1,6 +1,7 @@
 package poller
 
 import (
+	"cmp"
 	"slices"
 
 	"checkout-notifier/event"
@@ -34,14 +35,16 @@ func (c *chain) advance(page *Page) {
 		c.query.StartingAfter, c.cursorAt = string(newer.ID), newer.created()
 	}
 	c.promised = c.promised || from < len(page.Items)
-	for i := range page.Items {
-		it := &page.Items[i]
+	for i, it := range page.Items {
 		if i >= from || (i != from-1 && it.Created == page.Items[from-1].Created) {
 			c.tie = append(c.tie, hashID(it.ID))
 		}
 	}
 	if c.narrowed == 0 {
 		c.query.Limit = max(c.query.Limit, min(2*len(c.tie), largestPage))
+	}
+	for i := range page.Bad { // it may stand below the cursor, and make sense next time
+		c.tie = append(c.tie, hashID([]byte(page.Bad[i].ID)))
 	}
 }
 
@@ -59,10 +62,7 @@ func (c *chain) untie() bool {
 // oldestSecond returns from which place on the page shows nothing but sessions of its
 // oldest second.
 func (p *Page) oldestSecond() int {
-	oldest := p.last().Created
-	for i := range p.Items {
-		oldest = min(oldest, p.Items[i].Created)
-	}
+	oldest := slices.MinFunc(p.Items, func(a, b Item) int { return cmp.Compare(a.Created, b.Created) }).Created
 	from := len(p.Items)
 	for from > 0 && p.Items[from-1].Created == oldest {
 		from--

@@ -348,12 +348,14 @@ func (w *world) judge() {
 			how := ""
 			switch {
 			case e.Type == event.DestinationRecovered:
-			case e.Type == event.DestinationPaused && (failing[e.Subject] == "wholly" || failing[e.Subject] == "in part"):
+			case e.Type == event.DestinationPaused && (slices.Contains([]string{"wholly", "in part", "for some"}, failing[e.Subject])):
 				continue // it may be resumed and paused again while it fails
 			case e.Type == event.DestinationPaused:
 				how = "paused"
 			case strings.Contains(string(e.System), "takes nothing for"):
 				how = "in part"
+			case strings.Contains(string(e.System), "takes others, but has refused"):
+				how = "for some"
 			default:
 				how = "wholly"
 			}
