@@ -1,7 +1,9 @@
 package event
 
 import (
+	"cmp"
 	"encoding/json"
+	"errors"
 	"reflect"
 	"time"
 
@@ -190,6 +192,8 @@ type Account struct {
 	Foreign string `json:"foreign,omitempty"`
 	// Holes are the parts of the list that were passed over, the newest first.
 	Holes []Hole `json:"holes,omitempty"`
+	// Unreadable are the rows of the list of which no sense was made.
+	Unreadable []Unreadable `json:"unreadable,omitempty"`
 }
 
 // StartOver makes the record one of an account whose present sessions were accepted:
@@ -221,6 +225,43 @@ type Hole struct {
 	// sessions of its range may have been forgotten before.
 	First  bool `json:"first,omitempty"`
 	Pruned bool `json:"pruned,omitempty"`
+}
+
+// Unreadable is a row of an account's list of which no sense was made, nor of the
+// answer for its id. It is asked for again as a hole is; of it, the hole tells the
+// neighbours, and in Error what is wrong with the row.
+type Unreadable struct {
+	Hole
+	ID       string    `json:"id,omitempty"`   // "" if it has none that can be asked for
+	Name     string    `json:"name,omitempty"` // as it is shown, "" if it has none
+	From     time.Time `json:"from,omitzero"`  // between this creation time
+	To       time.Time `json:"to,omitzero"`    // and this it stands, at most; zero: above it stands nothing
+	Existed  time.Time `json:"existed,omitzero"`
+	Announce bool      `json:"announce,omitempty"` // a backfill that announces showed it
+	Shown    time.Time `json:"shown"`              // for the last time; at most an hour later where it is stored
+	Answer   string    `json:"answer,omitempty"`   // what is wrong with the answer for its id
+}
+
+// Key is what the row is known by.
+func (u *Unreadable) Key() string { return cmp.Or(u.ID, u.Name, " "+u.Above) }
+
+// Stored is the row as it is stored, with what is wrong with the answer for its id; nil:
+// there was none.
+func (u *Unreadable) Stored(answer error) Unreadable {
+	row := *u
+	row.Shown, row.Answer = u.Shown.Truncate(time.Hour).Add(time.Hour), "" // not with each pass that is shown it
+	if answer != nil {
+		row.Answer = answer.Error()
+	}
+	return row
+}
+
+// Failure is what Stored was given, as a text.
+func (u *Unreadable) Failure() error {
+	if u.Answer == "" {
+		return nil
+	}
+	return errors.New(u.Answer)
 }
 
 // Newest says whether the hole begins with the newest session of the list.

@@ -154,6 +154,7 @@ func (a *account) load(ctx context.Context) error {
 		return fmt.Errorf("reading the sessions of account %s: %w", a.cfg.Name, err)
 	}
 	a.state, a.saved, a.before, a.loaded = stored, stored, stored, true
+	a.takeUp(stored.Unreadable)
 	a.polledFrom = time.Now().Add(-stored.Polled)
 	a.publish(time.Time{})
 	return nil

@@ -99,6 +99,7 @@ const saveEvery = time.Minute
 // saveProgress stores what a restart should know, unless it is only a mark that
 // has moved a little and will be stored soon.
 func (a *account) saveProgress(ctx context.Context, until time.Time) error {
+	a.state.Unreadable = a.toStore()
 	behind, polled := a.saved, a.polled()
 	behind.Low = a.state.Low
 	young := polled < Window && polled-a.saved.Polled >= saveEvery // a clock that was ahead would be found out soon

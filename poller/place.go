@@ -17,28 +17,28 @@ func (a *account) locate(u *unreadable, page *Page, above, below int) {
 	items := page.Items
 	others := slices.Concat(items[:min(above, len(items))], items[min(below, len(items)):])
 	if len(others) == 0 || !page.excludes(others[len(others)-1].created()) { // else created[gte] is ignored
-		u.from = page.since
+		u.From = page.since
 	} else {
-		u.from = time.Time{}
+		u.From = time.Time{}
 	}
-	u.to = page.before
+	u.To = page.before
 	if e := a.index.get(page.after); page.after != "" && e != nil {
-		u.Above, u.AboveAt, u.to = page.after, e.created(), e.created()
+		u.Above, u.AboveAt, u.To = page.after, e.created(), e.created()
 	}
 	for i := min(above, len(items)) - 1; i >= 0; i-- {
 		if it := &items[i]; !it.isAbsurd() {
-			u.Above, u.AboveAt, u.to = string(it.ID), it.created(), it.created()
+			u.Above, u.AboveAt, u.To = string(it.ID), it.created(), it.created()
 			break
 		}
 	}
 	for i := below; i < len(items); i++ {
 		if it := &items[i]; !it.isAbsurd() {
-			u.Below, u.BelowAt, u.from = string(it.ID), it.created(), it.created()
+			u.Below, u.BelowAt, u.From = string(it.ID), it.created(), it.created()
 			break
 		}
 	}
-	if !u.to.IsZero() && u.to.Before(u.from) { // the page has no order
-		u.from, u.to = u.to, u.from
+	if !u.To.IsZero() && u.To.Before(u.From) { // the page has no order
+		u.From, u.To = u.To, u.From
 	}
 }
 
@@ -69,29 +69,29 @@ func (it *Item) isAbsurd() bool { return it.Created < oldestCreated }
 // moved notes where the list shows the row by now; or where else, within one pass.
 func (a *account) moved(u, now *unreadable, also bool) {
 	if also {
-		now.from = earlier(a.lowest(now), a.lowest(u))
-		if u.to.IsZero() || (!now.to.IsZero() && u.to.After(now.to)) {
-			now.to = u.to
+		now.From = earlier(a.lowest(now), a.lowest(u))
+		if u.To.IsZero() || (!now.To.IsZero() && u.To.After(now.To)) {
+			now.To = u.To
 		}
 		if u.Below == "" {
 			now.Below, now.BelowAt = "", time.Time{}
 		}
 	}
-	u.Above, u.AboveAt, u.Below, u.BelowAt, u.from, u.to = now.Above, now.AboveAt, now.Below, now.BelowAt, now.from, now.to
+	u.Above, u.AboveAt, u.Below, u.BelowAt, u.From, u.To = now.Above, now.AboveAt, now.Below, now.BelowAt, now.From, now.To
 }
 
 // lowest is before the creation time of all that may stand below the row: where its page
 // ended with it, that of the next session that is known.
 func (a *account) lowest(u *unreadable) time.Time {
-	if u.Below != "" || u.to.IsZero() {
-		return u.from
+	if u.Below != "" || u.To.IsZero() {
+		return u.From
 	}
-	for i := a.index.search(u.to.Truncate(time.Second)) - 1; i >= 0; i-- {
+	for i := a.index.search(u.To.Truncate(time.Second)) - 1; i >= 0; i-- {
 		if e := a.index.at(i); listed(e) && !e.isUnlisted() {
-			return later(u.from, e.created())
+			return later(u.From, e.created())
 		}
 	}
-	return u.from
+	return u.From
 }
 
 // readThrough notes that the list was read from one creation time to another, zero for
@@ -102,9 +102,9 @@ func (a *account) readThrough(from, to time.Time, sighting uint64) {
 	}
 	from = from.Add(-createdRounding)
 	for _, u := range a.unreadable {
-		highest := u.to
+		highest := u.To
 		if highest.IsZero() {
-			highest = u.shown.Add(createdRounding)
+			highest = u.Shown.Add(createdRounding)
 		}
 		inside := !a.lowest(u).Before(from) && (to.IsZero() || !highest.After(to))
 		if inside && u.sighting <= sighting && !a.passedBy(u) {
@@ -118,7 +118,7 @@ func (a *account) readThrough(from, to time.Time, sighting uint64) {
 func (a *account) passedBy(u *unreadable) bool {
 	from := a.lowest(u)
 	return slices.ContainsFunc(a.passedOver(), func(h event.Hole) bool {
-		return (u.to.IsZero() || !u.to.Before(h.BelowAt)) && (h.Newest() || !from.After(h.AboveAt))
+		return (u.To.IsZero() || !u.To.Before(h.BelowAt)) && (h.Newest() || !from.After(h.AboveAt))
 	})
 }
 

@@ -164,7 +164,7 @@ func (a *account) addUnshown(list []Hole, e *entry, m moment) []Hole {
 	h := Hole{Session: id, Since: e.lookedAt(), Asked: last, Next: a.dueAt(e, last, m)}
 	switch u := a.unreadable[id]; {
 	case u != nil:
-		h.Session, h.Since, h.Error = u.name, u.Since, u.text()
+		h.Session, h.Since, h.Error = u.Name, u.Since, u.text()
 	case e.setbacks() == 1 || len(list) >= mostHoles:
 		return list
 	}

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 
 	"checkout-notifier/checkout"
 	"checkout-notifier/event"
@@ -32,14 +31,12 @@ func (b *Bad) Error() string {
 	if b.ID == "" {
 		return b.Err.Error()
 	}
-	return nameOf(b.ID) + ": " + b.Err.Error()
+	return secret.MaskID(b.ID, checkout.MaxID) + ": " + b.Err.Error()
 }
 
 const (
 	// mostUnreadable bounds the rows that are remembered.
 	mostUnreadable = 1000
-	// mostName is how much of an id is shown that is too long to be one.
-	mostName = 64
 	// namedEvery is how often at most the log names what makes no sense.
 	namedEvery = time.Minute
 )
@@ -52,21 +49,39 @@ var (
 	errUntold    = errors.New("the session has no payment_status, and never had")
 )
 
-// unreadable is a row that makes no sense. It is asked for again as a hole is.
+// unreadable is a row that makes no sense. It is asked for again as a hole is. Existed is
+// as of Page.
 type unreadable struct {
-	event.Hole           // Error is what is wrong with the row
-	id         string    // "" if it has none that can be asked for
-	name       string    // as it is shown, "" if it has none
-	from, to   time.Time // between which creation times it stands, at most; zero to: above it stands nothing
-	existed    time.Time // see Page.existed
-	announce   bool      // a backfill that announces showed it
-	pass       uint32    // the last that was shown it
-	shown      time.Time // for the last time
-	sighting   uint64    // which of the account's that was
-	gone       bool      // its place was read since, without it
-	answer     error     // what is wrong with the answer for its id; nil: nothing, or it was not asked for
-	done       bool      // the answer was taken; the index may have forgotten the session since
-	logged     bool
+	event.Unreadable
+	pass     uint32 // the last that was shown it
+	sighting uint64 // which of the account's was the last
+	gone     bool   // its place was read since, without it
+	answer   error  // what is wrong with the answer for its id; nil: nothing, or it was not asked for
+	done     bool   // the answer was taken; the index may have forgotten the session since
+	logged   bool
+}
+
+func newUnreadable(id string, created time.Time) *unreadable {
+	return &unreadable{Unreadable: event.Unreadable{ID: id, Name: secret.MaskID(id, checkout.MaxID), From: created, To: created}}
+}
+
+// toStore lists what a restart must know of the rows of which no sense was made: what is
+// older than the window no pass reads again.
+func (a *account) toStore() (list []event.Unreadable) {
+	for _, u := range a.unreadable {
+		if a.leftOver(u) {
+			list = append(list, u.Stored(u.answer))
+		}
+	}
+	slices.SortFunc(list, func(x, y event.Unreadable) int { return strings.Compare(x.Key(), y.Key()) })
+	return list
+}
+
+// takeUp takes over what an earlier process stored of them.
+func (a *account) takeUp(stored []event.Unreadable) {
+	for _, row := range stored {
+		a.unreadable[row.Key()] = &unreadable{Unreadable: row, answer: row.Failure()}
+	}
 }
 
 // text says what is wrong.
@@ -75,20 +90,6 @@ func (u *unreadable) text() string {
 		return u.Error
 	}
 	return u.Error + "; asked for by its id: " + u.answer.Error()
-}
-
-// nameOf is an id as it is shown: one that is none may be anything.
-func nameOf(id string) string {
-	id = strings.Map(func(r rune) rune {
-		if !unicode.IsGraphic(r) {
-			return unicode.ReplacementChar
-		}
-		return r
-	}, id)
-	if len(id) > checkout.MaxID {
-		id = strings.ToValidUTF8(id[:mostName], "") + "…"
-	}
-	return secret.MaskMessage(id)
 }
 
 // contradicts says what makes it impossible to take a session as it is shown, if
@@ -124,11 +125,11 @@ func (a *account) isUnreadable(e *entry, page *Page, at int, batch *Batch, by *s
 	} else {
 		a.odd("contradictory_item", "the list shows a session without its status, or with a creation time that cannot be right; it is asked for by its id", "session", id, "error", cause)
 	}
-	u := unreadable{id: id, name: nameOf(id), from: it.created(), to: it.created()}
+	u := newUnreadable(id, it.created())
 	if errors.Is(cause, errMisdated) || it.isAbsurd() {
-		a.locate(&u, page, at, at+1)
+		a.locate(u, page, at, at+1)
 	}
-	a.noteUnreadable(&u, cause, by)
+	a.noteUnreadable(u, cause, by)
 	return true
 }
 
@@ -137,12 +138,12 @@ func (a *account) noteBad(page *Page, by *sweep) {
 	for i := range page.Bad {
 		bad := &page.Bad[i]
 		a.odd("bad_item", "a session in the list cannot be read; it is asked for by its id", "error", bad)
-		u := unreadable{id: bad.ID, name: nameOf(bad.ID)}
+		u := newUnreadable(bad.ID, time.Time{})
 		if errors.Is(bad.Err, checkout.ErrLongID) {
-			u.id = ""
+			u.ID = ""
 		}
-		a.locate(&u, page, bad.place, bad.place)
-		a.noteUnreadable(&u, bad.Err, by)
+		a.locate(u, page, bad.place, bad.place)
+		a.noteUnreadable(u, bad.Err, by)
 	}
 }
 
@@ -151,7 +152,7 @@ func (a *account) noteUnreadable(u *unreadable, cause error, by *sweep) {
 	if by.dry() {
 		return
 	}
-	if e := a.index.get(u.id); u.id != "" && e != nil {
+	if e := a.index.get(u.ID); u.ID != "" && e != nil {
 		e.misses = 0
 		e.setUnlisted(false)
 		switch {
@@ -163,7 +164,7 @@ func (a *account) noteUnreadable(u *unreadable, cause error, by *sweep) {
 		}
 	}
 	if u = a.remember(u, cause); u != nil {
-		u.announce, u.existed = u.announce || by.announce(), later(u.existed, a.existedUntil())
+		u.Announce, u.Existed = u.Announce || by.announce(), later(u.Existed, a.existedUntil())
 	}
 }
 
@@ -178,13 +179,13 @@ func (a *account) isGarbled(e *entry) bool { return a.now.garbled[e] != nil }
 // remember keeps what is wrong with a row, and where it stands. If there are too many the
 // one goes that was shown longest ago; nil says that all were shown by this pass.
 func (a *account) remember(u *unreadable, cause error) *unreadable {
-	key := cmp.Or(u.id, u.name, " "+u.Above)
+	key := u.Key()
 	known := a.unreadable[key]
 	if known == nil {
 		if len(a.unreadable) >= mostUnreadable {
 			oldest := ""
 			for key, other := range a.unreadable {
-				if other.pass != a.now.number && (oldest == "" || other.shown.Before(a.unreadable[oldest].shown)) {
+				if other.pass != a.now.number && (oldest == "" || other.Shown.Before(a.unreadable[oldest].Shown)) {
 					oldest = key
 				}
 			}
@@ -200,7 +201,7 @@ func (a *account) remember(u *unreadable, cause error) *unreadable {
 		a.moved(known, u, known.pass == a.now.number)
 	}
 	a.sightings++
-	known.pass, known.shown, known.sighting, known.gone = a.now.number, a.clock.now(), a.sightings, false
+	known.pass, known.Shown, known.sighting, known.gone = a.now.number, a.clock.now(), a.sightings, false
 	known.Error = cause.Error()
 	return known
 }
@@ -235,7 +236,7 @@ func (a *account) failedByID(e *entry, err error) {
 		return
 	}
 	id := a.index.id(e)
-	if u := a.remember(&unreadable{id: id, name: nameOf(id), from: e.created(), to: e.created()}, cause); u != nil {
+	if u := a.remember(newUnreadable(id, e.created()), cause); u != nil {
 		u.answer = err
 	}
 }
@@ -250,11 +251,11 @@ func (a *account) askUnreadable(ctx context.Context, until time.Time) error {
 			return nil
 		}
 		u.Asked = a.clock.now()
-		page, err := a.readByID(ctx, u.id)
+		page, err := a.readByID(ctx, u.ID)
 		switch {
 		case err == nil:
 			u.answer, away = nil, 0
-			page.existed = u.existed
+			page.existed = u.Existed
 			if err := a.handle(ctx, page, u.by()); err != nil {
 				return err
 			}
@@ -279,7 +280,7 @@ func (a *account) askUnreadable(ctx context.Context, until time.Time) error {
 var announced = &sweep{backfill: &Backfill{Announce: true}}
 
 func (u *unreadable) by() *sweep {
-	if u.announce {
+	if u.Announce {
 		return announced
 	}
 	return nil
@@ -289,14 +290,14 @@ func (u *unreadable) by() *sweep {
 func (a *account) dueUnreadable() (due []*unreadable) {
 	now := a.clock.now()
 	for _, u := range a.unreadable {
-		e := a.index.get(u.id)
+		e := a.index.get(u.ID)
 		asks := (e == nil && !u.done) || (e != nil && e.isVanished())
-		if u.id != "" && asks && !a.holeDueAt(&u.Hole, now).After(now) {
+		if u.ID != "" && asks && !a.holeDueAt(&u.Hole, now).After(now) {
 			due = append(due, u)
 		}
 	}
 	slices.SortFunc(due, func(x, y *unreadable) int {
-		return cmp.Or(x.Asked.Compare(y.Asked), x.Since.Compare(y.Since), strings.Compare(x.id, y.id))
+		return cmp.Or(x.Asked.Compare(y.Asked), x.Since.Compare(y.Since), strings.Compare(x.ID, y.ID))
 	})
 	return due
 }
@@ -307,17 +308,17 @@ func (a *account) forgetUnreadable() {
 	now := a.clock.now()
 	var names []string
 	for key, u := range a.unreadable {
-		e := a.index.get(u.id)
-		known := u.id != "" && e != nil && !e.isVanished()
+		e := a.index.get(u.ID)
+		known := u.ID != "" && e != nil && !e.isVanished()
 		switch {
-		case u.done && now.Sub(u.shown) < Window:
+		case u.done && now.Sub(u.Shown) < Window:
 		case u.done, known && e.setbacks() == 0,
-			!known && u.gone && (u.id == "" || u.answer == nil || refused(u.answer)),
-			now.Sub(u.shown) > max(Window, a.cfg.Poll.UnpaidFor):
+			!known && u.gone && (u.ID == "" || u.answer == nil || refused(u.answer)),
+			now.Sub(u.Shown) > max(Window, a.cfg.Poll.UnpaidFor):
 			delete(a.unreadable, key)
 		case !u.logged && a.leftOver(u) && time.Since(a.named) >= namedEvery:
 			u.logged = true // those without an id differ by where they stand, which poll status tells
-			names = append(names, fmt.Sprintf("%s: %s", cmp.Or(u.name, "a row without an id"), u.text()))
+			names = append(names, fmt.Sprintf("%s: %s", cmp.Or(u.Name, "a row without an id"), u.text()))
 		}
 	}
 	if len(names) > 0 {
@@ -329,21 +330,21 @@ func (a *account) forgetUnreadable() {
 
 // leftOver says whether nothing helps to make sense of a row.
 func (a *account) leftOver(u *unreadable) bool {
-	if e := a.index.get(u.id); u.id != "" && e != nil && !e.isVanished() {
+	if e := a.index.get(u.ID); u.ID != "" && e != nil && !e.isVanished() {
 		return e.setbacks() > 0
 	}
-	return u.id == "" || u.answer != nil
+	return u.ID == "" || u.answer != nil
 }
 
 // leftOvers describes the rows of which no sense was made, the newest first.
 func (a *account) leftOvers(now time.Time) (list []Hole) {
 	for _, u := range a.unreadable {
-		if e := a.index.get(u.id); !a.leftOver(u) || (u.id != "" && e != nil && !e.isVanished()) {
+		if e := a.index.get(u.ID); !a.leftOver(u) || (u.ID != "" && e != nil && !e.isVanished()) {
 			continue
 		}
 		h := Holes([]event.Hole{u.Hole})[0]
-		h.Session, h.Error = u.name, u.text()
-		if u.id != "" {
+		h.Session, h.Error = u.Name, u.text()
+		if u.ID != "" {
 			h.Next = a.holeDueAt(&u.Hole, now)
 		}
 		list = append(list, h)

@@ -191,3 +191,46 @@ func TestNonsenseCreatedEndsNoChain(t *testing.T) {
 		})
 	}
 }
+
+// What makes no sense either way is known after a restart, however the last process
+// ended: what is older than the window no pass reads again.
+func TestUnreadableRowIsKnownAfterARestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.cfg.Start, w.cfg.Poll.Interval, w.cfg.Poll.Tuning.ReconcileEvery = poller.StartAll, time.Minute, 5*time.Minute
+		l := newListing()
+		w.answer = l.within
+		for i := range 3 {
+			l.add(fmt.Sprintf("cs_%d", 90-i), time.Now().Add(-time.Duration(i)*time.Minute), "open", "unpaid")
+		}
+		p := w.poller()
+		w.run(p, 20*time.Minute) // what the first reconciliation cannot read is a hole, which is stored
+		l.add("cs_80", time.Now().Add(20*time.Minute-poller.Window), "complete", "paid")
+		well := l.items["cs_80"]
+		l.items["cs_80"] = strings.Replace(well, `"status":"complete"`, `"status":null`, 1)
+		w.answer = func(req *http.Request) (int, string) {
+			if strings.HasSuffix(req.URL.Path, "/cs_80") {
+				return http.StatusInternalServerError, `{}`
+			}
+			return l.within(req)
+		}
+		w.run(p, time.Hour)
+		named := func(p *poller.Poller) {
+			t.Helper()
+			if s := p.Status()[0]; len(s.Holes) != 1 || s.Holes[0].Session != "cs_80" {
+				t.Errorf("holes %+v", s.Holes)
+			}
+		}
+		named(p)
+		p = w.poller() // which knows what was stored
+		w.run(p, 5*time.Minute)
+		named(p)
+		l.items["cs_80"] = well
+		w.answer = l.within
+		w.run(p, 2*time.Hour)
+		w.expect("cs_80", "created", "completed", "paid", "fulfillable")
+		if s := p.Status()[0]; len(s.Holes) > 0 {
+			t.Errorf("afterwards: holes %+v", s.Holes)
+		}
+	})
+}

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net/url"
 	"strings"
+	"unicode"
 )
 
 // Redacted is what a secret prints as.
@@ -71,4 +72,20 @@ func MaskMessage(message string) string {
 		}
 	}
 	return strings.Join(words, " ")
+}
+
+// MaskID is an id as it may be shown: one that is none may be anything. One that is
+// longer than the longest possible is cut.
+func MaskID(id string, longest int) string {
+	const shown = 64
+	id = strings.Map(func(r rune) rune {
+		if !unicode.IsGraphic(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, id)
+	if len(id) > longest {
+		id = strings.ToValidUTF8(id[:min(shown, len(id))], "") + "…"
+	}
+	return MaskMessage(id)
 }
