@@ -73,7 +73,7 @@ func TestPollNowFails(t *testing.T) {
 	d := w.daemon()
 	w.operate(d)
 	w.says("poll now", 1, `main .* failed: .* other sessions .*notifier accounts accept main`, `1 of 1 pass could not be completed`)
-	w.says("poll status", 0, `main .*: stopped: .*\n  last pass +none yet; next `, ``)
+	w.says("poll status", 0, `main .*: stopped: .*\n  last pass +\d+s ago, .*; next `, ``)
 	d.stop()
 }
 
@@ -146,13 +146,13 @@ func TestBackfill(t *testing.T) {
 	created := time.Now().Add(-20 * 24 * time.Hour)
 	id := w.create(simulator.Fields{"created": created.UTC().Format(time.RFC3339)})
 	w.says("poll backfill --since 30d --dry-run", 0, `(?s)^ACCOUNT +SESSION +CREATED +EVENTS +SILENT\nmain +`+id+` +\d{4}-\S+ +created.* yes\n$`,
-		`of which 1 new and 0 changed; 0 events would be announced, 1 session recorded silently; nothing was changed`)
+		`of which 1 new and 0 changed; 0 events would be announced, 1 session recorded silently; known already: 1, and what was recorded silently stays so; nothing was changed`)
 	w.says("poll backfill --since 30d --dry-run --announce", 0, `main +`+id+` .* no\n$`, `[1-9] events? would be announced, 0 sessions`)
 	w.says("poll backfill --since 30d --dry-run -o json", 0, `(?s)"dry_run": true,.*"found": \[\s+\{`, ``)
 	w.says("poll backfill --since 30d --until 21d --dry-run -o json", 0, `"found": \[\]`, ``)
 	w.says("poll backfill --since 30d --until 21d --dry-run -o jsonl", 0, `^\{"dry_run":true,.*"found":\[\]\}\n$`, ``)
 	w.says("poll backfill --since 30d --dry-run -o jsonl", 0, `^\{"account":"main","session":"`+id+`".*\}\n$`, ``)
-	w.says("poll backfill --since 30d", 0, `^job_\S+ done: .*, of which 1 new and 0 changed; 0 events announced, 1 session recorded silently\n$`, `Ctrl-C leaves it running`)
+	w.says("poll backfill --since 30d", 0, `^job_\S+ done: .*, of which 1 new and 0 changed; 0 events announced, 1 session recorded silently; known already: 1, and what was recorded silently stays so\n$`, `Ctrl-C leaves it running`)
 	w.says("poll backfill --since 30d", 0, `of which 0 new and 0 changed`, ``)
 	if told := w.told(hookPath)[id]; told != nil {
 		t.Errorf("it was announced: %v", told)

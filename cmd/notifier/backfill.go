@@ -181,7 +181,7 @@ func reportText(r *poller.BackfillReport, announced string) string {
 	text := fmt.Sprintf("%s, %s, of which %d new and %d changed; %s %s, %s recorded silently",
 		count(r.Pages, "page"), count(r.Sessions, "session"), r.New, r.Changed, count(r.Events, "event"), announced, count(r.Silent, "session"))
 	if known := r.Sessions - r.New - r.Changed; known > 0 {
-		text += fmt.Sprintf("; %d were known already, and what was recorded silently stays so", known)
+		text += fmt.Sprintf("; known already: %d, and what was recorded silently stays so", known)
 	}
 	return text
 }
