@@ -37,7 +37,7 @@ func (l *lane) tellRefused(send context.Context, now time.Time) {
 		return // it is looked again
 	}
 	l.mu.Lock()
-	r.none = len(stored.RefusedAt) == 0
+	r.none = len(stored.RefusedAt) == 0 && len(l.results) == 0 // one may have been refused since
 	up := l.clock.at(now)
 	long := slices.DeleteFunc(stored.RefusedAt, func(at time.Duration) bool {
 		return up-at < tellFailingAfter || now.Sub(s.LastSuccess) > up-at // it takes no others: that is told otherwise
