@@ -68,7 +68,7 @@ type Session struct {
 // Where the item has an id, Parse returns it beside the error.
 var (
 	ErrNotASession = errors.New("item is not a session object")
-	ErrNoID        = errors.New("session has no id")
+	ErrNoID        = errors.New("session has no readable id")
 	ErrLongID      = errors.New("session has an id that is too long")
 	ErrTooDeep     = errors.New("item is nested too deeply")
 	ErrNoCreated   = errors.New("session has no readable creation time")
@@ -97,9 +97,7 @@ func Parse(raw []byte) (Session, error) {
 		return Session{ID: bareID(item)}, ErrNotASession
 	}
 	s := Session{}
-	if id, ok := readString(members["id"], true); ok {
-		s.ID = id.(string)
-	}
+	s.ID, _ = members["id"].(string) // a number would be another session's
 	refuse := func(err error) (Session, error) { return Session{ID: s.ID}, err }
 	if deeper(members, MaxDepth) {
 		return refuse(ErrTooDeep)
