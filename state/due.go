@@ -9,16 +9,20 @@ import (
 	"checkout-notifier/event"
 )
 
-// Due returns the deliveries of a destination that are due at now, without those that
-// skip (which may be nil) names: of those that were never refused as many as newest says,
-// the last due first, then at most first of the rest, the longest due first, and behind
-// them at most again of those that were refused. next is when the next one of any becomes due,
-// zero if none waits for a time. Parked deliveries are not due. What is not due yet costs nothing, but for
-// the first call and one after our clock was set back: then what waits for a time
-// that the clock told while it was ahead is scheduled anew.
+// Due returns the deliveries of a destination that are due at now, in this order:
 //
-// A job's delivery has in Attempts the highest number of an attempt begun, with
-// or without a result.
+//   - the newest of those that were never refused, at most newest,
+//   - the oldest of those that were never refused, at most first,
+//   - the oldest of those that were refused before, at most again.
+//
+// None stands there twice, and those for which skip (which may be nil) says so are left
+// out, as are parked ones. next is when the next delivery becomes due, zero if none waits
+// for a time.
+//
+// What is not due yet costs nothing, except in the first call and in the first after our
+// clock was set back: they schedule anew what waits for a time of the clock that was ahead.
+//
+// Attempts of a delivery counts the attempts that were begun, with or without a result.
 func (s *Store) Due(ctx context.Context, destination string, newest int, now time.Time, first, again int, skip func(deliveryID string) bool) (found []event.Job, next time.Time, err error) {
 	if err := s.reschedule(ctx, destination, now); err != nil {
 		return nil, time.Time{}, err

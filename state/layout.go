@@ -13,9 +13,9 @@ import (
 // one of a lower one is copied and migrated.
 const schema = 3
 
-// The buckets. Texts in keys carry their length in front, so that no key is the
-// beginning of another's text; numbers and times are big endian, so that keys
-// sort as what they mean.
+// The buckets. In keys the length of a text stands before it, so that no text is taken
+// for the beginning of a longer one; numbers and times are big-endian, so that the keys
+// stand in their order.
 var (
 	bucketMeta     = []byte("meta")     // "schema" → number
 	bucketAccounts = []byte("accounts") // account → JSON event.Account
