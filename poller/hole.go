@@ -250,9 +250,9 @@ func (a *account) askHole(ctx context.Context, h event.Hole, stored bool, until 
 		a.state.Holes = slices.Delete(slices.Clone(before), at, at+1)
 	}
 	rest := len(a.state.Holes)
-	// One of the future was made by a wrong clock, unless the present one is behind: a hole
-	// is no older than what it ends with.
-	h.Since = earlier(h.Since, later(a.clock.now(), h.BelowAt))
+	// One of the future was made by a wrong clock, and so was one before that with which the
+	// hole ends.
+	h.Since = later(earlier(h.Since, a.clock.now()), h.BelowAt)
 	asked := h
 	if stored {
 		asked.Asked = a.clock.now()

@@ -100,6 +100,25 @@ func TestOracleFound(t *testing.T) {
 			},
 			spells: []spell{{lasts: 7 * time.Minute, does: lies, share: 1}},
 		},
+		// A hole that a look at an older session came upon while the API's clock was behind
+		// was taken for twenty days old, and asked for once an hour when the clock was right.
+		"a hole that is found by a clock that is behind": {
+			poll: poller.Poll{
+				Interval: 30 * time.Second, Timeout: 10 * time.Second, UnpaidFor: 14 * 24 * time.Hour,
+				Tuning: poller.Tuning{
+					Overlap: 10 * time.Minute, HotAge: 3 * time.Minute, WarmEvery: 3 * time.Minute, UnpaidEvery: 5 * time.Minute,
+					ReconcileEvery: 1000 * time.Hour, ConfirmAfter: 10 * time.Minute, PageSize: 3, Concurrency: 2,
+				},
+			},
+			fates: []fate{
+				{born: 2 * time.Minute, lives: 24 * time.Hour, ends: abandoned},
+				{born: 21 * time.Minute, lives: 24 * time.Hour, ends: abandoned},
+				{born: 7 * time.Minute, lives: 24 * time.Hour, ends: abandoned},
+				{born: 11 * time.Minute, lives: 24 * time.Hour, ends: abandoned, hides: 20*time.Minute + 24*time.Millisecond, back: 32 * time.Minute},
+				{born: 4 * time.Minute, lives: 24 * time.Hour, ends: abandoned, mends: 40 * time.Minute},
+			},
+			spells: []spell{{from: 26*time.Minute + 30*time.Second, lasts: 5*time.Minute + 10*time.Second, does: lies, share: 1, n: 9}},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			u.start, u.params, u.badCursor = poller.StartNow, cmp.Or(u.params, poller.ParamsBody), cmp.Or(u.badCursor, 404)
