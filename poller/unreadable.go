@@ -251,6 +251,7 @@ func (a *account) askUnreadable(ctx context.Context, until time.Time) error {
 			return nil
 		}
 		u.Asked = a.clock.now()
+		u.Since = later(earlier(u.Since, u.Asked), u.From) // whatever the clocks said
 		page, err := a.readByID(ctx, u.ID)
 		switch {
 		case err == nil:

@@ -234,3 +234,42 @@ func TestUnreadableRowIsKnownAfterARestart(t *testing.T) {
 		}
 	})
 }
+
+// A row that makes no sense is asked for in time, and no more often than any other, after
+// the API's clock was wrong when the list showed it first.
+func TestUnreadableRowOutlivesAWrongClock(t *testing.T) {
+	for _, wrong := range []time.Duration{-20 * days, 20 * days} {
+		t.Run(wrong.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				l, by := newListing(), time.Duration(0)
+				w.cfg.Poll.Interval, w.cfg.Poll.Tuning.ReconcileEvery = 30*time.Second, 24*time.Hour
+				w.network = roundTrip(func(req *http.Request) (*http.Response, error) {
+					resp, err := w.RoundTrip(req)
+					if err == nil {
+						resp.Header.Set("Date", time.Now().Add(by).UTC().Format(http.TimeFormat))
+					}
+					return resp, err
+				})
+				l.add("cs_1", time.Now(), "open", "unpaid")
+				asked := w.alone(l.answer)
+				p := w.poller()
+				w.run(p, time.Minute)
+				by = wrong
+				w.run(p, 5*time.Minute)
+				l.ids = append([]string{"cs_2"}, l.ids...)
+				l.set("cs_2", time.Now(), "complete", "paid")
+				well := l.items["cs_2"]
+				l.items["cs_2"] = strings.Replace(well, `"status":"complete"`, `"status":null`, 1)
+				w.run(p, 5*time.Minute)
+				by = 0
+				w.run(p, 5*time.Minute)
+				asked["cs_2"] = 0
+				w.run(p, time.Hour)
+				if n := asked["cs_2"]; n < 3 || n > 12 {
+					t.Errorf("the session was asked for %d times within an hour", n)
+				}
+			})
+		})
+	}
+}
