@@ -82,7 +82,7 @@ func (a *account) shows(page *Page, q Query) {
 	switch n := len(page.Items); {
 	case n > 1:
 		a.lastShown = Query{StartingAfter: string(page.Items[n-2].ID), Limit: 1}
-	case n == 1:
+	case n == 1 && (q.StartingAfter != "" || !q.CreatedLTE.IsZero()): // else a newer one may stand there by now
 		a.lastShown = q
 	}
 }

@@ -119,6 +119,24 @@ func TestOracleFound(t *testing.T) {
 			},
 			spells: []spell{{from: 26*time.Minute + 30*time.Second, lasts: 5*time.Minute + 10*time.Second, does: lies, share: 1, n: 9}},
 		},
+		// The newest session, alone on its page, was shown before a newer one that the API does
+		// not give away, and to ask for it again was to ask for that: the key seemed refused,
+		// and all others waited.
+		"a session that is not given away above one that was alone on its page": {
+			seed: 6, randomIDs: true, exact: true,
+			poll: poller.Poll{
+				Interval: 30 * time.Second, RateLimit: 2, Timeout: 10 * time.Second, UnpaidFor: 14 * 24 * time.Hour,
+				Tuning: poller.Tuning{
+					Overlap: 3 * time.Minute, HotAge: 3 * time.Minute, WarmEvery: 5 * time.Minute, UnpaidEvery: 5 * time.Minute,
+					ReconcileEvery: 1000 * time.Hour, ConfirmAfter: 4 * time.Minute, PageSize: 8, Concurrency: 4,
+				},
+			},
+			fates: []fate{
+				{born: -7 * time.Minute, lives: 45 * time.Minute, ends: abandoned},
+				{born: 19*time.Minute + 29*time.Millisecond, lives: 24 * time.Hour, ends: abandoned},
+				{born: 21 * time.Minute, lives: 24 * time.Hour, ends: abandoned, mends: 40 * time.Minute},
+			},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			u.start, u.params, u.badCursor = poller.StartNow, cmp.Or(u.params, poller.ParamsBody), cmp.Or(u.badCursor, 404)
