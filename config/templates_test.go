@@ -68,6 +68,20 @@ func TestTemplatesAreToldWhichFieldIsMeant(t *testing.T) {
 	}
 }
 
+// What a function cannot take is told with what to write.
+func TestTemplatesAreToldWhatFunctionsTake(t *testing.T) {
+	for call, want := range map[string]string{
+		`time "2006-01-02" "Europe/Berlim" .Event.Time`: `unknown zone "Europe/Berlim": zones have names such as Europe/Berlin (with`,
+		`gt .Session.amount_total "5"`:                  "incompatible types for comparison: numbers are written without quotes (with",
+		`eq .Session.livemode "true"`:                   "incompatible types for comparison",
+	} {
+		text := strings.Replace(templated, `{{ if eq .Change "expired" }}{{ .Session.no_such }}{{ end }}`, "{{ "+call+" }}", 1) + "rules: [{name: ship, events: [paid], to: [shop]}]"
+		if got := refused(t, text, config.Options{}); !strings.Contains(got, want) {
+			t.Errorf("%s: %s", call, got)
+		}
+	}
+}
+
 // PagerDuty refuses a severity that it does not know, event by event.
 func TestUnknownSeveritiesAreRefused(t *testing.T) {
 	const pager = minimal + `destinations:

@@ -44,7 +44,7 @@ func functions(x *execution) template.FuncMap {
 	maps.Copy(all, template.FuncMap{
 		"json":     func(v any) (string, error) { return x.made(toJSON(v)) },
 		"money":    money,
-		"time":     formatTime,
+		"time":     x.formatTime,
 		"default":  defaultTo,
 		"truncate": truncated,
 		"lower":    func(v any) (string, error) { return x.made(strings.ToLower(text(v)), nil) },
@@ -239,7 +239,7 @@ func money(amount, currency any) (string, error) {
 
 // formatTime writes a time (seconds, RFC 3339 or time.Time): alone in RFC 3339,
 // after a layout of package time in that, after a layout and a zone in both.
-func formatTime(args ...any) (string, error) {
+func (x *execution) formatTime(args ...any) (string, error) {
 	if len(args) < 1 || len(args) > 3 {
 		return "", errors.New("time: takes a time, or a layout and a time, or a layout, a zone and a time")
 	}
@@ -257,6 +257,9 @@ func formatTime(args ...any) (string, error) {
 	}
 	if len(args) > 2 {
 		if zone, err = time.LoadLocation(text(args[1])); err != nil {
+			if x.strict { // a sample holds nothing of a buyer
+				return "", fmt.Errorf("time: unknown zone %q: zones have names such as Europe/Berlin", text(args[1]))
+			}
 			return "", errors.New("time: unknown zone")
 		}
 	}

@@ -161,11 +161,9 @@ func equals(a, b any) (bool, error) {
 	if a == nil || b == nil {
 		return (a == nil || a == "") && (b == nil || b == ""), nil
 	}
-	if first, ok := a.(bool); ok {
-		if second, ok := b.(bool); ok {
-			return first == second, nil
-		}
-		return false, errIncompatible
+	first, ok := a.(bool)
+	if second, both := b.(bool); ok && both {
+		return first == second, nil
 	}
 	c, err := compare(a, b)
 	return c == 0 && err == nil, err
@@ -180,7 +178,7 @@ func ordered(a, b any, in func(int) bool) (bool, error) {
 	return err == nil && in(c), err
 }
 
-var errIncompatible = errors.New("incompatible types for comparison")
+var errIncompatible = errors.New("incompatible types for comparison: numbers are written without quotes")
 
 func compare(a, b any) (int, error) {
 	for _, v := range []any{a, b} {

@@ -79,21 +79,17 @@ func NewRenderer(dest Destination, own map[string]Rendering, externalURL string,
 		}
 	}
 	base := Rendering{Format: dest.Format, Template: dest.Template, ContentType: dest.ContentType, Subject: dest.Subject}
-	var err error
-	var problems []error
-	if r.shared, err = r.compile(base, shared); err != nil {
-		problems = append(problems, err)
-	}
+	problems := make([]error, 1)
+	r.shared, problems[0] = r.compile(base, shared)
 	for _, name := range slices.Sorted(maps.Keys(own)) {
 		compiled, err := r.compile(merge(base, own[name]), r.sent[name])
 		if err != nil {
 			problems = append(problems, fmt.Errorf("rule %q: %w", name, err))
-			continue
 		}
 		r.own[name] = compiled
 	}
-	if len(problems) > 0 {
-		return nil, errors.Join(problems...)
+	if err := errors.Join(problems...); err != nil {
+		return nil, err
 	}
 	return r, nil
 }
@@ -158,19 +154,15 @@ func (r *Renderer) compile(in Rendering, types []string) (rendering, error) {
 
 // checkCompanions refuses keys that would have no effect beside a format.
 func checkCompanions(format string, in Rendering) error {
-	if format == FormatTemplate {
-		if in.Template == "" {
-			return errors.New("format template needs a template")
-		}
-		if in.ContentType != "" && !validHeaderValue(in.ContentType) {
-			return errors.New("content_type is not a header value")
-		}
-		return nil
-	}
-	if in.Template != "" {
+	switch {
+	case format == FormatTemplate && in.Template == "":
+		return errors.New("format template needs a template")
+	case format == FormatTemplate && in.ContentType != "" && !validHeaderValue(in.ContentType):
+		return errors.New("content_type is not a header value")
+	case format == FormatTemplate:
+	case in.Template != "":
 		return fmt.Errorf("a template is not used with format %s", format)
-	}
-	if in.ContentType != "" {
+	case in.ContentType != "":
 		return fmt.Errorf("content_type is only used with format template, not with %s", format)
 	}
 	return nil
