@@ -17,6 +17,7 @@ func TestMistakesOfNewcomers(t *testing.T) {
 		"    template: {{ .Session.id }} paid\n":                                           "not valid YAML: did not find expected key " + braces,
 		"    subject: {{ .Account }}.x\n":                                                  "not valid YAML: did not find expected key " + braces,
 		"  - {name: x, to: [shop], template: id {{ .Session.id }}}\n":                      "not valid YAML: did not find expected ',' or '}' " + braces,
+		"  - {name: x, to: [shop], when: ${file:/nonexistent/key}}\n":                      `(inside [ ] and { } a variable is quoted: "${NAME}")`,
 		"    when: {session.livemode}\n":                                                   "rules[1].when must be text, not a map" + quotes,
 		"    when:\n      - session.livemode\n":                                            "rules[1].when must be text, not a list" + quotes + ", and join several conditions by and",
 		"    when: |\n      session.livemode\n      event.async\n":                         "test.yaml:13:7: unexpected event; conditions are joined by and",
