@@ -175,6 +175,11 @@ func TestStarters(t *testing.T) {
 		if err != nil || service.Config.State.Path != "/var/lib/notifier/data/notifier.db" {
 			t.Errorf("%q: the state of a service is at %v, %v", kind, service, err)
 		}
+		offered := bytes.ReplaceAll(source, []byte("\n  # - {"), []byte("\n  - {"))
+		loaded, err = config.Load(config.Options{Source: offered, Name: "notifier.yaml", AllowMissingSecrets: true})
+		if err != nil || len(loaded.Warnings) > 0 || !bytes.Contains(offered, []byte("on: system")) {
+			t.Errorf("%q with what it offers: %v, %v\n%s", kind, err, loaded, offered)
+		}
 		if says := bytes.Contains(source, []byte("stripe-go\n    # and Stripe.net refuse an event")); says != (kind == "stripe") {
 			t.Errorf("%q says that SDKs refuse other versions: %t", kind, says)
 		}
