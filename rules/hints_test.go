@@ -264,6 +264,7 @@ func TestOtherWaysToWriteARule(t *testing.T) {
 		`session.currency == "euro"`:                               `codes of three letters`,
 		`session.currency in ["€"]`:                                `codes of three letters`,
 		`session.customer_details.address.country == "Germany"`:    `codes of two letters`,
+		`session.shipping.address.country in ["de", "AT"]`:         `countries are in upper case`,
 		`session.created.Format("YYYY-MM-DD") == "2026-01-01"`:     `2006-01-02`,
 		`session.status == "paid"`:                                 `"paid" is a word of session.payment_status`,
 		`event.type == "checkout.session.async_payment_succeeded"`: `"checkout.session.paid"`,

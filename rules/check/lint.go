@@ -193,7 +193,7 @@ func (c *Checker) lintWords(operator string, value, other ast.Node) (faults []Fa
 	if !ok {
 		return nil
 	}
-	name := strings.Join(logic.PathOf(value), ".")
+	name, kind := strings.Join(logic.PathOf(value), "."), f.Tag.Get("kind")
 	if name == "" || strings.HasPrefix(name, "#") {
 		name = schema.FieldName(f)
 	}
@@ -202,13 +202,13 @@ func (c *Checker) lintWords(operator string, value, other ast.Node) (faults []Fa
 		letters := utf8.RuneCountInString(word.Value)
 		whole := letters > 0 && slices.Contains([]string{"==", "!=", "in"}, operator)
 		switch {
-		case whole && f.Tag.Get("kind") == "currency" && letters != 3:
+		case whole && kind == "currency" && letters != 3:
 			found.Message = fmt.Sprintf("%s is never %q: currencies are codes of three letters, such as USD", name, word.Value)
-		case f.Tag.Get("kind") == "currency" && word.Value != strings.ToUpper(word.Value):
-			found.Message = fmt.Sprintf("%s is never %q: currencies are in upper case", name, word.Value)
-			found.Suggestion = strings.ToUpper(word.Value)
-		case whole && f.Tag.Get("kind") == "country" && letters != 2:
+		case whole && kind == "country" && letters != 2:
 			found.Message = fmt.Sprintf("%s is never %q: countries are codes of two letters, such as DE", name, word.Value)
+		case (kind == "currency" || kind == "country") && word.Value != strings.ToUpper(word.Value):
+			found.Message = fmt.Sprintf("%s is never %q: %s are in upper case", name, word.Value, strings.TrimSuffix(kind, "y")+"ies")
+			found.Suggestion = strings.ToUpper(word.Value)
 		case !whole || !c.lintWord(&found, of, f, name, word.Value):
 			continue
 		}
