@@ -176,7 +176,7 @@ func (l *lane) told(verdicts []event.Verdict, gone []string) {
 	for i := range verdicts {
 		v := &verdicts[i]
 		if slices.Contains(gone, v.Delivery.ID) {
-			l.log.Warn("a delivery was ended otherwise while it was being sent: what came of this attempt is not recorded", "delivery", v.Delivery.ID)
+			l.log.Warn("a delivery was accepted, given up or erased otherwise while it was being sent: what came of this attempt is not recorded", "delivery", v.Delivery.ID)
 			continue
 		}
 		l.report(v)
@@ -212,10 +212,14 @@ func (l *lane) report(v *event.Verdict) {
 	if level == slog.LevelWarn {
 		repeats = loglimit.Repeats(fmt.Sprintf("refused %s %d", a.Class, a.StatusCode)) // a summary is of one reason
 	}
+	status := slog.Int("status", a.StatusCode)
+	if a.StatusCode == 0 { // it was not answered, or not by HTTP
+		status = slog.Attr{}
+	}
 	if l.log.Enabled(context.Background(), level) {
 		l.log.LogAttrs(context.Background(), level, text, repeats,
 			slog.String("delivery", v.Delivery.ID), slog.String("event", v.Delivery.EventID), slog.String("type", v.Delivery.EventType),
-			slog.String("session", v.Delivery.Session), slog.Int("attempt", a.N), slog.Int("status", a.StatusCode), slog.String("class", a.Class),
+			slog.String("session", v.Delivery.Session), slog.Int("attempt", a.N), status, slog.String("class", a.Class),
 			slog.String("reason", a.Error), slog.String("took", a.Duration.String()), slog.Int("failures_in_a_row", failures))
 	}
 	if l.observer == nil {

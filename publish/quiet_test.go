@@ -130,6 +130,28 @@ func TestTheLogSumsUpWhatIsOverFirst(t *testing.T) {
 	})
 }
 
+// What was answered with no status of HTTP has none in the log.
+func TestTheLogHasNoStatusOfNoAnswer(t *testing.T) {
+	for status, want := range map[int]bool{0: false, 503: true} {
+		synctest.Test(t, func(t *testing.T) {
+			o, to := newOutbox(), &receiver{}
+			to.reply(always(refused(status)))
+			o.put("shop", "cs_1")
+			var said bytes.Buffer
+			r, err := publish.NewRelay(o, []publish.Lane{{Destination: exact("shop"), Publisher: to}}, publish.Options{}, slog.New(slog.NewTextHandler(&said, nil)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			stop := run(t, r)
+			time.Sleep(time.Second)
+			stop()
+			if text := said.String(); !strings.Contains(text, "delivery refused") || strings.Contains(text, " status=") != want {
+				t.Errorf("%d: the log says\n%s", status, text)
+			}
+		})
+	}
+}
+
 // A summary counts what has its reason, not what was refused otherwise.
 func TestTheLogSumsUpEachReasonApart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
