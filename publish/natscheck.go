@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -25,9 +26,10 @@ var (
 // Check asks the server, without publishing, whether it would take some messages,
 // and acknowledge them. ensures says that the stream is made, or brought up to
 // date, before the first message. What the server does not tell, or must not, is
-// no error, and is named in unknown, as is a subject that a sample cannot fill in.
+// no error, and is named in said, as is a subject that a sample cannot fill in, and
+// a stream that forgets ids too soon.
 // Errors: ErrMute, ErrNotTaken; the latter a line for each subject.
-func (p *NATSPublisher) Check(ctx context.Context, samples []Message, ensures bool) (unknown string, err error) {
+func (p *NATSPublisher) Check(ctx context.Context, samples []Message, ensures bool) (said string, err error) {
 	l, err := p.conn.open(p)
 	if err != nil {
 		return "", err
@@ -35,15 +37,15 @@ func (p *NATSPublisher) Check(ctx context.Context, samples []Message, ensures bo
 	if !l.nc.HeadersSupported() {
 		return "", fmt.Errorf("what is sent %w: the server takes no headers", ErrNotTaken)
 	}
-	const publishing = "whether it may publish there"
+	const unsure, publishing = "could not be checked: ", "whether it may publish there"
 	if !p.dest.JetStream {
-		return publishing, nil
+		return unsure + publishing, nil
 	}
 	if err := p.mutes(ctx, l); err != nil {
 		return "", err
 	}
 	subjects, gaps := p.sampleSubjects(samples)
-	unknown = strings.Join(append([]string{publishing}, gaps...), "; ")
+	unknown := strings.Join(append([]string{publishing}, gaps...), "; ")
 	if len(subjects) == 0 && p.dest.Stream.Name != "" {
 		subjects = []string{""} // the stream itself
 	}
@@ -60,7 +62,10 @@ func (p *NATSPublisher) Check(ctx context.Context, samples []Message, ensures bo
 		case wrong != nil:
 			refused = append(refused, fmt.Errorf("%w%s", wrong, l.named()))
 		case !known && refused == nil:
-			return "whether a stream takes what is sent (" + streamTrouble(err) + "), and " + unknown, nil
+			return unsure + "whether a stream takes what is sent (" + streamTrouble(err) + "), and " + unknown, nil
+		case info != nil && !ensures && info.Config.Duplicates < p.window(info):
+			said = fmt.Sprintf("stream %s recognises a repeat for %s only, and stores later ones again: give it a duplicate window longer than the longest outage, such as %s; ",
+				info.Config.Name, info.Config.Duplicates, p.window(info))
 		}
 		if errors.Is(err, context.DeadlineExceeded) {
 			break // so would be the others
@@ -71,7 +76,12 @@ func (p *NATSPublisher) Check(ctx context.Context, samples []Message, ensures bo
 			refused = append(refused, errors.New(gap))
 		}
 	}
-	return unknown, errors.Join(refused...)
+	return said + unsure + unknown, errors.Join(refused...)
+}
+
+// window is for how long a stream should recognise ids: no longer than it keeps messages.
+func (p *NATSPublisher) window(info *jetstream.StreamInfo) time.Duration {
+	return bounded(jetstream.StreamConfig{MaxAge: info.Config.MaxAge, Duplicates: p.dest.Stream.DuplicateWindow}).Duplicates
 }
 
 // sampleSubjects are the subjects of some messages, each once. A subject may need what
@@ -103,7 +113,7 @@ func appendNew(list []string, s string) []string {
 // judgeStream says whether what the server answered about a subject, or about the
 // stream itself if it is "", tells anything, and what is wrong by it.
 func (p *NATSPublisher) judgeStream(subject string, info *jetstream.StreamInfo, asked error, ensures bool) (known bool, err error) {
-	name, missing := p.dest.Stream.Name, "no stream takes the subject"
+	name, missing := p.dest.Stream.Name, "no stream takes the subject: create one, or let it be created (stream: {name: …, ensure: true})"
 	if subject == "" {
 		subject, missing = "the stream "+name, "there is no such stream"
 	}

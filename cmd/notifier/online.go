@@ -138,12 +138,12 @@ func (a *app) checkDestinations(ctx context.Context, loaded *config.Loaded, foun
 	if err != nil {
 		return exit(exitInvalid, err)
 	}
-	reached, unknown := make([]error, len(lanes)), make([]string, len(lanes))
+	reached, more := make([]error, len(lanes)), make([]string, len(lanes))
 	var g errgroup.Group
 	for i, lane := range lanes {
 		g.Go(func() error {
 			name := lane.Destination.Name
-			unknown[i], reached[i] = reach(ctx, lane, samplesFor(loaded, name), ensures[name])
+			more[i], reached[i] = reach(ctx, lane, samplesFor(loaded, name), ensures[name])
 			return nil
 		})
 	}
@@ -164,8 +164,8 @@ func (a *app) checkDestinations(ctx context.Context, loaded *config.Loaded, foun
 			continue
 		}
 		said := "reached"
-		if unknown[i] != "" {
-			said += "; could not be checked: " + unknown[i]
+		if more[i] != "" {
+			said += "; " + more[i]
 		}
 		say(true, "destination %s: %s", lane.Destination.Name, said)
 	}
@@ -223,8 +223,8 @@ func samplesFor(loaded *config.Loaded, destination string) (samples []publish.Me
 }
 
 // reach connects to a destination without sending it anything. What could not be
-// found out without is named in unknown.
-func reach(ctx context.Context, lane publish.Lane, samples []publish.Message, ensures bool) (unknown string, err error) {
+// found out without, or should be otherwise, is said.
+func reach(ctx context.Context, lane publish.Lane, samples []publish.Message, ensures bool) (said string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, onlineTimeout)
 	defer cancel()
 	if closer, ok := lane.Publisher.(publish.Closer); ok {
@@ -247,11 +247,11 @@ type reacher interface {
 
 // checker is a publisher that knows what besides the connection could be wrong.
 type checker interface {
-	Check(ctx context.Context, samples []publish.Message, ensures bool) (unknown string, err error)
+	Check(ctx context.Context, samples []publish.Message, ensures bool) (said string, err error)
 }
 
 // reachNATS waits until the connection stands, and looks at what is behind it.
-func reachNATS(ctx context.Context, p publish.Publisher, samples []publish.Message, ensures bool) (unknown string, err error) {
+func reachNATS(ctx context.Context, p publish.Publisher, samples []publish.Message, ensures bool) (said string, err error) {
 	prober, ok := p.(publish.Prober)
 	if !ok {
 		return "", nil

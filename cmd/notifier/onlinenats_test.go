@@ -17,6 +17,8 @@ import (
 // What every delivery would fail by is said before the first one.
 func TestOnlineCheckAsksWhoTakesTheSubject(t *testing.T) {
 	const unsure, refused = "ok   destination bus: reached; could not be checked: whether it may publish there\n", "FAIL destination bus: what is sent to checkout.main.paid would not be taken: "
+	const none = "no stream takes the subject: create one, or let it be created (stream: {name: …, ensure: true}) (server SERVER)"
+	const short = "ok   destination bus: reached; stream S recognises a repeat for 2m0s only, and stores later ones again: give it a duplicate window longer than the longest outage, such as 1h0m0s; could not be checked: "
 	const ordered = "orders.{{ .Session.metadata.order }}.{{ .Change }}" // the samples have no such key
 	const unread = "the subject of paid, fulfillable: not checked, because it cannot be rendered for the sample: line 1, column 11: there is no Session.metadata.order\n"
 	bob := func(publish, subscribe []string) brokertest.Options {
@@ -29,17 +31,17 @@ func TestOnlineCheckAsksWhoTakesTheSubject(t *testing.T) {
 		more    string // of the destination
 		says    string
 	}{
-		"taken":                 {subject: "checkout.>", says: unsure},
-		"taken by the one":      {subject: "checkout.>", more: "stream: {name: S}", says: unsure},
-		"no stream":             {says: refused + "no stream takes the subject (server SERVER)\n     what is sent to checkout.main.fulfillable would not be taken: no stream takes the subject (server SERVER)\n"},
-		"one type only":         {subject: "checkout.main.paid", says: strings.Replace(refused, "paid", "fulfillable", 1) + "no stream takes the subject (server SERVER)\n"},
+		"taken":                 {subject: "checkout.>", says: short + "whether it may publish there\n"},
+		"taken by the one":      {subject: "checkout.>", more: "stream: {name: S, duplicate_window: 2m}", says: unsure},
+		"no stream":             {says: refused + none + "\n     what is sent to checkout.main.fulfillable would not be taken: " + none + "\n"},
+		"one type only":         {subject: "checkout.main.paid", says: strings.Replace(refused, "paid", "fulfillable", 1) + none + "\n"},
 		"made by us":            {more: "stream: {name: S, ensure: true}", says: unsure},
 		"of another":            {subject: "checkout.>", more: "stream: {name: T}", says: refused + "the subject belongs to the stream S, not to T (server SERVER)\n"},
 		"of another, made":      {subject: "checkout.>", more: "stream: {name: T, ensure: true}", says: refused + "the subject belongs to the stream S, not to T (server SERVER)\n"},
 		"no JetStream":          {server: brokertest.Options{NoJetStream: true}, says: refused + "the server has no JetStream, or not for this account (server SERVER)\n"},
 		"core":                  {server: brokertest.Options{NoJetStream: true}, more: "jetstream: false", says: unsure},
 		"no sample":             {subject: "orders.>", sent: ordered, says: strings.TrimSuffix(unsure, "\n") + "; " + unread},
-		"no sample, named":      {subject: "orders.>", sent: ordered, more: "stream: {name: S}", says: strings.TrimSuffix(unsure, "\n") + "; " + unread},
+		"no sample, named":      {subject: "orders.>", sent: ordered, more: "stream: {name: S}", says: short + "whether it may publish there; " + unread},
 		"no sample, to be made": {sent: ordered, more: "stream: {name: S, ensure: true}", says: strings.TrimSuffix(unsure, "\n") + "; " + unread},
 		"no sample, no stream":  {sent: ordered, more: "stream: {name: ORDERS}", says: "FAIL destination bus: what is sent to the stream ORDERS would not be taken: there is no such stream (server SERVER)\n     " + unread},
 		"no questions":          {server: bob([]string{"checkout.>"}, nil), subject: "checkout.>", more: "user: bob, password: pw", says: "ok   destination bus: reached; could not be checked: whether a stream takes what is sent ("},
