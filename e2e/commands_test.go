@@ -74,7 +74,7 @@ func TestCommandsAskTheDaemon(t *testing.T) {
 	d.stop()
 	code, p := run(t, w.dir, nil, "status", "-c", w.configPath())
 	// The file knows of passes, though not of each.
-	silent := regexp.MustCompile(`(?s)no daemon is running.*\nmain +127\.0\.0\.1:\d+ +test +\d+[sm]\d* ago or later .*\nhook +\w+ +0 +- +0 +\d+s ago\n`)
+	silent := regexp.MustCompile(`(?s)no daemon is running.*\nmain +127\.0\.0\.1:\d+ +test +at most \d+[sm]\d* ago .*\nhook +\w+ +0 +- +0 +\d+s ago\n`)
 	if code != 0 || !silent.MatchString(p.stdout.String()) || strings.Contains(p.stdout.String(), "never") {
 		t.Errorf("status without a daemon: exit code %d: %s%s", code, p.stdout, p.stderr)
 	}

@@ -34,7 +34,7 @@ func TestBackupsInTheStatus(t *testing.T) {
 		}
 	}
 	if none := (*backupReport)(nil); none.trouble() != "" || none.gauges() != nil {
-		t.Error("where no backups are to be made, they are in trouble")
+		t.Error("no backups are to be made, and yet something is wrong with them")
 	}
 }
 

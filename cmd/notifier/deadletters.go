@@ -18,7 +18,7 @@ var letterFilters = []string{"destination", "account", "session", "type", "rule"
 func (a *app) deadLettersCommand() *cobra.Command {
 	list := a.listCommand(admin.DeadLetters, "List dead letters, newest first", `List the deliveries that were given up, newest first, with their reasons. --since
 and --until are about when they died. They are kept until they are redriven or
-purged. Without a daemon the state file is read.`, a.deliveryTable(), append([]string{"event", "job"}, letterFilters...)...)
+purged. Without a daemon the state file is read.`, a.deliveryTable("DIED", func(d *deliveryView) time.Time { return d.Finished }), append([]string{"event", "job"}, letterFilters...)...)
 	list.Example = "  notifier deadletters list --destination shop --since 2h"
 	return parentCommand("deadletters", "List dead letters, show one, redrive or purge them",
 		list, getCommand(a, admin.DeadLetters, "a dead letter with its attempts", "dlv_majytyhzsr3kyikuxsfbzpmm5a", a.printDelivery),

@@ -33,17 +33,18 @@ func parentCommand(use, short string, children ...*cobra.Command) *cobra.Command
 func (a *app) deliveriesCommand() *cobra.Command {
 	list := a.listCommand(admin.Deliveries, "List deliveries, newest first", `List deliveries, newest first: of each event one for every destination that hears
 of it. --since and --until are about when they were made. Without a daemon the
-state file is read.`, a.deliveryTable(),
+state file is read.`, a.deliveryTable("CREATED", func(d *deliveryView) time.Time { return d.Created }),
 		"status", "destination", "account", "session", "type", "rule", "event", "job", "since", "until")
 	list.Example = "  notifier deliveries list --status pending --destination shop\n  notifier deliveries list --status orphaned\n  notifier deliveries list --session cs_2031282752732528640 -o json"
 	return parentCommand("deliveries", "List deliveries, show one with its attempts, retry one",
 		list, getCommand(a, admin.Deliveries, "a delivery with its attempts", "dlv_majytyhzsr3kyikuxsfbzpmm5a", a.printDelivery), a.deliveriesRetryCommand())
 }
 
-func (a *app) deliveryTable() func([]rawItem) error {
-	return tableOf(a, "DELIVERY\tTYPE\tABOUT\tDESTINATION\tSTATUS\tATTEMPTS\tCREATED\tWHY", func(d deliveryView) string {
+// deliveryTable shows of each delivery the time that --since is about.
+func (a *app) deliveryTable(when string, at func(d *deliveryView) time.Time) func([]rawItem) error {
+	return tableOf(a, "DELIVERY\tTYPE\tABOUT\tDESTINATION\tSTATUS\tATTEMPTS\t"+when+"\tWHY", func(d deliveryView) string {
 		return strings.Join([]string{
-			d.ID, shortType(d.EventType), about(&d.Delivery), d.Destination, statusText(&d), strconv.Itoa(d.AttemptsMade), ago(d.Created), d.why(),
+			d.ID, shortType(d.EventType), about(&d.Delivery), d.Destination, statusText(&d), strconv.Itoa(d.AttemptsMade), ago(at(&d)), d.why(),
 		}, "\t")
 	})
 }
@@ -127,11 +128,14 @@ func (a *app) printAttempts(d *deliveryView) {
 			by = strings.TrimSpace(by + " probe")
 		}
 		took, outcome := shortDuration(t.Duration.Duration()), string(t.Outcome)
+		if t.Note != "" {
+			outcome += " (" + t.Note + ")"
+		}
 		if t.UnderWay {
 			took, outcome = "", "under way"
 		}
 		lines = append(lines, strings.Join([]string{
-			strconv.Itoa(t.N), whenText(t.Started), took, outcome, status, t.Class, by, strings.TrimSpace(t.Error + " " + t.Note),
+			strconv.Itoa(t.N), whenText(t.Started), took, outcome, status, t.Class, by, t.Error,
 		}, "\t"))
 	}
 	a.rows(lines...)

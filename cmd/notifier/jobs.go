@@ -20,15 +20,7 @@ import (
 )
 
 func (a *app) jobsCommand() *cobra.Command {
-	parent := &cobra.Command{
-		Use:     "jobs",
-		GroupID: "look",
-		Short:   "List jobs such as backfills, show one, cancel one",
-		Args:    usage(cobra.NoArgs),
-		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
-	parent.AddCommand(a.jobsListCommand(), a.jobsGetCommand(), a.jobsCancelCommand())
-	return parent
+	return parentCommand("jobs", "List jobs such as backfills, show one, cancel one", a.jobsListCommand(), a.jobsGetCommand(), a.jobsCancelCommand())
 }
 
 func (a *app) jobsListCommand() *cobra.Command {

@@ -18,15 +18,7 @@ import (
 )
 
 func (a *app) accountsCommand() *cobra.Command {
-	parent := &cobra.Command{
-		Use:     "accounts",
-		GroupID: "look",
-		Short:   "List accounts, and accept one whose key shows other sessions",
-		Args:    usage(cobra.NoArgs),
-		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
-	parent.AddCommand(a.accountsListCommand(), a.accountsAcceptCommand())
-	return parent
+	return parentCommand("accounts", "List accounts, and accept one whose key shows other sessions", a.accountsListCommand(), a.accountsAcceptCommand())
 }
 
 func (a *app) accountsAcceptCommand() *cobra.Command {
@@ -81,7 +73,7 @@ func (a *app) accept(ctx context.Context, name string, yes bool) error {
 	for _, s := range r.Accounts {
 		if s.Account == name && s.Foreign != "" {
 			fmt.Fprintf(a.err, "%s is stopped: %s\n", name, s.Foreign)
-			if err := a.confirm(ctx, yes, "Go on with the sessions that its key shows now?"); err != nil {
+			if err := a.confirm(ctx, yes, "Give up the sessions that are stored, and record silently those that its key shows now?"); err != nil {
 				return err
 			}
 			return a.act(ctx, "accounts", name, "accept", "goes on with its next pass", "")
@@ -123,13 +115,6 @@ func (a *app) accountsListCommand() *cobra.Command {
 }
 
 func (a *app) destinationsCommand() *cobra.Command {
-	parent := &cobra.Command{
-		Use:     "destinations",
-		GroupID: "look",
-		Short:   "List destinations, try one out, pause and resume them",
-		Args:    usage(cobra.NoArgs),
-		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
 	var output string
 	list := &cobra.Command{
 		Use:     "list",
@@ -173,8 +158,7 @@ with 0.`,
 			return a.resume(cmd.Context(), args[0])
 		},
 	}
-	parent.AddCommand(list, a.destinationsTestCommand(), pause, resume)
-	return parent
+	return parentCommand("destinations", "List destinations, try one out, pause and resume them", list, a.destinationsTestCommand(), pause, resume)
 }
 
 // act asks the daemon to do something to a named thing, and says that it is done,

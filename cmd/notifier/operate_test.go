@@ -1,11 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"net/http"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
+	"checkout-notifier/event"
 	"checkout-notifier/publish"
 )
 
@@ -46,6 +49,16 @@ func TestResumeSaysThatAProbeComesFirst(t *testing.T) {
 	}
 	if got := (&destinationReport{State: string(publish.StateOK)}).probesFirst(); got != "" {
 		t.Errorf("of one that is well: %q", got)
+	}
+}
+
+// What is said of an accepted attempt is no error.
+func TestNotesAreNoErrors(t *testing.T) {
+	var out bytes.Buffer
+	d := &deliveryView{Attempts: []attemptView{{N: 1, Outcome: event.OutcomeAccepted, Note: "duplicate"}}}
+	(&app{streams: streams{out: &out}}).printAttempts(d)
+	if text := out.String(); !regexp.MustCompile(`accepted \(duplicate\) *\n$`).MatchString(text) {
+		t.Error(text)
 	}
 }
 

@@ -17,15 +17,7 @@ import (
 const pollPath = "/api/v1/poll"
 
 func (a *app) pollCommand() *cobra.Command {
-	parent := &cobra.Command{
-		Use:     "poll",
-		GroupID: "look",
-		Short:   "Poll at once, see how polling is doing, read a range again",
-		Args:    usage(cobra.NoArgs),
-		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
-	parent.AddCommand(a.pollNowCommand(), a.pollStatusCommand(), a.pollBackfillCommand())
-	return parent
+	return parentCommand("poll", "Poll at once, see how polling is doing, read a range again", a.pollNowCommand(), a.pollStatusCommand(), a.pollBackfillCommand())
 }
 
 func (a *app) pollNowCommand() *cobra.Command {

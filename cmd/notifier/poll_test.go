@@ -60,7 +60,9 @@ func TestPollStatusIsComplete(t *testing.T) {
 		{Session: "cs_2", Since: now.Add(-8 * time.Hour), Asked: now.Add(-12 * time.Minute), Next: now.Add(48 * time.Minute), Error: "no status"},
 		{Session: "cs_777…", Above: "cs_7", Since: now.Add(-8 * time.Hour), Error: "too long"},
 	}
-	s.Oddities = []poller.Oddity{{Code: "order", Message: "the list is not in order", Detail: "it begins with cs_1", Count: 1, Last: now}}
+	s.Oddities = []poller.Oddity{{Code: "order", Message: "the list is not in order", Detail: "it begins with cs_1", Count: 1, Last: now},
+		{Code: "clock_skew", Message: "the clocks differ", Count: 3, Last: now.Add(-4 * time.Second)}, {Code: "bad_page", Message: "strangers", Count: 2, Last: now.Add(-time.Hour)}}
+	s.ClockSkew = event.Seconds(-15 * time.Minute)
 	s.Tiers = []poller.Tier{{Name: "hot", Sessions: 5, Due: 1, OldestLook: now.Add(-9 * time.Second)}, {Name: "held"}}
 	r := &report{Running: true, Accounts: []poller.Status{s}, Sessions: map[string]map[event.Watch]int{"main": {event.Watched: 5}}}
 	items := pollStatuses(r)
@@ -94,6 +96,8 @@ func TestPollStatusIsComplete(t *testing.T) {
   hole: session cs_2, which cannot be read, found 8h00m ago, asked for 12m ago, again in 47m: no status
   hole: session cs_777…, which cannot be read, found 8h00m ago: too long
   odd: the list is not in order (order, 1 time, last 0s ago): it begins with cs_1
+  odd: the clocks differ (clock_skew, 3 times, last 4s ago): this machine's is 15m0s ahead
+  odd: not in the last pass any more: strangers (bad_page, 2 times, last 1h00m ago)
 `
 	want = strings.Replace(want, "LOW", ago(s.Low), 1)
 	if diff := cmp.Diff(want, out.String()); diff != "" {
@@ -229,10 +233,11 @@ func TestStateOfAnAccountTellsTheNextTry(t *testing.T) {
 	now := time.Now()
 	failing := poller.Status{Error: "status 429", ErrorSince: now.Add(-time.Minute)}
 	for want, change := range map[string]func(*poller.Status){
-		"failing for 1m, being tried: status 429":                                   func(*poller.Status) {},
-		"failing for 1m, next try in 9m: status 429":                                func(s *poller.Status) { s.NextTry = now.Add(10 * time.Minute) },
-		"failing for 1m, next try in 9m as the API asked (Retry-After): status 429": func(s *poller.Status) { s.NextTry, s.AskedToWait = now.Add(10*time.Minute), true },
-		"waiting, next try in 9m as the API asked (Retry-After)":                    func(s *poller.Status) { s.NextTry, s.AskedToWait, s.Error = now.Add(10*time.Minute), true, "" },
+		"failing for 1m, being tried: status 429":                                                        func(*poller.Status) {},
+		"failing for 1m, next try in 9m: status 429":                                                     func(s *poller.Status) { s.NextTry = now.Add(10 * time.Minute) },
+		"failing for 1m, next try in 9m as the API asked (Retry-After): status 429":                      func(s *poller.Status) { s.NextTry, s.AskedToWait = now.Add(10*time.Minute), true },
+		"failing for 1m, next try in 9m (at once when the key is mended: notifier poll now): status 429": func(s *poller.Status) { s.NextTry, s.Denied = now.Add(10*time.Minute), true },
+		"waiting, next try in 9m as the API asked (Retry-After)":                                         func(s *poller.Status) { s.NextTry, s.AskedToWait, s.Error = now.Add(10*time.Minute), true, "" },
 	} {
 		s := failing
 		change(&s)

@@ -99,16 +99,27 @@ func (a *app) printPollStatus(r *report, items []pollStatus) {
 			fmt.Fprintln(a.out, "  hole: "+holeText(&s.Holes[i]))
 		}
 		for _, o := range s.Oddities {
-			fmt.Fprintln(a.out, "  odd: "+oddityText(&o))
+			fmt.Fprintln(a.out, "  odd: "+oddityText(&s.Status, &o))
 		}
 	}
 }
 
-// oddityText says what is odd about the API's answers.
-func oddityText(o *poller.Oddity) string {
-	text := fmt.Sprintf("%s (%s, %s, last %s)", o.Message, o.Code, count(o.Count, "time"), ago(o.Last))
+// oddityText says what is odd about the API's answers, and whether it still may be.
+func oddityText(s *poller.Status, o *poller.Oddity) string {
+	text := ""
+	if s.Error == "" && o.Last.Before(s.LastSuccess.Add(-s.LastPass.Duration())) {
+		text = "not in the last pass any more: "
+	}
+	text += fmt.Sprintf("%s (%s, %s, last %s)", o.Message, o.Code, count(o.Count, "time"), ago(o.Last))
 	if o.Detail != "" {
 		text += ": " + o.Detail
+	}
+	switch skew := s.ClockSkew.Duration().Round(time.Second); {
+	case o.Code != "clock_skew":
+	case skew > 0:
+		text += ": this machine's is " + skew.String() + " behind"
+	case skew < 0:
+		text += ": this machine's is " + (-skew).String() + " ahead"
 	}
 	return text
 }

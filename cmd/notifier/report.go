@@ -192,7 +192,7 @@ func rememberPass(s *poller.Status, stored []poller.Status) {
 // lastPass says when an account was last read without a gap.
 func lastPass(s poller.Status) string {
 	if s.Passes == 0 && !s.LastSuccess.IsZero() {
-		return ago(s.LastSuccess) + " or later" // of an earlier process
+		return "at most " + ago(s.LastSuccess) // of an earlier process
 	}
 	return ago(s.LastSuccess)
 }

@@ -74,9 +74,9 @@ func TestStatusKnowsOfPassesBeforeTheStart(t *testing.T) {
 	a := event.Account{Name: "main", Reconciled: now.Add(-50 * time.Minute), WarmRound: now.Add(-4*time.Minute - time.Second)}
 	stored := []poller.Status{{Account: "other", LastSuccess: now}, {Account: "main", LastSuccess: knownPass(&a)}}
 	for want, s := range map[string]poller.Status{
-		"4m ago or later": {Account: "main"},
-		"3s ago":          {Account: "main", Passes: 1, LastSuccess: now.Add(-3 * time.Second)},
-		"-":               {Account: "new"},
+		"at most 4m ago": {Account: "main"},
+		"3s ago":         {Account: "main", Passes: 1, LastSuccess: now.Add(-3 * time.Second)},
+		"-":              {Account: "new"},
 	} {
 		if rememberPass(&s, stored); lastPass(s) != want {
 			t.Errorf("%s: last pass %s, want %s", s.Account, lastPass(s), want)

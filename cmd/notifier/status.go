@@ -27,7 +27,7 @@ func (a *app) statusCommand() *cobra.Command {
 		Short:   "Show accounts, destinations and what waits",
 		Example: "  notifier status\n  notifier status --exit-code -o json",
 		Long: `Ask the running daemon how it is doing. Without a daemon, read what the state file
-tells: of the last complete pass it knows to about five minutes, which "or later"
+tells: of the last complete pass it knows to about five minutes, which "at most"
 stands for, as it does until the first pass after a start.
 
 Exit codes: 0 shown, 3 the state file cannot be read, 4 no daemon answers and there
@@ -172,7 +172,7 @@ func (a *app) printReport(r *report) {
 	}
 	for _, s := range r.Accounts {
 		for _, o := range s.Oddities {
-			fmt.Fprintf(a.out, "\naccount %s: %s", s.Account, oddityText(&o))
+			fmt.Fprintf(a.out, "\naccount %s: %s", s.Account, oddityText(&s, &o))
 		}
 	}
 	for _, c := range r.Conditions {
@@ -279,6 +279,8 @@ func nextTry(s poller.Status) string {
 		return "being tried"
 	case s.AskedToWait:
 		return "next try " + in(s.NextTry) + " as the API asked (Retry-After)"
+	case s.Denied:
+		return "next try " + in(s.NextTry) + " (at once when the key is mended: notifier poll now)"
 	}
 	return "next try " + in(s.NextTry)
 }
