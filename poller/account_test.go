@@ -251,7 +251,7 @@ func TestPageOfStrangersThatIsOverGoesOn(t *testing.T) {
 				if restart {
 					p = w.poller()
 				}
-				w.run(p, time.Hour)
+				w.run(p, 20*time.Minute)
 				if p.Status()[0].Foreign == "" {
 					t.Fatal("the account goes on with strangers")
 				}

@@ -43,6 +43,7 @@ func TestRefusedSessionPausesOnlyItself(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)
+				w.cfg.Poll.Interval = 30 * time.Second
 				refuses := true
 				l, asked := w.unseen("cs_11", func() (int, string) {
 					if refuses {
@@ -61,7 +62,7 @@ func TestRefusedSessionPausesOnlyItself(t *testing.T) {
 				w.expect("cs_12", "paid", "fulfillable")
 				w.run(p, 4*time.Hour)
 				s := p.Status()[0]
-				const passes = 4*360 + 46*6
+				const passes = 4*120 + 46*2
 				if n := s.Passes - before.Passes; n < passes*95/100 || !s.Healthy || s.Rate != before.Rate {
 					t.Errorf("%d passes of %d were completed, the rate is %v; healthy %t: %s", n, passes, s.Rate, s.Healthy, s.Error)
 				}

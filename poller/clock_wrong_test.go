@@ -42,6 +42,7 @@ func TestNothingIsGivenUpByTheServersClockAlone(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
 					w, unpaid := unpaidWorld(t)
+					w.cfg.Poll.Interval = time.Minute
 					p := w.poller()
 					w.run(p, time.Minute)
 					w.faults(skewed(ahead))
@@ -91,7 +92,7 @@ func TestGivenUpInTime(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)
-				w.cfg.Poll.UnpaidFor = 12 * time.Hour
+				w.cfg.Poll.Interval, w.cfg.Poll.UnpaidFor = time.Minute, 12*time.Hour
 				p := w.poller()
 				w.run(p, time.Minute)
 				w.faults(skewed(ahead))

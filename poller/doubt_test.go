@@ -153,7 +153,7 @@ func TestManySessionsWithoutPaymentStatus(t *testing.T) {
 			l.add("cs_100", time.Now(), "complete", "paid")
 			p := w.poller()
 			w.run(p, 15*time.Second)
-			for i := range 300 {
+			for i := range 150 {
 				l.order(fmt.Sprintf("cs_%d", 1000+i), "complete", "unpaid")
 			}
 			told := false
@@ -175,7 +175,7 @@ func TestManySessionsWithoutPaymentStatus(t *testing.T) {
 			before := w.requests
 			w.run(p, 2*w.cfg.Poll.Tuning.UnpaidEvery+time.Minute)
 			w.expect("cs_1000", "created", "completed", "paid", "fulfillable")
-			if n := w.requests - before; age > 0 && n > 1500 { // the youngest are asked for in every pass
+			if n := w.requests - before; age > 0 && n > 750 { // the youngest are asked for in every pass
 				t.Errorf("%d requests", n)
 			}
 		})

@@ -102,7 +102,7 @@ var readings = map[string]func(w *world, lie func()) (hidden []string){
 	"catch-up": func(w *world, lie func()) []string {
 		w.sell(5, time.Minute)
 		w.run(w.poller(), time.Second)
-		ids := w.sell(120, 3*time.Minute)
+		ids := w.sell(60, 3*time.Minute)
 		lie()
 		w.run(w.poller(), time.Minute)
 		return ids
@@ -110,20 +110,20 @@ var readings = map[string]func(w *world, lie func()) (hidden []string){
 	"catch-up beyond the window": func(w *world, lie func()) []string {
 		w.sell(5, time.Minute)
 		w.run(w.poller(), time.Second)
-		ids := w.sell(120, time.Hour)
+		ids := w.sell(60, time.Hour)
 		lie()
 		w.run(w.poller(), time.Minute)
 		return ids
 	},
 	"first pass": func(w *world, lie func()) []string {
-		ids := w.sell(120, time.Hour)
+		ids := w.sell(60, time.Hour)
 		lie()
 		w.run(w.poller(), time.Minute)
 		return ids
 	},
 	"first pass over all": func(w *world, lie func()) []string {
 		w.cfg.Start = poller.StartAll
-		ids := w.sell(120, 5*time.Hour)
+		ids := w.sell(60, 10*time.Hour)
 		lie()
 		w.run(w.poller(), time.Minute)
 		return ids
@@ -131,7 +131,7 @@ var readings = map[string]func(w *world, lie func()) (hidden []string){
 	"backfill": func(w *world, lie func()) []string {
 		since := time.Now()
 		w.cfg.Poll.UnpaidFor = time.Hour
-		ids := w.sell(120, time.Hour)
+		ids := w.sell(60, time.Hour)
 		p := w.poller()
 		w.run(p, time.Second)
 		lie()
@@ -139,10 +139,10 @@ var readings = map[string]func(w *world, lie func()) (hidden []string){
 		return ids
 	},
 	"reconciliation": func(w *world, lie func()) []string {
-		ids := w.sell(120, 10*time.Minute)
+		ids := w.sell(60, 10*time.Minute)
 		w.run(w.poller(), time.Second)
 		for i, id := range ids {
-			if i%20 > 4 && i < 110 {
+			if i%20 > 4 && i < 55 {
 				delete(w.snapshots, id)
 			}
 		}

@@ -373,7 +373,7 @@ func TestPagesThatShrinkWithoutHasMore(t *testing.T) {
 		}
 		after := l.ids
 		l.ids = append(l.ids, before...)
-		w.run(p, 2*time.Hour)
+		w.run(p, 30*time.Minute)
 		for _, id := range after {
 			w.expect(id, "created", "completed", "paid", "fulfillable")
 		}

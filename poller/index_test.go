@@ -268,7 +268,7 @@ func TestIndexGrowsAndShrinks(t *testing.T) {
 		}
 		return fmt.Sprint("cs_", 2031282752732528640+int64(i)*37)
 	}
-	const n = 60_000
+	const n = 20_000
 	for i := range n {
 		x.put(&event.Tracked{ID: id(i), Created: somewhen.Add(time.Duration(i) * time.Second), Watch: event.Settled})
 	}

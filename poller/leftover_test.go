@@ -21,7 +21,7 @@ var oddRows = []string{`null`, `42`, `"cs_0"`, `"cs_1"`, `[]`, `{}`, `{"id":"cs_
 // Once the list is sound no row is remembered for longer than until a reconciliation,
 // and a backfill is one; nothing is lost. While the list shows a row it is not forgotten.
 func TestLeftOverGoesAway(t *testing.T) {
-	rapid.Check(t, func(rt *rapid.T) {
+	inWorlds(t, 30, func(rt *rapid.T) {
 		before := rapid.IntRange(0, 40).Draw(rt, "sessions before")
 		gap := rapid.IntRange(5, 400).Draw(rt, "seconds between sessions")
 		size := rapid.IntRange(3, 20).Draw(rt, "page size")

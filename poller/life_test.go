@@ -106,8 +106,8 @@ func TestLives(t *testing.T) {
 }
 
 func testLife(t *testing.T, seed uint64) {
-	l := &life{world: newWorld(t), rng: rand.New(rand.NewPCG(seed, 1)), lasts: 16 * time.Hour}
-	l.cfg.Poll.Interval = 2 * time.Minute
+	l := &life{world: newWorld(t), rng: rand.New(rand.NewPCG(seed, 1)), lasts: 12 * time.Hour}
+	l.cfg.Poll.Interval = 3 * time.Minute
 	l.cfg.Poll.Tuning.ReconcileEvery = 1000 * time.Hour // it would repair what the rest must not miss
 	l.cfg.Poll.Tuning.PageSize = 3 + l.rng.IntN(8)
 	stop, nothing := atomic.Pointer[context.CancelFunc]{}, context.CancelFunc(func() {})

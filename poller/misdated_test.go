@@ -73,7 +73,7 @@ func TestMisdatedRowIsAskedForByID(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)
-				w.cfg.Start = c.start
+				w.cfg.Start, w.cfg.Poll.Interval = c.start, 30*time.Second
 				l, rows := newListing(), map[string]string{}
 				show := l.showing
 				if c.ignored {
@@ -101,7 +101,7 @@ func TestMisdatedRowIsAskedForByID(t *testing.T) {
 				if c.others == 0 {
 					l.ids = l.ids[1:] // nothing else is shown
 				}
-				w.run(p, 25*time.Second)
+				w.run(p, time.Minute)
 				for i := range c.times {
 					id := fmt.Sprintf("cs_%d", 1000+i)
 					w.expect(id, "created", "completed", "paid", "fulfillable")
@@ -204,10 +204,11 @@ func TestOldSessionsAreNotMisdated(t *testing.T) {
 			t.Run(fmt.Sprintf("created ignored %t, ascending %t", ignored, ascending), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					w := newWorld(t)
+					w.cfg.Poll.Interval = 30 * time.Second
 					w.cfg.Start = time.Now().Add(-3 * 24 * time.Hour).Format(time.RFC3339)
 					l := newListing()
-					for i := range 500 { // of 40 days
-						l.add(fmt.Sprintf("cs_%d", 9000-i), time.Now().Add(-time.Duration(i)*115*time.Minute), "complete", "paid")
+					for i := range 250 { // of 40 days
+						l.add(fmt.Sprintf("cs_%d", 9000-i), time.Now().Add(-time.Duration(i)*230*time.Minute), "complete", "paid")
 					}
 					order := func() {
 						l.order(fmt.Sprintf("cs_%d", 9001+len(l.ids)), "complete", "paid")
@@ -226,7 +227,7 @@ func TestOldSessionsAreNotMisdated(t *testing.T) {
 						w.run(p, 5*time.Minute)
 						order()
 					}
-					if len(asked) > 250 {
+					if len(asked) > 125 {
 						t.Errorf("%d sessions were asked for", len(asked))
 					}
 					clear(asked)
@@ -239,9 +240,9 @@ func TestOldSessionsAreNotMisdated(t *testing.T) {
 						t.Errorf("%d sessions were asked for in the second hour", len(asked))
 					}
 					for i := range 24 {
-						w.expect(fmt.Sprintf("cs_%d", 9001+500+i), "created", "completed", "paid", "fulfillable")
+						w.expect(fmt.Sprintf("cs_%d", 9001+250+i), "created", "completed", "paid", "fulfillable")
 					}
-					if n := len(w.snapshots); n < 180 {
+					if n := len(w.snapshots); n < 110 {
 						t.Errorf("%d sessions are recorded", n)
 					}
 					if s := p.Status()[0]; !s.Healthy || len(s.Holes) > 0 {

@@ -32,6 +32,7 @@ func TestVanishedSessionsAreAskedFor(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)
+				w.cfg.Poll.Interval = time.Minute
 				w.faults(simulator.Faults{NoExpiry: true})
 				tt.old["created"] = dayBefore(60 * time.Hour)
 				id := w.create(tt.old)
@@ -92,7 +93,7 @@ func TestHowOftenVanishedSessionsAreAskedFor(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		w.cfg.Poll.Interval = 5 * time.Minute
+		w.cfg.Poll.Interval = 15 * time.Minute
 		l, asked := w.lost(1)
 		p := w.poller()
 		w.run(p, time.Minute)

@@ -18,9 +18,25 @@ import (
 	"checkout-notifier/secret"
 )
 
-// worldsInCI is how many worlds each part of TestOracle tries unless
-// -rapid.checks says more: they are large.
-const worldsInCI = 20
+// inWorlds checks a property in so many worlds unless -rapid.checks says more: they
+// are large.
+func inWorlds(t *testing.T, most int, property func(*rapid.T)) {
+	if checks := flag.Lookup("rapid.checks"); checks.Value.String() != checks.DefValue {
+		most = math.MaxInt
+	}
+	worlds := 0
+	rapid.Check(t, func(rt *rapid.T) {
+		if worlds++; worlds > most {
+			return
+		}
+		defer func() {
+			if rt.Failed() {
+				most = math.MaxInt // for the shrinking
+			}
+		}()
+		property(rt)
+	})
+}
 
 // Whatever lives its sessions live, whatever days the API has and wherever the
 // process dies, an oracle that knows the truth finds nothing to object to.
@@ -28,20 +44,12 @@ func TestOracle(t *testing.T) {
 	for part := range 2 {
 		t.Run(fmt.Sprint(part), func(t *testing.T) {
 			t.Parallel()
-			worlds, most := 0, worldsInCI
-			if checks := flag.Lookup("rapid.checks"); checks.Value.String() != checks.DefValue {
-				most = math.MaxInt
-			}
-			rapid.Check(t, func(rt *rapid.T) {
-				if worlds++; worlds > most {
-					return
-				}
+			inWorlds(t, 20, func(rt *rapid.T) {
 				for range part { // each part has worlds of its own, with a fixed seed too
 					rapid.Uint64().Draw(rt, "part")
 				}
 				u := drawUniverse(rt)
 				if faults := u.live(t, daemon); len(faults) > 0 {
-					most = math.MaxInt // for the shrinking
 					rt.Fatal(report(u, faults))
 				}
 			})
