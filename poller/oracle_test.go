@@ -44,7 +44,7 @@ func TestOracle(t *testing.T) {
 	for part := range 2 {
 		t.Run(fmt.Sprint(part), func(t *testing.T) {
 			t.Parallel()
-			inWorlds(t, 20, func(rt *rapid.T) {
+			inWorlds(t, 14, func(rt *rapid.T) {
 				for range part { // each part has worlds of its own, with a fixed seed too
 					rapid.Uint64().Draw(rt, "part")
 				}

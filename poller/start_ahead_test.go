@@ -38,6 +38,7 @@ func TestStartByClocksThatAreAhead(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
 					w := newWorld(t)
+					w.cfg.Poll.Interval = 30 * time.Second
 					w.ahead(by)
 					existed := []string{w.sells(0), w.sells(time.Minute), w.sells(2 * time.Hour), w.sells(30 * time.Hour)}
 					p := w.poller()

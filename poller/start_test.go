@@ -136,7 +136,7 @@ func TestFirstPassByAWrongClock(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
 					w := newWorld(t)
-					w.own = c.own
+					w.own, w.cfg.Poll.Interval = c.own, 30*time.Second
 					l := newListing()
 					for i := range 150 {
 						l.add(fmt.Sprintf("cs_%d", 2000-i), time.Now().Add(-30*time.Hour-time.Duration(i)*time.Minute), "complete", "paid")
