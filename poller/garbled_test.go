@@ -347,7 +347,7 @@ func TestRowsThatFlicker(t *testing.T) {
 					id := l.ids[random.IntN(len(l.ids))]
 					return l.showing(req, map[string]string{id: fmt.Sprintf("%q", id)})
 				}
-				w.run(p, 20*time.Minute)
+				w.run(p, time.Hour)
 				for i := range 12 {
 					w.expect(fmt.Sprintf("cs_%d", 100+i), "created", "completed", "paid", "fulfillable")
 				}

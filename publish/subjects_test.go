@@ -142,7 +142,7 @@ func TestABlockedSubjectDelaysNoOther(t *testing.T) {
 // However much waits for a subject, it is not read again but for probes, and what
 // comes for another one is not behind it.
 func TestABlockedBacklogCostsNothing(t *testing.T) {
-	const n = 3000
+	const n = 1200
 	cfg := state.DefaultConfig()
 	cfg.Path = filepath.Join(t.TempDir(), "notifier.db")
 	synctest.Test(t, func(t *testing.T) {
@@ -295,7 +295,7 @@ func TestSubjectsThatRecoverTogetherKeepTheOrder(t *testing.T) {
 // and none is probed more often than the schedule says.
 func TestVeryManySubjectsAreProbedInTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const n = 3000
+		const n = 1200
 		var subjects []string
 		o := newOutbox()
 		for i := range n {
