@@ -29,9 +29,8 @@ test: ## Run the tests without the race detector and without end to end: quick
 race: ## Run all tests, end to end included, with the race detector
 	$(GO) test -race -timeout 15m ./...
 
-lint: ## Vet, check the format and lint
+lint: ## Check the format, vet and lint (govet is one of the linters; test-32 vets as well)
 	@test -z "$$(gofmt -l .)" || { echo "gofmt would change:"; gofmt -l .; exit 1; }
-	$(GO) vet ./...
 	$(LINT) run
 
 fuzz: ## Fuzz whatever reads foreign input, FUZZTIME each
