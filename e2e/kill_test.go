@@ -18,7 +18,7 @@ import (
 )
 
 var (
-	killRounds = flag.Int("kill.rounds", 100, "how often the daemon is killed")
+	killRounds = flag.Int("kill.rounds", 60, "how often the daemon is killed")
 	killLife   = flag.Duration("kill.life", 700*time.Millisecond, "longest life of a daemon before it is killed")
 )
 
