@@ -37,7 +37,7 @@ func secretsOf(dest Destination) secret.List {
 	}
 	texts = append(texts, secretsOfURL(dest.URL.Reveal())...)
 	texts = append(texts, secretsOfURL(dest.Proxy.Reveal())...)
-	return secret.NewList(texts...)
+	return secret.NewList(secret.Encoded(texts...)...)
 }
 
 // valueAndTokens returns a value, and what looks like a token in it: a receiver

@@ -2,6 +2,7 @@ package publish
 
 import (
 	"bytes"
+	"encoding/base64"
 	"fmt"
 	"net/http"
 	"slices"
@@ -38,6 +39,21 @@ c2lnbmluZ1NFQ1JFVDAzLWFuZC1zby1vbg== shop.example hooks v1 eu user`)
 		if !strings.Contains(got, word) {
 			t.Errorf("%s is gone: %s", word, got)
 		}
+	}
+}
+
+// A receiver may answer with the whole request in Base64, or with a part of it in hex.
+func TestADestinationHidesWhatIsEncoded(t *testing.T) {
+	request := []byte("POST / X-Key: headerSECRET04 user:passwordSECRET06 routingSECRET07")
+	text := fmt.Sprintf("%s %x %X", base64.StdEncoding.EncodeToString(request), request[8:], request[8:])
+	got := string(secret.Redact([]byte(text), false, secretsOf(echoed())))
+	for _, left := range []string{"NFQ1JF", "U0VDUkV", "TRUNSRV", "534543524554"} {
+		if strings.Contains(got, left) {
+			t.Errorf("%s is left: %s", left, got)
+		}
+	}
+	if n := strings.Count(got, secret.Redacted); n != 9 {
+		t.Errorf("%d of 9 are hidden: %s", n, got)
 	}
 }
 

@@ -2,15 +2,18 @@ package secret
 
 import (
 	"bytes"
+	"encoding/base64"
+	"encoding/hex"
 	"slices"
 	"strings"
 )
 
 const (
-	leastHidden = 4  // shorter texts are no secrets, and turn up in every answer
-	leastStart  = 12 // that many first bytes of a secret give it away,
-	mostStart   = 16 // and of a longer one half, up to this many
-	escapeDepth = 5  // as in a request in a string of JSON on a page of HTML, and then some
+	leastHidden  = 4  // shorter texts are no secrets, and turn up in every answer
+	leastStart   = 12 // that many first bytes of a secret give it away,
+	mostStart    = 16 // and of a longer one half, up to this many
+	leastEncoded = 8  // the forms of a shorter text turn up by chance
+	escapeDepth  = 5  // as in a request in a string of JSON on a page of HTML, and then some
 )
 
 // hidden is a text that must not be kept, and how many of its first bytes are
@@ -41,11 +44,44 @@ func NewList(texts ...string) List {
 }
 
 func appendHidden(list List, text []byte) List {
+	text = spaced(text)
 	known := slices.ContainsFunc(list, func(h hidden) bool { return bytes.Equal(h.text, text) })
 	if len(text) < leastHidden || known {
 		return list
 	}
 	return append(list, hidden{text, min(len(text), max(leastStart, min(len(text)/2, mostStart)))})
+}
+
+// spaced returns a text with a space for each plus: in a form, one is written as the
+// other. Secrets are compared so.
+func spaced(text []byte) []byte {
+	if bytes.IndexByte(text, '+') < 0 {
+		return text
+	}
+	return bytes.ReplaceAll(text, []byte("+"), []byte(" "))
+}
+
+// Encoded returns texts and how they look inside of a longer text that was written
+// in Base64 or in hex. In Base64 that depends on where in a group of three bytes a
+// text begins; what is left of its first and last byte is no part of the form.
+func Encoded(texts ...string) []string {
+	all := texts[:len(texts):len(texts)]
+	for _, text := range texts {
+		if len(text) < leastEncoded {
+			continue
+		}
+		digits := hex.EncodeToString([]byte(text))
+		all = append(all, digits, strings.ToUpper(digits), base64.StdEncoding.EncodeToString([]byte(text)))
+		for shift := range 3 {
+			form := base64.StdEncoding.EncodeToString([]byte("  "[:shift] + text))
+			form = form[(shift*8+5)/6 : (shift+len(text))*8/6]
+			all = append(all, form)
+			if strings.ContainsAny(form, "+/") {
+				all = append(all, strings.NewReplacer("+", "-", "/", "_").Replace(form))
+			}
+		}
+	}
+	return all
 }
 
 // span is a part of a text, from its first byte to the one after its last.
@@ -84,20 +120,20 @@ func search(spans []span, text []byte, at []int, cut bool, lists []List) []span 
 		}
 		return at[i]
 	}
-	end := place(len(text))
+	end, plain := place(len(text)), spaced(text)
 	for _, list := range lists {
 		for _, h := range list {
 			for from := 0; ; {
-				i := bytes.Index(text[from:], h.text[:h.start])
+				i := bytes.Index(plain[from:], h.text[:h.start])
 				if i < 0 {
 					break
 				}
 				i += from
-				from = i + common(text[i:], h.text)
+				from = i + common(plain[i:], h.text)
 				spans = append(spans, span{place(i), place(from)})
 			}
 			if cut {
-				if i := tail(text, h); i >= 0 {
+				if i := tail(plain, h); i >= 0 {
 					spans = append(spans, span{place(i), end})
 				}
 			}

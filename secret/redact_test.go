@@ -115,6 +115,18 @@ func TestMailAddressesAreHidden(t *testing.T) {
 	}
 }
 
+func TestFormsOfEscapes(t *testing.T) {
+	list := NewList("pässword+of Jane_Q:")
+	for _, text := range []string{
+		"p%C3%A4ssword%2Bof+Jane%5FQ%3A", "p%c3%a4ssword%2bof%20Jane_Q%3a", `p\xc3\xa4ssword+of Jane_Q:`, `p\u00e4ssword\u002bof Jane_Q:`,
+		"p&auml;ssword&plus;of Jane&lowbar;Q&colon;", "p&#228;ssword&#43;of Jane&UnderBar;Q&#x3a", "p%26auml%3Bssword%26plus%3Bof+Jane_Q%3A",
+	} {
+		if got := string(Redact([]byte("<"+text+">"), false, list)); got != "<"+Redacted+">" {
+			t.Errorf("%s became %s", text, got)
+		}
+	}
+}
+
 func FuzzRedact(f *testing.F) {
 	f.Add([]byte(`{"a":"token\u0053ECRET\/01 %40 &#x2F; b@c.de"}`), true)
 	f.Add([]byte("tokenSECR\\u00"), true)

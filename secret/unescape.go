@@ -1,7 +1,7 @@
 package secret
 
 import (
-	"bytes"
+	"html"
 	"strconv"
 	"unicode/utf8"
 )
@@ -9,9 +9,8 @@ import (
 // escapes are the first bytes of escapes.
 const escapes = `\%&`
 
-// longestEscape is the length of the longest escape that is decoded: a line
-// feed in HTML may take more, a secret has none.
-const longestEscape = 8
+// longestEscape is the length of the longest escape of a byte, &DiacriticalGrave;.
+const longestEscape = 18
 
 // unescape decodes one layer of the escapes of JSON, HTML and URLs: \/, \u002f,
 // %2F, &#47;, &amp; and the like. Byte i of the result stands at places[i] of
@@ -31,10 +30,14 @@ func unescape(text []byte, at []int, length int) (decoded []byte, places []int) 
 			i++
 			continue
 		}
-		for range utf8.RuneLen(c) {
+		if text[i] == '%' || text[i+1] == 'x' { // of a byte
+			decoded = append(decoded, byte(c))
+		} else {
+			decoded = utf8.AppendRune(decoded, c)
+		}
+		for len(places) < len(decoded) {
 			places = append(places, place)
 		}
-		decoded = utf8.AppendRune(decoded, c)
 		i += n
 	}
 	return decoded, append(places, length)
@@ -47,7 +50,7 @@ func escape(text []byte) (c rune, n int) {
 	case '\\':
 		return jsonEscape(text)
 	case '%':
-		return number(text, 1, 3, 16, 3)
+		return number(text, 1, 3)
 	case '&':
 		return htmlEscape(text)
 	}
@@ -59,45 +62,42 @@ func jsonEscape(text []byte) (c rune, n int) {
 	case len(text) < 2:
 		return 0, 0
 	case text[1] == 'u':
-		return number(text, 2, 6, 16, 6)
+		return number(text, 2, 6)
 	case text[1] == 'x':
-		return number(text, 2, 4, 16, 4)
+		return number(text, 2, 4)
 	case text[1] == '/' || text[1] == '"' || text[1] == '\\' || text[1] == '\'':
 		return rune(text[1]), 2
 	}
 	return 0, 0
 }
 
-var entities = map[string]rune{
-	"amp": '&', "lt": '<', "gt": '>', "quot": '"', "apos": '\'', "sol": '/', "equals": '=', "plus": '+', "commat": '@', "num": '#',
-}
-
+// htmlEscape decodes an escape of HTML, which need not end with a semicolon.
 func htmlEscape(text []byte) (c rune, n int) {
-	end := bytes.IndexByte(text[:min(len(text), longestEscape)], ';')
-	switch {
-	case end < 2:
-		return 0, 0
-	case text[1] != '#':
-		c, ok := entities[string(text[1:end])]
-		if !ok {
-			return 0, 0
-		}
-		return c, end + 1
-	case text[2] == 'x' || text[2] == 'X':
-		return number(text, 3, end, 16, end+1)
+	n = 1
+	for n < min(len(text), longestEscape) && (text[n] == '#' || text[n] < utf8.RuneSelf && hostByte(text[n])) {
+		n++
 	}
-	return number(text, 2, end, 10, end+1)
+	if n < len(text) && text[n] == ';' {
+		n++
+	}
+	plain := html.UnescapeString(string(text[:n]))
+	c, size := utf8.DecodeRuneInString(plain)
+	n -= len(plain) - size // what follows the escape
+	if n <= size {
+		return 0, 0
+	}
+	return c, n
 }
 
-// number decodes the code of a character. That of half a character of UTF-16,
-// and of more than one byte in a URL, is none: no secret has such.
-func number(text []byte, from, to, base, length int) (c rune, n int) {
-	if to > len(text) || from >= to {
+// number decodes the code of a character, or of a byte. That of half a character of
+// UTF-16 is none: no secret has such.
+func number(text []byte, from, to int) (c rune, n int) {
+	if to > len(text) {
 		return 0, 0
 	}
-	code, err := strconv.ParseUint(string(text[from:to]), base, 32)
-	if err != nil || code == 0 || code > utf8.MaxRune || !utf8.ValidRune(rune(code)) || text[0] == '%' && code >= utf8.RuneSelf {
+	code, err := strconv.ParseUint(string(text[from:to]), 16, 32)
+	if err != nil || code == 0 || code > utf8.MaxRune || !utf8.ValidRune(rune(code)) {
 		return 0, 0
 	}
-	return rune(code), length
+	return rune(code), to
 }
