@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"checkout-notifier/checkout"
+	"checkout-notifier/secret"
 )
 
 // The API's two modes and hosts. The key's prefix decides between them.
@@ -51,6 +52,7 @@ type Client struct {
 	http    *http.Client
 	base    *url.URL
 	key     string
+	hidden  secret.List // what each request tells
 	params  string
 	filter  Filter
 	version string
@@ -81,7 +83,8 @@ func NewClient(a Account, version string, transport http.RoundTripper) (*Client,
 			Timeout:       a.Poll.Timeout,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
-		base: base, key: a.SecretKey.Reveal(), params: a.ListParams, filter: a.Filter, version: version, now: time.Now,
+		base: base, key: a.SecretKey.Reveal(), hidden: secret.OfClient(a.SecretKey.Reveal()),
+		params: a.ListParams, filter: a.Filter, version: version, now: time.Now,
 	}, nil
 }
 
@@ -132,14 +135,15 @@ type Answer struct {
 }
 
 // List asks for a page.
-func (c *Client) List(ctx context.Context, q Query) (*Page, error) {
+func (c *Client) List(ctx context.Context, q Query) (page *Page, err error) {
+	defer func() { err = c.masked(err) }()
 	memory := pageMemories.Get().(*pageMemory)
 	answer, err := c.get(ctx, listPath, c.listParams(q), &memory.body)
 	if err != nil {
 		pageMemories.Put(memory)
 		return nil, err
 	}
-	page, err := readPage(memory)
+	page, err = readPage(memory)
 	if err != nil {
 		pageMemories.Put(memory)
 		return nil, nonsense(answer, err.Error())
@@ -150,9 +154,10 @@ func (c *Client) List(ctx context.Context, q Query) (*Page, error) {
 
 // Get asks for one session. ErrNotFound means that the API does not know it; a 403
 // is about the session and not about the key, and of KindRefused.
-func (c *Client) Get(ctx context.Context, id string) (checkout.Session, Answer, error) {
+func (c *Client) Get(ctx context.Context, id string) (s checkout.Session, answer Answer, err error) {
+	defer func() { err = c.masked(err) }()
 	var body bytes.Buffer
-	answer, err := c.get(ctx, sessionPath+url.PathEscape(id), nil, &body)
+	answer, err = c.get(ctx, sessionPath+url.PathEscape(id), nil, &body)
 	var failure *Error
 	if errors.As(err, &failure) && failure.Status == http.StatusForbidden {
 		failure.Kind = KindRefused
@@ -160,7 +165,7 @@ func (c *Client) Get(ctx context.Context, id string) (checkout.Session, Answer, 
 	if err != nil {
 		return checkout.Session{}, answer, err
 	}
-	s, err := checkout.Parse(body.Bytes())
+	s, err = checkout.Parse(body.Bytes())
 	if err != nil {
 		return checkout.Session{}, answer, nonsense(answer, err.Error())
 	}
@@ -168,6 +173,15 @@ func (c *Client) Get(ctx context.Context, id string) (checkout.Session, Answer, 
 		return checkout.Session{}, answer, nonsense(answer, "the answer is about another session")
 	}
 	return s, answer, nil
+}
+
+// masked hides in an error what the API, or who stands before it, repeats of the request.
+func (c *Client) masked(err error) error {
+	var failure *Error
+	if errors.As(err, &failure) {
+		failure.Message, failure.Reason = c.hidden.Message(failure.Message), c.hidden.Message(failure.Reason)
+	}
+	return err
 }
 
 // listParams is the query as the API's documented JSON body.

@@ -2,7 +2,6 @@ package poller
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -99,7 +98,7 @@ func nonsense(answer Answer, message string) *Error {
 // statusError is an answer with another status than 200.
 func statusError(resp *http.Response, answer Answer, body []byte) *Error {
 	e := &Error{
-		Status: resp.StatusCode, RetryAfter: retryAfter(resp), Message: errorMessage(body),
+		Status: resp.StatusCode, RetryAfter: retryAfter(resp), Message: secret.ErrorMessage(body),
 		Reason: resp.Header.Get("Stripe-Rate-Limited-Reason"), Answer: answer,
 	}
 	switch code := resp.StatusCode; {
@@ -150,34 +149,4 @@ func retryAfter(resp *http.Response) time.Duration {
 		wait = at.Sub(from)
 	}
 	return min(max(wait, 0), maxRetryAfter)
-}
-
-// errorMessage finds what the API says of an error, in any of the shapes in
-// which it was seen to say it.
-func errorMessage(body []byte) string {
-	var shapes struct {
-		Error       json.RawMessage `json:"error"`
-		Message     string          `json:"message"`
-		Description string          `json:"error_description"`
-	}
-	if json.Unmarshal(body, &shapes) != nil {
-		return beginning(body)
-	}
-	var nested struct {
-		Message string `json:"message"`
-		Code    string `json:"code"`
-		Type    string `json:"type"`
-	}
-	var text string
-	if json.Unmarshal(shapes.Error, &nested) != nil {
-		if json.Unmarshal(shapes.Error, &text) != nil {
-			text = ""
-		}
-	}
-	for _, candidate := range []string{nested.Message, shapes.Message, shapes.Description, text, nested.Code, nested.Type} {
-		if candidate != "" {
-			return secret.MaskMessage(candidate)
-		}
-	}
-	return "it does not say why"
 }

@@ -288,7 +288,7 @@ func (a *account) decodeChanged(page *Page) (*Page, error) {
 		if _, err := it.decode(); err != nil {
 			checked, err := readChecked(page.body)
 			if err != nil {
-				return nil, nonsense(page.Answer, err.Error())
+				return nil, a.client.masked(nonsense(page.Answer, err.Error()))
 			}
 			checked.Answer, checked.memory = page.Answer, page.memory
 			return checked, nil

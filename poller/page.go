@@ -7,11 +7,11 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
 	"checkout-notifier/checkout"
+	"checkout-notifier/secret"
 )
 
 // Item is one session of a page. Its bytes belong to the page.
@@ -166,12 +166,12 @@ func readChecked(body []byte) (*Page, error) {
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("the answer is not a list in JSON: %s", beginning(body))
+		return nil, fmt.Errorf("the answer is not a list in JSON: %s", secret.Beginning(body))
 	}
 	switch {
 	case len(e.Data) > 0:
 	case len(e.Error) > 0 && !bytes.Equal(e.Error, []byte("null")):
-		return nil, fmt.Errorf("the answer is an error: %s", errorMessage(body))
+		return nil, fmt.Errorf("the answer is an error: %s", secret.ErrorMessage(body))
 	case e.Data == nil && e.Object != "list":
 		return nil, errors.New("the answer has no data")
 	}
@@ -256,20 +256,3 @@ func older(a, b *Item) bool {
 // enoughToAscend is from how many sessions on a page the order of their ids is
 // no accident: the API promises none within a second.
 const enoughToAscend = 3
-
-// beginning says what came instead of the answer. JSON is not quoted: it may
-// hold a customer's data.
-func beginning(body []byte) string {
-	const enough = 60
-	body = bytes.TrimLeft(body, "\ufeff \t\r\n\v\f\x00")
-	if len(body) == 0 {
-		return "it is empty"
-	}
-	if at := bytes.IndexAny(body, `{["`); at >= 0 {
-		body = body[:at]
-	}
-	if body = bytes.TrimSpace(body[:min(len(body), enough)]); len(body) == 0 {
-		return "it is cut off or malformed"
-	}
-	return "it begins " + strconv.Quote(string(body))
-}

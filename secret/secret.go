@@ -4,14 +4,13 @@
 // A String prints, logs and marshals as "<redacted>"; Reveal is the only way to
 // its text, so that a search for Reveal finds every place where a secret
 // leaves the program. Redact takes secrets out of what others wrote, such as the
-// answer of a receiver that echoes its request.
+// answer of a receiver that echoes its request; a List's Message makes of such a
+// text what may be shown.
 package secret
 
 import (
 	"log/slog"
 	"net/url"
-	"strings"
-	"unicode"
 )
 
 // Redacted is what a secret prints as.
@@ -51,41 +50,4 @@ func (s String) URL() string {
 		return u.Scheme + "://" + u.Host
 	}
 	return u.Scheme + "://" + u.Host + "/" + Redacted
-}
-
-// MaskMessage shortens a message and hides the keys and e-mail addresses in it: an API
-// quotes them ("invalid api key sk_…").
-func MaskMessage(message string) string {
-	const enough = 300
-	if len(message) > enough {
-		message = message[:enough]
-	}
-	words := strings.Fields(message)
-	for i, word := range words {
-		for _, prefix := range []string{"sk_", "pk_", "rk_", "whsec_"} {
-			if at := strings.Index(word, prefix); at >= 0 {
-				words[i] = word[:at] + prefix + "…"
-			}
-		}
-		if strings.Contains(words[i], "@") {
-			words[i] = "…@…"
-		}
-	}
-	return strings.Join(words, " ")
-}
-
-// MaskID is an id as it may be shown: one that is none may be anything. One that is
-// longer than the longest possible is cut.
-func MaskID(id string, longest int) string {
-	const shown = 64
-	id = strings.Map(func(r rune) rune {
-		if !unicode.IsGraphic(r) {
-			return unicode.ReplacementChar
-		}
-		return r
-	}, id)
-	if len(id) > longest {
-		id = strings.ToValidUTF8(id[:min(shown, len(id))], "") + "…"
-	}
-	return MaskMessage(id)
 }
