@@ -30,17 +30,12 @@ func lockDirectory(ctx context.Context, dir string) (*directoryLock, error) {
 		return nil, fmt.Errorf("nats.embedded.store_dir cannot be used: %w", err)
 	}
 	path := filepath.Join(dir, lockName)
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
+	file, holder, err := filelock.Open(ctx, path, os.O_RDWR|os.O_CREATE, time.Now().Add(lockWait))
+	switch {
+	case errors.Is(err, filelock.ErrHeld):
+		return nil, fmt.Errorf("%w: another notifier%s keeps its streams in %s: stop it or choose another nats.embedded.store_dir", ErrHeld, holder, dir)
+	case err != nil:
 		return nil, fmt.Errorf("nats.embedded.store_dir cannot be used: %w", err)
-	}
-	if err := filelock.Lock(ctx, file, false, time.Now().Add(lockWait)); err != nil {
-		holder := filelock.Holder(file, path)
-		_ = file.Close() // nothing was written
-		if errors.Is(err, filelock.ErrHeld) {
-			return nil, fmt.Errorf("%w: another notifier%s keeps its streams in %s: stop it or choose another nats.embedded.store_dir", ErrHeld, holder, dir)
-		}
-		return nil, fmt.Errorf("locking nats.embedded.store_dir %s: %w", dir, err)
 	}
 	note := filelock.WriteNote(path)
 	return &directoryLock{file: file, release: sync.OnceFunc(func() {

@@ -189,18 +189,8 @@ func (s *Server) streamsInPlace() bool {
 
 // inPlace says whether the lock is still the one that another process would find.
 func (l *directoryLock) inPlace() bool {
-	if !filelock.Works {
-		return true
-	}
-	ours, err := l.file.Stat()
-	if err != nil {
-		return true // nobody can tell
-	}
-	found, err := os.Stat(l.file.Name())
-	if err != nil {
-		return !errors.Is(err, os.ErrNotExist)
-	}
-	return os.SameFile(ours, found)
+	same, err := filelock.IsAt(l.file, l.file.Name())
+	return same || !filelock.Works || err != nil && !errors.Is(err, os.ErrNotExist) // then nobody can tell
 }
 
 // noSpace says whether an error is that of a full disk; the server hands on some

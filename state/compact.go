@@ -9,6 +9,8 @@ import (
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+
+	"checkout-notifier/filelock"
 )
 
 const (
@@ -34,8 +36,8 @@ func Compact(ctx context.Context, cfg Config, now time.Time) (before, after int6
 	if err != nil {
 		return 0, 0, err
 	}
-	defer func() { _ = present.Close() }()                       // nothing was written to it
-	if err := lock(ctx, present, true, time.Now()); err != nil { // shared with what reads it here
+	defer func() { _ = present.Close() }()                                // nothing was written to it
+	if err := filelock.Lock(ctx, present, true, time.Now()); err != nil { // shared with what reads it here
 		return 0, 0, err
 	}
 	was, err := Check(ctx, target)

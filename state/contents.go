@@ -86,7 +86,7 @@ func aboutFile(path string, err error) error {
 // Identify reads what tells the state file at a path from others, unless another process
 // has it. Errors are those of OpenReadOnly.
 func Identify(ctx context.Context, path string) (Identity, error) {
-	s, err := open(ctx, path, true, 0, slog.New(slog.DiscardHandler))
+	s, err := open(ctx, path, os.O_RDONLY, 0, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return Identity{}, err
 	}

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"checkout-notifier/filelock"
 )
 
 // CopyReserve is what a copy leaves free on the disk that it goes to, which may be
@@ -139,7 +141,7 @@ func writeUnfinished(ctx context.Context, path string, names naming, size, reser
 	if err := file.Sync(); err != nil {
 		return c, copyError(names.place, err)
 	}
-	if err := lock(ctx, file, true, time.Now()); err != nil { // shared with Check
+	if err := filelock.Lock(ctx, file, true, time.Now()); err != nil { // shared with Check
 		return c, copyError(names.place, err)
 	}
 	c, err = Check(ctx, path)

@@ -8,12 +8,14 @@ import (
 	"syscall"
 
 	berrors "go.etcd.io/bbolt/errors"
+
+	"checkout-notifier/filelock"
 )
 
 // Errors of Open and OpenReadOnly. The messages say what to do.
 var (
 	// ErrHeld: another process has the file, and kept it while we waited.
-	ErrHeld = errors.New("state file is held by another process")
+	ErrHeld = filelock.ErrHeld
 	// ErrNewer: the file was written by a newer notifier.
 	ErrNewer = errors.New("state file was written by a newer notifier")
 	// ErrOlder: the file was written by an older notifier, and OpenReadOnly

@@ -38,7 +38,7 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, directory(dir, err)
 	}
-	return open(ctx, cfg.Path, false, waitToWrite, log)
+	return open(ctx, cfg.Path, os.O_RDWR, waitToWrite, log)
 }
 
 // OpenReadOnly opens the state file to look at it while no daemon runs. It
@@ -49,16 +49,16 @@ func OpenReadOnly(ctx context.Context, cfg Config) (*Store, error) {
 	if cfg.Path == "" {
 		return nil, invalid("state.path is empty")
 	}
-	return open(ctx, cfg.Path, true, waitToRead, slog.New(slog.DiscardHandler))
+	return open(ctx, cfg.Path, os.O_RDONLY, waitToRead, slog.New(slog.DiscardHandler))
 }
 
-func open(ctx context.Context, path string, toRead bool, wait time.Duration, log *slog.Logger) (*Store, error) {
+func open(ctx context.Context, path string, flags int, wait time.Duration, log *slog.Logger) (*Store, error) {
 	s := &Store{path: path, log: log, commit: (*bolt.Tx).Commit, offers: newOffers(), places: newPlaces()}
-	deadline := time.Now().Add(wait)
+	deadline, toRead := time.Now().Add(wait), flags == os.O_RDONLY
 	var file *os.File
 	for {
 		var err error
-		file, err = openLocked(ctx, path, flags(toRead), deadline)
+		file, err = openLocked(ctx, path, flags, deadline)
 		if err == nil {
 			break
 		}
@@ -94,62 +94,25 @@ func open(ctx context.Context, path string, toRead bool, wait time.Duration, log
 // orMoveAway is what to do while another notifier has the file.
 const orMoveAway = "stop it or choose another state.path"
 
-// flags are those to open a file with that exists.
-func flags(toRead bool) int {
-	if toRead {
-		return os.O_RDONLY
-	}
-	return os.O_RDWR
-}
-
 // makeLocked is openLocked for an unfinished file of ours, which is made if there is
 // none.
 func makeLocked(ctx context.Context, path string, deadline time.Time) (*os.File, error) {
 	return openLocked(ctx, path, os.O_RDWR|os.O_CREATE, deadline)
 }
 
-// openLocked opens the file and takes its lock. A file that was replaced while
-// we waited is let go for its successor.
+// openLocked opens the file and takes its lock.
 func openLocked(ctx context.Context, path string, flags int, deadline time.Time) (*os.File, error) {
-	toRead := flags == os.O_RDONLY
-	for {
-		if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() { // opening a pipe could block
-			return nil, directory(path, errors.New("it is a directory, a pipe or a device, and a file is expected"))
-		}
-		file, err := os.OpenFile(path, flags, 0o600)
-		if err != nil {
-			return nil, fileError(path, toRead, err)
-		}
-		if err := lock(ctx, file, toRead, deadline); err != nil {
-			holder := filelock.Holder(file, path)
-			_ = file.Close() // nothing was written
-			if errors.Is(err, ErrHeld) {
-				return nil, &fault{kind: ErrHeld, message: fmt.Sprintf("another notifier%s holds %s: %s", holder, path, orMoveAway)}
-			}
-			return nil, fmt.Errorf("locking state file %s: %w", path, err)
-		}
-		same, err := isAt(file, path)
-		if err == nil && same {
-			return file, nil
-		}
-		_ = file.Close() // nothing was written
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, fileError(path, toRead, err)
-		}
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() { // opening a pipe could block
+		return nil, directory(path, errors.New("it is a directory, a pipe or a device, and a file is expected"))
 	}
-}
-
-// isAt says whether the path still leads to the open file.
-func isAt(file *os.File, path string) (bool, error) {
-	held, err := file.Stat()
-	if err != nil {
-		return false, err
+	file, holder, err := filelock.Open(ctx, path, flags, deadline)
+	switch {
+	case err == nil:
+		return file, nil
+	case errors.Is(err, ErrHeld):
+		return nil, &fault{kind: ErrHeld, message: fmt.Sprintf("another notifier%s holds %s: %s", holder, path, orMoveAway)}
 	}
-	present, err := os.Stat(path)
-	if err != nil {
-		return false, err
-	}
-	return os.SameFile(held, present), nil
+	return nil, fileError(path, flags == os.O_RDONLY, err)
 }
 
 func fileError(path string, toRead bool, err error) error {
@@ -184,7 +147,7 @@ func (s *Store) inspect(file *os.File) error {
 		return s.openError(err)
 	case info.Size() == 0:
 		return damaged(s.path, errors.New("it is empty"))
-	case ownLock: // otherwise a writer may be at work: bbolt takes the lock later
+	case filelock.Works: // otherwise a writer may be at work: only bbolt knows how to lock a file, which it does later
 		if err := checkFile(file); err != nil {
 			return damaged(s.path, err)
 		}

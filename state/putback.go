@@ -41,7 +41,7 @@ func (s *Store) InPlace() error {
 // isAt says whether the store's file is the one at a path.
 func (s *Store) isAt(path string) (same bool, err error) {
 	err = s.db.with(func(o *opened) error {
-		same, err = isAt(o.file, path)
+		same, err = filelock.IsAt(o.file, path)
 		return err
 	})
 	return same, err

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"checkout-notifier/filelock"
 )
 
 const (
@@ -44,7 +46,7 @@ func Restore(ctx context.Context, cfg Config, from string, now time.Time, agree 
 		return Restored{}, aboutFile(from, fileError(from, true, err))
 	}
 	defer source.Close() // only read
-	if same, err := isAt(source, cfg.Path); err == nil && same {
+	if same, err := filelock.IsAt(source, cfg.Path); err == nil && same {
 		return Restored{}, invalid("%s is the state file itself", from)
 	}
 	if err := os.MkdirAll(filepath.Dir(cfg.Path), 0o700); err != nil {

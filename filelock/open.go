@@ -1,0 +1,45 @@
+package filelock
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"time"
+)
+
+// Open opens the file at a path and takes its lock, which is shared if the flags are
+// os.O_RDONLY, at the latest at the deadline. A file that was replaced while we waited
+// is let go for its successor. With ErrHeld comes who holds it, as Holder says.
+func Open(ctx context.Context, path string, flags int, deadline time.Time) (file *os.File, holder string, err error) {
+	for {
+		if file, err = os.OpenFile(path, flags, 0o600); err != nil {
+			return nil, "", err
+		}
+		if err := Lock(ctx, file, flags == os.O_RDONLY, deadline); err != nil {
+			holder = Holder(file, path)
+			return nil, holder, errors.Join(err, file.Close())
+		}
+		same, err := IsAt(file, path)
+		if same {
+			return file, "", nil
+		}
+		_ = file.Close() // nothing was written
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, "", err
+		}
+	}
+}
+
+// IsAt says whether a path leads to an open file.
+func IsAt(file *os.File, path string) (bool, error) {
+	held, err := file.Stat()
+	if err != nil {
+		return false, err
+	}
+	present, err := os.Stat(path)
+	if err != nil {
+		return false, err
+	}
+	return os.SameFile(held, present), nil
+}
