@@ -91,10 +91,9 @@ func TestStateFileTakenAway(t *testing.T) {
 				if !strings.Contains(metrics, "notifier_store_in_place 0") {
 					t.Error("the metrics do not say that another file stands in the place of ours")
 				}
-			} else {
-				code, p := run(t, w.dir, nil, "run", "-c", w.configPath())
-				wantExit(t, p, code, 3, w.statePath(), "another notifier")
 			}
+			code, p := run(t, w.dir, nil, "run", "-c", w.configPath())
+			wantExit(t, p, code, 3, w.statePath(), fmt.Sprintf("another notifier (pid %d)", d.cmd.Process.Pid))
 			d.kill()
 			if name == "replaced" {
 				code, p := w.once()

@@ -27,12 +27,13 @@ func (s *Store) InPlace() error {
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("looking for state file %s: %w", s.path, err)
 	}
-	if beside := s.beside.Load(); beside != nil {
-		if kept, _ := s.isAt(*beside); kept {
-			return &fault{kind: ErrMoved, message: fmt.Sprintf(
-				"state file %s was replaced by another file while it is in use: everything is stored in %s instead; "+
-					"move the other file away, and notifier puts its own back there", s.path, *beside)}
+	if beside := s.beside.Load(); beside != nil && s.at(*beside) {
+		text := fmt.Sprintf("state file %s was replaced by another file while it is in use: everything is stored in %s instead; "+
+			"move the other file away, and notifier puts its own back there", s.path, *beside)
+		if rival := s.rival.Load(); rival != nil {
+			text += "; " + *rival
 		}
+		return &fault{kind: ErrMoved, message: text}
 	}
 	return &fault{kind: ErrMoved, cause: err, message: fmt.Sprintf(
 		"state file %s was removed or replaced while it is in use: what is stored is lost if notifier is killed now", s.path)}
@@ -50,15 +51,20 @@ func (s *Store) isAt(path string) (same bool, err error) {
 // PutBack saves the store's content to its path again if the file there was
 // removed, and goes on with the new file: what was committed before is in it, and
 // so is all that is committed later. If something else stands at the path, that
-// is left alone: the content is saved beside it, in a file named with the time
-// now, until the path is free again. Writers wait meanwhile, readers do not.
+// is left alone, but locked, so that nobody begins with it: the content is saved beside
+// it, in a file named with the time now, until the path is free again. Writers wait
+// meanwhile, readers do not.
 // moved is where the content is from now on; it is empty if nothing was to be
 // done. One goroutine may call it at a time, and none after Close.
 func (s *Store) PutBack(ctx context.Context, now time.Time) (moved string, err error) {
-	if same, err := s.isAt(s.path); err == nil && same {
+	if s.at(s.path) {
 		s.beside.Store(nil)
+		_ = s.other.Close() // as in keepOut
+		s.other = nil
+		s.rival.Store(nil)
 		return "", nil
 	}
+	s.keepOut(ctx)
 	target, err := vacant(s.path)
 	taken := errors.Is(err, fs.ErrExist)
 	beside := s.beside.Load()
@@ -84,6 +90,24 @@ func (s *Store) PutBack(ctx context.Context, now time.Time) (moved string, err e
 	s.beside.Store(nil)
 	s.note = filelock.WriteNote(s.path)
 	return s.path, nil
+}
+
+// keepOut takes the lock of the file that stands at the path in the place of ours: who
+// begins with it while we live delivers everything once more.
+func (s *Store) keepOut(ctx context.Context) {
+	if same, _ := filelock.IsAt(s.other, s.path); same || !filelock.Works {
+		return
+	}
+	_ = s.other.Close() // perhaps there is none; nothing was written to it
+	var err error
+	if s.other, err = openLocked(ctx, s.path, os.O_RDWR, time.Now()); !errors.Is(err, ErrHeld) {
+		s.rival.Store(nil)
+		return
+	}
+	twice := err.Error() + "; while both run, everything is delivered twice"
+	if s.rival.Swap(&twice) == nil {
+		s.log.Error("another file was put in the place of the state file, and another process opened it before this one could lock it", "error", twice)
+	}
 }
 
 // stampFormat is how a time is part of a file's name.

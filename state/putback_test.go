@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"checkout-notifier/event"
+	"checkout-notifier/filelock"
 	"checkout-notifier/state"
 )
 
@@ -159,6 +160,92 @@ func TestAReplacedFileIsLeftAloneAndTheContentSavedBeside(t *testing.T) {
 	if n := counted(t, copyOf(t, cfg.Path)); n != 20 {
 		t.Errorf("%d events are in the file, want 20", n)
 	}
+}
+
+// Whoever begins with the other file while this notifier lives delivers everything
+// twice: it is refused, also to what only reads, until the file is moved away.
+func TestTheOtherFileIsHeld(t *testing.T) {
+	if !filelock.Works {
+		t.Skip("no file can be locked here")
+	}
+	cfg, older := backedUp(t)
+	s := openStore(t, cfg)
+	now := start
+	for range 2 { // another one, in the place of the first
+		if err := os.Rename(copyOf(t, older), cfg.Path); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if _, err := s.PutBack(t.Context(), now); err != nil {
+				t.Fatal(err)
+			}
+		}
+		held := fmt.Sprintf("another notifier (pid %d) holds %s", os.Getpid(), cfg.Path)
+		_, err := state.OpenReadOnly(t.Context(), cfg)
+		wants(t, err, state.ErrHeld, held)
+		_, err = state.Restore(t.Context(), cfg, older, now, agree)
+		wants(t, err, state.ErrHeld, held)
+		now = now.Add(time.Second)
+	}
+	away := cfg.Path + ".away"
+	if err := os.Rename(cfg.Path, away); err != nil {
+		t.Fatal(err)
+	}
+	if moved, err := s.PutBack(t.Context(), now); err != nil || moved != cfg.Path {
+		t.Fatalf("PutBack = %q, %v", moved, err)
+	}
+	if n := counted(t, away); n != 10 {
+		t.Errorf("the other file has %d events, want 10", n)
+	}
+	if err := errors.Join(os.Rename(away, cfg.Path), s.InPlace()); !errors.Is(err, state.ErrMoved) {
+		t.Fatal(err)
+	}
+	if _, err := s.PutBack(t.Context(), now); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if n := counted(t, cfg.Path); n != 10 {
+		t.Errorf("after Close the other file has %d events, want 10", n)
+	}
+}
+
+// Who was faster, before the other file was noticed, cannot be kept out any more: it
+// is said until it ends.
+func TestAnotherNotifierThatWorksWithTheOtherFileIsToldOf(t *testing.T) {
+	if !filelock.Works {
+		t.Skip("no file can be locked here")
+	}
+	cfg, older := backedUp(t)
+	var log strings.Builder
+	s, err := state.Open(t.Context(), cfg, slog.New(slog.NewTextHandler(&log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := os.Rename(older, cfg.Path); err != nil {
+		t.Fatal(err)
+	}
+	rival := openStore(t, cfg)
+	const twice = "everything is delivered twice"
+	for range 2 {
+		if _, err := s.PutBack(t.Context(), start); err != nil {
+			t.Fatal(err)
+		}
+		wants(t, s.InPlace(), state.ErrMoved, twice)
+	}
+	if n := strings.Count(log.String(), twice); n != 1 {
+		t.Errorf("it is said %d times: %s", n, log.String())
+	}
+	if err := rival.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.PutBack(t.Context(), start); err != nil || strings.Contains(s.InPlace().Error(), twice) {
+		t.Errorf("after it ended: %v, %v", err, s.InPlace())
+	}
+	_, err = state.OpenReadOnly(t.Context(), cfg)
+	wants(t, err, state.ErrHeld)
 }
 
 // A saved file that was taken away, too, is saved once more.

@@ -40,6 +40,8 @@ type Store struct {
 	leading bool         // a writer is committing a group, or was told to
 
 	beside   atomic.Pointer[string] // where the file is while something else stands at path
+	other    *os.File               // that, locked by us; nil if it cannot be. PutBack and Close have it
+	rival    atomic.Pointer[string] // who has it locked instead
 	offers   *offers
 	places   *places
 	readings readings // of our clock
@@ -58,6 +60,7 @@ func (s *Store) Close() error {
 	if s.note != "" && s.beside.Load() == nil { // else it may be somebody else's
 		_ = os.Remove(s.note) // only read while the lock is held
 	}
+	_ = s.other.Close() // perhaps there is none; nothing was written to it
 	if err := s.db.Close(); err != nil {
 		return fmt.Errorf("closing state file %s: %w", s.path, err)
 	}

@@ -61,11 +61,6 @@ func (k *keeper) Run(ctx context.Context) error {
 // look puts a file back that was removed or replaced. A failure is tried again
 // after a pause that grows.
 func (k *keeper) look(ctx context.Context, now time.Time) error {
-	why := k.inPlace()
-	if why == nil {
-		k.failures, k.beside = 0, false
-		return nil
-	}
 	moved, err := k.putBack(ctx, now)
 	if err != nil {
 		pause := min(keeperEvery<<min(k.failures, 10), keeperPatient)
@@ -75,6 +70,7 @@ func (k *keeper) look(ctx context.Context, now time.Time) error {
 	}
 	k.failures = 0
 	if moved == "" {
+		k.beside = k.beside && k.inPlace() != nil
 		return nil
 	}
 	if k.beside && moved == k.path {

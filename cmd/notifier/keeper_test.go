@@ -22,6 +22,9 @@ func TestKeeperTriesAgain(t *testing.T) {
 			path: "notifier.db", log: slog.New(slog.DiscardHandler),
 			inPlace: func() error { return lost },
 			putBack: func(context.Context, time.Time) (string, error) {
+				if lost == nil {
+					return "", nil
+				}
 				tried = append(tried, int(time.Since(began).Seconds()))
 				if full == nil {
 					lost = nil
