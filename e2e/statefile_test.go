@@ -132,3 +132,94 @@ func TestStateFileTakenAwayAtTheEnd(t *testing.T) {
 	}
 	d.stop()
 }
+
+// TestAnOlderStateFileInThePlace: it is moved away under a daemon, and moved back when
+// that has saved what it holds. Nobody begins with the old one while the daemon lives;
+// later it is said where the newer one is, until that is put back.
+func TestAnOlderStateFileInThePlace(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	begin := func() *daemon {
+		t.Helper()
+		w.rest["admin"] = object{"listen": "127.0.0.1:0"}
+		d := w.daemon()
+		w.rest["admin"] = object{"listen": strings.TrimPrefix(d.admin, "http://")} // for the commands
+		w.configure()
+		return d
+	}
+	d := begin()
+	all, older := []string{"created", "completed", "paid", "fulfillable"}, filepath.Join(w.dir, "older.db")
+	w.awaitTold(hookPath, w.create(paid()), all...)
+	w.awaitDelivered(d, 4)
+	if err := os.Rename(w.statePath(), older); err != nil {
+		t.Fatal(err)
+	}
+	d.awaitPutBack()
+	id := w.create(paid())
+	w.awaitTold(hookPath, id, all...)
+	w.awaitDelivered(d, 8)
+	if err := os.Rename(older, w.statePath()); err != nil {
+		t.Fatal(err)
+	}
+	var saved string
+	eventually(t, patience, func() error {
+		if saved = d.awaitPutBack(); saved == w.statePath() {
+			return fmt.Errorf("it did not notice the other file")
+		}
+		return nil
+	})
+	config, err := os.ReadFile(w.configPath())
+	other := strings.ReplaceAll(string(config), strings.TrimPrefix(d.admin, "http://"), "127.0.0.1:0")
+	if err := errors.Join(err, os.WriteFile(filepath.Join(w.dir, "second.yaml"), []byte(other), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	held := fmt.Sprintf("another notifier (pid %d) holds", d.cmd.Process.Pid)
+	for _, tc := range []struct {
+		line string
+		code int
+		said string
+	}{
+		{"run -c second.yaml", 3, held},
+		{"status -c second.yaml", 4, held},
+		{"state restore " + saved + " --yes", 3, held},
+		{"state compact", 3, held},
+		{"state verify", 0, " is sound"},
+		{"state backup " + filepath.Join(w.dir, "copy.db"), 0, "8 events"},
+		{"status --exit-code", 1, saved},
+	} {
+		code, p := run(t, w.dir, []string{"NOTIFIER_CONFIG=" + w.configPath()}, strings.Fields(tc.line)...)
+		if code != tc.code || !strings.Contains(p.stdout.String()+p.stderr.String(), tc.said) {
+			t.Errorf("%s: exit code %d, want %d and %q: %s%s", tc.line, code, tc.code, tc.said, p.stdout, p.stderr)
+		}
+	}
+	d.kill()
+
+	status := func(want int) string {
+		t.Helper()
+		code, p := run(t, w.dir, nil, "status", "--exit-code", "-c", w.configPath())
+		wantExit(t, p, code, want)
+		return p.stdout.String() + p.stderr.String()
+	}
+	if said := status(4); strings.Count(said, saved) != 1 {
+		t.Errorf("without a daemon the status says %s", said)
+	}
+	d = begin()
+	w.awaitDelivered(d, 12) // it knew nothing of the second session
+	if said := status(1); strings.Count(said, saved) != 2 {
+		t.Errorf("the status says %s", said)
+	}
+	d.stop()
+	code, p := run(t, w.dir, nil, "state", "restore", saved, "--yes", "-c", w.configPath())
+	wantExit(t, p, code, 0)
+	if !strings.Contains(p.stdout.String(), ".restored-") {
+		t.Errorf("restore says %s", p.stdout)
+	}
+	d = begin()
+	if said := status(0); strings.Contains(said, "saved") {
+		t.Errorf("after the restore the status says %s", said)
+	}
+	d.stop()
+	if got := len(w.receiver.Requests()); got != 12 {
+		t.Errorf("%d requests, want 8 and 4 that the older file did not know of", got)
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -110,8 +111,8 @@ func (s *Store) keepOut(ctx context.Context) {
 	}
 }
 
-// stampFormat is how a time is part of a file's name.
-const stampFormat = "20060102T150405Z"
+// stampFormat is how a time is part of a file's name, and stampEnd what that ends with.
+const stampFormat, stampEnd = "20060102T150405Z", "Z"
 
 func (s *Store) at(path string) bool {
 	same, err := s.isAt(path)
@@ -247,6 +248,30 @@ const (
 	suffixSaving = ".saving" // what it has not finished
 )
 
+// Saved says what earlier notifiers saved beside the file while another one stood in its
+// place, and nobody has put back or moved away since; "" if there is nothing.
+func (s *Store) Saved() string {
+	saved := slices.DeleteFunc(besides(s.path, suffixSaved, stampEnd), s.at)
+	if len(saved) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("beside the state file lies what an earlier notifier saved while another file stood in its place (%s): "+
+		"if it is what you want to go on with, stop notifier and put it back (notifier state restore FILE); if not, move it away", strings.Join(saved, ", "))
+}
+
+// besides lists the files whose names begin with that of the file at path and a suffix,
+// and have an end. What cannot be listed is not there.
+func besides(path, suffix, end string) (found []string) {
+	dir, _ := filepath.Abs(filepath.Dir(path)) // whoever reads it may be in another directory
+	entries, _ := os.ReadDir(dir)
+	for _, entry := range entries {
+		if strings.HasPrefix(entry.Name(), filepath.Base(path)+suffix) && strings.HasSuffix(entry.Name(), end) {
+			found = append(found, filepath.Join(dir, entry.Name()))
+		}
+	}
+	return found
+}
+
 // lookBeside removes what a process that was killed left unfinished, and says
 // what an earlier one saved beside the file.
 func (s *Store) lookBeside() {
@@ -254,22 +279,14 @@ func (s *Store) lookBeside() {
 	if err != nil {
 		return
 	}
+	left := append(besides(s.path, suffixDownload, ""), besides(s.path, suffixSaved, suffixSaving)...)
 	for _, suffix := range []string{suffixUnfinished, suffixSaving, suffixRestoring, suffixCompacting} {
-		_ = os.Remove(target + suffix) // there is none, as a rule
+		left = append(left, target+suffix) // there is none, as a rule
 	}
-	var saved []string
-	entries, _ := os.ReadDir(filepath.Dir(s.path)) // what cannot be listed is not warned of
-	for _, entry := range entries {
-		name := entry.Name()
-		if strings.HasPrefix(name, filepath.Base(s.path)+suffixSaved) {
-			saved = append(saved, name)
-		}
-		if strings.HasPrefix(name, filepath.Base(s.path)+suffixDownload) {
-			_ = os.Remove(filepath.Join(filepath.Dir(s.path), name)) // whoever it was for has gone
-		}
+	for _, name := range left {
+		_ = os.Remove(name) // whoever it was for has gone
 	}
-	if len(saved) > 0 {
-		s.log.Warn("beside the state file lies what an earlier notifier saved while another file stood in its place: "+
-			"if it is what you want to go on with, stop notifier and put it back (notifier state restore FILE)", "path", s.path, "saved", saved)
+	if saved := s.Saved(); saved != "" {
+		s.log.Warn(saved, "path", s.path)
 	}
 }

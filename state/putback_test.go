@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -138,6 +137,9 @@ func TestAReplacedFileIsLeftAloneAndTheContentSavedBeside(t *testing.T) {
 		t.Errorf("a second PutBack = %q, %v", moved, err)
 	}
 	commit(t, s, page("after", 10, start, "shop"))
+	if saved := s.Saved(); saved != "" {
+		t.Errorf("its own file counts as one that an earlier notifier saved: %s", saved)
+	}
 	if n := counted(t, copyOf(t, beside)); n != 20 {
 		t.Errorf("%d events are saved, want 20", n)
 	}
@@ -382,26 +384,48 @@ func TestPutBackWaitsForNoReader(t *testing.T) {
 	}
 }
 
-func TestTheNextStartSaysWhatWasSavedBeside(t *testing.T) {
-	cfg := config(t)
-	if err := openStore(t, cfg).Close(); err != nil {
+// What is saved beside the file is said until it is put back or moved away.
+func TestWhatWasSavedBesideIsSaidUntilItIsPutBack(t *testing.T) {
+	cfg, backup := backedUp(t)
+	saved := cfg.Path + ".saved-20261122T100000Z"
+	if err := os.Rename(copyOf(t, backup), saved); err != nil {
 		t.Fatal(err)
 	}
-	saved := cfg.Path + ".saved-20261122T100000Z"
-	for _, name := range []string{saved, cfg.Path + ".saving"} {
+	unfinished := []string{cfg.Path + ".saving", cfg.Path + ".saved-20261122T110000Z.saving"}
+	for _, name := range unfinished {
 		if err := os.WriteFile(name, nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	var log strings.Builder
-	s, err := state.Open(t.Context(), cfg, slog.New(slog.NewTextHandler(io.Writer(&log), nil)))
-	if err := errors.Join(err, s.Close()); err != nil {
-		t.Fatal(err)
+	said := func() (logged, found string) {
+		t.Helper()
+		var log strings.Builder
+		s, err := state.Open(t.Context(), cfg, slog.New(slog.NewTextHandler(&log, nil)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		return log.String(), s.Saved()
 	}
-	if !strings.Contains(log.String(), filepath.Base(saved)) {
-		t.Errorf("it says %s", log.String())
+	if log, found := said(); !strings.Contains(log, saved) || !strings.Contains(found, "("+saved+")") {
+		t.Errorf("it says %s and finds %s", log, found)
 	}
-	if _, err := os.Lstat(cfg.Path + ".saving"); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("what was left unfinished is still there: %v", err)
+	for _, name := range unfinished {
+		if _, err := os.Lstat(name); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("what was left unfinished is still there: %v", err)
+		}
+	}
+	if done, err := state.Restore(t.Context(), cfg, backup, start, agree); err != nil || done.Renamed != "" {
+		t.Errorf("another copy: %+v, %v", done, err)
+	}
+	want := cfg.Path + ".restored-20261122T100000Z"
+	if done, err := state.Restore(t.Context(), cfg, saved, start, agree); err != nil || done.Renamed != want {
+		t.Fatalf("%+v, %v", done, err)
+	}
+	if n := counted(t, want); n != 10 {
+		t.Errorf("%s has %d events, want 10", want, n)
+	}
+	if log, found := said(); strings.Contains(log, "saved") || found != "" {
+		t.Errorf("after it was put back: it says %s and finds %s", log, found)
 	}
 }

@@ -17,6 +17,7 @@ import (
 
 const (
 	suffixReplaced  = ".replaced-" // and the time: the file that was there before a Restore
+	suffixRestored  = ".restored-" // and the time: what PutBack saved, and a Restore put back
 	suffixRestoring = ".restoring" // what it has not finished
 
 	waitToRestore = time.Second // for the file's lock
@@ -29,7 +30,8 @@ const (
 // Restored is what a Restore did.
 type Restored struct {
 	Contents
-	Kept string // where the file is that was there before; "" if there was none
+	Kept    string `json:"kept,omitempty"`    // where the file is that was there before; "" if there was none
+	Renamed string `json:"renamed,omitempty"` // where the copy is now, if it was one that PutBack saved
 }
 
 // Restore puts the content of a file in the place of the state file, which nobody
@@ -38,9 +40,10 @@ type Restored struct {
 // sound or not, stays beside it, under a name with the time now. A process that is
 // killed meanwhile leaves the old file at the path, or the new one. The new file
 // belongs to whom the old one, or else the directory, belongs to: root restores what a
-// service of another user opens. Errors: that of agree, those of WriteCopy, ErrHeld,
-// and ErrInvalid if both are one file.
-func Restore(ctx context.Context, cfg Config, from string, now time.Time, agree func(Contents) error) (Restored, error) {
+// service of another user opens. A copy that PutBack saved beside the state file gets
+// another name then: nobody is to go back to it once more. Errors: that of agree, those
+// of WriteCopy, ErrHeld, and ErrInvalid if both are one file.
+func Restore(ctx context.Context, cfg Config, from string, now time.Time, agree func(Contents) error) (done Restored, err error) {
 	source, err := os.Open(from)
 	if err != nil {
 		return Restored{}, aboutFile(from, fileError(from, true, err))
@@ -69,11 +72,21 @@ func Restore(ctx context.Context, cfg Config, from string, now time.Time, agree 
 		return Restored{}, err
 	}
 	defer func() { _ = locked.Close() }() // nothing was written to it
+	present := locked
 	if unfinished != "" {
 		defer func() { _ = os.Remove(unfinished) }() // it was made for its lock
-		return restore(ctx, source, nil, target, now, agree)
+		present = nil
 	}
-	return restore(ctx, source, locked, target, now, agree)
+	if done, err = restore(ctx, source, present, target, now, agree); err != nil {
+		return done, err
+	}
+	for _, saved := range besides(cfg.Path, suffixSaved, stampEnd) {
+		if same, err := filelock.IsAt(source, saved); err == nil && same {
+			done.Renamed = filepath.Join(filepath.Dir(saved), strings.Replace(filepath.Base(saved), suffixSaved, suffixRestored, 1))
+			return done, errors.Join(source.Close(), os.Rename(saved, done.Renamed), syncDirectory(filepath.Dir(saved)))
+		}
+	}
+	return done, nil
 }
 
 // restore works under the lock of the present file, or, where there is none, of the one

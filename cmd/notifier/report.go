@@ -81,6 +81,7 @@ type storeReport struct {
 	Bytes   int64          `json:"bytes"`
 	Why     string         `json:"why,omitempty"`      // the file is not at its path
 	PutBack *putBackReport `json:"put_back,omitempty"` // it was taken away from this process
+	Saved   string         `json:"saved,omitempty"`    // what lies beside the file and is perhaps newer
 }
 
 // Values of destinationReport.State besides those of publish.
@@ -132,7 +133,7 @@ func storedReport(ctx context.Context, store *state.Store) (*report, error) {
 		return nil, err
 	}
 	r := &report{
-		Version: version(), Store: storeReport{Path: path},
+		Version: version(), Store: storeReport{Path: path, Saved: store.Saved()},
 		// In JSON a list, also while it is empty.
 		Accounts: []poller.Status{}, Destinations: []destinationReport{}, Conditions: []conditionReport{},
 	}

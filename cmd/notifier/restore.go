@@ -32,7 +32,8 @@ verified first, and its accounts are compared with those of the configuration an
 of the file that is there: what looks like another notifier's copy is warned of.
 The file that is there now, sound or not, stays beside it under a name that ends in
 .replaced- and the time. If it is interrupted, the old file or the new one is in
-place. Root gives the file to whom the old one, or the directory, belongs to.
+place. Root gives the file to whom the old one, or the directory, belongs to. What a
+daemon saved beside its file (.saved-) is called .restored- from then on.
 
 A service of systemd has a relative state.path under its $STATE_DIRECTORY, which a
 shell does not know: give it, as in the second example. Where there is no file at
@@ -88,8 +89,7 @@ Ctrl-C at the question exits with 130, and nothing is changed.`,
 			case err != nil:
 				return interrupted(err, "nothing was changed")
 			}
-			result := restoreResult{Contents: done.Contents, Kept: done.Kept}
-			return a.show(output, result, func() {
+			return a.show(output, done, func() {
 				fmt.Fprintf(a.out, "restored %s\n", done.Path)
 				switch {
 				case done.Kept != "":
@@ -98,6 +98,9 @@ Ctrl-C at the question exits with 130, and nothing is changed.`,
 					fmt.Fprintln(a.out, "no file was there before")
 				default:
 					fmt.Fprintln(a.out, "the file that was there was empty, and is not kept")
+				}
+				if done.Renamed != "" {
+					fmt.Fprintf(a.out, "the copy is in %s now\n", done.Renamed)
 				}
 			})
 		},
@@ -130,11 +133,6 @@ func (a *app) servedElsewhere(ctx context.Context, path string) string {
 		return ""
 	}
 	return r.Store.Path
-}
-
-type restoreResult struct {
-	state.Contents
-	Kept string `json:"kept,omitempty"` // where the file is that was there before
 }
 
 const restoreMeans = `What happened to sessions since the copy was made is found again by polling.

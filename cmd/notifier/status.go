@@ -91,7 +91,7 @@ func (r *report) trouble() (found []string) {
 			found = append(found, c.String())
 		}
 	}
-	for _, why := range []string{r.Store.Why, r.Backup.trouble(), embeddedTrouble(r.Embedded)} {
+	for _, why := range []string{r.Store.Why, r.Store.Saved, r.Backup.trouble(), embeddedTrouble(r.Embedded)} {
 		if why != "" {
 			found = append(found, why)
 		}
@@ -185,8 +185,10 @@ func (a *app) printReport(r *report) {
 		fmt.Fprintf(a.out, "\nheartbeat %s\n", heartbeatText(h))
 	}
 	a.printStore(&r.Store)
-	if why := embeddedTrouble(r.Embedded); why != "" {
-		fmt.Fprintln(a.out, why)
+	for _, why := range []string{r.Store.Saved, embeddedTrouble(r.Embedded)} {
+		if why != "" {
+			fmt.Fprintln(a.out, why)
+		}
 	}
 	if r.Backup != nil {
 		fmt.Fprintln(a.out, r.Backup)
