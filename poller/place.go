@@ -42,12 +42,13 @@ func (a *account) locate(u *unreadable, page *Page, above, below int) {
 	}
 }
 
-// misdated says whether the creation time of an unknown session cannot be right, so that
-// the session would be recorded silently: the list was asked for later times and honours
-// that, or the next row is newer, and known or not silent.
-func (a *account) misdated(e *entry, page *Page, at int, batch *Batch) error {
+// misdated says whether the creation time of an unknown session may be wrong, so that the
+// session would be recorded silently. It is where the list was asked for later times and
+// honours that, or where the next row is newer, and known or not silent. It may be where
+// nothing else on the page tells that the session is as old.
+func (a *account) misdated(e *entry, page *Page, at int, batch *Batch, by *sweep) error {
 	created, below := page.Items[at].created(), page.Items[at+1:]
-	outside := page.excludes(created)
+	outside, u := page.excludes(created), a.unreadable[string(page.Items[at].ID)]
 	switch {
 	case e != nil && outside && page.excludes(e.created()):
 		a.sinceIgnored = a.now.number
@@ -56,8 +57,41 @@ func (a *account) misdated(e *entry, page *Page, at int, batch *Batch) error {
 		len(below) > 0 && batch.Silent(created) && below[0].created().After(created.Add(createdRounding)) &&
 			(!batch.Silent(below[0].created()) || a.index.find(below[0].ID) != nil):
 		return errMisdated
+	case batch.Silent(created) && a.readToStart(batch, by) && !a.standsBelowOld(page, at, batch) && (u == nil || !refused(u.answer)):
+		return errOld
 	}
 	return nil
+}
+
+// readToStart says whether the list was read before, so that an unknown session that
+// existed before the account's start is not to be expected.
+func (a *account) readToStart(batch *Batch, by *sweep) bool {
+	return batch.Existing.IsZero() && !a.low().IsZero() && (by == nil || by.backfill == nil)
+}
+
+// standsBelowOld says whether a row stands below a known session that is older than all
+// that may be new, or at any place of a page that shows known sessions from old to new.
+func (a *account) standsBelowOld(page *Page, at int, batch *Batch) bool {
+	above := a.index.get(page.after)
+	if above != nil && a.isOld(above, batch) {
+		return true
+	}
+	for i := range page.Items {
+		e := a.index.find(page.Items[i].ID)
+		switch {
+		case e == nil:
+			continue
+		case i < at && a.isOld(e, batch), above != nil && e.created().After(above.created().Add(createdRounding)):
+			return true
+		}
+		above = e
+	}
+	return false
+}
+
+// isOld says whether no new session can stand below a known one.
+func (a *account) isOld(e *entry, batch *Batch) bool {
+	return batch.existed(e.created()) || e.created().Before(a.clock.now().Add(-Window))
 }
 
 // passesIgnored is for how many passes it is believed that created[gte] is ignored.

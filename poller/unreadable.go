@@ -44,6 +44,7 @@ const (
 var (
 	errNoStatus  = errors.New("the session has no status")
 	errAbsurd    = errors.New("the session has a creation time that makes no sense")
+	errOld       = errors.New("the session was never shown before, and its creation time is that of an old one")
 	errMisdated  = errors.New("the session has a creation time at which the list should not show it there")
 	errNoPayment = errors.New("the session has no payment_status, which it had")
 	errUntold    = errors.New("the session has no payment_status, and never had")
@@ -115,18 +116,20 @@ func (a *account) contradicts(e *entry, it *Item, apart bool) error {
 // notes it then.
 func (a *account) isUnreadable(e *entry, page *Page, at int, batch *Batch, by *sweep) bool {
 	it := &page.Items[at]
-	cause := cmp.Or(a.misdated(e, page, at, batch), a.contradicts(e, it, false))
+	cause := cmp.Or(a.misdated(e, page, at, batch, by), a.contradicts(e, it, false))
 	if cause == nil {
 		return false
 	}
 	id := string(it.ID)
-	if errors.Is(cause, errNoPayment) {
+	switch {
+	case errors.Is(cause, errOld): // it may well be
+	case errors.Is(cause, errNoPayment):
 		a.oddPayment(id)
-	} else {
+	default:
 		a.odd("contradictory_item", "the list shows a session without its status, or with a creation time that cannot be right; it is asked for by its id", "session", id, "error", cause)
 	}
 	u := newUnreadable(id, it.created())
-	if errors.Is(cause, errMisdated) || it.isAbsurd() {
+	if errors.Is(cause, errMisdated) || errors.Is(cause, errOld) || it.isAbsurd() {
 		a.locate(u, page, at, at+1)
 	}
 	a.noteUnreadable(u, cause, by)
@@ -265,6 +268,7 @@ func (a *account) askUnreadable(ctx context.Context, until time.Time) error {
 			return err
 		default:
 			u.answer = err
+			u.logged = u.logged || (refused(err) && u.Error == errOld.Error()) // it is believed from now on
 			var failure *Error
 			if away++; errors.As(err, &failure) && failure.Kind != KindServer && failure.Kind != KindNetwork {
 				away = 0
