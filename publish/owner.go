@@ -22,10 +22,7 @@ type news struct {
 // those that were refused and wait become more with the step that stores the notices.
 // The caller does not hold mu.
 func (l *lane) notices(list []news, refused int) (notices []event.Notice) {
-	if l.announce == nil {
-		return nil
-	}
-	if len(list) == 0 {
+	if l.announce == nil || len(list) == 0 {
 		return nil
 	}
 	stored, _ := l.stored() // what cannot be read is not told
@@ -311,9 +308,9 @@ func (l *lane) unpause(ctx context.Context, actor string) (changed bool, err err
 }
 
 // resumed is what the owner hears of the end of a pause. Of a destination that was
-// told to fail the end of that is told, once it takes something.
+// told to fail altogether the end of that is told, once it takes something.
 func (l *lane) resumed(before *event.Standing, actor string, now time.Time) []news {
-	if before.Paused.IsZero() || !before.Announced.IsZero() {
+	if before.Paused.IsZero() || toldToFail(before) {
 		return nil
 	}
 	took := event.FormatSpan(now.Sub(before.Paused))
@@ -344,6 +341,9 @@ func (l *lane) stopAgain(before *event.Standing, now time.Time) {
 	s := &l.standing
 	s.Paused, s.PausedBy, s.PausedWhy = before.Paused, before.PausedBy, before.PausedWhy
 	s.Recovering = before.Recovering
+	if s.Announced.IsZero() {
+		s.Announced, s.AnnouncedSubjects, s.AnnouncedRefused = before.Announced, before.AnnouncedSubjects, before.AnnouncedRefused
+	}
 	if before.Throttled.After(s.Throttled) {
 		s.Throttled = before.Throttled
 		l.skipThrottled(now)
@@ -372,6 +372,8 @@ func (l *lane) goOn(now time.Time) {
 	if s.Paused.IsZero() {
 		s.Throttled = time.Time{}
 		l.clock.unskip(now)
+	} else if !toldToFail(s) { // the end of the pause closes what was told in part: if that lasts it is told anew
+		s.Announced, s.AnnouncedSubjects, s.AnnouncedRefused = time.Time{}, false, false
 	}
 	s.Recovering = !l.broken()
 	s.Paused, s.PausedBy, s.PausedWhy = time.Time{}, "", ""

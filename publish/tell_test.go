@@ -286,6 +286,47 @@ func TestThePauseOfADestinationHasAnEnd(t *testing.T) {
 	}
 }
 
+// The end of a pause closes what was told of some deliveries before it: if that lasts, it
+// is told anew.
+func TestThePauseOfOneThatRefusesSomeHasAnEnd(t *testing.T) {
+	const failing, recovered, paused = event.DestinationFailing, event.DestinationRecovered, event.DestinationPaused
+	for _, name := range []string{"refused", "blocked"} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				o, to := newOutbox(), newSubjectBus("bad1")
+				if name == "refused" {
+					to.reply(poisoned(refused(422), "bad"))
+				}
+				o.put("shop", "bad/1")
+				r := relay(t, o, publish.Options{Announce: teller}, publish.Lane{Destination: exact("shop"), Publisher: to})
+				defer run(t, r)()
+				pass := func(minutes int, want ...string) {
+					t.Helper()
+					for range minutes {
+						o.put("shop", fmt.Sprint("cs_", time.Now().UnixNano()))
+						r.Wake("shop")
+						time.Sleep(time.Minute)
+					}
+					if types, _ := told(o); !slices.Equal(types, want) {
+						t.Fatalf("the owner heard %v, want %v", types, want)
+					}
+				}
+				pass(12, failing)
+				if _, err := r.Pause(t.Context(), "shop", "ann"); err != nil {
+					t.Fatal(err)
+				}
+				pass(60, failing, paused)
+				if _, err := r.Resume(t.Context(), "shop", "ann"); err != nil {
+					t.Fatal(err)
+				}
+				pass(60, failing, paused, recovered, failing)
+				to.reply(nil)
+				pass(130, failing, paused, recovered, failing, recovered)
+			})
+		})
+	}
+}
+
 // What is under way when a destination stops may be refused too: that it takes
 // nothing is known already.
 func TestOwnerHearsOfAPauseAlone(t *testing.T) {
