@@ -367,6 +367,30 @@ func TestResumeProbesAFailingDestination(t *testing.T) {
 	})
 }
 
+// Who has mended something and resumes sees at once that what was never refused is
+// taken, whatever waits besides for ever.
+func TestResumeProbesWhatWasNeverTried(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, to := newOutbox(), &receiver{}
+		d, ids := failing(o)
+		for _, row := range o.deliveries[:10] {
+			row.Session = "bad_" + row.Session
+		}
+		to.reply(always(refused(500)))
+		r := relay(t, o, publish.Options{}, publish.Lane{Destination: d, Publisher: to})
+		defer run(t, r)()
+		time.Sleep(20 * time.Second) // the next probe is one that was refused
+		to.reply(poisoned(refused(422), "bad_"))
+		if _, err := r.Resume(t.Context(), "shop", "ann"); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if s := r.Status()[0]; s.State == publish.StateFailing || o.get(ids[10]).Status != event.StatusAccepted {
+			t.Errorf("status %+v", s)
+		}
+	})
+}
+
 // The death of what tells of failures is not told: that would have no end.
 func TestDeathOfASystemEventIsNotTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

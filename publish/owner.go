@@ -378,7 +378,7 @@ func (l *lane) goOn(now time.Time) {
 	s.Recovering = !l.broken()
 	s.Paused, s.PausedBy, s.PausedWhy = time.Time{}, "", ""
 	if l.broken() {
-		s.NextProbe = now
+		s.NextProbe, s.Probes = now, 1 // what was never tried: somebody may have mended the rest
 	} else {
 		l.clock.assume(now)
 		l.skipThrottled(now)

@@ -147,12 +147,12 @@ func (a *app) destinationsCommand() *cobra.Command {
 		ValidArgsFunction: a.complete(1, destinationWords),
 		Long: `Let a destination go on that was paused, or stopped at a 410 (on_gone: pause).
 What waits for it is due at once. One that is failing gets a single delivery as a
-probe first, and the rest when that is accepted, and so does each subject that a
-NATS destination takes nothing for. One that asked for a pause (429 with
-Retry-After) goes on without waiting for its end; if it was paused as well, resume
-it twice: the first time ends the pause, and what the receiver asked for still
-holds. Of one that none of this holds for it says that it was not paused, and exits
-with 0.`,
+probe first, of those that were never tried if there is one, and the rest when that
+is accepted; each subject that a NATS destination takes nothing for gets one, too.
+One that asked for a pause (429 with Retry-After) goes on without waiting for its
+end; if it was paused as well, resume it twice: the first time ends the pause, and
+what the receiver asked for still holds. Of one that none of this holds for it says
+that it was not paused, and exits with 0.`,
 		Args: usage(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.resume(cmd.Context(), args[0])
@@ -200,7 +200,7 @@ func (a *app) resume(ctx context.Context, name string) error {
 func (d *destinationReport) probesFirst() string {
 	switch {
 	case d.State == string(publish.StateFailing):
-		return "it is failing: one delivery is sent as a probe first, and the rest when that is accepted"
+		return "it is failing: one delivery is sent as a probe first, of those that were never tried if there is one, and the rest when that is accepted"
 	case d.BlockedCount > 0:
 		return "for each blocked subject one delivery is sent as a probe first, and the rest when that is accepted"
 	}
