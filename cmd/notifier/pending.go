@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"time"
 
 	"checkout-notifier/event"
@@ -34,10 +34,7 @@ func (l *ledger) explain(ctx context.Context, items []deliveryView) error {
 		if d.Orphaned = !l.configured(d.Destination); !d.Orphaned {
 			d.waitsFor(&s)
 		}
-		if err := l.addLastError(ctx, d, &s); err != nil {
-			return err
-		}
-		if err := l.addAhead(ctx, d, &s); err != nil {
+		if err := errors.Join(l.addLastError(ctx, d, &s), l.addAhead(ctx, d, &s)); err != nil {
 			return err
 		}
 	}
@@ -58,7 +55,7 @@ func (l *ledger) stands(ctx context.Context) (map[string]publish.DestinationStat
 func (d *deliveryView) waitsFor(s *publish.DestinationStatus) {
 	switch {
 	case s.State != "":
-		d.DestinationState, d.DestinationSince, d.DestinationWhy = string(s.State), s.Since, maskText(s.Why)
+		d.DestinationState, d.DestinationSince, d.DestinationWhy, d.DestinationNextTry = string(s.State), s.Since, maskText(s.Why), s.NextProbe
 	case !s.NextTry.IsZero():
 		d.DestinationState, d.DestinationNextTry = string(publish.StateWaiting), s.NextTry
 	}
@@ -103,11 +100,9 @@ func (l *ledger) addAhead(ctx context.Context, d *deliveryView, s *publish.Desti
 		return err
 	}
 	first := viewDelivery(&earlier)
-	if err := l.addLastError(ctx, &first, s); err != nil {
-		return err
-	}
+	err = l.addLastError(ctx, &first, s)
 	d.Behind = &ahead{Delivery: first.ID, Type: first.EventType, LastError: first.LastError}
-	return nil
+	return err
 }
 
 // lastError says how the last of the attempts whose end is known failed, "" if it
@@ -126,6 +121,10 @@ func lastError(attempts []event.Attempt) string {
 }
 
 func statusText(d *deliveryView) string {
+	text := "pending, "
+	if d.Behind != nil {
+		text += "behind an earlier event, "
+	}
 	switch {
 	case d.Status != event.StatusPending:
 		return string(d.Status)
@@ -137,14 +136,16 @@ func statusText(d *deliveryView) string {
 		return "pending, subject takes nothing"
 	case d.Due.IsZero():
 		return "pending, behind an earlier event"
-	case d.Behind != nil:
-		return "pending, behind an earlier event, sent anyway " + in(d.Due)
+	case d.DestinationState == string(publish.StatePaused):
+		return text + "destination paused"
+	case d.DestinationState == string(publish.StateFailing): // whatever a hold says
+		return text + "destination failing, next probe " + in(d.DestinationNextTry)
 	case d.DestinationNextTry.After(d.Due):
-		return "pending, destination waits until " + d.DestinationNextTry.UTC().Format(time.RFC3339)
+		return text + "destination waits until " + d.DestinationNextTry.UTC().Format(time.RFC3339)
 	case d.DestinationState == string(publish.StateUnreachable) && !d.Due.After(time.Now()):
-		return "pending, destination unreachable, since " + ago(d.DestinationSince)
-	case d.DestinationState == string(publish.StateFailing), d.DestinationState == string(publish.StatePaused):
-		return fmt.Sprintf("pending, destination %s", d.DestinationState)
+		return text + "destination unreachable, since " + ago(d.DestinationSince)
+	case d.Behind != nil:
+		return text + "sent anyway " + in(d.Due)
 	}
-	return "pending, due " + in(d.Due)
+	return text + "due " + in(d.Due)
 }

@@ -177,4 +177,14 @@ func TestWhatWaitsBehindARefusedEventSaysWhatToDo(t *testing.T) {
 	check(list, want)
 	check("deliveries get "+tx.Deliveries[1].ID, want)
 	check(list+" -o jsonl", `"behind":{"delivery":"`+first.ID+`","type":"checkout.session.created","last_error":"nats: refused by`)
+	v := event.Verdict{Delivery: tx.Deliveries[1], At: time.Now(), Retry: time.Now()} // its hold has run out
+	if _, err := o.store.Take(t.Context(), event.Step{Parked: []event.Verdict{v}}); err != nil {
+		t.Fatal(err)
+	}
+	check(list, "pending, behind an earlier event, sent anyway now")
+	standing := event.Standing{Version: 1000, Broken: time.Now(), NextProbe: time.Now().Add(4*time.Minute + 30*time.Second)}
+	if err := o.store.SaveStanding(t.Context(), event.StandingChange{Destination: "shop", Standing: standing}); err != nil {
+		t.Fatal(err)
+	}
+	check(list, "pending, behind an earlier event, destination failing, next probe in 4m ")
 }

@@ -20,7 +20,8 @@ type deliveryView struct {
 	HeldAt       *struct{}     `json:"held_at,omitempty"` // of a clock that nobody else can read: left out
 
 	// Of one that is pending. DestinationState is paused, failing, unreachable or waiting
-	// while nothing is taken there, DestinationNextTry until when one waits that asked for it.
+	// while nothing is taken there, DestinationNextTry until when one waits that asked for
+	// it, or when the next probe of a failing one is.
 	Orphaned           bool      `json:"orphaned,omitempty"` // it waits until the configuration names its destination again
 	DestinationState   string    `json:"destination_state,omitempty"`
 	DestinationSince   time.Time `json:"destination_since,omitzero"`
