@@ -62,7 +62,7 @@ func (l *lane) succeeded(o *outcome, job *event.Job, now time.Time) {
 	l.reached()
 	l.pacer.take(now)
 	l.widen()
-	l.tookType(job)
+	l.tookType(job, now)
 	if l.broken() {
 		l.log.Info("destination takes deliveries again", loglimit.Ends("refused", "unavailable"),
 			slog.String("after", now.Sub(began).Round(time.Second).String()), slog.Any("but_not", slices.Sorted(maps.Keys(s.RefusedTypes))))

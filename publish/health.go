@@ -204,7 +204,7 @@ func (l *lane) found(send context.Context, now time.Time) {
 func (l *lane) endRow() {
 	s := &l.standing
 	s.Failures, s.Excused, s.FailedFirst, s.FailedOthers, s.Why = 0, 0, "", false, ""
-	s.FailedSince, s.FailedAway, s.RowSince = time.Time{}, 0, time.Time{}
+	s.FailedSince, s.FailedAway, s.RowSince, l.holds = time.Time{}, 0, time.Time{}, false
 }
 
 // StoredStatus is what is known of a destination while nothing is sent to it. Its

@@ -57,7 +57,8 @@ type lane struct {
 	subjects subjects
 	clock    upClock
 	pacer    pacer
-	window   int // attempts at once while a destination that was left alone is tried; 0: as many as concurrency says
+	holds    bool // a later event of a session waits for one that was refused in this row
+	window   int  // attempts at once while a destination that was left alone is tried; 0: as many as concurrency says
 	standing event.Standing
 	health   health
 	tally    *tally // of a drain, else nil
@@ -110,7 +111,7 @@ func (l *lane) reset() {
 	l.claimed, l.stalled, l.passing = make(map[string]bool), make(map[string]bool), make(map[string]bool)
 	l.reuse, l.tried, l.asked = make(map[string]int), make(map[string]bool), nil
 	l.health = health{}
-	l.pacer, l.window = newPacer(l.dest.RateLimit), 0
+	l.pacer, l.window, l.holds = newPacer(l.dest.RateLimit), 0, false
 }
 
 // takeUp goes on where the last process stopped. Whether the destination can be

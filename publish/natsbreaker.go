@@ -16,13 +16,14 @@ import (
 const natsMixed = time.Minute
 
 // mayTakeOthers says whether a NATS destination has just accepted something, or has
-// not been asked yet to take all that waits. The caller holds mu.
+// not been asked yet to take all that waits, later events of sessions included. The
+// caller holds mu.
 func (l *lane) mayTakeOthers(now time.Time) bool {
 	s := &l.standing
 	switch {
 	case l.dest.Type != TypeNATS:
 		return false
-	case now.Sub(s.LastSuccess) < natsMixed:
+	case now.Sub(s.LastSuccess) < natsMixed, l.holds && l.refusedFor(now) < natsMixed+l.dest.OrderHold:
 		return true
 	case l.refusedFor(now) >= natsMixed:
 		return false

@@ -9,14 +9,16 @@ import (
 
 // decide says whether a due delivery may be sent. One that has to let earlier
 // events of its session go first comes back with the verdict that makes it
-// wait, or is noted as stalled, which costs no write.
+// wait, or is noted as stalled, which costs no write. It waits for order_hold once, however
+// many of the earlier ones are refused one after the other.
 func (l *lane) decide(job *event.Job, now time.Time) *event.Verdict {
 	d := &job.Delivery
 	if !d.Ordered || len(job.Earlier) == 0 {
 		return nil
 	}
 	up := l.clock.at(now)
-	var remaining time.Duration
+	stretch := min(now.Sub(d.Created), up-l.clock.total) // for which it has waited at least, if others were refused by then
+	var remaining, waited time.Duration
 	settling := false
 	for _, earlier := range job.Earlier {
 		if earlier.EventID == d.EventID {
@@ -29,10 +31,12 @@ func (l *lane) decide(job *event.Job, now time.Time) *event.Verdict {
 			return park(d, now, up, time.Time{})
 		}
 		settling = l.subjects.settling(&earlier, d.ID, now) || settling
-		remaining = max(remaining, l.dest.OrderHold-(up-*earlier.HeldAt))
+		remaining, waited = max(remaining, l.dest.OrderHold-(up-*earlier.HeldAt)), max(waited, min(stretch, up-*earlier.HeldAt))
 	}
+	remaining = min(remaining, l.dest.OrderHold-waited)
 	switch {
 	case remaining > 0 && l.clock.running:
+		l.holds = true
 		return park(d, now, up, now.Add(remaining))
 	case remaining > 0:
 		l.stalled[d.ID] = true
@@ -79,7 +83,10 @@ func (l *lane) hold(v *event.Verdict, d *event.Delivery, now time.Time) {
 	if !d.Ordered {
 		return
 	}
-	v.Release = now.Add(max(0, l.dest.OrderHold-(up-*d.HeldAt)))
+	v.Release = now
+	if len(d.Overtook) == 0 { // else the next one may have waited for long enough
+		v.Release = now.Add(max(0, l.dest.OrderHold-(up-*d.HeldAt)))
+	}
 }
 
 // noteContact moves the up clock; a contact regained wakes what waits for it.

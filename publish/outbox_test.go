@@ -217,10 +217,11 @@ func (o *memoryOutbox) Take(_ context.Context, step event.Step) (met event.Stepp
 		if gone(v.Delivery.ID) {
 			continue
 		}
-		if err := o.resolve(&v); err != nil {
+		woke, err := o.resolve(&v)
+		if err != nil {
 			return met, err
 		}
-		met.Woke = true // a look more does no harm
+		met.Woke = met.Woke || woke
 	}
 	for _, b := range step.Withdrawn {
 		r := o.find(b.Delivery.ID)
@@ -267,14 +268,14 @@ func (o *memoryOutbox) BlockedSubjects(_ context.Context, destination, after str
 	return subjects[:min(len(subjects), limit)], nil
 }
 
-func (o *memoryOutbox) resolve(v *event.Verdict) error {
+func (o *memoryOutbox) resolve(v *event.Verdict) (woke bool, err error) {
 	o.verdicts++
 	r := o.find(v.Delivery.ID)
 	r.Delivery = v.Delivery
 	r.Due = v.Retry
 	if v.Attempt != nil {
 		if _, begun := r.attempts[v.Attempt.N]; !begun {
-			return errors.New("a result of an attempt that was never begun")
+			return false, errors.New("a result of an attempt that was never begun")
 		}
 		r.attempts[v.Attempt.N] = *v.Attempt
 	}
@@ -287,9 +288,9 @@ func (o *memoryOutbox) resolve(v *event.Verdict) error {
 		r.Due = v.At
 	}
 	if r.Status != event.StatusPending {
-		o.release(r, v.At)
+		woke = o.release(r, v.At)
 	} else if !v.Release.IsZero() {
-		o.release(r, v.Release)
+		woke = o.release(r, v.Release)
 	}
 	state := o.states[r.Destination]
 	state.Name, state.UpClock = r.Destination, v.UpClock
@@ -298,7 +299,7 @@ func (o *memoryOutbox) resolve(v *event.Verdict) error {
 	}
 	o.states[r.Destination] = state
 	o.notices = append(o.notices, v.Notices...)
-	return nil
+	return woke, nil
 }
 
 func (o *memoryOutbox) Pick(_ context.Context, destination string, newest bool, skip func(*event.Delivery) bool, fits func(*event.Job) bool) (event.Job, bool, error) {
@@ -355,14 +356,15 @@ func (o *memoryOutbox) SaveStanding(_ context.Context, c event.StandingChange) e
 
 // release makes the next delivery of a session due that waits for earlier ones:
 // parked, or looking again later whether a hold has run out.
-func (o *memoryOutbox) release(after *row, at time.Time) {
+func (o *memoryOutbox) release(after *row, at time.Time) (woke bool) {
 	for _, r := range o.bySession[after.queue()] {
 		waits := r.Due.IsZero() && !r.Blocked() || r.Slots == 0 && r.Due.After(at)
 		if r != after && r.Status == event.StatusPending && r.Ordered && waits {
 			r.Due = at
-			return
+			return true
 		}
 	}
+	return false
 }
 
 func (o *memoryOutbox) Destinations(context.Context) ([]event.DestinationState, error) {

@@ -51,23 +51,31 @@ func (l *lane) noteType(d *event.Delivery, r Result, now time.Time) {
 	if r.Class == ClassBody {
 		return // says nothing of others of its type
 	}
-	types := map[string]time.Time{d.EventType: now}
-	for name, at := range s.RefusedTypes {
-		if name != d.EventType {
-			types[name] = at
-		}
-	}
-	s.RefusedTypes = types
+	l.refuses(d.EventType, now)
+}
+
+// refuses notes that a type is refused. What is to be stored is left as it is. The caller
+// holds mu.
+func (l *lane) refuses(eventType string, now time.Time) {
+	types := map[string]time.Time{}
+	maps.Copy(types, l.standing.RefusedTypes)
+	types[eventType] = now
+	l.standing.RefusedTypes = types
 }
 
 // tookType notes that a type was accepted. Those that were refused under the breaker
 // that this closes open none again as long as they are answered, if it is known that
 // they are what was refused: otherwise it would be open for ever, and holds would not
-// run out. The caller holds mu.
-func (l *lane) tookType(job *event.Job) {
+// run out. Nor do, over NATS, those that it has overtaken. The caller holds mu.
+func (l *lane) tookType(job *event.Job, now time.Time) {
 	s := &l.standing
-	if l.broken() && s.Judging.IsZero() && len(job.Earlier) == 0 {
+	if l.broken() && s.Judging.IsZero() && first(job) {
 		s.RefusedTypes = nil
+	}
+	for i := range job.Earlier {
+		if e := &job.Earlier[i]; e.Slots > 0 && l.dest.Type == TypeNATS {
+			l.refuses(e.EventType, now)
+		}
 	}
 	if _, refused := s.RefusedTypes[job.Delivery.EventType]; refused {
 		types := maps.Clone(s.RefusedTypes)
@@ -83,46 +91,38 @@ func (l *lane) refusesType(d *event.Delivery, r Result) bool {
 	return known && r.Contact == ContactMade && !r.Throttled
 }
 
-// mayOvertake says whether a probe may be a later event of a session: it is no
-// ordinary outage. The caller holds mu.
-func (l *lane) mayOvertake(now time.Time) bool {
-	s := &l.standing
-	open := now.Sub(s.Broken)
-	return open >= overtakeAfter || s.Judging.Equal(s.Broken) && open >= l.dest.OrderHold
-}
-
 // first takes what waits for no earlier one of its session.
 func first(job *event.Job) bool { return len(job.Earlier) == 0 }
 
 // probeJob returns what the next probe is: what has waited longest, and in turns with
 // that what was never tried: a type that was not refused since the breaker opened, else
 // two times of three the newest, as others may be of the burst that opened it. In a
-// relapse that is the probe five times of six. It adds to the step what it comes across
-// that has to wait for its subject.
+// relapse that is the probe five times of six. A later event of a session that was never
+// tried is one two times of three, once it may overtake. It adds to the step what it comes
+// across that has to wait for its subject.
 func (l *lane) probeJob(send context.Context, now time.Time, step *event.Step) (job event.Job, found bool, err error) {
 	l.mu.Lock()
-	second, newest := l.standing.Probes%2 == 1, l.standing.Probes%6 < 5
-	relapse := l.standing.Relapse
-	overtakes, types := l.mayOvertake(now), l.standing.RefusedTypes
+	s := l.standing
 	l.mu.Unlock()
-	refused := func(eventType string) bool {
-		at, known := types[eventType]
-		return known && now.Sub(at) < refusedFor
-	}
+	second, third, newest := s.Probes%2 == 1, s.Probes%3 == 0, s.Probes%6 < 5
+	judged := s.Judging.Equal(s.Broken) && now.Sub(s.Broken) >= l.dest.OrderHold // all that it refuses is about messages
+	overtakes := judged || now.Sub(s.Broken) >= overtakeAfter                    // else it may be an ordinary outage
+	refused := func(eventType string) bool { return now.Sub(s.RefusedTypes[eventType]) < refusedFor }
 	later := func(job *event.Job) bool {
 		return !first(job) && !slices.ContainsFunc(job.Earlier, func(e event.Delivery) bool {
-			return e.Attempts == 0 || !refused(e.EventType)
+			tried, known := e.Attempts > 0, refused(e.EventType)
+			return (!tried || !known) && (!judged || !tried && !known)
 		})
 	}
 	for _, kind := range []struct {
-		may    bool
-		newest bool
-		skip   func(*event.Delivery) bool
-		fits   func(*event.Job) bool
+		may, newest bool
+		skip        func(*event.Delivery) bool
+		fits        func(*event.Job) bool
 	}{
 		{second, false, func(d *event.Delivery) bool { return d.Attempts > 0 || refused(d.EventType) }, first},
+		{!third && overtakes, false, func(d *event.Delivery) bool { return d.Attempts > 0 || refused(d.EventType) }, later},
 		{second && overtakes, false, func(d *event.Delivery) bool { return refused(d.EventType) }, later},
-		{second || relapse && newest, newest, func(d *event.Delivery) bool { return d.Attempts > 0 }, first},
+		{second || s.Relapse && newest, newest, func(d *event.Delivery) bool { return d.Attempts > 0 }, first},
 		{true, false, func(*event.Delivery) bool { return false }, first},
 	} {
 		skip := func(d *event.Delivery) bool {
@@ -130,12 +130,8 @@ func (l *lane) probeJob(send context.Context, now time.Time, step *event.Step) (
 			defer l.mu.Unlock()
 			return l.tried[d.ID] || l.claimed[d.ID] || l.tally != nil && l.tally.seen[d.ID] || kind.skip(d)
 		}
-		for range parkAtOnce {
-			if found || !kind.may || err != nil {
-				break
-			}
-			job, found, err = l.outbox.Pick(send, l.dest.Name, kind.newest, skip, kind.fits)
-			if !found {
+		for n := 0; kind.may && !found && err == nil && n < parkAtOnce; n++ {
+			if job, found, err = l.outbox.Pick(send, l.dest.Name, kind.newest, skip, kind.fits); !found {
 				break
 			}
 			found = !l.passOver(&job, now, step)

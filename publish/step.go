@@ -15,12 +15,9 @@ func (l *lane) begin(t *task) event.Begin {
 }
 
 // withdraw gives up what was begun and not sent.
-func (l *lane) withdraw() (withdrawn []event.Begin) {
-	l.leaving, l.begun, l.overtaken = append(l.overtaken, l.begun...), nil, nil
-	for i := range l.leaving {
-		withdrawn = append(withdrawn, l.begin(&l.leaving[i]))
-	}
-	return withdrawn
+func (l *lane) withdraw() []event.Begin {
+	l.overtaken, l.begun = append(l.overtaken, l.begun...), nil
+	return l.withdrawBlocked()
 }
 
 // take writes a step down and draws the conclusions.
@@ -44,6 +41,7 @@ func (l *lane) take(send context.Context, step *event.Step, tasks []task) error 
 		}
 		l.queue.sooner(v.Retry)
 		l.queue.sooner(v.Release)
+		l.holds = l.holds || met.Woke && v.Release.After(v.At)
 		if v.Dead != "" && len(l.stalled) > 0 {
 			l.unstall() // one may have waited for this, which a contact need not follow
 		}
