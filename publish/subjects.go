@@ -91,13 +91,16 @@ func (s *subjects) forget(subject string) {
 }
 
 // blocked says whether something is, and not only about to be made due.
-func (s *subjects) blocked() bool {
+func (s *subjects) blocked() bool { return s.more || s.any(func(*blockedSubject) bool { return true }) }
+
+// any says whether a known subject that is blocked is such a one.
+func (s *subjects) any(such func(*blockedSubject) bool) bool {
 	for _, b := range s.known {
-		if !b.free {
+		if !b.free && such(b) {
 			return true
 		}
 	}
-	return s.more
+	return false
 }
 
 // release lets all that waits for a subject be made due. What else is blocked is
@@ -157,10 +160,7 @@ type BlockedSubject struct {
 const notTriedAgain = "it has not been tried again so far"
 
 // reasoned says whether it is known why a subject is blocked. The caller holds mu.
-func (s *subjects) reasoned() bool {
-	list, _ := s.list()
-	return len(list) > 0 && list[0].Why != notTriedAgain
-}
+func (s *subjects) reasoned() bool { return s.any(func(b *blockedSubject) bool { return b.why != "" }) }
 
 // list returns the subjects that have been blocked for the longest time, before them
 // those of which it is known why, and how many there are. The caller holds mu.
