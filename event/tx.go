@@ -179,6 +179,9 @@ type Condition struct {
 	Untold bool          `json:"untold,omitempty"`
 	Last   time.Time     `json:"last,omitzero"`
 	Away   time.Duration `json:"away,omitempty"`
+	// Cause is what somebody must mend, of an account: its key is refused, or shows other
+	// sessions.
+	Cause string `json:"cause,omitempty"`
 
 	// Of a rule.
 	Failures  int    `json:"failures,omitempty"`   // in a row

@@ -192,15 +192,19 @@ func (o *owner) lookAtAccounts(tx *event.Tx, now time.Time) {
 		open := known && !c.Untold
 		troubled := s.Error != "" || s.Foreign != ""
 		switch {
-		case troubled && open:
+		case troubled && open && (causeOf(&s) == "" || causeOf(&s) == c.Cause):
 			o.passes[s.Account] = s.Passes
 		case troubled:
 			last := c.Last
+			if open { // it was told that the trouble may pass by itself
+				delete(o.rows, s.Account)
+				s.ErrorSince = now
+			}
 			c = o.row(c, &s, now)
 			switch {
 			case failing(&s, &c, o.intervals[s.Account], now):
 				o.passes[s.Account] = s.Passes
-				c.Untold, c.Last, c.Away = false, time.Time{}, 0
+				c.Untold, c.Last, c.Away, c.Cause = false, time.Time{}, 0, causeOf(&s)
 				e, err := accountFailingEvent(c, &s, now)
 				tx.Raised = append(tx.Raised, c)
 				o.tell(tx, e, err)
@@ -243,12 +247,20 @@ func (o *owner) row(c event.Condition, s *poller.Status, now time.Time) event.Co
 	return c
 }
 
+// causeOf is what somebody must mend before an account goes on, "" if nothing is known.
+func causeOf(s *poller.Status) string {
+	switch {
+	case s.Foreign != "":
+		return "foreign"
+	case s.Denied:
+		return "denied"
+	}
+	return ""
+}
+
 // failing says whether an account in trouble is to be told of.
 func failing(s *poller.Status, c *event.Condition, interval time.Duration, now time.Time) bool {
-	if s.Foreign != "" || s.Denied {
-		return true
-	}
-	return now.Sub(c.Since)-c.Away >= max(failingAfter, failingIntervals*interval)
+	return causeOf(s) != "" || now.Sub(c.Since)-c.Away >= max(failingAfter, failingIntervals*interval)
 }
 
 // needed is how much must be free for a store of a size.

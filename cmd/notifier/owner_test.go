@@ -345,6 +345,31 @@ func TestRefusedKeysAndForeignSessionsAreToldOfAtOnce(t *testing.T) {
 	})
 }
 
+// What ends only if somebody acts is told also of an account that was told to fail, over
+// a restart once.
+func TestAFailingAccountThatIsStoppedIsToldOfAnew(t *testing.T) {
+	inBubble(t, func(w *ownerWorld) {
+		w.trouble("connection refused")
+		w.run(5 * time.Minute)
+		w.expect("account.failing main")
+		w.accounts[0].Foreign = "none of its sessions is known"
+		w.run(time.Minute)
+		w.expect("account.failing main", "account.failing main")
+		if got := w.data(1); got["error"] != "none of its sessions is known" {
+			w.t.Errorf("data %v", got)
+		}
+		w.restart()
+		w.accounts[0].Foreign, w.accounts[0].Denied = "", true
+		w.run(time.Minute)
+		w.accounts[0].Denied = false
+		w.run(time.Minute)
+		w.expect("account.failing main", "account.failing main", "account.failing main")
+		w.well(wellPasses)
+		w.run(time.Second)
+		w.expect("account.failing main", "account.failing main", "account.failing main", "account.recovered main")
+	})
+}
+
 func TestAccountThatLeavesTheConfigurationIsForgotten(t *testing.T) {
 	inBubble(t, func(w *ownerWorld) {
 		w.trouble("status 500")

@@ -172,8 +172,11 @@ func storedReport(ctx context.Context, store *state.Store) (*report, error) {
 }
 
 // knownPass is when an account was looked at without a gap, as far as the store knows:
-// its last complete pass was then or later.
+// its last complete pass was then or later. Without a low mark none was complete.
 func knownPass(a *event.Account) time.Time {
+	if a.Low.IsZero() {
+		return time.Time{}
+	}
 	if a.Reconciled.After(a.WarmRound) {
 		return a.Reconciled
 	}
