@@ -3,6 +3,7 @@ package publish_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -433,6 +434,45 @@ func TestWhatIsDueIsNotPassed(t *testing.T) {
 		}
 		if diff := cmp.Diff([]string{first, second}, got); diff != "" {
 			t.Errorf("order (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// Where repetitions take all slots that they may have, one that waits for such a slot
+// holds the next event of its session no longer than the hold.
+func TestTheHoldEndsWhileRepetitionsTakeAllTheirSlots(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, to := newOutbox(), &receiver{}
+		to.reply(func(_ context.Context, _ int, m publish.Message) publish.Result {
+			if m.Delivery.EventType != event.Created || m.Delivery.Session[3] != 'b' {
+				return accepted()
+			}
+			if m.Delivery.Slots > 0 {
+				time.Sleep(14 * time.Second)
+			}
+			return refused(500)
+		})
+		d := exact("shop")
+		d.Retry = publish.DefaultHTTP().Retry
+		d.Retry.Jitter = 0
+		d.Concurrency, d.OrderHold = 4, 2*time.Minute
+		r := relay(t, o, publish.Options{}, publish.Lane{Destination: d, Publisher: to})
+		stop := run(t, r)
+		var paid []string
+		for i := range 40 {
+			o.put("shop", fmt.Sprint("cs_b", i), ofType(event.Created))
+			paid = append(paid, o.put("shop", fmt.Sprint("cs_b", i), ofType(event.Fulfillable)))
+			o.put("shop", fmt.Sprint("cs_g", i), ofType(event.Created)) // keeps the breaker closed
+			r.Wake("shop")
+			time.Sleep(time.Second)
+		}
+		time.Sleep(10 * time.Minute)
+		stop()
+		for _, id := range paid {
+			got := o.get(id)
+			if wait := got.Finished.Sub(got.Created); got.Status != event.StatusAccepted || wait > d.OrderHold+15*time.Second {
+				t.Errorf("%s is %s after %s", id, got.Status, wait)
+			}
 		}
 	})
 }

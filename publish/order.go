@@ -24,11 +24,8 @@ func (l *lane) decide(job *event.Job, now time.Time) *event.Verdict {
 		if earlier.EventID == d.EventID {
 			continue // another rule's rendering of the same event: neither comes first
 		}
-		due := !earlier.Due.IsZero() && !earlier.Due.After(now)
-		tried := earlier.Slots > 0 || earlier.Blocked() // it waits for more than its turn
-		if earlier.HeldAt == nil || !tried || due || l.claimed[earlier.ID] {
-			// It is due or on its way, and wakes this one when it ends.
-			return park(d, now, up, time.Time{})
+		if earlier.HeldAt == nil || earlier.Slots == 0 && !earlier.Blocked() || l.isNext(&earlier, now) {
+			return park(d, now, up, time.Time{}) // it wakes this one when it ends
 		}
 		settling = l.subjects.settling(&earlier, d.ID, now) || settling
 		remaining, waited = max(remaining, l.dest.OrderHold-(up-*earlier.HeldAt)), max(waited, min(stretch, up-*earlier.HeldAt))
@@ -46,6 +43,16 @@ func (l *lane) decide(job *event.Job, now time.Time) *event.Verdict {
 		l.overtake(job)
 	}
 	return nil
+}
+
+// isNext says whether one that was refused is on its way, or due and has a slot. Where those
+// for repetitions are taken, the hold decides.
+func (l *lane) isNext(d *event.Delivery, now time.Time) bool {
+	_, slots := l.room()
+	if l.claimed[d.ID] {
+		return slices.IndexFunc(l.queue.late, func(job *event.Job) bool { return job.Delivery.ID == d.ID }) < slots
+	}
+	return !d.Due.IsZero() && !d.Due.After(now) && len(l.queue.late) < slots && !l.queue.moreLate
 }
 
 // overtake lets a delivery go before the earlier ones of its session, and say so.

@@ -30,9 +30,7 @@ func (l *lane) refill(send context.Context, now time.Time, step *event.Step) err
 	}
 	first, again := max(0, most-len(q.fresh)), max(0, most-len(q.late))
 	wants := room > 0 && q.wants(now, room)
-	if wants {
-		q.unseen = false
-	}
+	q.unseen = q.unseen && !wants
 	l.mu.Unlock()
 	if !wants {
 		return nil
@@ -83,8 +81,7 @@ func (l *lane) sort(job *event.Job, now time.Time, step *event.Step, into *[]*ev
 	default:
 		l.claim(job)
 		if l.passing[job.Delivery.ID] {
-			l.queue.passing = append(l.queue.passing, job)
-			return
+			into = &l.queue.passing
 		}
 		*into = append(*into, job)
 	}
