@@ -71,7 +71,10 @@ func TestStatusTellsOfConditions(t *testing.T) {
 // After a restart nobody sees a blank where the store knows of a pass.
 func TestStatusKnowsOfPassesBeforeTheStart(t *testing.T) {
 	now := time.Now()
-	a := event.Account{Name: "main", Reconciled: now.Add(-50 * time.Minute), WarmRound: now.Add(-4*time.Minute - time.Second)}
+	a := event.Account{Name: "main", Low: now.Add(-time.Hour), Reconciled: now.Add(-50 * time.Minute), WarmRound: now.Add(-4*time.Minute - time.Second)}
+	if got := knownPass(&event.Account{WarmRound: now}); !got.IsZero() {
+		t.Errorf("an account whose first pass was not complete has one of %s", got)
+	}
 	stored := []poller.Status{{Account: "other", LastSuccess: now}, {Account: "main", LastSuccess: knownPass(&a)}}
 	for want, s := range map[string]poller.Status{
 		"at most 4m ago": {Account: "main"},
