@@ -1,19 +1,14 @@
 package checkout
 
-import "strings"
+// deepestItem is the first level of a list answer on which its items are nested too deeply
+// for Parse. They stand on the third level, as in {"data":[{}]}.
+const deepestItem = 3 + MaxDepth
 
-// itemDepth is how deep an item of a list stands, as in {"data":[{}]}.
-const itemDepth = 3
-
-// tooDeep is an item that Parse refuses for its depth alone.
-var tooDeep = `{"":` + strings.Repeat("[", MaxDepth) + strings.Repeat("]", MaxDepth) + `}`
-
-// ShortenDeep puts tooDeep in the place of each item of a list answer that is nested
-// so deeply that encoding/json would refuse the whole answer because of it. found
-// says whether there is one.
+// ShortenDeep puts a number in the place of what is nested in a list answer below
+// deepestItem: encoding/json would refuse the whole answer because of it. Parse refuses the
+// items all the same, and tells their ids. found says whether there was such a part.
 func ShortenDeep(body []byte) (short []byte, found bool) {
-	depth, deep, text := 0, false, false
-	item, kept := 0, 0 // where the present item begins, and what is copied so far
+	depth, kept, text := 0, 0, false // kept: what is copied so far
 	for i := 0; i < len(body); i++ {
 		switch c := body[i]; {
 		case text && c == '\\':
@@ -22,14 +17,12 @@ func ShortenDeep(body []byte) (short []byte, found bool) {
 			text = !text
 		case text:
 		case c == '{' || c == '[':
-			if depth++; depth == itemDepth {
-				item, deep = i, false
+			if depth++; depth == deepestItem+1 {
+				short, found = append(append(short, body[kept:i]...), '0'), true
 			}
-			deep = deep || depth >= itemDepth+MaxDepth
 		case c == '}' || c == ']':
-			if depth == itemDepth && deep {
-				short = append(append(short, body[kept:item]...), tooDeep...)
-				kept, found = i+1, true
+			if depth == deepestItem+1 {
+				kept = i + 1
 			}
 			depth--
 		}

@@ -57,3 +57,39 @@ func TestItemsTooDeepAreLeftAsTheyWere(t *testing.T) {
 		})
 	}
 }
+
+// Of the row of a session that is nested too deeply the id is known, however deep it is:
+// the session is asked for by it.
+func TestSessionOfADeepRowIsAskedForByID(t *testing.T) {
+	for _, depth := range []int{1_001, 12_000, 50_000} {
+		for _, first := range []bool{false, true} {
+			t.Run(fmt.Sprint(depth, " deep part first ", first), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					w := newWorld(t)
+					l, rows := newListing(), map[string]string{}
+					l.add("cs_1", time.Now(), "open", "unpaid")
+					w.answer = func(req *http.Request) (int, string) { return l.showing(req, rows) }
+					p := w.poller()
+					w.run(p, 5*time.Second)
+					l.set("cs_1", time.Now(), "complete", "paid")
+					l.order("cs_2", "complete", "paid")
+					deep := `"x":` + strings.Repeat(`{"id":"cs_9","a":[`, depth/2) + strings.Repeat(`],"b":"]}"}`, depth/2)
+					for id, row := range l.items {
+						rows[id] = strings.TrimSuffix(row, "}") + "," + deep + "}"
+						if first {
+							rows[id] = "{" + deep + "," + strings.TrimPrefix(row, "{")
+						}
+					}
+					l.order("cs_3", "complete", "paid")
+					w.run(p, 30*time.Second)
+					w.expect("cs_1", "completed", "paid", "fulfillable")
+					w.expect("cs_2", "created", "completed", "paid", "fulfillable")
+					w.expect("cs_3", "created", "completed", "paid", "fulfillable")
+					if s := p.Status()[0]; !s.Healthy || len(s.Holes) > 0 {
+						t.Errorf("error %q, holes %+v", s.Error, s.Holes)
+					}
+				})
+			})
+		}
+	}
+}
