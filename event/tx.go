@@ -180,8 +180,9 @@ type Condition struct {
 	Last   time.Time     `json:"last,omitzero"`
 	Away   time.Duration `json:"away,omitempty"`
 	// Cause is what somebody must mend, of an account: its key is refused, or shows other
-	// sessions.
-	Cause string `json:"cause,omitempty"`
+	// sessions. Relapse says that it failed soon after it was told to be well.
+	Cause   string `json:"cause,omitempty"`
+	Relapse bool   `json:"relapse,omitempty"`
 
 	// Of a rule.
 	Failures  int    `json:"failures,omitempty"`   // in a row

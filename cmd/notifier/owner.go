@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,8 +26,12 @@ const (
 	// once when its key is refused or shows other sessions.
 	failingAfter     = 2 * time.Minute
 	failingIntervals = 5
-	// wellPasses is how many complete passes make it well again.
-	wellPasses = 2
+	// wellPasses is how many complete passes make it well again. One that fails within
+	// relapseWithin after that is well again only once it was for as long: what comes and
+	// goes, as where one backend of several serves another account, would call somebody
+	// each few seconds.
+	wellPasses    = 2
+	relapseWithin = 10 * time.Minute
 
 	// leastSpace, or the size of the store if that is more, must be free.
 	leastSpace = 256 << 20
@@ -49,6 +54,8 @@ type owner struct {
 	log       *slog.Logger
 
 	passes     map[string]int       // of an account in trouble, when it was last seen so
+	troubled   map[string]time.Time // when that was
+	recovered  map[string]time.Time // when an account was told to be well
 	rows       map[string]time.Time // Status.ErrorSince of an account that fails and is untold
 	spaceError bool                 // it was said that the disk does not tell
 
@@ -65,6 +72,7 @@ func nameOf(c event.Condition) conditionName { return conditionName{c.Kind, c.Su
 // the configuration no longer names.
 func (o *owner) remember(stored []event.Condition) (stale []event.Condition) {
 	o.passes, o.rows = make(map[string]int), make(map[string]time.Time)
+	o.troubled, o.recovered = make(map[string]time.Time), make(map[string]time.Time)
 	o.conditions = make(map[conditionName]event.Condition)
 	for _, c := range stored {
 		_, configured := o.intervals[c.Subject]
@@ -72,7 +80,7 @@ func (o *owner) remember(stored []event.Condition) (stale []event.Condition) {
 		case c.Kind == event.ConditionAccount && !configured:
 			stale = append(stale, c)
 		case c.Kind != event.ConditionRule:
-			o.conditions[nameOf(c)] = c
+			o.conditions[nameOf(c)], o.troubled[c.Subject] = c, time.Now()
 		}
 	}
 	return stale
@@ -193,27 +201,27 @@ func (o *owner) lookAtAccounts(tx *event.Tx, now time.Time) {
 		troubled := s.Error != "" || s.Foreign != ""
 		switch {
 		case troubled && open && (causeOf(&s) == "" || causeOf(&s) == c.Cause):
-			o.passes[s.Account] = s.Passes
+			o.passes[s.Account], o.troubled[s.Account] = s.Passes, now
 		case troubled:
-			last := c.Last
+			last, relapse := c.Last, c.Relapse || now.Sub(o.recovered[s.Account]) < relapseWithin
 			if open { // it was told that the trouble may pass by itself
 				delete(o.rows, s.Account)
 				s.ErrorSince = now
 			}
 			c = o.row(c, &s, now)
-			switch {
-			case failing(&s, &c, o.intervals[s.Account], now):
-				o.passes[s.Account] = s.Passes
-				c.Untold, c.Last, c.Away, c.Cause = false, time.Time{}, 0, causeOf(&s)
+			if failing(&s, &c, o.intervals[s.Account], now) {
+				o.passes[s.Account], o.troubled[s.Account] = s.Passes, now
+				c.Untold, c.Last, c.Away, c.Cause, c.Relapse = false, time.Time{}, 0, causeOf(&s), relapse
 				e, err := accountFailingEvent(c, &s, now)
-				tx.Raised = append(tx.Raised, c)
 				o.tell(tx, e, err)
-			case !last.Equal(c.Last):
+			}
+			if !c.Untold || !last.Equal(c.Last) {
 				tx.Raised = append(tx.Raised, c)
 			}
 		case known && !open && s.Healthy:
 			tx.Cleared = append(tx.Cleared, c)
-		case open && !troubled && s.Passes >= o.passes[s.Account]+wellPasses:
+		case open && s.Passes >= o.passes[s.Account]+wellPasses && (!c.Relapse || now.Sub(o.troubled[s.Account]) >= relapseWithin):
+			o.recovered[s.Account] = now
 			e, err := accountRecoveredEvent(c, now)
 			tx.Cleared = append(tx.Cleared, c)
 			o.tell(tx, e, err)
@@ -241,9 +249,7 @@ func (o *owner) row(c event.Condition, s *poller.Status, now time.Time) event.Co
 		}
 	}
 	o.rows[s.Account] = s.ErrorSince
-	if c.Why = s.Error; s.Foreign != "" {
-		c.Why = s.Foreign
-	}
+	c.Why = cmp.Or(s.Foreign, s.Error)
 	return c
 }
 

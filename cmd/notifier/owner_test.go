@@ -370,6 +370,52 @@ func TestAFailingAccountThatIsStoppedIsToldOfAnew(t *testing.T) {
 	})
 }
 
+// One backend of several that serves another account calls nobody again and again: what
+// comes and goes is told once more after it was well, and is over once it was well for long,
+// also over a restart.
+func TestAnAccountThatComesAndGoesIsToldOfTwice(t *testing.T) {
+	for name, trouble := range map[string]func(s *poller.Status){
+		"foreign": func(s *poller.Status) { s.Foreign = "none of its sessions is known" },
+		"denied":  func(s *poller.Status) { s.Denied = true },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(w *ownerWorld) {
+				flap := func() {
+					for range 100 {
+						w.trouble("stopped")
+						trouble(&w.accounts[0])
+						w.run(2 * time.Second)
+						w.well(wellPasses)
+						w.run(2 * time.Second)
+					}
+				}
+				flap()
+				w.expect("account.failing main", "account.recovered main", "account.failing main")
+				w.restart()
+				flap()
+				w.well(wellPasses)
+				w.run(relapseWithin - 3*time.Second)
+				w.expect("account.failing main", "account.recovered main", "account.failing main")
+				w.expectOpen("account main")
+				w.run(4 * time.Second)
+				w.expect("account.failing main", "account.recovered main", "account.failing main", "account.recovered main")
+				if got := w.data(3)["summary"]; got != "Account main is polled again; it failed again and again for 23m." {
+					w.t.Errorf("summary %q", got)
+				}
+				w.run(relapseWithin)
+				w.trouble("stopped")
+				trouble(&w.accounts[0])
+				w.run(time.Second)
+				w.well(wellPasses)
+				w.run(time.Second)
+				if told := w.told(); len(told) != 6 {
+					w.t.Errorf("what happens once is told as %v", told[4:])
+				}
+			})
+		})
+	}
+}
+
 func TestAccountThatLeavesTheConfigurationIsForgotten(t *testing.T) {
 	inBubble(t, func(w *ownerWorld) {
 		w.trouble("status 500")

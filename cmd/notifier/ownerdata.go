@@ -42,8 +42,9 @@ func accountFailingEvent(c event.Condition, s *poller.Status, now time.Time) (ev
 
 func accountRecoveredEvent(c event.Condition, now time.Time) (event.Event, error) {
 	down := now.Sub(c.Since)
+	how := map[bool]string{false: "it was not", true: "it failed again and again"}[c.Relapse]
 	return conditionEvent(event.AccountRecovered, c, now, event.AccountRecoveredData{
-		Summary: fmt.Sprintf("Account %s is polled again; it was not for %s.", c.Subject, shortDuration(down)),
+		Summary: fmt.Sprintf("Account %s is polled again; %s for %s.", c.Subject, how, shortDuration(down)),
 		Account: c.Subject, Since: event.FormatTime(c.Since), DownFor: event.FormatSpan(down),
 	})
 }
