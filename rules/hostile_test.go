@@ -197,7 +197,8 @@ func TestHostileTextsAreRefused(t *testing.T) {
 func TestLongExpressionsCompileSoon(t *testing.T) {
 	for _, part := range []string{
 		`raw("x") > 1 and `, `session.status == "open" or `, `session.amount_total > 5 and `, `int(session.metadata.a) > 5 or `, `session.currency == "usd" and `,
-		`(session.livemode or raw("a") == "b") and `,
+		`(session.livemode or raw("a") == "b") and `, `now().Hour() > 5 and `, `lower(session.metadata.a) == "b" or `, `raw("metadata.a") == 3 or `,
+		`session.mode == "setup" or session.mode == "payment" and `, `session.metadata.a > "5" or `,
 	} {
 		allocated := func(n int) uint64 {
 			var before, after runtime.MemStats

@@ -85,8 +85,20 @@ func TestConditionsThatAreNeverTrue(t *testing.T) {
 		`now().Hour() >= 24`:                                                                                 "",
 		`0 > session.created.Hour()`:                                                                         "",
 		`now().Minute() == 60 or now().Day() == 1`:                                                           "",
-		`event.async && false`:                                                                               "",
-		`1 == 2`:                                                                                             "",
+		`now().Hour() >= 22 && now().Hour() < 6`:                                                             "",
+		`session.created.In(timezone("Asia/Tokyo")).Hour() > 21 and session.created.In(timezone("Asia/Tokyo")).Hour() < 6`: "",
+		`now().Hour() in 22..6`: "",
+		`now().Weekday().String() == "Monday" && event.async && now().Weekday().String() == "Tuesday"`:              "",
+		`len(session.line_items.data) > 5 and len(session.line_items.data) < 2`:                                     "",
+		`int(session.metadata.seats ?? "0") > 5 and int(session.metadata.seats ?? "0") < 2`:                         "",
+		`session.amount_total - session.amount_subtotal > 5 and session.amount_total - session.amount_subtotal < 5`: "",
+		`lower(session.metadata.plan) == "a" && lower(session.metadata.plan) == "b"`:                                "",
+		`has("customer") and not has("customer")`:                                                                   "",
+		`any(session.line_items.data, lower(.currency) == "usd" && lower(.currency) == "eur")`:                      "",
+		`session.created - now() > duration("1h")`:                                                                  "now() - session.created",
+		`duration("1h") <= session.created.Sub(session.expires_at)`:                                                 "session.expires_at - session.created",
+		`event.async && false`: "",
+		`1 == 2`:               "",
 	} {
 		problems := warningsOf(t, when)
 		if len(problems) != 1 || problems[0].Code != rules.CodeNeverMatches || problems[0].Suggestion != want || problems[0].Snippet == "" {
@@ -215,6 +227,11 @@ func TestConditionsThatMeanSomethingElse(t *testing.T) {
 	for _, when := range []string{
 		`session.status != "open" || session.status != "complete"`, `session.livemode or event.async or not session.livemode`,
 		`event.async && (session.amount_total > 5 or session.amount_total < 10)`, `session.livemode; session.status == "open"`, `(session.amount_total ?? 5) > 1`,
+		`now().Hour() >= 6 or now().Hour() < 22`, `session.created - now() < duration("1h")`, `session.metadata.plan == "pro" ?? "none"`, `session.amount_total > 5 ?? 0`,
+		`session.currency == "USD" || session.currency == "EUR" && session.amount_total > 100_00`, `session.livemode and session.currency == "USD" or session.currency in ["EUR", "CHF"]`,
+		`event.async or (event.account == "main" || session.mode == "setup" || session.mode == "payment" and session.livemode)`,
+		`raw("metadata.seats") == 3`, `3 < raw("metadata.seats", 0)`, `raw("metadata.gift") == true`, `raw("line_items.data.0.quantity", 0) in [1, 2]`, `raw("line_items.data.0.amount_total", 0) > 5`,
+		`raw("line_items.data.0.price.metadata.size") != -1`, `session.metadata.seats > "2"`, `"10" <= session.metadata.seats`, `any(session.line_items.data, .quantity > "1")`,
 	} {
 		problems := warningsOf(t, when)
 		if len(problems) != 1 || problems[0].Code != rules.CodeMisleading || !problems[0].Warning {
@@ -244,6 +261,14 @@ func TestWhatIsFineIsNotWarnedOf(t *testing.T) {
 		`session.livemode && !event.async`, `any(session.line_items.data, .currency == "USD") && any(session.line_items.data, .currency == "EUR")`,
 		`session.created.Year() > 2025 && session.created < now()`, `(session.customer ?? "none") == "none"`,
 		`any(session.line_items.data, {let c = .currency; c == "USD"})`,
+		`now().Hour() >= 22 or now().Hour() < 6`, `now().Hour() >= 9 && session.created.Hour() < 6`, `now().Hour() in 0..6 or now().Hour() in 22..23`, `now().In(timezone("Asia/Tokyo")).Hour() > 12 && now().Hour() < 6`,
+		`len(session.line_items.data) > 1 && len(session.payment_method_types) < 1`, `any(session.line_items.data, .currency == "USD") && not any(session.line_items.data, .currency == "EUR")`,
+		`session.currency == "USD" || (session.currency == "EUR" && session.amount_total > 100_00)`, `(session.currency == "USD" || session.currency == "EUR") && session.livemode`,
+		`session.currency == "JPY" && session.amount_total > 10000 || session.currency == "USD" && session.amount_total > 100_00`, `event.async || session.livemode && event.account == "main"`,
+		`event.type == "checkout.session.paid" && session.livemode || event.type == "checkout.session.expired"`,
+		`session.amount_total / 100 > 50 and session.amount_total / 100 == 51`, `now() - session.created > duration("1h")`, `session.created - now() > duration("-1h")`, `session.expires_at - now() < duration("1h")`,
+		`raw("metadata.seats") == "3" or raw("loyalty.points") == 3 or raw("amount_total", 0) > 5 or raw("livemode") == true or raw("x.metadata.y") == 1`,
+		`session.metadata.day > "2026-01-31" and session.metadata.code > "007" and session.customer_email > "a"`, `(session.metadata.plan ?? "pro") == "pro" and (session.metadata.a ?? "" ?? "x") == "x"`,
 	} {
 		if problems := warningsOf(t, when); len(problems) > 0 {
 			t.Errorf("%s: %s", when, describe(problems))

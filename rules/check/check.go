@@ -81,7 +81,7 @@ type Checked struct {
 // Expression checks a non-empty text. There is nothing checked when a fault is no
 // warning.
 func (c *Checker) Expression(text string) (*Checked, []Fault) {
-	canonical, bad := scan(text)
+	canonical, depths, bad := scan(text)
 	if bad != nil {
 		return nil, []Fault{*bad}
 	}
@@ -98,6 +98,7 @@ func (c *Checker) Expression(text string) (*Checked, []Fault) {
 		faults = append(faults, lintMissing(tree.Node)...)
 		faults = append(faults, lintLogic(tree.Node)...)
 		faults = append(faults, lintChange(tree.Node)...)
+		faults = append(faults, lintMixed(tree.Node, depths)...)
 	}
 	warnings := 0
 	faults = slices.DeleteFunc(faults, func(f Fault) bool {
@@ -127,17 +128,19 @@ func hasPoint(text []rune) bool {
 }
 
 // scan looks at the tokens before anything recurses over them, and returns them
-// as one text that white space and comments do not change.
-func scan(text string) (canonical string, bad *Fault) {
+// as one text that white space and comments do not change, and how many brackets
+// are open at each operator.
+func scan(text string) (canonical string, depths map[int]int, bad *Fault) {
 	if len(text) > maxText {
-		return "", &Fault{Code: CodeBudget, Message: fmt.Sprintf("the expression is longer than %d KiB", maxText>>10)}
+		return "", nil, &Fault{Code: CodeBudget, Message: fmt.Sprintf("the expression is longer than %d KiB", maxText>>10)}
 	}
 	tokens, err := lexer.Lex(file.NewSource(text))
 	if err != nil {
 		f := syntaxFault(err, text)
-		return "", &f
+		return "", nil, &f
 	}
 	var b strings.Builder
+	depths = make(map[int]int)
 	brackets, prefixes := 0, 0
 	for _, token := range tokens {
 		fmt.Fprintf(&b, "%s %d:%s\n", token.Kind, len(token.Value), token.Value)
@@ -148,14 +151,16 @@ func scan(text string) (canonical string, bad *Fault) {
 		case token.Is(lexer.Bracket):
 			brackets--
 		}
-		if !token.Is(lexer.Operator) {
+		if token.Is(lexer.Operator) {
+			depths[token.From] = brackets
+		} else {
 			prefixes = 0
 		}
 		if brackets > maxBrackets || prefixes > maxPrefixes {
-			return "", &Fault{At: token.From, Code: CodeBudget, Message: "the expression is nested too deeply"}
+			return "", nil, &Fault{At: token.From, Code: CodeBudget, Message: "the expression is nested too deeply"}
 		}
 	}
-	return b.String(), nil
+	return b.String(), depths, nil
 }
 
 // visits estimates how often expr's checker looks at the nodes below n: it

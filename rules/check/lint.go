@@ -94,6 +94,9 @@ func lintLogic(root ast.Node) (faults []Fault) {
 	for _, found := range logic.Contradictions(root) {
 		f := Fault{At: found.At, Code: CodeNeverMatches, Warning: true,
 			Message: "this and another condition, joined by and, exclude each other: both ask for " + found.Of}
+		if strings.HasSuffix(found.Of, ".Hour()") {
+			f.Message += "; hours over midnight are joined by or"
+		}
 		if found.Always {
 			f.Code = CodeMisleading
 			f.Message = fmt.Sprintf("this or another condition always holds, whatever %s is: join them by and", found.Of)
@@ -154,15 +157,24 @@ func (c *Checker) lintSides(n *ast.BinaryNode) (faults []Fault) {
 			faults = append(faults, f)
 		}
 	}
-	faults = append(faults, lintClock(n.Operator, n.Left, n.Right)...)
+	faults = append(faults, lintValue(n.Operator, n.Left, n.Right)...)
 	if operator := logic.Mirrored(n.Operator); operator != "" {
-		faults = append(faults, lintClock(operator, n.Right, n.Left)...)
+		faults = append(faults, lintValue(operator, n.Right, n.Left)...)
 	}
-	if n.Operator == "??" && neverNil(n.Left) && !n.Left.Nature().IsString() {
+	switch {
+	case n.Operator == "??" && isConstant(n.Left):
+		faults = append(faults, Fault{At: n.Right.Location().From, Code: CodeMisleading,
+			Message: `this is never used: ?? binds closer than any other operator, and what stands before it is a constant; a value and its default stand in parentheses, as in (session.customer ?? "none") == "none"`})
+	case n.Operator == "??" && neverNil(n.Left) && !n.Left.Nature().IsString():
 		faults = append(faults, Fault{At: n.Right.Location().From, Code: CodeMisleading,
 			Message: logic.Spell(n.Left) + " is never nil, so that this is never used: what is missing is 0 or false"})
 	}
-	return faults
+	return append(faults, lintRange(n)...)
+}
+
+// lintValue looks at a comparison of a value with another.
+func lintValue(operator string, value, other ast.Node) []Fault {
+	return slices.Concat(lintClock(operator, value, other), lintRaw(value, other), lintDigits(operator, value, other), lintSpan(operator, value, other))
 }
 
 func lintNil(n *ast.BinaryNode, value, other ast.Node) (Fault, bool) {

@@ -23,7 +23,7 @@ const (
 
 // holeName is a function of an unknown type that stands in the place of what is
 // wrong, so that the rest can be checked.
-const holeName = Reserved + "hole"
+const holeName = logic.Hole
 
 // mistakes finds all that is wrong with a parsed expression, in no order.
 // complete says that the types of the whole tree are known, with holes where

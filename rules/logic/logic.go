@@ -3,7 +3,6 @@
 package logic
 
 import (
-	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -41,7 +40,7 @@ func demandOf(n ast.Node, negated bool) (demand, bool) {
 		if mirrored := mirror[n.Operator]; mirrored != "" {
 			return compared(n.Right, mirrored, n.Left, negated)
 		}
-	case *ast.MemberNode, *ast.ChainNode:
+	case *ast.MemberNode, *ast.ChainNode, *ast.CallNode, *ast.BuiltinNode:
 		if path := valuePath(n); path != "" && n.Nature().IsBool() {
 			d := newDemand(path, n)
 			d.some = []any{!negated}
@@ -62,15 +61,18 @@ func Mirrored(operator string) string { return mirror[operator] }
 
 // compared reads a comparison of a value with constants.
 func compared(value ast.Node, operator string, other ast.Node, negated bool) (demand, bool) {
+	if negated {
+		operator = denied[operator]
+	}
+	constants, ok := constantsOf(other)
+	if _, isRange := other.(*ast.BinaryNode); !ok && !isRange {
+		return demand{}, false
+	}
 	path := valuePath(value)
 	if path == "" {
 		return demand{}, false
 	}
-	if negated {
-		operator = denied[operator]
-	}
 	d := newDemand(path, other)
-	constants, ok := constantsOf(other)
 	switch operator {
 	case "==", "in":
 		if bounds, isRange := other.(*ast.BinaryNode); isRange && operator == "in" && bounds.Operator == ".." {
@@ -116,23 +118,41 @@ func (d demand) bound(operator string, value ast.Node, constants []any) (demand,
 	return d, ok
 }
 
-// valuePath is what a value is known by, "" for one that may differ each time.
+// Hole is the name of the function that stands in the place of a mistake.
+const Hole = "__hole"
+
+// mostNodes is how large a value may be that is known by its text.
+const mostNodes = 30
+
+// valuePath is what a value is known by: its path, or else its text, for within
+// one event all that an expression calls returns the same each time. It is "" for
+// a constant, a single name, and what is not known for a mistake in it.
 func valuePath(n ast.Node) string {
-	if call, ok := n.(*ast.CallNode); ok {
-		callee, isName := call.Callee.(*ast.IdentifierNode)
-		if !isName || callee.Value != "raw" || len(call.Arguments) != 1 {
+	if path := PathOf(n); path != nil {
+		if len(path) < 2 {
 			return ""
 		}
-		if path, ok := call.Arguments[0].(*ast.StringNode); ok {
-			return "raw" + Separator + path.Value
+		return strings.Join(path, Separator)
+	}
+	if _, constant := constantsOf(n); constant || size(n, mostNodes) > mostNodes {
+		return ""
+	}
+	if text := n.String(); !strings.Contains(text, Hole) {
+		return text
+	}
+	return ""
+}
+
+// size counts the nodes of a tree, and no more than one over most.
+func size(n ast.Node, most int) int {
+	count := 1
+	for _, child := range Children(n) {
+		if count > most {
+			break
 		}
-		return ""
+		count += size(*child, most-count)
 	}
-	path := PathOf(n)
-	if len(path) < 2 {
-		return ""
-	}
-	return strings.Join(path, Separator)
+	return count
 }
 
 // constantsOf reads a constant, or a list of them.
@@ -283,7 +303,7 @@ func Contradictions(n ast.Node) (found []Finding) {
 
 // operands are what is joined by an operator at the top of a tree.
 func operands(n ast.Node, operator, word string) []ast.Node {
-	if b, ok := n.(*ast.BinaryNode); ok && (b.Operator == operator || b.Operator == word) {
+	if b, ok := joined(n, operator, word); ok {
 		return append(operands(b.Left, operator, word), operands(b.Right, operator, word)...)
 	}
 	return []ast.Node{n}
@@ -318,9 +338,6 @@ func OnlyAsync(n ast.Node) bool {
 }
 
 func said(path string) string {
-	if rest, ok := strings.CutPrefix(path, "raw"+Separator); ok {
-		return fmt.Sprintf("raw(%q)", rest)
-	}
 	return strings.TrimPrefix(strings.ReplaceAll(path, Separator, "."), "#.")
 }
 

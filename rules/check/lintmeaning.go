@@ -1,0 +1,176 @@
+package check
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+
+	"checkout-notifier/rules/logic"
+	"checkout-notifier/rules/schema"
+
+	"github.com/expr-lang/expr/ast"
+)
+
+// lintMixed warns of `x == 1 || x == 2 && y`, which is read in two ways. Depths
+// are the open brackets at each operator: with parentheses the meaning is clear.
+func lintMixed(root ast.Node, depths map[int]int) (faults []Fault) {
+	for _, m := range logic.MixedOperators(root) {
+		if at := m.And.Location().From; depths[at] == depths[m.Or.Location().From] {
+			faults = append(faults, Fault{At: at, Code: CodeMisleading, Warning: true,
+				Message: fmt.Sprintf("%s binds closer than %s, so that this belongs to one of the two conditions on %s alone: say by parentheses which is meant", m.And.Operator, m.Or.Operator, m.Of)})
+		}
+	}
+	return faults
+}
+
+// lintRange finds ranges that nothing is in.
+func lintRange(n *ast.BinaryNode) []Fault {
+	least, ok := n.Left.(*ast.IntegerNode)
+	most, also := n.Right.(*ast.IntegerNode)
+	if n.Operator != ".." || !ok || !also || least.Value <= most.Value {
+		return nil
+	}
+	return []Fault{{At: least.Location().From, Code: CodeNeverMatches,
+		Message: fmt.Sprintf("nothing is in the range %d..%d: the smaller number stands first; a time over midnight is asked for by or, as in x >= 22 or x < 6", least.Value, most.Value)}}
+}
+
+// lintRaw warns of raw for a documented field that the API sends as text, where it
+// is compared with a number or with true or false.
+func lintRaw(value, other ast.Node) []Fault {
+	call, ok := value.(*ast.CallNode)
+	if !ok || !isNumberOrBool(other) {
+		return nil
+	}
+	callee, ok := call.Callee.(*ast.IdentifierNode)
+	if !ok || callee.Value != "raw" || len(call.Arguments) == 0 {
+		return nil
+	}
+	path, ok := call.Arguments[0].(*ast.StringNode)
+	if !ok || !sentAsText(path.Value) {
+		return nil
+	}
+	f := Fault{At: call.Location().From, Code: CodeMisleading,
+		Message: fmt.Sprintf("raw(%q) is what the API sends, which can be a text: no number, and neither true nor false, is equal to one", path.Value)}
+	if _, isBool := other.(*ast.BoolNode); !isBool && documentedPath(path.Value) && plainPath.MatchString(path.Value) {
+		f.Suggestion = fmt.Sprintf(`int(session.%s ?? "0")`, path.Value)
+	}
+	return []Fault{f}
+}
+
+var (
+	plainPath    = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$`)
+	elementIndex = regexp.MustCompile(`\.[0-9]+\b`)
+
+	// typesOfFields are the types of the fields of a session, as the reference names them.
+	typesOfFields = sync.OnceValue(func() map[string]string {
+		types := make(map[string]string)
+		for _, f := range schema.Fields() {
+			types[f.Name] = f.Type
+		}
+		return types
+	})
+)
+
+// sentAsText says whether the API sends a field as text, or may: what the reference
+// calls a text, metadata, and the numbers of line items.
+func sentAsText(path string) bool {
+	name := "session." + elementIndex.ReplaceAllString(path, "[]")
+	if object, _, inside := strings.Cut(name, ".metadata."); inside {
+		return typesOfFields()[object+".metadata"] != ""
+	}
+	t := typesOfFields()[name]
+	return t == "string" || t == "int" && strings.Contains(name, "[]")
+}
+
+func isNumberOrBool(n ast.Node) bool {
+	switch n := n.(type) {
+	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode:
+		return true
+	case *ast.UnaryNode:
+		return n.Operator == "-" && isNumberOrBool(n.Node)
+	case *ast.BinaryNode:
+		return n.Operator == ".."
+	case *ast.ArrayNode:
+		return len(n.Nodes) > 0 && !slices.ContainsFunc(n.Nodes, func(n ast.Node) bool { return !isNumberOrBool(n) })
+	}
+	return false
+}
+
+// isConstant says whether a node is a constant that is not empty.
+func isConstant(n ast.Node) bool {
+	text, ok := n.(*ast.StringNode)
+	return ok && text.Value != "" || isNumberOrBool(n)
+}
+
+// wholeNumber is a number as a text that has as many digits as it needs.
+var wholeNumber = regexp.MustCompile(`^(0|[1-9][0-9]*)$`)
+
+// lintDigits warns of a text that is ordered as if it were a number.
+func lintDigits(operator string, value, other ast.Node) []Fault {
+	number, ok := other.(*ast.StringNode)
+	text := logic.Spell(value)
+	if !ok || text == "" || !strings.ContainsAny(operator, "<>") || !value.Nature().IsString() || !wholeNumber.MatchString(number.Value) {
+		return nil
+	}
+	return []Fault{{At: value.Location().From, Code: CodeMisleading, Suggestion: fmt.Sprintf(`int(%s ?? "0") %s %s`, text, operator, number.Value),
+		Message: `texts are ordered by their characters, so that "10" stands before "9": compare numbers`}}
+}
+
+// notAfter are the times that each time never lies after.
+var notAfter = map[string][]string{"session.created": {"now()", "session.expires_at"}, "previous.created": {"now()", "previous.expires_at"}}
+
+// lintSpan warns of a span that is taken from the later time to the earlier one and
+// compared with a positive one.
+func lintSpan(operator string, value, other ast.Node) []Fault {
+	from, to := span(value)
+	if from == nil || !positive(other) || !strings.ContainsAny(operator, "<>") {
+		return nil
+	}
+	earlier, later := timeName(from), timeName(to)
+	if !slices.Contains(notAfter[earlier], later) {
+		return nil
+	}
+	f := Fault{At: value.Location().From, Code: CodeNeverMatches, Suggestion: later + " - " + earlier,
+		Message: fmt.Sprintf("%s is not after %s, so that this span is negative and never as long as that", earlier, later)}
+	if operator[0] == '<' {
+		f.Code, f.Message = CodeMisleading, fmt.Sprintf("%s is not after %s, so that this span is negative and always shorter than that", earlier, later)
+	}
+	return []Fault{f}
+}
+
+// span is what a node takes a time from, and that time; nil for other nodes.
+func span(n ast.Node) (from, to ast.Node) {
+	if b, ok := n.(*ast.BinaryNode); ok && b.Operator == "-" {
+		return b.Left, b.Right
+	}
+	if method, call, of := methodCall(n); of == timeType && method == "Sub" && len(call.Arguments) == 1 {
+		return call.Callee.(*ast.MemberNode).Node, call.Arguments[0]
+	}
+	return nil, nil
+}
+
+// timeName is how a time is written that is a field, or now.
+func timeName(n ast.Node) string {
+	if call, ok := n.(*ast.CallNode); ok && len(call.Arguments) == 0 {
+		if callee, ok := call.Callee.(*ast.IdentifierNode); ok {
+			return callee.Value + "()"
+		}
+	}
+	return logic.Spell(n)
+}
+
+// positive says whether a node is a span above zero.
+func positive(n ast.Node) bool {
+	call, ok := n.(*ast.CallNode)
+	if !ok || call.Type() != durationType || len(call.Arguments) != 1 {
+		return false
+	}
+	text, ok := call.Arguments[0].(*ast.StringNode)
+	if !ok {
+		return false
+	}
+	d, err := schema.ParseDuration(text.Value)
+	return err == nil && d > 0
+}
