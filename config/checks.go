@@ -40,6 +40,7 @@ func (l *loader) check() *rules.Set {
 	l.checkTemplates()
 	l.checkRetention()
 	l.warnPending()
+	l.warnSameKey()
 	l.warnModes(set)
 	l.warnUnused()
 	l.warnStripe(set)

@@ -15,6 +15,10 @@ import (
 // variableName is a name between `${` and `}`.
 var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
+// environmentVariable finds what is meant to be expanded, by the names that
+// variables of the environment usually have.
+var environmentVariable = regexp.MustCompile(`\$\{(?:[A-Z_][A-Z0-9_]*(?::-[^}]*)?|file:[^}]*)\}`)
+
 // expansion says what became of the variables in a text.
 type expansion int
 

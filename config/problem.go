@@ -98,6 +98,7 @@ const (
 	codeUnsupported  = "config/unsupported"
 	codePending      = "config/no-effect-yet"
 	codeMixedModes   = "config/mixed-modes"
+	codeSameKey      = "config/same-key"
 	codeUnused       = "config/unused-destination"
 	codeStripeType   = "config/stripe-type"
 	codeStripeTwice  = "config/stripe-twice"

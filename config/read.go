@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -306,6 +307,9 @@ func (r *reader) scalar(node *yaml.Node, s *schema, path string) (any, bool) {
 		return nil, false
 	}
 	text := node.Value
+	if at := environmentVariable.FindStringIndex(text); s.literal && at != nil {
+		r.warnLiteral(path, utf8.RuneCountInString(text[:at[0]]))
+	}
 	if !s.literal && strings.Contains(text, "$") {
 		expanded, state := r.expand(node, text, path, s.secret)
 		if state == expansionFailed || state == expansionMissing {
@@ -333,6 +337,18 @@ func (r *reader) scalar(node *yaml.Node, s *schema, path string) (any, bool) {
 		return r.relative(path, text), true
 	}
 	return value, true
+}
+
+// warnLiteral says that a variable in the text of another language, from a rune on,
+// stays as it is.
+func (r *reader) warnLiteral(path string, at int) {
+	p := r.near(path, false)
+	if line, column, ok := r.places[path].inRunes(at); ok {
+		p.Line, p.Column = line, column
+	}
+	p.Severity, p.Code = SeverityWarning, codeVariable
+	p.Message = path + ": a variable is not expanded here: when, template and subject are used as they are"
+	r.add(p)
 }
 
 // not ends a message with the text that was found, where that gives nothing away.

@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -29,7 +30,7 @@ func TestWarnings(t *testing.T) {
 ` + ship + "  - {name: owner, events: [expired], to: [pager]}\n"
 	for _, test := range []struct{ name, source, want string }{
 		{"none", minimal + shop + ship, ""},
-		{"one mode", strings.ReplaceAll(twoModes, "LIVE", "KEY") + shop + ship, ""},
+		{"one mode", strings.ReplaceAll(twoModes, "LIVE", "OTHER") + shop + ship, ""},
 		{"two modes", twoModes + shop + ship, `test.yaml:7:45: rule "ship" can send test and live accounts to the same destination`},
 		{"two modes apart", twoModes + shop + strings.Replace(ship, "to:", "accounts: [live], to:", 1), ""},
 		{"two modes, live only", twoModes + shop + strings.Replace(ship, "to:", "when: session.livemode, to:", 1), ""},
@@ -75,6 +76,11 @@ func TestWarnings(t *testing.T) {
 		{"no rule file", minimal + shop + ship + "rule_files: [nowhere/*.yaml]\n", `test.yaml:8:14: no rule file matches "nowhere/*.yaml"`},
 		{"key over http", strings.Replace(minimal, "${KEY}", "${KEY}\n    base_url: http://api.example", 1) + shop + ship,
 			`test.yaml:4:15: accounts[0].base_url sends the secret key over plain HTTP`},
+		{"a variable in a condition", minimal + shop + strings.Replace(ship, "to:", "when: 'session.metadata.shop == \"${SHOP}\"', to:", 1),
+			`test.yaml:7:74: rules[0].when: a variable is not expanded here: when, template and subject are used as they are`},
+		{"a variable in a template", minimal + shop + strings.Replace(ship, "to:", "content_type: text/plain, template: '{{.Session.id}} ${file:/run/x} ${{.Account}}', to:", 1),
+			`test.yaml:7:94: rules[0].template: a variable is not expanded here: when, template and subject are used as they are`},
+		{"no variable in a condition", minimal + shop + strings.Replace(ship, "to:", `when: 'session.metadata.shop matches "^a${3}$" or session.metadata.shop == "${amount}"', to:`, 1), ""},
 		{"the owner", minimal + shop + ship + "  - {name: owner, on: system, to: [shop]}\n", ""},
 		{"the owner, by a destination of its own", minimal + shop + slack + ship + "  - {name: owner, on: system, to: [ops]}\n", ""},
 		{"the owner of two modes", twoModes + shop + strings.Replace(ship, "to:", "accounts: [live], to:", 1) + "  - {name: owner, on: system, to: [shop]}\n", ""},
@@ -96,7 +102,7 @@ func TestWarnings(t *testing.T) {
 		{"everything, meant", minimal + shop + "rules:\n  - {name: all, events: ['*'], to: [shop]}\n", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			loaded := load(t, test.source, config.Options{Environ: environ("LIVE=" + liveKey)})
+			loaded := load(t, test.source, config.Options{Environ: environ("LIVE="+liveKey, "OTHER=sk_test_another")})
 			if got := strings.TrimSpace(lines(loaded.Warnings)); got != test.want {
 				t.Errorf("got\n%s\nwant\n%s", got, test.want)
 			}
@@ -104,6 +110,32 @@ func TestWarnings(t *testing.T) {
 				if w.Severity != config.SeverityWarning || w.Code == "" {
 					t.Errorf("incomplete warning %+v", w)
 				}
+			}
+		})
+	}
+}
+
+// Accounts with the same key and address poll the same sessions, wherever the key
+// comes from. The key is not printed, and a key that is not known is not compared.
+func TestAccountsWithOneKey(t *testing.T) {
+	const warned = `test.yaml:3:31: accounts[1].secret_key is the key of accounts[0] as well: both poll the same sessions, so that each order is announced once by each; keep one of them, or give each a filter of its own` + "\n"
+	for _, test := range []struct{ name, first, second, want string }{
+		{"a variable", `"${KEY}"`, `"${KEY}"`, warned},
+		{"a file", `"${KEY}"`, `"${file:key}"`, warned},
+		{"the address spelt out", `"${KEY}"`, `"${KEY}", base_url: "https://APItest.wooshpay.com/"`, warned},
+		{"another address", `"${KEY}"`, `"${KEY}", base_url: "http://127.0.0.1:9"`, ""},
+		{"another key", `"${KEY}"`, `"${OTHER}"`, ""},
+		{"keys that are not known", `"${UNSET}"`, `"${UNSET}"`, ""},
+		{"filters apart", `"${KEY}", filter: {customer: cus_1}`, `"${KEY}", filter: {customer: cus_2}`, ""},
+		{"one filter", `"${KEY}"`, `"${KEY}", filter: {customer: cus_2}`, warned},
+		{"filters of two kinds", `"${KEY}", filter: {payment_intent: pi_1}`, `"${KEY}", filter: {customer: cus_2}`, warned},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			source := fmt.Sprintf("accounts:\n  - {name: main, secret_key: %s}\n  - {name: other, secret_key: %s}\n", test.first, test.second) + shop + ship
+			loaded := load(t, source, config.Options{Environ: environ("OTHER=sk_test_another"), AllowMissingSecrets: true,
+				ReadFile: func(string) ([]byte, error) { return []byte(testKey + "\n"), nil }})
+			if got := lines(loaded.Warnings); got != test.want {
+				t.Errorf("got\n%s\nwant\n%s", got, test.want)
 			}
 		})
 	}
