@@ -64,6 +64,7 @@ type account struct {
 	limitHonoured bool
 	filterPlaced  bool // the API was asked whether it reads the parameters where they are sent
 	sawEnd        bool // has_more was false once
+	answersByID   bool // it did once
 	mistrust      mistrust
 	cursorless    bool    // starting_after was ignored when it was last used
 	slicingFound  slicing // when it was last probed

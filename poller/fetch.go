@@ -322,6 +322,7 @@ func (a *account) getByID(ctx context.Context, id string) (*Page, error) {
 		}
 		return err
 	})
+	a.answersByID = a.answersByID || err == nil
 	return page, err
 }
 

@@ -3,6 +3,7 @@ package poller
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"checkout-notifier/checkout"
@@ -95,12 +96,7 @@ func note(ids map[string]bool, batch *Batch) {
 }
 
 func meets(ids map[string]bool, batch *Batch) bool {
-	for i := range batch.Looks {
-		if ids[batch.Looks[i].Session.ID] {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(batch.Looks, func(look Look) bool { return ids[look.Session.ID] })
 }
 
 // shown notes that this pass has had its look at a session, whatever came of it.

@@ -2,6 +2,7 @@ package poller
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"checkout-notifier/checkout"
@@ -80,11 +81,7 @@ func (e *entry) setLooked(t time.Time) {
 
 // giveUpAt is event.Tracked.GiveUpAt, rounded up.
 func (e *entry) giveUpAt(unpaidFor time.Duration) time.Time {
-	at := secondTime(e.giveUp).Add(unpaidFor)
-	if whole := at.Truncate(time.Second); whole.Before(at) {
-		return whole.Add(time.Second)
-	}
-	return at
+	return time.Unix(wholeSecond(secondTime(e.giveUp).Add(unpaidFor)), 0).UTC()
 }
 
 // watches are the states that an entry can be in. All that others have in common
@@ -98,12 +95,11 @@ func (e *entry) isWatched() bool { return e.watch().Is(event.Watched) }
 func (e *entry) isVanished() bool { return e.watch().Is(event.Vanished) }
 
 func (e *entry) setWatch(w event.Watch) {
-	e.watchCode = uint8(len(watches) - 1)
-	for i, known := range watches {
-		if w == known {
-			e.watchCode = uint8(i)
-		}
+	code := slices.Index(watches[:], w)
+	if code < 0 {
+		code = len(watches) - 1
 	}
+	e.watchCode = uint8(code)
 }
 
 func secondTime(s uint32) time.Time { return time.Unix(int64(s), 0).UTC() }
@@ -143,10 +139,8 @@ func newWords() words {
 }
 
 func (w *words) add(word string) uint8 {
-	for i, known := range w.list {
-		if known == word {
-			return uint8(i)
-		}
+	if i := slices.Index(w.list, word); i >= 0 {
+		return uint8(i)
 	}
 	if len(w.list) > maxWords {
 		return 0

@@ -276,3 +276,60 @@ func TestKnownSessionWithAnotherTime(t *testing.T) {
 		}
 	})
 }
+
+// A refusal by id contradicts the list, which shows the session: one replica that lags must
+// not make a new order pass for an old one. It is believed once it has lasted, or where the
+// API answers for no single session.
+func TestRefusalOfAListedSessionIsNotBelievedAtOnce(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		lags    time.Duration // the answers by id
+		single  bool          // the API answers for others
+		restart bool
+		silent  time.Duration // recorded without an announcement until then, 0: announced
+	}{
+		{"first answer", 3 * time.Second, true, false, 0},
+		{"half a minute", 25 * time.Second, true, false, 0},
+		{"nearly a minute", 55 * time.Second, true, false, 0},
+		{"over a restart", 55 * time.Second, true, true, 0},
+		{"for good", 24 * time.Hour, true, false, 100 * time.Second},
+		{"no single sessions", 24 * time.Hour, false, false, 15 * time.Second},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				l, rows := newListing(), map[string]string{}
+				l.add("cs_5", time.Now().Add(time.Second), "open", "unpaid")
+				until, old := time.Time{}, time.Now().Add(-10*time.Minute)
+				w.answer = func(req *http.Request) (int, string) {
+					if !isList(req) && (!c.single || (strings.HasSuffix(req.URL.Path, "/cs_6") && time.Now().Before(until))) {
+						return http.StatusNotFound, `{"error":{"message":"No such checkout session"}}`
+					}
+					return l.showing(req, rows)
+				}
+				p := w.poller()
+				w.run(p, time.Minute)
+				until = time.Now().Add(c.lags)
+				l.add("cs_6", time.Now(), "complete", "paid")
+				rows["cs_6"] = paidRow("cs_6", old)
+				w.run(p, 10*time.Second)
+				if c.restart {
+					p = w.poller()
+				}
+				if c.silent > 0 {
+					w.run(p, c.silent-10*time.Second)
+					w.expect("cs_6")
+					if _, known := w.snapshots["cs_6"]; !known {
+						t.Error("it is not recorded")
+					}
+				} else {
+					w.run(p, 90*time.Second)
+					w.expect("cs_6", "created", "completed", "paid", "fulfillable")
+				}
+				if s := p.Status()[0]; !s.Healthy || len(s.Holes) > 0 {
+					t.Errorf("error %q, holes %+v", s.Error, s.Holes)
+				}
+			})
+		})
+	}
+}

@@ -57,7 +57,7 @@ func (a *account) misdated(e *entry, page *Page, at int, batch *Batch, by *sweep
 		len(below) > 0 && batch.Silent(created) && below[0].created().After(created.Add(createdRounding)) &&
 			(!batch.Silent(below[0].created()) || a.index.find(below[0].ID) != nil):
 		return errMisdated
-	case batch.Silent(created) && a.readToStart(batch, by) && !a.standsBelowOld(page, at, batch) && (u == nil || !refused(u.answer)):
+	case batch.Silent(created) && a.readToStart(batch, by) && !a.standsBelowOld(page, at, batch) && (u == nil || !u.believed):
 		return errOld
 	}
 	return nil

@@ -108,12 +108,8 @@ func (p *Page) ends() bool {
 // standing counts, up to most, the known sessions of a range that a page of it should
 // show.
 func (a *account) standing(from, to time.Time, most int) (n int) {
-	for i := a.index.search(from); i < a.index.len() && n < most; i++ {
-		e := a.index.at(i)
-		if !e.created().Before(to) {
-			break
-		}
-		if !e.isVanished() && e.pass != a.now.number && !a.inHole(e) {
+	for i, end := a.index.search(from), a.index.search(to); i < end && n < most; i++ {
+		if e := a.index.at(i); !e.isVanished() && e.pass != a.now.number && !a.inHole(e) {
 			n++
 		}
 	}

@@ -37,6 +37,8 @@ func (b *Bad) Error() string {
 const (
 	// mostUnreadable bounds the rows that are remembered.
 	mostUnreadable = 1000
+	// refusalBelieved is for how long the API must refuse a session that its list shows.
+	refusalBelieved = time.Minute
 	// namedEvery is how often at most the log names what makes no sense.
 	namedEvery = time.Minute
 )
@@ -59,6 +61,7 @@ type unreadable struct {
 	gone     bool   // its place was read since, without it
 	answer   error  // what is wrong with the answer for its id; nil: nothing, or it was not asked for
 	done     bool   // the answer was taken; the index may have forgotten the session since
+	believed bool   // the API refuses the session: its row is taken as it is when it is shown again
 	logged   bool
 }
 
@@ -268,7 +271,9 @@ func (a *account) askUnreadable(ctx context.Context, until time.Time) error {
 			return err
 		default:
 			u.answer = err
-			u.logged = u.logged || (refused(err) && u.Error == errOld.Error()) // it is believed from now on
+			old := refused(err) && u.Error == errOld.Error()
+			u.believed = (refused(err) && u.Asked.Sub(u.Since) >= refusalBelieved) || (old && a.answersNone(ctx))
+			u.logged = u.logged || old // it will be believed
 			var failure *Error
 			if away++; errors.As(err, &failure) && failure.Kind != KindServer && failure.Kind != KindNetwork {
 				away = 0
@@ -279,6 +284,16 @@ func (a *account) askUnreadable(ctx context.Context, until time.Time) error {
 		}
 	}
 	return nil
+}
+
+// answersNone says whether the API answers for no single session, as far as known ones
+// tell.
+func (a *account) answersNone(ctx context.Context) bool {
+	if a.answersByID {
+		return false
+	}
+	m, err := a.meet(ctx)
+	return err == nil && !a.answersByID && m.failed == nil && m.asked > 0
 }
 
 // announced stands for a backfill that announces and is over.
