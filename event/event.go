@@ -203,6 +203,9 @@ func (d *Delivery) Since() time.Time {
 	return d.Created
 }
 
+// SentAgain says whether a person had the delivery made, or made pending again.
+func (d *Delivery) SentAgain() bool { return d.Job != "" || !d.Reopened.IsZero() }
+
 // Blocked says whether a pending delivery waits for its subject.
 func (d *Delivery) Blocked() bool {
 	return d.Status == StatusPending && d.Due.IsZero() && d.BlockedSubject != ""

@@ -24,7 +24,8 @@ func (t *Tx) Empty() bool {
 // configuration names it or not.
 type DestinationState struct {
 	Name          string        `json:"name"`
-	UpClock       time.Duration `json:"up_clock"` // time during which it could be reached
+	UpClock       time.Duration `json:"up_clock"`       // time during which it could be reached
+	UpAt          time.Time     `json:"up_at,omitzero"` // when, by our clock, UpClock was read; zero where an earlier version stored it
 	Pending       int           `json:"pending"`
 	Dead          int           `json:"dead"`
 	Standing      Standing      `json:"standing,omitzero"`
@@ -34,6 +35,23 @@ type DestinationState struct {
 	// about an order and was tried OftenRefused times at least.
 	RefusedAt []time.Duration `json:"-"`
 	NextRetry time.Time       `json:"-"` // and this: when the first of those that are tried again is due
+}
+
+// Up notes how far the up clock was at a time.
+func (d *DestinationState) Up(clock time.Duration, at time.Time) {
+	if clock >= d.UpClock {
+		d.UpClock, d.UpAt = clock, at
+	}
+}
+
+// Look is what is asked of the deliveries of a destination that are due at Now.
+type Look struct {
+	Now    time.Time
+	Newest int                          // of those that were never refused, so many of the last due
+	After  time.Time                    // and of these none that was due by then
+	First  int                          // of the others that were never refused, so many of the longest due
+	Again  int                          // of those that were refused before, so many of the longest due
+	Skip   func(deliveryID string) bool // leaves some out; may be nil
 }
 
 // MostRefused bounds how many deliveries are counted in DestinationState.Refused.

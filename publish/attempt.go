@@ -126,7 +126,7 @@ func (l *lane) judge(t *task, a *event.Attempt, r Result, now time.Time) outcome
 		l.health.refusals.next = time.Time{} // it may be the last one
 	}
 	v.Delivery = d
-	v.UpClock, v.Standing = l.clock.at(now), l.snapshot(now)
+	v.UpClock, v.Standing = l.clock.known(now), l.snapshot(now)
 	return o
 }
 

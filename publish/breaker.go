@@ -303,5 +303,5 @@ func (l *lane) snapshot(now time.Time) event.Standing {
 
 // change is the same as a change that no attempt brought.
 func (l *lane) change(now time.Time) event.StandingChange {
-	return event.StandingChange{Destination: l.dest.Name, UpClock: l.clock.at(now), Standing: l.snapshot(now)}
+	return event.StandingChange{Destination: l.dest.Name, UpClock: l.clock.known(now), Standing: l.snapshot(now)}
 }

@@ -161,9 +161,9 @@ type lookedAt struct {
 	looked func()
 }
 
-func (o lookedAt) Due(ctx context.Context, destination string, newest int, now time.Time, first, again int, skip func(string) bool) ([]event.Job, time.Time, error) {
+func (o lookedAt) Due(ctx context.Context, destination string, look event.Look) ([]event.Job, time.Time, error) {
 	defer o.looked()
-	return o.memoryOutbox.Due(ctx, destination, newest, now, first, again, skip)
+	return o.memoryOutbox.Due(ctx, destination, look)
 }
 
 // Nor for what comes next and is refused as well.

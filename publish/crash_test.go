@@ -101,6 +101,7 @@ func TestWhatAnAttemptOvertookIsSaidAgainIfItMayHaveArrived(t *testing.T) {
 					return
 				}
 				to.reply(nil)
+				time.Sleep(time.Hour) // until the first is due
 				stop = run(t, relay(t, o, publish.Options{}, lane))
 				time.Sleep(time.Hour)
 				stop()

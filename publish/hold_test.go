@@ -162,26 +162,68 @@ func TestUpClockStandsStillWhileThrottled(t *testing.T) {
 	})
 }
 
-func TestUpClockSurvivesARestart(t *testing.T) {
+func TestTheHoldGoesOnWhileTheProcessIsDown(t *testing.T) {
+	for _, c := range []struct {
+		name      string
+		down      time.Duration
+		reachable bool
+		min, max  time.Duration // that the follower waits after the restart
+	}{
+		{"for a while", 10 * time.Second, true, 50 * time.Second, 75 * time.Second}, // the next attempt may be somewhat later
+		{"for long", 10 * time.Hour, true, 0, 0},
+		{"for long, and the destination as well", 10 * time.Hour, false, time.Minute, 2 * time.Minute},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				o, to := newOutbox(), &receiver{}
+				first, second := o.put("shop", "cs_1"), o.put("shop", "cs_1")
+				to.reply(refuseFirst(first, refused(500)))
+				d := exact("shop")
+				d.Retry.Schedule = slices.Repeat([]time.Duration{20 * time.Second}, 1000)
+				stop := run(t, relay(t, o, publish.Options{}, publish.Lane{Destination: d, Publisher: to}))
+				time.Sleep(time.Minute) // half of the hold
+				stop()
+				time.Sleep(c.down)
+				if !c.reachable {
+					to.reply(func(context.Context, int, publish.Message) publish.Result { return unreachable() })
+				}
+				stop = run(t, relay(t, o, publish.Options{}, publish.Lane{Destination: d, Publisher: to}))
+				defer stop()
+				up := time.Now()
+				if !c.reachable {
+					time.Sleep(time.Hour)
+					to.reply(refuseFirst(first, refused(500)))
+					up = time.Now()
+				}
+				time.Sleep(10 * time.Minute)
+				got := sentOf(to.sent(), second)
+				if len(got) == 0 {
+					t.Fatal("the follower was not sent")
+				}
+				if waited := got[0].at.Sub(up); waited < c.min || waited > c.max {
+					t.Errorf("it waited %s after the restart", waited)
+				}
+			})
+		})
+	}
+}
+
+// A program that is run once in a while is a short moment in each run. An order waits for
+// order_hold all the same, not for so many runs.
+func TestTheHoldGoesOnBetweenDrains(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o, to := newOutbox(), &receiver{}
 		first, second := o.put("shop", "cs_1"), o.put("shop", "cs_1")
 		to.reply(refuseFirst(first, refused(500)))
-		stop := run(t, relay(t, o, publish.Options{}, publish.Lane{Destination: exact("shop"), Publisher: to}))
-		time.Sleep(time.Minute) // half of the hold
-		stop()
-		time.Sleep(10 * time.Hour) // the process is down
-		stop = run(t, relay(t, o, publish.Options{}, publish.Lane{Destination: exact("shop"), Publisher: to}))
-		up := time.Now()
-		time.Sleep(10 * time.Minute)
-		stop()
-		got := sentOf(to.sent(), second)
-		if len(got) != 1 {
-			t.Fatalf("the follower was sent %d times", len(got))
+		for range 5 {
+			r := relay(t, o, publish.Options{}, publish.Lane{Destination: exact("shop"), Publisher: to})
+			if _, _, err := r.Drain(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Minute)
 		}
-		// The clock was last kept 35 s in, with the third attempt of the first.
-		if waited := got[0].at.Sub(up); waited < 60*time.Second || waited > 90*time.Second {
-			t.Errorf("it waited %s after the restart", waited)
+		if got := o.get(second); got.Status != event.StatusAccepted || got.Finished.Sub(got.Created) > exact("shop").OrderHold {
+			t.Errorf("the follower is %s after %s", got.Status, got.Finished.Sub(got.Created))
 		}
 	})
 }

@@ -115,8 +115,9 @@ func (l *lane) reset() {
 }
 
 // takeUp goes on where the last process stopped. Whether the destination can be
-// reached shows with the first contact, which may be far: a hold that waited for
-// it would have no end.
+// reached, and could be meanwhile, shows with the first contact, which may be far: a
+// hold that waited for it would have no end. Of the time in between no more than
+// order_hold counts, so that what was refused is not said to have waited for days.
 func (l *lane) takeUp(stored event.DestinationState) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -127,7 +128,11 @@ func (l *lane) takeUp(stored event.DestinationState) {
 	l.health.marks.wrote(&stored.Standing)
 	l.clock = upClock{total: stored.UpClock}
 	if l.standing.Paused.IsZero() && l.standing.Broken.IsZero() {
-		l.clock.assume(now)
+		from := later(later(stored.UpAt, l.standing.Throttled), now.Add(-l.dest.OrderHold))
+		if stored.UpAt.IsZero() || from.After(now) {
+			from = now
+		}
+		l.clock.assume(from)
 		l.skipThrottled(now)
 	}
 }

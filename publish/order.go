@@ -20,25 +20,32 @@ func (l *lane) decide(job *event.Job, now time.Time) *event.Verdict {
 	stretch := min(now.Sub(d.Created), up-l.clock.total) // for which it has waited at least, if others were refused by then
 	var remaining, waited time.Duration
 	settling := false
+	hold := func(held time.Duration) {
+		remaining, waited = max(remaining, l.dest.OrderHold-held), max(waited, min(stretch, held))
+	}
 	for _, earlier := range job.Earlier {
 		if earlier.EventID == d.EventID {
 			continue // another rule's rendering of the same event: neither comes first
 		}
-		if earlier.HeldAt == nil || earlier.Slots == 0 && !earlier.Blocked() || l.isNext(&earlier, now) {
-			return park(d, now, up, time.Time{}) // it wakes this one when it ends
+		switch {
+		case earlier.HeldAt == nil && earlier.SentAgain() && !d.SentAgain() && !l.claimed[earlier.ID]:
+			hold(min(stretch, now.Sub(earlier.Since()))) // how much there is before it, to be sent again, nobody knows
+			continue
+		case earlier.HeldAt == nil || earlier.Slots == 0 && !earlier.Blocked() || l.isNext(&earlier, now):
+			return l.park(d, now, time.Time{}) // it wakes this one when it ends
 		}
 		settling = l.subjects.settling(&earlier, d.ID, now) || settling
-		remaining, waited = max(remaining, l.dest.OrderHold-(up-*earlier.HeldAt)), max(waited, min(stretch, up-*earlier.HeldAt))
+		hold(up - *earlier.HeldAt)
 	}
 	remaining = min(remaining, l.dest.OrderHold-waited)
 	switch {
 	case remaining > 0 && l.clock.running:
 		l.holds = true
-		return park(d, now, up, now.Add(remaining))
+		return l.park(d, now, now.Add(remaining))
 	case remaining > 0:
 		l.stalled[d.ID] = true
 	case settling:
-		return park(d, now, up, now.Add(probeFirst))
+		return l.park(d, now, now.Add(probeFirst))
 	default:
 		l.overtake(job)
 	}
@@ -74,10 +81,10 @@ func (l *lane) overtake(job *event.Job) {
 
 // park lets a delivery wait for earlier ones of its session, until it is woken or,
 // if retry is not zero, until then.
-func park(d *event.Delivery, now time.Time, up time.Duration, retry time.Time) *event.Verdict {
+func (l *lane) park(d *event.Delivery, now, retry time.Time) *event.Verdict {
 	parked := *d
 	parked.BlockedSubject = ""
-	return &event.Verdict{Delivery: parked, At: now, UpClock: up, Retry: retry}
+	return &event.Verdict{Delivery: parked, At: now, UpClock: l.clock.known(now), Retry: retry}
 }
 
 // hold notes when a delivery was first not taken, which begins the hold of an ordered

@@ -112,7 +112,7 @@ func (o *memoryOutbox) pending() (n int) {
 	return n
 }
 
-func (o *memoryOutbox) Due(_ context.Context, destination string, newest int, now time.Time, first, again int, skip func(string) bool) ([]event.Job, time.Time, error) {
+func (o *memoryOutbox) Due(_ context.Context, destination string, look event.Look) ([]event.Job, time.Time, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.looks++
@@ -122,10 +122,10 @@ func (o *memoryOutbox) Due(_ context.Context, destination string, newest int, no
 	var due []*row
 	var next time.Time
 	for _, r := range o.deliveries {
-		if r.Destination != destination || r.Status != event.StatusPending || r.Due.IsZero() || o.held(r) || skip(r.ID) {
+		if r.Destination != destination || r.Status != event.StatusPending || r.Due.IsZero() || o.held(r) || look.Skip(r.ID) {
 			continue
 		}
-		if r.Due.After(now) {
+		if r.Due.After(look.Now) {
 			if next.IsZero() || r.Due.Before(next) {
 				next = r.Due
 			}
@@ -157,14 +157,16 @@ func (o *memoryOutbox) Due(_ context.Context, destination string, newest int, no
 	if n := slices.IndexFunc(due, func(r *row) bool { return r.Repeated() }); n >= 0 {
 		fresh = n
 	}
-	for n := range min(newest, fresh) {
-		jobs = append(jobs, o.job(due[fresh-1-n]))
+	for n := range min(look.Newest, fresh) {
+		if r := due[fresh-1-n]; r.Due.After(look.After) {
+			jobs = append(jobs, o.job(r))
+		}
 	}
 	due = slices.Delete(due, fresh-len(jobs), fresh)
 	for _, r := range due {
-		limit := &first
+		limit := &look.First
 		if r.Repeated() {
-			limit = &again
+			limit = &look.Again
 		}
 		if *limit--; *limit < 0 {
 			continue
@@ -293,7 +295,8 @@ func (o *memoryOutbox) resolve(v *event.Verdict) (woke bool, err error) {
 		woke = o.release(r, v.Release)
 	}
 	state := o.states[r.Destination]
-	state.Name, state.UpClock = r.Destination, v.UpClock
+	state.Name = r.Destination
+	state.Up(v.UpClock, v.At)
 	if v.Standing.Version > state.Standing.Version {
 		state.Standing = v.Standing
 	}
@@ -342,7 +345,8 @@ func (o *memoryOutbox) SaveStanding(_ context.Context, c event.StandingChange) e
 		return o.fail
 	}
 	state := o.states[c.Destination]
-	state.Name, state.UpClock = c.Destination, max(state.UpClock, c.UpClock)
+	state.Name = c.Destination
+	state.Up(c.UpClock, c.Standing.Changed)
 	if c.Standing.Version > state.Standing.Version {
 		state.Standing = c.Standing
 	}

@@ -1,7 +1,6 @@
 package publish
 
 import (
-	"slices"
 	"time"
 
 	"checkout-notifier/event"
@@ -11,7 +10,7 @@ import (
 // it.
 type queue struct {
 	fresh, late []*event.Job // never refused so far, and those that were
-	newest      []*event.Job // never tried, the newest first: they take turns with the others after a breaker has closed
+	newest      []*event.Job // never tried, the newest first: they take turns with the others after a breaker has closed, and with a backlog
 	// passing are about to overtake earlier ones of their session. They begin in the
 	// turn that read them or are read again: who is overtaken may change.
 	passing []*event.Job
@@ -21,8 +20,9 @@ type queue struct {
 	moreNewest          bool      // as did the last one for the newest
 	next                time.Time // when the next one becomes due; zero: none is known
 	looked              time.Time
-	lateTurn            bool // it is a late one's turn
-	olderTurn           bool // it is not the newest one's turn
+	caughtUp            time.Time // when a look last left nothing that had come after a backlog
+	lateTurn            bool      // it is a late one's turn
+	olderTurn           bool      // it is not the newest one's turn
 }
 
 func (q *queue) size() int { return len(q.newest) + len(q.fresh) + len(q.late) + len(q.passing) }
@@ -49,28 +49,30 @@ func (q *queue) wait(now time.Time) time.Duration {
 	return max(wait, time.Millisecond)
 }
 
-// pop takes the next delivery, the newest and others in turns, and of the others fresh
-// and late ones in turns, as long as there is room for late ones.
-func (q *queue) pop(lateRoom int) (job *event.Job, late, ok bool) {
-	if len(q.passing) > 0 {
-		job, q.passing = q.passing[0], q.passing[1:]
-		return job, job.Delivery.Repeated(), true
+// nextList is the list whose first delivery is next: the newest and others take turns, and of
+// the others fresh and late ones, as long as there is room for late ones. It is nil if
+// there is none.
+func (q *queue) nextList(lateRoom int) *[]*event.Job {
+	late := len(q.late) > 0 && lateRoom > 0
+	older := len(q.fresh) > 0 || late
+	switch {
+	case len(q.passing) > 0:
+		return &q.passing
+	case len(q.newest) > 0 && (!older || !q.olderTurn):
+		return &q.newest
+	case late && (len(q.fresh) == 0 || q.lateTurn):
+		return &q.late
+	case older:
+		return &q.fresh
 	}
-	if older := len(q.fresh) > 0 || len(q.late) > 0 && lateRoom > 0; len(q.newest) > 0 && (!older || !q.olderTurn) {
-		q.olderTurn = true
-		return shift(&q.newest), false, true
-	}
-	q.olderTurn = false
-	late = len(q.late) > 0 && lateRoom > 0 && (len(q.fresh) == 0 || q.lateTurn)
-	from := &q.fresh
-	if late {
-		from = &q.late
-	}
-	if len(*from) == 0 {
-		return nil, false, false
-	}
-	q.lateTurn = !late
-	return shift(from), late, true
+	return nil
+}
+
+// take takes the first delivery of a list that is next.
+func (q *queue) take(from *[]*event.Job) *event.Job {
+	q.olderTurn = from == &q.newest
+	q.lateTurn = from == &q.fresh || q.lateTurn && from != &q.late
+	return shift(from)
 }
 
 func shift(list *[]*event.Job) *event.Job {
@@ -78,20 +80,6 @@ func shift(list *[]*event.Job) *event.Job {
 	(*list)[0] = nil
 	*list = (*list)[1:]
 	return job
-}
-
-// list is where a delivery waits.
-func (q *queue) list(job *event.Job) *[]*event.Job {
-	if job.Delivery.Repeated() {
-		return &q.late
-	}
-	return &q.fresh
-}
-
-// put returns a delivery to the front.
-func (q *queue) put(job *event.Job) {
-	list := q.list(job)
-	*list = slices.Insert(*list, 0, job)
 }
 
 // Bounds of what is read ahead.
@@ -106,8 +94,5 @@ func ahead(concurrency int) int { return min(max(4*concurrency, leastAhead), mos
 // lateSlots is how many attempts under way may be of deliveries that were refused
 // before: retries, which may be slow, leave some for first attempts.
 func lateSlots(concurrency int) int {
-	if concurrency == 1 {
-		return 1
-	}
-	return concurrency - max(1, concurrency/4)
+	return max(1, concurrency-max(1, concurrency/4))
 }

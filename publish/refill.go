@@ -20,22 +20,26 @@ func (l *lane) refill(send context.Context, now time.Time, step *event.Step) err
 		most = leastAhead // what is read waits for the limiter: not so much that it grows stale
 	}
 	room, _ := l.room()
-	trial, newest := l.onTrial(now), 0
-	if trial {
+	look := event.Look{Now: now, Skip: l.skip}
+	trial, backlog := l.onTrial(now), q.moreFresh
+	switch {
+	case trial:
 		// What comes later and is well waits for what was read before it: no more than begins now.
-		newest, most = max(0, newestAhead-len(q.newest)), min(most, room)
+		look.Newest, most = max(0, newestAhead-len(q.newest)), min(most, room)
+	case backlog:
+		look.Newest, look.After = max(0, min(most, max(newestAhead, l.dest.Concurrency))-len(q.newest)), q.caughtUp.Add(-longestCommit)
 	}
 	if len(l.subjects.known) > 0 {
 		most = max(most, sortAtOnce)
 	}
-	first, again := max(0, most-len(q.fresh)), max(0, most-len(q.late))
+	look.First, look.Again = max(0, most-len(q.fresh)), max(0, most-len(q.late))
 	wants := room > 0 && q.wants(now, room)
 	q.unseen = q.unseen && !wants
 	l.mu.Unlock()
 	if !wants {
 		return nil
 	}
-	jobs, next, err := l.outbox.Due(send, l.dest.Name, newest, now, first, again, l.skip)
+	jobs, next, err := l.outbox.Due(send, l.dest.Name, look)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err != nil {
@@ -43,27 +47,36 @@ func (l *lane) refill(send context.Context, now time.Time, step *event.Step) err
 		return err
 	}
 	q.looked, q.next = now, next
-	late, stood := 0, len(l.stalled)
+	late, newest, stood := 0, 0, len(l.stalled)
 	for i := range jobs {
-		into := q.list(&jobs[i])
+		into := &q.fresh
 		switch {
 		case jobs[i].Delivery.Repeated():
 			late++
-		case i < newest:
+			into = &q.late
+		case i < look.Newest && jobs[i].Delivery.Due.After(look.After):
+			newest++
 			into = &q.newest
 		}
 		l.sort(&jobs[i], now, step, into)
 	}
-	never := len(jobs) - late
-	q.moreNewest, q.moreFresh, q.moreLate = trial && never >= newest, never == newest+first, late == again
+	q.moreNewest = newest == look.Newest && (trial || backlog)
+	q.moreFresh, q.moreLate = len(jobs)-late == newest+look.First, late == look.Again
+	if trial || !q.moreNewest {
+		q.caughtUp = now
+	}
 	if len(jobs) > 0 && len(l.stalled)-stood == len(jobs) {
 		q.sooner(now) // others may be behind those that stand still
 	}
 	return nil
 }
 
+// longestCommit is how long after a delivery was made it may be found for the first time.
+const longestCommit = 10 * time.Second
+
 // newestAhead is how many of the newest deliveries are read before others while there may
-// be a relapse: there has to be room for these, and of what comes meanwhile.
+// be a relapse: there has to be room for these, and of what comes meanwhile. Otherwise
+// they are read only if they came after a backlog, and so many as may begin.
 const newestAhead = 4
 
 // sort puts a due delivery into the queue, or adds to the step that it must wait.

@@ -17,13 +17,11 @@ import (
 // Outbox is the store's side of the relay. An implementation is safe for use
 // from several goroutines.
 type Outbox interface {
-	// Due returns the deliveries of a destination that are due by now, without those
-	// that skip names: of those that were never refused as many as newest says, the last
-	// due first, then at most first of the rest, the longest due first, and behind them in
-	// the same order at most again of those that were refused. next is when the next one
-	// becomes due (zero: none is known). It fills in Delivery.Attempts with the highest
-	// number of any attempt on record.
-	Due(ctx context.Context, destination string, newest int, now time.Time, first, again int, skip func(deliveryID string) bool) (jobs []event.Job, next time.Time, err error)
+	// Due returns what a look asks for of the deliveries of a destination, each once: the
+	// newest, the last due first, then the others, the longest due first. next is when the
+	// next one becomes due (zero: none is known). It fills in Delivery.Attempts with the
+	// highest number of any attempt on record.
+	Due(ctx context.Context, destination string, look event.Look) (jobs []event.Job, next time.Time, err error)
 	// Pick returns what has waited longest for a destination, or with newest what came
 	// last, due or not, among what skip leaves and fits takes, and what does not wait
 	// for its subject.

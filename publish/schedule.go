@@ -87,12 +87,20 @@ func (c *upClock) at(now time.Time) time.Duration {
 	return c.total + max(0, now.Sub(c.since))
 }
 
-// assume lets the clock run until a contact shows whether it should have: one
-// that fails takes the time back.
-func (c *upClock) assume(now time.Time) {
+// assume lets the clock run from a time on until a contact shows whether it should
+// have: one that fails takes the time back.
+func (c *upClock) assume(from time.Time) {
 	if !c.running {
-		c.running, c.since, c.assumed = true, now, true
+		c.running, c.since, c.assumed = true, from, true
 	}
+}
+
+// known is the part of at that no contact can take back.
+func (c *upClock) known(now time.Time) time.Duration {
+	if c.assumed {
+		return c.total
+	}
+	return c.at(now)
 }
 
 // skip leaves out the time until then.
@@ -116,9 +124,7 @@ func (c *upClock) note(contact Contact, now time.Time) {
 	case contact == ContactMade:
 		c.assumed = false
 	case contact == ContactFailed && c.running:
-		if !c.assumed {
-			c.total = c.at(now)
-		}
+		c.total = c.known(now)
 		c.running, c.assumed = false, false
 	}
 }

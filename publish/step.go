@@ -2,7 +2,6 @@ package publish
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"checkout-notifier/event"
@@ -85,18 +84,12 @@ func (l *lane) putBack(step *event.Step, tasks []task) {
 			l.subjects.sooner(b.next)
 		}
 	}
-	for i := range slices.Backward(tasks) {
+	for i := range tasks {
 		if d := &tasks[i].job.Delivery; tasks[i].attempt.N == d.Attempts {
 			l.reuse[d.ID] = d.Attempts
 		}
-		id := tasks[i].job.Delivery.ID
-		if tasks[i].probe || tasks[i].asked || l.passing[id] {
-			l.unclaim(id)
-			l.queue.unseen = true // who is overtaken may change
-			continue
-		}
-		l.queue.put(tasks[i].job)
+		l.unclaim(tasks[i].job.Delivery.ID)
 	}
 	l.begun, l.leaving = append(l.leaving, l.begun...), nil
-	l.queue.unseen = l.queue.unseen || len(step.Parked) > 0
+	l.queue.unseen = l.queue.unseen || len(tasks)+len(step.Parked) > 0
 }

@@ -51,7 +51,7 @@ func (l *lane) blockedNow(job *event.Job) string {
 func (l *lane) await(v *event.Verdict, d *event.Delivery, subject string, now time.Time) {
 	d.BlockedSubject = subject
 	l.hold(v, d, now)
-	v.Delivery, v.At, v.UpClock = *d, now, l.clock.at(now)
+	v.Delivery, v.At, v.UpClock = *d, now, l.clock.known(now)
 }
 
 // waitsFor notes that a delivery waits for its subject from now on, as a verdict says

@@ -76,7 +76,6 @@ func (l *lane) markTrouble(send context.Context, now time.Time, last bool) time.
 	}
 	l.standing.Version++
 	change := l.change(now)
-	change.UpClock = 0 // holds go by what attempts stored
 	l.mu.Unlock()
 	if err := l.outbox.SaveStanding(context.WithoutCancel(send), change); err != nil {
 		l.log.Error("the state of the destination could not be stored; it is tried again", loglimit.Repeats("standing"), slog.Any("error", err))

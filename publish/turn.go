@@ -192,20 +192,16 @@ func (l *lane) pick(now time.Time) (tasks []task, wait time.Duration) {
 	}
 	tasks = make([]task, 0, min(room, l.queue.size()))
 	for ; room > 0; room-- {
-		job, late, ok := l.queue.pop(lateRoom)
-		if !ok {
+		from := l.queue.nextList(lateRoom)
+		if from == nil {
 			break
 		}
 		if pause := l.pacer.leave(now); pause > 0 {
-			if l.passing[job.Delivery.ID] {
-				l.queue.passing = append(l.queue.passing, job)
-			} else {
-				l.queue.put(job)
-			}
 			wait = min(wait, pause)
 			break
 		}
-		if late {
+		job := l.queue.take(from)
+		if job.Delivery.Repeated() {
 			lateRoom--
 		}
 		tasks = append(tasks, l.prepare(job, now))

@@ -49,11 +49,11 @@ func (d disk) ask() error {
 	return nil
 }
 
-func (d disk) Due(ctx context.Context, destination string, newest int, now time.Time, first, again int, skip func(string) bool) ([]event.Job, time.Time, error) {
+func (d disk) Due(ctx context.Context, destination string, look event.Look) ([]event.Job, time.Time, error) {
 	if err := d.ask(); err != nil {
 		return nil, time.Time{}, err
 	}
-	return d.Store.Due(ctx, destination, newest, now, first, again, skip)
+	return d.Store.Due(ctx, destination, look)
 }
 
 func (d disk) Pick(ctx context.Context, destination string, newest bool, skip func(*event.Delivery) bool, fits func(*event.Job) bool) (event.Job, bool, error) {

@@ -56,7 +56,7 @@ func TestDeliveriesOfAClockThatWasAhead(t *testing.T) {
 		if got := dueIDs(t, s, "shop", start.Add(9*time.Minute)); len(got) > 1 {
 			t.Errorf("due before its pause: %v", got)
 		}
-		jobs, next, err := s.Due(t.Context(), "shop", 0, start.Add(10*time.Minute), 10, 10, nil)
+		jobs, next, err := s.Due(t.Context(), "shop", event.Look{Now: start.Add(10 * time.Minute), First: 10, Again: 10})
 		if err != nil || next.After(start.Add(19*time.Minute)) {
 			t.Errorf("%d due, next %s, %v", len(jobs), next, err)
 		}
@@ -123,7 +123,7 @@ func TestClockAheadWhileRunning(t *testing.T) {
 			}, 2 * time.Minute},
 			"a follower is put off, whose time seems to have come": {func(t *testing.T, s *state.Store, first event.Delivery) {
 				refuse(t, s, first, right.Add(time.Second), time.Hour, 3*time.Minute)
-				jobs, _, err := s.Due(t.Context(), "shop", 0, ahead(time.Second), 10, 10, nil)
+				jobs, _, err := s.Due(t.Context(), "shop", event.Look{Now: ahead(time.Second), First: 10, Again: 10})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -194,7 +194,7 @@ func TestLongPausesAreKept(t *testing.T) {
 	s := openStore(t, cfg)
 	refuse(t, s, queueAt(t, s, "1", "cs_1", start), start, 24*time.Hour, time.Minute)
 	for range 2 {
-		if jobs, next, err := s.Due(t.Context(), "shop", 0, start.Add(time.Minute), 10, 10, nil); err != nil || len(jobs) > 0 || !next.Equal(dayAhead) {
+		if jobs, next, err := s.Due(t.Context(), "shop", event.Look{Now: start.Add(time.Minute), First: 10, Again: 10}); err != nil || len(jobs) > 0 || !next.Equal(dayAhead) {
 			t.Errorf("%d due, next %s, %v", len(jobs), next, err)
 		}
 		if err := s.Close(); err != nil {

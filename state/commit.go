@@ -258,7 +258,8 @@ func addPending(b *batch, r *record, due time.Time) (alone bool, err error) {
 		}
 		// Behind a head that was refused it is due all the same: the release
 		// that followed the refusal came before this delivery and found nobody.
-		if earlier.HeldAt == nil {
+		// Behind one that is sent again it waits for order_hold at most.
+		if earlier.HeldAt == nil && (!earlier.SentAgain() || r.SentAgain()) {
 			return false, nil
 		}
 	}

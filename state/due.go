@@ -9,39 +9,33 @@ import (
 	"checkout-notifier/event"
 )
 
-// Due returns the deliveries of a destination that are due at now, in this order:
-//
-//   - the newest of those that were never refused, at most newest,
-//   - the oldest of those that were never refused, at most first,
-//   - the oldest of those that were refused before, at most again.
-//
-// None stands there twice, and those for which skip (which may be nil) says so are left
-// out, as are parked ones. next is when the next delivery becomes due, zero if none waits
-// for a time.
+// Due returns the deliveries of a destination for which a look asks, each once: the
+// newest, the first and those to be tried again, in this order. Parked ones are not due.
+// next is when the next delivery becomes due, zero if none waits for a time.
 //
 // What is not due yet costs nothing, except in the first call and in the first after our
 // clock was set back: they schedule anew what waits for a time of the clock that was ahead.
 //
 // Attempts of a delivery counts the attempts that were begun, with or without a result.
-func (s *Store) Due(ctx context.Context, destination string, newest int, now time.Time, first, again int, skip func(deliveryID string) bool) (found []event.Job, next time.Time, err error) {
-	if err := s.reschedule(ctx, destination, now); err != nil {
+func (s *Store) Due(ctx context.Context, destination string, look event.Look) (found []event.Job, next time.Time, err error) {
+	if err := s.reschedule(ctx, destination, look.Now); err != nil {
 		return nil, time.Time{}, err
 	}
-	skip = s.offers.holdBack(skip)
+	look.Skip = s.offers.holdBack(look.Skip)
 	err = s.view(ctx, "reading what is due for "+destination, func(tx *transaction) error {
 		queue := tx.queue(destination)
-		jobs, err := s.dueIn(nil, tx, queue, kindDue, true, now, newest, skip)
+		jobs, err := s.dueIn(nil, tx, queue, kindDue, true, &look, look.Newest, look.Skip)
 		read := jobs
 		others := func(id string) bool {
-			return skip(id) || slices.ContainsFunc(read, func(j event.Job) bool { return j.Delivery.ID == id })
+			return look.Skip(id) || slices.ContainsFunc(read, func(j event.Job) bool { return j.Delivery.ID == id })
 		}
 		if err == nil {
-			jobs, err = s.dueIn(jobs, tx, queue, kindDue, false, now, first, others)
+			jobs, err = s.dueIn(jobs, tx, queue, kindDue, false, &look, look.First, others)
 		}
 		if err == nil {
-			jobs, err = s.dueIn(jobs, tx, queue, kindRetry, false, now, again, skip)
+			jobs, err = s.dueIn(jobs, tx, queue, kindRetry, false, &look, look.Again, look.Skip)
 		}
-		found, next = jobs, firstDueAfter(queue, now)
+		found, next = jobs, firstDueAfter(queue, look.Now)
 		return err
 	})
 	return found, next, err
@@ -51,14 +45,14 @@ func (s *Store) Due(ctx context.Context, destination string, newest int, now tim
 const mostAtOnce = 256
 
 // dueIn adds what is due of one of the two kinds.
-func (s *Store) dueIn(jobs []event.Job, tx *transaction, queue *table, kind byte, newest bool, now time.Time, limit int, skip func(string) bool) ([]event.Job, error) {
+func (s *Store) dueIn(jobs []event.Job, tx *transaction, queue *table, kind byte, newest bool, look *event.Look, limit int, skip func(string) bool) ([]event.Job, error) {
 	limit += len(jobs)
 	add := func(key, id []byte) (bool, error) {
 		due, ok := readDue(key)
 		if !ok {
 			return false, inconsistent(tx.DB().Path(), "an entry of what is due is unreadable")
 		}
-		if due.After(now) || len(jobs) >= limit {
+		if due.After(look.Now) || newest && !due.After(look.After) || len(jobs) >= limit {
 			return false, nil
 		}
 		if skip(string(id)) {
@@ -76,7 +70,7 @@ func (s *Store) dueIn(jobs []event.Job, tx *transaction, queue *table, kind byte
 	}
 	prefix := []byte{kind}
 	if newest {
-		return jobs, queue.eachBack(appendTime([]byte{kind}, now.Add(time.Nanosecond)), prefix, add)
+		return jobs, queue.eachBack(appendTime([]byte{kind}, look.Now.Add(time.Nanosecond)), prefix, add)
 	}
 	return jobs, queue.each(prefix, add)
 }

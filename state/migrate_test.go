@@ -131,7 +131,7 @@ func TestAFileOfSchema1IsMigrated(t *testing.T) {
 	if err := s.Verify(t.Context()); err != nil {
 		t.Error(err)
 	}
-	jobs, _, err := s.Due(t.Context(), "shop", 0, start.Add(2*time.Hour), 0, 10, nil)
+	jobs, _, err := s.Due(t.Context(), "shop", event.Look{Now: start.Add(2 * time.Hour), Again: 10})
 	if err != nil || len(jobs) != 1 || jobs[0].Delivery.ID != refused.ID {
 		t.Errorf("retries after the migration: %v, %v", jobs, err)
 	}

@@ -28,7 +28,7 @@ type world struct {
 	events     []event.Event
 	deliveries []event.Delivery
 	attempts   map[string]int
-	clocks     map[string]time.Duration
+	clocks     map[string]event.DestinationState
 	slots      map[string]int
 	begun      map[string][]string // ids of deliveries that were begun with their commit
 }
@@ -90,7 +90,7 @@ func (w *world) commit(t *rapid.T) {
 
 func (w *world) due(t *rapid.T) {
 	destination := rapid.SampledFrom([]string{"shop", "bus", "new"}).Draw(t, "destination")
-	newest := rapid.IntRange(0, 3).Draw(t, "newest")
+	newest, after := rapid.IntRange(0, 3).Draw(t, "newest"), w.now.Add(-time.Duration(rapid.IntRange(0, 3).Draw(t, "after"))*time.Minute)
 	first, again := rapid.IntRange(0, 4).Draw(t, "first"), rapid.IntRange(0, 4).Draw(t, "again")
 	skip := func(id string) bool { return id[len(id)-1] < 'd' }
 	skipped := func(id string) bool { return skip(id) || slices.Contains(w.begun[destination], id) }
@@ -125,11 +125,14 @@ func (w *world) due(t *rapid.T) {
 			retries = append(retries, job)
 		}
 	}
-	last := len(fresh) - min(newest, len(fresh))
+	last := len(fresh)
+	for last > 0 && len(fresh)-last < newest && fresh[last-1].Delivery.Due.After(after) {
+		last--
+	}
 	want, fresh = fresh[last:], fresh[:last]
 	slices.Reverse(want)
 	want = slices.Concat(want, fresh[:min(first, len(fresh))], retries[:min(again, len(retries))])
-	got, gotNext, err := w.s.Due(context.Background(), destination, newest, w.now, first, again, skip)
+	got, gotNext, err := w.s.Due(context.Background(), destination, event.Look{Now: w.now, Newest: newest, After: after, First: first, Again: again, Skip: skip})
 	if err != nil || !gotNext.Equal(next) || len(got) != len(want) {
 		t.Fatalf("Due: %d jobs, next %v, %v; want %d and %v", len(got), gotNext, err, len(want), next)
 	}
@@ -214,7 +217,9 @@ func (w *world) resolve(t *rapid.T) {
 		t.Fatalf("Resolve: %v", err)
 	}
 	d.Slots, d.HeldAt, d.BlockedSubject = v.Delivery.Slots, v.Delivery.HeldAt, v.Delivery.BlockedSubject
-	w.clocks[d.Destination] = max(w.clocks[d.Destination], v.UpClock)
+	clock := w.clocks[d.Destination]
+	clock.Up(v.UpClock, v.At)
+	w.clocks[d.Destination] = clock
 	w.settle(i, &v)
 }
 
@@ -284,7 +289,9 @@ func (w *world) look(t *rapid.T) {
 	for i := range w.deliveries {
 		d := &w.deliveries[i]
 		if want[d.Destination] == nil {
-			want[d.Destination] = &event.DestinationState{Name: d.Destination, UpClock: w.clocks[d.Destination]}
+			clock := w.clocks[d.Destination]
+			clock.Name = d.Destination
+			want[d.Destination] = &clock
 		}
 		switch d.Status {
 		case event.StatusPending:
@@ -350,7 +357,7 @@ func TestAgainstTheModel(top *testing.T) {
 		}
 		defer os.RemoveAll(temporary)
 		cfg.Path = filepath.Join(temporary, "notifier.db")
-		w := &world{cfg: cfg, now: start, attempts: make(map[string]int), clocks: make(map[string]time.Duration)}
+		w := &world{cfg: cfg, now: start, attempts: make(map[string]int), clocks: make(map[string]event.DestinationState)}
 		w.open(t)
 		defer func() { w.s.Close() }()
 		t.Repeat(map[string]func(*rapid.T){

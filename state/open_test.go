@@ -331,7 +331,7 @@ func TestRandomDamage(t *testing.T) {
 			err = s.Verify(t.Context())
 			// Neither may the daily work end the process.
 			s.Commit(t.Context(), page("x", 3, start, "shop"))
-			s.Due(t.Context(), "shop", 0, start, 1000, 1000, nil)
+			s.Due(t.Context(), "shop", event.Look{Now: start, First: 1000, Again: 1000})
 			s.Prune(t.Context(), state.PrunePolicy{Before: start.Add(time.Hour), CreatedBefore: start, LookedBefore: start})
 			s.Close()
 		}

@@ -22,7 +22,7 @@ func TestDueGivesTheLongestDueFirst(t *testing.T) {
 	}
 	queue(t, s, "other", "cs_other", "shop2")
 
-	jobs, next, err := s.Due(t.Context(), "shop", 0, start.Add(3), 2, 2, nil)
+	jobs, next, err := s.Due(t.Context(), "shop", event.Look{Now: start.Add(3), First: 2, Again: 2})
 	if err != nil || len(jobs) != 2 || jobs[0].Event.ID != "evt_1" || jobs[1].Event.ID != "evt_2" {
 		t.Fatalf("jobs %v, %v", jobs, err)
 	}
@@ -30,19 +30,19 @@ func TestDueGivesTheLongestDueFirst(t *testing.T) {
 		t.Errorf("next = %v", next)
 	}
 	skip := func(id string) bool { return id == jobs[0].Delivery.ID }
-	jobs, _, err = s.Due(t.Context(), "shop", 0, start.Add(3), 2, 2, skip)
+	jobs, _, err = s.Due(t.Context(), "shop", event.Look{Now: start.Add(3), First: 2, Again: 2, Skip: skip})
 	if err != nil || len(jobs) != 2 || jobs[0].Event.ID != "evt_2" || jobs[1].Event.ID != "evt_0" {
 		t.Errorf("without the first: %v, %v", jobs, err)
 	}
-	jobs, next, err = s.Due(t.Context(), "shop", 0, start.Add(time.Second), 100, 100, nil)
+	jobs, next, err = s.Due(t.Context(), "shop", event.Look{Now: start.Add(time.Second), First: 100, Again: 100})
 	if err != nil || len(jobs) != 5 || !next.IsZero() {
 		t.Errorf("all: %d jobs, next %v, %v", len(jobs), next, err)
 	}
-	jobs, next, err = s.Due(t.Context(), "shop", 2, start.Add(8), 2, 100, nil)
+	jobs, next, err = s.Due(t.Context(), "shop", event.Look{Now: start.Add(8), Newest: 2, First: 2, Again: 100})
 	if err != nil || eventIDs(jobs) != "evt_4 evt_0 evt_1 evt_2" || !next.Equal(start.Add(10)) {
 		t.Errorf("the newest: %v, next %v, %v", jobs, next, err)
 	}
-	if jobs, next, err := s.Due(t.Context(), "nobody", 0, start, 100, 100, nil); err != nil || jobs != nil || !next.IsZero() {
+	if jobs, next, err := s.Due(t.Context(), "nobody", event.Look{Now: start, First: 100, Again: 100}); err != nil || jobs != nil || !next.IsZero() {
 		t.Errorf("nobody: %v, %v, %v", jobs, next, err)
 	}
 }
@@ -67,7 +67,7 @@ func TestJobNamesTheSiblingsOfOneWithARuleOfItsOwn(t *testing.T) {
 	}
 	tx.Deliveries = append(tx.Deliveries, newDelivery(e, "bus", false, start))
 	commit(t, s, &tx)
-	jobs, _, err := s.Due(t.Context(), "shop", 0, start, 10, 10, nil)
+	jobs, _, err := s.Due(t.Context(), "shop", event.Look{Now: start, First: 10, Again: 10})
 	got := map[string][]string{}
 	for i := range jobs {
 		got[jobs[i].Delivery.OwnRule] = jobs[i].Siblings
@@ -158,7 +158,7 @@ func TestARefusedDeliveryReleasesTheNext(t *testing.T) {
 	first.HeldAt, first.Slots = &up, 1
 	retry, release := start.Add(time.Hour), start.Add(time.Minute)
 	resolve(t, s, event.Verdict{Delivery: first, Retry: retry, Release: release, UpClock: up})
-	jobs, next, err := s.Due(t.Context(), "shop", 0, start, 10, 10, nil)
+	jobs, next, err := s.Due(t.Context(), "shop", event.Look{Now: start, First: 10, Again: 10})
 	if err != nil || len(jobs) != 0 || !next.Equal(release) {
 		t.Fatalf("jobs %v, next %v, %v", jobs, next, err)
 	}
@@ -224,11 +224,11 @@ func TestDeadLettersAreKeptAndCounted(t *testing.T) {
 	for i := range 3 {
 		d := queue(t, s, fmt.Sprint(i), fmt.Sprint("cs_", i), "shop")
 		if i != 1 {
-			resolve(t, s, event.Verdict{Delivery: d, Dead: "410 Gone", UpClock: time.Duration(10 - i)})
+			resolve(t, s, event.Verdict{Delivery: d, Dead: "410 Gone", At: start, UpClock: time.Duration(10 - i)})
 		}
 	}
 	states, err := s.Destinations(ctx)
-	want := []event.DestinationState{{Name: "shop", UpClock: 10, Pending: 1, Dead: 2, OldestPending: start}}
+	want := []event.DestinationState{{Name: "shop", UpClock: 10, UpAt: start, Pending: 1, Dead: 2, OldestPending: start}}
 	if diff := cmp.Diff(want, states); diff != "" || err != nil {
 		t.Errorf("(-want +got):\n%s%v", diff, err)
 	}

@@ -213,7 +213,7 @@ func TestActsKeepTheStoreSound(t *testing.T) {
 		}
 		defer os.RemoveAll(temporary)
 		cfg.Path = filepath.Join(temporary, "notifier.db")
-		w := &world{cfg: cfg, now: start, attempts: make(map[string]int), clocks: make(map[string]time.Duration)}
+		w := &world{cfg: cfg, now: start, attempts: make(map[string]int), clocks: make(map[string]event.DestinationState)}
 		w.open(t)
 		defer func() { w.s.Close() }()
 		// The model does not know of acts: what it tracks is read back instead.
@@ -295,7 +295,7 @@ func TestActsKeepTheStoreSound(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				jobs, _, err := w.s.Due(context.Background(), name, 0, w.now, 100, 100, nil)
+				jobs, _, err := w.s.Due(context.Background(), name, event.Look{Now: w.now, First: 100, Again: 100})
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -27,7 +27,7 @@ func (s *Store) SaveStanding(ctx context.Context, c event.StandingChange) error 
 		if err != nil {
 			return err
 		}
-		state.UpClock = max(state.UpClock, c.UpClock)
+		state.Up(c.UpClock, c.Standing.Changed)
 		stand(state, c.Standing)
 		if err := announce(b, c.Notices); err != nil || c.Audit == nil {
 			return err

@@ -185,7 +185,7 @@ func resolve(b *batch, v *event.Verdict) (woke bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	state.UpClock = max(state.UpClock, v.UpClock)
+	state.Up(v.UpClock, v.At)
 	stand(state, v.Standing)
 	if err := announce(b, v.Notices); err != nil {
 		return false, err

@@ -43,7 +43,7 @@ func TestWritersTogether(t *testing.T) {
 						t.Errorf("%s: Begin = %v", id, err)
 					}
 				}
-				if _, _, err := s.Due(ctx, "shop", 0, start, 3, 3, nil); err != nil {
+				if _, _, err := s.Due(ctx, "shop", event.Look{Now: start, First: 3, Again: 3}); err != nil {
 					t.Errorf("%s: Due = %v", id, err)
 				}
 			}
@@ -96,7 +96,7 @@ func TestClosedStore(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	_, _, dueErr := s.Due(ctx, "shop", 0, start, 1, 1, nil)
+	_, _, dueErr := s.Due(ctx, "shop", event.Look{Now: start, First: 1, Again: 1})
 	for _, err := range []error{s.Commit(ctx, page("a", 1, start)), s.Resolve(ctx, event.Verdict{Delivery: d, At: start}), dueErr, s.Verify(ctx)} {
 		if !errors.Is(err, state.ErrClosed) {
 			t.Errorf("after Close: %v", err)

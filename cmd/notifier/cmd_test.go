@@ -235,7 +235,7 @@ func TestVaultNotesDamageInReading(t *testing.T) {
 	for name, read := range map[string]func(*vault) error{
 		"destinations": func(v *vault) error { _, err := v.Destinations(t.Context()); return err },
 		"due": func(v *vault) error {
-			_, _, err := v.Due(t.Context(), "hook", 0, time.Now(), 1, 1, nil)
+			_, _, err := v.Due(t.Context(), "hook", event.Look{Now: time.Now(), First: 1, Again: 1})
 			return err
 		},
 		"snapshots": func(v *vault) error { _, err := v.Snapshots(t.Context(), "main", []string{"cs_1"}); return err },

@@ -118,8 +118,8 @@ func (v *vault) Snapshots(ctx context.Context, account string, ids []string) (ma
 }
 
 // Due implements publish.Outbox.
-func (v *vault) Due(ctx context.Context, destination string, newest int, now time.Time, first, again int, skip func(deliveryID string) bool) ([]event.Job, time.Time, error) {
-	jobs, next, err := v.Store.Due(ctx, destination, newest, now, first, again, skip)
+func (v *vault) Due(ctx context.Context, destination string, look event.Look) ([]event.Job, time.Time, error) {
+	jobs, next, err := v.Store.Due(ctx, destination, look)
 	return jobs, next, v.note(err)
 }
 
