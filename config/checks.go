@@ -56,9 +56,13 @@ func index(list string, i int) string { return list + "[" + strconv.Itoa(i) + "]
 
 // required reports a value that is empty; it says whether there is one.
 func (l *loader) required(path, value string) bool {
-	if value == "" && !l.untouchable(path) {
-		code := codeRequired
-		l.errorf(path, code, "%s is required", path)
+	_, given := l.places[path]
+	switch {
+	case value != "" || l.untouchable(path):
+	case given:
+		l.errorf(path, codeRequired, "%s is empty, and a value is required", path)
+	default:
+		l.errorf(path, codeRequired, "%s is required", path)
 	}
 	return value != ""
 }

@@ -162,7 +162,8 @@ func TestSecretsThatCannotBeMeant(t *testing.T) {
 		minimal + "nats: {nkey: " + filepath.Join(directory, "bom") + "}\n":     "nats.nkey: the file" + bom,
 		minimal + "nats: {user: a, password: \"" + file("bom") + "\"}\n":        "nats.password: " + secretFile("bom") + bom,
 		"accounts: [{name: main, secret_key: \"" + file("bom") + "\"}]\n":       "secret_key: " + secretFile("bom") + bom,
-		hook("auth: {bearer: \"${NOTHING}\"}"):                                  "auth.bearer: the environment variable NOTHING is empty: ${NOTHING:-} says that this is meant\n",
+		hook("auth: {bearer: \"${NOTHING}\"}"):                                  "auth.bearer: the environment variable NOTHING is empty: set it, or write ${NOTHING:-} if no value is meant\n",
+		"accounts: [{name: main, secret_key: \"${NOTHING:-}\"}]\n":              "secret_key is empty, and a value is required\n",
 	} {
 		got := refused(t, source, config.Options{Environ: environ("NOTHING=")})
 		if !strings.HasSuffix(got, want) || strings.Count(got, "\n") != 1 || !strings.HasPrefix(got, "test.yaml:") {

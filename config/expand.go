@@ -95,7 +95,7 @@ func (r *reader) variable(expression string, secret bool) (string, error) {
 	value, set := r.env[name]
 	switch {
 	case set && value == "" && secret && !hasFallback:
-		return "", fmt.Errorf("the environment variable %s %w: ${%s:-} says that this is meant", name, errEmpty, name)
+		return "", fmt.Errorf("the environment variable %s %w: set it, or write ${%s:-} if no value is meant", name, errEmpty, name)
 	case set && (value != "" || !hasFallback):
 		return value, nil
 	case hasFallback:

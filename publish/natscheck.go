@@ -1,6 +1,7 @@
 package publish
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,7 +29,7 @@ var (
 // date, before the first message. What the server does not tell, or must not, is
 // no error, and is named in said, as is a subject that a sample cannot fill in, and
 // a stream that forgets ids too soon.
-// Errors: ErrMute, ErrNotTaken; the latter a line for each subject.
+// Errors: ErrMute, ErrNotTaken; the latter a line for each reason, with its subjects.
 func (p *NATSPublisher) Check(ctx context.Context, samples []Message, ensures bool) (said string, err error) {
 	l, err := p.conn.open(p)
 	if err != nil {
@@ -49,7 +50,8 @@ func (p *NATSPublisher) Check(ctx context.Context, samples []Message, ensures bo
 	if len(subjects) == 0 && p.dest.Stream.Name != "" {
 		subjects = []string{""} // the stream itself
 	}
-	var refused []error
+	var reasons []string
+	refused := make(map[string][]string) // subjects, by reason
 	for _, subject := range subjects {
 		info, err := ask(ctx, l, func(ctx context.Context) (*jetstream.StreamInfo, error) {
 			if subject == "" {
@@ -57,11 +59,12 @@ func (p *NATSPublisher) Check(ctx context.Context, samples []Message, ensures bo
 			}
 			return streamInfo(ctx, l.js, subject)
 		})
-		known, wrong := p.judgeStream(subject, info, err, ensures)
+		known, why := p.judgeStream(subject, info, err, ensures)
 		switch {
-		case wrong != nil:
-			refused = append(refused, fmt.Errorf("%w%s", wrong, l.named()))
-		case !known && refused == nil:
+		case why != "":
+			reasons = appendNew(reasons, why)
+			refused[why] = append(refused[why], cmp.Or(subject, "the stream "+p.dest.Stream.Name))
+		case !known && reasons == nil:
 			return unsure + "whether a stream takes what is sent (" + streamTrouble(err) + "), and " + unknown, nil
 		case info != nil && !ensures && info.Config.Duplicates < p.window(info):
 			said = fmt.Sprintf("stream %s recognises a repeat for %s only, and stores later ones again: give it a duplicate window longer than the longest outage, such as %s; ",
@@ -71,12 +74,14 @@ func (p *NATSPublisher) Check(ctx context.Context, samples []Message, ensures bo
 			break // so would be the others
 		}
 	}
-	if refused != nil {
-		for _, gap := range gaps {
-			refused = append(refused, errors.New(gap))
-		}
+	var errs []error
+	for _, why := range reasons {
+		errs = append(errs, fmt.Errorf("what is sent to %s %w: %s%s", strings.Join(refused[why], ", "), ErrNotTaken, why, l.named()))
 	}
-	return said + unsure + unknown, errors.Join(refused...)
+	if errs != nil && gaps != nil {
+		errs = append(errs, errors.New(strings.Join(gaps, "\n")))
+	}
+	return said + unsure + unknown, errors.Join(errs...)
 }
 
 // window is for how long a stream should recognise ids: no longer than it keeps messages.
@@ -111,32 +116,27 @@ func appendNew(list []string, s string) []string {
 }
 
 // judgeStream says whether what the server answered about a subject, or about the
-// stream itself if it is "", tells anything, and what is wrong by it.
-func (p *NATSPublisher) judgeStream(subject string, info *jetstream.StreamInfo, asked error, ensures bool) (known bool, err error) {
-	name, missing := p.dest.Stream.Name, "no stream takes the subject: create one, or let it be created (stream: {name: …, ensure: true})"
-	if subject == "" {
-		subject, missing = "the stream "+name, "there is no such stream"
-	}
-	trouble := func(format string, args ...any) (bool, error) {
-		return true, fmt.Errorf("what is sent to %s %w: %s", subject, ErrNotTaken, fmt.Sprintf(format, args...))
-	}
+// stream itself if it is "", tells anything, and why it would not be taken, if so.
+func (p *NATSPublisher) judgeStream(subject string, info *jetstream.StreamInfo, asked error, ensures bool) (known bool, why string) {
+	name := p.dest.Stream.Name
 	switch {
 	case errors.Is(asked, jetstream.ErrStreamNotFound) && ensures:
-		return true, nil
+	case errors.Is(asked, jetstream.ErrStreamNotFound) && subject == "":
+		why = "there is no such stream"
 	case errors.Is(asked, jetstream.ErrStreamNotFound):
-		return trouble("%s", missing)
+		why = "no stream takes the subject: create one, or let it be created (stream: {name: …, ensure: true})"
 	case errors.Is(asked, jetstream.ErrJetStreamNotEnabled), errors.Is(asked, jetstream.ErrJetStreamNotEnabledForAccount), errors.Is(asked, nats.ErrNoResponders):
-		return trouble("the server has no JetStream, or not for this account")
+		why = "the server has no JetStream, or not for this account"
 	case errors.Is(asked, errDeniedReply):
-		return trouble("%s", streamTrouble(asked))
+		why = streamTrouble(asked)
 	case errors.Is(asked, context.DeadlineExceeded): // so would be the acknowledgements
-		return trouble("%s: is it permitted to subscribe to the inbox where answers go?", streamTrouble(asked))
-	case asked != nil:
-		return false, nil //nolint:nilerr // without the right to ask nothing is known
+		why = streamTrouble(asked) + ": is it permitted to subscribe to the inbox where answers go?"
+	case asked != nil: // without the right to ask nothing is known
+		return false, ""
 	case name != "" && info.Config.Name != name:
-		return trouble("the subject belongs to the stream %s, not to %s", info.Config.Name, name)
+		why = fmt.Sprintf("the subject belongs to the stream %s, not to %s", info.Config.Name, name)
 	}
-	return true, nil
+	return true, why
 }
 
 // mutes finds a stream that takes subjects of the destination and never

@@ -65,7 +65,7 @@ func (k *keeper) look(ctx context.Context, now time.Time) error {
 	if err != nil {
 		pause := min(keeperEvery<<min(k.failures, 10), keeperPatient)
 		k.failures, k.next = k.failures+1, now.Add(pause)
-		k.log.Error("what is stored is in no file that will outlive this process; it is tried again", "state", k.path, "error", err, "in", pause.String())
+		k.log.Error("the state file was removed or replaced while it is in use, and could not be put back: all that is stored is lost if this process is killed before it can; it is tried again", "state", k.path, "error", err, "in", pause.String())
 		return err
 	}
 	k.failures = 0
