@@ -248,12 +248,12 @@ func (a *account) once(ctx context.Context) error {
 	return err
 }
 
-// odd counts an oddity of the API and says it once. Of what is said the status keeps
-// the error.
+// odd counts an oddity of the API and logs it once. Of what is logged the status keeps
+// the error, or the detail.
 func (a *account) odd(code, message string, args ...any) {
 	detail := ""
 	for i := 0; i+1 < len(args); i += 2 {
-		if args[i] == "error" {
+		if args[i] == "error" || args[i] == "detail" {
 			detail = fmt.Sprint(args[i+1])
 		}
 	}

@@ -108,3 +108,24 @@ func TestCreatedInTheFuture(t *testing.T) {
 		}
 	})
 }
+
+// A difference of the clocks is said with its direction from the first answer on, and
+// also whether the API's time is believed.
+func TestClockSkewIsSaidWithItsDirection(t *testing.T) {
+	for skew, want := range map[int]string{90: "the API's is 1m30s ahead of this machine's", -90: "the API's is 1m29s behind this machine's"} { // Date is cut to the second
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			w.create(paid())
+			p := w.poller()
+			w.run(p, 15*time.Second)
+			w.faults(simulator.Faults{ClockSkewS: skew})
+			for _, suffix := range []string{", and is used once its answers agree for a minute", ", and is used"} {
+				w.run(p, 20*time.Second)
+				if odd := p.Status()[0].Oddities; len(odd) != 1 || odd[0].Code != "clock_skew" || odd[0].Detail != want+suffix {
+					t.Errorf("%d s: %+v", skew, odd)
+				}
+				w.run(p, 2*time.Minute)
+			}
+		})
+	}
+}

@@ -55,6 +55,25 @@ func TestFailingBackfillKeepsNoOtherBack(t *testing.T) {
 	})
 }
 
+// A 403 for a page is said of a part of the list. Once it turns out to be about the key,
+// the log says that at once as well.
+func TestTheLogSaysThatTheKeyIsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.create(paid())
+		p := w.poller()
+		w.run(p, 15*time.Second)
+		w.faults(simulator.Faults{Forbidden: simulator.Always()})
+		before := len(w.lines)
+		w.run(p, 20*time.Second)
+		text := strings.Join(w.lines[before:], "")
+		part, key := strings.Index(text, "refuses a part of the list (status 403)"), strings.Index(text, "level=ERROR")
+		if part < 0 || key < part || !strings.Contains(text[key:], "refused the key (status 403)") {
+			t.Errorf("the log says\n%s", text)
+		}
+	})
+}
+
 // An API that is down shows nothing, in smaller pages neither.
 func TestAnAPIThatIsDownIsNoOddity(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

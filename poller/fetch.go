@@ -169,7 +169,7 @@ func (a *account) failed(failure *Error, wait time.Duration) {
 	if failure.Kind == KindDenied {
 		level = slog.LevelError
 	}
-	a.log.Log(context.Background(), level, "a request to the API failed; it is repeated, and nothing is lost", loglimit.Repeats("request "+failure.code()),
+	a.log.Log(context.Background(), level, "a request to the API failed; it is repeated, and nothing is lost", loglimit.Repeats("request "+string(failure.Kind)+failure.code()),
 		slog.Any("error", failure), slog.Int("in_a_row", a.failures), slog.String("again_in", wait.Round(time.Second/10).String()))
 	a.status.update(func(s *Status) { s.fail(failure) })
 }

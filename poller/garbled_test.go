@@ -178,8 +178,8 @@ func TestGarbledEverywhereIsNamed(t *testing.T) {
 						t.Errorf("%s was asked for %d times", id, n)
 					}
 				}
-				if w.lines > 40 {
-					t.Errorf("%d lines of log", w.lines)
+				if len(w.lines) > 40 {
+					t.Errorf("%d lines of log", len(w.lines))
 				}
 				clear(alone)
 				w.run(p, 5*time.Hour)

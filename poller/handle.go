@@ -18,7 +18,8 @@ func (a *account) handle(ctx context.Context, page *Page, by *sweep) error {
 	asked := a.clock.asked(page.Answer)
 	early, late := a.clock.uncertain()
 	if a.clock.skewed() {
-		a.odd("clock_skew", "the clocks of the API and of this machine differ; the API's is used once its answers agree for a minute: check that this machine keeps time (NTP)", "skew", a.clock.told().Round(time.Second).String())
+		a.odd("clock_skew", "the clocks of the API and of this machine differ: check that this machine keeps time (NTP)",
+			"detail", "the API's is "+apart(a.clock.told())+", and is used"+word(a.clock.doubted.IsZero(), "", " once its answers agree for a minute"))
 	}
 	existing, err := a.begin(ctx, page)
 	if err != nil {

@@ -251,8 +251,8 @@ func TestStoppedAccountIsSaidOnce(t *testing.T) {
 			return http.StatusOK, `{"object":"list","has_more":true,"data":[{}]}`
 		}
 		w.run(w.poller(), time.Hour)
-		if w.lines > 20 {
-			t.Errorf("%d lines of log in an hour that is all alike", w.lines)
+		if len(w.lines) > 20 {
+			t.Errorf("%d lines of log in an hour that is all alike", len(w.lines))
 		}
 	})
 }

@@ -110,11 +110,11 @@ func apart(ahead time.Duration) string {
 	ahead = ahead.Round(time.Second)
 	switch {
 	case ahead > 0:
-		return ahead.String() + " ahead of ours"
+		return ahead.String() + " ahead of this machine's"
 	case ahead < 0:
-		return (-ahead).String() + " behind ours"
+		return (-ahead).String() + " behind this machine's"
 	}
-	return "the same as ours"
+	return "the same as this machine's"
 }
 
 func word(ok bool, yes, no string) string {

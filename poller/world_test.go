@@ -47,7 +47,7 @@ type world struct {
 	own      time.Duration        // by how much our own clock is ahead
 	since    map[string]time.Time // by session: when the last look before the last change was asked for
 	before   map[string]time.Time // by session: when the look that showed the last change had arrived
-	lines    int                  // of the log
+	lines    []string             // of the log
 }
 
 // newWorld must be called inside a synctest bubble. It brings the bubble's
@@ -285,7 +285,7 @@ type testWriter struct{ *world }
 
 func (w testWriter) Write(line []byte) (int, error) {
 	w.mu.Lock()
-	w.lines++
+	w.lines = append(w.lines, string(line))
 	w.mu.Unlock()
 	w.t.Log(string(line[:len(line)-1]))
 	return len(line), nil

@@ -61,8 +61,7 @@ func TestPollStatusIsComplete(t *testing.T) {
 		{Session: "cs_777…", Above: "cs_7", Since: now.Add(-8 * time.Hour), Error: "too long"},
 	}
 	s.Oddities = []poller.Oddity{{Code: "order", Message: "the list is not in order", Detail: "it begins with cs_1", Count: 1, Last: now},
-		{Code: "clock_skew", Message: "the clocks differ", Count: 3, Last: now.Add(-4 * time.Second)}, {Code: "bad_page", Message: "strangers", Count: 2, Last: now.Add(-time.Hour)}}
-	s.ClockSkew = event.Seconds(-15 * time.Minute)
+		{Code: "clock_skew", Message: "the clocks differ", Detail: "the API's is 15m0s behind this machine's, and is used", Count: 3, Last: now.Add(-4 * time.Second)}, {Code: "bad_page", Message: "strangers", Count: 2, Last: now.Add(-time.Hour)}}
 	s.Tiers = []poller.Tier{{Name: "hot", Sessions: 5, Due: 1, OldestLook: now.Add(-9 * time.Second)}, {Name: "held"}}
 	r := &report{Running: true, Accounts: []poller.Status{s}, Sessions: map[string]map[event.Watch]int{"main": {event.Watched: 5}}}
 	items := pollStatuses(r)
@@ -96,7 +95,7 @@ func TestPollStatusIsComplete(t *testing.T) {
   hole: session cs_2, which cannot be read, found 8h00m ago, asked for 12m ago, again in 47m: no status
   hole: session cs_777…, which cannot be read, found 8h00m ago: too long
   odd: the list is not in order (order, 1 time, last 0s ago): it begins with cs_1
-  odd: the clocks differ (clock_skew, 3 times, last 4s ago): this machine's is 15m0s ahead
+  odd: the clocks differ (clock_skew, 3 times, last 4s ago): the API's is 15m0s behind this machine's, and is used
   odd: not in the last pass any more: strangers (bad_page, 2 times, last 1h00m ago)
 `
 	want = strings.Replace(want, "LOW", ago(s.Low), 1)

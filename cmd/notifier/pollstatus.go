@@ -114,13 +114,6 @@ func oddityText(s *poller.Status, o *poller.Oddity) string {
 	if o.Detail != "" {
 		text += ": " + o.Detail
 	}
-	switch skew := s.ClockSkew.Duration().Round(time.Second); {
-	case o.Code != "clock_skew":
-	case skew > 0:
-		text += ": this machine's is " + skew.String() + " behind"
-	case skew < 0:
-		text += ": this machine's is " + (-skew).String() + " ahead"
-	}
 	return text
 }
 
