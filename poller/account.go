@@ -59,7 +59,8 @@ type account struct {
 	failures      int       // requests in a row
 	forbidden     int       // answers in a row that were a 403
 	forbiddenPage Query
-	lastShown     Query // for the last session on the last page that was answered
+	lastShown     Query // for the last session on the last page that showed any
+	blank         int   // answers to tryElsewhere since a session was shown
 	broken        int   // passes in a row
 	limitHonoured bool
 	filterPlaced  bool // the API was asked whether it reads the parameters where they are sent

@@ -41,7 +41,7 @@ type Error struct {
 	Message    string
 	Reason     string // of a 429, in the header in which Stripe gives it
 	Answer     Answer // when it came; a failure tells the server's time, too
-	page       Query  // of KindForbidden
+	page       Query  // of the list, that was asked for
 }
 
 func (e *Error) Error() string {

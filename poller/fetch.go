@@ -249,7 +249,7 @@ func (a *account) page(ctx context.Context, p patience, q Query, check func(*Pag
 func (a *account) list(ctx context.Context, p patience, q Query) (page *Page, err error) {
 	request := func(ctx context.Context, client *Client) (err error) {
 		if page, err = client.List(ctx, q); err != nil {
-			return forbiddenPage(err, q)
+			return failedPage(err, q)
 		}
 		page, err = a.decodeChanged(page)
 		return err

@@ -8,12 +8,16 @@ import (
 	"time"
 )
 
-// forbiddenPage takes a 403 for a page of the list for one that is about the page,
+// failedPage takes a 403 for a page of the list for one that is about the page,
 // until tryPage finds that it is not.
-func forbiddenPage(err error, page Query) error {
+func failedPage(err error, page Query) error {
 	var failure *Error
-	if errors.As(err, &failure) && failure.Status == http.StatusForbidden && failure.RetryAfter == 0 {
-		failure.Kind, failure.page = KindForbidden, page
+	if !errors.As(err, &failure) {
+		return err
+	}
+	failure.page = page
+	if failure.Status == http.StatusForbidden && failure.RetryAfter == 0 {
+		failure.Kind = KindForbidden
 	}
 	return err
 }
@@ -29,6 +33,9 @@ func (a *account) tryPage(ctx context.Context, request func(context.Context, *Cl
 		}
 	}
 	failure, err = a.try(ctx, request, leave)
+	if failure != nil && failure.page.Limit > 0 && failure.page.StartingAfter == a.lastShown.StartingAfter {
+		a.lastShown = Query{} // it may be what failed, or not be the last any more
+	}
 	switch {
 	case err == nil:
 		a.forbidden = 0
@@ -53,9 +60,9 @@ func (a *account) tryPage(ctx context.Context, request func(context.Context, *Cl
 }
 
 // tryElsewhere asks for another part of the list than the page that was answered by
-// a 403. That it knows no such part any more is an answer, too.
+// a 403. That the API knows no such part any more is an answer, too.
 func (a *account) tryElsewhere(ctx context.Context) (failure *Error, err error) {
-	q := a.elsewhere(a.forbiddenPage)
+	q := a.elsewhere()
 	failure, err = a.try(ctx, func(ctx context.Context, client *Client) error {
 		page, err := client.List(ctx, q)
 		if err == nil {
@@ -63,64 +70,55 @@ func (a *account) tryElsewhere(ctx context.Context) (failure *Error, err error) 
 		}
 		return err
 	}, a.pacer.leave)
+	if err == nil || refused(err) {
+		a.forbidden = 0
+		if a.blank++; q.CreatedLTE.IsZero() {
+			a.blank = 0
+		}
+	}
 	switch {
 	case err == nil:
-		a.forbidden = 0
 		a.answered("200")
 	case refused(err):
-		a.forbidden = 0
 		a.answered(failure.code())
 	case denied(err):
 		a.forbidden++
+		fallthrough
+	default:
+		a.lastShown = Query{}
 	}
 	return failure, err
 }
 
 // shows notes how to ask for the last session on a page again.
 func (a *account) shows(page *Page, q Query) {
-	q.Limit = 1
-	switch n := len(page.Items); {
-	case n > 1:
-		a.lastShown = Query{StartingAfter: string(page.Items[n-2].ID), Limit: 1}
-	case n == 1 && (q.StartingAfter != "" || !q.CreatedLTE.IsZero()): // else a newer one may stand there by now
-		a.lastShown = q
+	n := len(page.Items)
+	if n == 0 {
+		return
+	}
+	a.blank, a.lastShown = 0, Query{StartingAfter: q.StartingAfter, Limit: 1}
+	if n > 1 {
+		a.lastShown.StartingAfter = string(page.Items[n-2].ID)
 	}
 }
 
-// elsewhere asks for what was shown last and, if that is refused as well, for a known
-// session that neither stands on a page, as far as is known, nor is one that the API
-// cannot show: another one each time.
-func (a *account) elsewhere(page Query) Query {
-	const draws = 20
-	known := a.index.len()
-	below := known // the page stands there
-	if e := a.index.get(page.StartingAfter); page.StartingAfter != "" && e != nil {
-		below = a.index.position(e)
-	} else if !page.CreatedLTE.IsZero() {
-		below = a.index.search(page.CreatedLTE.Add(createdRounding))
-	}
-	cursor := func(at int) string {
-		e := a.index.at(at)
+// elsewhere asks for what was shown last and, if that fails as well, for a known session
+// that the API can show, as far as is known: another one each time. It asks for those
+// among them that are older than any can be. That shows none, unless the API ignores
+// created[lte]; after many such answers and no session one of them has to be shown.
+func (a *account) elsewhere() Query {
+	const draws, mostBlank = 20, 30
+	q, known := a.lastShown, a.index.len()
+	for n := min(known, draws); n > 0 && q.Limit == 0; n-- {
+		e := a.index.at(rand.IntN(known))
 		after := a.index.newerNeighbour(e)
-		if !listed(e) || e.setbacks() > 0 || a.inHole(e) || after == page.StartingAfter {
-			return ""
-		}
-		return after
-	}
-	switch {
-	case a.forbidden == 2 && a.lastShown.Limit > 0 && (a.lastShown.StartingAfter != page.StartingAfter || !a.lastShown.CreatedLTE.Equal(page.CreatedLTE)):
-		return a.lastShown
-	case known == 0:
-		return Query{CreatedLTE: a.clock.now().Add(-time.Hour), Limit: 1}
-	}
-	for range draws {
-		at := rand.IntN(known)
-		if after := cursor(at); after != "" && (at >= below || at < below-page.Limit) {
-			return Query{StartingAfter: after, Limit: 1}
+		shown := listed(e) && e.setbacks() == 0 && !a.inHole(e) || n == 1 && known > draws
+		if shown && after != "" && after != a.forbiddenPage.StartingAfter {
+			q = Query{StartingAfter: after, Limit: 1}
 		}
 	}
-	if after := cursor(0); after != "" { // of a few sessions all may stand on the page, the oldest at its end
-		return Query{StartingAfter: after, Limit: 1}
+	if q.Limit == 0 || a.blank < mostBlank {
+		q.Limit, q.CreatedLTE = 1, time.Unix(oldestCreated, 0)
 	}
-	return Query{CreatedLTE: a.index.at(0).created().Add(-time.Hour), Limit: 1}
+	return q
 }

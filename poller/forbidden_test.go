@@ -1,9 +1,12 @@
 package poller_test
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -164,6 +167,46 @@ func TestForbiddenAtRandom(t *testing.T) {
 		if n := w.requests - before; n > 100*6*13/10 {
 			t.Errorf("%d requests in 100 minutes", n)
 		}
+	})
+}
+
+// A key with which no session is shown any more is taken for a refused one, also where the
+// API answers questions that show none.
+func TestForbiddenKeyThatShowsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		s := w.mall(270)
+		answer := w.answer
+		w.answer = func(req *http.Request) (int, string) {
+			var body []byte
+			if req.Body != nil {
+				body, _ = io.ReadAll(req.Body)
+			}
+			if strings.Contains(string(body), `"lte":"12888`) { // 2010
+				return http.StatusOK, `{"object":"list","has_more":false,"data":[]}`
+			}
+			req.Body = io.NopCloser(bytes.NewReader(body))
+			return answer(req)
+		}
+		p := w.poller()
+		w.run(p, time.Minute)
+		for _, id := range s.ids {
+			s.poison[id] = true
+		}
+		before := w.requests
+		w.run(p, 5*time.Minute)
+		if status := p.Status()[0]; status.Healthy || !status.Denied {
+			t.Errorf("after %d requests healthy %t, denied %t (%s), holes %+v", w.requests-before, status.Healthy, status.Denied, status.Error, status.Holes)
+		}
+		before = w.requests
+		w.run(p, time.Hour)
+		if n := w.requests - before; n < 12 || n > 26 {
+			t.Errorf("%d requests in an hour", n)
+		}
+		clear(s.poison)
+		s.newest("cs_3000", time.Now(), "complete", "paid")
+		w.run(p, 6*time.Minute)
+		w.expect("cs_3000", "created", "completed", "paid", "fulfillable")
 	})
 }
 

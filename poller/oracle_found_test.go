@@ -137,6 +137,53 @@ func TestOracleFound(t *testing.T) {
 				{born: 21 * time.Minute, lives: 24 * time.Hour, ends: abandoned, mends: 40 * time.Minute},
 			},
 		},
+		// Of two sessions the API does not give away the older one, and the question that tells
+		// that from a refused key was about that one again.
+		"an older session that is not given away": {
+			seed: 26,
+			poll: poller.Poll{
+				Interval: 15 * time.Second, Timeout: 10 * time.Second, UnpaidFor: 14 * 24 * time.Hour,
+				Tuning: poller.Tuning{
+					Overlap: 3 * time.Minute, HotAge: 10 * time.Minute, WarmEvery: 5 * time.Minute, UnpaidEvery: 5 * time.Minute,
+					ReconcileEvery: 1000 * time.Hour, ConfirmAfter: 4 * time.Minute, PageSize: 7, Concurrency: 1,
+				},
+			},
+			fates: []fate{
+				{born: 2 * time.Minute, lives: 24 * time.Hour, ends: pays, at: 2 * time.Minute},
+				{born: -time.Minute - time.Millisecond, lives: 24 * time.Hour, ends: pays, breaks: 3 * time.Minute, mends: 43 * time.Minute},
+			},
+		},
+		"the only session is not given away before the next comes": {
+			seed: 174324,
+			poll: poller.Poll{
+				Interval: 30 * time.Second, Timeout: 10 * time.Second, UnpaidFor: 14 * 24 * time.Hour,
+				Tuning: poller.Tuning{
+					Overlap: 3 * time.Minute, HotAge: 10 * time.Minute, WarmEvery: 3 * time.Minute, UnpaidEvery: 2 * time.Minute,
+					ReconcileEvery: 1000 * time.Hour, ConfirmAfter: 4 * time.Minute, PageSize: 13, Concurrency: 8,
+				},
+			},
+			fates: []fate{
+				{born: 8 * time.Minute, lives: 24 * time.Hour, ends: pays, breaks: time.Minute, mends: 41 * time.Minute},
+				{born: 19 * time.Minute, lives: 24 * time.Hour, ends: pays},
+			},
+		},
+		"the newest five sessions are not given away": {
+			seed: 1,
+			poll: poller.Poll{
+				Interval: 15 * time.Second, RateLimit: 5, Timeout: 10 * time.Second, UnpaidFor: 14 * 24 * time.Hour,
+				Tuning: poller.Tuning{
+					Overlap: 5 * time.Minute, HotAge: 10 * time.Minute, WarmEvery: time.Minute, UnpaidEvery: 8 * time.Minute,
+					ReconcileEvery: 1000 * time.Hour, ConfirmAfter: 4 * time.Minute, PageSize: 8, Concurrency: 1,
+				},
+			},
+			fates: []fate{
+				{born: -2 * time.Minute, lives: 24 * time.Hour, ends: pays},
+				{born: 3 * time.Minute, lives: 24 * time.Hour, ends: pays},
+				{born: 13 * time.Minute, lives: 24 * time.Hour, ends: pays, at: 25 * time.Minute, twins: 7},
+				{born: 28*time.Minute + 2*time.Millisecond, lives: 24 * time.Hour, ends: pays, breaks: 3 * time.Minute, mends: 43 * time.Minute, twins: 4},
+				{born: -240*time.Hour - 7*time.Minute, lives: 24 * time.Hour, ends: pays},
+			},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			u.start, u.params, u.badCursor = poller.StartNow, cmp.Or(u.params, poller.ParamsBody), cmp.Or(u.badCursor, 404)
