@@ -20,36 +20,43 @@ type chain struct {
 	hi    time.Time // zero: from the head
 	query Query
 
-	seen      map[uint64]struct{} // hashes of the ids that were shown
-	garbled   map[uint64]bool     // and of those whose rows made no sense: the next page may show them as new
-	shown     int
-	pages     int
-	newest    time.Time
-	oldest    time.Time
-	cursorAt  time.Time // creation time of the session after which the next page begins
-	tie       []uint64  // hashes of the ids that the next page repeats
-	handled   time.Time // the same of the pages that were handled
-	unordered bool      // the list is read to its end
+	// What was shown so far.
+	seen     map[uint64]struct{} // hashes of the ids of the sessions
+	garbled  map[uint64]bool     // hashes of the ids of rows that made no sense: a later page may show them as new
+	shown    int                 // sessions
+	pages    int
+	newest   time.Time // creation time of the newest session
+	oldest   time.Time // creation time of the last session of the last page
+	handled  time.Time // oldest, of the last page that handle has taken in
+	stepped  int       // pages in a row of which no item makes sense
+	passed   bool      // the chain has gone on below a hole
+	under    time.Time // where that hole ends at a time: no session of the next page is newer
+	ended    bool      // nothing of the range is left below that hole
+	refusals int       // how often the API refused the question for the first page
+	flukes   int       // how often what seemed to be a hole was shown when it was asked for again
+
+	// Where and how the next page is asked for.
+	cursorAt  time.Time // creation time of the session after which it begins
+	tie       []uint64  // hashes of the ids of shown sessions that it may repeat: see advance
+	unordered bool      // the list is not from new to old, and is read to its end
 	byTime    bool      // the API does not take cursors: pages are cut by creation time
-	promised  bool      // there are more, by what the last page said or by what is to be repeated
-	saidEnd   bool      // an answer said that there are no more
-	anchored  bool      // see anchors
-	refusals  int       // of the first page
-	asked     int       // the limit of the last question
-	shownLast [2]string // the ids of the last session that was shown, and of the one above it
-	more      bool      // the page that showed it said that there are more
-	stood     bool      // it is not the cursor that the API refused
-	narrowed  int       // how many of the next sessions stood on a page that could not be had
-	unshown   error     // why it could not, until a smaller one is shown
-	certain   bool      // and that it was not by chance
-	away      bool      // nothing that was asked instead of it was answered either
-	setbacks  int       // in a row after which some time was let pass
-	atTop     bool      // it began above a hole that begins with the newest session
-	passed    bool      // it passed over a hole
-	under     time.Time // below one that ends at a time
-	ended     bool      // nothing of it is left below a hole
-	flukes    int       // how often what could not be had was shown after all
-	stepped   int       // pages in a row of which no item makes sense
+	asked     int       // limit of the last question
+	shownLast [2]string // ids of the last session that was shown, and of the one above it
+	stood     bool      // the cursor is known to be in the list: a refusal is not about it
+
+	// Whether more pages follow.
+	promised bool // by the last page, or because sessions are to be repeated
+	more     bool // by the page that showed shownLast
+	saidEnd  bool // an answer said that no more follow: a second one that says so is believed
+	anchored bool // the end of the list is known: see anchors
+
+	// After a page that the API failed to show: see narrow.
+	narrowed int   // how many of the next sessions stood on it; they are asked for in smaller pages
+	unshown  error // the failure, until a smaller page is shown
+	certain  bool  // it was not by chance: a smaller page failed as well, or the chain began at a known hole
+	away     bool  // nothing else is answered either
+	setbacks int   // failures in a row, each followed by a pause
+	atTop    bool  // the list begins with a known hole, which the chain has not passed yet
 }
 
 // mostStepped bounds the pages in a row that a chain steps over: nothing tells how far

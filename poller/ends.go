@@ -19,9 +19,10 @@ func (a *account) anchors(p patience, by *sweep) bool {
 	return by.backfill == nil && !p.deep
 }
 
-// credible says whether the list may end with a page that says so: no known session
-// is missing, and it does not end among sessions that nobody knew before the pass. Nor
-// need it say so below the chain's lower bound.
+// credible says whether a page that says that it is the last one is believed without
+// asking again: the chain has come to below its lower bound anyway, or the end of the
+// list is known (see anchors), no known session is missing, and the last session on the
+// page was known before the pass. In a list without order all sessions on it must be.
 func (c *chain) credible(page *Page) bool {
 	if !c.unordered && c.oldest.Before(c.lo) {
 		return true
@@ -110,10 +111,11 @@ func (a *account) mistrusts() {
 	}
 }
 
-// concedes says whether the list is taken to end where the API insists that it does,
-// although it promised or showed sessions below. Those are expected no more then, and
-// what was not read is read once more by the next reconciliation. While sessions are
-// missing every reconciliation reads as far, and the first ones follow soon.
+// concedes says whether the chain gives in to an API that says that the list ends here,
+// although it promised more or does not show known sessions: where some are missing, not
+// before it has said so in several passes. The list is not expected to show them any more
+// then, and what was not read is read once more by the next reconciliation. While sessions
+// are missing every reconciliation reads as far, and the first ones follow soon.
 func (c *chain) concedes() bool {
 	if c.shown == 0 && c.hi.IsZero() && !c.p.apart { // the next pass reads as far
 		return true

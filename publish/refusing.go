@@ -13,10 +13,11 @@ import (
 // owner hears of these once they have been refused for as long as a destination that
 // fails, and hears of the end once none of them waits.
 
-// refusals is what a lane knows of deliveries that were refused often.
+// refusals is what a lane knows of the deliveries that were refused often
+// (event.OftenRefused) and still wait for another try.
 type refusals struct {
-	none bool      // waits
-	next time.Time // when to look whether one does
+	none bool      // the last look at the store found none, and none was refused since
+	next time.Time // when to look again
 }
 
 // tellRefused looks from time to time at what is refused again and again by a
