@@ -77,6 +77,7 @@ type Standing struct {
 	FailedOthers bool      `json:"failed_others,omitempty"` // the others are of more than one session or subject
 	Why          string    `json:"why,omitempty"`           // the last of them failed; redacted
 	Refusal      string    `json:"refusal,omitempty"`       // the last answer that refused a delivery, also after others were accepted; redacted
+	RefusedAt    time.Time `json:"refused_at,omitzero"`     // when Refusal came; zero where an earlier version stored it
 	// RowSince is when the first of Failures was: FailedSince may be before an outage that
 	// began another row. Zero where an earlier version stored it.
 	RowSince time.Time `json:"row_since,omitzero"`

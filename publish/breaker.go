@@ -100,7 +100,7 @@ func (l *lane) failed(o *outcome, d *event.Delivery, r Result, probe bool, now t
 	s.Unreached = r.Contact == ContactFailed
 	if r.Contact == ContactMade {
 		l.answered()
-		s.Refusal = s.Why
+		s.Refusal, s.RefusedAt = s.Why, now
 	}
 	switch {
 	case l.broken() && probe:

@@ -42,6 +42,7 @@ type DestinationStatus struct {
 	PausedBy    string           // who paused it; "": it stopped by itself
 	Told        bool             // its owner was told that it fails
 	Refusal     string           // the last answer that refused a delivery, if any did
+	RefusedAt   time.Time        // when it came; zero: not known
 	Blocked     []BlockedSubject // subjects that it takes nothing for: those whose reason is known, then the longest blocked first, a few at most
 	BlockedAll  int              // how many there are, at least
 }
@@ -212,7 +213,7 @@ func (l *lane) endRow() {
 func StoredStatus(stored event.DestinationState) DestinationStatus {
 	s := &stored.Standing
 	status := DestinationStatus{
-		Name: stored.Name, Why: s.Why, LastSuccess: s.LastSuccess, Failures: s.Failures, UpClock: stored.UpClock, Told: !s.Announced.IsZero() && (!s.AnnouncedRefused || s.AnnouncedSubjects), Refusal: s.Refusal,
+		Name: stored.Name, Why: s.Why, LastSuccess: s.LastSuccess, Failures: s.Failures, UpClock: stored.UpClock, Told: !s.Announced.IsZero() && (!s.AnnouncedRefused || s.AnnouncedSubjects), Refusal: s.Refusal, RefusedAt: s.RefusedAt,
 	}
 	switch {
 	case !s.Paused.IsZero():

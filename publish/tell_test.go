@@ -506,7 +506,7 @@ func TestTheOwnerHearsHowManyRefusedOnesStillWait(t *testing.T) {
 					}
 					break
 				}
-				if s := r.Status()[0]; s.Refusal != "status 422 Unprocessable Entity" {
+				if s := r.Status()[0]; s.Refusal != "status 422 Unprocessable Entity" || s.RefusedAt.IsZero() {
 					t.Errorf("status %+v", s)
 				}
 			})

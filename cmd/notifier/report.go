@@ -49,6 +49,7 @@ type destinationReport struct {
 	OldestPending time.Time `json:"oldest_pending,omitzero"`
 	Refused       int       `json:"refused_pending"`        // of those that wait: it refused them before, at most event.MostRefused are counted
 	Refusal       string    `json:"last_refusal,omitempty"` // the last answer that refused a delivery
+	RefusedAt     time.Time `json:"last_refusal_at,omitzero"`
 	LastSuccess   time.Time `json:"last_success,omitzero"`
 	Failures      int       `json:"failures_in_a_row"`
 	Since         time.Time `json:"since,omitzero"`      // it is failing or paused, or does not take what is sent
@@ -218,7 +219,7 @@ func (d *destinationReport) stands(s publish.DestinationStatus) {
 	if s.State == publish.StateRefusing && d.NextTry.IsZero() {
 		d.NextTry = d.retry
 	}
-	d.BlockedCount, d.Blocked, d.Refusal = s.BlockedAll, s.Blocked, s.Refusal
+	d.BlockedCount, d.Blocked, d.Refusal, d.RefusedAt = s.BlockedAll, s.Blocked, s.Refusal, s.RefusedAt
 	if d.State == "" {
 		d.State = stateUnknown
 	}

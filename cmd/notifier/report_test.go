@@ -108,8 +108,11 @@ func TestTheLineOfADestinationTellsWhatComesNext(t *testing.T) {
 		},
 		"paused by ann, for 12m": {State: publish.StatePaused, Why: "paused by ann", Since: since, Failures: 3},
 		"":                       {State: publish.StateOK},
-		"20 that it refused still wait for another try (notifier deliveries list --destination shop --status pending), last refusal: status 422": {
-			State: publish.StateOK, Refusal: "status 422",
+		"20 that it refused still wait for another try (notifier deliveries list --destination shop --status pending), last refusal 12m ago: status 422": {
+			State: publish.StateOK, Refusal: "status 422", RefusedAt: since,
+		},
+		"20 that it refused still wait for another try (notifier deliveries list --destination shop --status pending), last refusal: status 500": {
+			State: publish.StateOK, Refusal: "status 500", // of a store of before
 		},
 	} {
 		d := destinationReport{Name: "shop", retry: s.NextTry}

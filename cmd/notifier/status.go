@@ -245,7 +245,11 @@ func (d *destinationReport) refused() string {
 	text := fmt.Sprintf("%s (notifier deliveries list --destination %s --status pending)", event.RefusedWait(d.Refused), d.Name)
 	switch {
 	case d.Refused > 0 && d.State == string(publish.StateOK):
-		return text + ", last refusal: " + d.Refusal
+		text += ", last refusal"
+		if !d.RefusedAt.IsZero() {
+			text += " " + ago(d.RefusedAt)
+		}
+		return text + ": " + d.Refusal
 	case d.Refused > 0 && d.State == string(publish.StateRefusing):
 		return text
 	}
