@@ -76,7 +76,8 @@ func (a *account) gather() (Batch, []*handing) {
 			note(ids, &batch)
 		}
 		if h.by != first.by || !h.batch.Existing.Equal(batch.Existing) || !h.batch.Pass.Equal(batch.Pass) ||
-			len(batch.Looks)+len(h.batch.Looks) > mostLooks || meets(ids, &h.batch) {
+			len(batch.Looks)+len(h.batch.Looks) > mostLooks ||
+			slices.ContainsFunc(h.batch.Looks, func(look Look) bool { return ids[look.Session.ID] }) {
 			rest = append(rest, h)
 			continue
 		}
@@ -93,10 +94,6 @@ func note(ids map[string]bool, batch *Batch) {
 	for i := range batch.Looks {
 		ids[batch.Looks[i].Session.ID] = true
 	}
-}
-
-func meets(ids map[string]bool, batch *Batch) bool {
-	return slices.ContainsFunc(batch.Looks, func(look Look) bool { return ids[look.Session.ID] })
 }
 
 // shown notes that this pass has had its look at a session, whatever came of it.

@@ -46,6 +46,9 @@ func (a *account) pass(ctx context.Context, until time.Time) (err error) {
 		a.reconcile()
 		err = a.sweep(ctx, until)
 	}
+	if err == nil && until.IsZero() { // no later pass of this process asks for what that came upon
+		err = a.askUnreadable(ctx, until)
+	}
 	if errors.Is(err, errForeignPage) {
 		return a.stop(ctx, errForeignPage.Error())
 	}
