@@ -2,6 +2,7 @@ package poller_test
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -332,4 +333,91 @@ func TestRefusalOfAListedSessionIsNotBelievedAtOnce(t *testing.T) {
 			})
 		})
 	}
+}
+
+// The first order of an account that had none is no old one either.
+func TestMisdatedFirstSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		l, rows := newListing(), map[string]string{}
+		w.answer = func(req *http.Request) (int, string) { return l.showing(req, rows) }
+		p := w.poller()
+		w.run(p, time.Minute)
+		l.order("cs_6", "complete", "paid")
+		rows["cs_6"] = paidRow("cs_6", time.Now().Add(-8*time.Hour))
+		w.run(p, 5*time.Second)
+		w.expect("cs_6", "created", "completed", "paid", "fulfillable")
+	})
+}
+
+// What is shown after an old session is old only if the API honours starting_after.
+func TestMisdatedRowBelowAnIgnoredCursor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		l, rows := newListing(), map[string]string{}
+		w.cfg.Poll.Tuning.PageSize = 3
+		for i := range 6 {
+			l.add(fmt.Sprintf("cs_%d", 5-i), time.Now().Add(-time.Duration(2+i)*time.Hour), "open", "unpaid")
+		}
+		began := time.Now()
+		w.answer = func(req *http.Request) (int, string) {
+			if !isList(req) {
+				return l.answer(req)
+			}
+			_, _, limit, after := asked(req)
+			shown := &listing{ids: l.ids, items: maps.Clone(l.items), created: l.created}
+			maps.Copy(shown.items, rows)
+			if after != "cs_3" { // the others come to see them a while later
+				delete(shown.items, "cs_7")
+				delete(shown.items, "cs_8")
+			}
+			if after == "" {
+				return shown.within(req)
+			}
+			return http.StatusOK, shown.page(limit, "")
+		}
+		p := w.poller()
+		w.run(p, time.Minute)
+		l.order("cs_6", "open", "unpaid")
+		w.run(p, time.Minute)
+		for _, id := range []string{"cs_7", "cs_8"} {
+			l.order(id, "complete", "paid")
+			rows[id] = paidRow(id, began.Add(-8*time.Hour))
+		}
+		w.run(p, 20*time.Minute)
+		clear(rows)
+		w.run(p, time.Minute)
+		for _, id := range []string{"cs_7", "cs_8"} {
+			if told := w.events[id]; len(told) < 4 {
+				t.Errorf("of %s only %v was told", id, told)
+			}
+		}
+	})
+}
+
+// A process that makes one pass asks by id for what only its reconciliation came upon.
+func TestLateSessionOfSinglePasses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		l := newListing()
+		l.add("cs_5", time.Now(), "open", "unpaid")
+		created := time.Now().Add(-2 * time.Hour)
+		l.add("cs_4", created, "open", "unpaid")
+		late := l.items["cs_4"]
+		delete(l.items, "cs_4")
+		w.answer = l.within
+		passes := func(d time.Duration) {
+			for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(5 * time.Minute) {
+				if err := w.poller().RunOnce(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		passes(time.Hour)
+		l.items["cs_4"] = late
+		passes(3 * time.Hour)
+		l.set("cs_4", created, "complete", "paid")
+		passes(time.Hour)
+		w.expect("cs_4", "completed", "paid", "fulfillable")
+	})
 }

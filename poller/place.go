@@ -57,7 +57,7 @@ func (a *account) misdated(e *entry, page *Page, at int, batch *Batch, by *sweep
 		len(below) > 0 && batch.Silent(created) && below[0].created().After(created.Add(createdRounding)) &&
 			(!batch.Silent(below[0].created()) || a.index.find(below[0].ID) != nil):
 		return errMisdated
-	case batch.Silent(created) && a.readToStart(batch, by) && !a.standsBelowOld(page, at, batch) && (u == nil || !u.believed):
+	case batch.Silent(created) && a.readToStart(batch, by) && (u == nil || !u.believed) && (u != nil || !a.standsBelowOld(page, at, batch)):
 		return errOld
 	}
 	return nil
@@ -66,16 +66,13 @@ func (a *account) misdated(e *entry, page *Page, at int, batch *Batch, by *sweep
 // readToStart says whether the list was read before, so that an unknown session that
 // existed before the account's start is not to be expected.
 func (a *account) readToStart(batch *Batch, by *sweep) bool {
-	return batch.Existing.IsZero() && !a.low().IsZero() && (by == nil || by.backfill == nil)
+	return batch.Existing.IsZero() && !a.state.Reconciled.IsZero() && (by == nil || by.backfill == nil)
 }
 
 // standsBelowOld says whether a row stands below a known session that is older than all
 // that may be new, or at any place of a page that shows known sessions from old to new.
 func (a *account) standsBelowOld(page *Page, at int, batch *Batch) bool {
-	above := a.index.get(page.after)
-	if above != nil && a.isOld(above, batch) {
-		return true
-	}
+	cursor, above := a.index.get(page.after), (*entry)(nil)
 	for i := range page.Items {
 		e := a.index.find(page.Items[i].ID)
 		switch {
@@ -83,15 +80,18 @@ func (a *account) standsBelowOld(page *Page, at int, batch *Batch) bool {
 			continue
 		case i < at && a.isOld(e, batch), above != nil && e.created().After(above.created().Add(createdRounding)):
 			return true
+		case cursor != nil && e.created().After(cursor.created().Add(createdRounding)):
+			cursor = nil // it was ignored
 		}
 		above = e
 	}
-	return false
+	return cursor != nil && a.isOld(cursor, batch)
 }
 
 // isOld says whether no new session can stand below a known one.
 func (a *account) isOld(e *entry, batch *Batch) bool {
-	return batch.existed(e.created()) || e.created().Before(a.clock.now().Add(-Window))
+	now, _ := a.clock.span(a.clock.own())
+	return batch.existed(e.created()) || e.created().Before(now.Add(-Window))
 }
 
 // passesIgnored is for how many passes it is believed that created[gte] is ignored.
