@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -25,6 +26,8 @@ type trueAPI struct {
 	*universe
 	began  time.Time // by the local clock
 	beings []*being
+
+	started atomic.Bool // the account, by what the list said: until then it dates all rightly
 
 	mu       sync.Mutex
 	asked    int
@@ -252,6 +255,7 @@ func (a *trueAPI) show(q question, mood map[string]spell, n uint64, rec *reply) 
 			rec.status, rec.body = http.StatusNotFound, []byte(`{"error":{"message":"no such session"}}`)
 			return
 		}
+		delete(mood, misdates)
 		rec.body = a.render(known[at], now, mood, n)
 		a.stumble(rec, known[at])
 		return
@@ -348,17 +352,24 @@ func hashed(text string) (h uint64) {
 // shownCreated is the creation time in an answer: rounded to the nearest second.
 func (a *trueAPI) shownCreated(b *being) time.Time { return a.clock(b.born).Round(time.Second) }
 
+// datedBy is by how much too old the list dates some sessions.
+var datedBy = []time.Duration{8 * time.Hour, 10 * 365 * 24 * time.Hour, 10 * time.Minute}
+
 // render writes a session; url and, by the mood, the form of other values change
 // with every answer.
 func (a *trueAPI) render(b *being, now time.Duration, mood map[string]spell, n uint64) []byte {
 	c := b.condition(now)
 	status, payment := fmt.Sprintf("%q", c.status), fmt.Sprintf("%q", c.payment)
-	created, expires := fmt.Sprint(a.shownCreated(b).UnixMilli()), fmt.Sprint(a.clock(b.born+b.lives).UnixMilli())
+	at := a.shownCreated(b)
+	if s, ok := mood[misdates]; ok && a.started.Load() && chance(a.seed, hashed(b.id)) < 0.5 {
+		at = at.Add(-datedBy[s.n%len(datedBy)])
+	}
+	created, expires := fmt.Sprint(at.UnixMilli()), fmt.Sprint(a.clock(b.born+b.lives).UnixMilli())
 	customer, amount := `,"customer":null`, `1999`
 	if _, ok := mood[flips]; ok {
 		switch of := hashed(b.id) + n; of % 4 {
 		case 0:
-			created, customer = fmt.Sprint(a.shownCreated(b).Unix()), ``
+			created, customer = fmt.Sprint(at.Unix()), ``
 		case 1:
 			customer, amount = `,"customer":""`, `"1999"`
 		case 2:

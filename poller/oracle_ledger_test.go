@@ -109,6 +109,7 @@ func (l *ledger) SaveAccount(_ context.Context, a event.Account) error {
 	}
 	if a.StartFixed && l.started == 0 {
 		l.started = l.api.now()
+		l.api.started.Store(true)
 	}
 	l.stopped = l.stopped || a.Foreign != ""
 	l.account = &a
@@ -217,6 +218,9 @@ func (l *ledger) look(b *poller.Batch, look *poller.Look) (poller.Row, error) {
 // tell compares an event with the truth of its time.
 func (l *ledger) tell(id string, t telling) {
 	l.told[id] = append(l.told[id], t)
+	if t.word == "updated" && slices.ContainsFunc(l.spells, func(s spell) bool { return s.does == misdates && s.from <= t.at }) {
+		return // as long as another created is shown
+	}
 	b := l.beings[id]
 	openAt := b.born + b.lives - l.poll.Tuning.WarmEvery - time.Second // the earliest last look
 	if l.staleWithin(openAt-staleAtMost, t.at) {
