@@ -185,7 +185,7 @@ func (a *account) lookAt(ctx context.Context, e *entry) error {
 	if unavailable(err) && e.pass == a.now.number {
 		a.suspect(neighbour, e)
 	}
-	if unavailable(alone) && a.now.read && (err == nil || e.setbacks() > 0) {
+	if unavailable(alone) && a.now.read && (err == nil || e.setbacks() > 0 || a.answersElsewhere(ctx)) {
 		e.setSetbacks(e.setbacks() + 1)
 		return nil
 	}

@@ -65,9 +65,12 @@ func (e *Error) Error() string {
 // Is makes a 404 an ErrNotFound.
 func (e *Error) Is(target error) bool { return target == ErrNotFound && e.Kind == KindNotFound }
 
-// code is the error's label in the metrics.
+// code is the error's label in the metrics; nil is none.
 func (e *Error) code() string {
-	if e.Status == 0 || e.Kind == KindNonsense {
+	switch {
+	case e == nil:
+		return strconv.Itoa(http.StatusOK)
+	case e.Status == 0 || e.Kind == KindNonsense:
 		return string(e.Kind)
 	}
 	return strconv.Itoa(e.Status)

@@ -24,12 +24,9 @@ func (a *account) ask(ctx context.Context, tries int, request func(context.Conte
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case err == nil:
-			a.answered("200")
-			return nil
-		case failure == nil:
+		case err != nil && failure == nil:
 			return err
-		case failure.Kind == KindNotFound || (failure.Kind == KindRefused && !failure.crowded()):
+		case err == nil || failure.Kind == KindNotFound || (failure.Kind == KindRefused && !failure.crowded()):
 			a.answered(failure.code())
 			return err
 		}

@@ -70,24 +70,26 @@ func (a *account) tryElsewhere(ctx context.Context) (failure *Error, err error) 
 		}
 		return err
 	}, a.pacer.leave)
-	if err == nil || refused(err) {
-		a.forbidden = 0
-		if a.blank++; q.CreatedLTE.IsZero() {
-			a.blank = 0
-		}
-	}
-	switch {
-	case err == nil:
-		a.answered("200")
-	case refused(err):
-		a.answered(failure.code())
-	case denied(err):
-		a.forbidden++
-		fallthrough
-	default:
+	if err != nil && !refused(err) {
 		a.lastShown = Query{}
+		if denied(err) {
+			a.forbidden++
+		}
+		return failure, err
 	}
-	return failure, err
+	if a.blank++; q.CreatedLTE.IsZero() {
+		a.blank = 0
+	}
+	a.forbidden = 0
+	a.answered(failure.code())
+	return nil, nil
+}
+
+// answersElsewhere says whether the API answers while it fails over something else.
+func (a *account) answersElsewhere(ctx context.Context) bool {
+	failure, err := a.tryElsewhere(ctx)
+	a.count(failure)
+	return err == nil
 }
 
 // shows notes how to ask for the last session on a page again.

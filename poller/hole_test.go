@@ -297,3 +297,39 @@ func TestKnownSessionThatCannotBeShown(t *testing.T) {
 		}
 	})
 }
+
+// A process for each pass knows nothing of the sessions that the one before could not be
+// shown: they do not keep it from those that it comes to later.
+func TestSessionsThatCannotBeShownToOnePass(t *testing.T) {
+	for _, status := range []int{http.StatusInternalServerError, http.StatusForbidden} {
+		t.Run(fmt.Sprint(status), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.cfg.Poll.Tuning.Concurrency = 1
+				s := w.shop()
+				s.status = status
+				for i := range 30 {
+					s.add(fmt.Sprintf("cs_%d", 900-i), time.Now().Add(-time.Duration(31+i)*time.Minute), "complete", "paid")
+				}
+				for _, id := range []string{"cs_1014", "cs_1003", "cs_885"} { // each on a page of its own
+					s.set(id, time.Unix(s.created[id], 0), "open", "unpaid")
+				}
+				pass := func() error {
+					time.Sleep(time.Minute)
+					return w.poller().RunOnce(t.Context())
+				}
+				if err := pass(); err != nil {
+					t.Fatal(err)
+				}
+				s.poison["cs_1014"], s.poison["cs_1003"] = true, true
+				s.set("cs_885", time.Unix(s.created["cs_885"], 0), "complete", "paid")
+				for range 5 {
+					if err := pass(); err != nil {
+						t.Error(err)
+					}
+				}
+				w.expect("cs_885", "completed", "paid", "fulfillable")
+			})
+		})
+	}
+}
