@@ -333,3 +333,28 @@ func TestSessionsThatCannotBeShownToOnePass(t *testing.T) {
 		})
 	}
 }
+
+// A hole among sessions of one second, whose order no id tells, may seem to end with one
+// that stands above it: nobody goes round in circles there.
+func TestHoleThatEndsAboveItself(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		s := w.shop()
+		at := time.Now()
+		for _, id := range []string{"cs_1102", "cs_1103", "cs_1101"} {
+			s.newest(id, at, "complete", "paid")
+		}
+		p := w.poller()
+		w.run(p, time.Minute)
+		s.newest("cs_2000", time.Now(), "complete", "paid")
+		s.poison["cs_2000"], s.poison["cs_1029"] = true, true
+		s.lists = 0
+		w.run(p, 10*time.Minute)
+		if s.lists > 600 {
+			t.Errorf("%d requests for lists in ten minutes", s.lists)
+		}
+		s.newest("cs_2001", time.Now(), "complete", "paid")
+		w.run(p, time.Minute)
+		w.expect("cs_2001", "created", "completed", "paid", "fulfillable")
+	})
+}

@@ -41,9 +41,11 @@ func (c *chain) approach() (ended bool) {
 	return c.ended
 }
 
-// canPass says whether it is known how to go on below a hole.
+// canPass says whether it is known how to go on below a hole: not if what it ends with
+// stands above it.
 func (c *chain) canPass(h *event.Hole) bool {
-	return h.Below != "" || h.BelowAt.IsZero() || c.slicingFound != slicingFails
+	_, above := c.seen[hashID([]byte(h.Below))]
+	return h.Below != "" && !above || h.Below == "" && (h.BelowAt.IsZero() || c.slicingFound != slicingFails)
 }
 
 // pass goes on below a hole.
@@ -53,6 +55,7 @@ func (c *chain) pass(h *event.Hole) {
 	c.passed = true
 	c.ended = h.BelowAt.IsZero() || (c.pages > 0 && h.BelowAt.Before(c.lo)) || (c.p.apart && !h.BelowAt.After(c.lo))
 	c.query.StartingAfter = h.Below
+	c.seen[hashID([]byte(h.Below))] = struct{}{}
 	if h.Below == "" && !c.ended {
 		c.query.CreatedLTE, c.under = h.BelowAt, h.BelowAt
 	}
