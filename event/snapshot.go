@@ -173,6 +173,8 @@ type Account struct {
 	// Restart asks that the start is fixed anew at the next answer, whatever the
 	// configuration says: an operator accepted other sessions.
 	Restart bool `json:"restart,omitempty"`
+	// Accepted is when that was, by our clock; an earlier version did not write it.
+	Accepted time.Time `json:"accepted,omitzero"`
 	// Low is the newest creation time that the last complete walk down the head
 	// showed: what was visible then and is older has been seen.
 	Low time.Time `json:"low,omitzero"`
@@ -196,10 +198,10 @@ type Account struct {
 	Unreadable []Unreadable `json:"unreadable,omitempty"`
 }
 
-// StartOver makes the record one of an account whose present sessions were accepted:
-// nothing of those that were stored before holds for them.
-func (a *Account) StartOver() {
-	*a = Account{Name: a.Name, Host: a.Host, Mode: a.Mode, ForgottenBefore: a.ForgottenBefore, Restart: true}
+// StartOver makes the record one of an account whose present sessions were accepted
+// now: nothing of those that were stored before holds for them.
+func (a *Account) StartOver(now time.Time) {
+	*a = Account{Name: a.Name, Host: a.Host, Mode: a.Mode, ForgottenBefore: a.ForgottenBefore, Restart: true, Accepted: now}
 }
 
 // Equal says whether two records of an account say the same.

@@ -22,7 +22,7 @@ func (w *world) accept() {
 		s.Watch = event.Vanished
 		w.snapshots[id] = s
 	}
-	w.account.StartOver()
+	w.account.StartOver(time.Now().UTC())
 }
 
 // foreign says whether the account is stopped.
@@ -73,6 +73,52 @@ func TestAcceptedAccountGoesOn(t *testing.T) {
 					})
 				})
 			}
+		}
+	}
+}
+
+// What is created after the acceptance is announced, however long the API then takes to
+// answer.
+func TestWhatComesAfterAnAcceptanceIsAnnounced(t *testing.T) {
+	for _, outage := range []time.Duration{0, 10 * time.Minute} {
+		for _, ahead := range []time.Duration{0, -time.Hour} {
+			t.Run(fmt.Sprint("outage of ", outage, ", Date ahead by ", ahead), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					w := newWorld(t)
+					w.network = roundTrip(func(req *http.Request) (*http.Response, error) {
+						resp, err := w.RoundTrip(req)
+						if err == nil {
+							resp.Header.Set("Date", time.Now().Add(ahead).UTC().Format(http.TimeFormat))
+						}
+						return resp, err
+					})
+					own := stall(100000, 8, 2*time.Minute)
+					w.answer = own.within
+					p := w.poller()
+					w.run(p, 5*time.Minute)
+					other := stall(900000, 6, time.Minute)
+					w.answer = other.within
+					w.run(p, 25*time.Second)
+					other.order("cs_900001", "complete", "paid")
+					time.Sleep(2 * time.Second)
+					w.accept()
+					time.Sleep(2 * time.Second)
+					other.order("cs_900002", "complete", "paid")
+					if outage > 0 {
+						w.answer = func(*http.Request) (int, string) { return http.StatusServiceUnavailable, "{}" }
+						w.run(p, outage)
+						other.order("cs_900003", "complete", "paid")
+						w.answer = other.within
+					}
+					w.run(p, time.Minute)
+					w.run(w.poller(), time.Hour)
+					w.expect("cs_900001")
+					w.expect("cs_900002", "created", "completed", "paid", "fulfillable")
+					if outage > 0 {
+						w.expect("cs_900003", "created", "completed", "paid", "fulfillable")
+					}
+				})
+			})
 		}
 	}
 }

@@ -8,8 +8,8 @@ import (
 
 // begin fixes the account's start at the first successful answer, and says until
 // which creation time what an answer shows existed before it. All that the pass shows
-// by which the start is fixed existed, unless both clocks know better. As long as no
-// chain was complete, later passes go by the start, within the precision of
+// by which the start is fixed existed, unless both clocks know better, or an operator
+// accepted the account before. As long as no chain was complete, later passes go by the start, within the precision of
 // creation times.
 func (a *account) begin(ctx context.Context, page *Page) (until time.Time, err error) {
 	switch {
@@ -28,10 +28,13 @@ func (a *account) begin(ctx context.Context, page *Page) (until time.Time, err e
 		}
 		return until, a.save(ctx) // it could not be stored at once
 	case a.state.Restart || a.cfg.Start == StartNow:
-		a.state.Start, a.state.Restart = a.present(page), false
-		a.state.ByClock, a.state.StartShown, a.polledFrom = true, a.afterNewest(page), time.Now()
-		a.starting, a.existing = a.now.number, a.shownAtStart(page)
-		until = a.existing
+		a.state.Start, a.state.StartShown, a.existing = a.present(page), a.afterNewest(page), a.shownAtStart(page)
+		if accepted := a.state.Accepted; !accepted.IsZero() && accepted.Before(page.Answer.Received) { // what was created since is new
+			earliest, latest := a.clock.span(accepted)
+			a.state.Start, a.existing = earliest.Truncate(time.Second), latest.Truncate(time.Second)
+		}
+		a.state.Restart, a.state.Accepted, a.state.ByClock = false, time.Time{}, true
+		a.starting, a.polledFrom, until = a.now.number, time.Now(), a.existing
 	case a.cfg.Start == StartAll:
 		a.state.StartFixed = true
 	default:
@@ -211,9 +214,8 @@ func (a *account) low() time.Time {
 // olderShown says whether the API shows sessions of an hour ago.
 func (a *account) olderShown(ctx context.Context) bool {
 	page, err := a.page(ctx, patience{apart: true}, Query{CreatedLTE: a.clock.now().Add(-time.Hour), Limit: 1}, nil)
-	if err != nil {
-		return false
+	if err == nil {
+		page.release()
 	}
-	page.release()
-	return true
+	return err == nil
 }

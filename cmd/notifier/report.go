@@ -344,7 +344,7 @@ func (d *daemon) AcceptAccount(ctx context.Context, name, actor string) error {
 	if err := d.pipeline.Vanish(ctx, name, strangers); err != nil {
 		return err
 	}
-	account.StartOver()
+	account.StartOver(time.Now().UTC())
 	if err := d.store.SaveAccount(ctx, account); err != nil {
 		return err
 	}
