@@ -31,7 +31,7 @@ type Problem struct {
 	Code         string // one of the Code constants, for tests and filters
 }
 
-// Codes of problems. The last seven are always warnings.
+// Codes of problems. The last eight are always warnings.
 const (
 	CodeName               = "name"
 	CodeDuplicate          = "duplicate"
@@ -47,7 +47,8 @@ const (
 	CodeBudget             = check.CodeBudget
 	CodeRendering          = "rendering"
 	CodeMatchesEverything  = "matches-everything"
-	CodeRepeats            = "repeats" // matches a session again and again
+	CodeRepeats            = "repeats"       // matches a session again and again
+	CodeMissesOrders       = "misses-orders" // leaves out orders for the way in which they came about
 	CodeNeverMatches       = check.CodeNeverMatches
 	CodeNoEffect           = "no-effect"
 	CodeFraction           = check.CodeFraction   // an amount compared with a fraction
@@ -145,6 +146,7 @@ func (c *checkers) compile(rule Rule) *compiled {
 	c.constant(r, matchesAll)
 	c.repeats(r)
 	c.narrow(r)
+	c.missed(r)
 	return r
 }
 
@@ -175,8 +177,7 @@ func (c *checkers) repeats(r *compiled) {
 	if x == nil || r.rule.On == OnSystem || len(r.rule.Events) > 0 || x.uses.event || x.uses.changed || x.uses.previous != 0 {
 		return
 	}
-	misspelt := func(p Problem) bool { return p.Rule == c.at && p.Code == CodeNeverMatches }
-	if len(x.demanded.Types) < 2 || slices.ContainsFunc(c.problems, misspelt) {
+	if len(x.demanded.Types) < 2 || c.neverMatches() {
 		return
 	}
 	add := "add the `events` that are meant"
@@ -379,7 +380,12 @@ func (c *checkers) narrowAccounts(r *compiled, cond conjunct) []string {
 }
 
 func (c *checkers) never(when string, at int, message, suggestion string) {
-	p := Problem{Key: "when", Index: -1, Warning: true, Code: CodeNeverMatches, Message: message, Suggestion: suggestion}
+	c.warnAt(when, at, CodeNeverMatches, message, suggestion)
+}
+
+// warnAt warns of a place in a condition, once with each code.
+func (c *checkers) warnAt(when string, at int, code, message, suggestion string) {
+	p := Problem{Key: "when", Index: -1, Warning: true, Code: code, Message: message, Suggestion: suggestion}
 	p.Line, p.Column, p.Snippet = locate(when, at)
 	said := func(q Problem) bool {
 		return q.Rule == c.at && q.Code == p.Code && q.Line == p.Line && q.Column == p.Column

@@ -21,6 +21,7 @@ type expression struct {
 	constant  bool                       // it depends on nothing
 	holds     bool                       // if it is constant: whether it holds
 	demanded  logic.Demanded             // of the state of the session
+	missed    []logic.Missed             // events that it leaves out, probably without being meant to
 	canonical string                     // the tokens, for the identity of the rule set
 }
 
@@ -48,7 +49,7 @@ func compileExpression(s *scope, text string) (x *expression, faults []check.Fau
 	tree := checked.Tree
 	x = &expression{canonical: checked.Canonical, conjuncts: conjunctsOf(tree.Node), excluded: logic.ExcludedTypes(tree.Node), oneMode: logic.OnlyMode(tree.Node), onlyAsync: logic.OnlyAsync(tree.Node)}
 	x.holds, x.constant = logic.Constant(tree.Node)
-	x.demanded = logic.DemandedOf(tree.Node)
+	x.demanded, x.missed = logic.DemandedOf(tree.Node), logic.MissedBy(tree.Node)
 	collectUses(tree.Node, &x.uses)
 	rewrite(&tree.Node)
 	var err error

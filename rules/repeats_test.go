@@ -26,10 +26,10 @@ func TestRulesThatMatchASessionRepeatedly(t *testing.T) {
 		{`session.payment_status == "unpaid"`, nil, "add the `events` that are meant, or `events: ['*']`"},
 
 		{ship, []string{"*"}, ""},
-		{ship, []string{"fulfillable"}, ""},
+		{`session.status == "complete" && session.payment_status in ["paid", "no_payment_required"]`, []string{"fulfillable"}, ""},
 		{ship, []string{"paid", "completed"}, ""},
 		{ship + ` && changed("status")`, nil, ""},
-		{ship + ` && previous.status == "open"`, nil, ""},
+		{ship + ` && previous.status != ""`, nil, ""},
 		{ship + ` && event.revision > 1`, nil, ""},
 		{ship + ` && event.type == "checkout.session.paid"`, nil, ""},
 		{`session.status == "expired" && session.payment_status == "unpaid"`, nil, ""},

@@ -1,0 +1,95 @@
+package logic
+
+import (
+	"slices"
+	"strings"
+
+	"checkout-notifier/checkout"
+	"checkout-notifier/event"
+
+	"github.com/expr-lang/expr/ast"
+)
+
+// Way is how an event comes about.
+type Way int
+
+// The ways that a condition leaves out easily.
+const (
+	FirstSight Way = iota // of a session that was in the state when it was first seen
+	NothingDue            // fulfillable without a payment
+	StillDue              // completed before the payment
+	PaidLater             // paid after the checkout
+	PaidBefore            // fulfillable of what was paid before the checkout was complete
+)
+
+// Missed is a type of event for which a condition does not hold when the event comes
+// about in a way, although it can hold otherwise.
+type Missed struct {
+	Type string
+	Way  Way
+	At   int    // in the text, in runes
+	Of   string // the value that it asks for
+}
+
+// way is what an event of some types shows when it comes about so. A condition that
+// excludes what is named leaves the way out on purpose.
+type way struct {
+	types        []string
+	named, shown []demand
+}
+
+var ways = func() [PaidBefore + 1]way {
+	const status, payment, amount = "session.status", "session.payment_status", "session.amount_total"
+	const wasStatus, wasPayment, from, to = "previous.status", "previous.payment_status", "event.change.from", "event.change.to"
+	const async, inferred, changedStatus, changedPayment = "event.async", "event.inferred", `changed("status")`, `changed("payment_status")`
+	free := []any{checkout.PaymentNotRequired}
+	settled := []any{checkout.PaymentPaid, checkout.PaymentNotRequired}
+	return [...]way{
+		FirstSight: {types: []string{event.Completed, event.Expired, event.NoPaymentRequired, event.Paid, event.Fulfillable},
+			named: []demand{is(inferred, true), is("event.revision", 1.0), is(async, false)}, shown: []demand{is(from, "")}},
+		NothingDue: {types: []string{event.Fulfillable},
+			named: []demand{is(amount, 0.0)}, shown: []demand{is(payment, free...), is(to, free...)}},
+		StillDue: {types: []string{event.Completed},
+			shown: []demand{is(payment, checkout.PaymentUnpaid), is(changedPayment, false)}},
+		PaidLater: {types: []string{event.Paid, event.Fulfillable},
+			named: []demand{is(async, true)},
+			shown: []demand{is(wasStatus, checkout.StatusComplete), is(wasPayment, checkout.PaymentUnpaid), is(from, checkout.PaymentUnpaid), is(changedStatus, false)}},
+		PaidBefore: {types: []string{event.Fulfillable}, named: []demand{is(async, false)},
+			shown: []demand{is(wasStatus, checkout.StatusOpen), is(wasPayment, settled...), is(from, settled...), is(changedPayment, false)}},
+	}
+}()
+
+// MissedBy finds the events that a condition leaves out for the way in which they
+// come about, the same place once for each type.
+func MissedBy(n ast.Node) (missed []Missed) {
+	for w, way := range ways {
+		if Way(w) == FirstSight && asksForFormer(n) {
+			continue
+		}
+		for _, t := range way.types {
+			known := slices.Concat(shown[t], way.named)
+			if _, excluded := impossible(n, known); excluded {
+				continue // of all events of the type, or on purpose
+			}
+			known = slices.Concat(known, way.shown)
+			if Way(w) == FirstSight {
+				known = slices.Concat(known, empty(n))
+			}
+			d, excluded := impossible(n, known)
+			same := func(m Missed) bool { return m.Type == t && m.At == d.at }
+			if excluded && !slices.ContainsFunc(missed, same) {
+				missed = append(missed, Missed{Type: t, Way: Way(w), At: d.at, Of: said(d.path)})
+			}
+		}
+	}
+	return missed
+}
+
+// asksForFormer says whether a condition asks that there was a value before, whatever
+// it was: it leaves first sights out on purpose.
+func asksForFormer(n ast.Node) bool {
+	return slices.ContainsFunc(operands(n, "&&", "and"), func(part ast.Node) bool {
+		d, ok := demandOf(part, false)
+		return ok && slices.Contains(d.not, any("")) && (d.path == changeFrom || strings.HasPrefix(d.path, previous))
+	})
+}

@@ -1,0 +1,52 @@
+package rules
+
+import (
+	"fmt"
+	"slices"
+
+	"checkout-notifier/event"
+	"checkout-notifier/rules/logic"
+)
+
+// missedOrders says which orders a condition leaves out, and what to write instead;
+// %s is what it asks for.
+var missedOrders = map[logic.Way]string{
+	logic.FirstSight: "%s is empty when a session is first seen: this leaves out each order that is created and paid between two looks; " +
+		"name in `events` what happened, without this condition, or add `not event.inferred` if that is meant",
+	logic.NothingDue: "%s is no_payment_required of an order without anything to pay, which fulfillable is for as well: this leaves it out; " +
+		"remove the condition, or write `session.amount_total > 0` if that is meant",
+	logic.StillDue: "%s: completed comes once, and before the money of an order that is paid later, as by bank transfer: this leaves it out; " +
+		"write `events: [fulfillable]` without this condition",
+	logic.PaidLater: "%s is not so of an order that is paid after the checkout, as by bank transfer: this leaves it out; " +
+		"remove the condition, or add `not event.async` if that is meant",
+	logic.PaidBefore: "%s is not so of an order that is paid, or has nothing to pay, before the checkout is complete: this leaves it out; remove the condition",
+}
+
+// formerStates are what asks which state a session was in before.
+var formerStates = []string{"previous.status", "previous.payment_status", "event.change.from"}
+
+// missed warns of a condition that leaves out orders for the way in which they came
+// about. A rule for every change is none for orders, unless it asks for the state
+// before.
+func (c *checkers) missed(r *compiled) {
+	x := r.expression
+	if x == nil || r.rule.On == OnSystem || c.neverMatches() {
+		return
+	}
+	hears := func(t string) bool {
+		_, excluded := x.excluded[t]
+		return !excluded && slices.Contains(r.types, t)
+	}
+	for _, m := range x.missed {
+		state := m.Way == logic.FirstSight && slices.Contains(formerStates, m.Of)
+		paid := m.Way == logic.StillDue && (hears(event.Paid) || hears(event.Fulfillable))
+		if hears(m.Type) && !paid && (state || !hears(event.Updated)) {
+			c.warnAt(r.rule.When, m.At, CodeMissesOrders, fmt.Sprintf(missedOrders[m.Way], m.Of), "")
+		}
+	}
+}
+
+// neverMatches says whether a condition of the rule was said never to hold.
+func (c *checkers) neverMatches() bool {
+	return slices.ContainsFunc(c.problems, func(p Problem) bool { return p.Rule == c.at && p.Code == CodeNeverMatches })
+}

@@ -1,0 +1,72 @@
+package rules_test
+
+import (
+	"strings"
+	"testing"
+
+	"checkout-notifier/rules"
+)
+
+// A condition that leaves out orders for the way in which they came about is warned of.
+func TestConditionsThatLeaveOrdersOut(t *testing.T) {
+	const firstSight, free, later, before, due = "is empty when", "without anything to pay, which", "paid after the checkout", "before the checkout is complete", "completed comes once, and"
+	for _, c := range []struct{ events, when, want string }{
+		{"fulfillable", `previous.payment_status == "unpaid"`, firstSight},
+		{"fulfillable", `"unpaid" == previous.payment_status and session.livemode`, firstSight},
+		{"fulfillable", `session.livemode and (previous.payment_status in ["unpaid"] or previous.status == "open")`, firstSight},
+		{"fulfillable", `event.change.from == "unpaid"`, firstSight},
+		{"fulfillable", `previous.amount_total > 100_00`, firstSight},
+		{"fulfillable", `previous.metadata.plan == "pro"`, firstSight},
+		{"paid fulfillable", `event.change.from == "unpaid"`, firstSight},
+		{"paid", `event.change.field == "payment_status" && event.change.from == "unpaid" && event.change.to == "paid"`, firstSight},
+		{"completed", `previous.status == "open"`, firstSight},
+		{"created completed", `previous.status == "open"`, firstSight},
+		{"expired", `event.change.from == "open"`, firstSight},
+		{"no_payment_required", `not (previous.payment_status != "unpaid")`, firstSight},
+		{"", `session.status == "complete" && previous.status == "open"`, firstSight},
+		{"*", `event.change.from == "unpaid" && event.change.to == "paid"`, firstSight},
+		{"", `event.type == "checkout.session.paid" and previous.payment_status == "unpaid"`, firstSight},
+		{"fulfillable", `session.payment_status == "paid"`, free},
+		{"fulfillable", `event.change.to == "paid" and session.currency == "USD"`, free},
+		{"fulfillable", `session.payment_status != "no_payment_required"`, free},
+		{"fulfillable", `changed("status")`, later},
+		{"paid", `changed("status") and session.livemode`, later},
+		{"fulfillable", `changed("payment_status")`, before},
+		{"completed", `session.payment_status == "paid"`, due},
+		{"completed expired", `session.payment_status != "unpaid"`, due},
+		{"completed", `changed("payment_status")`, due},
+	} {
+		problems := warningsOf(t, c.when, strings.Fields(c.events)...)
+		if len(problems) != 1 || problems[0].Code != rules.CodeMissesOrders || !problems[0].Warning || problems[0].Snippet == "" || !strings.Contains(problems[0].Message, c.want) {
+			t.Errorf("%s of %s: want %q:%s", c.when, c.events, c.want, describe(problems))
+		}
+	}
+	for _, c := range []struct{ events, when string }{
+		{"fulfillable", `previous.payment_status in ["", "unpaid"] or event.inferred`},
+		{"fulfillable", `not event.inferred and previous.customer == "cus_1"`},
+		{"fulfillable", `event.revision > 1 and previous.customer == "cus_1"`},
+		{"fulfillable", `event.async and previous.payment_status == "unpaid"`},
+		{"paid", `previous.payment_status != ""`},
+		{"paid", `previous.payment_status == "unpaid" and event.change.from != ""`},
+		{"paid", `event.async and session.livemode`},
+		{"fulfillable", `session.payment_status == "paid" and session.amount_total > 0`},
+		{"fulfillable", `session.amount_total > 1000_00 and event.change.to == "paid"`},
+		{"fulfillable", `session.payment_status == "no_payment_required"`},
+		{"fulfillable", `session.payment_status in ["paid", "no_payment_required"]`},
+		{"paid", `session.payment_status == "paid"`},
+		{"fulfillable", `changed("status") and not event.async`},
+		{"completed", `changed("status")`},
+		{"completed", `session.payment_status == "unpaid"`},
+		{"completed paid", `session.payment_status == "paid"`},
+		{"created", `changed("status")`},
+		{"updated", `previous.amount_total > 0 and changed("amount_total")`},
+		{"updated", `previous.status == "open"`},
+		{"", `previous.amount_total > 0 and changed("amount_total")`},
+		{"regressed", `previous.payment_status == "paid" or event.change.from == "complete"`},
+		{"*", `changed("status")`},
+	} {
+		if problems := warningsOf(t, c.when, strings.Fields(c.events)...); len(problems) > 0 {
+			t.Errorf("%s of %s:%s", c.when, c.events, describe(problems))
+		}
+	}
+}
