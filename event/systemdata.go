@@ -104,7 +104,7 @@ type AccountRecoveredData struct {
 type RuleFailingData struct {
 	Summary  string `json:"summary"`
 	Rule     string `json:"rule"`
-	Failures int    `json:"failures"` // in a row
+	Failures int    `json:"failures"` // in a row, or with less than a day between them
 	Error    string `json:"error"`
 	Event    string `json:"event"` // the last one on which it failed
 }

@@ -203,8 +203,18 @@ type Condition struct {
 	Cause   string `json:"cause,omitempty"`
 	Relapse bool   `json:"relapse,omitempty"`
 
-	// Of a rule.
+	// Of a rule, which is kept when the rule works again.
 	Failures  int    `json:"failures,omitempty"`   // in a row
+	Recent    int    `json:"recent,omitempty"`     // each less than RuleQuiet after the one before it
+	Failed    int    `json:"failed,omitempty"`     // of all; Since is the first of Recent, or of those in a row
 	LastEvent string `json:"last_event,omitempty"` // the event that it failed on
 	Identity  string `json:"identity,omitempty"`   // a rule with another meaning starts afresh
+}
+
+// RuleQuiet is how long a failing rule that works again must not fail to be well.
+const RuleQuiet = 24 * time.Hour
+
+// Open says whether the owner was told of the condition and it is not over.
+func (c *Condition) Open(now time.Time) bool {
+	return !c.Untold && (c.Kind != ConditionRule || c.Failures > 0 || now.Sub(c.Last) < RuleQuiet)
 }

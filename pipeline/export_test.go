@@ -8,7 +8,7 @@ import (
 	"checkout-notifier/event"
 )
 
-// Failing lists the rules that failed when they were last evaluated, by name.
+// Failing lists the rules that failed, by name.
 func (w *RuleWatch) Failing() []event.Condition {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -41,7 +41,7 @@ func TestFailuresOfRulesAreSummedUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var text lockedText
 		log := slog.New(loglimit.New(slog.NewTextHandler(&text, nil)))
-		watch, _ := pipeline.NewRuleWatch(nil, func(rule string) string { return rule }, func(event.Condition) event.Notice { return event.Notice{} }, log)
+		watch, _ := pipeline.NewRuleWatch(nil, time.Time{}, func(rule string) string { return rule }, func(event.Condition) event.Notice { return event.Notice{} }, log)
 		n := 0
 		fail := func(rule string, committed bool) {
 			n++

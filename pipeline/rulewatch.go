@@ -14,19 +14,20 @@ import (
 	"checkout-notifier/rules"
 )
 
-// failuresToTell is on how many events in a row a rule must fail before its
-// owner is told. It is never switched off.
+// failuresToTell is on how many events a rule must fail before its owner is told: in a
+// row, or with less than event.RuleQuiet between one and the next. It is never switched
+// off.
 const failuresToTell = 10
 
-// RuleWatch counts on how many events in a row each rule failed, over restarts:
-// the counts are committed with the events. A rule that does not fail costs
-// nothing. All methods may be called concurrently.
+// RuleWatch counts on how many events each rule failed, over restarts: the counts
+// are committed with the events. A rule that does not fail costs nothing. All
+// methods may be called concurrently.
 type RuleWatch struct {
 	identity func(rule string) string
 	tell     func(c event.Condition) event.Notice
 	log      *slog.Logger
 
-	some atomic.Bool // whether there are rows
+	some atomic.Bool // whether a rule failed when it was last evaluated
 	mu   sync.Mutex  // guards rows, and is held from counting to the end of the commit
 	rows map[string]event.Condition
 }
@@ -40,21 +41,31 @@ type Verdict struct {
 
 // NewRuleWatch goes on from what is stored. Identity tells what a rule means, ""
 // if there is none of that name; tell makes the event for its owner. Stale are
-// the conditions of rules that are gone or mean something else now, which are
-// counted afresh.
-func NewRuleWatch(stored []event.Condition, identity func(rule string) string, tell func(event.Condition) event.Notice, log *slog.Logger) (w *RuleWatch, stale []event.Condition) {
+// the conditions of rules that are gone or mean something else now, or that failed
+// last before kept, which are counted afresh.
+func NewRuleWatch(stored []event.Condition, kept time.Time, identity func(rule string) string, tell func(event.Condition) event.Notice, log *slog.Logger) (w *RuleWatch, stale []event.Condition) {
 	w = &RuleWatch{identity: identity, tell: tell, log: log, rows: make(map[string]event.Condition)}
 	for _, c := range stored {
 		switch {
 		case c.Kind != event.ConditionRule:
-		case c.Identity != "" && c.Identity == identity(c.Subject):
+		case c.Identity != "" && c.Identity == identity(c.Subject) && c.Last.After(kept):
+			c.Failed, c.Recent = max(c.Failed, c.Failures), max(c.Recent, c.Failures) // of a version that stored neither
 			w.rows[c.Subject] = c
 		default:
 			stale = append(stale, c)
 		}
 	}
-	w.some.Store(len(w.rows) > 0)
+	w.some.Store(someFail(w.rows))
 	return w, stale
+}
+
+func someFail(rows map[string]event.Condition) bool {
+	for _, row := range rows {
+		if row.Failures > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // Concerns says whether the outcome of an event changes any count.
@@ -71,15 +82,15 @@ func (w *RuleWatch) Count(verdicts []Verdict, tx *event.Tx) (done func(committed
 	now := time.Now().UTC()
 	for i := range verdicts {
 		v := &verdicts[i]
-		for rule := range rows {
-			if v.Result.Passed(rule) {
-				delete(rows, rule)
-				touched[rule] = true
+		for rule, row := range rows {
+			if row.Failures > 0 && v.Result.Passed(rule) {
+				row.Failures = 0
+				rows[rule], touched[rule] = row, true
 			}
 		}
 		for _, failed := range v.Result.Errors {
-			row, counted := w.fail(rows[failed.Rule], failed, v.Event, now), rows[failed.Rule]
-			if counted.Failures < failuresToTell && row.Failures == failuresToTell {
+			row := w.fail(rows[failed.Rule], failed, v.Event, now)
+			if row.Failures == failuresToTell || row.Untold && row.Recent >= failuresToTell {
 				row.Untold = false
 				if n := w.tell(row); n.Event.ID != "" {
 					tx.Notices = append(tx.Notices, n)
@@ -90,19 +101,14 @@ func (w *RuleWatch) Count(verdicts []Verdict, tx *event.Tx) (done func(committed
 		}
 	}
 	for _, rule := range slices.Sorted(maps.Keys(touched)) {
-		row, fails := rows[rule]
-		if fails {
-			tx.Raised = append(tx.Raised, row)
-		} else if was, stored := w.rows[rule]; stored {
-			tx.Cleared = append(tx.Cleared, was)
-		}
+		tx.Raised = append(tx.Raised, rows[rule])
 	}
 	return func(committed bool) {
 		if committed {
 			w.logFailures(verdicts)
 			w.report(rows)
 			w.rows = rows
-			w.some.Store(len(rows) > 0)
+			w.some.Store(someFail(rows))
 		}
 		w.mu.Unlock()
 	}
@@ -110,12 +116,20 @@ func (w *RuleWatch) Count(verdicts []Verdict, tx *event.Tx) (done func(committed
 
 // fail adds a failure to a rule's row.
 func (w *RuleWatch) fail(row event.Condition, failed event.RuleError, eventID string, now time.Time) event.Condition {
-	if row.Failures == 0 {
+	switch {
+	case row.Failed == 0:
 		row = event.Condition{
 			Kind: event.ConditionRule, Subject: failed.Rule, Since: now, Untold: true, Identity: w.identity(failed.Rule),
 		}
+	case now.Sub(row.Last) >= event.RuleQuiet:
+		row.Recent = 0
+		if row.Failures == 0 {
+			row.Since, row.Untold = now, true
+		}
 	}
 	row.Failures++
+	row.Recent++
+	row.Failed++
 	row.Why, row.LastEvent, row.Last = failed.Error, eventID, now
 	return row
 }
@@ -130,16 +144,18 @@ func (w *RuleWatch) logFailures(verdicts []Verdict) {
 	}
 }
 
-// report logs which rules began and ceased to be failing.
+// report logs which rules began to be failing, and which got through an event after a
+// long row of failures.
 func (w *RuleWatch) report(rows map[string]event.Condition) {
 	for rule, row := range rows {
-		if was := w.rows[rule]; !row.Untold && (was.Failures == 0 || was.Untold) {
+		was := w.rows[rule]
+		switch {
+		case was.Failures < failuresToTell && row.Failures >= failuresToTell:
 			w.log.Error("a rule failed on ten events in a row: nothing matches it, so nothing is sent by it, until it is mended", "rule", rule, "failures_in_a_row", row.Failures, "error", row.Why)
-		}
-	}
-	for rule, was := range w.rows {
-		if row, fails := rows[rule]; !was.Untold && (!fails || row.Untold) {
-			w.log.Info("rule is well again", "rule", rule, "failures_in_a_row", was.Failures)
+		case !row.Untold && (was.Failed == 0 || was.Untold):
+			w.log.Error("a rule failed on ten events within a day of each other, though not on all: nothing is sent by it for these; once it is mended: notifier replay --rule "+rule+" --failed", "rule", rule, "failures", row.Recent, "error", row.Why)
+		case was.Failures >= failuresToTell && row.Failures == 0:
+			w.log.Info("a failing rule got through an event again", "rule", rule, "failures_in_a_row", was.Failures)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"checkout-notifier/checkout"
@@ -53,14 +54,14 @@ func (w *watched) open(list ...rules.Rule) {
 		w.t.Fatal(err)
 	}
 	tell := func(c event.Condition) event.Notice {
-		e, err := event.NewSystem(event.RuleFailing, c.Subject, "", c.Since, map[string]any{"summary": c.Why, "failures": c.Failures})
+		e, err := event.NewSystem(event.RuleFailing, c.Subject, "", c.Last, map[string]any{"summary": c.Why, "failures": c.Failures})
 		if err != nil {
 			w.t.Error(err)
 		}
 		return event.Notice{Event: e}
 	}
 	log := slog.New(slog.DiscardHandler)
-	w.watch, w.stale = pipeline.NewRuleWatch(stored, set.Identity, tell, log)
+	w.watch, w.stale = pipeline.NewRuleWatch(stored, time.Time{}, set.Identity, tell, log)
 	w.p = pipeline.New(w.store, set, func(string) bool { return true }, nobody{}, log)
 	w.p.WatchRules(w.watch)
 }
@@ -97,7 +98,7 @@ func (w *watched) expect(failures int, untold bool, told int) {
 		w.t.Fatal(err)
 	}
 	for name, rows := range map[string][]event.Condition{"stored": stored, "kept": w.watch.Failing()} {
-		if failures == 0 && len(rows) > 0 || failures > 0 && (len(rows) != 1 || rows[0].Failures != failures || rows[0].Untold != untold) {
+		if len(rows) != 1 || rows[0].Failures != failures || rows[0].Untold != untold {
 			w.t.Errorf("%s: %+v, want %d failures, untold %t", name, rows, failures, untold)
 		}
 	}
@@ -125,24 +126,26 @@ func TestFailuresInARowAreCountedOverRestarts(t *testing.T) {
 	w.expect(1, true, 0)
 	w.page("USD", "5", "6") // of which the rule was asked nothing
 	w.expect(1, true, 0)
-	w.page("EUR", slices.Repeat([]string{"x"}, 7)...)
+	w.page("EUR", slices.Repeat([]string{"x"}, 4)...)
 	w.close()
 
 	w.open(everything(), fragile())
-	w.expect(8, true, 0)
-	w.page("EUR", "x")
-	w.expect(9, true, 0)
+	w.expect(5, true, 0)
+	w.page("EUR", "x") // the tenth, though not in a row
+	w.expect(6, false, 1)
+	w.page("EUR", "x", "x", "x")
+	w.expect(9, false, 1)
 	w.page("EUR", "x", "x")
-	w.expect(11, false, 1)
+	w.expect(11, false, 2)
 	w.close()
 
 	w.open(everything(), fragile())
 	w.page("EUR", "x")
-	w.expect(12, false, 1)
-	w.page("EUR", "7")
-	w.expect(0, false, 1)
-	w.page("EUR", slices.Repeat([]string{"x"}, 12)...) // another row is told of again
 	w.expect(12, false, 2)
+	w.page("EUR", "7")
+	w.expect(0, false, 2)
+	w.page("EUR", slices.Repeat([]string{"x"}, 12)...) // another row is told of again
+	w.expect(12, false, 3)
 	w.close()
 }
 
@@ -196,7 +199,9 @@ func TestOnlyCommittedFailuresCount(t *testing.T) {
 	if _, err := w.p.Preview(t.Context(), b); err != nil {
 		t.Fatal(err)
 	}
-	w.expect(0, false, 0)
+	if stored, err := w.store.Conditions(t.Context()); err != nil || len(stored)+len(w.watch.Failing()) > 0 {
+		t.Errorf("a preview counted %+v, %v", stored, err)
+	}
 	if err := w.store.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -210,4 +215,45 @@ func TestOnlyCommittedFailuresCount(t *testing.T) {
 	defer w.close()
 	w.page("EUR", "x")
 	w.expect(1, true, 0)
+}
+
+// A rule that fails on every second event is told of once, over restarts, until it has
+// not failed for a day. Its count is kept until it is changed or past its retention.
+func TestARuleThatFailsNowAndThenIsToldOfOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &watched{t: t, path: filepath.Join(t.TempDir(), "notifier.db")}
+		fail := func(times, failed, told int, open bool) {
+			t.Helper()
+			w.open(fragile())
+			defer w.close()
+			for range times {
+				w.page("EUR", "x")
+				w.page("EUR", "1")
+				time.Sleep(time.Hour)
+			}
+			w.expect(0, !open, told)
+			if row := w.watch.Failing()[0]; row.Failed != failed || row.Open(time.Now()) != open {
+				t.Errorf("%+v, want %d failures, open %t", row, failed, open)
+			}
+		}
+		fail(9, 9, 0, false)
+		fail(3, 12, 1, true)
+		time.Sleep(22 * time.Hour)
+		fail(1, 13, 1, true)
+		time.Sleep(22*time.Hour + 59*time.Minute)
+		fail(0, 13, 1, true)
+		time.Sleep(time.Minute)
+		fail(9, 22, 1, false) // the day ended it
+		fail(1, 23, 2, true)
+
+		w.open(fragile())
+		defer w.close()
+		row := w.watch.Failing()[0]
+		for identity, kept := range map[string]time.Time{"another": {}, row.Identity: row.Last} {
+			watch, stale := pipeline.NewRuleWatch([]event.Condition{row}, kept, func(string) string { return identity }, nil, slog.Default())
+			if len(stale) != 1 || len(watch.Failing()) > 0 {
+				t.Errorf("as %q, kept since %s, it goes on", identity, kept)
+			}
+		}
+	})
 }

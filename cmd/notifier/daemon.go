@@ -64,7 +64,6 @@ type daemon struct {
 	poller   *poller.Poller
 	jobs     *jobs.Runner
 	metrics  *admin.Metrics
-	failed   *failedRules
 	rules    *rules.Set
 	lanes    []publish.Lane
 	*ledger
@@ -84,7 +83,7 @@ type daemon struct {
 // newDaemon opens the store and wires the stages; the embedded NATS server, if
 // any, runs when it returns. The caller must call close.
 func newDaemon(ctx context.Context, loaded *config.Loaded, o daemonOptions, log *slog.Logger) (*daemon, error) {
-	d := &daemon{cfg: loaded.Config, log: log, started: time.Now(), failed: newFailedRules(), daemonOptions: o, stopped: make(chan struct{})}
+	d := &daemon{cfg: loaded.Config, log: log, started: time.Now(), daemonOptions: o, stopped: make(chan struct{})}
 	store, err := state.Open(ctx, d.cfg.State, log)
 	if err != nil {
 		return nil, err
@@ -200,7 +199,8 @@ func (d *daemon) wireOwner(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	watch, stale := pipeline.NewRuleWatch(stored, d.announcer.rules.Identity, d.announcer.tellOfRule, d.log)
+	kept := time.Now().Add(-d.cfg.State.Retention)
+	watch, stale := pipeline.NewRuleWatch(stored, kept, d.announcer.rules.Identity, d.announcer.tellOfRule, d.log)
 	d.announcer.watch = watch
 	d.pipeline.WatchRules(watch)
 	intervals := make(map[string]time.Duration)
@@ -253,7 +253,6 @@ func newPublisher(loaded *config.Loaded, dest publish.Destination, connections *
 // remember.
 func (d *daemon) Committed(events []event.Event, deliveries []event.Delivery) {
 	d.metrics.Committed(events, deliveries)
-	d.failed.note(events)
 	woken := make(map[string]bool)
 	for i := range deliveries {
 		if name := deliveries[i].Destination; !woken[name] {

@@ -64,7 +64,7 @@ func (w *ownerWorld) open() {
 		w.t.Fatal(err)
 	}
 	a := newTestAnnouncer(w.t, log, w.rules...)
-	watch, stale := pipeline.NewRuleWatch(stored, a.rules.Identity, a.tellOfRule, log)
+	watch, stale := pipeline.NewRuleWatch(stored, time.Time{}, a.rules.Identity, a.tellOfRule, log)
 	a.watch = watch
 	w.owner = &owner{
 		commit: w.commit, announce: a.announce, verdicts: a, watch: watch, intervals: w.intervals, path: w.path, log: log,

@@ -65,6 +65,18 @@ type destinationReport struct {
 	Blocked      []publish.BlockedSubject `json:"blocked_subjects,omitempty"`
 }
 
+// ruleReport is a rule that failed on events, of this process or of earlier ones.
+type ruleReport struct {
+	Rule      string    `json:"rule"`
+	Failing   bool      `json:"failing"`  // so often that its owner was told, and not over
+	Failures  int       `json:"failures"` // since the rule means what it means
+	InARow    int       `json:"failures_in_a_row"`
+	Since     time.Time `json:"since,omitzero"` // the first without a day in which none failed
+	LastError string    `json:"last_error"`
+	LastEvent string    `json:"last_event"`
+	Last      time.Time `json:"last"`
+}
+
 // conditionReport is a state of the program that somebody should end.
 type conditionReport struct {
 	Kind    string    `json:"kind"`    // account, destination, rule or store
@@ -111,7 +123,6 @@ func (d *daemon) report(ctx context.Context) (*report, error) {
 		rememberPass(&r.Accounts[i], stored)
 	}
 	r.merge(d.relay.Status())
-	r.FailedRules = d.failed.merge(r.FailedRules)
 	r.Store.PutBack, r.Backup = d.keeper.report(), d.backupReport()
 	if err := d.store.InPlace(); err != nil {
 		r.Store.Why = err.Error()
@@ -226,15 +237,16 @@ func (d *destinationReport) stands(s publish.DestinationStatus) {
 }
 
 // add takes in what is stored of conditions: that of a rule is kept before its
-// owner hears of it.
+// owner hears of it, and after it is over.
 func (r *report) add(conditions []event.Condition) {
+	now := time.Now()
 	for _, c := range conditions {
-		if !c.Untold {
+		if c.Open(now) {
 			r.Conditions = append(r.Conditions, conditionReport{Kind: c.Kind, Subject: c.Subject, Since: c.Since, Why: c.Why})
 		}
 		if c.Kind == event.ConditionRule {
 			r.FailedRules = append(r.FailedRules, ruleReport{
-				Rule: c.Subject, Failing: !c.Untold, Failures: c.Failures, InARow: c.Failures, Since: c.Since,
+				Rule: c.Subject, Failing: c.Open(now), Failures: max(c.Failed, c.Failures), InARow: c.Failures, Since: c.Since,
 				LastError: c.Why, LastEvent: c.LastEvent, Last: c.Last,
 			})
 		}

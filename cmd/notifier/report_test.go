@@ -28,6 +28,8 @@ func TestStatusTellsOfConditions(t *testing.T) {
 		{Kind: event.ConditionAccount, Subject: "main", Since: ago, Why: "status 500"},
 		{Kind: event.ConditionRule, Subject: "big", Since: ago, Last: ago, Why: "index out of range", Failures: 12, LastEvent: "evt_1"},
 		{Kind: event.ConditionRule, Subject: "small", Since: ago, Last: ago, Why: "division by zero", Failures: 2, LastEvent: "evt_2", Untold: true},
+		{Kind: event.ConditionRule, Subject: "past", Since: ago, Last: ago, Why: "once", Failed: 15, Recent: 10, LastEvent: "evt_3"},
+		{Kind: event.ConditionRule, Subject: "over", Since: ago, Last: ago.Add(-event.RuleQuiet), Why: "once", Failed: 15, Recent: 10, LastEvent: "evt_4"},
 		{Kind: event.ConditionStore, Subject: "store", Since: ago, Why: "1 MB are free and the file has 2 MB"},
 	}
 	if err := w.store.Commit(t.Context(), &event.Tx{Raised: raised}); err != nil {
@@ -38,9 +40,6 @@ func TestStatusTellsOfConditions(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.Heartbeat = &heartbeat.Report{State: heartbeat.Stopped, Why: "account main is failing: status 500"}
-	failed := newFailedRules()
-	failed.note([]event.Event{{ID: "evt_3", RuleErrors: []event.RuleError{{Rule: "small", Error: "later"}, {Rule: "past", Error: "once"}}}})
-	r.FailedRules = failed.merge(r.FailedRules)
 	var out bytes.Buffer
 	(&app{streams: streams{out: &out}}).printReport(r)
 	for _, want := range []string{
@@ -48,21 +47,24 @@ func TestStatusTellsOfConditions(t *testing.T) {
 		`rule "big" is failing: index out of range; it began 1h00m ago`,
 		" are needed (256 MiB, which is 268.4 MB, or as much as the file has, 0.5 MB); it began 1h00m ago", // by present figures
 		`rule "big" failed 12 times and did not match, last 1h00m ago on evt_1: index out of range`,
-		`rule "past" failed 1 time and did not match, last 0s ago on evt_3: once`,
+		`rule "past" failed 15 times and did not match, last 1h00m ago on evt_3: once; once it is mended: notifier replay --rule past --failed`,
+		`rule "past" is failing: once`,
 		"heartbeat is not sent: account main is failing: status 500\n",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the status does not say %q:\n%s", want, out.String())
 		}
 	}
-	if strings.Contains(out.String(), `rule "small" is failing`) {
-		t.Errorf("two failures are told as failing:\n%s", out.String())
+	for _, rule := range []string{"small", "over"} { // of which two failed, and none for a day
+		if strings.Contains(out.String(), `rule "`+rule+`" is failing`) {
+			t.Errorf("%s is told as failing:\n%s", rule, out.String())
+		}
 	}
 	var rows []string
 	for _, f := range r.FailedRules {
 		rows = append(rows, fmt.Sprintf("%s %d %d %t %s", f.Rule, f.Failures, f.InARow, f.Failing, f.LastError))
 	}
-	want := []string{"big 12 12 true index out of range", "past 1 0 false once", "small 2 2 false later"}
+	want := []string{"big 12 12 true index out of range", "over 15 0 false once", "past 15 0 true once", "small 2 2 false division by zero"}
 	if diff := cmp.Diff(want, rows); diff != "" {
 		t.Errorf("failed rules (-want +got):\n%s", diff)
 	}

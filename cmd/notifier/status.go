@@ -179,7 +179,8 @@ func (a *app) printReport(r *report) {
 		fmt.Fprintf(a.out, "\n%s; it began %s", c, ago(c.Since))
 	}
 	for _, f := range r.FailedRules {
-		fmt.Fprintf(a.out, "\nrule %q failed %s and did not match, last %s on %s: %s", f.Rule, count(f.Failures, "time"), ago(f.Last), f.LastEvent, f.LastError)
+		fmt.Fprintf(a.out, "\nrule %q failed %s and did not match, last %s on %s: %s; once it is mended: notifier replay --rule %s --failed",
+			f.Rule, count(f.Failures, "time"), ago(f.Last), f.LastEvent, f.LastError, f.Rule)
 	}
 	if h := r.Heartbeat; h != nil {
 		fmt.Fprintf(a.out, "\nheartbeat %s\n", heartbeatText(h))
