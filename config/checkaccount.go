@@ -122,7 +122,10 @@ func (l *loader) checkStart(path, start string) {
 	if start == poller.StartNow || start == poller.StartAll {
 		return
 	}
-	if _, err := time.Parse(time.RFC3339, start); err == nil {
+	if at, err := time.Parse(time.RFC3339, start); err == nil {
+		if now := l.options.Now; !now.IsZero() && at.Sub(now) > day {
+			l.warnf(path, codeFutureStart, "%s is in the future: no session that is created before then is announced, and the start of an account that was polled cannot be changed; write now, or a time that is past", path)
+		}
 		return
 	}
 	hint := ""

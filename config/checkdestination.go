@@ -102,8 +102,11 @@ func (l *loader) checkDelivery(path string, d *publish.Destination) {
 func (l *loader) checkRetry(path string, d *publish.Destination) {
 	retry := join(path, "retry")
 	schedule := join(retry, "schedule")
-	if len(d.Retry.Schedule) == 0 && d.Type == publish.TypeNATS {
+	switch empty := len(d.Retry.Schedule) == 0; {
+	case empty && d.Type == publish.TypeNATS:
 		l.errorf(schedule, codeValue, "%s needs at least one pause: the last one repeats", schedule)
+	case empty:
+		l.warnf(schedule, codeGivesUp, "%s is empty: what is refused once, or cannot be sent, is a dead letter at once; leave the key out for the default of three days, or write pauses, such as [5s, 1m, 1h]", schedule)
 	}
 	if len(d.Retry.Schedule) > mostOfASchedule {
 		l.errorf(schedule, codeValue, "%s has more than %d pauses", schedule, mostOfASchedule)

@@ -3,6 +3,7 @@ package config
 import (
 	"encoding/base64"
 	"maps"
+	"net/http"
 	"net/netip"
 	"net/textproto"
 	"slices"
@@ -37,7 +38,11 @@ func (l *loader) checkHTTP(path string, d *publish.Destination) {
 	l.between(join(path, "timeout"), d.Timeout, time.Millisecond, longestTimeout)
 	l.checkFormatKeys(path, d)
 	for i, status := range d.Retry.FinalStatuses {
-		l.within(index(join(path, "retry.final_statuses"), i), status, leastStatus, greatestStatus)
+		at := index(join(path, "retry.final_statuses"), i)
+		l.within(at, status, leastStatus, greatestStatus)
+		if slices.Contains([]int{http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests}, status) || status >= http.StatusInternalServerError {
+			l.warnf(at, codeGivesUp, "%s: a receiver that answers %d is in trouble for a while, and what it refuses then would be a dead letter at once: leave %[2]d out, so that it is tried again", at, status)
+		}
 	}
 	l.oneOf(join(path, "retry.on_gone"), d.Retry.OnGone, publish.OnGoneRetry, publish.OnGonePause)
 	if at := join(path, "allow_networks"); len(d.AllowNetworks) > 0 && !l.config.Network.RefusePrivate {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 
@@ -56,6 +57,7 @@ type Options struct {
 
 	Environ []string          // NAME=value, as os.Environ returns it; nil means none
 	Flags   map[string]string // by dotted key, such as poll.interval
+	Now     time.Time         // to which times in the configuration are compared; zero: they are not
 
 	// AllowMissingSecrets accepts variables that are not set, and secret and
 	// TLS files that are not there: for checks on another machine.
@@ -71,6 +73,7 @@ type Options struct {
 type Loaded struct {
 	Config   Config
 	Warnings []Problem // sorted by position; a strict check refuses them
+	Notes    []Problem // sorted by position: what may be meant
 	Rules    *rules.Set
 	Files    []string // all that were read as configuration, for watching
 	Missing  []string // paths of values that AllowMissingSecrets left out
@@ -190,7 +193,7 @@ func (l *loader) fallback(err error) {
 }
 
 func (l *loader) loaded(set *rules.Set) *Loaded {
-	loaded := &Loaded{Config: l.config, Warnings: l.of(SeverityWarning), Rules: set, loader: l}
+	loaded := &Loaded{Config: l.config, Warnings: l.of(SeverityWarning), Notes: l.of(SeverityNote), Rules: set, loader: l}
 	loaded.Files = make([]string, len(l.order))
 	for name, i := range l.order {
 		loaded.Files[i] = name

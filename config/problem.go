@@ -12,10 +12,11 @@ import (
 type Severity string
 
 // The severities: an error makes the configuration unusable, a warning makes
-// only a strict check fail.
+// only a strict check fail, a note neither.
 const (
 	SeverityError   Severity = "error"
 	SeverityWarning Severity = "warning"
+	SeverityNote    Severity = "note"
 )
 
 // Problem is one mistake in the configuration and where it stands. Line and
@@ -102,6 +103,10 @@ const (
 	codeUnused       = "config/unused-destination"
 	codeStripeType   = "config/stripe-type"
 	codeStripeTwice  = "config/stripe-twice"
+	codeStripeUnpaid = "config/stripe-unpaid"
+	codeAPIVersion   = "config/api-version"
+	codeGivesUp      = "config/gives-up"
+	codeFutureStart  = "config/future-start"
 	codeSelfReport   = "config/self-report"
 	codeUnclosed     = "config/unclosed-incidents"
 	codePlainHTTP    = "config/plain-http"

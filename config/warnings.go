@@ -93,7 +93,7 @@ func StripeTypes() []string { return slices.Clone(stripeTypes) }
 
 // warnStripe looks at what each destination gets in Stripe's format.
 func (l *loader) warnStripe(set *rules.Set) {
-	for _, d := range l.config.Destinations {
+	for n, d := range l.config.Destinations {
 		twice := map[string]int{} // the first rule that sends a type here
 		for i, rule := range l.config.Rules {
 			if !rule.Enabled || !slices.Contains(rule.To, d.Name) || formatOf(rule, d) != publish.FormatStripe {
@@ -112,7 +112,17 @@ func (l *loader) warnStripe(set *rules.Set) {
 				}
 			}
 		}
+		if len(twice) > 0 && d.APIVersion == "" {
+			at := join(index("destinations", n), "api_version")
+			l.report(at, Problem{Severity: SeverityNote, Code: codeAPIVersion,
+				Message: at + " is not set: SDKs such as stripe-go and Stripe.net refuse an event of another version than theirs, and one without; write the version that yours expects, such as 2025-08-27.basil"})
+		}
 		ship, ships := twice[event.Fulfillable]
+		done, completes := twice[event.Completed]
+		if _, pays := twice[event.Paid]; completes && !ships && !pays {
+			l.warnf(rulePath(done, l), codeStripeUnpaid, "destination %s gets completed in Stripe's format, and nothing when an order is paid later, as by bank transfer: write fulfillable instead, which goes out as checkout.session.completed, or as checkout.session.async_payment_succeeded when it was paid later",
+				quote(d.Name))
+		}
 		for _, other := range []string{event.Completed, event.Paid} {
 			if second, also := twice[other]; ships && also {
 				l.warnf(rulePath(max(ship, second), l), codeStripeTwice,

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"checkout-notifier/config"
 )
@@ -43,8 +44,8 @@ func TestWarnings(t *testing.T) {
 		{"stripe", minimal + stripe + ship, ""},
 		{"stripe, unknown type", minimal + stripe + strings.Replace(ship, "fulfillable", "updated, expired", 1),
 			`test.yaml:7:26: rule "ship" sends destination "shop" types that Stripe does not know: updated`},
-		{"stripe, a glob", minimal + stripe + strings.Replace(ship, "fulfillable", "'*ed'", 1),
-			`test.yaml:7:26: rule "ship" sends destination "shop" types that Stripe does not know: created, no_payment_required, regressed, updated, unresolved`},
+		{"stripe, a glob", minimal + stripe + strings.Replace(ship, "fulfillable", "'[eru]*ed', no_payment_required, fulfillable", 1),
+			`test.yaml:7:26: rule "ship" sends destination "shop" types that Stripe does not know: no_payment_required, regressed, updated, unresolved`},
 		{"stripe, by condition", minimal + stripe + strings.Replace(ship, "events: [fulfillable]", "when: event.type == 'checkout.session.fulfillable'", 1), ""},
 		{"stripe, paid", minimal + stripe + strings.Replace(ship, "fulfillable", "paid", 1),
 			`test.yaml:7:26: rule "ship" sends destination "shop" types that Stripe does not know: paid (it knows only what is paid after the checkout: when: event.async)`},
@@ -55,6 +56,19 @@ func TestWarnings(t *testing.T) {
 			`test.yaml:8:26: destination "shop" gets both fulfillable and completed in Stripe's format: a handler of Stripe's events would act twice`},
 		{"stripe by the rule", minimal + shop + strings.Replace(ship, "fulfillable], ", "created], format: stripe, ", 1),
 			`test.yaml:7:26: rule "ship" sends destination "shop" types that Stripe does not know: created`},
+		{"stripe, completed alone", minimal + stripe + strings.Replace(ship, "fulfillable", "completed, expired", 1),
+			`test.yaml:7:26: destination "shop" gets completed in Stripe's format, and nothing when an order is paid later, as by bank transfer: write fulfillable instead, which goes out as checkout.session.completed, or as checkout.session.async_payment_succeeded when it was paid later`},
+		{"stripe, completed and what is paid later", minimal + stripe + strings.Replace(ship, "fulfillable", "completed", 1) + "  - {name: later, events: [paid], when: event.async, to: [shop]}\n", ""},
+		{"stripe, paid by a rule that is off", minimal + stripe + strings.Replace(ship, "fulfillable", "completed", 1) + "  - {name: later, enabled: false, events: [fulfillable], to: [shop]}\n",
+			`test.yaml:7:26: destination "shop" gets completed in Stripe's format, and nothing when an order is paid later, as by bank transfer: write fulfillable instead, which goes out as checkout.session.completed, or as checkout.session.async_payment_succeeded when it was paid later`},
+		{"completed alone, in our own format", minimal + shop + strings.Replace(ship, "fulfillable", "completed", 1), ""},
+		{"no retry", minimal + strings.Replace(shop, "]}", "], retry: {schedule: []}}", 1) + ship,
+			`test.yaml:5:107: destinations[0].retry.schedule is empty: what is refused once, or cannot be sent, is a dead letter at once; leave the key out for the default of three days, or write pauses, such as [5s, 1m, 1h]`},
+		{"final statuses of passing trouble", minimal + strings.Replace(shop, "]}", "], retry: {final_statuses: [400, 429, 422]}}", 1) + ship,
+			`test.yaml:5:119: destinations[0].retry.final_statuses[1]: a receiver that answers 429 is in trouble for a while, and what it refuses then would be a dead letter at once: leave 429 out, so that it is tried again`},
+		{"a final status of a server's trouble", minimal + strings.Replace(shop, "]}", "], retry: {final_statuses: [503]}}", 1) + ship,
+			`test.yaml:5:114: destinations[0].retry.final_statuses[0]: a receiver that answers 503 is in trouble for a while, and what it refuses then would be a dead letter at once: leave 503 out, so that it is tried again`},
+		{"final statuses", minimal + strings.Replace(shop, "]}", "], retry: {final_statuses: [400, 404, 301]}}", 1) + ship, ""},
 		{"public http", minimal + strings.Replace(shop, "https://", "http://", 1) + ship,
 			`test.yaml:5:35: destinations[0].url sends customers' data over plain HTTP to a public network`},
 		{"private http", minimal + strings.Replace(shop, "https://shop.example", "http://10.1.2.3:8080", 1) + ship, ""},
@@ -195,5 +209,49 @@ func TestRulesAreCompiled(t *testing.T) {
 	loaded := load(t, minimal+shop+ship, config.Options{})
 	if loaded.Rules == nil || loaded.Rules.ID() == "" {
 		t.Error("no compiled rules")
+	}
+}
+
+// Before a start in the future nothing is announced. Without the time of now nothing
+// is said.
+func TestStartInTheFuture(t *testing.T) {
+	now := time.Date(2026, 11, 30, 8, 0, 0, 0, time.UTC)
+	source := "accounts:\n  - {name: main, secret_key: \"${KEY}\", start: %s}\n" + shop + ship
+	for _, test := range []struct {
+		start string
+		now   time.Time
+		want  string
+	}{
+		{"2027-11-30T00:00:00Z", now, "test.yaml:2:47: accounts[0].start is in the future: no session that is created before then is announced, and the start of an account that was polled cannot be changed; write now, or a time that is past\n"},
+		{"2026-12-01T07:59:00Z", now, ""},
+		{"2025-11-30T00:00:00Z", now, ""},
+		{"now", now, ""},
+		{"2027-11-30T00:00:00Z", time.Time{}, ""},
+	} {
+		if got := lines(load(t, fmt.Sprintf(source, test.start), config.Options{Now: test.now}).Warnings); got != test.want {
+			t.Errorf("%s: got\n%s\nwant\n%s", test.start, got, test.want)
+		}
+	}
+}
+
+// An event without api_version is refused by some SDKs, and not by all: this is a note.
+func TestStripeWithoutAPIVersion(t *testing.T) {
+	const noted = ": destinations[0].api_version is not set: SDKs such as stripe-go and Stripe.net refuse an event of another version than theirs, and one without; write the version that yours expects, such as 2025-08-27.basil\n"
+	for _, test := range []struct{ name, keys, rule, want string }{
+		{"none", ", format: stripe", ship, "test.yaml:5:5" + noted},
+		{"empty", ", format: stripe, api_version: ''", ship, "test.yaml:5:118" + noted},
+		{"by the rule", "", strings.Replace(ship, "to:", "format: stripe, to:", 1), "test.yaml:5:5" + noted},
+		{"set", ", format: stripe, api_version: 2025-08-27.basil", ship, ""},
+		{"another format", "", ship, ""},
+	} {
+		loaded := load(t, minimal+strings.Replace(shop, "]}", "]"+test.keys+"}", 1)+test.rule, config.Options{})
+		if got := lines(loaded.Notes); got != test.want || len(loaded.Warnings) > 0 {
+			t.Errorf("%s: got\n%s%s\nwant\n%s", test.name, got, lines(loaded.Warnings), test.want)
+		}
+		for _, n := range loaded.Notes {
+			if n.Severity != config.SeverityNote {
+				t.Errorf("%s is a %s", n, n.Severity)
+			}
+		}
 	}
 }

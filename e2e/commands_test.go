@@ -254,7 +254,7 @@ func TestForwardToAStripeHandler(t *testing.T) {
 	p := start(t, w.dir, []string{"WOOSHPAY_SECRET_KEY=" + apiKey},
 		"forward", "--to", handler.URL+"/stripe", "--base-url", w.apiURL, "--interval", "100ms", "--format", "stripe")
 	w.awaitForwarding(p)
-	if !strings.Contains(p.stderr.String(), "give it with --api-version") {
+	if !strings.Contains(p.stderr.String(), "note: --api-version is not set") {
 		t.Errorf("it does not say that SDKs refuse the version: %s", p.stderr)
 	}
 	w.create(paid())

@@ -267,7 +267,7 @@ func TestOtherWaysToWriteARule(t *testing.T) {
 		`session.shipping.address.country in ["de", "AT"]`:         `countries are in upper case`,
 		`session.created.Format("YYYY-MM-DD") == "2026-01-01"`:     `2006-01-02`,
 		`session.status == "paid"`:                                 `"paid" is a word of session.payment_status`,
-		`event.type == "checkout.session.async_payment_succeeded"`: `"checkout.session.paid"`,
+		`event.type == "checkout.session.async_payment_succeeded"`: `"checkout.session.fulfillable"`,
 	} {
 		if problems := warningsOf(t, when); len(problems) != 1 || !strings.Contains(describe(problems), want) {
 			t.Errorf("%s: want %s, got %s", when, want, describe(problems))

@@ -150,7 +150,7 @@ func (v *vocabulary) shorts() (short []string) {
 }
 
 // otherTypes are what the types are called elsewhere.
-var otherTypes = map[string]string{"payed": "paid", "async_payment_succeeded": "paid", "payment_succeeded": "paid", "payment_intent.succeeded": "paid"} //nolint:misspell // which it is about
+var otherTypes = map[string]string{"payed": "paid", "async_payment_succeeded": "fulfillable", "payment_succeeded": "paid", "payment_intent.succeeded": "paid"} //nolint:misspell // which it is about
 
 // suggest proposes a type for a misspelt one, in the form in which it was written.
 func (v *vocabulary) suggest(glob string) string {

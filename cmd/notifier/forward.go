@@ -115,8 +115,8 @@ func (a *app) forward(ctx context.Context, o forwardOptions) (err error) {
 			fmt.Fprintln(a.err, "warning:", w.Message)
 		}
 	}
-	if o.format == publish.FormatStripe && o.apiVersion == "" {
-		fmt.Fprintln(a.err, "note: SDKs such as stripe-go and Stripe.net refuse an event whose api_version is not theirs: give it with --api-version")
+	for _, n := range loaded.Notes {
+		fmt.Fprintln(a.err, "note:", flagOf.Replace(n.Message))
 	}
 	refused := denials{newLogger(config.Log{Level: "warn", Format: config.LogText}, a.err).Handler(), make(chan *poller.Error, 1)}
 	printer := newNarrator(a.out)

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -279,7 +280,7 @@ func (a *app) load(o config.Options) (*config.Loaded, error) {
 	if err != nil {
 		return nil, err
 	}
-	o.Path, o.Environ = path, os.Environ()
+	o.Path, o.Environ, o.Now = path, os.Environ(), time.Now()
 	loaded, err := config.Load(o)
 	if err != nil {
 		return nil, err

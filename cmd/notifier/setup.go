@@ -144,6 +144,7 @@ and it is said which list parameters the API honours.`,
 			}
 			fmt.Fprintf(a.out, "ok: %s, %s, %s\n", count(len(loaded.Config.Accounts), "account"),
 				count(len(loaded.Config.Destinations), "destination"), count(len(loaded.Config.Rules), "rule"))
+			printProblems(a.out, loaded.Notes)
 			if !tellsOwner(loaded.Config.Rules) {
 				fmt.Fprintln(a.out, "note: no rule has on: system, so that nobody is told of dead letters, failing destinations and accounts (docs/alerts.md)")
 			}
@@ -172,8 +173,8 @@ func invalid(problems *config.Problems) error {
 func printProblems(w io.Writer, list []config.Problem) {
 	for _, p := range list {
 		text := p.String()
-		if p.Severity == config.SeverityWarning {
-			text = strings.Replace(text, ": ", ": warning: ", 1)
+		if p.Severity != config.SeverityError {
+			text = strings.Replace(text, ": ", ": "+string(p.Severity)+": ", 1)
 		}
 		fmt.Fprintln(w, text)
 		for line := range strings.Lines(p.Snippet) {

@@ -2,6 +2,9 @@ package main
 
 import (
 	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -61,5 +64,27 @@ func TestEditedStartIsSaid(t *testing.T) {
 	}
 	if !strings.Contains(said.String(), "account=main start=2019-01-01T00:00:00Z fixed=2020-01-01T00:00:00Z") {
 		t.Errorf("the log says %s", said.String())
+	}
+}
+
+// A start in the future is a warning of check, and what may be meant a note behind it.
+func TestStartInTheFuture(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "notifier.yaml")
+	text := `version: 1
+accounts: [{name: main, secret_key: sk_test_1, start: 2999-01-01T00:00:00Z}]
+destinations:
+  - {name: shop, type: http, url: "https://shop.example/hooks", format: stripe, secrets: [whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw]}
+rules: [{name: ship, events: [fulfillable], to: [shop]}]
+`
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const warned, ok, noted = ":2:55: warning: accounts[0].start is in the future: ", "ok: 1 account", ":4:5: note: destinations[0].api_version is not set: "
+	code, stdout, _ := run(t, "check", "-c", file)
+	if places := []int{strings.Index(stdout, warned), strings.Index(stdout, ok), strings.Index(stdout, noted)}; code != 0 || places[0] < 0 || !slices.IsSorted(places) {
+		t.Errorf("check ends with %d: %s", code, stdout)
+	}
+	if code, stdout, stderr := run(t, "check", "--strict", "-c", file); code == 0 || strings.Contains(stdout, ok) || !strings.Contains(stderr, "1 warning") {
+		t.Errorf("check --strict ends with %d: %s%s", code, stdout, stderr)
 	}
 }
