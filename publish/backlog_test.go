@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -30,10 +31,19 @@ func TestANewOrderDoesNotWaitForABacklog(t *testing.T) {
 		concurrency int
 		limit       float64
 		every       time.Duration
+		job         string
+		batches, of int // that are made due, five times a second
 	}{
-		{8, 0, 20 * time.Second}, {1, 0, 20 * time.Second}, {32, 0, time.Second}, {8, 2, 20 * time.Second}, {8, 0, 500 * time.Millisecond},
+		{8, 0, 20 * time.Second, "", 10, 400},
+		{8, 0, 20 * time.Second, "job_1", 10, 400},
+		{1, 0, 20 * time.Second, "job_1", 1500, 10},
+		{32, 0, time.Second, "job_1", 1500, 10},
+		{32, 0, time.Second, "", 10, 400},
+		{8, 2, 20 * time.Second, "job_1", 1500, 10},
+		{8, 0, 500 * time.Millisecond, "job_1", 10, 400},
+		{8, 0, 20 * time.Second, "job_1", 1500, 10},
 	} {
-		t.Run(fmt.Sprintf("%d at once, %v/s, an order every %s", c.concurrency, c.limit, c.every), func(t *testing.T) {
+		t.Run(fmt.Sprintf("%d at once, %v/s, an order every %s, %d times %d of %q", c.concurrency, c.limit, c.every, c.batches, c.of, c.job), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				o, to := newOutbox(), slow(took)
 				d := exact("shop")
@@ -41,13 +51,20 @@ func TestANewOrderDoesNotWaitForABacklog(t *testing.T) {
 				r := relay(t, o, publish.Options{}, publish.Lane{Destination: d, Publisher: to})
 				stop := run(t, r)
 				defer stop()
-				for batch := range 40 { // as a redrive makes them due
-					for i := range 100 {
-						o.put("shop", fmt.Sprintf("old_%d_%d", batch, i))
+				var over atomic.Bool
+				fed := make(chan struct{})
+				defer func() { over.Store(true); <-fed }()
+				go func() {
+					defer close(fed)
+					for batch := 0; batch < c.batches && !over.Load(); batch++ {
+						for i := range c.of {
+							o.put("shop", fmt.Sprintf("old_%d_%d", batch, i), func(d *event.Delivery) { d.Job = c.job })
+						}
+						r.Wake("shop")
+						time.Sleep(200 * time.Millisecond)
 					}
-					r.Wake("shop")
-					time.Sleep(50 * time.Millisecond)
-				}
+				}()
+				time.Sleep(2 * time.Second)
 				var orders []string
 				for range 10 {
 					time.Sleep(c.every)

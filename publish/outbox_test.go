@@ -157,12 +157,14 @@ func (o *memoryOutbox) Due(_ context.Context, destination string, look event.Loo
 	if n := slices.IndexFunc(due, func(r *row) bool { return r.Repeated() }); n >= 0 {
 		fresh = n
 	}
-	for n := range min(look.Newest, fresh) {
-		if r := due[fresh-1-n]; r.Due.After(look.After) {
+	for _, r := range slices.Backward(due[:fresh]) {
+		if len(jobs) < look.Newest && r.Due.After(look.After) && !r.SentAgain() {
 			jobs = append(jobs, o.job(r))
 		}
 	}
-	due = slices.Delete(due, fresh-len(jobs), fresh)
+	due = slices.DeleteFunc(due, func(r *row) bool {
+		return slices.ContainsFunc(jobs, func(j event.Job) bool { return j.Delivery.ID == r.ID })
+	})
 	for _, r := range due {
 		limit := &look.First
 		if r.Repeated() {

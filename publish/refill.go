@@ -54,7 +54,7 @@ func (l *lane) refill(send context.Context, now time.Time, step *event.Step) err
 		case jobs[i].Delivery.Repeated():
 			late++
 			into = &q.late
-		case i < look.Newest && jobs[i].Delivery.Due.After(look.After):
+		case i < look.Newest && jobs[i].Delivery.Due.After(look.After) && !jobs[i].Delivery.SentAgain():
 			newest++
 			into = &q.newest
 		}

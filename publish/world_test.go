@@ -234,7 +234,7 @@ func (w *world) chance(n int) (c int) {
 
 // act is something that may happen at any time.
 func (w *world) act() {
-	ctx, act := w.t.Context(), state.Act{At: time.Now(), Actor: "anna"}
+	ctx, act := w.t.Context(), event.Act{At: time.Now(), Actor: "anna"}
 	name := w.lanes[w.chance(len(w.lanes))].Destination.Name
 	var err error
 	switch w.chance(14) {
@@ -250,7 +250,7 @@ func (w *world) act() {
 		_, err = w.store.Redrive(ctx, w.ids, act)
 	case 5:
 		e := w.events[w.chance(len(w.events))]
-		_, err = w.store.Replay(ctx, []state.Replay{{Event: e, Deliveries: []event.Delivery{w.delivery(&e, name, "")}}}, act)
+		_, err = w.store.Replay(ctx, []event.Replay{{Event: e, Deliveries: []event.Delivery{w.delivery(&e, name, "")}}}, act)
 	case 6, 7:
 		w.set(func() { w.down[name] = !w.down[name] })
 	case 8:
@@ -304,7 +304,7 @@ func (w *world) live() {
 		}
 	}
 	w.sleep(3 * time.Hour)
-	if _, err := w.store.Redrive(w.t.Context(), w.ids, state.Act{At: time.Now(), Actor: "anna"}); err != nil {
+	if _, err := w.store.Redrive(w.t.Context(), w.ids, event.Act{At: time.Now(), Actor: "anna"}); err != nil {
 		w.t.Error(err)
 	}
 	w.relay.Wake("shop", "mail", "bus")

@@ -4,7 +4,6 @@ import (
 	"testing"
 
 	"checkout-notifier/event"
-	"checkout-notifier/state"
 )
 
 // What waits for a subject is neither due nor a probe, and is there when somebody
@@ -28,7 +27,7 @@ func TestWhatIsBlockedIsOutOfTheWay(t *testing.T) {
 	if subjects, err := s.BlockedSubjects(t.Context(), "bus", "", 10); err != nil || len(subjects) != 1 || subjects[0] != d.BlockedSubject {
 		t.Errorf("after a restart deliveries wait for %v, %v", subjects, err)
 	}
-	if _, err := s.Retry(t.Context(), blocked.ID, state.Act{At: start, Actor: "ann"}); err != nil {
+	if _, err := s.Retry(t.Context(), blocked.ID, event.Act{At: start, Actor: "ann"}); err != nil {
 		t.Fatal(err)
 	}
 	if ids := dueIDs(t, s, "bus", start); len(ids) != 1 || ids[0] != blocked.EventID {

@@ -10,9 +10,6 @@ import (
 	"checkout-notifier/event"
 )
 
-// clockSlack is by how much the times of one moment may differ.
-const clockSlack = time.Second
-
 // readings are what is known of our clock's steps: by how much it is ahead of the
 // monotonic one changes with them alone. Times without a monotonic reading tell nothing.
 type readings struct {
@@ -47,7 +44,7 @@ func (r *readings) read(destination string, now time.Time) (setBack int, stale, 
 	switch step := stepped(r.furthest, now); {
 	case r.furthest.IsZero() || step > 0:
 		r.furthest = now
-	case step < -clockSlack:
+	case step < -event.ClockSlack:
 		r.furthest = now
 		r.setBack++
 	}
@@ -89,7 +86,7 @@ func (s *Store) reschedule(ctx context.Context, destination string, now time.Tim
 				if err != nil {
 					return err
 				}
-				if at.After(now.Add(clockSlack)) || !first && isHeld(tx, &r) {
+				if at.After(now.Add(event.ClockSlack)) || !first && isHeld(tx, &r) {
 					ahead = append(ahead, sequence)
 				}
 			}

@@ -41,12 +41,17 @@ func (s *Store) Due(ctx context.Context, destination string, look event.Look) (f
 	return found, next, err
 }
 
-// mostAtOnce is how many jobs there is room for from the start.
-const mostAtOnce = 256
+const (
+	// mostAtOnce is how many jobs there is room for from the start.
+	mostAtOnce = 256
+	// mostScanned bounds through how many that are sent again the newest are looked for.
+	mostScanned = 2000
+)
 
 // dueIn adds what is due of one of the two kinds.
 func (s *Store) dueIn(jobs []event.Job, tx *transaction, queue *table, kind byte, newest bool, look *event.Look, limit int, skip func(string) bool) ([]event.Job, error) {
 	limit += len(jobs)
+	scanned := 0
 	add := func(key, id []byte) (bool, error) {
 		due, ok := readDue(key)
 		if !ok {
@@ -60,6 +65,14 @@ func (s *Store) dueIn(jobs []event.Job, tx *transaction, queue *table, kind byte
 		}
 		if jobs == nil {
 			jobs = make([]event.Job, 0, min(limit, mostAtOnce))
+		}
+		if newest {
+			if scanned++; scanned > mostScanned {
+				return false, nil
+			}
+			if r, err := readRecord(tx, lastSequence(key)); err != nil || r.SentAgain() {
+				return true, err
+			}
 		}
 		job, err := readJob(tx, lastSequence(key))
 		if err == nil {

@@ -125,13 +125,16 @@ func (w *world) due(t *rapid.T) {
 			retries = append(retries, job)
 		}
 	}
-	last := len(fresh)
-	for last > 0 && len(fresh)-last < newest && fresh[last-1].Delivery.Due.After(after) {
-		last--
+	var latest []event.Job
+	for _, job := range slices.Backward(fresh) {
+		if len(latest) < newest && job.Delivery.Due.After(after) && !job.Delivery.SentAgain() {
+			latest = append(latest, job)
+		}
 	}
-	want, fresh = fresh[last:], fresh[:last]
-	slices.Reverse(want)
-	want = slices.Concat(want, fresh[:min(first, len(fresh))], retries[:min(again, len(retries))])
+	fresh = slices.DeleteFunc(fresh, func(a event.Job) bool {
+		return slices.ContainsFunc(latest, func(b event.Job) bool { return a.Delivery.ID == b.Delivery.ID })
+	})
+	want = slices.Concat(latest, fresh[:min(first, len(fresh))], retries[:min(again, len(retries))])
 	got, gotNext, err := w.s.Due(context.Background(), destination, event.Look{Now: w.now, Newest: newest, After: after, First: first, Again: again, Skip: skip})
 	if err != nil || !gotNext.Equal(next) || len(got) != len(want) {
 		t.Fatalf("Due: %d jobs, next %v, %v; want %d and %v", len(got), gotNext, err, len(want), next)

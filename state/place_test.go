@@ -19,7 +19,7 @@ func TestADeliveryThatWasReadIsFoundWhateverBecameOfIt(t *testing.T) {
 	if err := s.Begin(t.Context(), a); err == nil {
 		t.Error("an accepted delivery was begun again")
 	}
-	if _, err := s.Retry(t.Context(), read.ID, state.Act{At: start, Actor: "ann"}); err != nil {
+	if _, err := s.Retry(t.Context(), read.ID, event.Act{At: start, Actor: "ann"}); err != nil {
 		t.Fatal(err)
 	}
 	due(t, s, "shop", start)

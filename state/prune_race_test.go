@@ -47,7 +47,7 @@ func TestPruningLeavesWhatWasMadePendingAgain(t *testing.T) {
 		}
 		return pruned
 	}
-	if _, err := s.Retry(t.Context(), d.ID, Act{At: at.Add(time.Minute), Actor: "ann"}); err != nil {
+	if _, err := s.Retry(t.Context(), d.ID, event.Act{At: at.Add(time.Minute), Actor: "ann"}); err != nil {
 		t.Fatal(err)
 	}
 	if pruned := remove(); pruned.Deliveries != 0 {

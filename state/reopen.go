@@ -8,25 +8,8 @@ import (
 	"checkout-notifier/event"
 )
 
-// Act is what a person does to deliveries, alone or through a job.
-type Act struct {
-	At    time.Time // now
-	Actor string
-	// Job is the redrive or replay that works for them; "" if they named the
-	// delivery. It leaves alone what it made pending once, and what was finished
-	// after Before, when it was asked for: so it may begin again. What seems to be
-	// finished after At was so by a clock that was ahead.
-	Job    string
-	Before time.Time
-	// Audit returns what is written down of the deliveries that were changed, in
-	// the same transaction; it may be nil, and may be called more than once.
-	Audit func(changed []event.Delivery) event.AuditEntry
-	// Tell returns what the owner hears of them, as Audit does.
-	Tell func(changed []event.Delivery) []event.Notice
-}
-
 // done writes an act down, if it changed anything.
-func (a *Act) done(b *batch, changed []event.Delivery) error {
+func (b *batch) done(a *event.Act, changed []event.Delivery) error {
 	if len(changed) == 0 {
 		return nil
 	}
@@ -41,17 +24,11 @@ func (a *Act) done(b *batch, changed []event.Delivery) error {
 	return writeAudit(b, a.Audit(changed))
 }
 
-// MayReopen says whether the act is about a finished delivery, still.
-func (a *Act) MayReopen(d *event.Delivery) bool {
-	return d.Status != event.StatusPending && (a.Job == "" || d.Job != a.Job) &&
-		(a.Before.IsZero() || d.Finished.Before(a.Before) || d.Finished.After(a.At.Add(clockSlack)))
-}
-
 // Retry makes a delivery due now. One that is accepted, dead or purged becomes
 // pending again, with all slots of its schedule. One that is pending keeps its
 // slots; if earlier ones of its session are pending it still waits for its turn.
 // Error: ErrNoDelivery.
-func (s *Store) Retry(ctx context.Context, id string, act Act) (d event.Delivery, err error) {
+func (s *Store) Retry(ctx context.Context, id string, act event.Act) (d event.Delivery, err error) {
 	err = s.write(ctx, "retrying delivery "+id, func(b *batch) error {
 		r, found, err := findRecord(b.tx, id)
 		switch {
@@ -68,7 +45,7 @@ func (s *Store) Retry(ctx context.Context, id string, act Act) (d event.Delivery
 			return err
 		}
 		d = withAttempts(b.tx, r)
-		return act.done(b, []event.Delivery{d})
+		return b.done(&act, []event.Delivery{d})
 	})
 	if err != nil {
 		return event.Delivery{}, err
@@ -77,7 +54,7 @@ func (s *Store) Retry(ctx context.Context, id string, act Act) (d event.Delivery
 }
 
 // hasten makes a pending delivery due now, unless it is parked.
-func (b *batch) hasten(r *record, act *Act) error {
+func (b *batch) hasten(r *record, act *event.Act) error {
 	r.Actor = act.Actor
 	if r.Blocked() || r.Due.After(act.At) {
 		if err := b.setDue(r, act.At); err != nil {
@@ -89,7 +66,7 @@ func (b *batch) hasten(r *record, act *Act) error {
 
 // reopen makes a finished delivery pending again, in the place among the others
 // of its session that it had. Its attempts stay, and are counted on.
-func (b *batch) reopen(r *record, act *Act) error {
+func (b *batch) reopen(r *record, act *event.Act) error {
 	state, err := b.destination(r.Destination)
 	if err != nil {
 		return err
@@ -146,7 +123,7 @@ func (b *batch) queueAgain(r *record, due time.Time) error {
 // Redrive makes dead letters pending again, all or none, and returns them as
 // they are now. It leaves out what is no dead letter any more, and what the act
 // is not about.
-func (s *Store) Redrive(ctx context.Context, ids []string, act Act) (redriven []event.Delivery, err error) {
+func (s *Store) Redrive(ctx context.Context, ids []string, act event.Act) (redriven []event.Delivery, err error) {
 	err = s.write(ctx, "redriving dead letters", func(b *batch) error {
 		redriven, err = b.eachDead(ids, &act, b.reopen)
 		return err
@@ -158,7 +135,7 @@ func (s *Store) Redrive(ctx context.Context, ids []string, act Act) (redriven []
 }
 
 // eachDead does something to those dead letters that an act is about.
-func (b *batch) eachDead(ids []string, act *Act, do func(*record, *Act) error) (changed []event.Delivery, err error) {
+func (b *batch) eachDead(ids []string, act *event.Act, do func(*record, *event.Act) error) (changed []event.Delivery, err error) {
 	for _, id := range ids {
 		r, found, err := findRecord(b.tx, id)
 		if err != nil {
@@ -172,13 +149,13 @@ func (b *batch) eachDead(ids []string, act *Act, do func(*record, *Act) error) (
 		}
 		changed = append(changed, withAttempts(b.tx, r))
 	}
-	return changed, act.done(b, changed)
+	return changed, b.done(act, changed)
 }
 
 // Purge gives dead letters up for good, all or none, and returns them as they
 // are now: they stay, with their reason and who purged them, as long as accepted
 // deliveries do. What is no dead letter any more is left out.
-func (s *Store) Purge(ctx context.Context, ids []string, act Act) (purged []event.Delivery, err error) {
+func (s *Store) Purge(ctx context.Context, ids []string, act event.Act) (purged []event.Delivery, err error) {
 	err = s.write(ctx, "purging dead letters", func(b *batch) error {
 		purged, err = b.eachDead(ids, &act, b.purge)
 		return err
@@ -189,7 +166,7 @@ func (s *Store) Purge(ctx context.Context, ids []string, act Act) (purged []even
 	return purged, nil
 }
 
-func (b *batch) purge(r *record, act *Act) error {
+func (b *batch) purge(r *record, act *event.Act) error {
 	state, err := b.destination(r.Destination)
 	if err != nil {
 		return err

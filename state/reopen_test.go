@@ -26,8 +26,8 @@ func bury(t testing.TB, s *state.Store, d event.Delivery, at time.Time) {
 	resolve(t, s, event.Verdict{Delivery: d, Attempt: &attempt, Dead: "status 400", At: at})
 }
 
-func act(at time.Time) state.Act {
-	return state.Act{At: at, Actor: "ann", Audit: func(changed []event.Delivery) event.AuditEntry {
+func act(at time.Time) event.Act {
+	return event.Act{At: at, Actor: "ann", Audit: func(changed []event.Delivery) event.AuditEntry {
 		return event.AuditEntry{Time: at, Actor: "ann", Action: "test", Detail: fmt.Sprint(len(changed))}
 	}}
 }
@@ -65,7 +65,7 @@ func TestARedrivenLetterBeginsAnew(t *testing.T) {
 	bury(t, s, delivery(t, s, d.ID), now.Add(time.Minute))
 	later := act(now.Add(time.Hour))
 	later.Job, later.Before = "job_2", now.Add(time.Minute)
-	for _, a := range []state.Act{again, later} {
+	for _, a := range []event.Act{again, later} {
 		if done, err := s.Redrive(t.Context(), []string{d.ID}, a); err != nil || len(done) != 0 {
 			t.Errorf("job %s: %v, %v", a.Job, done, err)
 		}
@@ -165,12 +165,12 @@ func TestAReplayReachesWhoNeverHadIt(t *testing.T) {
 	a := act(now)
 	a.Job, a.Before = "job_1", now
 	other := newDelivery(e, "bus", true, time.Time{})
-	replays := []state.Replay{{Event: e, Deliveries: []event.Delivery{d, other}}}
+	replays := []event.Replay{{Event: e, Deliveries: []event.Delivery{d, other}}}
 	cp := e
 	cp.ID, cp.ReplayOf = event.CopyID(e.ID, a.Job), e.ID
-	replays = append(replays, state.Replay{Event: cp, Deliveries: []event.Delivery{newDelivery(cp, "shop", true, time.Time{})}})
+	replays = append(replays, event.Replay{Event: cp, Deliveries: []event.Delivery{newDelivery(cp, "shop", true, time.Time{})}})
 	gone := newEvent("evt_gone", "cs_1")
-	replays = append(replays, state.Replay{Event: gone, Deliveries: []event.Delivery{newDelivery(gone, "shop", true, time.Time{})}})
+	replays = append(replays, event.Replay{Event: gone, Deliveries: []event.Delivery{newDelivery(gone, "shop", true, time.Time{})}})
 
 	made, err := s.Replay(t.Context(), replays, a)
 	if err != nil || len(made) != 3 {
@@ -189,12 +189,12 @@ func TestAReplayReachesWhoNeverHadIt(t *testing.T) {
 	if made, err := s.Replay(t.Context(), replays, a); err != nil || len(made) != 0 {
 		t.Errorf("begun again: %v, %v", made, err)
 	}
-	only := []state.Replay{{Event: e, Deliveries: []event.Delivery{d}, OnlyNew: true}}
+	only := []event.Replay{{Event: e, Deliveries: []event.Delivery{d}, OnlyNew: true}}
 	if made, err := s.Replay(t.Context(), only, act(now.Add(time.Hour))); err != nil || len(made) != 0 {
 		t.Errorf("only what is new: %v, %v", made, err)
 	}
-	for _, bad := range []state.Replay{{}, {Event: e, Deliveries: []event.Delivery{other, newDelivery(cp, "shop", true, now)}}} {
-		if _, err := s.Replay(t.Context(), []state.Replay{bad}, a); !errors.Is(err, state.ErrInvalid) {
+	for _, bad := range []event.Replay{{}, {Event: e, Deliveries: []event.Delivery{other, newDelivery(cp, "shop", true, now)}}} {
+		if _, err := s.Replay(t.Context(), []event.Replay{bad}, a); !errors.Is(err, state.ErrInvalid) {
 			t.Errorf("%+v: %v", bad.Event.ID, err)
 		}
 	}
@@ -268,7 +268,7 @@ func TestActsKeepTheStoreSound(t *testing.T) {
 				for _, name := range rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"shop", "bus", "new"}), 1, 3, rapid.ID[string]).Draw(t, "to") {
 					list = append(list, newDelivery(e, name, true, w.now))
 				}
-				made, err := w.s.Replay(context.Background(), []state.Replay{{Event: e, Deliveries: list}}, act(w.now))
+				made, err := w.s.Replay(context.Background(), []event.Replay{{Event: e, Deliveries: list}}, act(w.now))
 				if err != nil {
 					t.Fatal(err)
 				}

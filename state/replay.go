@@ -6,23 +6,11 @@ import (
 	"checkout-notifier/event"
 )
 
-// Replay is a past event on its way to destinations, again or for the first time.
-type Replay struct {
-	// Event is one of the store, or a copy of one, which has an id of its own and
-	// names the other in ReplayOf.
-	Event event.Event
-	// Deliveries of the event: those that the store has are made pending again,
-	// the others are new.
-	Deliveries []event.Delivery
-	// OnlyNew leaves those that the store has alone.
-	OnlyNew bool
-}
-
 // Replay makes deliveries of past events, all or none, and returns those that
 // are pending by it. It leaves out events that were pruned meanwhile, deliveries
 // that are pending anyway, and what the act is not about: called again, it
 // does nothing. Error: ErrInvalid.
-func (s *Store) Replay(ctx context.Context, replays []Replay, act Act) (made []event.Delivery, err error) {
+func (s *Store) Replay(ctx context.Context, replays []event.Replay, act event.Act) (made []event.Delivery, err error) {
 	rows := make([][]byte, len(replays))
 	for i := range replays {
 		if rows[i], err = prepareReplay(&replays[i]); err != nil {
@@ -38,7 +26,7 @@ func (s *Store) Replay(ctx context.Context, replays []Replay, act Act) (made []e
 			}
 			made = append(made, found...)
 		}
-		return act.done(b, made)
+		return b.done(&act, made)
 	})
 	if err != nil {
 		return nil, err
@@ -46,7 +34,7 @@ func (s *Store) Replay(ctx context.Context, replays []Replay, act Act) (made []e
 	return made, nil
 }
 
-func prepareReplay(r *Replay) ([]byte, error) {
+func prepareReplay(r *event.Replay) ([]byte, error) {
 	if err := checkTexts("event", r.Event.ID); err != nil {
 		return nil, err
 	}
@@ -69,7 +57,7 @@ func prepareReplay(r *Replay) ([]byte, error) {
 	return row, nil
 }
 
-func (b *batch) replay(r *Replay, row []byte, act *Act) (made []event.Delivery, err error) {
+func (b *batch) replay(r *event.Replay, row []byte, act *event.Act) (made []event.Delivery, err error) {
 	id := []byte(r.Event.ID)
 	if b.get(bucketEventIDs, id) == nil {
 		if row == nil {

@@ -67,7 +67,7 @@ func (d *daemon) List(ctx context.Context, kind admin.Kind, q admin.Query) (any,
 // RetryDelivery implements admin.Acts.
 func (d *daemon) RetryDelivery(ctx context.Context, id, actor string) (any, error) {
 	now := time.Now().UTC()
-	act := state.Act{At: now, Actor: actor, Audit: func(changed []event.Delivery) event.AuditEntry {
+	act := event.Act{At: now, Actor: actor, Audit: func(changed []event.Delivery) event.AuditEntry {
 		return event.AuditEntry{Time: now, Actor: actor, Action: auditRetry, Subject: id, Detail: "to " + changed[0].Destination}
 	}}
 	if stored, found, err := d.store.Delivery(ctx, id); err == nil && found && !d.configured(stored.Destination) {
@@ -110,7 +110,7 @@ func (d *daemon) Purge(ctx context.Context, chosen admin.Selection, dryRun bool,
 		return purgeResult{DryRun: true, WouldPurge: &plan.Deliveries, By: plan.By, Types: plan.Types}, whyEnded(ctx, err)
 	}
 	purged, begun := 0, time.Now().UTC()
-	act := state.Act{At: begun, Actor: actor, Before: begun, Audit: func(changed []event.Delivery) event.AuditEntry {
+	act := event.Act{At: begun, Actor: actor, Before: begun, Audit: func(changed []event.Delivery) event.AuditEntry {
 		return event.AuditEntry{Time: begun, Actor: actor, Action: auditPurge, Subject: count(len(changed), "dead letter"), Detail: f.text()}
 	}}
 	var told []event.Notice

@@ -264,8 +264,8 @@ func (d *daemon) madeBefore(ctx context.Context, job *jobs.Job) (map[string]bool
 
 // actOf is what a job does in the name of whoever asked for it. That is audited
 // with the job.
-func (d *daemon) actOf(job *jobs.Job) state.Act {
-	return state.Act{At: time.Now().UTC(), Actor: job.Actor, Job: job.ID, Before: job.Created}
+func (d *daemon) actOf(job *jobs.Job) event.Act {
+	return event.Act{At: time.Now().UTC(), Actor: job.Actor, Job: job.ID, Before: job.Created}
 }
 
 // wakeFor makes the relay look at deliveries that were made due.

@@ -151,7 +151,7 @@ type replayer struct {
 
 // of returns what an event becomes. With Failed, fails says whether a rule that
 // failed on it does so still.
-func (r *replayer) of(f *state.FannedOut) (replay state.Replay, fails bool) {
+func (r *replayer) of(f *state.FannedOut) (replay event.Replay, fails bool) {
 	if r.Failed {
 		return r.again(f)
 	}
@@ -188,7 +188,7 @@ func (r *replayer) sends(e *event.Event) []rules.Target {
 }
 
 // leftOut is to how many destinations the rules do not send an event.
-func (r *replayer) leftOut(replay *state.Replay) int {
+func (r *replayer) leftOut(replay *event.Replay) int {
 	if !r.ByRules {
 		return 0
 	}
@@ -197,7 +197,7 @@ func (r *replayer) leftOut(replay *state.Replay) int {
 
 // all returns what events become, and of how many deliveries that is, without
 // those that the job made due before it began again.
-func (r *replayer) all(found []state.FannedOut) (replays []state.Replay, deliveries int) {
+func (r *replayer) all(found []state.FannedOut) (replays []event.Replay, deliveries int) {
 	for i := range found {
 		if replay, _ := r.of(&found[i]); len(replay.Deliveries) > 0 {
 			replays = append(replays, replay)
@@ -264,8 +264,8 @@ func blank(e *event.Event, destination, ownRule string, matched []string, labels
 
 // again asks the rules of today that failed on an event. What they match now and
 // nobody has is made; what somebody has is left as it is.
-func (r *replayer) again(f *state.FannedOut) (replay state.Replay, fails bool) {
-	replay = state.Replay{Event: f.Event, OnlyNew: true}
+func (r *replayer) again(f *state.FannedOut) (replay event.Replay, fails bool) {
+	replay = event.Replay{Event: f.Event, OnlyNew: true}
 	failed := func(name string) bool {
 		return (r.Rule == "" || name == r.Rule) &&
 			slices.ContainsFunc(f.Event.RuleErrors, func(x event.RuleError) bool { return x.Rule == name })
@@ -319,7 +319,7 @@ func (d *daemon) countReplay(ctx context.Context, r *replayer) (*redeliveryPlan,
 }
 
 // add counts one delivery of a replay. What the job made due before is its own.
-func (p *redeliveryPlan) add(lines map[string]*planLine, f *state.FannedOut, replay *state.Replay, d *event.Delivery, made map[string]bool) {
+func (p *redeliveryPlan) add(lines map[string]*planLine, f *state.FannedOut, replay *event.Replay, d *event.Delivery, made map[string]bool) {
 	line := lineOf(lines, d.Destination)
 	before := func(x event.Delivery) bool { return x.Destination == d.Destination && x.OwnRule == d.OwnRule }
 	i := slices.IndexFunc(f.Deliveries, before)

@@ -158,25 +158,25 @@ func (v *vault) Prune(ctx context.Context, policy state.PrunePolicy) (state.Prun
 }
 
 // Retry makes a delivery due now.
-func (v *vault) Retry(ctx context.Context, id string, act state.Act) (event.Delivery, error) {
+func (v *vault) Retry(ctx context.Context, id string, act event.Act) (event.Delivery, error) {
 	d, err := v.Store.Retry(ctx, id, act)
 	return d, v.note(err)
 }
 
 // Redrive makes dead letters pending again.
-func (v *vault) Redrive(ctx context.Context, ids []string, act state.Act) ([]event.Delivery, error) {
+func (v *vault) Redrive(ctx context.Context, ids []string, act event.Act) ([]event.Delivery, error) {
 	done, err := v.Store.Redrive(ctx, ids, act)
 	return done, v.note(err)
 }
 
 // Purge gives dead letters up.
-func (v *vault) Purge(ctx context.Context, ids []string, act state.Act) ([]event.Delivery, error) {
+func (v *vault) Purge(ctx context.Context, ids []string, act event.Act) ([]event.Delivery, error) {
 	purged, err := v.Store.Purge(ctx, ids, act)
 	return purged, v.note(err)
 }
 
 // Replay makes deliveries of past events.
-func (v *vault) Replay(ctx context.Context, replays []state.Replay, act state.Act) ([]event.Delivery, error) {
+func (v *vault) Replay(ctx context.Context, replays []event.Replay, act event.Act) ([]event.Delivery, error) {
 	made, err := v.Store.Replay(ctx, replays, act)
 	return made, v.note(err)
 }
