@@ -180,19 +180,19 @@ func (l *lane) told(verdicts []event.Verdict, gone []string) {
 			continue
 		}
 		l.report(v)
-		for j := range v.Notices {
-			l.call(&v.Notices[j])
-		}
+		l.call(v.Notices)
 	}
 }
 
 // call wakes the destinations that hear of a notice that is stored.
-func (l *lane) call(n *event.Notice) {
-	if l.observer != nil {
-		l.observer.Told(*n)
-	}
-	for i := range n.Deliveries {
-		l.others(n.Deliveries[i].Destination)
+func (l *lane) call(notices []event.Notice) {
+	for _, n := range notices {
+		if l.observer != nil {
+			l.observer.Told(n)
+		}
+		for i := range n.Deliveries {
+			l.others(n.Deliveries[i].Destination)
+		}
 	}
 }
 

@@ -58,6 +58,7 @@ type health struct {
 
 	marks    marks
 	refusals refusals
+	lossTold time.Time // when the loss was found that the owner heard of last
 }
 
 // down says whether the destination could not take anything: it is probed. The caller
@@ -266,10 +267,17 @@ func (l *lane) status(now time.Time) DestinationStatus {
 	if status.State == StatePaused || status.State == StateUnreachable {
 		return status
 	}
-	if c, ok := l.publisher.(Complainer); ok {
-		status.Why = withComplaint(status.Why, c.Complaint())
-	}
+	complaint, _ := l.complaint()
+	status.Why = withComplaint(status.Why, complaint)
 	return status
+}
+
+// complaint is that of the publisher.
+func (l *lane) complaint() (what string, lost time.Time) {
+	if c, ok := l.publisher.(Complainer); ok {
+		return c.Complaint()
+	}
+	return "", time.Time{}
 }
 
 // withComplaint adds a complaint, which may be the cause of why, unless why tells it.

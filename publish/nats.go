@@ -36,7 +36,7 @@ type NATSPublisher struct {
 	ensureOff rest        // until it is tried again
 	ensuring  sync.Mutex
 	stood     bool // the stream was there, or made; guarded by ensuring
-	complaint atomic.Pointer[string]
+	complaint atomic.Pointer[complaint]
 	discreet  rest // from questions about streams, because one was denied
 }
 
@@ -81,13 +81,19 @@ func (p *NATSPublisher) Available(ctx context.Context) error {
 // made by the first Available or Publish.
 func (p *NATSPublisher) OnReady(f func()) { p.ready.Store(&f) }
 
-// Complaint says what is wrong with the destination although it may take
-// messages: a stream that could not be brought up to date. "" is nothing.
-func (p *NATSPublisher) Complaint() string {
-	if text := p.complaint.Load(); text != nil {
-		return *text
+// complaint is what Complaint says.
+type complaint struct {
+	text string
+	lost time.Time
+}
+
+// Complaint implements Complainer: a stream that could not be brought up to date, or, for a
+// day, that was gone.
+func (p *NATSPublisher) Complaint() (what string, lost time.Time) {
+	if c := p.complaint.Load(); c != nil && (c.lost.IsZero() || time.Since(c.lost) < 24*time.Hour) {
+		return c.text, c.lost
 	}
-	return ""
+	return "", time.Time{}
 }
 
 // Publish implements Publisher.

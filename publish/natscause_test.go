@@ -134,7 +134,9 @@ func TestNATSNamesTheServerThatRefuses(t *testing.T) {
 // complaining is a receiver about which something is wrong besides what it answers.
 type complaining struct{ *receiver }
 
-func (complaining) Complaint() string { return "stream X could not be brought up to date: too many" }
+func (complaining) Complaint() (string, time.Time) {
+	return "stream X could not be brought up to date: too many", time.Time{}
+}
 
 // TestAComplaintStandsBesideAnotherReason has a refusal of which the complaint may be
 // the cause.

@@ -1,7 +1,9 @@
 package publish_test
 
 import (
+	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -64,7 +66,7 @@ func TestEnsureStream(t *testing.T) {
 	if r := p.Publish(t.Context(), message(event.Paid)); r.Outcome != event.OutcomeAccepted {
 		t.Fatalf("created by another: %+v", r)
 	}
-	const gone = "stream MEMORY was gone and is created anew: what it held is lost to its readers; notifier replay --since … --to bus sends it again"
+	const gone = "stream MEMORY was gone and is created anew, empty: what it held is lost to its readers; notifier replay --since … --to bus sends it again"
 	if text := said.String(); !strings.Contains(text, "stream PAYMENTS is created") || strings.Contains(text, gone) {
 		t.Errorf("the first one: the log says:\n%s", text)
 	}
@@ -112,8 +114,8 @@ func TestEnsureLeavesAStreamOfOthers(t *testing.T) {
 		m := message(event.Paid)
 		m.Delivery.ID = id
 		p := newNATS(t, d, nil)
-		if r := p.Publish(t.Context(), m); r.Outcome != event.OutcomeAccepted || p.Complaint() != "" {
-			t.Fatalf("result %+v, complaint %q", r, p.Complaint())
+		if r := p.Publish(t.Context(), m); r.Outcome != event.OutcomeAccepted || complaint(p) != "" {
+			t.Fatalf("result %+v, complaint %q", r, complaint(p))
 		}
 	}
 	accept("dlv_1")
@@ -171,8 +173,8 @@ func TestEnsureThatFailsIsAComplaint(t *testing.T) {
 			p := newNATS(t, d, nil)
 			start := time.Now()
 			for range 2 {
-				if err := p.Available(t.Context()); err != nil || !strings.Contains(p.Complaint(), c.complains) {
-					t.Errorf("Available: %v, complaint %q", err, p.Complaint())
+				if err := p.Available(t.Context()); err != nil || !strings.Contains(complaint(p), c.complains) {
+					t.Errorf("Available: %v, complaint %q", err, complaint(p))
 				}
 				if r := p.Publish(t.Context(), message(event.Paid)); r.Outcome != c.want || !strings.Contains(r.Error, c.says) {
 					t.Errorf("result %+v", r)
@@ -182,5 +184,56 @@ func TestEnsureThatFailsIsAComplaint(t *testing.T) {
 				t.Errorf("it took %s: the server's word was not heard", took)
 			}
 		})
+	}
+}
+
+func complaint(p *publish.NATSPublisher) string {
+	what, _ := p.Complaint()
+	return what
+}
+
+// Whoever runs the program hears once that what a stream held is gone, also where it was
+// made anew at once, and the status shows it. That a stream is made at first is no loss.
+func TestALostStreamIsToldOf(t *testing.T) {
+	t.Parallel()
+	s := brokertest.Start(t, brokertest.Options{})
+	nc, _ := listener(t, s.URL)
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// One in memory: the server may still be at work on the files of one that was deleted.
+	stream(t, nc, jetstream.StreamConfig{Name: "CHECKOUT", Subjects: []string{"checkout.>"}, Storage: jetstream.MemoryStorage})
+	d := natsDestination(s.URL)
+	d.Stream.Name, d.Stream.Ensure, d.Ordered = "CHECKOUT", true, false
+	o := newOutbox()
+	r := relay(t, o, publish.Options{Announce: teller}, publish.Lane{Destination: d, Publisher: newNATS(t, d, nil)})
+	stop := run(t, r)
+	defer stop()
+	deliver := func(session string) {
+		t.Helper()
+		o.put("bus", session)
+		r.Wake("bus")
+		eventually(t, "delivery of "+session, func() bool { return o.pending() == 0 })
+	}
+	deliver("cs_1")
+	if types, _ := told(o); len(types) > 0 || r.Status()[0].Why != "" {
+		t.Errorf("before, the owner heard %v, status %+v", types, r.Status()[0])
+	}
+	if err := js.DeleteStream(t.Context(), "CHECKOUT"); err != nil {
+		t.Fatal(err)
+	}
+	deliver("cs_2")
+	deliver("cs_3")
+	const gone = "stream CHECKOUT was gone and is created anew, empty: what it held is lost to its readers; notifier replay --since … --to bus sends it again"
+	types, data := told(o)
+	if !slices.Equal(types, []string{event.DestinationRecovered}) {
+		t.Fatalf("the owner heard %v", types)
+	}
+	if got := fmt.Sprint(data[0]["summary"]); !strings.HasPrefix(got, "Destination bus takes deliveries again, after ") || !strings.HasSuffix(got, " But "+gone+".") {
+		t.Errorf("the owner heard %q", got)
+	}
+	if s := r.Status()[0]; s.State != publish.StateOK || s.Why != gone {
+		t.Errorf("status %+v", s)
 	}
 }

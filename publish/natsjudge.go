@@ -95,7 +95,7 @@ func (p *NATSPublisher) noStream(l *link) string {
 	if l.retiring.Load() {
 		text += " (the server is shutting down)"
 	}
-	if complaint := p.Complaint(); complaint != "" {
+	if complaint, _ := p.Complaint(); complaint != "" {
 		text += " (" + complaint + ")"
 	}
 	return text + l.named()

@@ -84,14 +84,18 @@ func (p *NATSPublisher) ensure(ctx context.Context, l *link) error {
 	}
 	isNew, err := ask(ctx, l, func(ctx context.Context) (bool, error) { return p.createOrUpdate(ctx, l.js) })
 	if err == nil {
+		if _, lost := p.Complaint(); lost.IsZero() {
+			p.complaint.Store(nil)
+		}
 		switch name := p.dest.Stream.Name; {
 		case isNew && p.stood:
-			l.log.Warn("stream " + name + " was gone and is created anew: what it held is lost to its readers; notifier replay --since … --to " + p.dest.Name + " sends it again")
+			c := &complaint{"stream " + name + " was gone and is created anew, empty: what it held is lost to its readers; notifier replay --since … --to " + p.dest.Name + " sends it again", time.Now()}
+			p.complaint.Store(c)
+			l.log.Warn(c.text)
 		case isNew:
 			l.log.Info("stream "+name+" is created", "destination", p.dest.Name)
 		}
 		p.stood = true
-		p.complaint.Store(nil)
 		p.ensured.Store(true)
 		return nil
 	}
@@ -102,10 +106,10 @@ func (p *NATSPublisher) ensure(ctx context.Context, l *link) error {
 		return l.why()
 	}
 	text := fmt.Sprintf("stream %s could not be brought up to date: %s", p.dest.Stream.Name, streamTrouble(err))
-	if p.Complaint() != text {
+	if what, _ := p.Complaint(); what != text {
 		l.log.Warn("the stream could not be created or updated (stream.ensure); messages are still sent, and accepted if it exists and takes the subject", "destination", p.dest.Name, "reason", text)
 	}
-	p.complaint.Store(&text)
+	p.complaint.Store(&complaint{text: text})
 	p.ensureOff.begin(ensureAgain)
 	return nil
 }

@@ -1,6 +1,7 @@
 package publish
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -68,9 +69,7 @@ func (l *lane) tell(send context.Context, change event.StandingChange, notices [
 		l.untold = append(l.untold, notices...)
 		return
 	}
-	for i := range notices {
-		l.call(&notices[i])
-	}
+	l.call(notices)
 }
 
 // tellAgain tells what could not be stored before.
@@ -97,12 +96,7 @@ func (l *lane) announceFailing(now time.Time, to *[]news) {
 	if !s.Paused.IsZero() || toldToFail(s) {
 		return // of what is paused it is known that it takes nothing
 	}
-	since := l.failsSince(now)
-	if s.Announced.IsZero() {
-		s.Announced = since
-	}
 	s.AnnouncedSubjects, s.AnnouncedRefused = false, false
-	s.Version++
 	often, why := fmt.Sprintf("%d times in a row", s.Failures), s.Why
 	if s.Failures == 1 {
 		often = "once"
@@ -110,10 +104,18 @@ func (l *lane) announceFailing(now time.Time, to *[]news) {
 	if s.Throttled.After(now) {
 		why += ", and it asked for a pause until " + event.FormatTime(s.Throttled)
 	}
-	*to = append(*to, news{event.DestinationFailing, "", now, &event.DestinationFailingData{
-		Summary:     fmt.Sprintf("Destination %s has failed %s: %s. What is due for it waits.", l.dest.Name, often, why),
-		Destination: l.dest.Name, Since: event.FormatTime(since), Failures: s.Failures, Reason: why,
-	}})
+	summary := fmt.Sprintf("Destination %s has failed %s: %s. What is due for it waits.", l.dest.Name, often, why)
+	*to = append(*to, l.failure(l.failsSince(now), now, summary, why, 0))
+}
+
+// failure tells of what has failed since a time.
+func (l *lane) failure(since, now time.Time, summary, why string, refused int) news {
+	s := &l.standing
+	s.Version++
+	s.Announced = cmp.Or(s.Announced, since)
+	return news{event.DestinationFailing, "", now, &event.DestinationFailingData{
+		Summary: summary, Destination: l.dest.Name, Since: event.FormatTime(since), Failures: s.Failures, Reason: why, Refused: refused,
+	}}
 }
 
 // failsSince is when what is told as a failure began: with the first refusal of its
@@ -138,25 +140,21 @@ func (l *lane) announceBlocked(now time.Time, to *[]news) {
 	if s.AnnouncedSubjects || !s.Paused.IsZero() || l.broken() || l.down() || s.Failures > 0 || l.subjects.row.Lasted(now) < tellAfter || !l.subjects.reasoned() {
 		return
 	}
-	since := l.subjects.row.Since
-	if s.Announced.IsZero() {
-		s.Announced = since
-	}
 	s.AnnouncedSubjects = true
-	s.Version++
 	why := l.subjects.why()
-	*to = append(*to, news{event.DestinationFailing, "", now, &event.DestinationFailingData{
-		Summary:     fmt.Sprintf("Destination %s %s. What is for it waits, all else goes on.", l.dest.Name, why),
-		Destination: l.dest.Name, Since: event.FormatTime(since), Failures: s.Failures, Reason: why,
-	}})
+	summary := fmt.Sprintf("Destination %s %s. What is for it waits, all else goes on.", l.dest.Name, why)
+	*to = append(*to, l.failure(l.subjects.row.Since, now, summary, why, 0))
 }
 
-// recovered tells that a destination whose failing was told is well again. Under an
-// open breaker a connection that is back does not make it so.
+// recovered tells that a destination whose failing was told is well again, or one that
+// has lost what it held. Under an open breaker a connection that is back does not make
+// it so.
 func (l *lane) recovered(now time.Time, to *[]news) {
 	s := &l.standing
+	what, lost := l.complaint()
+	anew := lost.After(l.health.lossTold)
 	switch {
-	case s.Announced.IsZero() || l.broken():
+	case s.Announced.IsZero() && !anew || l.broken():
 		return
 	case !s.Paused.IsZero(): // it takes no more than before, and the end of the pause is told
 		s.Announced, s.AnnouncedSubjects, s.AnnouncedRefused = time.Time{}, false, false
@@ -168,14 +166,23 @@ func (l *lane) recovered(now time.Time, to *[]news) {
 		l.announceBlocked(now, to)
 		return
 	}
-	since := s.Announced
+	text := ""
+	if anew {
+		l.health.lossTold, text = lost, " But "+what+"."
+	}
+	*to = append(*to, l.recovery(cmp.Or(s.Announced, lost), now, "Destination %s takes deliveries again, after %s.%s", text))
 	s.Announced, s.AnnouncedSubjects, s.AnnouncedRefused, s.Recovered = time.Time{}, false, false, now
 	s.Version++
+}
+
+// recovery tells that what was told since a time is over. The format is given the
+// destination's name, how long it lasted, and more.
+func (l *lane) recovery(since, now time.Time, format string, more ...any) news {
 	took := event.FormatSpan(now.Sub(since))
-	*to = append(*to, news{event.DestinationRecovered, "", now, &event.DestinationRecoveredData{
-		Summary:     fmt.Sprintf("Destination %s takes deliveries again, after %s.", l.dest.Name, took),
+	return news{event.DestinationRecovered, "", now, &event.DestinationRecoveredData{
+		Summary:     fmt.Sprintf(format, append([]any{l.dest.Name, took}, more...)...),
 		Destination: l.dest.Name, Since: event.FormatTime(since), DownFor: took,
-	}})
+	}}
 }
 
 // bury makes a delivery a dead letter, and tells so. The death of what tells of
@@ -245,9 +252,7 @@ func (l *lane) pause(ctx context.Context, actor string) (changed bool, err error
 		l.unstop(clock)
 		return false, err
 	}
-	for i := range notices {
-		l.call(&notices[i])
-	}
+	l.call(notices)
 	return true, nil
 }
 
@@ -300,9 +305,7 @@ func (l *lane) unpause(ctx context.Context, actor string) (changed bool, err err
 		l.stopAgain(&before, now)
 		return false, err
 	}
-	for i := range change.Notices {
-		l.call(&change.Notices[i])
-	}
+	l.call(change.Notices)
 	l.poke()
 	return true, nil
 }
@@ -313,11 +316,7 @@ func (l *lane) resumed(before *event.Standing, actor string, now time.Time) []ne
 	if before.Paused.IsZero() || toldToFail(before) {
 		return nil
 	}
-	took := event.FormatSpan(now.Sub(before.Paused))
-	return []news{{event.DestinationRecovered, "", now, &event.DestinationRecoveredData{
-		Summary:     fmt.Sprintf("Destination %s goes on: %s resumed it after %s.", l.dest.Name, actor, took),
-		Destination: l.dest.Name, Since: event.FormatTime(before.Paused), DownFor: took,
-	}}}
+	return []news{l.recovery(before.Paused, now, "Destination %[1]s goes on: %[3]s resumed it after %[2]s.", actor)}
 }
 
 // unstop takes a pause back that could not be kept. Nothing has waited, so that

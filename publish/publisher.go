@@ -43,9 +43,10 @@ type Router interface {
 }
 
 // Complainer is a Publisher that goes on although something is not as it was
-// configured: Complaint says what, redacted, "" if nothing is.
+// configured: Complaint says what, redacted, "" if nothing is. Lost is when it was found
+// that readers of the destination have lost what it held, if that is what it says.
 type Complainer interface {
-	Complaint() string
+	Complaint() (what string, lost time.Time)
 }
 
 // Closer is a Publisher that holds a connection. Close hands over what is on

@@ -57,28 +57,19 @@ func (l *lane) tellRefused(send context.Context, now time.Time) {
 
 func (l *lane) announceRefused(n int, lasts time.Duration, now time.Time, to *[]news) {
 	s := &l.standing
-	since := now.Add(-lasts)
-	s.Announced, s.AnnouncedRefused = since, true
-	s.Version++
+	s.AnnouncedRefused = true
 	deliveries := "1 delivery"
 	if n > 1 {
 		deliveries = fmt.Sprint(n, " deliveries")
 	}
-	*to = append(*to, news{event.DestinationFailing, "", now, &event.DestinationFailingData{
-		Summary: fmt.Sprintf("Destination %s takes others, but has refused %s again and again for %s, last: %s. Each waits and is tried on its schedule until it is accepted or a dead letter: notifier deliveries list --destination %s --status pending.",
-			l.dest.Name, deliveries, event.FormatSpan(lasts), s.Refusal, l.dest.Name),
-		Destination: l.dest.Name, Since: event.FormatTime(since), Failures: s.Failures, Reason: s.Refusal, Refused: n,
-	}})
+	summary := fmt.Sprintf("Destination %s takes others, but has refused %s again and again for %s, last: %s. Each waits and is tried on its schedule until it is accepted or a dead letter: notifier deliveries list --destination %s --status pending.",
+		l.dest.Name, deliveries, event.FormatSpan(lasts), s.Refusal, l.dest.Name)
+	*to = append(*to, l.failure(now.Add(-lasts), now, summary, s.Refusal, n))
 }
 
 func (l *lane) announceNoneRefused(now time.Time, to *[]news) {
 	s := &l.standing
-	since := s.Announced
+	*to = append(*to, l.recovery(s.Announced, now, "No delivery that destination %s refused again and again waits any more, after %s: each was accepted or is a dead letter."))
 	s.Announced, s.AnnouncedRefused = time.Time{}, false
 	s.Version++
-	took := event.FormatSpan(now.Sub(since))
-	*to = append(*to, news{event.DestinationRecovered, "", now, &event.DestinationRecoveredData{
-		Summary:     fmt.Sprintf("No delivery that destination %s refused again and again waits any more, after %s: each was accepted or is a dead letter.", l.dest.Name, took),
-		Destination: l.dest.Name, Since: event.FormatTime(since), DownFor: took,
-	}})
 }
