@@ -147,6 +147,41 @@ func TestBodiesBrokenByNullsAreWarnedOf(t *testing.T) {
 	}
 }
 
+// A text that stands in quotes is JSON only as long as nothing in it has to be escaped.
+func TestBodiesBrokenByTextsAreWarnedOf(t *testing.T) {
+	for text, want := range map[string]bool{
+		`{"n": "{{ .Session.customer_details.name }}"}`:                                                                                      true,
+		`{"n": {{ json .Session.customer_details.name }}}`:                                                                                   false,
+		`{"n": "{{ default .Session.id .Session.customer_email }}"}`:                                                                         true,
+		`{"n": "{{ .Session.shipping.address.line1 }}"}`:                                                                                     true,
+		`{"n": "{{ default "" .Session.metadata.order }}"}`:                                                                                  true,
+		`{"n": {{ json (default "" .Session.metadata.order) }}}`:                                                                             false,
+		`{"n": "{{ .Session.client_reference_id }}"}`:                                                                                        true,
+		`{"n": {{ range .Session.line_items.data }}"{{ .description }}"{{ end }}}`:                                                           true,
+		`{"n": {{ json (printf "%s of %s" .Session.id .Session.customer_email) }}}`:                                                          false,
+		`{"n": "{{ .Session.id }} {{ .Session.currency }} {{ .Session.status }} {{ .Session.created }}"}`:                                    false,
+		`{"n": "{{ .Account }} {{ .Rule }} {{ .Change }} {{ .Event.Type }} {{ .Event.ID }} {{ .Event.To }}"}`:                                false,
+		`{"n": "{{ .Session.shipping.address.country }} {{ default "" .Labels.team }} {{ money .Session.amount_total .Session.currency }}"}`: false,
+	} {
+		source := minimal + "destinations:\n  - {name: shop, type: http, url: \"https://shop.example/hooks\", format: template, content_type: TYPE, template: '" + text +
+			"'}\nrules: [{name: ship, events: [paid], to: [shop]}]\n"
+		loaded := load(t, strings.Replace(source, "TYPE", "application/json", 1), config.Options{})
+		if got := lines(loaded.Warnings); want != strings.Contains(got, "insert values with `json` and without quotes around them") || !want && got != "" {
+			t.Errorf("%s: %s", text, got)
+		}
+		if got := lines(load(t, strings.Replace(source, "TYPE", "text/plain", 1), config.Options{}).Warnings); got != "" {
+			t.Errorf("%s as text: %s", text, got)
+		}
+	}
+	loaded := load(t, minimal+`destinations:
+  - {name: ops, type: http, url: "https://ops.example", format: template, template: '{"text": "{{ .Alert.summary }}"}'}
+rules: [{name: ops, on: system, events: [rule.failing, account.failing], to: [ops]}]
+`, config.Options{})
+	if got := lines(loaded.Warnings); !strings.Contains(got, "without quotes around them") {
+		t.Error(got)
+	}
+}
+
 // A subject whose actions are quoted inserts their text, and nobody would listen there.
 func TestSubjectsOfQuotedActionsAreRefused(t *testing.T) {
 	got := refused(t, minimal+`destinations:

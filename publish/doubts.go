@@ -185,20 +185,17 @@ func (p *program) bareSample(eventType string, sparse bool, omit []string, s Sen
 
 // noJSON finds the first type whose sample is rendered as no JSON although the
 // body is said to be, or is as long as nothing is null: an unquoted value leaves a
-// hole in the body.
+// hole in the body, and a text that stands in quotes ends at the first one in it.
 func (p *program) noJSON(said bool, omit, types []string) (Doubt, bool) {
 	for _, eventType := range types {
 		full, err := p.renderSample(eventType, false, omit)
-		if err != nil {
+		place := invalidJSON(full)
+		switch {
+		case err != nil || place != "" && !said:
 			continue
-		}
-		if place := invalidJSON(full); place != "" {
-			if said {
-				return Doubt{Text: fmt.Sprintf("the body of %s is no JSON, which its content type says it is (%s): insert values with `json`, or set content_type", eventType, place)}, true
-			}
-			continue
-		}
-		if !bytes.ContainsAny(bytes.TrimSpace(full)[:1], "{[") {
+		case place != "":
+			return Doubt{Text: fmt.Sprintf("the body of %s is no JSON, which its content type says it is (%s): insert values with `json` and without quotes around them, since a text may have a quotation mark, a backslash or a line break in it; or set content_type", eventType, place)}, true
+		case !bytes.ContainsAny(bytes.TrimSpace(full)[:1], "{["):
 			continue
 		}
 		if sparse, err := p.renderSample(eventType, true, omit); err == nil {
