@@ -92,6 +92,8 @@ type running struct {
 	began    time.Time // names the pass in batches
 	newest   time.Time // creation time of a session that was shown, until the start is fixed
 	listed   bool      // it was shown sessions
+	rows     int       // of lists, that it was shown
+	empty    error     // the list shows nothing where known sessions should stand
 	read     bool      // the head of the list
 	met      bool      // it was shown a known session
 	meets    bool      // known sessions are being asked for apart

@@ -188,26 +188,19 @@ func (c *Client) masked(err error) error {
 func (c *Client) listParams(q Query) map[string]any {
 	p := map[string]any{"limit": q.Limit}
 	created := map[string]string{}
-	if !q.CreatedGTE.IsZero() {
-		created["gte"] = strconv.FormatInt(q.CreatedGTE.Unix(), 10)
+	for bound, at := range map[string]time.Time{"gte": q.CreatedGTE, "lte": q.CreatedLTE} {
+		if !at.IsZero() {
+			created[bound] = strconv.FormatInt(at.Unix(), 10)
+			p["created"] = created
+		}
 	}
-	if !q.CreatedLTE.IsZero() {
-		created["lte"] = strconv.FormatInt(q.CreatedLTE.Unix(), 10)
-	}
-	if len(created) > 0 {
-		p["created"] = created
-	}
-	if q.StartingAfter != "" {
-		p["starting_after"] = q.StartingAfter
-	}
-	if c.filter.Customer != "" {
-		p["customer"] = c.filter.Customer
+	for name, value := range map[string]string{"starting_after": q.StartingAfter, "customer": c.filter.Customer, "payment_intent": c.filter.PaymentIntent} {
+		if value != "" {
+			p[name] = value
+		}
 	}
 	if c.filter.CustomerEmail != "" {
 		p["customer_details"] = map[string]string{"email": c.filter.CustomerEmail}
-	}
-	if c.filter.PaymentIntent != "" {
-		p["payment_intent"] = c.filter.PaymentIntent
 	}
 	return p
 }

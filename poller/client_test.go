@@ -75,6 +75,8 @@ func TestErrorsSayWhatHappened(t *testing.T) {
 		{"half a list", answer{status: 200, body: `{"object":"list","data":[{"id":"cs_1","customer_email":"a@b.example"`}, poller.KindNonsense, 0, "cut off or malformed"},
 		{"an error with status 200", answer{status: 200, body: `{"error":{"message":"temporary"}}`}, poller.KindNonsense, 0, "temporary"},
 		{"no data", answer{status: 200, body: `{}`}, poller.KindNonsense, 0, "no data"},
+		{"an error beside no rows", answer{status: 200, body: `{"code":500,"msg":"busy","data":[]}`}, poller.KindNonsense, 0, "busy"},
+		{"an error in words beside no rows", answer{status: 200, body: `{"data":[],"code":"SYSTEM_ERROR","message":"busy"}`}, poller.KindNonsense, 0, "busy"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -111,6 +113,9 @@ func TestListReadsTheEnvelope(t *testing.T) {
 		{"has_more null", `{"object":"list","has_more":null,"url":null,"data":[]}`, 0, 0, nil},
 		{"no has_more", `{"data":[{"id":"cs_1","created":1773130522}]}`, 1, 0, nil},
 		{"data null", `{"object":"list","has_more":false,"data":null}`, 0, 0, &no},
+		{"a list with a code", `{"object":"list","code":7,"has_more":false,"data":[]}`, 0, 0, &no},
+		{"a code of success", `{"code":"200","msg":"success","data":[]}`, 0, 0, nil},
+		{"sessions with a code", `{"code":7,"data":[{"id":"cs_1","created":1773130522}]}`, 1, 0, nil},
 		{"bad items", `{"object":"list","has_more":false,"data":[7,null,{"created":1},{"id":"cs_1","created":1773130522},{"id":"cs_1","created":1773130522}]}`, 1, 3, &no},
 	}
 	for _, tt := range tests {

@@ -1,7 +1,10 @@
 package poller
 
 import (
+	"context"
+	"fmt"
 	"iter"
+	"math"
 	"slices"
 	"time"
 )
@@ -82,6 +85,32 @@ func (c *chain) expects(e *entry) bool {
 	id := hashID([]byte(c.index.id(e)))
 	_, seen := c.seen[id]
 	return !seen && !c.garbled[id] && !c.inHole(e)
+}
+
+// noteEmpty notes that the head of the list was read and shows nothing from a creation time
+// on, where known sessions should stand. A few may have left it, if it shows older ones.
+func (a *account) noteEmpty(ctx context.Context, from time.Time) error {
+	n, all := a.standing(from, endOfTime, math.MaxInt), a.standing(time.Time{}, endOfTime, math.MaxInt)
+	if all < enoughToAsk {
+		return nil
+	}
+	if n < enoughToAsk {
+		page, err := a.page(ctx, patience{apart: true}, Query{Limit: a.cfg.Poll.Tuning.PageSize}, nil)
+		if unavailable(err) { // a hole, perhaps
+			return nil
+		} else if err != nil {
+			return err
+		}
+		defer page.release()
+		switch contradicts := func(it Item) bool { return a.knows(it.ID) && it.created().After(from) }; {
+		case page.Total == 0:
+			n = all
+		case !slices.ContainsFunc(page.Items, contradicts):
+			return nil
+		}
+	}
+	a.now.empty = fmt.Errorf("the list shows none of the %d sessions that are known and should stand there: what happens in it is not seen", n)
+	return nil
 }
 
 func (c *chain) missesAny() bool {

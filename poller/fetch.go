@@ -260,6 +260,7 @@ func (a *account) list(ctx context.Context, p patience, q Query) (page *Page, er
 		return nil, err
 	}
 	a.shows(page, q)
+	a.now.rows += page.Total
 	page.limit, page.since, page.before, page.after = q.Limit, q.CreatedGTE, q.CreatedLTE, q.StartingAfter
 	if !a.state.StartFixed {
 		a.now.newest = later(a.now.newest, page.newest())

@@ -190,13 +190,7 @@ func (x *index) payment(e *entry) string { return x.words.list[e.paymentWord] }
 // compareAge is the order of the list: by creation time, ties by the number in
 // the id, which is longer or greater for the later session.
 func compareAge(created time.Time, id string, otherCreated time.Time, otherID string) int {
-	if c := created.Compare(otherCreated); c != 0 {
-		return c
-	}
-	if c := cmp.Compare(len(id), len(otherID)); c != 0 {
-		return c
-	}
-	return strings.Compare(id, otherID)
+	return cmp.Or(created.Compare(otherCreated), cmp.Compare(len(id), len(otherID)), strings.Compare(id, otherID))
 }
 
 // newerNeighbour returns the id after which a list shows the session, "" if it

@@ -50,9 +50,7 @@ func (t *table) probe(hash uint64) probe {
 func (p *probe) next() (uint32, bool) {
 	for p.used > 0 {
 		at := p.at
-		if p.at++; p.at == len(p.tags) {
-			p.at = 0
-		}
+		p.at = (at + 1) % len(p.tags)
 		switch p.tags[at] {
 		case p.tag:
 			return p.slots[at], true
@@ -80,9 +78,7 @@ func (t *table) insert(hash uint64, slot uint32) {
 func (s *segment) place(hash uint64, slot uint32) {
 	at := s.home(hash)
 	for s.tags[at] != 0 {
-		if at++; at == len(s.tags) {
-			at = 0
-		}
+		at = (at + 1) % len(s.tags)
 	}
 	s.tags[at], s.slots[at] = tagOf(hash), slot
 }
@@ -108,14 +104,10 @@ func (t *table) remove(hash uint64, slot uint32) {
 	s := t.segment(hash)
 	gap := s.home(hash)
 	for s.tags[gap] == 0 || s.slots[gap] != slot {
-		if gap++; gap == len(s.tags) {
-			gap = 0
-		}
+		gap = (gap + 1) % len(s.tags)
 	}
 	for at := gap; ; {
-		if at++; at == len(s.tags) {
-			at = 0
-		}
+		at = (at + 1) % len(s.tags)
 		if s.tags[at] == 0 {
 			break
 		}
@@ -130,10 +122,7 @@ func (t *table) remove(hash uint64, slot uint32) {
 
 // distance is how many steps a probe takes from one place to another.
 func (s *segment) distance(from, to int) int {
-	if to < from {
-		return to - from + len(s.tags)
-	}
-	return to - from
+	return (to - from + len(s.tags)) % len(s.tags)
 }
 
 // shrink makes segments as small as they can be.

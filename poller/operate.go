@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -70,15 +71,11 @@ func (p *Poller) named(names ...string) ([]*account, error) {
 	}
 	var found []*account
 	for _, name := range names {
-		known := len(found)
-		for _, a := range p.accounts {
-			if a.cfg.Name == name {
-				found = append(found, a)
-			}
-		}
-		if len(found) == known {
+		at := slices.IndexFunc(p.accounts, func(a *account) bool { return a.cfg.Name == name })
+		if at < 0 {
 			return nil, fmt.Errorf("%w: %q", ErrUnknownAccount, name)
 		}
+		found = append(found, p.accounts[at])
 	}
 	return found, nil
 }

@@ -2,11 +2,13 @@ package poller
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -129,6 +131,15 @@ type envelope struct {
 	HasMore json.RawMessage `json:"has_more"`
 	Data    rows            `json:"data"`
 	Error   json.RawMessage `json:"error"`
+	Code    json.RawMessage `json:"code"`
+}
+
+// isError says whether an answer without rows is an error. Some gateways put one into a
+// code beside them, which lists of the API do not have.
+func (e *envelope) isError() bool {
+	code := strings.ToLower(string(bytes.Trim(e.Code, `"`)))
+	return (len(e.Error) > 0 && !bytes.Equal(e.Error, []byte("null"))) ||
+		(e.Object != "list" && !slices.Contains([]string{"", "null", "0", "0000", "200", "ok", "success"}, code))
 }
 
 // rows are the items of a list. Some servers write an array as an object whose members
@@ -170,7 +181,7 @@ func readChecked(body []byte) (*Page, error) {
 	}
 	switch {
 	case len(e.Data) > 0:
-	case len(e.Error) > 0 && !bytes.Equal(e.Error, []byte("null")):
+	case e.isError():
 		return nil, fmt.Errorf("the answer is an error: %s", secret.ErrorMessage(body))
 	case e.Data == nil && e.Object != "list":
 		return nil, errors.New("the answer has no data")
@@ -244,13 +255,7 @@ func (p *Page) reaches(t time.Time) bool {
 
 // older says whether a stands below b in a list.
 func older(a, b *Item) bool {
-	switch {
-	case a.Created != b.Created:
-		return a.Created < b.Created
-	case len(a.ID) != len(b.ID):
-		return len(a.ID) < len(b.ID)
-	}
-	return bytes.Compare(a.ID, b.ID) < 0
+	return cmp.Or(cmp.Compare(a.Created, b.Created), cmp.Compare(len(a.ID), len(b.ID)), bytes.Compare(a.ID, b.ID)) < 0
 }
 
 // enoughToAscend is from how many sessions on a page the order of their ids is

@@ -1,6 +1,7 @@
 package poller
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,22 +35,15 @@ func (a *account) pass(ctx context.Context, until time.Time) (err error) {
 		// A page of the head that always fails must not keep the known sessions from being looked at.
 		err = a.revisitAfter(ctx, until, err)
 	}
-	if err == nil {
-		err = a.askUnreadable(ctx, until)
-	}
-	if err == nil {
-		err = a.askMissing(ctx, until)
-	}
-	if err == nil {
-		err = a.askHoles(ctx, until)
-	}
-	if err == nil {
-		a.reconcile()
-		err = a.sweep(ctx, until)
+	for _, step := range []func(context.Context, time.Time) error{a.askUnreadable, a.askMissing, a.askHoles, a.sweep} {
+		if err == nil {
+			err = step(ctx, until)
+		}
 	}
 	if err == nil && until.IsZero() { // no later pass of this process asks for what that came upon
 		err = a.askUnreadable(ctx, until)
 	}
+	err = cmp.Or(err, a.now.empty)
 	if errors.Is(err, errForeignPage) {
 		return a.stop(ctx, errForeignPage.Error())
 	}
@@ -148,7 +142,11 @@ func (a *account) head(ctx context.Context) error {
 	whole := lo.Before(now.Add(-Window))
 	s := newScan(a, patience{tries: a.tries, deep: lo.Before(now.Add(-Window - a.cfg.Poll.Tuning.Overlap))}, nil, lo, time.Time{})
 	a.topRead = false
+	rows := a.now.rows
 	err = s.run(ctx, time.Time{})
+	if err == nil && a.now.rows == rows {
+		err = a.noteEmpty(ctx, lo)
+	}
 	a.last = Chain{From: s.newest, To: lo, Took: event.Seconds(a.clock.own().Sub(a.now.began)), Pages: s.pages, Slices: s.slices}
 	if err != nil {
 		return err

@@ -50,7 +50,8 @@ func split(body []byte, p *splitPage) bool {
 		switch i = skipBlank(body, i); at(body, i) {
 		case ',':
 		case '}':
-			return seen&memberData != 0 && skipBlank(body, i+1) == len(body) && !p.repeats()
+			sound := seen&memberData != 0 && (len(p.items) > 0 || seen&memberCode == 0)
+			return sound && skipBlank(body, i+1) == len(body) && !p.repeats()
 		default:
 			return false
 		}
@@ -63,6 +64,7 @@ const (
 	memberObject = 1 << iota
 	memberHasMore
 	memberData
+	memberCode // of an error, perhaps
 )
 
 // memberOf returns which member a key names, 0 for one that does not matter and
@@ -75,6 +77,8 @@ func memberOf(key []byte) int {
 		return memberHasMore
 	case "data":
 		return memberData
+	case "code":
+		return memberCode
 	}
 	for _, name := range [...]string{"object", "has_more", "data", "error"} {
 		if strings.EqualFold(string(key), name) {

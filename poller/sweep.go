@@ -166,6 +166,7 @@ func (a *account) reconciling() bool {
 // page at least. What of them fails is tried again later, unless nothing is left
 // to a later pass.
 func (a *account) sweep(ctx context.Context, until time.Time) error {
+	a.reconcile()
 	for s := a.nextSweep(); s != nil; s = a.nextSweep() {
 		err := a.goOn(ctx, s, until)
 		switch {

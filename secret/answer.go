@@ -13,6 +13,7 @@ func ErrorMessage(body []byte) string {
 	var shapes struct {
 		Error       json.RawMessage `json:"error"`
 		Message     string          `json:"message"`
+		Short       string          `json:"msg"`
 		Description string          `json:"error_description"`
 	}
 	if json.Unmarshal(body, &shapes) != nil {
@@ -25,7 +26,7 @@ func ErrorMessage(body []byte) string {
 	}
 	var text string
 	_, _ = json.Unmarshal(shapes.Error, &nested), json.Unmarshal(shapes.Error, &text) // it is one of them
-	return cmp.Or(nested.Message, shapes.Message, shapes.Description, text, nested.Code, nested.Type, "it does not say why")
+	return cmp.Or(nested.Message, shapes.Message, shapes.Short, shapes.Description, text, nested.Code, nested.Type, "it does not say why")
 }
 
 // Beginning says what came instead of JSON, which is not quoted: it may hold a
