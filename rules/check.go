@@ -99,7 +99,11 @@ func Types(rules []Rule, known Known) [][]string {
 }
 
 func compileAll(rules []Rule, known Known) ([]*compiled, []Problem) {
-	c := checkers{known: known, scopes: newScopes(), first: map[string]int{}}
+	names := check.Names{Destinations: known.Destinations, Accounts: known.Accounts}
+	for _, rule := range rules {
+		names.Rules = append(names.Rules, rule.Name)
+	}
+	c := checkers{known: known, scopes: newScopes(names), first: map[string]int{}}
 	all := make([]*compiled, len(rules))
 	for i, rule := range rules {
 		c.at = i

@@ -97,6 +97,11 @@ func TestConditionsThatAreNeverTrue(t *testing.T) {
 		`any(session.line_items.data, lower(.currency) == "usd" && lower(.currency) == "eur")`:                      "",
 		`session.created - now() > duration("1h")`:                                                                  "now() - session.created",
 		`duration("1h") <= session.created.Sub(session.expires_at)`:                                                 "session.expires_at - session.created",
+		`lower(session.customer_email) == "Jane@example.com"`:                                                       "jane@example.com",
+		`"eur" != upper(session.currency)`:                                                                          "EUR",
+		`lower(session.metadata.plan) in ["pro", "Team"]`:                                                           "team",
+		`lower(session.customer_email) endsWith "@Example.com"`:                                                     "@example.com",
+		`any(session.line_items.data, lower(.description) contains "Gift")`:                                         "gift",
 		`event.async && false`: "",
 		`1 == 2`:               "",
 	} {
@@ -268,6 +273,8 @@ func TestWhatIsFineIsNotWarnedOf(t *testing.T) {
 		`event.type == "checkout.session.paid" && session.livemode || event.type == "checkout.session.expired"`,
 		`session.amount_total / 100 > 50 and session.amount_total / 100 == 51`, `now() - session.created > duration("1h")`, `session.created - now() > duration("-1h")`, `session.expires_at - now() < duration("1h")`,
 		`raw("metadata.seats") == "3" or raw("loyalty.points") == 3 or raw("amount_total", 0) > 5 or raw("livemode") == true or raw("x.metadata.y") == 1`,
+		`lower(session.customer_email) == "jane@example.com" and upper(session.currency) in ["EUR"] and "A Gift" contains lower(session.metadata.kind)`,
+		`lower(session.customer_email) == session.metadata.Mail or lower(session.metadata.plan) < "Pro"`,
 		`session.metadata.day > "2026-01-31" and session.metadata.code > "007" and session.customer_email > "a"`, `(session.metadata.plan ?? "pro") == "pro" and (session.metadata.a ?? "" ?? "x") == "x"`,
 	} {
 		if problems := warningsOf(t, when); len(problems) > 0 {

@@ -19,16 +19,16 @@ type scope struct {
 	types   *vocabulary
 }
 
-func newScopes() map[bool]*scope {
+func newScopes(names check.Names) map[bool]*scope {
 	return map[bool]*scope{
-		false: newScope(env{}, &sessionTypes),
-		true:  newScope(systemEnv{}, &systemTypes),
+		false: newScope(env{}, &sessionTypes, names),
+		true:  newScope(systemEnv{}, &systemTypes, names),
 	}
 }
 
-func newScope(env any, types *vocabulary) *scope {
+func newScope(env any, types *vocabulary, names check.Names) *scope {
 	config := newConfig(env)
-	return &scope{config, check.New(config, types == &systemTypes, types.near), types}
+	return &scope{config, check.New(config, types == &systemTypes, names, types.near), types}
 }
 
 // on checks what the rule looks at.

@@ -183,3 +183,40 @@ func TestIdentityOfOneRule(t *testing.T) {
 		t.Errorf("the default and two values of on have %d identities: %v", len(ids), fmt.Sprint(ids))
 	}
 }
+
+// What the program's own events are about are names of this configuration, and the
+// types of events in their data are whole ones.
+func TestNamesOfTheProgramsOwnEvents(t *testing.T) {
+	compileAbout := func(when string) []rules.Problem {
+		_, problems := rules.Compile([]rules.Rule{system("owner", when), rule("ship", "")}, known)
+		return problems
+	}
+	for when, want := range map[string]string{
+		`event.subject == "fulfillment"`:                                     "fulfilment",
+		`event.subject in ["main", "shp"]`:                                   "ship",
+		`event.subject != "bakup" and event.subject == "ops-slack"`:          "backup",
+		`event.subject == "stor"`:                                            "store",
+		`event.subject == "nobody"`:                                          "",
+		`raw("event_type") == "fulfillable"`:                                 "checkout.session.fulfillable",
+		`raw("event_type", "") in ["checkout.session.fulfilable"]`:           "checkout.session.fulfillable",
+		`event.type == "notifier.delivery.dead" && raw("status") == "fired"`: "",
+		`raw("destination") == "fulfillment"`:                                "fulfilment",
+		`raw("account") == "mian"`:                                           "main",
+		`raw("rule") == "shipp"`:                                             "ship",
+		`"shipp" in raw("rules")`:                                            "ship",
+	} {
+		problems := compileAbout(when)
+		if len(problems) != 1 || problems[0].Code != rules.CodeNeverMatches || problems[0].Suggestion != want || !problems[0].Warning || problems[0].Column == 0 {
+			t.Errorf("%s: want %q:%s", when, want, describe(problems))
+		}
+	}
+	for _, when := range []string{
+		`event.subject == "fulfilment" && raw("event_type") == "checkout.session.fulfillable"`, `event.subject in ["main", "ship", "store", "owner"]`,
+		`event.subject startsWith "ful" or event.subject == ""`, `raw("reason") == "deploy" or raw("status") == "resolved"`, `"ship" in raw("rules")`,
+		`raw("event_type") == "notifier.delivery.dead" or raw("account", "") != "main"`,
+	} {
+		if problems := compileAbout(when); len(problems) > 0 {
+			t.Errorf("%s:%s", when, describe(problems))
+		}
+	}
+}

@@ -60,16 +60,20 @@ type Fault struct {
 type Checker struct {
 	config   *conf.Config
 	system   bool
+	names    Names
 	nearType func(word string) string
 }
+
+// Names are what the program's own events are about.
+type Names struct{ Destinations, Accounts, Rules []string }
 
 // New returns a checker for what a configuration declares. System says that it
 // declares an event of the program itself; nearType is the whole type of events
 // that a word may be meant for.
-func New(config *conf.Config, system bool, nearType func(word string) string) *Checker {
+func New(config *conf.Config, system bool, names Names, nearType func(word string) string) *Checker {
 	config.MaxNodes = maxNodes
 	config.Functions[holeName] = &builtin.Function{Name: holeName, Types: []reflect.Type{reflect.TypeFor[func() any]()}}
-	return &Checker{config, system, nearType}
+	return &Checker{config, system, names, nearType}
 }
 
 // Checked is an expression without mistakes.

@@ -45,6 +45,8 @@ func (c *Checker) documented(of reflect.Type, f reflect.StructField) []string {
 	switch {
 	case of == schema.SystemType && schema.FieldName(f) == "type":
 		return event.SystemTypes()
+	case of == schema.SystemType && schema.FieldName(f) == "subject":
+		return slices.Concat(c.names.Destinations, c.names.Accounts, c.names.Rules, []string{event.SubjectStore})
 	case of == schema.EventType && schema.FieldName(f) == "type":
 		return event.Types()
 	case of == schema.EventType && schema.FieldName(f) == "reason":
@@ -149,6 +151,7 @@ func (c *Checker) lintSides(n *ast.BinaryNode) (faults []Fault) {
 	for _, side := range [][2]ast.Node{{n.Left, n.Right}, {n.Right, n.Left}} {
 		if slices.Contains([]string{"==", "!=", "in", "contains", "startsWith", "endsWith"}, n.Operator) {
 			faults = append(faults, c.lintWords(n.Operator, side[0], side[1])...)
+			faults = append(faults, c.lintData(n.Operator, side[0], side[1])...)
 		}
 		if slices.Contains([]string{"==", "!=", "in", "<", "<=", ">", ">="}, n.Operator) && isMoney(side[0]) {
 			faults = append(faults, lintFractions(side[1])...)
@@ -157,6 +160,7 @@ func (c *Checker) lintSides(n *ast.BinaryNode) (faults []Fault) {
 			faults = append(faults, f)
 		}
 	}
+	faults = append(faults, lintCase(n)...)
 	faults = append(faults, lintValue(n.Operator, n.Left, n.Right)...)
 	if operator := logic.Mirrored(n.Operator); operator != "" {
 		faults = append(faults, lintValue(operator, n.Right, n.Left)...)
@@ -256,6 +260,8 @@ func (c *Checker) lintWord(found *Fault, of reflect.Type, f reflect.StructField,
 		whole = event.SystemPrefix + word
 	}
 	switch {
+	case name == "event.subject":
+		found.Message = fmt.Sprintf("event.subject is never %q: no destination, account or rule has that name", word)
 	case name == "event.type" && slices.Contains(documented, whole):
 		found.Message, found.Suggestion = fmt.Sprintf("event.type is never %q: it is the whole type", word), whole
 	case name == "event.type" && found.Suggestion == "":

@@ -39,24 +39,30 @@ func lintRange(n *ast.BinaryNode) []Fault {
 // lintRaw warns of raw for a documented field that the API sends as text, where it
 // is compared with a number or with true or false.
 func lintRaw(value, other ast.Node) []Fault {
-	call, ok := value.(*ast.CallNode)
-	if !ok || !isNumberOrBool(other) {
+	path := rawPath(value)
+	if !isNumberOrBool(other) || !sentAsText(path) {
 		return nil
 	}
-	callee, ok := call.Callee.(*ast.IdentifierNode)
-	if !ok || callee.Value != "raw" || len(call.Arguments) == 0 {
-		return nil
-	}
-	path, ok := call.Arguments[0].(*ast.StringNode)
-	if !ok || !sentAsText(path.Value) {
-		return nil
-	}
-	f := Fault{At: call.Location().From, Code: CodeMisleading,
-		Message: fmt.Sprintf("raw(%q) is what the API sends, which can be a text: no number, and neither true nor false, is equal to one", path.Value)}
-	if _, isBool := other.(*ast.BoolNode); !isBool && documentedPath(path.Value) && plainPath.MatchString(path.Value) {
-		f.Suggestion = fmt.Sprintf(`int(session.%s ?? "0")`, path.Value)
+	f := Fault{At: value.Location().From, Code: CodeMisleading,
+		Message: fmt.Sprintf("raw(%q) is what the API sends, which can be a text: no number, and neither true nor false, is equal to one", path)}
+	if _, isBool := other.(*ast.BoolNode); !isBool && documentedPath(path) && plainPath.MatchString(path) {
+		f.Suggestion = fmt.Sprintf(`int(session.%s ?? "0")`, path)
 	}
 	return []Fault{f}
+}
+
+// rawPath is the path that a call of raw reads, "" for any other node.
+func rawPath(n ast.Node) string {
+	call, ok := n.(*ast.CallNode)
+	if !ok || len(call.Arguments) == 0 {
+		return ""
+	}
+	callee, ok := call.Callee.(*ast.IdentifierNode)
+	path, also := call.Arguments[0].(*ast.StringNode)
+	if !ok || !also || callee.Value != "raw" {
+		return ""
+	}
+	return path.Value
 }
 
 var (
@@ -103,6 +109,34 @@ func isConstant(n ast.Node) bool {
 	text, ok := n.(*ast.StringNode)
 	return ok && text.Value != "" || isNumberOrBool(n)
 }
+
+// lintCase warns of a text in another case than that which lower and upper make.
+func lintCase(n *ast.BinaryNode) (faults []Fault) {
+	sides := [][2]ast.Node{{n.Left, n.Right}}
+	switch n.Operator {
+	case "==", "!=":
+		sides = append(sides, [2]ast.Node{n.Right, n.Left})
+	case "in", "contains", "startsWith", "endsWith":
+	default:
+		return nil
+	}
+	for _, side := range sides {
+		call, ok := side[0].(*ast.BuiltinNode)
+		if !ok || changeCase[call.Name] == nil {
+			continue
+		}
+		for _, word := range textsOf(side[1]) {
+			if right := changeCase[call.Name](word.Value); right != word.Value {
+				faults = append(faults, Fault{At: word.Location().From, Code: CodeNeverMatches, Suggestion: right,
+					Message: fmt.Sprintf("%s never makes %q", call.Name, word.Value)})
+			}
+		}
+	}
+	return faults
+}
+
+// changeCase are the built-ins that make a text of one case.
+var changeCase = map[string]func(string) string{"lower": strings.ToLower, "upper": strings.ToUpper}
 
 // wholeNumber is a number as a text that has as many digits as it needs.
 var wholeNumber = regexp.MustCompile(`^(0|[1-9][0-9]*)$`)
