@@ -199,7 +199,7 @@ type Condition struct {
 	Last   time.Time     `json:"last,omitzero"`
 	Away   time.Duration `json:"away,omitempty"`
 	// Cause is what somebody must mend, of an account: its key is refused, or shows other
-	// sessions. Relapse says that it failed soon after it was told to be well.
+	// sessions; both, each told once, where they take turns. Relapse says that it failed soon after it was told to be well.
 	Cause   string `json:"cause,omitempty"`
 	Relapse bool   `json:"relapse,omitempty"`
 

@@ -220,7 +220,7 @@ func StoredStatus(stored event.DestinationState) DestinationStatus {
 	case !s.Paused.IsZero():
 		status.State, status.Why, status.Since, status.PausedBy = StatePaused, pausedWhy(s), s.Paused, s.PausedBy
 	case !s.Broken.IsZero():
-		status.State, status.Since, status.NextProbe = StateFailing, s.Broken, s.NextProbe
+		status.State, status.Since, status.NextProbe = StateFailing, s.Broken, later(s.NextProbe, s.Throttled)
 		switch { // other deliveries may have been refused otherwise
 		case s.Why == "" || s.Down.IsOpen():
 		case s.Probes > 0:

@@ -55,6 +55,8 @@ func TestEnsureStream(t *testing.T) {
 		got.MaxBytes != 1<<30 || got.MaxAge != 30*time.Minute || got.Duplicates != 30*time.Minute {
 		t.Errorf("updated to %+v\n%s", got, diff)
 	}
+	// With the last stream the server removes the directory of all, while the next is made.
+	stream(t, nc, jetstream.StreamConfig{Name: "OTHER", Subjects: []string{"other"}})
 	if err := js.DeleteStream(t.Context(), "CHECKOUT"); err != nil {
 		t.Fatal(err)
 	}

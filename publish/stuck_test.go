@@ -244,6 +244,37 @@ func TestUpClockStandsStillWhileThrottledOverARestart(t *testing.T) {
 	})
 }
 
+// A destination that asked for a pause is not probed before its end, and says so.
+func TestTheNextProbeIsAfterThePauseThatWasAskedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, to := newOutbox(), &receiver{}
+		for i := range 12 {
+			o.put("shop", fmt.Sprint("cs_", i))
+		}
+		to.reply(func(context.Context, int, publish.Message) publish.Result {
+			time.Sleep(time.Second) // all are under way
+			r := refused(429)
+			r.RetryAfter, r.Throttled = time.Hour, true
+			return r
+		})
+		d := exact("shop")
+		d.Concurrency = 16
+		r := relay(t, o, publish.Options{}, publish.Lane{Destination: d, Publisher: to})
+		stop := run(t, r)
+		defer stop()
+		time.Sleep(time.Minute)
+		sent := len(to.sent())
+		s := r.Status()[0]
+		if until := time.Until(s.NextProbe); s.State != publish.StateFailing || until < 58*time.Minute {
+			t.Errorf("it is %s, and the next probe in %s", s.State, until)
+		}
+		time.Sleep(50 * time.Minute)
+		if n := len(to.sent()); n != sent {
+			t.Errorf("%d were sent meanwhile", n-sent)
+		}
+	})
+}
+
 // The end of what was under way when a destination was paused does not let the
 // clock of holds run on.
 func TestUpClockStandsStillWhilePaused(t *testing.T) {

@@ -200,10 +200,10 @@ func (o *owner) lookAtAccounts(tx *event.Tx, now time.Time) {
 		open := known && !c.Untold
 		troubled := s.Error != "" || s.Foreign != ""
 		switch {
-		case troubled && open && (causeOf(&s) == "" || causeOf(&s) == c.Cause):
+		case troubled && open && strings.Contains(c.Cause, causeOf(&s)):
 			o.passes[s.Account], o.troubled[s.Account] = s.Passes, now
 		case troubled:
-			last, relapse := c.Last, c.Relapse || now.Sub(o.recovered[s.Account]) < relapseWithin
+			last, causes, relapse := c.Last, strings.TrimSpace(c.Cause+" "+causeOf(&s)), c.Relapse || now.Sub(o.recovered[s.Account]) < relapseWithin
 			if open { // it was told that the trouble may pass by itself
 				delete(o.rows, s.Account)
 				s.ErrorSince = now
@@ -211,7 +211,7 @@ func (o *owner) lookAtAccounts(tx *event.Tx, now time.Time) {
 			c = o.row(c, &s, now)
 			if failing(&s, &c, o.intervals[s.Account], now) {
 				o.passes[s.Account], o.troubled[s.Account] = s.Passes, now
-				c.Untold, c.Last, c.Away, c.Cause, c.Relapse = false, time.Time{}, 0, causeOf(&s), relapse
+				c.Untold, c.Last, c.Away, c.Cause, c.Relapse = false, time.Time{}, 0, causes, relapse
 				e, err := accountFailingEvent(c, &s, now)
 				o.tell(tx, e, err)
 			}

@@ -416,6 +416,22 @@ func TestAnAccountThatComesAndGoesIsToldOfTwice(t *testing.T) {
 	}
 }
 
+// Nor does each change from one cause to another and back call somebody.
+func TestCausesThatTakeTurnsAreToldOfOnceEach(t *testing.T) {
+	inBubble(t, func(w *ownerWorld) {
+		for range 10 {
+			w.trouble("its key is refused")
+			w.accounts[0].Denied = true
+			w.run(5 * time.Minute)
+			w.trouble("stopped")
+			w.accounts[0].Denied, w.accounts[0].Foreign = false, "none of its sessions is known"
+			w.run(5 * time.Minute)
+			w.accounts[0].Foreign = ""
+		}
+		w.expect("account.failing main", "account.failing main")
+	})
+}
+
 func TestAccountThatLeavesTheConfigurationIsForgotten(t *testing.T) {
 	inBubble(t, func(w *ownerWorld) {
 		w.trouble("status 500")
