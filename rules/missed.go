@@ -11,15 +11,15 @@ import (
 // missedOrders says which orders a condition leaves out, and what to write instead;
 // %s is what it asks for.
 var missedOrders = map[logic.Way]string{
-	logic.FirstSight: "%s is empty when a session is first seen: this leaves out each order that is created and paid between two looks; " +
+	logic.FirstSight: "this asks for %s, which is empty when a session is first seen, and leaves out each order that is created and paid between two looks; " +
 		"name in `events` what happened, without this condition, or add `not event.inferred` if that is meant",
-	logic.NothingDue: "%s is no_payment_required of an order without anything to pay, which fulfillable is for as well: this leaves it out; " +
+	logic.NothingDue: "this asks for %s, and leaves out each order without anything to pay, which fulfillable is for as well: that is no_payment_required; " +
 		"remove the condition, or write `session.amount_total > 0` if that is meant",
-	logic.StillDue: "%s: completed comes once, and before the money of an order that is paid later, as by bank transfer: this leaves it out; " +
-		"write `events: [fulfillable]` without this condition",
-	logic.PaidLater: "%s is not so of an order that is paid after the checkout, as by bank transfer: this leaves it out; " +
+	logic.StillDue: "this asks for %s, and leaves out each order that is paid later, as by bank transfer: completed comes once, before the money; " +
+		"write `events: [fulfillable]`, without this condition",
+	logic.PaidLater: "this asks for %s, and leaves out each order that is paid after the checkout, as by bank transfer; " +
 		"remove the condition, or add `not event.async` if that is meant",
-	logic.PaidBefore: "%s is not so of an order that is paid, or has nothing to pay, before the checkout is complete: this leaves it out; remove the condition",
+	logic.PaidBefore: "this asks for %s, and leaves out each order that is paid, or has nothing to pay, before the checkout is complete; remove the condition",
 }
 
 // formerStates are what asks which state a session was in before.

@@ -9,7 +9,7 @@ import (
 
 // A condition that leaves out orders for the way in which they came about is warned of.
 func TestConditionsThatLeaveOrdersOut(t *testing.T) {
-	const firstSight, free, later, before, due = "is empty when", "without anything to pay, which", "paid after the checkout", "before the checkout is complete", "completed comes once, and"
+	const firstSight, free, later, before, due = "is empty when a session is first seen", "without anything to pay, which", "paid after the checkout", "before the checkout is complete", "completed comes once"
 	for _, c := range []struct{ events, when, want string }{
 		{"fulfillable", `previous.payment_status == "unpaid"`, firstSight},
 		{"fulfillable", `"unpaid" == previous.payment_status and session.livemode`, firstSight},

@@ -126,9 +126,9 @@ func lintCase(n *ast.BinaryNode) (faults []Fault) {
 			continue
 		}
 		for _, word := range textsOf(side[1]) {
-			if right := changeCase[call.Name](word.Value); right != word.Value {
-				faults = append(faults, Fault{At: word.Location().From, Code: CodeNeverMatches, Suggestion: right,
-					Message: fmt.Sprintf("%s never makes %q", call.Name, word.Value)})
+			if changeCase[call.Name](word.Value) != word.Value {
+				faults = append(faults, Fault{At: word.Location().From, Code: CodeNeverMatches,
+					Message: fmt.Sprintf("what %[1]s makes is never %[2]q: write it in %[1]s case", call.Name, word.Value)})
 			}
 		}
 	}

@@ -109,21 +109,27 @@ func excludedBy(n ast.Node, known []demand) (x Exclusion, found bool) {
 // empty is that all of previous which a condition compares with constants has no
 // value.
 func empty(n ast.Node) (demands []demand) {
-	if d, ok := demandOf(n, false); ok && strings.HasPrefix(d.path, previous) {
-		zero := any(0.0)
-		for _, v := range slices.Concat(d.some, d.not) {
-			switch v.(type) {
-			case string:
-				zero = ""
-			case bool:
-				zero = false
+	seen := make(map[string]bool)
+	var walk func(n ast.Node)
+	walk = func(n ast.Node) {
+		if d, ok := demandOf(n, false); ok && strings.HasPrefix(d.path, previous) && !seen[d.path] {
+			seen[d.path] = true
+			zero := any(0.0)
+			for _, v := range slices.Concat(d.some, d.not) {
+				switch v.(type) {
+				case string:
+					zero = ""
+				case bool:
+					zero = false
+				}
 			}
+			demands = append(demands, demand{path: d.path, some: []any{zero}, least: math.Inf(-1), most: math.Inf(1)})
 		}
-		demands = append(demands, demand{path: d.path, some: []any{zero}, least: math.Inf(-1), most: math.Inf(1)})
+		for _, child := range Children(n) {
+			walk(*child)
+		}
 	}
-	for _, child := range Children(n) {
-		demands = append(demands, empty(*child)...)
-	}
+	walk(n)
 	return demands
 }
 
