@@ -1,9 +1,16 @@
 package rules_test
 
 import (
+	"encoding/json"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"checkout-notifier/checkout"
+	"checkout-notifier/diff"
+	"checkout-notifier/event"
 	"checkout-notifier/rules"
 )
 
@@ -67,6 +74,54 @@ func TestConditionsThatLeaveOrdersOut(t *testing.T) {
 	} {
 		if problems := warningsOf(t, c.when, strings.Fields(c.events)...); len(problems) > 0 {
 			t.Errorf("%s of %s:%s", c.when, c.events, describe(problems))
+		}
+	}
+}
+
+// What the warnings say is so: the conditions do not match these orders, as the events
+// of diff show them.
+func TestOrdersThatAreLeftOutDoNotMatch(t *testing.T) {
+	state := func(status, payment string) *checkout.Session {
+		s, err := checkout.Parse(session(t, map[string]any{"status": status, "payment_status": payment}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &s
+	}
+	for _, c := range []struct {
+		looks  [][2]string // at status and payment_status
+		events string
+		when   []string
+	}{
+		{[][2]string{{"complete", "paid"}}, event.Fulfillable, []string{`previous.payment_status == "unpaid"`, `previous.status == "open"`, `event.change.from == "unpaid"`}},
+		{[][2]string{{"open", "unpaid"}, {"complete", "no_payment_required"}}, event.Fulfillable, []string{`session.payment_status == "paid"`, `event.change.to == "paid"`}},
+		{[][2]string{{"open", "no_payment_required"}, {"complete", "no_payment_required"}}, event.Fulfillable, []string{`changed("payment_status")`, `event.change.from == "unpaid"`}},
+		{[][2]string{{"complete", "unpaid"}, {"complete", "paid"}}, event.Fulfillable, []string{`changed("status")`, `previous.status == "open"`}},
+		{[][2]string{{"open", "unpaid"}, {"complete", "unpaid"}}, event.Completed, []string{`session.payment_status == "paid"`, `changed("payment_status")`}},
+	} {
+		list := []rules.Rule{{Name: "all", Events: []string{c.events}, To: []string{"bus"}, Enabled: true}}
+		for i, when := range c.when {
+			list = append(list, rules.Rule{Name: fmt.Sprintf("r%d", i), Events: []string{c.events}, When: when, To: []string{"bus"}, Enabled: true})
+		}
+		policy := diff.Policy{ConfirmAfter: time.Minute, UnpaidFor: time.Hour, WarmEvery: time.Minute}
+		last := state(c.looks[0][0], c.looks[0][1])
+		outcome, err := diff.First("main", last, diff.Look{At: now}, policy)
+		var previous json.RawMessage
+		for i, look := range c.looks[1:] {
+			previous, last = last.Object, state(look[0], look[1])
+			snapshot := outcome.Snapshot
+			outcome, err = diff.Next(&snapshot, last, diff.Look{At: now.Add(time.Duration(i+1) * time.Hour / 2)}, policy)
+		}
+		attributes, attributesErr := checkout.PreviousAttributes(outcome.Changes)
+		at := slices.IndexFunc(outcome.Transitions, func(t diff.Transition) bool { return t.Type == c.events })
+		if err != nil || attributesErr != nil || at < 0 {
+			t.Fatal(c.looks, err, attributesErr, outcome.Transitions)
+		}
+		is := outcome.Transitions[at]
+		e := &event.Event{ID: "evt_1", Type: is.Type, Account: "main", Session: last.ID, Time: now, Revision: len(c.looks), Object: last.Object,
+			PreviousAttributes: attributes, Change: is.Change, Async: is.Async, Inferred: is.Inferred}
+		if got := matched(compile(t, list...).Match(e, previous, now)); got != "all" {
+			t.Errorf("%v: matched %s", c.looks, got)
 		}
 	}
 }
