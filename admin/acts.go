@@ -17,7 +17,7 @@ type Acts interface {
 	// UnknownError.
 	Purge(ctx context.Context, chosen Selection, dryRun bool, actor string) (any, error)
 	// TestDestination sends a made-up event of a type, "" for one that suits its
-	// format, to a destination and returns what it answered. ErrNotFound.
+	// format, to a destination and returns what it answered. UnknownError.
 	TestDestination(ctx context.Context, name, eventType, actor string) (any, error)
 }
 

@@ -95,7 +95,7 @@ func oneOf(name, value string, known []string) error {
 	if slices.Contains(known, value) {
 		return nil
 	}
-	return bad("%s must be one of %s, not %q", name, strings.Join(known, ", "), value)
+	return bad("%s must be one of %s, not %q%s", name, strings.Join(known, ", "), value, didYouMean(value, known))
 }
 
 func (s *Server) job(w http.ResponseWriter, r *http.Request) {

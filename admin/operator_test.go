@@ -27,7 +27,7 @@ type operator struct {
 func (o *operator) known(accounts []string) error {
 	for _, name := range accounts {
 		if name != "main" {
-			return fmt.Errorf("%w: %q", admin.ErrUnknownAccount, name)
+			return &admin.UnknownError{Kind: "account", Name: name}
 		}
 	}
 	return o.broken

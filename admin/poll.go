@@ -9,11 +9,11 @@ import (
 // Polling is what an operator may ask of the poller.
 type Polling interface {
 	// PollNow makes a pass over the named accounts, or over all, and returns what
-	// each came to once all are finished. ErrUnknownAccount.
+	// each came to once all are finished. UnknownError.
 	PollNow(ctx context.Context, accounts []string) (items any, err error)
-	// PlanBackfill says what a backfill would do, and does nothing. ErrUnknownAccount, ErrUpstream.
+	// PlanBackfill says what a backfill would do, and does nothing. UnknownError, ErrUpstream.
 	PlanBackfill(ctx context.Context, b Backfill) (plan any, err error)
-	// StartBackfill returns the job that does it. ErrUnknownAccount, ErrConflict.
+	// StartBackfill returns the job that does it. UnknownError, ErrConflict.
 	StartBackfill(ctx context.Context, b Backfill, actor string) (id string, job any, err error)
 }
 

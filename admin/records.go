@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"checkout-notifier/event"
+	"checkout-notifier/spelling"
 )
 
 // Kind is a kind of records, by its name in paths.
@@ -57,9 +58,28 @@ type Query struct {
 
 // UnknownError is a name, in a request's query or body, of a thing that there is
 // not.
-type UnknownError struct{ Kind, Name string }
+type UnknownError struct {
+	Kind, Name string
+	Known      []string // the names that there are, if they are few
+}
 
-func (u *UnknownError) Error() string { return fmt.Sprintf("there is no %s %q", u.Kind, u.Name) }
+func (u *UnknownError) Error() string {
+	return fmt.Sprintf("there is no %s %q%s", u.Kind, u.Name, didYouMean(u.Name, u.Known))
+}
+
+// didYouMean names the word that was probably meant.
+func didYouMean(word string, known []string) string {
+	best, distance := "", min(max(1, len(word)/3), 3)+1
+	for _, name := range known {
+		if d := spelling.Distance(word, name, distance); d < distance {
+			best, distance = name, d
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return fmt.Sprintf(", did you mean %q?", best)
+}
 
 // filters are the names that a query of each kind may have besides those of
 // pages, sorted.
@@ -246,7 +266,7 @@ func eventTypes(name, value string) (string, error) {
 func eventType(name, value string) (string, error) {
 	whole, known := event.ParseType(value)
 	if !known {
-		return "", bad("%s must be an event type (%s), short or whole, not %q", name, strings.Join(event.TypeNames(), ", "), value)
+		return "", bad("%s must be an event type (%s), short or whole, not %q%s", name, strings.Join(event.TypeNames(), ", "), value, didYouMean(event.Short(value), event.TypeNames()))
 	}
 	return whole, nil
 }

@@ -34,14 +34,14 @@ type Daemon interface {
 	// Status is a JSON document.
 	Status(ctx context.Context) (any, error)
 	// AcceptAccount lets a stopped account go on with the sessions that its key
-	// shows now. ErrNotFound: no such account. ErrNothingToAccept: it is not stopped.
+	// shows now. UnknownError. ErrNothingToAccept: it is not stopped.
 	AcceptAccount(ctx context.Context, name, actor string) error
 	// PauseDestination stops a destination until it is resumed; what waits is kept.
-	// changed is false if it stood still already. ErrNotFound: no such destination.
+	// changed is false if it stood still already. UnknownError.
 	PauseDestination(ctx context.Context, name, actor string) (changed bool, err error)
 	// ResumeDestination lets a destination go on that was paused or stopped by
 	// itself, and probes one whose breaker is open. changed is false if it was
-	// neither, and had asked for no pause. ErrNotFound.
+	// neither, and had asked for no pause. UnknownError.
 	ResumeDestination(ctx context.Context, name, actor string) (changed bool, err error)
 	Polling
 	Jobs
@@ -56,8 +56,6 @@ type Daemon interface {
 var (
 	// ErrNotFound is what the daemon does not know.
 	ErrNotFound = errors.New("not found")
-	// ErrUnknownAccount is a name, in a request's body, that no account has.
-	ErrUnknownAccount = errors.New("there is no such account")
 	// ErrConflict is what cannot be done as things are.
 	ErrConflict = errors.New("it cannot be done now")
 	// ErrBadCursor is a cursor that no page ended with.
@@ -226,7 +224,7 @@ func (s *Server) status(w http.ResponseWriter, r *http.Request) {
 func (s *Server) acceptAccount(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("name")
 	err := s.daemon.AcceptAccount(r.Context(), name, actor(r.Context()))
-	s.acted(w, r, "account", err, map[string]any{"name": name})
+	s.acted(w, r, err, map[string]any{"name": name})
 }
 
 func (s *Server) pauseDestination(w http.ResponseWriter, r *http.Request) {
@@ -242,14 +240,15 @@ func (s *Server) resumeDestination(w http.ResponseWriter, r *http.Request) {
 func (s *Server) stand(w http.ResponseWriter, r *http.Request, do func(ctx context.Context, name, actor string) (bool, error)) {
 	name := r.PathValue("name")
 	changed, err := do(r.Context(), name, actor(r.Context()))
-	s.acted(w, r, "destination", err, map[string]any{"name": name, "changed": changed})
+	s.acted(w, r, err, map[string]any{"name": name, "changed": changed})
 }
 
 // acted answers what came of an act on the thing that the path names.
-func (s *Server) acted(w http.ResponseWriter, r *http.Request, kind string, err error, done map[string]any) {
+func (s *Server) acted(w http.ResponseWriter, r *http.Request, err error, done map[string]any) {
+	var stranger *UnknownError
 	switch {
-	case errors.Is(err, ErrNotFound):
-		problem(w, http.StatusNotFound, fmt.Sprintf("there is no %s %q", kind, r.PathValue("name")))
+	case errors.As(err, &stranger):
+		unknown(w, r, stranger)
 	case errors.Is(err, ErrNothingToAccept):
 		problem(w, http.StatusConflict, err.Error())
 	case err != nil:
@@ -265,17 +264,11 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	var stranger *UnknownError
 	switch {
 	case errors.As(err, &stranger):
-		unknown(w, stranger.Kind, stranger.Error())
+		unknown(w, r, stranger)
 	case errors.As(err, &request):
 		problem(w, request.status, request.detail)
 	case errors.Is(err, ErrNotFound):
-		if name := r.PathValue("name"); name != "" {
-			problem(w, http.StatusNotFound, fmt.Sprintf("there is no destination %q", name))
-			return
-		}
 		problem(w, http.StatusNotFound, fmt.Sprintf("there is no record with the id %q", r.PathValue("id")))
-	case errors.Is(err, ErrUnknownAccount):
-		unknown(w, "account", err.Error())
 	case errors.Is(err, ErrBadCursor):
 		problem(w, http.StatusBadRequest, err.Error())
 	case errors.Is(err, ErrUpstream):
@@ -327,8 +320,12 @@ func problem(w http.ResponseWriter, status int, detail string) {
 
 // unknown answers that a request names a thing that there is not; of what kind
 // it is says a member of its own, for programs.
-func unknown(w http.ResponseWriter, kind, detail string) {
-	writeProblem(w, http.StatusBadRequest, map[string]any{"detail": detail, "unknown": kind})
+func unknown(w http.ResponseWriter, r *http.Request, u *UnknownError) {
+	status := http.StatusBadRequest
+	if r.PathValue("name") == u.Name {
+		status = http.StatusNotFound
+	}
+	writeProblem(w, status, map[string]any{"detail": u.Error(), "unknown": u.Kind})
 }
 
 func writeProblem(w http.ResponseWriter, status int, members map[string]any) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -44,7 +43,7 @@ func (d *daemon) Cause(err error) string {
 func (d *daemon) Status(context.Context) (any, error) { return map[string]int{"answer": 42}, nil }
 func (d *daemon) AcceptAccount(_ context.Context, name, actor string) error {
 	if name != "main" {
-		return fmt.Errorf("account %s: %w", name, admin.ErrNotFound)
+		return &admin.UnknownError{Kind: "account", Name: name}
 	}
 	d.accepted = actor
 	return nil

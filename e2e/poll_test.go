@@ -52,7 +52,7 @@ func TestPollNow(t *testing.T) {
 	w.awaitTold(hookPath, id, "created", "completed", "paid", "fulfillable")
 	w.says("poll now --account main -o json", 0, `"items": \[\s+\{\s+"account": "main"`, ``)
 	w.says("poll now -o jsonl", 0, `^\{"account":"main",.*\}\n$`, ``)
-	w.says("poll now --account main --account nobody", 5, `^$`, `no such account: "nobody"`)
+	w.says("poll now --account main --account nobody", 5, `^$`, `there is no account "nobody"`)
 	w.says("poll now main", 2, `^$`, `notifier poll now --help`)
 	d.stop()
 	w.says("poll now", 4, `^$`, `no daemon answers`)

@@ -165,7 +165,7 @@ type testView struct {
 func (d *daemon) TestDestination(ctx context.Context, name, eventType, actor string) (any, error) {
 	i := slices.IndexFunc(d.lanes, func(l publish.Lane) bool { return l.Destination.Name == name })
 	if i < 0 {
-		return nil, fmt.Errorf("destination %s: %w", name, admin.ErrNotFound)
+		return nil, d.unknown("destination", name, nil, d.destinations()...)
 	}
 	ctx, cancel := d.whileWorking(ctx)
 	defer cancel()

@@ -97,7 +97,7 @@ func (d *daemon) Backup(ctx context.Context, actor string) (content io.ReadClose
 	if err := d.store.Commit(ctx, &event.Tx{Audit: []event.AuditEntry{entry}}); err != nil {
 		return nil, "", 0, errors.Join(err, download{file}.Close())
 	}
-	d.log.Info("a backup was made for an operator", "bytes", contents.Bytes, "actor", actor)
+	d.log.Info("a copy of the state file was made for an operator, as a backup or to verify it", "bytes", contents.Bytes, "actor", actor)
 	return download{file}, entry.Subject, contents.Bytes, nil
 }
 

@@ -33,7 +33,7 @@ var allowed = map[string][]string{
 	"spelling":          {},
 	"state":             {"event", "filelock"},
 	"publish":           {"checkout", "event", "loglimit", "secret"},
-	"admin":             {"event", "secret"},
+	"admin":             {"event", "secret", "spelling"},
 	"broker":            {"filelock", "loglimit"},
 	"backup":            {}, // has its copies made by an interface
 	"jobs":              {}, // rows are its own, the store keeps them unread

@@ -201,11 +201,11 @@ func (l *ledger) check(ctx context.Context, q *admin.Query) error {
 	return l.checkRule(q.Rule)
 }
 
-func (l *ledger) unknown(kind, name string, err error) error {
+func (l *ledger) unknown(kind, name string, err error, known ...string) error {
 	if err != nil {
 		return l.note(err)
 	}
-	return &admin.UnknownError{Kind: kind, Name: name}
+	return &admin.UnknownError{Kind: kind, Name: name, Known: known}
 }
 
 // mostPages bounds the pages of events, a few thousand each, among which the events
@@ -252,28 +252,38 @@ func (l *ledger) checkDestination(ctx context.Context, name string) error {
 	if err == nil && slices.ContainsFunc(states, func(s event.DestinationState) bool { return s.Name == name }) {
 		return nil
 	}
-	return l.unknown("destination", name, err)
+	return l.unknown("destination", name, err, l.destinations()...)
+}
+
+// destinations are the names of those that the configuration has.
+func (l *ledger) destinations() []string {
+	return names(l.cfg.Destinations, func(d publish.Destination) string { return d.Name })
+}
+
+func (l *ledger) accounts() []string {
+	return names(l.cfg.Accounts, func(a poller.Account) string { return a.Name })
 }
 
 // configured says whether the configuration names a destination.
 func (l *ledger) configured(name string) bool {
-	return slices.ContainsFunc(l.cfg.Destinations, func(d publish.Destination) bool { return d.Name == name })
+	return slices.Contains(l.destinations(), name)
 }
 
 func (l *ledger) checkAccount(ctx context.Context, name string) error {
-	if name == "" || slices.ContainsFunc(l.cfg.Accounts, func(a poller.Account) bool { return a.Name == name }) {
+	if name == "" || slices.Contains(l.accounts(), name) {
 		return nil
 	}
 	_, known, err := l.store.Account(ctx, name)
 	if err == nil && known {
 		return nil
 	}
-	return l.unknown("account", name, err)
+	return l.unknown("account", name, err, l.accounts()...)
 }
 
 func (l *ledger) checkRule(name string) error {
-	if name == "" || slices.ContainsFunc(l.cfg.Rules, func(r rules.Rule) bool { return r.Name == name }) {
+	known := names(l.cfg.Rules, func(r rules.Rule) string { return r.Name })
+	if name == "" || slices.Contains(known, name) {
 		return nil
 	}
-	return l.unknown("rule", name, nil)
+	return l.unknown("rule", name, nil, known...)
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"checkout-notifier/admin"
 	"checkout-notifier/poller"
 	"checkout-notifier/publish"
 )
@@ -82,7 +83,8 @@ func (a *app) accept(ctx context.Context, name string, yes bool) error {
 	if slices.ContainsFunc(r.Accounts, func(s poller.Status) bool { return s.Account == name }) {
 		return exit(exitFailure, fmt.Errorf("there is nothing to accept: the account %s is not stopped", name))
 	}
-	return exit(exitNotFound, fmt.Errorf("there is no account %q", name))
+	known := names(r.Accounts, func(s poller.Status) string { return s.Account })
+	return exit(exitNotFound, &admin.UnknownError{Kind: "account", Name: name, Known: known})
 }
 
 func (a *app) accountsListCommand() *cobra.Command {

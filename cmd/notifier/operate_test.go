@@ -28,8 +28,10 @@ func TestActsThatChangeNothingSaySo(t *testing.T) {
 		{"destinations resume other", exitOK, "other was not paused\n"},
 		{"destinations resume shop", exitOK, "shop goes on\n"},
 		{"destinations resume shop", exitOK, "shop was not paused\n"},
-		{"destinations resume nobody", exitNotFound, "notifier: the daemon answered 404: there is no destination \"nobody\"\n"},
-		{"destinations test nobody", exitNotFound, "notifier: the daemon answered 404: there is no destination \"nobody\"\n"},
+		{"destinations resume nobody", exitNotFound, "notifier: there is no destination \"nobody\"\n"},
+		{"destinations pause shp", exitNotFound, "notifier: there is no destination \"shp\", did you mean \"shop\"?\n"},
+		{"accounts accept man", exitNotFound, "notifier: there is no account \"man\", did you mean \"main\"?\n"},
+		{"destinations test nobody", exitNotFound, "notifier: there is no destination \"nobody\"\n"},
 	} {
 		if code, stdout, stderr := ask(act.line); code != act.code || stdout != "" || stderr != act.says {
 			t.Errorf("%s: exit code %d, stdout %q, stderr %q, want %q", act.line, code, stdout, stderr, act.says)

@@ -64,11 +64,11 @@ func (p *backfillParams) order(dryRun bool) poller.Backfill {
 
 // knownAccounts says which name is in no configuration, and drops repetitions.
 func (d *daemon) knownAccounts(accounts []string) ([]string, error) {
-	known := names(d.cfg.Accounts, func(a poller.Account) string { return a.Name })
+	known := d.accounts()
 	distinct := []string{}
 	for _, name := range accounts {
 		if !slices.Contains(known, name) {
-			return nil, fmt.Errorf("%w: %q", admin.ErrUnknownAccount, name)
+			return nil, d.unknown("account", name, nil, known...)
 		}
 		if !slices.Contains(distinct, name) {
 			distinct = append(distinct, name)

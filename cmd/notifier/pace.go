@@ -101,5 +101,5 @@ type planLine struct {
 	AcceptedBefore int    `json:"accepted_before"` // of these
 	Waiting        int    `json:"waiting"`         // besides these: they are pending anyway
 
-	fulfilment int // of AcceptedBefore, what goods may be shipped by
+	shipping map[string]int // of AcceptedBefore, the events by which goods may be shipped, by type
 }

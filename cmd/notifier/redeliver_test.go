@@ -156,9 +156,9 @@ func TestReplaysToOtherDestinations(t *testing.T) {
 	plan, err := o.PlanReplay(ctx, order)
 	want := &redeliveryPlan{
 		DryRun: true, Examined: 4, Matched: 3, Deliveries: 6,
-		By:    []planLine{{Destination: "other", Deliveries: 3}, {Destination: "shop", Deliveries: 3, AcceptedBefore: 1, fulfilment: 1}},
+		By:    []planLine{{Destination: "other", Deliveries: 3}, {Destination: "shop", Deliveries: 3, AcceptedBefore: 1, shipping: map[string]int{"paid": 1}}},
 		Types: map[string]int{event.Paid: 6}, LeftOut: map[string]int{},
-		Warnings: []string{"shop has already accepted 1 event of fulfilment types (such as fulfillable) and would get them again: make sure that it recognises an id that it has seen, or it may ship twice"},
+		Warnings: []string{"shop has already accepted events by which goods may be shipped (paid 1) and would get them again: make sure that it recognises an id that it has seen, or it may ship twice"},
 	}
 	if diff := cmp.Diff(want, plan, cmp.AllowUnexported(planLine{})); diff != "" || err != nil {
 		t.Errorf("plan: %v (-want +got):\n%s", err, diff)

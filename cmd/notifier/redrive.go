@@ -172,9 +172,9 @@ func (l *ledger) conclude(plan *redeliveryPlan, lines map[string]*planLine) {
 		if !l.configured(line.Destination) {
 			plan.Warnings = append(plan.Warnings, fmt.Sprintf("%s is not in the configuration: what is made due for it waits until it is", line.Destination))
 		}
-		if line.fulfilment > 0 {
-			plan.Warnings = append(plan.Warnings, fmt.Sprintf("%s has already accepted %s of fulfilment types (such as fulfillable) and would get them again: make sure that it recognises an id that it has seen, or it may ship twice",
-				line.Destination, count(line.fulfilment, "event")))
+		if len(line.shipping) > 0 {
+			plan.Warnings = append(plan.Warnings, fmt.Sprintf("%s has already accepted events by which goods may be shipped (%s) and would get them again: make sure that it recognises an id that it has seen, or it may ship twice",
+				line.Destination, tally(line.shipping)))
 		}
 	}
 }

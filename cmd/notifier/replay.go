@@ -55,7 +55,7 @@ func (l *ledger) replayed(ctx context.Context, o *admin.Replay) (*replayParams, 
 	}
 	for _, name := range o.To {
 		if !l.configured(name) {
-			return nil, &admin.UnknownError{Kind: "destination", Name: name}
+			return nil, l.unknown("destination", name, nil, l.destinations()...)
 		}
 	}
 	return &replayParams{
@@ -335,7 +335,10 @@ func (p *redeliveryPlan) add(lines map[string]*planLine, f *state.FannedOut, rep
 	if i >= 0 && f.Deliveries[i].Status == event.StatusAccepted {
 		line.AcceptedBefore++
 		if slices.Contains(shipping, f.Event.Type) {
-			line.fulfilment++
+			if line.shipping == nil {
+				line.shipping = make(map[string]int)
+			}
+			line.shipping[event.Short(f.Event.Type)]++
 		}
 	}
 }

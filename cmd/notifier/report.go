@@ -340,7 +340,7 @@ func (d *daemon) AcceptAccount(ctx context.Context, name, actor string) error {
 		return err
 	}
 	if !known || !slices.ContainsFunc(d.cfg.Accounts, func(a poller.Account) bool { return a.Name == name }) {
-		return fmt.Errorf("account %s: %w", name, admin.ErrNotFound)
+		return d.unknown("account", name, nil, d.accounts()...)
 	}
 	if account.Foreign == "" {
 		return fmt.Errorf("%w: the account %s is not stopped", admin.ErrNothingToAccept, name)
@@ -383,7 +383,7 @@ func (d *daemon) stand(ctx context.Context, name, actor, said string, do func(ct
 	changed, err = do(ctx, name, actor)
 	switch {
 	case errors.Is(err, publish.ErrUnknownDestination):
-		return false, fmt.Errorf("destination %s: %w", name, admin.ErrNotFound)
+		return false, d.unknown("destination", name, nil, d.destinations()...)
 	case err != nil:
 		return false, err
 	case changed:
