@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"checkout-notifier/event"
@@ -122,7 +123,7 @@ func lastError(attempts []event.Attempt) string {
 
 func statusText(d *deliveryView) string {
 	text := "pending, "
-	if d.Behind != nil {
+	if d.Behind != nil || d.Due.IsZero() {
 		text += "behind an earlier event, "
 	}
 	switch {
@@ -134,8 +135,6 @@ func statusText(d *deliveryView) string {
 		return "pending, attempt began " + ago(d.UnderWaySince) + ", no answer yet"
 	case d.Blocked():
 		return "pending, subject takes nothing"
-	case d.Due.IsZero():
-		return "pending, behind an earlier event"
 	case d.DestinationState == string(publish.StatePaused):
 		return text + "destination paused"
 	case d.DestinationState == string(publish.StateFailing): // whatever a hold says
@@ -144,6 +143,8 @@ func statusText(d *deliveryView) string {
 		return text + "destination waits until " + d.DestinationNextTry.UTC().Format(time.RFC3339)
 	case d.DestinationState == string(publish.StateUnreachable) && !d.Due.After(time.Now()):
 		return text + "destination unreachable, since " + ago(d.DestinationSince)
+	case d.Due.IsZero():
+		return strings.TrimSuffix(text, ", ")
 	case d.Behind != nil:
 		return text + "sent anyway " + in(d.Due)
 	}

@@ -177,14 +177,22 @@ func TestWhatWaitsBehindARefusedEventSaysWhatToDo(t *testing.T) {
 	check(list, want)
 	check("deliveries get "+tx.Deliveries[1].ID, want)
 	check(list+" -o jsonl", `"behind":{"delivery":"`+first.ID+`","type":"checkout.session.created","last_error":"nats: refused by`)
+	check(list, "pending, behind an earlier event  ")
+	stand := func(s event.Standing) {
+		t.Helper()
+		if err := o.store.SaveStanding(t.Context(), event.StandingChange{Destination: "shop", Standing: s}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	now := time.Now()
+	stand(event.Standing{Version: 1000, Unreached: true, Down: event.Trouble{Since: now}, FailedSince: now, Failures: 1, Why: "not connected"})
+	check(list, "pending, behind an earlier event, destination unreachable, since 0s ago")
+	stand(event.Standing{Version: 2000})
 	v := event.Verdict{Delivery: tx.Deliveries[1], At: time.Now(), Retry: time.Now()} // its hold has run out
 	if _, err := o.store.Take(t.Context(), event.Step{Parked: []event.Verdict{v}}); err != nil {
 		t.Fatal(err)
 	}
 	check(list, "pending, behind an earlier event, sent anyway now")
-	standing := event.Standing{Version: 1000, Broken: time.Now(), NextProbe: time.Now().Add(4*time.Minute + 30*time.Second)}
-	if err := o.store.SaveStanding(t.Context(), event.StandingChange{Destination: "shop", Standing: standing}); err != nil {
-		t.Fatal(err)
-	}
+	stand(event.Standing{Version: 3000, Broken: now, NextProbe: now.Add(4*time.Minute + 30*time.Second)})
 	check(list, "pending, behind an earlier event, destination failing, next probe in 4m ")
 }

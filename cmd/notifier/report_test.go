@@ -105,7 +105,7 @@ func TestTheLineOfADestinationTellsWhatComesNext(t *testing.T) {
 		"not connected to NATS, for 12m, 50 failures in a row, next try in 3s": {
 			State: publish.StateUnreachable, Why: "not connected to NATS", Since: since, Failures: 50, NextTry: now.Add(3 * time.Second),
 		},
-		"status 503, for 12m, 11 failures in a row, next probe in 3s": {
+		"status 503, breaker open for 12m, 11 failures in a row, next probe in 3s": {
 			State: publish.StateFailing, Why: "status 503", Since: since, Failures: 11, NextProbe: now.Add(3 * time.Second),
 		},
 		"paused by ann, for 12m": {State: publish.StatePaused, Why: "paused by ann", Since: since, Failures: 3},

@@ -176,7 +176,11 @@ func (a *app) printReport(r *report) {
 		}
 	}
 	for _, c := range r.Conditions {
-		fmt.Fprintf(a.out, "\n%s; it began %s", c, ago(c.Since))
+		began := "it began "
+		if c.Kind == conditionDestination {
+			began = "the first failure was "
+		}
+		fmt.Fprintf(a.out, "\n%s; %s%s", c, began, ago(c.Since))
 	}
 	for _, f := range r.FailedRules {
 		fmt.Fprintf(a.out, "\nrule %q failed %s and did not match, last %s on %s: %s; once it is mended: notifier replay --rule %s --failed",
@@ -222,7 +226,11 @@ func (a *app) printDestinations(list []destinationReport) {
 // failures, and what comes next.
 func (d *destinationReport) story() string {
 	parts := slices.DeleteFunc([]string{d.Why, d.refused()}, func(text string) bool { return text == "" })
-	if !d.Since.IsZero() {
+	switch {
+	case d.Since.IsZero():
+	case d.State == string(publish.StateFailing): // the failures began before
+		parts = append(parts, "breaker open for "+lasting(d.Since))
+	default:
 		parts = append(parts, "for "+lasting(d.Since))
 	}
 	switch {
