@@ -28,10 +28,11 @@ const serverName = "notifier-embedded"
 // streamsName is the directory that JetStream makes in that of the configuration.
 const streamsName = server.JetStreamStoreDir
 
-// mostStored does not bound the streams: the disk does. The server's own guess is
-// part of what is free at its start, without what its streams hold, so that one
-// that starts on a disk that is nearly full would take nothing for good.
-const mostStored = 1 << 50
+// unlimitedStore, 1 PiB, is more than any disk has, so that only the disk limits the
+// streams. Without a limit from us the server sets one at its start, of three quarters of
+// what is free then; what its streams already hold counts against it. One that starts on
+// a disk that is nearly full would take no message until it is restarted.
+const unlimitedStore = 1 << 50
 
 // readySteps bounds the wait for a server that neither listens nor says why.
 const readySteps = 600
@@ -128,7 +129,7 @@ func (s *Server) start(ctx context.Context) error {
 		StoreDir:   s.config.StoreDir,
 		SyncAlways: true,
 
-		JetStreamMaxStore: mostStored,
+		JetStreamMaxStore: unlimitedStore,
 	})
 	if err != nil {
 		return fmt.Errorf("preparing the embedded NATS server: %w", err)

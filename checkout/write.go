@@ -51,22 +51,23 @@ func (w *writer) object(members map[string]any, fields []field) {
 		member(f.name)
 	}
 	unknown := func(name string, _ any) bool { return !documented[name] }
-	w.sorted(members, unknown, func(name string, _ any) { member(name) })
+	w.eachMember(members, unknown, func(name string, _ any) { member(name) })
 	w.byte('}')
 }
 
-// sorted calls each with those members of an object that count, by name.
-func (w *writer) sorted(members map[string]any, counts func(name string, value any) bool, each func(name string, value any)) {
+// eachMember calls do with the members of an object that include accepts, in the
+// order of their names.
+func (w *writer) eachMember(members map[string]any, include func(name string, value any) bool, do func(name string, value any)) {
 	from := len(w.keys)
 	for name, value := range members {
-		if counts(name, value) {
+		if include(name, value) {
 			w.keys = append(w.keys, name)
 		}
 	}
 	keys := w.keys[from:]
 	slices.Sort(keys)
 	for _, name := range keys {
-		each(name, members[name])
+		do(name, members[name])
 	}
 	w.keys = w.keys[:from]
 }
@@ -100,7 +101,7 @@ func (w *writer) value(v any) {
 	case map[string]any:
 		w.byte('{')
 		start := len(w.out)
-		w.sorted(v, all, func(name string, value any) {
+		w.eachMember(v, all, func(name string, value any) {
 			if len(w.out) > start {
 				w.byte(',')
 			}
@@ -167,7 +168,7 @@ func (w *writer) canonical(v any) (filled bool) {
 	switch v := v.(type) {
 	case map[string]any:
 		w.byte('{')
-		w.sorted(v, says, func(name string, value any) {
+		w.eachMember(v, says, func(name string, value any) {
 			before := len(w.out)
 			w.text(name)
 			w.byte(':')

@@ -112,8 +112,9 @@ func (v *vocabulary) chosen(chosen map[string]bool) []string {
 	return types
 }
 
-// events resolves the globs of a rule. A list that takes in every type is the
-// same as none.
+// events returns the event types that the globs of a rule match. A rule whose globs
+// match every type we know gets what a rule without globs gets, v.all: it matches types
+// of later versions too.
 func (c *checkers) events(rule Rule, v *vocabulary) []string {
 	if len(rule.Events) == 0 {
 		return v.all

@@ -118,7 +118,7 @@ func (a *app) readJobs(ctx context.Context, kind, status string, limit int) ([]j
 		}
 		err := c.call(ctx, http.MethodGet, jobsPath+"?"+query.Encode(), &page)
 		if errors.Is(err, errNoDaemon) && loaded != nil {
-			return a.storedJobs(ctx, loaded, err, kind, status, cmp.Or(limit, keptJobs))
+			return a.storedJobs(ctx, loaded, err, kind, status, cmp.Or(limit, allJobs))
 		}
 		if err != nil {
 			return nil, err
@@ -131,8 +131,8 @@ func (a *app) readJobs(ctx context.Context, kind, status string, limit int) ([]j
 	}
 }
 
-// keptJobs is more than the jobs that are ever kept.
-const keptJobs = 1 << 20
+// allJobs is a limit for lists that is never reached: far fewer jobs are kept.
+const allJobs = 1 << 20
 
 // storedJobs reads the file: noDaemon says why.
 func (a *app) storedJobs(ctx context.Context, loaded *config.Loaded, noDaemon error, kind, status string, limit int) (items []jobs.Job, err error) {
@@ -160,7 +160,7 @@ func (a *app) readJob(ctx context.Context, id string) (jobs.Job, error) {
 	if !errors.Is(err, errNoDaemon) || loaded == nil {
 		return job, err
 	}
-	items, err := a.storedJobs(ctx, loaded, err, "", "", keptJobs)
+	items, err := a.storedJobs(ctx, loaded, err, "", "", allJobs)
 	if err != nil {
 		return jobs.Job{}, err
 	}

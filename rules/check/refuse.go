@@ -243,7 +243,8 @@ func refusePath(at int, function, path string) (Fault, bool) {
 	return f, true
 }
 
-// refuseTyped finds what no expression may do and only types tell.
+// refuseTyped finds what is refused in every expression and can be recognised only
+// once the types of its parts are known.
 func refuseTyped(root ast.Node) []Fault {
 	var faults []Fault
 	var walk func(n ast.Node)
