@@ -74,6 +74,8 @@ type account struct {
 	committing    bool
 	queue         []*handing // batches that wait to be committed
 	sweeps        []*sweep
+	probed        *entry                 // what cannot be shown that the next pass asks for in any case: see blind
+	shownAgain    time.Time              // when something was last shown that could not be shown before
 	suspects      []event.Hole           // pages that a look at older sessions could not be had of: to be asked for apart
 	asking        *event.Hole            // the hole that is being asked for apart
 	topRead       bool                   // the head came to a hole that begins with the newest session
@@ -93,6 +95,7 @@ type running struct {
 	newest   time.Time // creation time of a session that was shown, until the start is fixed
 	listed   bool      // it was shown sessions
 	rows     int       // of lists, that it was shown
+	lost     []string  // ids of known sessions that cannot be shown, since this pass
 	empty    error     // the list shows nothing where known sessions should stand
 	read     bool      // the head of the list
 	met      bool      // it was shown a known session
@@ -296,19 +299,4 @@ func (a *account) parallel(n int, work func()) {
 		})
 	}
 	group.Wait()
-}
-
-// sleep waits, and says whether the context is still alive.
-func sleep(ctx context.Context, d time.Duration) bool {
-	if d <= 0 {
-		return ctx.Err() == nil
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
 }

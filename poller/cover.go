@@ -20,20 +20,18 @@ func (a *account) revisit(ctx context.Context, until time.Time) error {
 	round := a.clock.now()
 	a.distrust(round)
 	due := a.due(round)
-	for ; r.cover(due); due = r.left(due) {
+	for ; r.cover(due); due = r.left(a.due(round)) {
 		a.parallel(min(max(a.cfg.Poll.Tuning.Concurrency, 1), len(r.pages)), r.work)
 		if err := a.askSuspects(ctx, until); err != nil {
 			return err
 		}
 	}
+	a.nameLost()
 	if err := a.vanish(ctx, r.vanished()); err != nil {
 		return err
 	}
-	switch {
-	case ctx.Err() != nil:
-		return ctx.Err()
-	case r.failure != nil:
-		return r.failure
+	if err := cmp.Or(ctx.Err(), r.failure); err != nil {
+		return err
 	}
 	if !r.late() {
 		a.looked(round)
@@ -146,11 +144,12 @@ func (r *revisit) work() {
 	}
 }
 
-// take takes the next page: the newest, but every fourth time the one that has
-// waited longest, so that older sessions wait while the rate binds, and not for ever.
+// take takes the next page: the newest, but every fourth time, and where that could not
+// be shown, the one that has waited longest, so that older sessions wait while the rate
+// binds, and not for ever.
 func (r *revisit) take() *entry {
 	next := 0
-	if r.begun%4 == 3 {
+	if r.begun%4 == 3 || r.pages[0].setbacks() > 0 {
 		for i, e := range r.pages {
 			if r.lastLook(e).Before(r.lastLook(r.pages[next])) {
 				next = i
@@ -186,7 +185,7 @@ func (a *account) lookAt(ctx context.Context, e *entry) error {
 		a.suspect(neighbour, e)
 	}
 	if unavailable(alone) && a.now.read && (err == nil || e.setbacks() > 0 || a.answersElsewhere(ctx)) {
-		e.setSetbacks(e.setbacks() + 1)
+		a.setBack(e)
 		return nil
 	}
 	return alone

@@ -100,17 +100,13 @@ func (it *Item) meet(other *checkout.Session) {
 }
 
 // progress is how far a session has come.
-func progress(s *checkout.Session) (n int) {
-	switch s.Status {
-	case checkout.StatusComplete:
-		n = 6
-	case checkout.StatusExpired:
-		n = 3
-	}
-	switch {
-	case s.PaymentStatus == checkout.PaymentPaid || s.PaymentStatus == checkout.PaymentNotRequired:
+func progress(s *checkout.Session) int {
+	n := map[string]int{checkout.StatusComplete: 6, checkout.StatusExpired: 3}[s.Status]
+	switch s.PaymentStatus {
+	case checkout.PaymentPaid, checkout.PaymentNotRequired:
 		n += 2
-	case s.PaymentStatus != "":
+	case "":
+	default:
 		n++
 	}
 	return n

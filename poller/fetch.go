@@ -236,7 +236,7 @@ func (a *account) page(ctx context.Context, p patience, q Query, check func(*Pag
 		}
 		if p.deep && !repeated { // one that repeats another hides nothing, for it is never believed
 			a.mu.Unlock()
-			sleep(ctx, time.Duration(n)*badPageWait)
+			a.pacer.rest(ctx, time.Duration(n)*badPageWait)
 			a.mu.Lock()
 		}
 	}
@@ -324,34 +324,30 @@ func (a *account) getByID(ctx context.Context, id string) (*Page, error) {
 	return page, err
 }
 
-// refused says whether the API answered that it does not take the question,
-// such as a cursor that it does not know any more.
-func refused(err error) bool {
-	var failure *Error
-	return errors.As(err, &failure) && (failure.Kind == KindRefused || failure.Kind == KindNotFound)
+// kindOf is what a failure of the API is; "" for anything else.
+func kindOf(err error) Kind {
+	if failure := (*Error)(nil); errors.As(err, &failure) {
+		return failure.Kind
+	}
+	return ""
 }
 
+// refused says whether the API answered that it does not take the question,
+// such as a cursor that it does not know any more.
+func refused(err error) bool { return slices.Contains([]Kind{KindRefused, KindNotFound}, kindOf(err)) }
+
 // unanswered says whether it is the API that failed, and not we.
-func unanswered(err error) bool {
-	var failure *Error
-	return errors.As(err, &failure)
-}
+func unanswered(err error) bool { return kindOf(err) != "" }
 
 // unshown says whether the API failed over what it was asked to show, or over
 // anything else that the same question might meet again.
 func unshown(err error) bool {
-	var failure *Error
-	return errors.As(err, &failure) && slices.Contains([]Kind{KindServer, KindNetwork, KindNonsense, KindForbidden}, failure.Kind)
+	return slices.Contains([]Kind{KindServer, KindNetwork, KindNonsense, KindForbidden}, kindOf(err))
 }
 
 // denied says whether the API refused the key.
-func denied(err error) bool {
-	var failure *Error
-	return errors.As(err, &failure) && failure.Kind == KindDenied
-}
+func denied(err error) bool { return kindOf(err) == KindDenied }
 
 // refusedQuestion is refused without the 404, which a wrong address or a
 // disturbed router gives whatever the question.
-func refusedQuestion(err error) bool {
-	return refused(err) && !errors.Is(err, ErrNotFound)
-}
+func refusedQuestion(err error) bool { return kindOf(err) == KindRefused }

@@ -69,12 +69,9 @@ func (a *account) gather() (Batch, []*handing) {
 	first := a.queue[0]
 	batch, group := first.batch, []*handing{first}
 	rest := a.queue[:0]
-	var ids map[string]bool
+	ids := make(map[string]bool)
+	note(ids, &batch)
 	for _, h := range a.queue[1:] {
-		if ids == nil {
-			ids = make(map[string]bool)
-			note(ids, &batch)
-		}
 		if h.by != first.by || !h.batch.Existing.Equal(batch.Existing) || !h.batch.Pass.Equal(batch.Pass) ||
 			len(batch.Looks)+len(h.batch.Looks) > mostLooks ||
 			slices.ContainsFunc(h.batch.Looks, func(look Look) bool { return ids[look.Session.ID] }) {

@@ -123,7 +123,7 @@ func (a *account) observe(answer Answer) time.Time {
 	switch ahead := was.Sub(at); {
 	case known && ahead >= skewNoticed:
 		a.index.setBack(ahead+a.clock.late, a.leapt)
-		a.leapt = time.Time{}
+		a.leapt, a.shownAgain = time.Time{}, time.Time{}
 	case known && -ahead >= skewNoticed:
 		a.leapt = was
 	}
@@ -139,7 +139,7 @@ const outOfOrder = time.Minute
 // says nothing any more.
 func (a *account) see(e *entry, it *Item, asked time.Time) bool {
 	e.misses = 0
-	e.setSetbacks(0)
+	a.shownNow(e)
 	e.pass = a.now.number
 	last := e.lookedAt()
 	if asked.Before(last) && last.Sub(asked) < outOfOrder {

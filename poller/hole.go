@@ -23,7 +23,7 @@ const (
 // holeDueAt returns when a hole is to be asked for again. Times of the future were
 // made by a clock that was wrong.
 func (a *account) holeDueAt(h *event.Hole, now time.Time) time.Time {
-	if h.Asked.After(now.Add(skewNoticed)) {
+	if h.Asked.After(now.Add(skewNoticed)) || h.Asked.Before(a.shownAgain) {
 		return now
 	}
 	return h.Asked.Add(min(max(now.Sub(h.Since)/4, holeLeast), holeMost))
@@ -57,6 +57,7 @@ func (c *chain) outOf(h *event.Hole) bool {
 }
 
 func (a *account) closed(h *event.Hole) {
+	a.shownAgain = a.clock.now()
 	a.log.Info("a part of the list that the API could not show was read", "since", h.Since)
 }
 
@@ -160,11 +161,9 @@ func (a *account) inHole(e *entry) bool {
 // the index, so that it ends above the next hole.
 func (a *account) room(position, limit int) int {
 	var uppers []*entry
-	for _, holes := range [][]event.Hole{a.state.Holes, a.suspects} {
-		for i := range holes {
-			if e := a.index.get(holes[i].Above); e != nil && holes[i].Above != "" {
-				uppers = append(uppers, e)
-			}
+	for _, h := range slices.Concat(a.state.Holes, a.suspects) {
+		if e := a.index.get(h.Above); e != nil && h.Above != "" {
+			uppers = append(uppers, e)
 		}
 	}
 	if len(uppers) == 0 {

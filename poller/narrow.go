@@ -61,12 +61,11 @@ func (c *chain) wait(ctx context.Context, err error) bool {
 	if c.setbacks++; c.setbacks >= c.p.tries || (denied(err) && c.tries == triesPerRequestOnce) {
 		return false
 	}
-	c.away = unshown(err)
-	if c.away {
+	if c.away = unshown(err); c.away {
 		c.unshown = nil // nothing was shown at all
-	}
-	if c.away && !c.atTop {
-		c.narrowed, c.query.Limit = 0, c.cfg.Poll.Tuning.PageSize
+		if !c.atTop {
+			c.narrowed, c.query.Limit = 0, c.cfg.Poll.Tuning.PageSize
+		}
 	}
 	wait := backoff(failure, max(c.setbacks, c.failures), rand.Float64())
 	return c.backOff(ctx, wait)

@@ -192,9 +192,7 @@ func total(parts []BackfillReport) (sum BackfillReport) {
 		sum.Events += part.Events
 		sum.Silent += part.Silent
 		sum.Error = cmp.Or(sum.Error, part.Error)
-		if sum.Reached.IsZero() || (!part.Reached.IsZero() && part.Reached.After(sum.Reached)) {
-			sum.Reached = part.Reached
-		}
+		sum.Reached = later(sum.Reached, part.Reached)
 		sum.Found = append(sum.Found, part.Found[:min(len(part.Found), MostFound-len(sum.Found))]...)
 	}
 	return sum

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -262,10 +263,6 @@ func (e *Error) crowded() bool {
 		return false
 	}
 	said := strings.ToLower(e.Message + " " + e.Reason)
-	for _, word := range []string{"concurren", "simultaneous", "parallel", "in flight", "lock_timeout"} {
-		if strings.Contains(said, word) {
-			return true
-		}
-	}
-	return false
+	words := []string{"concurren", "simultaneous", "parallel", "in flight", "lock_timeout"}
+	return slices.ContainsFunc(words, func(word string) bool { return strings.Contains(said, word) })
 }

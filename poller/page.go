@@ -114,14 +114,8 @@ func readPage(memory *pageMemory) (*Page, error) {
 		}
 		return page, err
 	}
-	page := &Page{Items: memory.split.items, Total: len(memory.split.items), body: body, memory: memory}
-	if memory.split.said {
-		page.HasMore = &flags[0]
-		if memory.split.hasMore {
-			page.HasMore = &flags[1]
-		}
-	}
-	return page, nil
+	items, hasMore := memory.split.items, memory.split.hasMore
+	return &Page{Items: items, Total: len(items), HasMore: hasMore, body: body, memory: memory}, nil
 }
 
 // envelope is a list answer. Members that the API leaves out or sets to null
@@ -210,22 +204,14 @@ func readChecked(body []byte) (*Page, error) {
 }
 
 // readFlag reads has_more, which was seen as a boolean, as a string, and as null.
-func readFlag(raw json.RawMessage) *bool {
-	flag, said := scanFlag(raw)
-	if !said {
-		return nil
-	}
-	return &flag
-}
-
-func scanFlag(raw []byte) (flag, said bool) {
+func readFlag(raw []byte) *bool {
 	switch string(bytes.Trim(raw, `"`)) {
 	case "true":
-		return true, true
+		return &flags[1]
 	case "false":
-		return false, true
+		return &flags[0]
 	}
-	return false, false
+	return nil
 }
 
 // ordered says whether the page runs from newer to older sessions, allowing for

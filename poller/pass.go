@@ -43,17 +43,14 @@ func (a *account) pass(ctx context.Context, until time.Time) (err error) {
 	if err == nil && until.IsZero() { // no later pass of this process asks for what that came upon
 		err = a.askUnreadable(ctx, until)
 	}
-	err = cmp.Or(err, a.now.empty)
+	err = cmp.Or(err, a.now.empty, a.blind())
 	if errors.Is(err, errForeignPage) {
 		return a.stop(ctx, errForeignPage.Error())
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	if saved := a.saveProgress(ctx, until); err == nil {
-		err = saved
-	}
-	if err != nil {
+	if err = cmp.Or(err, a.saveProgress(ctx, until)); err != nil {
 		return err
 	}
 	now, _ := a.clock.span(a.clock.own())

@@ -89,6 +89,9 @@ func (a *account) dueAt(e *entry, last time.Time, m moment) time.Time {
 	if e.isVanished() {
 		return a.missingDueAt(e, last, m.now)
 	}
+	if e.setbacks() > 0 && (e == a.probed || last.Before(a.shownAgain)) {
+		return last // the API may be well
+	}
 	if e.misses > 0 || e.setbacks() > 0 {
 		every := min(missedEvery, tuning.WarmEvery)
 		return last.Add(min(every<<max(e.setbacks()-1, 0), max(every, missedAtMost)))
@@ -140,17 +143,24 @@ func (a *account) roundBefore(t time.Time, every time.Duration) time.Time {
 // known. Of the looks of an earlier process the rounds tell; those of this one
 // would put off what is due between them.
 func (a *account) lastLook(e *entry) time.Time {
-	last := later(e.lookedAt(), e.triedAt())
-	if e.isVanished() { // rounds do not ask for it
-		if e.tried == 0 {
-			return last
-		}
-		return e.triedAt() // whatever the clock was when it was looked at
+	switch {
+	case !e.isVanished():
+		return later(e.triedAt(), a.shownAt(e))
+	case e.tried == 0: // rounds do not ask for it
+		return e.lookedAt()
 	}
-	if a.index.status(e) == checkout.StatusComplete {
-		return later(last, a.before.UnpaidRound)
+	return e.triedAt() // whatever the clock was when it was looked at
+}
+
+// shownAt is lastLook without what was asked for in vain.
+func (a *account) shownAt(e *entry) time.Time {
+	switch {
+	case e.setbacks() > 0:
+		return e.lookedAt()
+	case a.index.status(e) == checkout.StatusComplete:
+		return later(e.lookedAt(), a.before.UnpaidRound)
 	}
-	return later(last, a.before.WarmRound)
+	return later(e.lookedAt(), a.before.WarmRound)
 }
 
 // distrust forgets rounds of the future: they tell of a Date that was wrong, and
@@ -194,10 +204,7 @@ const deniedPause = 5 * time.Minute
 // backoff returns how long to wait after the n-th failure in a row (from 1).
 func backoff(e *Error, n int, jitter float64) time.Duration {
 	const first, most = time.Second, 30 * time.Second
-	wait := most
-	if n < 6 {
-		wait = min(first<<(n-1), most)
-	}
+	wait := min(first<<min(n-1, 5), most)
 	if e.Kind == KindDenied {
 		wait = deniedPause
 	}

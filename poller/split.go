@@ -12,9 +12,8 @@ import (
 // splitPage is a list answer that was not decoded. It is used for one page after
 // the other, so that it allocates nothing once it has seen a large one.
 type splitPage struct {
-	items   []Item // in the order of the answer, each id once
-	hasMore bool
-	said    bool    // that there is more or not: otherwise hasMore means nothing
+	items   []Item  // in the order of the answer, each id once
+	hasMore *bool   // as of Page
 	ids     []int32 // open addressing by id: the item's place from 1, 0 is free
 }
 
@@ -23,7 +22,7 @@ type splitPage struct {
 // p are delimited but not checked: if one turns out to be no JSON, neither is
 // the answer.
 func split(body []byte, p *splitPage) bool {
-	p.items, p.hasMore, p.said = p.items[:0], false, false
+	p.items, p.hasMore = p.items[:0], nil
 	i := skipBlank(body, 0)
 	if at(body, i) != '{' {
 		return false
@@ -150,7 +149,7 @@ func (p *splitPage) splitMember(name int, body []byte, i int) int {
 			return -1
 		}
 	case memberHasMore:
-		p.hasMore, p.said = scanFlag(value)
+		p.hasMore = readFlag(value)
 	}
 	return end
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
 	"checkout-notifier/checkout"
@@ -42,8 +43,8 @@ func checkSplit(t interface {
 	if len(page.Bad) > 0 || page.Repeated > 0 || page.Total != len(p.items) || len(page.Items) != len(p.items) {
 		t.Fatalf("split: %d items, readChecked: %d, bad %v, %d repeated\n%s", len(p.items), page.Total, page.Bad, page.Repeated, body)
 	}
-	if said := page.HasMore != nil; said != p.said || said && *page.HasMore != p.hasMore {
-		t.Fatalf("split: has_more %t, said %t, readChecked otherwise\n%s", p.hasMore, p.said, body)
+	if !cmp.Equal(page.HasMore, p.hasMore) {
+		t.Fatalf("has_more differs from that of readChecked: %s\n%s", cmp.Diff(page.HasMore, p.hasMore), body)
 	}
 	for i, g := range p.items {
 		s := page.Items[i].session
@@ -180,10 +181,10 @@ func TestSplitReusesWhatItHas(t *testing.T) {
 	small := []byte(`{"data":[` + item1 + `],"x":{}}`)
 	var p splitPage
 	run := func() {
-		if !split(large, &p) || len(p.items) != 200 || !p.said || !p.hasMore {
+		if !split(large, &p) || len(p.items) != 200 || p.hasMore == nil || !*p.hasMore {
 			t.Fatalf("large: %d items", len(p.items))
 		}
-		if !split(small, &p) || len(p.items) != 1 || p.said || string(p.items[0].raw) != item1 {
+		if !split(small, &p) || len(p.items) != 1 || p.hasMore != nil || string(p.items[0].raw) != item1 {
 			t.Fatalf("small: %+v", p)
 		}
 	}

@@ -102,13 +102,9 @@ func (s *Status) recovered() {
 func (a *account) publish(until time.Time) {
 	now := a.clock.now()
 	m := a.moment(now)
-	held, tracked := 0, a.index.len()
+	held, tracked, skew := 0, a.index.len(), a.clock.offset()
 	watching := 0
-	names := []string{tierHot, tierWarm, tierUnpaid, tierExpiring, tierHeld, TierVanished}
-	tiers := make([]Tier, len(names))
-	for i := range names {
-		tiers[i].Name = names[i]
-	}
+	tiers := []Tier{{Name: tierHot}, {Name: tierWarm}, {Name: tierUnpaid}, {Name: tierExpiring}, {Name: tierHeld}, {Name: TierVanished}}
 	var next time.Time
 	var sessions []Hole
 	for _, e := range a.index.revisited() {
@@ -124,12 +120,15 @@ func (a *account) publish(until time.Time) {
 		name := a.tier(e, m)
 		last := a.lastLook(e)
 		due := a.dueAt(e, last, m)
-		t := &tiers[slices.Index(names, name)]
+		t := &tiers[slices.IndexFunc(tiers, func(t Tier) bool { return t.Name == name })]
 		t.Sessions++
 		if e.pass != a.now.number && !due.After(now) {
 			t.Due++
 		}
-		if t.OldestLook.IsZero() || last.Before(t.OldestLook) {
+		if !e.isVanished() {
+			last = a.shownAt(e)
+		}
+		if last = ours(last, skew); t.OldestLook.IsZero() || last.Before(t.OldestLook) {
 			t.OldestLook = last
 		}
 		if name != tierHot && (next.IsZero() || due.Before(next)) {
@@ -141,10 +140,6 @@ func (a *account) publish(until time.Time) {
 		holes[i].Next = a.holeDueAt(&a.state.Holes[i], now)
 	}
 	holes = append(append(holes, sessions...), a.leftOvers(now)...)
-	skew := a.clock.offset()
-	for i := range tiers {
-		tiers[i].OldestLook = ours(tiers[i].OldestLook, skew)
-	}
 	a.status.update(func(s *Status) {
 		s.Tracked, s.Watched, s.Held, s.Tiers = tracked, watching, held, tiers
 		s.Start, s.Low, s.Foreign = a.state.Start, a.state.Low, a.state.Foreign

@@ -1,0 +1,63 @@
+package poller
+
+import (
+	"fmt"
+	"log/slog"
+	"time"
+
+	"checkout-notifier/loglimit"
+)
+
+// A known session that the API shows neither in the list nor by its id is a hole of its
+// own, and asked for less and less often. Most of them at once are an API that is ill.
+
+// blind says whether most of the watched sessions that were due cannot be shown. Of the
+// others those count that were shown since the last of these. One of them is asked for by
+// the next pass then, so that it is known soon when the API is well.
+func (a *account) blind() error {
+	var last time.Time
+	lost, shown := 0, 0
+	a.probed = nil
+	for _, e := range a.index.revisited() {
+		if e.isWatched() && e.setbacks() > 0 {
+			lost, last = lost+1, later(last, e.lookedAt())
+			if a.probed == nil || e.tried < a.probed.tried {
+				a.probed = e
+			}
+		}
+	}
+	for _, e := range a.index.revisited() {
+		if e.isWatched() && e.setbacks() == 0 && e.lookedAt().After(last) {
+			shown++
+		}
+	}
+	if lost < enoughToAsk || lost <= shown {
+		a.probed = nil
+		return nil
+	}
+	return fmt.Errorf("the API cannot show %d of %d watched sessions that were due, neither in its list nor by their ids: what happens to them, a payment perhaps, is not seen", lost, lost+shown)
+}
+
+// shownNow notes that a session is shown.
+func (a *account) shownNow(e *entry) {
+	if e.setbacks() > 0 {
+		a.shownAgain = a.clock.now()
+	}
+	e.setSetbacks(0)
+}
+
+// setBack notes that a session could not be shown. Once may be chance.
+func (a *account) setBack(e *entry) {
+	e.setSetbacks(e.setbacks() + 1)
+	if id := a.index.id(e); e.setbacks() == 2 && a.unreadable[id] == nil {
+		a.now.lost = append(a.now.lost, id)
+	}
+}
+
+// nameLost names in the log what could not be shown by this pass for the first time.
+func (a *account) nameLost() {
+	if n := len(a.now.lost); n > 0 {
+		a.log.Warn("the API cannot show sessions that it showed before, neither in its list nor by their ids: what happens to them, a payment perhaps, is not announced until it can; they are asked for again and again",
+			loglimit.Repeats("lost"), slog.Int("sessions", n), slog.Any("some", a.now.lost[:min(n, 5)]))
+	}
+}
