@@ -191,6 +191,7 @@ type patience struct {
 // insisted on only if no answer repeated what was shown.
 func (a *account) page(ctx context.Context, p patience, q Query, check func(*Page) error) (*Page, error) {
 	var again error
+	strangers := false
 	for n := 1; ; n++ {
 		page, err := a.list(ctx, p, q)
 		if err != nil {
@@ -203,11 +204,16 @@ func (a *account) page(ctx context.Context, p patience, q Query, check func(*Pag
 		if page.Repeated > 0 {
 			a.odd("duplicate_items", "the API shows a session twice on one page of the list; it is handled once")
 		}
-		err = a.plausible(ctx, page, q, p.tie)
-		if err != nil && !errors.Is(err, errForeignPage) {
+		err = a.plausible(ctx, page, q, p.tie, n >= triesPerPage)
+		strange := errors.Is(err, errForeignPage) || errors.Is(err, errMixed)
+		switch {
+		case err != nil && !strange:
 			page.release()
 			return nil, err
+		case err == nil && strangers && a.showsKnown(page):
+			a.mixed = time.Now().Add(mixedFor)
 		}
+		strangers = strangers || strange
 		if err == nil && check != nil {
 			err = check(page)
 		}

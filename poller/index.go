@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"checkout-notifier/event"
+	"checkout-notifier/poller/hashtable"
 )
 
 // index is what an account knows, by id and in the order of the list. It may
@@ -17,7 +18,7 @@ import (
 // stays where it is until forget drops it.
 type index struct {
 	slabs  slabs
-	table  table
+	table  hashtable.Table
 	order  []uint32 // slots by age
 	tail   []uint32 // slots that at, position, search and forget sort in first
 	ids    ids
@@ -29,7 +30,7 @@ type index struct {
 
 func newIndex() *index {
 	x := &index{words: newWords(), seed: maphash.MakeSeed(), salt: [2]uint64{rand.Uint64(), rand.Uint64()}}
-	x.table.hash = func(slot uint32) uint64 { return x.hash(x.slabs.entry(slot)) }
+	x.table.Hash = func(slot uint32) uint64 { return x.hash(x.slabs.entry(slot)) }
 	return x
 }
 
@@ -51,8 +52,8 @@ func lookUp[T text](x *index, k key, id T) (slot uint32, e *entry) {
 	if k.prefix == newPrefix {
 		return 0, nil
 	}
-	p := x.table.probe(k.hash)
-	for slot, ok := p.next(); ok; slot, ok = p.next() {
+	p := x.table.Probe(k.hash)
+	for slot, ok := p.Next(); ok; slot, ok = p.Next() {
 		e := x.slabs.entry(slot)
 		if e.prefix != k.prefix {
 			continue
@@ -95,7 +96,7 @@ func (x *index) insert(k key, id string, born uint32) (uint32, *entry) {
 	}
 	slot, e := x.slabs.take()
 	*e = entry{prefix: k.prefix, number: k.number, born: born}
-	x.table.insert(k.hash, slot)
+	x.table.Insert(k.hash, slot)
 	x.tail = append(x.tail, slot)
 	x.length++
 	return slot, e
@@ -165,7 +166,7 @@ func (x *index) forget(before time.Time) {
 }
 
 func (x *index) drop(slot uint32, e *entry) {
-	x.table.remove(x.hash(e), slot)
+	x.table.Remove(x.hash(e), slot)
 	if e.prefix == aside {
 		x.ids.release(e.number)
 	}
@@ -177,7 +178,7 @@ func (x *index) drop(slot uint32, e *entry) {
 func (x *index) shrink() {
 	if cap(x.order) > 2*len(x.order)+slabSize {
 		x.order = append(make([]uint32, 0, len(x.order)), x.order...)
-		x.table.shrink()
+		x.table.Shrink()
 	}
 }
 

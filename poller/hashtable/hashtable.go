@@ -1,15 +1,16 @@
-package poller
+// Package hashtable finds numbered slots by the hash of what they hold.
+package hashtable
 
 import "math/bits"
 
-// table finds slots by the hash of their id: open addressing with linear
+// Table finds slots by the hash of their id: open addressing with linear
 // probing, at most four fifths full. It is cut into segments that grow one by
 // one, so that growing needs little memory besides and never takes long. A byte
 // of each hash lies beside the slots, so that the entries of other ids are
 // hardly ever touched.
-type table struct {
+type Table struct {
+	Hash     func(slot uint32) uint64 // of a slot in the table; set before the first one
 	segments [segmentCount]segment
-	hash     func(slot uint32) uint64
 }
 
 const (
@@ -25,7 +26,7 @@ type segment struct {
 	used  int
 }
 
-func (t *table) segment(hash uint64) *segment { return &t.segments[hash>>(64-segmentBits)] }
+func (t *Table) segment(hash uint64) *segment { return &t.segments[hash>>(64-segmentBits)] }
 
 // tagOf and home use other bits of the hash than the choice of the segment does.
 func tagOf(hash uint64) uint8 { return uint8(hash)%255 + 1 }
@@ -35,25 +36,27 @@ func (s *segment) home(hash uint64) int {
 	return int(high)
 }
 
-// probe walks over the slots whose ids may have a hash.
-type probe struct {
-	*segment
-	at  int
-	tag uint8
+// Probe walks over the slots whose ids may have a hash.
+type Probe struct {
+	segment *segment
+	at      int
+	tag     uint8
 }
 
-func (t *table) probe(hash uint64) probe {
+// Probe begins a walk over the slots whose ids may have a hash.
+func (t *Table) Probe(hash uint64) Probe {
 	s := t.segment(hash)
-	return probe{segment: s, at: s.home(hash), tag: tagOf(hash)}
+	return Probe{segment: s, at: s.home(hash), tag: tagOf(hash)}
 }
 
-func (p *probe) next() (uint32, bool) {
-	for p.used > 0 {
+// Next returns the next slot, and whether there is one.
+func (p *Probe) Next() (uint32, bool) {
+	for p.segment.used > 0 {
 		at := p.at
-		p.at = (at + 1) % len(p.tags)
-		switch p.tags[at] {
+		p.at = (at + 1) % len(p.segment.tags)
+		switch p.segment.tags[at] {
 		case p.tag:
-			return p.slots[at], true
+			return p.segment.slots[at], true
 		case 0:
 			return 0, false
 		}
@@ -61,8 +64,8 @@ func (p *probe) next() (uint32, bool) {
 	return 0, false
 }
 
-// insert adds a slot that is not in the table.
-func (t *table) insert(hash uint64, slot uint32) {
+// Insert adds a slot that is not in the table.
+func (t *Table) Insert(hash uint64, slot uint32) {
 	s := t.segment(hash)
 	if (s.used+1)*5 > len(s.slots)*4 {
 		size := len(s.slots) * 5 / 4
@@ -83,7 +86,7 @@ func (s *segment) place(hash uint64, slot uint32) {
 	s.tags[at], s.slots[at] = tagOf(hash), slot
 }
 
-func (t *table) resize(s *segment, size int) {
+func (t *Table) resize(s *segment, size int) {
 	step := segmentFirst
 	if size > segmentStep {
 		step = segmentStep
@@ -93,14 +96,14 @@ func (t *table) resize(s *segment, size int) {
 	s.tags, s.slots = make([]uint8, size), make([]uint32, size)
 	for i, tag := range old.tags {
 		if tag != 0 {
-			s.place(t.hash(old.slots[i]), old.slots[i])
+			s.place(t.Hash(old.slots[i]), old.slots[i])
 		}
 	}
 }
 
-// remove takes a slot out and moves those behind it to where a probe that stops
+// Remove takes a slot out and moves those behind it to where a probe that stops
 // at the gap finds them.
-func (t *table) remove(hash uint64, slot uint32) {
+func (t *Table) Remove(hash uint64, slot uint32) {
 	s := t.segment(hash)
 	gap := s.home(hash)
 	for s.tags[gap] == 0 || s.slots[gap] != slot {
@@ -111,7 +114,7 @@ func (t *table) remove(hash uint64, slot uint32) {
 		if s.tags[at] == 0 {
 			break
 		}
-		if s.distance(s.home(t.hash(s.slots[at])), at) >= s.distance(gap, at) {
+		if s.distance(s.home(t.Hash(s.slots[at])), at) >= s.distance(gap, at) {
 			s.tags[gap], s.slots[gap] = s.tags[at], s.slots[at]
 			gap = at
 		}
@@ -125,8 +128,8 @@ func (s *segment) distance(from, to int) int {
 	return (to - from + len(s.tags)) % len(s.tags)
 }
 
-// shrink makes segments as small as they can be.
-func (t *table) shrink() {
+// Shrink makes segments as small as they can be.
+func (t *Table) Shrink() {
 	for i := range t.segments {
 		s := &t.segments[i]
 		if size := s.used * 5 / 4; size < len(s.slots)/2 {
