@@ -100,8 +100,9 @@ func (a *account) plausible(ctx context.Context, page *Page, q Query, repeats []
 	default:
 		to = later(to, q.CreatedLTE.Add(-2*createdRounding))
 	}
+	// Single sessions are read around what cannot be shown, where each request holds others up.
 	stood, acquaintances := ordered && a.standing(from, to, 1, false) > 0, len(a.acquaintances())
-	if bottom := time.Unix(oldest, 0); acquaintances > 0 && ordered && !page.excludes(bottom) && (q.StartingAfter == "" || stood || a.isMixed()) {
+	if bottom := time.Unix(oldest, 0); acquaintances > 0 && ordered && !page.excludes(bottom) && ((q.StartingAfter == "" && q.Limit > 1) || stood || a.isMixed()) {
 		linked, stands, err := a.link(ctx, page, bottom, to)
 		if linked || err != nil {
 			return err

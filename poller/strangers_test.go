@@ -346,6 +346,8 @@ func TestManyNewSessionsAfterAnotherAccountWasShown(t *testing.T) {
 					w := newWorld(t)
 					own, other, others := stall(100000, 20, 2*time.Minute), stall(900000, 60, time.Minute), 0
 					w.answer = func(req *http.Request) (int, string) {
+						w.mu.Lock()
+						defer w.mu.Unlock()
 						if others--; others >= 0 {
 							return other.within(req)
 						}
