@@ -3,6 +3,7 @@ package poller
 import (
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"time"
 
 	"checkout-notifier/loglimit"
@@ -17,11 +18,10 @@ import (
 func (a *account) blind() error {
 	var last time.Time
 	lost, shown := 0, 0
-	a.probed = nil
 	for _, e := range a.index.revisited() {
 		if e.isWatched() && e.setbacks() > 0 {
 			lost, last = lost+1, later(last, e.lookedAt())
-			if a.probed == nil || e.tried < a.probed.tried {
+			if rand.IntN(lost) == 0 {
 				a.probed = e
 			}
 		}
@@ -46,11 +46,19 @@ func (a *account) shownNow(e *entry) {
 	e.setSetbacks(0)
 }
 
-// setBack notes that a session could not be shown. Once may be chance.
-func (a *account) setBack(e *entry) {
-	e.setSetbacks(e.setbacks() + 1)
-	if id := a.index.id(e); e.setbacks() == 2 && a.unreadable[id] == nil {
-		a.now.lost = append(a.now.lost, id)
+// setBack notes that a session could not be shown, which was asked for before at a time.
+// Once may be chance. A probe puts off nothing; where another one was shown since, what
+// is left is asked for soon again.
+func (a *account) setBack(e *entry, before uint32) {
+	switch id := a.index.id(e); {
+	case e == a.probed && e.setbacks() > 0:
+		e.tried = before
+	case e.setbacks() > 1 && knownTime(before, 0).Before(a.shownAgain):
+		e.setSetbacks(2)
+	default:
+		if e.setSetbacks(e.setbacks() + 1); e.setbacks() == 2 && a.unreadable[id] == nil {
+			a.now.lost = append(a.now.lost, id)
+		}
 	}
 }
 

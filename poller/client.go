@@ -209,12 +209,11 @@ func (c *Client) listParams(q Query) map[string]any {
 func queryString(params map[string]any) string {
 	values := url.Values{}
 	for name, value := range params {
-		switch value := value.(type) {
-		case map[string]string:
-			for member, text := range value {
-				values.Set(name+"["+member+"]", text)
-			}
-		default:
+		members, nested := value.(map[string]string)
+		for member, text := range members {
+			values.Set(name+"["+member+"]", text)
+		}
+		if !nested {
 			values.Set(name, fmt.Sprint(value))
 		}
 	}

@@ -165,8 +165,9 @@ func (r *revisit) take() *entry {
 // error is more than that the API cannot show this one: then it answered neither
 // for the page nor for the session.
 func (a *account) lookAt(ctx context.Context, e *entry) error {
-	e.setTried(a.clock.now())
 	var err error
+	before := e.tried
+	e.setTried(a.clock.now())
 	neighbour := a.index.newerNeighbour(e)
 	if !a.inHole(e) && !a.isGarbled(e) {
 		err = a.showPage(ctx, e, neighbour)
@@ -185,7 +186,7 @@ func (a *account) lookAt(ctx context.Context, e *entry) error {
 		a.suspect(neighbour, e)
 	}
 	if unavailable(alone) && a.now.read && (err == nil || e.setbacks() > 0 || a.answersElsewhere(ctx)) {
-		a.setBack(e)
+		a.setBack(e, before)
 		return nil
 	}
 	return alone

@@ -102,11 +102,10 @@ func (it *Item) meet(other *checkout.Session) {
 // progress is how far a session has come.
 func progress(s *checkout.Session) int {
 	n := map[string]int{checkout.StatusComplete: 6, checkout.StatusExpired: 3}[s.Status]
-	switch s.PaymentStatus {
-	case checkout.PaymentPaid, checkout.PaymentNotRequired:
+	switch {
+	case s.PaymentStatus == checkout.PaymentPaid || s.PaymentStatus == checkout.PaymentNotRequired:
 		n += 2
-	case "":
-	default:
+	case s.PaymentStatus != "":
 		n++
 	}
 	return n

@@ -347,9 +347,9 @@ func unanswered(err error) bool { return kindOf(err) != "" }
 
 // unshown says whether the API failed over what it was asked to show, or over
 // anything else that the same question might meet again.
-func unshown(err error) bool {
-	return slices.Contains([]Kind{KindServer, KindNetwork, KindNonsense, KindForbidden}, kindOf(err))
-}
+func unshown(err error) bool { return slices.Contains(kindsUnshown, kindOf(err)) }
+
+var kindsUnshown = []Kind{KindServer, KindNetwork, KindNonsense, KindForbidden}
 
 // denied says whether the API refused the key.
 func denied(err error) bool { return kindOf(err) == KindDenied }

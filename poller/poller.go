@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -210,18 +211,15 @@ func (p *Poller) Run(ctx context.Context) error {
 // be polled are reported together as ErrUnreachable, the others are complete.
 func (p *Poller) RunOnce(ctx context.Context) error {
 	failures := make([]error, len(p.accounts))
-	var g errgroup.Group
+	var g sync.WaitGroup
 	for i, a := range p.accounts {
-		g.Go(func() error {
+		g.Go(func() {
 			if err := a.once(ctx); err != nil {
 				failures[i] = fmt.Errorf("account %s: %w", a.cfg.Name, err)
 			}
-			return nil
 		})
 	}
-	if err := g.Wait(); err != nil {
-		return err
-	}
+	g.Wait()
 	return errors.Join(failures...)
 }
 

@@ -203,8 +203,7 @@ const deniedPause = 5 * time.Minute
 
 // backoff returns how long to wait after the n-th failure in a row (from 1).
 func backoff(e *Error, n int, jitter float64) time.Duration {
-	const first, most = time.Second, 30 * time.Second
-	wait := min(first<<min(n-1, 5), most)
+	wait := min(time.Second<<min(n-1, 5), 30*time.Second)
 	if e.Kind == KindDenied {
 		wait = deniedPause
 	}
