@@ -205,15 +205,15 @@ func (a *account) page(ctx context.Context, p patience, q Query, check func(*Pag
 			a.odd("duplicate_items", "the API shows a session twice on one page of the list; it is handled once")
 		}
 		err = a.plausible(ctx, page, q, p.tie, n >= triesPerPage)
-		strange := errors.Is(err, errForeignPage) || errors.Is(err, errMixed)
+		foreign := errors.Is(err, errForeignPage)
 		switch {
-		case err != nil && !strange:
+		case err != nil && !foreign && !errors.Is(err, errMixed):
 			page.release()
 			return nil, err
 		case err == nil && strangers && a.showsKnown(page):
 			a.mixed = time.Now().Add(mixedFor)
 		}
-		strangers = strangers || strange
+		strangers = strangers || foreign // fewer may be a list that hides sessions for a moment
 		if err == nil && check != nil {
 			err = check(page)
 		}
