@@ -103,8 +103,8 @@ func (p *pacer) throttle(now time.Time) (first bool) {
 		return false
 	}
 	p.refused = now
-	if ago >= forgetAfter {
-		p.since, p.accepted, p.before = now, 0, 0
+	if ago >= forgetAfter { // what it took until now is what it may get half of
+		p.since, p.accepted, p.before = now, 0, max(p.took(now), p.before)
 		return false
 	}
 	first = p.slow == 0

@@ -118,7 +118,7 @@ func (d *daemon) Purge(ctx context.Context, chosen admin.Selection, dryRun bool,
 		told = d.tellOfPurge(changed, begun)
 		return told
 	}
-	err = d.eachLetter(ctx, f, mostAtOnce, func(letters []event.Delivery, _ int) error {
+	err = d.eachLetter(ctx, f, jobs.MostAtOnce, func(letters []event.Delivery, _ int) error {
 		told = nil
 		done, err := d.store.Purge(ctx, names(letters, func(x event.Delivery) string { return x.ID }), act)
 		if err != nil {

@@ -12,7 +12,9 @@ import (
 	"checkout-notifier/admin"
 	"checkout-notifier/config"
 	"checkout-notifier/event"
+	"checkout-notifier/poller"
 	"checkout-notifier/publish"
+	"checkout-notifier/secret"
 )
 
 // Whoever renames an account misses what happens until the new one has started.
@@ -38,7 +40,7 @@ func TestRenamedAccountIsSaid(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer again.close()
-	if n := strings.Count(said.String(), "account=before"); n != 1 || !strings.Contains(said.String(), "a renamed account starts anew") {
+	if n := strings.Count(said.String(), "account=before"); n != 1 || !strings.Contains(said.String(), "a renamed account with the same key starts anew") {
 		t.Errorf("it is said %d times:\n%s", n, said.String())
 	}
 	r, err := again.report(t.Context())
@@ -49,6 +51,33 @@ func TestRenamedAccountIsSaid(t *testing.T) {
 	(&app{streams: streams{out: &out}}).printReport(r)
 	if !strings.Contains(out.String(), says) || len(r.Accounts) != 1 {
 		t.Errorf("the status of %d accounts says:\n%s", len(r.Accounts), out.String())
+	}
+}
+
+// With its configured start a renamed account would announce each order again, under
+// other ids. One with another key is another account.
+func TestRenamedAccountStartsNow(t *testing.T) {
+	for key, want := range map[string]string{"sk_test_1": poller.StartNow, "sk_test_2": "2026-11-01T00:00:00Z"} {
+		path := filepath.Join(t.TempDir(), "n.db")
+		o := newOffice(t, path, "true")
+		if err := o.store.SaveAccount(t.Context(), event.Account{Name: "before", Host: "api.wooshpay.com", KeyHash: event.KeyHash("api.wooshpay.com", "sk_test_1")}); err != nil {
+			t.Fatal(err)
+		}
+		o.stop()
+		loaded, err := config.Load(config.Options{Path: writeOfficeConfig(t, path, "true", "127.0.0.1:1")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		account := &loaded.Config.Accounts[0]
+		account.Start, account.SecretKey = "2026-11-01T00:00:00Z", secret.String(key)
+		again, err := newDaemon(t.Context(), loaded, daemonOptions{}, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := again.cfg.Accounts[0].Start; got != want {
+			t.Errorf("with the key %s it starts at %s, want %s", key, got, want)
+		}
+		again.close()
 	}
 }
 

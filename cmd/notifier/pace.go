@@ -1,58 +1,11 @@
 package main
 
 import (
-	"context"
-	"math"
 	"time"
 
 	"checkout-notifier/event"
+	"checkout-notifier/jobs"
 )
-
-// paced holds a job to its rate: so many deliveries a second, a few at once.
-type paced struct {
-	rate float64 // 0: as fast as it goes
-	next time.Time
-}
-
-const (
-	mostAtOnce = 500 // in one transaction
-	stepsEach  = 5   // a second, where the rate allows several at once
-)
-
-// atOnce is how many go together.
-func (p *paced) atOnce() int {
-	if p.rate == 0 {
-		return mostAtOnce
-	}
-	return min(max(1, int(p.rate/stepsEach)), mostAtOnce)
-}
-
-// wait waits until n more may follow those that have gone.
-func (p *paced) wait(ctx context.Context, n int) error {
-	if p.rate == 0 || n == 0 {
-		return ctx.Err()
-	}
-	if now := time.Now(); p.next.Before(now) {
-		p.next = now
-	}
-	p.next = p.next.Add(time.Duration(float64(n) / p.rate * float64(time.Second)))
-	timer := time.NewTimer(time.Until(p.next))
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
-}
-
-// takes is how long n of them take, in whole seconds.
-func takes(n int, rate float64) time.Duration {
-	if rate == 0 {
-		return 0
-	}
-	return time.Duration(math.Ceil(float64(n)/rate)) * time.Second
-}
 
 // redeliveryReport says how far a redrive or a replay is.
 type redeliveryReport struct {
@@ -68,7 +21,7 @@ type redeliveryReport struct {
 
 // estimate fills in when the job will be done.
 func (r *redeliveryReport) estimate(now time.Time) {
-	left := takes(max(0, r.Total-r.Done-r.Skipped), r.Rate)
+	left := jobs.Takes(max(0, r.Total-r.Done-r.Skipped), r.Rate)
 	r.Remaining, r.ETA = 0, time.Time{}
 	if left > 0 {
 		r.Remaining, r.ETA = event.Seconds(left), now.Add(left).UTC().Truncate(time.Second)

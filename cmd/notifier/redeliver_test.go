@@ -1,14 +1,12 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -310,32 +308,6 @@ func TestMasks(t *testing.T) {
 	if got := maskSession(json.RawMessage(`{"amount_total":9007199254740993,"a":[{"url":"http://x.example/1"}]}`)); string(got) != `{"a":[{"url":"http://x.example/***"}],"amount_total":9007199254740993}` {
 		t.Errorf("session %s", got)
 	}
-}
-
-func TestPace(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		for rate, n := range map[float64]int{0.5: 1, 4: 1, 50: 10, 1e6: 500, 0: 500} {
-			p := &paced{rate: rate}
-			if p.atOnce() != n {
-				t.Errorf("rate %v: %d at once, want %d", rate, p.atOnce(), n)
-			}
-		}
-		p, begun := &paced{rate: 50}, time.Now()
-		for range 10 {
-			time.Sleep(50 * time.Millisecond) // the work counts
-			if err := p.wait(t.Context(), 10); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if took := time.Since(begun); took < 2*time.Second || took > 2600*time.Millisecond {
-			t.Errorf("100 at 50 a second took %v", took)
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		cancel()
-		if p.wait(ctx, 10) == nil {
-			t.Error("it waits although nobody does")
-		}
-	})
 }
 
 // Without types a destination gets what its rules send, by the rules of today.

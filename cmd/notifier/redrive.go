@@ -143,7 +143,7 @@ func (l *ledger) eachNamed(ctx context.Context, f *letterFilter, atOnce int, do 
 func (l *ledger) countLetters(ctx context.Context, f *letterFilter) (*redeliveryPlan, error) {
 	plan := &redeliveryPlan{DryRun: true, Types: map[string]int{}}
 	lines := make(map[string]*planLine)
-	err := l.eachLetter(ctx, f, mostAtOnce, func(letters []event.Delivery, examined int) error {
+	err := l.eachLetter(ctx, f, jobs.MostAtOnce, func(letters []event.Delivery, examined int) error {
 		plan.Examined += examined
 		plan.Matched += len(letters)
 		for i := range letters {
@@ -188,7 +188,7 @@ func (d *daemon) PlanRedrive(ctx context.Context, o admin.Redrive) (any, error) 
 	ctx, cancel := d.whileWorking(ctx)
 	defer cancel()
 	plan, err := d.countLetters(ctx, f)
-	plan.Rate, plan.Takes = o.Rate, event.Seconds(takes(plan.Deliveries, o.Rate))
+	plan.Rate, plan.Takes = o.Rate, event.Seconds(jobs.Takes(plan.Deliveries, o.Rate))
 	return plan, whyEnded(ctx, err)
 }
 
@@ -223,8 +223,8 @@ func (d *daemon) runRedrive(ctx context.Context, job jobs.Job, report func(any))
 	}
 	n := len(before)
 	r := redeliveryReport{Examined: n, Matched: n, Done: n, Total: n + plan.Deliveries, Rate: params.Rate}
-	pace := &paced{rate: params.Rate}
-	err = d.eachLetter(ctx, &params.letterFilter, pace.atOnce(), func(letters []event.Delivery, examined int) error {
+	pace := &jobs.Pace{Rate: params.Rate}
+	err = d.eachLetter(ctx, &params.letterFilter, pace.AtOnce(), func(letters []event.Delivery, examined int) error {
 		done, err := d.store.Redrive(ctx, names(letters, func(x event.Delivery) string { return x.ID }), d.actOf(&job))
 		if err != nil {
 			return err
@@ -234,7 +234,7 @@ func (d *daemon) runRedrive(ctx context.Context, job jobs.Job, report func(any))
 		r.Done, r.Skipped = r.Done+len(done), r.Skipped+len(letters)-len(done)
 		r.estimate(time.Now())
 		report(r)
-		return pace.wait(ctx, len(done))
+		return pace.Wait(ctx, len(done))
 	})
 	return r, err
 }
@@ -246,7 +246,7 @@ func (d *daemon) madeBefore(ctx context.Context, job *jobs.Job) (map[string]bool
 		return nil, nil
 	}
 	made := make(map[string]bool)
-	q := state.Query{Job: job.ID, Limit: mostAtOnce}
+	q := state.Query{Job: job.ID, Limit: jobs.MostAtOnce}
 	for {
 		rows, next, err := d.store.SearchDeliveries(ctx, q)
 		if err != nil {

@@ -293,7 +293,7 @@ var shipping = []string{event.Fulfillable, event.Paid, event.Completed, event.No
 func (d *daemon) countReplay(ctx context.Context, r *replayer) (*redeliveryPlan, error) {
 	plan := &redeliveryPlan{DryRun: true, Rate: r.Rate, ByRules: r.ByRules, Types: map[string]int{}, LeftOut: map[string]int{}}
 	lines := make(map[string]*planLine)
-	err := d.eachEvent(ctx, &r.replayParams, mostAtOnce, func(found []state.FannedOut, examined int) error {
+	err := d.eachEvent(ctx, &r.replayParams, jobs.MostAtOnce, func(found []state.FannedOut, examined int) error {
 		plan.Examined += examined
 		plan.Matched += len(found)
 		for i := range found {
@@ -314,7 +314,7 @@ func (d *daemon) countReplay(ctx context.Context, r *replayer) (*redeliveryPlan,
 		return ctx.Err()
 	})
 	d.conclude(plan, lines)
-	plan.Takes = event.Seconds(takes(plan.Deliveries, r.Rate))
+	plan.Takes = event.Seconds(jobs.Takes(plan.Deliveries, r.Rate))
 	return plan, err
 }
 
@@ -411,8 +411,8 @@ func (d *daemon) runReplay(ctx context.Context, job jobs.Job, report func(any)) 
 		return nil, err
 	}
 	r := redeliveryReport{Done: len(maker.before), Total: plan.Deliveries, Rate: params.Rate}
-	pace := &paced{rate: params.Rate}
-	err = d.eachEvent(ctx, &params, pace.atOnce(), func(found []state.FannedOut, examined int) error {
+	pace := &jobs.Pace{Rate: params.Rate}
+	err = d.eachEvent(ctx, &params, pace.AtOnce(), func(found []state.FannedOut, examined int) error {
 		replays, deliveries := maker.all(found)
 		made, err := d.store.Replay(ctx, replays, d.actOf(&job))
 		if err != nil {
@@ -423,7 +423,7 @@ func (d *daemon) runReplay(ctx context.Context, job jobs.Job, report func(any)) 
 		r.Done, r.Skipped = r.Done+len(made), r.Skipped+deliveries-len(made)
 		r.estimate(time.Now())
 		report(r)
-		return pace.wait(ctx, len(made))
+		return pace.Wait(ctx, len(made))
 	})
 	return r, err
 }

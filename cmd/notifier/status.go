@@ -265,7 +265,7 @@ func (d *destinationReport) refused() string {
 	return ""
 }
 
-const orphanedAccount = "nobody polls it; a renamed account starts anew, and records silently what happened before"
+const orphanedAccount = "nobody polls it; a renamed account with the same key starts anew, and records silently what happened before"
 
 func accountState(r *report, s poller.Status) string {
 	switch {
