@@ -45,6 +45,7 @@ type Selection struct {
 	Rule                          string
 	Since, Until                  time.Time // they died
 	All                           bool
+	Before                        time.Time // when they were planned: what died later is left alone
 }
 
 // Redrive makes dead letters pending again.
@@ -63,6 +64,7 @@ type Replay struct {
 	Failed       bool   // ask the rules again that failed
 	Since, Until time.Time
 	All          bool
+	Before       time.Time // when it was planned: what happened or was accepted later is left alone
 
 	// AllTypes sends what is chosen by account, session or time to every destination
 	// in To, whatever its rules send there.
@@ -73,7 +75,7 @@ type Replay struct {
 	Rate   float64
 }
 
-var selectionFields = []string{"ids", "destination", "account", "session", "type", "rule", "since", "until", "all", "dry_run"}
+var selectionFields = []string{"ids", "destination", "account", "session", "type", "rule", "since", "until", "all", "before", "dry_run"}
 
 // readSelection reads which dead letters are meant. None at all is a mistake,
 // unless all are asked for.
@@ -90,7 +92,7 @@ func readSelection(object map[string]json.RawMessage) (s Selection, dryRun bool,
 			return s, false, err
 		}
 	}
-	if s.Since, s.Until, err = period(object); err != nil {
+	if s.Since, s.Until, s.Before, err = period(object); err != nil {
 		return s, false, err
 	}
 	err = cmp.Or(
@@ -154,18 +156,17 @@ func nonEmptyList(object map[string]json.RawMessage, name string, value *[]strin
 	return nil
 }
 
-// period reads since and until.
-func period(object map[string]json.RawMessage) (since, until time.Time, err error) {
-	if since, err = moment(object, "since"); err != nil {
-		return since, until, err
-	}
-	if until, err = moment(object, "until"); err != nil {
-		return since, until, err
+// period reads since and until, and before, which is no choice.
+func period(object map[string]json.RawMessage) (since, until, before time.Time, err error) {
+	for name, t := range map[string]*time.Time{"since": &since, "until": &until, "before": &before} {
+		if *t, err = moment(object, name); err != nil {
+			return since, until, before, err
+		}
 	}
 	if !since.IsZero() && !until.IsZero() && until.Before(since) {
 		err = bad("until must not be earlier than since")
 	}
-	return since, until, err
+	return since, until, before, err
 }
 
 func readRate(object map[string]json.RawMessage) (float64, error) {
@@ -264,7 +265,7 @@ func (s *Server) replay(w http.ResponseWriter, r *http.Request) {
 }
 
 func readReplay(w http.ResponseWriter, r *http.Request) (o Replay, dryRun bool, err error) {
-	object, err := members(w, r, "events", "types", "accounts", "session", "rule", "failed", "since", "until", "all", "all_types", "to", "new_ids", "rate", "dry_run")
+	object, err := members(w, r, "events", "types", "accounts", "session", "rule", "failed", "since", "until", "all", "all_types", "before", "to", "new_ids", "rate", "dry_run")
 	if err != nil {
 		return o, false, err
 	}
@@ -294,7 +295,7 @@ func readReplay(w http.ResponseWriter, r *http.Request) (o Replay, dryRun bool, 
 			return o, false, err
 		}
 	}
-	if o.Since, o.Until, err = period(object); err != nil {
+	if o.Since, o.Until, o.Before, err = period(object); err != nil {
 		return o, false, err
 	}
 	if o.Rate, err = readRate(object); err != nil {

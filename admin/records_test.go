@@ -170,8 +170,8 @@ func TestRedriveAndPurge(t *testing.T) {
 	server := serve(t, cfg, d)
 	at := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
 	const redrive, purge = "/n/api/v1/deadletters/redrive", "/n/api/v1/deadletters/purge"
-	status, answer, header := ask(t, server, post(redrive, `{"destination":"shop","type":"paid,expired","since":"2026-11-22T10:00:00Z"}`))
-	want := admin.Redrive{Selection: admin.Selection{Destination: "shop", Type: event.Paid + "," + event.Expired, Since: at}, Rate: admin.DefaultRate}
+	status, answer, header := ask(t, server, post(redrive, `{"destination":"shop","type":"paid,expired","since":"2026-11-22T10:00:00Z","before":"2026-11-22T10:00:00.000000001Z"}`))
+	want := admin.Redrive{Selection: admin.Selection{Destination: "shop", Type: event.Paid + "," + event.Expired, Since: at, Before: at.Add(1)}, Rate: admin.DefaultRate}
 	if status != 202 || header.Get("Location") != "/n/api/v1/jobs/job_1" || !reflect.DeepEqual(d.wanted, want) {
 		t.Errorf("redrive: %d %s, asked for %+v", status, answer, d.wanted)
 	}
@@ -188,7 +188,7 @@ func TestRedriveAndPurge(t *testing.T) {
 	}
 	d.wanted = nil
 	for _, body := range []string{
-		"", `{}`, `{"all":false}`, `{"dry_run":true}`, `{"ids":[]}`, `{"ids":"dlv_1"}`, `{"destination":""}`, `{"all":true,"session":"cs_1"}`,
+		"", `{}`, `{"all":false}`, `{"dry_run":true}`, `{"before":"2026-11-22T10:00:00Z"}`, `{"ids":[]}`, `{"ids":"dlv_1"}`, `{"destination":""}`, `{"all":true,"session":"cs_1"}`,
 		`{"all":true,"colour":"red"}`, `{"type":"payed"}`, `{"since":"7d"}`, `{"since":"2026-11-22T10:00:00Z","until":"2026-11-22T09:00:00Z"}`,
 	} {
 		for _, path := range []string{redrive, purge} {
@@ -222,8 +222,8 @@ func TestReplays(t *testing.T) {
 	if status != 202 || header.Get("Location") != "/api/v1/jobs/job_2" || !reflect.DeepEqual(d.wanted, want) {
 		t.Errorf("replay: %d %s, asked for %+v", status, answer, d.wanted)
 	}
-	status, answer, _ = ask(t, server, post(path, `{"rule":"ship","failed":true,"dry_run":true}`))
-	want = admin.Replay{Rule: "ship", Failed: true, Rate: admin.DefaultRate}
+	status, answer, _ = ask(t, server, post(path, `{"rule":"ship","failed":true,"dry_run":true,"before":"2026-11-22T10:00:00Z"}`))
+	want = admin.Replay{Rule: "ship", Failed: true, Before: time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC), Rate: admin.DefaultRate}
 	if status != 200 || !reflect.DeepEqual(d.wanted, want) {
 		t.Errorf("replay of what failed: %d %s, asked for %+v", status, answer, d.wanted)
 	}

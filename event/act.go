@@ -8,7 +8,7 @@ type Act struct {
 	Actor string
 	// Job is the redrive or replay that works for them; "" if they named the
 	// delivery. It leaves alone what it made pending once, and what was finished
-	// after Before, when it was asked for: so it may begin again. What seems to be
+	// after Before, when it was planned: so it may begin again. What seems to be
 	// finished after At was so by a clock that was ahead.
 	Job    string
 	Before time.Time

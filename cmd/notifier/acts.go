@@ -90,6 +90,7 @@ func (d *daemon) RetryDelivery(ctx context.Context, id, actor string) (any, erro
 // purgeResult is what a purge did, or would do.
 type purgeResult struct {
 	DryRun     bool       `json:"dry_run,omitempty"`
+	Before     time.Time  `json:"before,omitzero"` // of a dry run: what dies later is not meant
 	WouldPurge *int       `json:"would_purge,omitempty"`
 	Purged     *int       `json:"purged,omitempty"`
 	By         []planLine `json:"destinations,omitempty"`
@@ -97,7 +98,7 @@ type purgeResult struct {
 	Types map[string]int `json:"types,omitempty"` // dead letters by the type of their event
 }
 
-// Purge implements admin.Acts. What dies while it works stays.
+// Purge implements admin.Acts. What died since it was planned stays.
 func (d *daemon) Purge(ctx context.Context, chosen admin.Selection, dryRun bool, actor string) (any, error) {
 	f, err := d.chosen(ctx, &chosen)
 	if err != nil {
@@ -107,10 +108,10 @@ func (d *daemon) Purge(ctx context.Context, chosen admin.Selection, dryRun bool,
 	defer cancel()
 	if dryRun {
 		plan, err := d.countLetters(ctx, f)
-		return purgeResult{DryRun: true, WouldPurge: &plan.Deliveries, By: plan.By, Types: plan.Types}, whyEnded(ctx, err)
+		return purgeResult{DryRun: true, Before: plan.Before, WouldPurge: &plan.Deliveries, By: plan.By, Types: plan.Types}, whyEnded(ctx, err)
 	}
 	purged, begun := 0, time.Now().UTC()
-	act := event.Act{At: begun, Actor: actor, Before: begun, Audit: func(changed []event.Delivery) event.AuditEntry {
+	act := event.Act{At: begun, Actor: actor, Before: f.Before, Audit: func(changed []event.Delivery) event.AuditEntry {
 		return event.AuditEntry{Time: begun, Actor: actor, Action: auditPurge, Subject: count(len(changed), "dead letter"), Detail: f.text()}
 	}}
 	var told []event.Notice

@@ -97,8 +97,8 @@ its schedule again. Its former attempts stay on record.
 
 What would be done is shown first and asked about; where there is no terminal to
 ask on, it wants --yes. It is a job of the daemon that outlives this command and
-the daemon's restarts, and only takes what died before it began. Ctrl-C leaves it
-running (end it by: notifier jobs cancel JOB).
+the daemon's restarts, and only takes what died before the plan was made. Ctrl-C
+leaves it running (end it by: notifier jobs cancel JOB).
 
 Exit codes: 0 it is done, or there was nothing to do, 1 it failed, was cancelled,
 interrupted or not wanted, 2 usage, 4 no daemon answers, 5 there is no such dead
@@ -139,6 +139,7 @@ func (a *app) purgeCommand() *cobra.Command {
 		Long: `Give dead letters up, by their ids, by a filter, or all. They are no dead letters
 then, but stay on record with who purged them for as long as state.retention says.
 It is asked about first; where there is no terminal to ask on, it wants --yes.
+What dies while the question is open is left alone.
 
 Exit codes: 0 they are purged, or there were none, 1 it failed or was not wanted,
 2 usage, 4 no daemon answers, 5 there is no such dead letter, destination, account
@@ -185,7 +186,7 @@ func (a *app) purge(ctx context.Context, o *letterOptions, order map[string]any)
 		}
 	}
 	var result purgeResult
-	if err := c.patient().send(ctx, http.MethodPost, path, order, &result); err != nil {
+	if err := c.patient().send(ctx, http.MethodPost, path, with(order, "before", plan.Before), &result); err != nil {
 		return err
 	}
 	return a.show(o.output, result, func() {

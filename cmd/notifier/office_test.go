@@ -81,11 +81,16 @@ func openOffice(t *testing.T, file string) *office {
 // each. What has an even number is dead, the rest accepted.
 func (o *office) happen(n int) (events []event.Event) {
 	o.t.Helper()
-	at := time.Now().UTC().Add(-time.Hour)
+	return o.happenAt(time.Now().UTC().Add(-time.Hour), "cs_", n)
+}
+
+// happenAt does so from a time on; each ends a minute later.
+func (o *office) happenAt(at time.Time, session string, n int) (events []event.Event) {
+	o.t.Helper()
 	tx := &event.Tx{Account: "main"}
 	for i := range n {
 		e := publish.SampleEvent(event.Paid)
-		e.Session, e.Time = fmt.Sprintf("cs_%d", i), at.Add(time.Duration(i)*time.Second)
+		e.Session, e.Time = fmt.Sprintf("%s%d", session, i), at.Add(time.Duration(i)*time.Second)
 		e.ID = event.ID(e.Account, e.Session, e.Type, 1)
 		e.RuleErrors = []event.RuleError{{Rule: "dear", Error: "no"}}
 		d := blank(&e, "shop", "", []string{"ship"}, map[string]string{"severity": "page"})

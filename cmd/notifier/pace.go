@@ -31,6 +31,7 @@ func (r *redeliveryReport) estimate(now time.Time) {
 // redeliveryPlan is what a redrive or a replay would do.
 type redeliveryPlan struct {
 	DryRun     bool       `json:"dry_run"`
+	Before     time.Time  `json:"before"`   // what dies, happens or is accepted later is not meant
 	Examined   int        `json:"examined"` // dead letters, or events
 	Matched    int        `json:"matched"`  // of these
 	Deliveries int        `json:"deliveries"`

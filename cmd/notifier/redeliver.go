@@ -70,7 +70,7 @@ func (a *app) redeliver(ctx context.Context, r redelivery) error {
 		return err
 	}
 	var job jobs.Job
-	if err := c.send(ctx, http.MethodPost, r.path, r.order, &job); err != nil {
+	if err := c.send(ctx, http.MethodPost, r.path, with(r.order, "before", plan.Before), &job); err != nil {
 		return interrupted(err, "it may have been started: see notifier jobs list")
 	}
 	if r.detach {

@@ -30,6 +30,7 @@ type letterFilter struct {
 	Since       time.Time `json:"since,omitzero"`
 	Until       time.Time `json:"until,omitzero"`
 	All         bool      `json:"all,omitempty"`
+	Before      time.Time `json:"before,omitzero"` // when it was planned
 
 	concerns func(*event.Delivery) bool // whether a job is about one that matches; nil: about all
 }
@@ -63,9 +64,11 @@ func (l *ledger) chosen(ctx context.Context, s *admin.Selection) (*letterFilter,
 	if err := l.check(ctx, &admin.Query{Destination: s.Destination, Account: s.Account, Session: s.Session, Rule: s.Rule}); err != nil {
 		return nil, err
 	}
+	now := time.Now().UTC()
+	act := event.Act{At: now, Before: earlier(s.Before, now)}
 	f := &letterFilter{
 		Destination: s.Destination, Account: s.Account, Session: s.Session, Type: s.Type, Rule: s.Rule,
-		Since: s.Since, Until: s.Until, All: s.All,
+		Since: s.Since, Until: s.Until, All: s.All, Before: act.Before, concerns: act.MayReopen,
 	}
 	for _, id := range s.IDs {
 		d, found, err := l.store.Delivery(ctx, id)
@@ -77,6 +80,14 @@ func (l *ledger) chosen(ctx context.Context, s *admin.Selection) (*letterFilter,
 		}
 	}
 	return f, nil
+}
+
+// earlier is the earlier of two times; zero is none.
+func earlier(t, now time.Time) time.Time {
+	if t.IsZero() || t.After(now) {
+		return now
+	}
+	return t
 }
 
 // eachLetter calls do with the dead letters of a filter, oldest first within a
@@ -141,7 +152,7 @@ func (l *ledger) eachNamed(ctx context.Context, f *letterFilter, atOnce int, do 
 
 // countLetters says what a filter chooses.
 func (l *ledger) countLetters(ctx context.Context, f *letterFilter) (*redeliveryPlan, error) {
-	plan := &redeliveryPlan{DryRun: true, Types: map[string]int{}}
+	plan := &redeliveryPlan{DryRun: true, Before: f.Before, Types: map[string]int{}}
 	lines := make(map[string]*planLine)
 	err := l.eachLetter(ctx, f, jobs.MostAtOnce, func(letters []event.Delivery, examined int) error {
 		plan.Examined += examined
@@ -210,7 +221,7 @@ func (d *daemon) runRedrive(ctx context.Context, job jobs.Job, report func(any))
 		return nil, fmt.Errorf("reading the parameters: %w", err)
 	}
 	params.concerns = func(x *event.Delivery) bool {
-		act := d.actOf(&job)
+		act := d.actOf(&job, params.Before)
 		return act.MayReopen(x)
 	}
 	before, err := d.madeBefore(ctx, &job)
@@ -225,7 +236,7 @@ func (d *daemon) runRedrive(ctx context.Context, job jobs.Job, report func(any))
 	r := redeliveryReport{Examined: n, Matched: n, Done: n, Total: n + plan.Deliveries, Rate: params.Rate}
 	pace := &jobs.Pace{Rate: params.Rate}
 	err = d.eachLetter(ctx, &params.letterFilter, pace.AtOnce(), func(letters []event.Delivery, examined int) error {
-		done, err := d.store.Redrive(ctx, names(letters, func(x event.Delivery) string { return x.ID }), d.actOf(&job))
+		done, err := d.store.Redrive(ctx, names(letters, func(x event.Delivery) string { return x.ID }), d.actOf(&job, params.Before))
 		if err != nil {
 			return err
 		}
@@ -263,9 +274,9 @@ func (d *daemon) madeBefore(ctx context.Context, job *jobs.Job) (map[string]bool
 }
 
 // actOf is what a job does in the name of whoever asked for it. That is audited
-// with the job.
-func (d *daemon) actOf(job *jobs.Job) event.Act {
-	return event.Act{At: time.Now().UTC(), Actor: job.Actor, Job: job.ID, Before: job.Created}
+// with the job. A job of an earlier version does not say when it was planned.
+func (d *daemon) actOf(job *jobs.Job, planned time.Time) event.Act {
+	return event.Act{At: time.Now().UTC(), Actor: job.Actor, Job: job.ID, Before: earlier(planned, job.Created)}
 }
 
 // wakeFor makes the relay look at deliveries that were made due.

@@ -29,6 +29,7 @@ type replayParams struct {
 	Since    time.Time `json:"since,omitzero"`
 	Until    time.Time `json:"until,omitzero"`
 	All      bool      `json:"all,omitempty"`
+	Before   time.Time `json:"before,omitzero"` // when it was planned
 
 	// ByRules leaves out what today's rules do not send to a destination.
 	ByRules bool `json:"by_rules,omitempty"`
@@ -58,9 +59,10 @@ func (l *ledger) replayed(ctx context.Context, o *admin.Replay) (*replayParams, 
 			return nil, l.unknown("destination", name, nil, l.destinations()...)
 		}
 	}
+	before := earlier(o.Before, time.Now().UTC())
 	return &replayParams{
 		Events: o.Events, Types: o.Types, Accounts: o.Accounts, Session: o.Session, Rule: o.Rule, Failed: o.Failed,
-		Since: o.Since, Until: o.Until, All: o.All, To: distinct(o.To), NewIDs: o.NewIDs, Rate: o.Rate,
+		Since: o.Since, Until: earlier(o.Until, before), All: o.All, Before: before, To: distinct(o.To), NewIDs: o.NewIDs, Rate: o.Rate,
 		ByRules: !o.AllTypes && !chosenOutright(o),
 	}, nil
 }
@@ -291,7 +293,7 @@ var shipping = []string{event.Fulfillable, event.Paid, event.Completed, event.No
 
 // countReplay says what a replay would do.
 func (d *daemon) countReplay(ctx context.Context, r *replayer) (*redeliveryPlan, error) {
-	plan := &redeliveryPlan{DryRun: true, Rate: r.Rate, ByRules: r.ByRules, Types: map[string]int{}, LeftOut: map[string]int{}}
+	plan := &redeliveryPlan{DryRun: true, Before: r.Before, Rate: r.Rate, ByRules: r.ByRules, Types: map[string]int{}, LeftOut: map[string]int{}}
 	lines := make(map[string]*planLine)
 	err := d.eachEvent(ctx, &r.replayParams, jobs.MostAtOnce, func(found []state.FannedOut, examined int) error {
 		plan.Examined += examined
@@ -388,9 +390,6 @@ func (d *daemon) StartReplay(ctx context.Context, o admin.Replay, actor string) 
 	if err != nil {
 		return "", nil, err
 	}
-	if p.Until.IsZero() { // else it would run after what is seen meanwhile
-		p.Until = time.Now().UTC()
-	}
 	job, err := d.jobs.Start(ctx, jobReplay, p, actor)
 	return job.ID, job, jobError(err)
 }
@@ -414,7 +413,7 @@ func (d *daemon) runReplay(ctx context.Context, job jobs.Job, report func(any)) 
 	pace := &jobs.Pace{Rate: params.Rate}
 	err = d.eachEvent(ctx, &params, pace.AtOnce(), func(found []state.FannedOut, examined int) error {
 		replays, deliveries := maker.all(found)
-		made, err := d.store.Replay(ctx, replays, d.actOf(&job))
+		made, err := d.store.Replay(ctx, replays, d.actOf(&job, params.Before))
 		if err != nil {
 			return err
 		}

@@ -46,8 +46,8 @@ a destination had by another rule are left out.
 
 What would be done is shown first and asked about; where there is no terminal to
 ask on, it wants --yes. It is a job of the daemon that outlives this command and
-the daemon's restarts. Ctrl-C leaves it running (end it by: notifier jobs cancel
-JOB).
+the daemon's restarts. What happens, or is accepted, after the plan was made is
+left alone. Ctrl-C leaves it running (end it by: notifier jobs cancel JOB).
 
 Exit codes: 0 it is done, or there was nothing to do, 1 it failed, was cancelled,
 interrupted or not wanted, 2 usage, 4 no daemon answers, 5 there is no such event,
