@@ -311,6 +311,9 @@ func (l *lane) stands(now time.Time) DestinationStatus {
 	case s.Failures > 0:
 		status.State = StateRefusing
 	}
+	if l.pacer.slow > 0 {
+		status.Why = withComplaint(status.Why, fmt.Sprintf("sent %.2g a second, for it answered 429 (destinations resume lifts that)", l.pacer.slow))
+	}
 	if status.BlockedAll > 0 && status.State == StateOK {
 		status.State, status.Why, status.Since = StateWaiting, l.subjects.why(), l.subjects.row.Since
 	}

@@ -279,7 +279,7 @@ func (l *lane) writeResults(ctx context.Context) {
 
 // unpause lets the destination go on, and probes one whose breaker is open, and
 // subjects that are blocked. One that was not paused need not wait any more for as
-// long as it asked with a 429.
+// long as it asked with a 429, and is paced no more.
 func (l *lane) unpause(ctx context.Context, actor string) (changed bool, err error) {
 	if err := l.beginWriting(ctx); err != nil {
 		return false, err
@@ -290,7 +290,7 @@ func (l *lane) unpause(ctx context.Context, actor string) (changed bool, err err
 	before := l.standing
 	list, blocked := l.subjects.list()
 	switch {
-	case !before.Paused.IsZero() || l.broken() || before.Throttled.After(now):
+	case !before.Paused.IsZero() || l.broken() || before.Throttled.After(now) || l.pacer.slow > 0:
 		l.goOn(now)
 	case blocked == 0:
 		l.mu.Unlock()
@@ -359,15 +359,18 @@ func pausedDetail(s *event.Standing, blocked []BlockedSubject, now time.Time) st
 		return "it was " + pausedWhy(s)
 	case !s.Broken.IsZero():
 		return "its breaker was open"
-	case !s.Throttled.After(now):
+	case s.Throttled.After(now):
+		return "it had asked for a pause until " + event.FormatTime(s.Throttled)
+	case len(blocked) > 0:
 		return "it took nothing for " + blocked[0].Subject
 	}
-	return "it had asked for a pause until " + event.FormatTime(s.Throttled)
+	return "it was sent less, for it had answered 429"
 }
 
 // goOn ends a pause. What waits is due at once, or what is first is a probe.
 func (l *lane) goOn(now time.Time) {
 	s := &l.standing
+	l.pacer.restore()
 	if s.Paused.IsZero() {
 		s.Throttled = time.Time{}
 		l.clock.unskip(now)

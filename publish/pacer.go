@@ -13,7 +13,7 @@ const (
 	// restoreIn is in how many accepted deliveries a rate grows by what it was cut
 	// to, and forgetAfter how long after the last 429 it is held: one 429 alone is
 	// chance.
-	restoreIn   = 30
+	restoreIn   = 15
 	forgetAfter = 5 * time.Minute
 	// oneBurst is how long refusals count as one: what was under way when the first
 	// came met the same limit.
@@ -109,8 +109,8 @@ func (p *pacer) throttle(now time.Time) (first bool) {
 	}
 	first = p.slow == 0
 	took := max(p.took(now), p.before)
-	if !first {
-		took = min(took, p.slow)
+	if !first && (p.accepted == 0 || took > p.slow) { // nothing was sent in the pause that it asked for
+		took = p.slow
 	}
 	p.slow = max(slowest, took/2)
 	if p.limit > 0 {

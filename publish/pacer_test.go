@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -80,6 +81,47 @@ func TestALimitedReceiverIsPaced(t *testing.T) {
 
 // A receiver that takes one a second and refuses the rest opens and closes the
 // breaker again and again: that makes days of a schedule no minutes.
+// Two 429s in a row leave half of what the receiver took before, and not next to nothing.
+func TestAPaceIsHalfOfWhatWasTaken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, to := newOutbox(), &receiver{}
+		r := relay(t, o, publish.Options{}, publish.Lane{Destination: exact("shop"), Publisher: to})
+		stop := run(t, r)
+		defer stop()
+		var longest time.Duration
+		var ids []string
+		for i := range 600 {
+			switch i {
+			case 300:
+				to.reply(func(context.Context, int, publish.Message) publish.Result {
+					r := refused(429)
+					r.Throttled, r.RetryAfter = true, time.Second
+					return r
+				})
+			case 311:
+				to.reply(nil)
+			}
+			ids = append(ids, o.put("shop", fmt.Sprint("cs_", i)))
+			r.Wake("shop")
+			time.Sleep(200 * time.Millisecond)
+		}
+		if why := r.Status()[0].Why; !strings.Contains(why, "a second, for it answered 429") {
+			t.Errorf("the status says %q", why)
+		}
+		if resumed, err := r.Resume(t.Context(), "shop", "ann"); !resumed || err != nil || r.Status()[0].Why != "" {
+			t.Errorf("resumed %t, %v: %+v", resumed, err, r.Status()[0])
+		}
+		time.Sleep(5 * time.Minute)
+		for _, id := range ids {
+			got := o.get(id)
+			longest = max(longest, got.Finished.Sub(got.Created))
+		}
+		if t.Logf("the longest wait was %s", longest); longest > 30*time.Second {
+			t.Error("that is too long")
+		}
+	})
+}
+
 func TestAScheduleOutlastsADestinationThatFailsInTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o, to := newOutbox(), &receiver{}
