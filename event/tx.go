@@ -211,6 +211,14 @@ type Condition struct {
 	Identity  string `json:"identity,omitempty"`   // a rule with another meaning starts afresh
 }
 
+// Reason says why it is, or why an account that is polled again is still watched.
+func (c *Condition) Reason() string {
+	if c.Relapse {
+		return "it failed again soon after it was well, which is over once it has been well for ten minutes; the last trouble: " + c.Why
+	}
+	return c.Why
+}
+
 // RuleQuiet is how long a failing rule that works again must not fail to be well.
 const RuleQuiet = 24 * time.Hour
 

@@ -98,6 +98,6 @@ func conditionText(c event.Condition) string {
 	case event.ConditionRule:
 		return fmt.Sprintf("rule %q is failing: %s", c.Subject, c.Why)
 	default:
-		return fmt.Sprintf("%s %s is failing: %s", c.Kind, c.Subject, c.Why)
+		return fmt.Sprintf("%s %s is failing: %s", c.Kind, c.Subject, c.Reason())
 	}
 }

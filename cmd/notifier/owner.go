@@ -87,7 +87,7 @@ func (o *owner) remember(stored []event.Condition) (stale []event.Condition) {
 }
 
 // open lists what the owner was told of and is not over, but for rules, and a full
-// disk that takes no alert.
+// disk that takes no alert. An account that is only watched after a relapse is polled.
 func (o *owner) open() []event.Condition {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -95,7 +95,11 @@ func (o *owner) open() []event.Condition {
 	if _, stored := told[nameOf(o.lowSpace)]; !stored && !o.lowSpace.Since.IsZero() {
 		told[nameOf(o.lowSpace)] = o.lowSpace
 	}
-	maps.DeleteFunc(told, func(_ conditionName, c event.Condition) bool { return c.Untold })
+	well := make(map[string]bool)
+	for _, s := range o.accounts() {
+		well[s.Account] = s.Error == "" && s.Foreign == ""
+	}
+	maps.DeleteFunc(told, func(_ conditionName, c event.Condition) bool { return c.Untold || c.Relapse && well[c.Subject] })
 	return slices.SortedFunc(maps.Values(told), func(a, b event.Condition) int {
 		return strings.Compare(a.Kind+" "+a.Subject, b.Kind+" "+b.Subject)
 	})

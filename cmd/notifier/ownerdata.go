@@ -42,9 +42,12 @@ func accountFailingEvent(c event.Condition, s *poller.Status, now time.Time) (ev
 
 func accountRecoveredEvent(c event.Condition, now time.Time) (event.Event, error) {
 	down := now.Sub(c.Since)
-	how := map[bool]string{false: "it was not", true: "it failed again and again"}[c.Relapse]
+	summary := "Account %s is polled again; it was not for %s."
+	if c.Relapse {
+		summary = "Account %s has been well for ten minutes; it had failed again soon after it was polled again, %s ago."
+	}
 	return conditionEvent(event.AccountRecovered, c, now, event.AccountRecoveredData{
-		Summary: fmt.Sprintf("Account %s is polled again; %s for %s.", c.Subject, how, shortDuration(down)),
+		Summary: fmt.Sprintf(summary, c.Subject, shortDuration(down)),
 		Account: c.Subject, Since: event.FormatTime(c.Since), DownFor: event.FormatSpan(down),
 	})
 }

@@ -242,7 +242,7 @@ func (r *report) add(conditions []event.Condition) {
 	now := time.Now()
 	for _, c := range conditions {
 		if c.Open(now) {
-			r.Conditions = append(r.Conditions, conditionReport{Kind: c.Kind, Subject: c.Subject, Since: c.Since, Why: c.Why})
+			r.Conditions = append(r.Conditions, conditionReport{Kind: c.Kind, Subject: c.Subject, Since: c.Since, Why: c.Reason()})
 		}
 		if c.Kind == event.ConditionRule {
 			r.FailedRules = append(r.FailedRules, ruleReport{
