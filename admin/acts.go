@@ -5,14 +5,17 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"time"
+
+	"checkout-notifier/event"
 )
 
 // Acts is what an operator may do to single things, at once.
 type Acts interface {
 	// RetryDelivery makes a delivery due now, whatever became of it before, and
-	// returns it. ErrNotFound.
-	RetryDelivery(ctx context.Context, id, actor string) (any, error)
+	// returns it. ErrNotFound; ErrChanged: ifStatus is neither "" nor its status.
+	RetryDelivery(ctx context.Context, id string, ifStatus event.Status, actor string) (any, error)
 	// Purge gives dead letters up and returns how many; a dry run only counts.
 	// UnknownError.
 	Purge(ctx context.Context, chosen Selection, dryRun bool, actor string) (any, error)
@@ -182,11 +185,19 @@ func readRate(object map[string]json.RawMessage) (float64, error) {
 }
 
 func (s *Server) retryDelivery(w http.ResponseWriter, r *http.Request) {
-	if _, err := members(w, r); err != nil {
+	object, err := members(w, r, "if_status")
+	ifStatus := ""
+	if err == nil {
+		err = nonEmpty(object, "if_status", &ifStatus)
+	}
+	if err == nil && (ifStatus == statusOrphaned || ifStatus != "" && !slices.Contains(DeliveryStatuses(), ifStatus)) {
+		err = bad("if_status must be pending, accepted, dead or purged")
+	}
+	if err != nil {
 		s.refuse(w, r, err)
 		return
 	}
-	delivery, err := s.daemon.RetryDelivery(r.Context(), r.PathValue("id"), actor(r.Context()))
+	delivery, err := s.daemon.RetryDelivery(r.Context(), r.PathValue("id"), event.Status(ifStatus), actor(r.Context()))
 	s.answerOr(w, r, delivery, err)
 }
 

@@ -41,8 +41,11 @@ func (c *clerk) Record(_ context.Context, kind admin.Kind, id string) (any, erro
 	return map[string]string{"id": id}, nil
 }
 
-func (c *clerk) RetryDelivery(ctx context.Context, id, actor string) (any, error) {
+func (c *clerk) RetryDelivery(ctx context.Context, id string, ifStatus event.Status, actor string) (any, error) {
 	c.by = actor
+	if ifStatus == event.StatusPending {
+		return nil, fmt.Errorf("%s %w: it is accepted", id, admin.ErrChanged)
+	}
 	return c.Record(ctx, admin.Deliveries, id)
 }
 
@@ -263,6 +266,10 @@ func TestActsOnSingleThings(t *testing.T) {
 		{"/api/v1/deliveries/x-1/retry", "", 200},
 		{"/api/v1/deliveries/x-2/retry", "", 404},
 		{"/api/v1/deliveries/x-1/retry", `{"force":true}`, 400},
+		{"/api/v1/deliveries/x-1/retry", `{"if_status":"dead"}`, 200},
+		{"/api/v1/deliveries/x-1/retry", `{"if_status":"pending"}`, 412},
+		{"/api/v1/deliveries/x-1/retry", `{"if_status":"orphaned"}`, 400},
+		{"/api/v1/deliveries/x-1/retry", `{"if_status":""}`, 400},
 		{"/api/v1/destinations/x-1/test", "", 200},
 		{"/api/v1/destinations/x-2/test", `{}`, 404},
 		{"/api/v1/destinations/x-1/test", `{"type":"payed"}`, 400},

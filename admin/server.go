@@ -58,6 +58,8 @@ var (
 	ErrNotFound = errors.New("not found")
 	// ErrConflict is what cannot be done as things are.
 	ErrConflict = errors.New("it cannot be done now")
+	// ErrChanged is what is no longer as the request demands.
+	ErrChanged = errors.New("changed meanwhile")
 	// ErrBadCursor is a cursor that no page ended with.
 	ErrBadCursor = errors.New("cursor is not one that a list answered with")
 	// ErrNothingToAccept is an account that is not stopped.
@@ -275,6 +277,8 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		problem(w, http.StatusBadGateway, err.Error())
 	case errors.Is(err, ErrConflict):
 		problem(w, http.StatusConflict, err.Error())
+	case errors.Is(err, ErrChanged):
+		problem(w, http.StatusPreconditionFailed, err.Error())
 	case errors.Is(err, ErrStopping):
 		problem(w, http.StatusServiceUnavailable, err.Error())
 	case r.Context().Err() != nil: // nobody waits for an answer

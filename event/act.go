@@ -12,6 +12,8 @@ type Act struct {
 	// finished after At was so by a clock that was ahead.
 	Job    string
 	Before time.Time
+	// IfStatus is the status without which a retry does nothing; "": any.
+	IfStatus Status
 	// Audit returns what is written down of the deliveries that were changed, in
 	// the same transaction; it may be nil, and may be called more than once.
 	Audit func(changed []Delivery) AuditEntry

@@ -55,6 +55,9 @@ var ErrInvalid = errors.New("invalid argument")
 // ErrNoDelivery: a delivery is not in the store.
 var ErrNoDelivery = errors.New("no such delivery")
 
+// ErrChanged: a delivery has not the status that an act asks for.
+var ErrChanged = errors.New("the delivery has another status")
+
 // errNotPending: a delivery is not in the store, or accepted or dead already.
 var errNotPending = errors.New("delivery is not pending")
 

@@ -27,7 +27,7 @@ func (b *batch) done(a *event.Act, changed []event.Delivery) error {
 // Retry makes a delivery due now. One that is accepted, dead or purged becomes
 // pending again, with all slots of its schedule. One that is pending keeps its
 // slots; if earlier ones of its session are pending it still waits for its turn.
-// Error: ErrNoDelivery.
+// Errors: ErrNoDelivery, and ErrChanged, with the delivery as it is.
 func (s *Store) Retry(ctx context.Context, id string, act event.Act) (d event.Delivery, err error) {
 	err = s.write(ctx, "retrying delivery "+id, func(b *batch) error {
 		r, found, err := findRecord(b.tx, id)
@@ -36,6 +36,9 @@ func (s *Store) Retry(ctx context.Context, id string, act event.Act) (d event.De
 			return err
 		case !found:
 			return fmt.Errorf("%w: %s", ErrNoDelivery, id)
+		case act.IfStatus != "" && act.IfStatus != r.Status:
+			d = r.Delivery
+			return ErrChanged
 		case r.Status == event.StatusPending:
 			err = b.hasten(&r, &act)
 		default:
@@ -47,10 +50,7 @@ func (s *Store) Retry(ctx context.Context, id string, act event.Act) (d event.De
 		d = withAttempts(b.tx, r)
 		return b.done(&act, []event.Delivery{d})
 	})
-	if err != nil {
-		return event.Delivery{}, err
-	}
-	return d, nil
+	return d, err
 }
 
 // hasten makes a pending delivery due now, unless it is parked.
@@ -123,19 +123,24 @@ func (b *batch) queueAgain(r *record, due time.Time) error {
 // Redrive makes dead letters pending again, all or none, and returns them as
 // they are now. It leaves out what is no dead letter any more, and what the act
 // is not about.
-func (s *Store) Redrive(ctx context.Context, ids []string, act event.Act) (redriven []event.Delivery, err error) {
-	err = s.write(ctx, "redriving dead letters", func(b *batch) error {
-		redriven, err = b.eachDead(ids, &act, b.reopen)
+func (s *Store) Redrive(ctx context.Context, ids []string, act event.Act) ([]event.Delivery, error) {
+	return s.writeDead(ctx, "redriving dead letters", ids, &act, (*batch).reopen)
+}
+
+// writeDead returns what was changed, nil if nothing was written.
+func (s *Store) writeDead(ctx context.Context, doing string, ids []string, act *event.Act, do func(*batch, *record, *event.Act) error) (changed []event.Delivery, err error) {
+	err = s.write(ctx, doing, func(b *batch) (err error) {
+		changed, err = b.eachDead(ids, act, do)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	return redriven, nil
+	return changed, nil
 }
 
 // eachDead does something to those dead letters that an act is about.
-func (b *batch) eachDead(ids []string, act *event.Act, do func(*record, *event.Act) error) (changed []event.Delivery, err error) {
+func (b *batch) eachDead(ids []string, act *event.Act, do func(*batch, *record, *event.Act) error) (changed []event.Delivery, err error) {
 	for _, id := range ids {
 		r, found, err := findRecord(b.tx, id)
 		if err != nil {
@@ -144,7 +149,7 @@ func (b *batch) eachDead(ids []string, act *event.Act, do func(*record, *event.A
 		if !found || r.Status != event.StatusDead || !act.MayReopen(&r.Delivery) {
 			continue
 		}
-		if err := do(&r, act); err != nil {
+		if err := do(b, &r, act); err != nil {
 			return nil, err
 		}
 		changed = append(changed, withAttempts(b.tx, r))
@@ -155,15 +160,8 @@ func (b *batch) eachDead(ids []string, act *event.Act, do func(*record, *event.A
 // Purge gives dead letters up for good, all or none, and returns them as they
 // are now: they stay, with their reason and who purged them, as long as accepted
 // deliveries do. What is no dead letter any more is left out.
-func (s *Store) Purge(ctx context.Context, ids []string, act event.Act) (purged []event.Delivery, err error) {
-	err = s.write(ctx, "purging dead letters", func(b *batch) error {
-		purged, err = b.eachDead(ids, &act, b.purge)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	return purged, nil
+func (s *Store) Purge(ctx context.Context, ids []string, act event.Act) ([]event.Delivery, error) {
+	return s.writeDead(ctx, "purging dead letters", ids, &act, (*batch).purge)
 }
 
 func (b *batch) purge(r *record, act *event.Act) error {

@@ -126,6 +126,14 @@ func TestRetryHastensWhatWaits(t *testing.T) {
 		t.Errorf("Retry of none: %v", err)
 	}
 	resolve(t, s, event.Verdict{Delivery: delivery(t, s, d.ID), Accepted: true, At: now})
+	waits := act(now)
+	waits.IfStatus = event.StatusPending
+	if got, err = s.Retry(t.Context(), d.ID, waits); !errors.Is(err, state.ErrChanged) || got.Status != event.StatusAccepted || delivery(t, s, d.ID).Status != event.StatusAccepted {
+		t.Errorf("Retry of an accepted one that should wait: %+v, %v", got, err)
+	}
+	if _, err = s.Retry(t.Context(), parked.ID, waits); err != nil {
+		t.Errorf("Retry of one that waits: %v", err)
+	}
 	if got, err = s.Retry(t.Context(), d.ID, act(now)); err != nil || got.Status != event.StatusPending || got.Slots != 0 {
 		t.Errorf("Retry of an accepted one: %+v, %v", got, err)
 	}

@@ -65,19 +65,21 @@ func (d *daemon) List(ctx context.Context, kind admin.Kind, q admin.Query) (any,
 }
 
 // RetryDelivery implements admin.Acts.
-func (d *daemon) RetryDelivery(ctx context.Context, id, actor string) (any, error) {
+func (d *daemon) RetryDelivery(ctx context.Context, id string, ifStatus event.Status, actor string) (any, error) {
 	now := time.Now().UTC()
-	act := event.Act{At: now, Actor: actor, Audit: func(changed []event.Delivery) event.AuditEntry {
+	act := event.Act{At: now, Actor: actor, IfStatus: ifStatus, Audit: func(changed []event.Delivery) event.AuditEntry {
 		return event.AuditEntry{Time: now, Actor: actor, Action: auditRetry, Subject: id, Detail: "to " + changed[0].Destination}
 	}}
 	if stored, found, err := d.store.Delivery(ctx, id); err == nil && found && !d.configured(stored.Destination) {
 		return nil, fmt.Errorf("%w: the configuration does not name the destination %q; name it again, beside its new name if it was renamed, and what waits for it is sent", admin.ErrConflict, stored.Destination)
 	}
 	delivery, err := d.store.Retry(ctx, id, act)
-	if errors.Is(err, state.ErrNoDelivery) {
+	switch {
+	case errors.Is(err, state.ErrNoDelivery):
 		return nil, fmt.Errorf("%w: %w", admin.ErrNotFound, err)
-	}
-	if err != nil {
+	case errors.Is(err, state.ErrChanged):
+		return nil, fmt.Errorf("%s %w: it is %s", id, admin.ErrChanged, delivery.Status)
+	case err != nil:
 		return nil, err
 	}
 	d.log.Info("delivery is retried", "delivery", id, "destination", delivery.Destination, "actor", actor)

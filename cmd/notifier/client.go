@@ -28,6 +28,9 @@ const clientTimeout = 10 * time.Second
 // errNoDaemon is a daemon that does not answer.
 var errNoDaemon = errors.New("no daemon answers")
 
+// errLeftAlone is what is no longer as this command saw it.
+var errLeftAlone = errors.New("left alone")
+
 // lateError is a daemon that took a request and did not answer in time.
 type lateError string
 
@@ -242,6 +245,8 @@ func (c *client) answerError(status int, body []byte) error {
 		return exit(exitFailure, fmt.Errorf("the daemon answered %d: it wants another token, one of its admin.tokens: name a file that holds it by --token-file", status))
 	case problem.Unknown != "":
 		return exit(exitNotFound, errors.New(problem.Detail)) // nothing is wrong with the request
+	case status == http.StatusPreconditionFailed:
+		return fmt.Errorf("%s; %w", problem.Detail, errLeftAlone)
 	case status == http.StatusNotFound:
 		return exit(exitNotFound, err)
 	case status == http.StatusBadRequest:

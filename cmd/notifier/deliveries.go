@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -171,10 +172,11 @@ keeps its place in the schedule; one that is accepted, dead or purged begins its
 schedule anew. It goes out with the same webhook-id, ahead of an earlier event of
 its session that is still refused, and waits like others while its destination is
 paused or unreachable. What is not pending is asked about first, for it may have
-arrived before; where there is no terminal to ask on, it wants --yes.
+arrived before; where there is no terminal to ask on, it wants --yes. One whose
+status has changed since then, as when it was accepted, is left alone.
 
-Exit codes: 0 they are due, 1 not wanted, or the configuration does not name the
-destination, 2 usage, 4 no daemon answers, 5 there is no such delivery.
+Exit codes: 0 they are due or were left alone, 1 not wanted, or the configuration
+does not name the destination, 2 usage, 4 no daemon answers, 5 there is no such delivery.
 Ctrl-C at the question exits with 130, and nothing is changed.`,
 		Args:              usage(cobra.MinimumNArgs(1)),
 		ValidArgsFunction: a.complete(anyNumber, recordWords(admin.Deliveries, "id")),
@@ -192,13 +194,13 @@ func (a *app) retry(ctx context.Context, ids []string, yes bool, output string) 
 	if err != nil {
 		return err
 	}
-	ended := 0
+	ended, saw := 0, make(map[string]event.Status)
 	for _, id := range ids {
 		var d deliveryView
 		if err := c.call(ctx, http.MethodGet, "/api/v1/deliveries/"+url.PathEscape(id), &d); err != nil {
 			return err
 		}
-		if d.Status != event.StatusPending {
+		if saw[id] = d.Status; d.Status != event.StatusPending {
 			fmt.Fprintf(a.err, "%s to %s is %s\n", d.ID, d.Destination, d.Status)
 			ended++
 		}
@@ -212,7 +214,12 @@ func (a *app) retry(ctx context.Context, ids []string, yes bool, output string) 
 	var failed error
 	for _, id := range ids {
 		var d deliveryView
-		if err := c.call(ctx, http.MethodPost, "/api/v1/deliveries/"+url.PathEscape(id)+"/retry", &d); err != nil {
+		err := c.send(ctx, http.MethodPost, "/api/v1/deliveries/"+url.PathEscape(id)+"/retry", map[string]any{"if_status": saw[id]}, &d)
+		if errors.Is(err, errLeftAlone) {
+			fmt.Fprintln(a.err, err)
+			continue
+		}
+		if err != nil {
 			failed = err
 			break
 		}

@@ -77,7 +77,7 @@ func TestWhatHappensMeanwhileIsNotReplayed(t *testing.T) {
 			defer o.stop()
 			events := o.happen(3)
 			waiting := event.DeliveryID(events[0].ID, "shop", "")
-			if _, err := o.RetryDelivery(t.Context(), waiting, "ann"); err != nil {
+			if _, err := o.RetryDelivery(t.Context(), waiting, "", "ann"); err != nil {
 				t.Fatal(err)
 			}
 			ask := o.between(func() {
@@ -93,5 +93,32 @@ func TestWhatHappensMeanwhileIsNotReplayed(t *testing.T) {
 				t.Errorf("exit code %d, %d are pending, want %d:\n%s%s", code, o.pending()["shop"], want, stdout, stderr)
 			}
 		})
+	}
+}
+
+// The first retry may close the breaker, and the rest goes out by itself.
+func TestWhatIsAcceptedMeanwhileIsNotRetried(t *testing.T) {
+	o := newOffice(t, filepath.Join(t.TempDir(), "n.db"), dearWorks)
+	defer o.stop()
+	var ids []string
+	for _, e := range o.happen(5) {
+		id := event.DeliveryID(e.ID, "shop", "")
+		if _, err := o.RetryDelivery(t.Context(), id, "", "ann"); err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, id)
+	}
+	ask := o.between(func() {
+		for _, id := range ids[1:4] {
+			o.accepted(id)
+		}
+	})
+	code, stdout, stderr := ask("deliveries retry " + strings.Join(ids, " "))
+	want := ""
+	for _, id := range ids[1:4] {
+		want += id + " changed meanwhile: it is accepted; left alone\n"
+	}
+	if code != exitOK || stderr != want || strings.Count(stdout, "\n") != 2 || o.pending()["shop"] != 2 {
+		t.Errorf("exit code %d, %d are pending, want 2:\n%s%s", code, o.pending()["shop"], stdout, stderr)
 	}
 }

@@ -117,7 +117,7 @@ func TestRenamedDestinationIsSaid(t *testing.T) {
 	if !strings.Contains(out.String(), "shop-before  orphaned") {
 		t.Errorf("the status says:\n%s", out.String())
 	}
-	if _, err := again.RetryDelivery(t.Context(), d.ID, "ann"); !errors.Is(err, admin.ErrConflict) || !strings.Contains(err.Error(), `does not name the destination "shop-before"; name it again`) {
+	if _, err := again.RetryDelivery(t.Context(), d.ID, "", "ann"); !errors.Is(err, admin.ErrConflict) || !strings.Contains(err.Error(), `does not name the destination "shop-before"; name it again`) {
 		t.Errorf("a retry says %v", err)
 	}
 }

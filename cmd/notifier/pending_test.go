@@ -31,7 +31,7 @@ func TestWhatIsPendingSaysWhy(t *testing.T) {
 	o := newOffice(t, path, dearWorks)
 	events := o.happen(2)
 	retried := event.DeliveryID(events[0].ID, "shop", "")
-	if _, err := o.RetryDelivery(t.Context(), retried, "ann"); err != nil {
+	if _, err := o.RetryDelivery(t.Context(), retried, "", "ann"); err != nil {
 		t.Fatal(err)
 	}
 	ask := o.open()

@@ -36,7 +36,7 @@ func TestRecordsWithoutADaemon(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "n.db")
 	o := newOffice(t, path, dearWorks)
 	events := o.happen(250)
-	if _, err := o.RetryDelivery(t.Context(), event.DeliveryID(events[0].ID, "shop", ""), "ann"); err != nil {
+	if _, err := o.RetryDelivery(t.Context(), event.DeliveryID(events[0].ID, "shop", ""), "", "ann"); err != nil {
 		t.Fatal(err)
 	}
 	o.stop()

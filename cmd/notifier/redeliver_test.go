@@ -246,11 +246,11 @@ func TestARetryIsTheOperators(t *testing.T) {
 	o := newOffice(t, filepath.Join(t.TempDir(), "n.db"), dearWorks)
 	events := o.happen(2)
 	id := event.DeliveryID(events[1].ID, "shop", "")
-	view, err := o.RetryDelivery(t.Context(), id, "ann")
+	view, err := o.RetryDelivery(t.Context(), id, "", "ann")
 	if got, ok := view.(deliveryView); err != nil || !ok || got.Status != event.StatusPending || got.Actor != "ann" {
 		t.Errorf("retry: %+v, %v", view, err)
 	}
-	if _, err := o.RetryDelivery(t.Context(), "dlv_none", "ann"); !errors.Is(err, admin.ErrNotFound) {
+	if _, err := o.RetryDelivery(t.Context(), "dlv_none", "", "ann"); !errors.Is(err, admin.ErrNotFound) {
 		t.Errorf("retry of none: %v", err)
 	}
 	if diff := cmp.Diff([]string{"ann delivery.retry"}, o.audits()); diff != "" {

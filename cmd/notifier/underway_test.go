@@ -15,7 +15,7 @@ func TestAnAttemptUnderWayIsTold(t *testing.T) {
 	o := newOffice(t, filepath.Join(t.TempDir(), "n.db"), dearWorks)
 	defer o.stop()
 	id := event.DeliveryID(o.happen(1)[0].ID, "shop", "")
-	if _, err := o.RetryDelivery(t.Context(), id, "ann"); err != nil {
+	if _, err := o.RetryDelivery(t.Context(), id, "", "ann"); err != nil {
 		t.Fatal(err)
 	}
 	d, _, err := o.store.Delivery(t.Context(), id)
