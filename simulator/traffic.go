@@ -111,6 +111,19 @@ func (a *API) Run(ctx context.Context) error {
 	}
 }
 
+// OrderTraffic has Run run t in place of what it runs, as POST /sim/traffic does. It
+// waits for Run to begin.
+func (a *API) OrderTraffic(ctx context.Context, t Traffic) error {
+	if err := t.validate(); err != nil {
+		return err
+	}
+	select {
+	case a.orders <- t:
+	case <-ctx.Done():
+	}
+	return nil
+}
+
 // startTraffic runs t in the background and returns what ends it and waits.
 func (a *API) startTraffic(ctx context.Context, t Traffic) (stop func()) {
 	if t.Rate == 0 {

@@ -152,7 +152,10 @@ func TestTrafficOverHTTP(t *testing.T) {
 			}
 		}
 
-		resp := post(`{"seed":1,"rate_per_second":10,"duration":60,"scale":2}`)
+		if err := api.OrderTraffic(ctx, simulator.Traffic{Seed: 1, Rate: 10}); err != nil {
+			t.Fatal(err)
+		}
+		resp := post(`{"seed":1,"rate_per_second":10,"duration":60,"scale":2}`) // in place of the other
 		if got, want := readAll(t, resp), `{"seed":1,"rate_per_second":10,"duration":"1m0s","scale":2}`; got != want {
 			t.Errorf("answer %s, want %s", got, want)
 		}

@@ -50,7 +50,7 @@ starts random traffic, GET /sim/sessions tells the truth.`,
 			g.Go(func() error { return api.Run(ctx) })
 			g.Go(func() error { return serve(ctx, l, api) })
 			if rate > 0 {
-				g.Go(func() error { return api.RunTraffic(ctx, simulator.Traffic{Seed: seed, Rate: rate}) })
+				g.Go(func() error { return api.OrderTraffic(ctx, simulator.Traffic{Seed: seed, Rate: rate}) })
 			}
 			return g.Wait()
 		},
