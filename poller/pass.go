@@ -105,9 +105,9 @@ func (a *account) saveProgress(ctx context.Context, until time.Time) error {
 	return a.save(ctx)
 }
 
-// revisitAfter looks again at what is due, whatever came of the head. After one
-// that failed a single question tells whether it is the whole API that is away,
-// which needs no second telling.
+// revisitAfter looks again at the known sessions that are due, whatever came of the head,
+// the newest part of the list. If the head failed, each question is asked once, and if none
+// is answered, the head's error tells of both.
 func (a *account) revisitAfter(ctx context.Context, until time.Time, head error) error {
 	// Of one or two sessions all may be gone.
 	a.now.listed = a.now.listed || (head == nil && a.index.len() < enoughToAsk)

@@ -25,13 +25,17 @@ func attemptNumber(key []byte) int {
 // pending, is left out and named in Stepped.Gone.
 //
 // Of a verdict's Delivery it takes Attempts, Slots, HeldAt, Overtook and
-// BlockedSubject; the rest is as it was stored. Accepted and Dead finish the delivery and make the first
-// one of its session and destination that waits for earlier ones due at At: one
-// that is parked, or one that was released for a later time. A Retry makes it due
-// then. None of the three lets it wait for its BlockedSubject, until an Unblock; one
-// without is parked behind the earlier ones of its session; if there are none any
-// more, it is due at At. A Release makes the first one behind
-// it that waits due then. The destination's clock never goes back.
+// BlockedSubject; the rest is as it was stored. What the verdict says decides:
+//
+//   - Accepted or Dead: the delivery is finished. The first one of its session and
+//     destination that waits for earlier ones becomes due at At.
+//   - Retry: the delivery is due then.
+//   - None of these, with a BlockedSubject: it waits until an Unblock of that subject.
+//   - None of these, without one: it is parked behind the earlier ones of its session. If
+//     there are none any more, it is due at At.
+//
+// A Release makes the first one behind it that waits due then. The destination's clock
+// never goes back.
 //
 // An attempt that is begun has no result, and its delivery stays due. A row with
 // the same number is overwritten. One that is withdrawn leaves no row, unless its

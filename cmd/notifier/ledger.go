@@ -213,8 +213,8 @@ func (l *ledger) unknown(kind, name string, err error, known ...string) error {
 const mostPages = 200
 
 // checkSession knows sessions that are stored, and those that a stored event is
-// about: events may outlive their session. A session whose events stand behind more
-// pages than it looks at passes for known.
+// about: events may outlive their session. After mostPages it gives up
+// looking, and takes the session for known.
 func (l *ledger) checkSession(ctx context.Context, id string) error {
 	if id == "" {
 		return nil

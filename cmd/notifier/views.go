@@ -19,9 +19,9 @@ type deliveryView struct {
 	AttemptsMade int           `json:"attempts_made"`
 	HeldAt       *struct{}     `json:"held_at,omitempty"` // of a clock that nobody else can read: left out
 
-	// Of one that is pending. DestinationState is paused, failing, unreachable or waiting
-	// while nothing is taken there, DestinationNextTry until when one waits that asked for
-	// it, or when the next probe of a failing one is.
+	// Of a pending delivery. DestinationState is paused, failing, unreachable or waiting
+	// while its destination takes nothing. DestinationNextTry is the end of the pause that a
+	// waiting destination asked for, or the time of the next probe of a failing one.
 	Orphaned           bool      `json:"orphaned,omitempty"` // it waits until the configuration names its destination again
 	DestinationState   string    `json:"destination_state,omitempty"`
 	DestinationSince   time.Time `json:"destination_since,omitzero"`
