@@ -50,7 +50,6 @@ type account struct {
 	before        event.Account // as an earlier process left it
 	index         *index
 	strangers     Query     // the last one that was answered by a page of strangers
-	mixed         time.Time // until when answers that could not be of one account count
 	starting      uint32    // the pass that fixes the start
 	polledFrom    time.Time // since when the account is polled, at least, by the clock of the process
 	existing      time.Time // until which creation time what that pass shows existed

@@ -271,7 +271,7 @@ func (a *account) miss(ctx context.Context, e *entry) error {
 	case err != nil: // the cursor may be gone as well, or the page is what the API cannot show
 		a.suspect(a.newerSecond(e), e)
 	}
-	if e.pass != a.now.number && !a.isMixed() {
+	if e.pass != a.now.number {
 		e.misses = min(e.misses+1, missesToVanish)
 	}
 	return nil

@@ -90,7 +90,7 @@ func (c *chain) expects(e *entry) bool {
 // noteEmpty notes that the head of the list was read and shows nothing from a creation time
 // on, where known sessions should stand. A few may have left it, if it shows older ones.
 func (a *account) noteEmpty(ctx context.Context, from time.Time) error {
-	n, all := a.standing(from, endOfTime, math.MaxInt, false), a.standing(time.Time{}, endOfTime, math.MaxInt, false)
+	n, all := a.standing(from, endOfTime, math.MaxInt), a.standing(time.Time{}, endOfTime, math.MaxInt)
 	if all < enoughToAsk {
 		return nil
 	}

@@ -191,7 +191,6 @@ type patience struct {
 // insisted on only if no answer repeated what was shown.
 func (a *account) page(ctx context.Context, p patience, q Query, check func(*Page) error) (*Page, error) {
 	var again error
-	strangers := false
 	for n := 1; ; n++ {
 		page, err := a.list(ctx, p, q)
 		if err != nil {
@@ -204,16 +203,11 @@ func (a *account) page(ctx context.Context, p patience, q Query, check func(*Pag
 		if page.Repeated > 0 {
 			a.odd("duplicate_items", "the API shows a session twice on one page of the list; it is handled once")
 		}
-		err = a.plausible(ctx, page, q, p.tie, n >= triesPerPage)
-		foreign := errors.Is(err, errForeignPage)
-		switch {
-		case err != nil && !foreign && !errors.Is(err, errMixed):
+		err = a.plausible(ctx, page, q, p.tie)
+		if err != nil && !errors.Is(err, errForeignPage) {
 			page.release()
 			return nil, err
-		case err == nil && strangers && a.showsKnown(page):
-			a.mixed = time.Now().Add(mixedFor)
 		}
-		strangers = strangers || foreign // fewer may be a list that hides sessions for a moment
 		if err == nil && check != nil {
 			err = check(page)
 		}

@@ -251,7 +251,7 @@ func (a *account) back(ctx context.Context) (bool, error) {
 		a.strangers = Query{}
 		return a.back(ctx)
 	case unavailable(err): // only a session that is known tells then
-		if m, _ := a.meet(ctx, false); !m.known {
+		if m, _ := a.meet(ctx); !m.known {
 			return false, err
 		}
 		return true, nil
@@ -260,7 +260,7 @@ func (a *account) back(ctx context.Context) (bool, error) {
 	case a.showsKnown(page):
 		return true, nil
 	}
-	m, err := a.meet(ctx, false)
+	m, err := a.meet(ctx)
 	return m.known, cmp.Or(err, m.failed)
 }
 
@@ -291,10 +291,23 @@ func (a *account) goesOn() {
 // sameAccount says whether a new key knows any of the newest stored sessions, if
 // there are any: on the first page of its list, or apart.
 func (a *account) sameAccount(ctx context.Context) (bool, error) {
-	if back, err := a.back(ctx); back || err != nil || len(a.acquaintances()) > 0 {
-		return back, err
+	page, err := a.page(ctx, patience{tries: a.tries}, Query{Limit: a.cfg.Poll.Tuning.PageSize}, nil)
+	switch {
+	case unavailable(err): // only a session that is known tells then
+		if m, _ := a.meet(ctx); !m.known {
+			return false, err
+		}
+		return true, nil
+	case err != nil && !errors.Is(err, errForeignPage):
+		return false, err
+	case a.showsKnown(page):
+		return true, nil
 	}
-	return true, a.recall(ctx) // all are gone, or were given up
+	m, err := a.meet(ctx)
+	if m.asked == 0 && err == nil { // all are gone, or were given up
+		return true, a.recall(ctx)
+	}
+	return m.known, cmp.Or(err, m.failed)
 }
 
 func (a *account) showsKnown(page *Page) bool {

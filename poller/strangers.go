@@ -1,7 +1,6 @@
 package poller
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -18,18 +17,11 @@ const (
 	// enoughToAsk is how many known sessions are asked for apart where a page shows
 	// only strangers; an account that knows fewer cannot tell.
 	enoughToAsk = 3
-	// mixedFor is how long after answers that cannot be of one account no page of
-	// strangers is believed without a known session on it or right below it.
-	mixedFor = 10 * time.Minute
 )
 
 // errForeignPage is a page that shows only strangers although the API should show
 // known sessions.
 var errForeignPage = errors.New("the API shows unknown sessions in place of the stored ones")
-
-// errMixed is a page of strangers that may be another account's, whose sessions the API
-// shows now and then.
-var errMixed = errors.New("the API shows the sessions of two accounts in turn: those that are not known to be of this one are left out")
 
 // WayOut says what to do about an account that is stopped.
 func WayOut(account string) string {
@@ -49,9 +41,8 @@ func (a *account) knows(id []byte) bool {
 // strangers is believed before the API has shown a known session, in this pass or
 // when asked for it apart. Those that this pass was shown stand elsewhere in the list,
 // and what a page repeats of the one before says nothing of it. A filter hides known
-// sessions for a reason of its own. A page is believed against what the list shows only
-// if it is the last one that is asked for.
-func (a *account) plausible(ctx context.Context, page *Page, q Query, repeats []uint64, last bool) error {
+// sessions for a reason of its own.
+func (a *account) plausible(ctx context.Context, page *Page, q Query, repeats []uint64) error {
 	if a.cfg.Filter != (Filter{}) {
 		return nil
 	}
@@ -87,77 +78,20 @@ func (a *account) plausible(ctx context.Context, page *Page, q Query, repeats []
 	from, to := time.Unix(oldest, 0).Add(2*createdRounding), time.Unix(newest, 0).Add(-createdRounding)
 	ordered := page.ordered() // a few sessions may look ordered by chance
 	// Where the index has forgotten sessions a stranger may be one of them.
-	if strangers >= enoughToTell && ordered && oldest >= a.forgotten.Unix() && a.standing(from, to, enoughToTell, false) == enoughToTell {
+	if strangers >= enoughToTell && ordered && oldest >= a.forgotten.Unix() && a.standing(from, to, enoughToTell) == enoughToTell {
 		return errForeignPage
 	}
 	if page.ends() {
 		from = q.CreatedGTE.Add(2 * createdRounding)
 	}
-	switch {
-	case q.StartingAfter != "":
-	case q.CreatedLTE.IsZero():
+	if q.StartingAfter == "" && q.CreatedLTE.IsZero() {
 		to = endOfTime
-	default:
-		to = later(to, q.CreatedLTE.Add(-2*createdRounding))
 	}
-	// Single sessions are read around what cannot be shown, where each request holds others up.
-	stood, acquaintances := ordered && a.standing(from, to, 1, false) > 0, len(a.acquaintances())
-	if bottom := time.Unix(oldest, 0); acquaintances > 0 && ordered && !page.excludes(bottom) && ((q.StartingAfter == "" && q.Limit > 1) || stood || a.isMixed()) {
-		linked, stands, err := a.link(ctx, page, bottom, to)
-		if linked || err != nil {
-			return err
-		}
-		stood = stood || stands
-	}
-	switch {
-	case acquaintances > 0 && (a.isMixed() || (stood && !last)): // it may be another account's for once
-		return errMixed
-	case (a.now.met && !stood) || acquaintances < enough:
+	stood := ordered && a.standing(from, to, 1) > 0
+	if (a.now.met && !stood) || len(a.acquaintances()) < enough {
 		return nil
 	}
 	return a.askWhose(ctx, stood)
-}
-
-// isMixed says whether the API lately showed what cannot be of one account.
-func (a *account) isMixed() bool { return time.Now().Before(a.mixed) }
-
-// link says whether the list shows a page of strangers right above a known session: as
-// it goes on from the oldest one, which it has to repeat. If it does not, the two answers
-// are of different accounts. stood tells that a known session should stand in the part
-// that was read, down from a time.
-func (a *account) link(ctx context.Context, page *Page, oldest, to time.Time) (linked, stood bool, err error) {
-	until, lastShown := oldest.Add(createdRounding), a.lastShown
-	below, err := a.list(ctx, patience{apart: true}, Query{CreatedLTE: until, Limit: a.cfg.Poll.Tuning.PageSize})
-	if unavailable(err) {
-		a.lastShown = lastShown // what cannot be shown stands below it
-		return false, false, nil
-	} else if err != nil {
-		return false, false, err
-	}
-	defer below.release()
-	newest, down := below.newest(), time.Time{}
-	if len(below.Items) > 0 {
-		down = below.last().created()
-	}
-	switch {
-	case slices.ContainsFunc(below.Items, func(it Item) bool { return page.shows(it.ID) }):
-		linked, stood = a.showsKnown(below), a.standing(down.Add(2*createdRounding), to, 1, true) > 0
-		if !linked && a.isMixed() && down.Before(oldest) {
-			return a.link(ctx, below, down, to)
-		}
-		a.now.met = a.now.met || linked
-	case len(below.Bad) > 0 || !below.ordered() || newest.After(until.Add(createdRounding)) || !down.Before(oldest):
-	case a.standing(newest.Add(2*createdRounding), oldest.Add(-createdRounding), 1, true) == 0: // it takes the time
-		if stood = true; below.Total > 0 || to.Equal(endOfTime) { // elsewhere an end may be shown by mistake
-			a.mixed = time.Now().Add(mixedFor)
-		}
-	}
-	return linked, stood, nil
-}
-
-// shows says whether a session stands on the page.
-func (p *Page) shows(id []byte) bool {
-	return slices.ContainsFunc(p.Items, func(it Item) bool { return bytes.Equal(it.ID, id) })
 }
 
 // endOfTime is later than every creation time.
@@ -173,9 +107,9 @@ func (p *Page) ends() bool {
 
 // standing counts, up to most, the known sessions of a range that a page of it should
 // show.
-func (a *account) standing(from, to time.Time, most int, shown bool) (n int) {
+func (a *account) standing(from, to time.Time, most int) (n int) {
 	for i, end := a.index.search(from), a.index.search(to); i < end && n < most; i++ {
-		if e := a.index.at(i); !e.isVanished() && (shown || e.pass != a.now.number) && !a.inHole(e) {
+		if e := a.index.at(i); !e.isVanished() && e.pass != a.now.number && !a.inHole(e) {
 			n++
 		}
 	}
@@ -188,12 +122,10 @@ func (a *account) standing(from, to time.Time, most int, shown bool) (n int) {
 // deleted test data looks like: nothing tells the two apart, and who stops and asks
 // announces nobody else's orders. What is long settled may have left the API.
 func (a *account) askWhose(ctx context.Context, stood bool) error {
-	m, err := a.meet(ctx, stood)
+	m, err := a.meet(ctx)
 	switch {
 	case err != nil:
 		return err
-	case m.known && stood && m.denied:
-		return errMixed
 	case m.known || (m.gone && !m.recent) || (!m.others && !m.gone && !stood):
 		return nil
 	case m.failed != nil: // not as a failure of the page, which was answered
@@ -206,7 +138,6 @@ func (a *account) askWhose(ctx context.Context, stood bool) error {
 type meeting struct {
 	asked  int
 	known  bool  // it has one of them
-	denied bool  // it has not all of them
 	others bool  // where they stood its list shows others
 	gone   bool  // where they stood and below its list shows nothing
 	recent bool  // they are such that it should show them
@@ -215,7 +146,7 @@ type meeting struct {
 
 // meet asks for known sessions by their ids and, for an API that does not answer for
 // single ones, by the list where the newest of them stood; once in a pass.
-func (a *account) meet(ctx context.Context, all bool) (meeting, error) {
+func (a *account) meet(ctx context.Context) (meeting, error) {
 	for a.now.meets {
 		a.turn.Wait()
 	}
@@ -223,7 +154,7 @@ func (a *account) meet(ctx context.Context, all bool) (meeting, error) {
 		return *a.now.meeting, nil
 	}
 	a.now.meets = true
-	m, err := a.askKnown(ctx, all)
+	m, err := a.askKnown(ctx)
 	a.now.meets = false
 	a.turn.Broadcast()
 	if err != nil {
@@ -233,7 +164,7 @@ func (a *account) meet(ctx context.Context, all bool) (meeting, error) {
 	return m, nil
 }
 
-func (a *account) askKnown(ctx context.Context, all bool) (m meeting, err error) {
+func (a *account) askKnown(ctx context.Context) (m meeting, err error) {
 	newest := time.Time{}
 	for _, e := range a.acquaintances() {
 		m.asked++
@@ -242,18 +173,15 @@ func (a *account) askKnown(ctx context.Context, all bool) (m meeting, err error)
 		_, err := a.getByID(ctx, a.index.id(e))
 		switch {
 		case err == nil:
-			if m.known = true; !all {
-				return m, nil
-			}
+			m.known = true
+			return m, nil
 		case unshown(err):
 			m.failed = cmp.Or(m.failed, err)
-		case refused(err):
-			m.denied = true
-		default:
+		case !refused(err):
 			return m, err
 		}
 	}
-	if m.asked == 0 || m.known {
+	if m.asked == 0 {
 		return m, nil
 	}
 	until := newest.Add(createdRounding)

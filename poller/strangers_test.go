@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"math/rand/v2"
 	"net/http"
 	"slices"
 	"strconv"
@@ -282,93 +281,5 @@ func TestSettledSessionsThatTheAPIForgotAreNoOtherAccount(t *testing.T) {
 				w.expect("cs_100001", "created", "completed", "paid", "fulfillable")
 			})
 		})
-	}
-}
-
-// Where the API answers now from this account and now from another one, the orders of
-// the other one are not told, and those of this one are at once.
-func TestOrdersOfAnotherAccountThatIsShownNowAndThen(t *testing.T) {
-	for _, known := range []int{3, 8, 50} {
-		for _, share := range []float64{0.02, 0.05, 0.2, 0.4} {
-			for name, every := range map[string]time.Duration{"busier": time.Second, "as busy": time.Minute, "quiet": 40 * time.Minute} {
-				t.Run(fmt.Sprint(known, " known, share ", share, ", the other one ", name), func(t *testing.T) {
-					t.Parallel()
-					synctest.Test(t, func(t *testing.T) { nowAndThen(t, known, share, every) })
-				})
-			}
-		}
-	}
-}
-
-func nowAndThen(t *testing.T, known int, share float64, every time.Duration) {
-	w := newWorld(t)
-	w.cfg.Poll.Tuning.Concurrency = 1 // the chances fall the same each time
-	own, other := stall(100000, known, 2*time.Minute), stall(900000, 60, every)
-	r, foreign := rand.New(rand.NewPCG(1, 1)), 0.0
-	w.answer = func(req *http.Request) (int, string) {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		if r.Float64() < foreign {
-			return other.within(req)
-		}
-		return own.within(req)
-	}
-	p := w.poller()
-	w.run(p, 5*time.Minute)
-	foreign = share
-	for i := range 20 {
-		own.order(fmt.Sprintf("cs_%d", 100001+i), "complete", "paid")
-		other.order(fmt.Sprintf("cs_%d", 900001+i), "complete", "paid")
-		w.run(p, time.Minute)
-		if i > 1 {
-			w.expect(fmt.Sprintf("cs_%d", 100001+i-2), "created", "completed", "paid", "fulfillable")
-		}
-	}
-	foreign = 0
-	w.run(p, time.Minute)
-	for i := range 20 {
-		w.expect(fmt.Sprintf("cs_%d", 100001+i), "created", "completed", "paid", "fulfillable")
-	}
-	for id := range w.events {
-		if strings.HasPrefix(id, "cs_9") {
-			t.Errorf("%s of the other account was told", id)
-		}
-	}
-}
-
-// More new sessions than a few pages hold are told at once, also after the API showed
-// another account's for a moment.
-func TestManyNewSessionsAfterAnotherAccountWasShown(t *testing.T) {
-	for _, fresh := range []int{1, 99, 150, 450} {
-		for _, foreign := range []bool{false, true} {
-			t.Run(fmt.Sprint(fresh, " new, foreign ", foreign), func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
-					w := newWorld(t)
-					own, other, others := stall(100000, 20, 2*time.Minute), stall(900000, 60, time.Minute), 0
-					w.answer = func(req *http.Request) (int, string) {
-						w.mu.Lock()
-						defer w.mu.Unlock()
-						if others--; others >= 0 {
-							return other.within(req)
-						}
-						return own.within(req)
-					}
-					p := w.poller()
-					w.run(p, 5*time.Minute)
-					if foreign {
-						others = 2
-					}
-					w.run(p, time.Minute)
-					for i := range fresh {
-						time.Sleep(100 * time.Millisecond)
-						own.order(fmt.Sprintf("cs_%d", 100001+i), "complete", "paid")
-					}
-					w.run(p, 5*time.Second)
-					for i := range fresh {
-						w.expect(fmt.Sprintf("cs_%d", 100001+i), "created", "completed", "paid", "fulfillable")
-					}
-				})
-			})
-		}
 	}
 }

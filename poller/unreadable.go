@@ -292,7 +292,7 @@ func (a *account) answersNone(ctx context.Context) bool {
 	if a.answersByID {
 		return false
 	}
-	m, err := a.meet(ctx, false)
+	m, err := a.meet(ctx)
 	return err == nil && !a.answersByID && m.failed == nil && m.asked > 0
 }
 
