@@ -270,9 +270,7 @@ func (l *ledger) checkTimes(prev *event.Snapshot, look *poller.Look, since time.
 		return
 	}
 	early, late := at-look.Early, at+look.Late
-	// Date is cut to the second. A page of unknown sessions waits for another answer, which
-	// shows whether they stand above known ones.
-	if early > now+time.Second+slowestWay || late < now-2*l.poll.Timeout {
+	if early > now+time.Second+slowestWay || late < now-l.poll.Timeout { // Date is cut to the second
 		l.object(untrue, "%s: a look that arrived at %s is said to have arrived between %s and %s", prev.ID, now, early, late)
 	}
 	l.checkLastLook(prev, since)
