@@ -20,6 +20,7 @@ type queue struct {
 	moreNewest          bool      // as did the last one for the newest
 	next                time.Time // when the next one becomes due; zero: none is known
 	looked              time.Time
+	longest             time.Time // when the first of fresh became due; zero: it is sent again, or there is none
 	caughtUp            time.Time // when a look last left nothing that had come after a backlog
 	lateTurn            bool      // it is a late one's turn
 	olderTurn           bool      // it is not the newest one's turn

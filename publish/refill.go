@@ -21,7 +21,7 @@ func (l *lane) refill(send context.Context, now time.Time, step *event.Step) err
 	}
 	room, _ := l.room()
 	look := event.Look{Now: now, Skip: l.skip}
-	trial, backlog := l.onTrial(now), q.moreFresh
+	trial, backlog := l.onTrial(now), q.moreFresh && now.Sub(q.longest) > longestCommit
 	switch {
 	case trial:
 		// What comes later and is well waits for what was read before it: no more than begins now.
@@ -65,14 +65,19 @@ func (l *lane) refill(send context.Context, now time.Time, step *event.Step) err
 	if trial || !q.moreNewest {
 		q.caughtUp = now
 	}
+	q.longest = time.Time{}
+	if len(q.fresh) > 0 && !q.fresh[0].Delivery.SentAgain() {
+		q.longest = q.fresh[0].Delivery.Due
+	}
 	if len(jobs) > 0 && len(l.stalled)-stood == len(jobs) {
 		q.sooner(now) // others may be behind those that stand still
 	}
 	return nil
 }
 
-// longestCommit is how long after a delivery was made it may be found for the first time.
-const longestCommit = 10 * time.Second
+// longestCommit is how long after a delivery was made it may be found for the first time. While
+// nothing waits longer, deliveries are read in the order in which they became due, which is cheaper.
+const longestCommit = 5 * time.Second
 
 // newestAhead is how many of the newest deliveries are read before others while there may
 // be a relapse: there has to be room for these, and of what comes meanwhile. Otherwise
