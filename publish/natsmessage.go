@@ -1,6 +1,7 @@
 package publish
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -110,7 +111,7 @@ func attributeHeader(name string) string {
 // headerText writes an attribute's value as a CloudEvents header: what is not
 // printable ASCII, and the space, quote and percent sign, as %XX.
 func headerText(value string) string {
-	if !needsEscape(value) {
+	if !slices.ContainsFunc([]byte(value), escaped) {
 		return value
 	}
 	const hex = "0123456789ABCDEF"
@@ -123,15 +124,6 @@ func headerText(value string) string {
 		}
 	}
 	return b.String()
-}
-
-func needsEscape(value string) bool {
-	for i := range len(value) {
-		if escaped(value[i]) {
-			return true
-		}
-	}
-	return false
 }
 
 func escaped(c byte) bool { return c <= ' ' || c >= 0x7f || c == '"' || c == '%' }
