@@ -184,9 +184,10 @@ func storedReport(ctx context.Context, store *state.Store) (*report, error) {
 }
 
 // knownPass is when an account was looked at without a gap, as far as the store knows:
-// its last complete pass was then or later. Without a low mark none was complete.
+// its last complete pass was then or later. The first one reads the whole window; it
+// leaves no low mark where the list is empty.
 func knownPass(a *event.Account) time.Time {
-	if a.Low.IsZero() {
+	if a.Reconciled.IsZero() {
 		return time.Time{}
 	}
 	if a.Reconciled.After(a.WarmRound) {

@@ -77,6 +77,9 @@ func TestStatusKnowsOfPassesBeforeTheStart(t *testing.T) {
 	if got := knownPass(&event.Account{WarmRound: now}); !got.IsZero() {
 		t.Errorf("an account whose first pass was not complete has one of %s", got)
 	}
+	if got := knownPass(&event.Account{WarmRound: now.Add(-time.Minute), Reconciled: now}); !got.Equal(now) {
+		t.Errorf("the last pass of an account without sessions was at %s, want %s", got, now)
+	}
 	stored := []poller.Status{{Account: "other", LastSuccess: now}, {Account: "main", LastSuccess: knownPass(&a)}}
 	for want, s := range map[string]poller.Status{
 		"at most 4m ago": {Account: "main"},
