@@ -130,7 +130,7 @@ type mistrust struct {
 	pass     uint32    // the last in which it insisted
 	times    int       // passes
 	since    time.Time // when the list was believed all the same; zero: nothing may be missing
-	disorder bool      // since the present reconciliation began
+	disorder bool      // since the last reconciliation
 }
 
 // mistrusts notes that what the list shows may not be all.
@@ -221,6 +221,7 @@ func (a *account) reconcileEvery() time.Duration {
 func (a *account) reconciled(since time.Time) {
 	a.state.Reconciled = a.begun
 	if a.lacksAny(since) || a.mistrust.disorder {
+		a.mistrust.disorder = false
 		return
 	}
 	a.mistrust = mistrust{}

@@ -339,33 +339,6 @@ func TestEndOfTheListLeaves(t *testing.T) {
 	})
 }
 
-// Ids that ascend within a second by accident are no reason to read the list again and
-// again where one page shows all there is.
-func TestIDsThatAscendByAccident(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
-		w.sell(20, time.Minute)
-		time.Sleep(time.Hour)
-		w.sell(3, 0)
-		w.answer = func(req *http.Request) (int, string) {
-			return w.bent(req, func(list *sessions) {
-				if len(list.Data) == 3 {
-					slices.Reverse(list.Data)
-				}
-			})
-		}
-		p := w.poller()
-		w.run(p, time.Minute)
-		time.Sleep(2 * time.Hour)
-		w.run(p, 5*time.Minute)
-		w.requests = 0
-		w.run(p, 50*time.Minute)
-		if w.requests > 310 {
-			t.Errorf("%d requests in 300 passes", w.requests)
-		}
-	})
-}
-
 // To doubt what an API says costs a healthy one nothing, and little where sessions
 // leave the list.
 func TestDoubtIsCheap(t *testing.T) {

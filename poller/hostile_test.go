@@ -41,24 +41,6 @@ func TestOneRefusalChangesNothing(t *testing.T) {
 	}
 }
 
-// A list in no order at all is read to its end, and is nobody else's.
-func TestListWithoutOrder(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
-		l := newListing()
-		w.answer = l.answer
-		w.cfg.Start = poller.StartAll
-		w.cfg.Poll.Tuning.PageSize = 10
-		for i := range 60 {
-			l.add(fmt.Sprintf("cs_%d", i), time.Now().Add(-time.Duration(i*37%60)*time.Minute), "complete", "paid")
-		}
-		w.run(w.poller(), 15*time.Second)
-		for _, id := range l.ids {
-			w.expect(id, "created", "completed", "paid", "fulfillable")
-		}
-	})
-}
-
 // An error in the clothes of a list is no list without sessions.
 func TestErrorBesideEmptyData(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

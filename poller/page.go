@@ -244,6 +244,6 @@ func older(a, b *Item) bool {
 	return cmp.Or(cmp.Compare(a.Created, b.Created), cmp.Compare(len(a.ID), len(b.ID)), bytes.Compare(a.ID, b.ID)) < 0
 }
 
-// enoughToAscend is from how many sessions on a page the order of their ids is
-// no accident: the API promises none within a second.
-const enoughToAscend = 3
+// enoughToAscend is from how many sessions on a page the order of their ids is hardly an
+// accident (1 in 120): the API promises none within a second.
+const enoughToAscend = 5

@@ -351,32 +351,6 @@ func TestIDsAreOrderedAsListed(t *testing.T) {
 	})
 }
 
-// A list from old to new is told apart by its ids where all of a page was made
-// within a second.
-func TestAscendingWithinASecond(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
-		var ids []string
-		for range 5 {
-			ids = append(ids, w.create(open(nil)))
-		}
-		w.faults(simulator.Faults{Ascending: simulator.Always()})
-		p := w.poller()
-		w.run(p, 5*time.Second)
-		odd := slices.ContainsFunc(p.Status()[0].Oddities, func(o poller.Oddity) bool { return o.Code == "order" })
-		if !odd {
-			t.Errorf("the status says nothing of the order: %+v", p.Status()[0].Oddities)
-		}
-		for _, id := range ids {
-			w.update(id, paid())
-		}
-		w.run(p, time.Minute)
-		for _, id := range ids {
-			w.expect(id, "completed", "paid", "fulfillable")
-		}
-	})
-}
-
 // Whoever waits for a single pass must not wait for every known session in turn
 // when the whole API is away.
 func TestOnceEndsSoonWhenTheAPIIsAway(t *testing.T) {

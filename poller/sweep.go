@@ -154,7 +154,7 @@ func (a *account) reconcile() {
 		a.state.Reconciled = now
 		return
 	}
-	a.begun, a.mistrust.disorder = now, false
+	a.begun = now
 	a.sweeps = append([]*sweep{s}, a.sweeps...)
 }
 

@@ -33,7 +33,7 @@ func TestOnlineCheckNamesWhatFailed(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			api := simulator.NewAPI(simulator.Config{SecretKey: "sk_test_simulated"})
-			for range 3 {
+			for range 5 { // so many tell their order
 				if _, err := api.Create(simulator.Fields{}); err != nil {
 					t.Fatal(err)
 				}
