@@ -9,6 +9,7 @@ import (
 
 	"checkout-notifier/publish"
 	"checkout-notifier/rules"
+	"checkout-notifier/spelling"
 )
 
 // Renderings says what the renderer of a destination must know of the rules:
@@ -180,7 +181,7 @@ func (l *loader) checkTemplate(path, text string, err error) {
 	unplaced := *at
 	unplaced.Line, unplaced.Column = 0, 0 // they are said as a place in the file
 	p.Message = path + ": " + scrub(unplaced.Error())
-	p.Suggestion = suggest(at.Name, at.Known)
+	p.Suggestion = spelling.Suggest(at.Name, at.Known)
 	if slices.Contains(at.Known, "payment_status") && p.Suggestion == "" { // a name of the session itself
 		switch field := rules.SuggestField(at.Name); {
 		case field == at.Name:

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"checkout-notifier/spelling"
 )
 
 // environmentPrefix begins the names of our variables.
@@ -146,7 +148,7 @@ func (l *loader) unknownVariable(name string, known map[string]string) {
 		short = append(short, strings.ToLower(strings.TrimPrefix(other, environmentPrefix)))
 	}
 	slices.Sort(short)
-	if near := suggest(strings.ToLower(strings.TrimPrefix(name, environmentPrefix)), short); near != "" {
+	if near := spelling.Suggest(strings.ToLower(strings.TrimPrefix(name, environmentPrefix)), short); near != "" {
 		p.Severity, p.Message = SeverityError, "unknown variable"
 		p.Suggestion = environmentPrefix + strings.ToUpper(near)
 	}
@@ -167,7 +169,7 @@ func (l *loader) flagLayer() map[string]any {
 		if slices.ContainsFunc(lists(document), func(list string) bool { return strings.HasPrefix(path, list) }) {
 			p.Message = "lists can only be set in the file"
 		} else {
-			p.Suggestion = suggest(path, slices.Sorted(maps.Keys(schemas)))
+			p.Suggestion = spelling.Suggest(path, slices.Sorted(maps.Keys(schemas)))
 		}
 		l.add(p)
 	}

@@ -187,7 +187,7 @@ func TestStarters(t *testing.T) {
 			t.Errorf("%q is not a short, whole configuration:\n%s", kind, source)
 		}
 	}
-	if _, err := config.Starter("strip"); err == nil || !strings.Contains(err.Error(), `did you mean "stripe"`) {
+	if _, err := config.Starter("strip"); err == nil || !strings.Contains(err.Error(), `use stripe, slack or nats`) {
 		t.Errorf("an unknown kind: %v", err)
 	}
 }

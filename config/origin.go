@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"checkout-notifier/spelling"
 )
 
 // Source says which layer a value comes from.
@@ -137,7 +139,7 @@ func (l *loader) warnf(path, code, format string, args ...any) {
 
 // unknownName reports a name that should be one of several.
 func (l *loader) unknownName(path, code, message, name string, known []string) {
-	l.report(path, Problem{Severity: SeverityError, Code: code, Message: message, Suggestion: suggest(name, known)})
+	l.report(path, Problem{Severity: SeverityError, Code: code, Message: message, Suggestion: spelling.Suggest(name, known)})
 }
 
 func (l *loader) report(path string, p Problem) {

@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"io"
 	"path/filepath"
@@ -48,7 +49,7 @@ func (l *loader) parse(name string, source []byte) (*reader, *yaml.Node) {
 	source = bytes.TrimPrefix(source, []byte("\xef\xbb\xbf"))
 	f := &file{name: name, dir: filepath.Dir(name), lines: lineBreak.Split(string(source), -1)}
 	l.order[name] = len(l.order)
-	l.main = cmpOr(l.main, f)
+	l.main = cmp.Or(l.main, f)
 	r := &reader{loader: l, file: f, merged: make(map[*yaml.Node]bool), mistagged: make(map[*yaml.Node]bool)}
 	for _, mark := range []string{"\xff\xfe", "\xfe\xff"} {
 		if bytes.HasPrefix(source, []byte(mark)) {
@@ -97,13 +98,6 @@ func (r *reader) document(source io.Reader) *yaml.Node {
 		}
 		return root
 	}
-}
-
-func cmpOr(a, b *file) *file {
-	if a != nil {
-		return a
-	}
-	return b
 }
 
 // syntax reports an error of the YAML parser. The parser names the line at which

@@ -1,6 +1,6 @@
 // Package spelling compares words as they are typed, so that a misspelt name can
-// be answered with the one that was meant. Which names are tried, and how far
-// from a word, is for the packages that know them.
+// be answered with the one that was meant. Which names are tried is for the
+// packages that know them.
 package spelling
 
 // Distance counts the insertions, deletions, replacements and swaps of neighbours

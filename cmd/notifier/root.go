@@ -19,6 +19,7 @@ import (
 	"checkout-notifier/broker"
 	"checkout-notifier/config"
 	"checkout-notifier/poller"
+	"checkout-notifier/spelling"
 	"checkout-notifier/state"
 )
 
@@ -261,14 +262,14 @@ func flagMeant(cmd *cobra.Command, err error) string {
 	if f := cmd.Flags().Lookup("output"); f != nil && slices.Contains([]string{asJSON, asLines}, name) {
 		return fmt.Sprintf(", did you mean -o %s?", name)
 	}
-	if near := config.Suggest(name, known); near != "" {
+	if near := spelling.Suggest(name, known); near != "" {
 		return fmt.Sprintf(", did you mean --%s?", near)
 	}
 	return ""
 }
 
 func didYouMean(word string, known []string) string {
-	if near := config.Suggest(word, known); near != "" {
+	if near := spelling.Suggest(word, known); near != "" {
 		return fmt.Sprintf(", did you mean %q?", near)
 	}
 	return ""
