@@ -22,6 +22,7 @@ type rewriter struct {
 	last    string
 	needs   needs
 	layouts []layout
+	texts   []*parse.TextNode
 	forks   bool // what it does depends on values
 
 	functions template.FuncMap
@@ -50,6 +51,8 @@ func (r *rewriter) list(list *parse.ListNode) {
 	}
 	for _, node := range list.Nodes {
 		switch n := node.(type) {
+		case *parse.TextNode:
+			r.texts = append(r.texts, n)
 		case *parse.ActionNode:
 			r.pipe(n.Pipe)
 			if len(n.Pipe.Decl) == 0 {

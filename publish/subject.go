@@ -35,11 +35,8 @@ func compileSubject(text string, omit, types []string) (*program, error) {
 	if p == nil {
 		return nil, err
 	}
-	for _, part := range p.template.Templates() {
-		if part.Tree == nil {
-			continue
-		}
-		err = errors.Join(err, checkLiteral(part.Tree.Root, text))
+	for _, written := range p.texts {
+		err = errors.Join(err, checkText(written, text))
 	}
 	return p, errors.Join(err, p.try(omit, types, func(rendered []byte) error {
 		if strings.Contains(string(rendered), token("{{")) {
@@ -50,37 +47,7 @@ func compileSubject(text string, omit, types []string) (*program, error) {
 	}))
 }
 
-// checkLiteral looks at the text that the operator wrote between insertions.
-func checkLiteral(list *parse.ListNode, whole string) error {
-	if list == nil {
-		return nil
-	}
-	for _, node := range list.Nodes {
-		var err error
-		switch n := node.(type) {
-		case *parse.TextNode:
-			err = checkText(n, whole)
-		case *parse.IfNode:
-			err = checkBranch(&n.BranchNode, whole)
-		case *parse.WithNode:
-			err = checkBranch(&n.BranchNode, whole)
-		case *parse.RangeNode:
-			err = checkBranch(&n.BranchNode, whole)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func checkBranch(b *parse.BranchNode, whole string) error {
-	if err := checkLiteral(b.List, whole); err != nil {
-		return err
-	}
-	return checkLiteral(b.ElseList, whole)
-}
-
+// checkText looks at a text that the operator wrote between insertions.
 func checkText(n *parse.TextNode, whole string) error {
 	for i, c := range string(n.Text) {
 		if c > ' ' && c != '*' && c != '>' && c != 0x7f {

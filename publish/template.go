@@ -136,7 +136,8 @@ type program struct {
 	template *template.Template
 	text     string
 	needs    needs
-	layouts  []layout  // that `time` is called with
+	layouts  []layout // that `time` is called with
+	texts    []*parse.TextNode
 	forks    bool      // what it does depends on values
 	runs     sync.Pool // of *run
 }
@@ -179,7 +180,7 @@ func compile(text, last string) (*program, error) {
 		}
 		unknown = append(unknown, e)
 	}
-	return &program{template: t, text: text, needs: rewriter.needs, layouts: rewriter.layouts, forks: rewriter.forks}, errors.Join(unknown...)
+	return &program{template: t, text: text, needs: rewriter.needs, layouts: rewriter.layouts, texts: rewriter.texts, forks: rewriter.forks}, errors.Join(unknown...)
 }
 
 // parseAll parses a text and the templates that it defines, whatever functions
