@@ -47,7 +47,7 @@ func (l *loader) check() *rules.Set {
 	l.warnSelfReports()
 	l.warnUnclosed()
 	l.warnPorts()
-	l.build()
+	l.build(set)
 	return set
 }
 

@@ -3,6 +3,7 @@ package config
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -38,6 +39,40 @@ func renderings(c *Config, types [][]string, destination string) (own map[string
 		}
 	}
 	return own, sent
+}
+
+// Samples are made-up messages such as the rules send to a destination: one for each
+// rule, account and type.
+func (l *Loaded) Samples(destination string) []publish.Message {
+	return samples(&l.Config, l.Rules, destination)
+}
+
+func samples(c *Config, set *rules.Set, destination string) (all []publish.Message) {
+	for _, rule := range c.Rules {
+		if !rule.Enabled || !slices.Contains(rule.To, destination) {
+			continue
+		}
+		accounts := set.Reach(rule.Name).Accounts
+		for _, account := range c.Accounts {
+			if len(accounts) > 0 && !slices.Contains(accounts, account.Name) {
+				continue
+			}
+			for _, eventType := range set.Types(rule.Name) {
+				m := publish.Message{Event: publish.SampleEvent(eventType)}
+				if m.Event.IsSystem() {
+					m.Event.Subject = account.Name // of those about an account; the others are about none
+				} else {
+					m.Event.Account = account.Name
+				}
+				m.Delivery.Rules, m.Delivery.Labels = []string{rule.Name}, rule.Labels
+				if rule.OwnRendering() {
+					m.Delivery.OwnRule = rule.Name
+				}
+				all = append(all, m)
+			}
+		}
+	}
+	return all
 }
 
 // ClosesIncidents says whether the messages of a rule to a destination open and
@@ -206,8 +241,8 @@ func inRunes(text string, line, column int) int {
 
 // build makes what delivers out of a configuration without other mistakes, so
 // that nothing which passes here can fail at the start.
-func (l *loader) build() {
-	if len(l.of(SeverityError)) > 0 || l.options.AllowMissingSecrets {
+func (l *loader) build(set *rules.Set) {
+	if len(l.of(SeverityError)) > 0 {
 		return
 	}
 	connections := publish.NewConnections(nil) // opens none
@@ -215,8 +250,13 @@ func (l *loader) build() {
 		path := index("destinations", i)
 		own, sent := renderings(&l.config, l.types, d.Name)
 		renderer, err := publish.NewRenderer(d, own, l.config.Admin.ConsoleURL(), sent...)
+		if err == nil && d.Stream.Ensure {
+			l.warnStrays(join(path, "stream.subjects"), d.Stream.Name, renderer.Strays(samples(&l.config, set, d.Name)))
+		}
 		at := path
 		switch {
+		case l.options.AllowMissingSecrets:
+			continue // what is missing may be all that is wrong
 		case err != nil:
 		case d.Type == publish.TypeHTTP:
 			_, err = publish.NewHTTP(d, renderer, publish.HTTPOptions{Network: l.config.Network})
@@ -230,4 +270,17 @@ func (l *loader) build() {
 			l.errorf(at, codeValue, "%s: %s", path, scrub(strings.ReplaceAll(err.Error(), "\n", "; ")))
 		}
 	}
+}
+
+// warnStrays names subjects that a stream's listed ones do not take.
+func (l *loader) warnStrays(path, stream string, strays []string) {
+	const few = 3
+	if len(strays) == 0 {
+		return
+	}
+	text := strings.Join(strays[:min(len(strays), few)], ", ")
+	if more := len(strays) - few; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	l.warnf(path, codeStrays, "%s do not take %s: unless stream %s has other subjects on the server that do, what is sent there waits for ever; add them, or leave the list out, so that it follows from `subject`", path, text, stream)
 }

@@ -108,6 +108,7 @@ const (
 	codeGivesUp      = "config/gives-up"
 	codeFutureStart  = "config/future-start"
 	codeSelfReport   = "config/self-report"
+	codeStrays       = "config/stray-subjects"
 	codeUnclosed     = "config/unclosed-incidents"
 	codePlainHTTP    = "config/plain-http"
 	codeUnsigned     = "config/unsigned"

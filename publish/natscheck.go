@@ -50,6 +50,7 @@ func (p *NATSPublisher) Check(ctx context.Context, samples []Message, ensures bo
 	if len(subjects) == 0 && p.dest.Stream.Name != "" {
 		subjects = []string{""} // the stream itself
 	}
+	strays := p.renderer.Strays(samples)
 	var reasons []string
 	refused := make(map[string][]string) // subjects, by reason
 	for _, subject := range subjects {
@@ -59,7 +60,7 @@ func (p *NATSPublisher) Check(ctx context.Context, samples []Message, ensures bo
 			}
 			return streamInfo(ctx, l.js, subject)
 		})
-		known, why := p.judgeStream(subject, info, err, ensures)
+		known, why := p.judgeStream(subject, info, err, ensures, slices.Contains(strays, subject))
 		switch {
 		case why != "":
 			reasons = appendNew(reasons, why)
@@ -117,9 +118,12 @@ func appendNew(list []string, s string) []string {
 
 // judgeStream says whether what the server answered about a subject, or about the
 // stream itself if it is "", tells anything, and why it would not be taken, if so.
-func (p *NATSPublisher) judgeStream(subject string, info *jetstream.StreamInfo, asked error, ensures bool) (known bool, why string) {
+// stray is one of Strays.
+func (p *NATSPublisher) judgeStream(subject string, info *jetstream.StreamInfo, asked error, ensures, stray bool) (known bool, why string) {
 	name := p.dest.Stream.Name
 	switch {
+	case errors.Is(asked, jetstream.ErrStreamNotFound) && ensures && stray:
+		why = "no stream takes the subject, and stream.subjects do not name it: add it there, or leave stream.subjects out"
 	case errors.Is(asked, jetstream.ErrStreamNotFound) && ensures:
 	case errors.Is(asked, jetstream.ErrStreamNotFound) && subject == "":
 		why = "there is no such stream"

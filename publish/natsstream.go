@@ -36,6 +36,24 @@ func (r *Renderer) streamSubjects() ([]string, error) {
 	return subjects, nil
 }
 
+// Strays lists the subjects of messages that the stream does not take as `ensure` makes
+// it, unless it has subjects of others as well. Only those that the configuration and the
+// event's type decide: what a session has a part in is not known.
+func (r *Renderer) Strays(messages []Message) (subjects []string) {
+	listed := r.dest.Stream.Subjects // those that are told from the template take all
+	for _, m := range messages {
+		way, err := r.choose(&m)
+		if err != nil || len(listed) == 0 || slices.ContainsFunc([]string{nameSession, namePrevious, nameEvent, nameAlert, nameLink}, way.subject.needs.name) {
+			continue
+		}
+		subject, err := r.Subject(m)
+		if err == nil && !slices.ContainsFunc(listed, func(pattern string) bool { return covers(pattern, subject) }) {
+			subjects = appendNew(subjects, subject)
+		}
+	}
+	return subjects
+}
+
 // addSubject adds a subject unless one of the list covers it. A stream takes no
 // two that overlap, so those that it covers go.
 func addSubject(list []string, subject string) []string {

@@ -143,7 +143,7 @@ func (a *app) checkDestinations(ctx context.Context, loaded *config.Loaded, foun
 	for i, lane := range lanes {
 		g.Go(func() error {
 			name := lane.Destination.Name
-			more[i], reached[i] = reach(ctx, lane, samplesFor(loaded, name), ensures[name])
+			more[i], reached[i] = reach(ctx, lane, loaded.Samples(name), ensures[name])
 			return nil
 		})
 	}
@@ -193,33 +193,6 @@ func asleep(ctx context.Context, nats config.NATS, d publish.Destination) bool {
 	}
 	_ = conn.Close()
 	return false
-}
-
-// samplesFor are made-up messages such as the rules send to a destination: one for
-// each account and type.
-func samplesFor(loaded *config.Loaded, destination string) (samples []publish.Message) {
-	_, sent := loaded.Renderings(destination)
-	own := make(map[string]bool)
-	for _, rule := range loaded.Config.Rules {
-		own[rule.Name] = rule.OwnRendering()
-	}
-	for _, rule := range sent {
-		accounts := loaded.Rules.Reach(rule.Rule).Accounts
-		for _, account := range loaded.Config.Accounts {
-			if len(accounts) > 0 && !slices.Contains(accounts, account.Name) {
-				continue
-			}
-			for _, eventType := range rule.Types {
-				m := publish.Message{Event: publish.SampleEvent(eventType)}
-				m.Event.Account, m.Delivery.Rules = account.Name, []string{rule.Rule}
-				if own[rule.Rule] {
-					m.Delivery.OwnRule = rule.Rule
-				}
-				samples = append(samples, m)
-			}
-		}
-	}
-	return samples
 }
 
 // reach connects to a destination without sending it anything. What could not be

@@ -19,6 +19,7 @@ func TestOnlineCheckAsksWhoTakesTheSubject(t *testing.T) {
 	const unsure, refused = "ok   destination bus: reached; could not be checked: whether it may publish there\n", "FAIL destination bus: what is sent to checkout.main.paid would not be taken: "
 	const both = "FAIL destination bus: what is sent to checkout.main.paid, checkout.main.fulfillable would not be taken: "
 	const none = "no stream takes the subject: create one, or let it be created (stream: {name: …, ensure: true}) (server SERVER)"
+	const small = "no stream takes the subject, and stream.subjects do not name it: add it there, or leave stream.subjects out (server SERVER)\n"
 	const short = "ok   destination bus: reached; stream S recognises a repeat for 2m0s only, and stores later ones again: give it a duplicate window longer than the longest outage, such as 1h0m0s; could not be checked: "
 	const ordered = "orders.{{ .Session.metadata.order }}.{{ .Change }}" // the samples have no such key
 	const unread = "the subject of paid, fulfillable: not checked, because it cannot be rendered for the sample: line 1, column 11: there is no Session.metadata.order\n"
@@ -37,6 +38,9 @@ func TestOnlineCheckAsksWhoTakesTheSubject(t *testing.T) {
 		"no stream":             {says: both + none + "\n"},
 		"one type only":         {subject: "checkout.main.paid", says: strings.Replace(refused, "paid", "fulfillable", 1) + none + "\n"},
 		"made by us":            {more: "stream: {name: S, ensure: true}", says: unsure},
+		"made by us, too small": {more: "stream: {name: S, ensure: true, subjects: [checkout.main.paid, checkout.other]}", says: strings.Replace(refused, "paid", "fulfillable", 1) + small},
+		"widened already":       {subject: "checkout.>", more: "stream: {name: S, ensure: true, subjects: [checkout.main.paid]}", says: unsure},
+		"by the session":        {sent: "checkout.{{ .Session.currency }}", more: "stream: {name: S, ensure: true, subjects: [checkout.EUR]}", says: unsure},
 		"of another":            {subject: "checkout.>", more: "stream: {name: T}", says: both + "the subject belongs to the stream S, not to T (server SERVER)\n"},
 		"of another, made":      {subject: "checkout.>", more: "stream: {name: T, ensure: true}", says: both + "the subject belongs to the stream S, not to T (server SERVER)\n"},
 		"no JetStream":          {server: brokertest.Options{NoJetStream: true}, says: both + "the server has no JetStream, or not for this account (server SERVER)\n"},
