@@ -291,8 +291,8 @@ type Verdict struct {
 	Retry    time.Time
 	At       time.Time     // now
 	UpClock  time.Duration // of the destination, to be kept
-	Standing Standing      // of the destination, to be kept
-	Notices  []Notice      // what the program's owner hears of this
+	Standing Standing      // of the destination after the attempt; what is kept is that of the step
+	Notices  []Notice      // what the program's owner hears of the delivery
 	// Release, when not zero, is when the next parked event of the same session
 	// may be looked at although this one is still pending.
 	Release time.Time
@@ -317,10 +317,11 @@ type Unblock struct {
 // Step is what is written down at once of the deliveries of a destination, whole
 // or not at all, in the order of its members.
 type Step struct {
-	Parked    []Verdict // that must let earlier ones of their session go first, or wait for their subject
-	Resolved  []Verdict // of attempts that have a result
-	Withdrawn []Begin   // attempts that were begun and will not be made
-	Begun     []Begin   // attempts that may be made once the step is durable
+	Standing  *StandingChange // nil: the destination stands as before
+	Parked    []Verdict       // that must let earlier ones of their session go first, or wait for their subject
+	Resolved  []Verdict       // of attempts that have a result
+	Withdrawn []Begin         // attempts that were begun and will not be made
+	Begun     []Begin         // attempts that may be made once the step is durable
 	Unblocked []Unblock
 }
 

@@ -158,7 +158,8 @@ type Notice struct {
 	Deliveries []Delivery
 }
 
-// StandingChange is a change of a destination's standing that no attempt brought.
+// StandingChange is a change of a destination's standing, with all that its owner is to
+// hear before a later one is stored.
 type StandingChange struct {
 	Destination string
 	UpClock     time.Duration

@@ -103,18 +103,18 @@ func (l *lane) judge(t *task, a *event.Attempt, r Result, now time.Time) outcome
 		v.Accepted = true
 		l.tookSubject(&d, now)
 		l.rescued(&o, &d, now)
-		l.succeeded(&o, t.job, now)
+		l.succeeded(t.job, now)
 	case event.OutcomeUnavailable:
 		if r.Subject != "" {
-			l.blocked(&o, &d, r, now)
+			l.blocked(&o.verdict, &d, r, now)
 			if t.probe && !t.asked && l.broken() {
-				l.probeFailed(&o, now)
+				l.probeFailed(now)
 				l.standing.Version++
 			}
 			break
 		}
 		l.noProbe(d.ID)
-		v.Retry = now.Add(l.unavailable(r.Error, now, &o.news))
+		v.Retry = now.Add(l.unavailable(r.Error, now))
 	default:
 		l.noProbe(d.ID)
 		l.refused(&o, &d, r, t.probe && !t.asked, now)
@@ -133,7 +133,7 @@ func (l *lane) judge(t *task, a *event.Attempt, r Result, now time.Time) outcome
 // refused fills in a verdict about a refusal.
 func (l *lane) refused(o *outcome, d *event.Delivery, r Result, probe bool, now time.Time) {
 	v, wasBroken := &o.verdict, l.broken()
-	l.failed(o, d, r, probe, now)
+	l.failed(d, r, probe, now)
 	if d.Attempts >= event.OftenRefused {
 		l.health.refusals.none = false
 	}

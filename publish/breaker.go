@@ -50,7 +50,7 @@ func (l *lane) probePause(failed int) time.Duration {
 }
 
 // succeeded notes an accepted delivery: an open breaker closes.
-func (l *lane) succeeded(o *outcome, job *event.Job, now time.Time) {
+func (l *lane) succeeded(job *event.Job, now time.Time) {
 	s := &l.standing
 	s.Version++
 	s.LastSuccess = now
@@ -71,11 +71,11 @@ func (l *lane) succeeded(o *outcome, job *event.Job, now time.Time) {
 		l.window = 1 // all that waits at once might overtax what has just come back
 		l.unstall()
 	}
-	l.recovered(now, &o.news)
+	l.recovered(now)
 }
 
 // failed notes a refusal.
-func (l *lane) failed(o *outcome, d *event.Delivery, r Result, probe bool, now time.Time) {
+func (l *lane) failed(d *event.Delivery, r Result, probe bool, now time.Time) {
 	s := &l.standing
 	if !r.Final {
 		l.writeOver(d)
@@ -105,18 +105,18 @@ func (l *lane) failed(o *outcome, d *event.Delivery, r Result, probe bool, now t
 	switch {
 	case l.broken() && probe:
 		l.noteType(d, r, now)
-		l.probeFailed(o, now)
+		l.probeFailed(now)
 	case l.broken():
 	case s.Failures-s.Excused < breakAfter || !s.FailedOthers || l.mayTakeOthers(now):
 		if l.failsLong(now, outage) {
-			l.announceFailing(now, &o.news)
+			l.announceFailing(now)
 		}
 	default:
-		l.open(o, now)
+		l.open(now)
 	}
 	l.stopClock(now)
 	if r.Gone && l.dest.Retry.OnGone == OnGonePause && s.Paused.IsZero() {
-		l.stop(now, "", "it answered 410 Gone", &o.news)
+		l.news = append(l.news, l.stop(now, "", "it answered 410 Gone"))
 	}
 }
 
@@ -156,12 +156,12 @@ func (l *lane) countFailure(d *event.Delivery, excused bool, now time.Time) {
 }
 
 // probeFailed puts the next probe off, and tells of a relapse that lasts.
-func (l *lane) probeFailed(o *outcome, now time.Time) {
+func (l *lane) probeFailed(now time.Time) {
 	s := &l.standing
 	s.Probes++
 	s.NextProbe = now.Add(l.probePause(s.Probes))
 	if now.Sub(s.Broken) >= tellAfter {
-		l.announceFailing(now, &o.news)
+		l.announceFailing(now)
 	}
 }
 
@@ -288,9 +288,9 @@ func (l *lane) hasten(send context.Context, now time.Time) error {
 	l.standing.Recovering = false
 	l.standing.Version++
 	l.drop()
-	change := l.change(now)
+	s := l.statement(now)
 	l.mu.Unlock()
-	return l.outbox.SaveStanding(ctx, change)
+	return l.save(ctx, &s)
 }
 
 // snapshot is the standing as it is to be stored. The caller holds mu.

@@ -135,7 +135,7 @@ func (l *lane) storeLost() bool {
 // unavailable notes that the destination cannot take anything, and returns the
 // time until the next probe. Attempts that fail together count as one probe. The
 // caller holds mu.
-func (l *lane) unavailable(why string, now time.Time, to *[]news) time.Duration {
+func (l *lane) unavailable(why string, now time.Time) time.Duration {
 	h, s := &l.health, &l.standing
 	if !l.down() {
 		s.Down = event.Trouble{Since: now}
@@ -150,7 +150,7 @@ func (l *lane) unavailable(why string, now time.Time, to *[]news) time.Duration 
 		h.probe = now.Add(h.probes.step(probeFirst))
 	}
 	if s.Down.Lasted(now) >= tellAfter {
-		l.announceFailing(now, to)
+		l.announceFailing(now)
 	}
 	return h.probe.Sub(now)
 }
@@ -159,12 +159,10 @@ func (l *lane) unavailable(why string, now time.Time, to *[]news) time.Duration 
 func (l *lane) lost(send context.Context, why string, now time.Time) time.Duration {
 	l.mu.Lock()
 	l.noteContact(ContactFailed, now)
-	var list []news
-	pause := l.unavailable(why, now, &list)
+	pause := l.unavailable(why, now)
 	l.standing.Lost = true
-	change := l.change(now)
 	l.mu.Unlock()
-	l.tell(send, change, l.notices(list, 0))
+	l.tell(send)
 	return pause
 }
 
@@ -184,7 +182,6 @@ func (l *lane) isBack() { l.log.Info("the destination answers again", loglimit.E
 // refused to take anything is for a probe to find well again.
 func (l *lane) found(send context.Context, now time.Time) {
 	l.mu.Lock()
-	var list []news
 	if l.standing.Lost {
 		l.isBack()
 		l.reached()
@@ -192,14 +189,13 @@ func (l *lane) found(send context.Context, now time.Time) {
 			l.endRow()
 		}
 		l.standing.Version++
-		l.recovered(now, &list)
+		l.recovered(now)
 	}
 	if !l.down() && !l.broken() {
 		l.noteContact(ContactMade, now)
 	}
-	change := l.change(now)
 	l.mu.Unlock()
-	l.tell(send, change, l.notices(list, 0))
+	l.tell(send)
 }
 
 // endRow forgets failures that are over. The caller holds mu.

@@ -32,7 +32,6 @@ type lane struct {
 	wake         chan struct{} // holds one call
 	writing      chan struct{} // full while one decides what the owner hears and stores that, so that it is told in order
 	senders      sync.WaitGroup
-	untold       []event.Notice // that could not be stored; the loop's
 
 	// mu guards all below. It is never held during a call of the outbox, which calls
 	// skip from inside a transaction.
@@ -46,6 +45,7 @@ type lane struct {
 	sending   slots           // under way
 	working   int             // senders
 	results   []outcome       // that are not written down
+	news      []news          // of the destination, that are not stored, in the order of what happened
 	claimed   map[string]bool // deliveries in queue, begun, under way, or with a result that is not written down
 	stopping  bool
 
@@ -74,7 +74,7 @@ type task struct {
 	unblocks bool // it is the probe of a blocked subject
 }
 
-// outcome is the verdict on an attempt, with what the owner hears of it.
+// outcome is the verdict on an attempt, with what the owner hears of the delivery.
 type outcome struct {
 	verdict event.Verdict
 	news    []news
@@ -106,7 +106,7 @@ func newLane(l Lane, outbox Outbox, o Options, others func(...string), log *slog
 // reset forgets everything but what takeUp brings.
 func (l *lane) reset() {
 	l.queue = queue{unseen: true}
-	l.begun, l.leaving, l.overtaken, l.results, l.starting, l.early, l.stopping = nil, nil, nil, nil, 0, 0, false
+	l.begun, l.leaving, l.overtaken, l.results, l.news, l.starting, l.early, l.stopping = nil, nil, nil, nil, nil, 0, 0, false
 	l.subjects.reset()
 	l.claimed, l.stalled, l.passing = make(map[string]bool), make(map[string]bool), make(map[string]bool)
 	l.reuse, l.tried, l.asked = make(map[string]int), make(map[string]bool), nil
@@ -218,12 +218,14 @@ func (l *lane) finish(send context.Context) error {
 func (l *lane) writeLast(send context.Context) (done bool, err error) {
 	l.writing <- struct{}{}
 	defer func() { <-l.writing }()
-	step := event.Step{Resolved: l.takeResults()}
+	l.tell(send)
+	results, refused := l.takeResults()
 	l.mu.Lock()
-	step.Withdrawn = l.withdraw()
+	step := event.Step{Resolved: results, Withdrawn: l.withdraw()}
+	done = step.Empty() && len(l.news) == 0
 	l.mu.Unlock()
-	if step.Empty() {
+	if done {
 		return true, nil
 	}
-	return false, l.take(send, &step, nil)
+	return false, l.take(send, &step, nil, refused)
 }

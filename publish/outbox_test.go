@@ -217,6 +217,9 @@ func (o *memoryOutbox) Take(_ context.Context, step event.Step) (met event.Stepp
 		met.Gone = append(met.Gone, id)
 		return true
 	}
+	if step.Standing != nil {
+		o.stand(*step.Standing)
+	}
 	for _, v := range append(slices.Clone(step.Parked), step.Resolved...) {
 		if gone(v.Delivery.ID) {
 			continue
@@ -299,9 +302,6 @@ func (o *memoryOutbox) resolve(v *event.Verdict) (woke bool, err error) {
 	state := o.states[r.Destination]
 	state.Name = r.Destination
 	state.Up(v.UpClock, v.At)
-	if v.Standing.Version > state.Standing.Version {
-		state.Standing = v.Standing
-	}
 	o.states[r.Destination] = state
 	o.notices = append(o.notices, v.Notices...)
 	return woke, nil
@@ -346,6 +346,11 @@ func (o *memoryOutbox) SaveStanding(_ context.Context, c event.StandingChange) e
 	if o.fail != nil {
 		return o.fail
 	}
+	o.stand(c)
+	return nil
+}
+
+func (o *memoryOutbox) stand(c event.StandingChange) {
 	state := o.states[c.Destination]
 	state.Name = c.Destination
 	state.Up(c.UpClock, c.Standing.Changed)
@@ -357,7 +362,6 @@ func (o *memoryOutbox) SaveStanding(_ context.Context, c event.StandingChange) e
 	if c.Audit != nil {
 		o.audit = append(o.audit, *c.Audit)
 	}
-	return nil
 }
 
 // release makes the next delivery of a session due that waits for earlier ones:

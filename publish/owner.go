@@ -17,17 +17,23 @@ type news struct {
 	eventType, about string
 	at               time.Time
 	data             any
+	asked            bool // who hears of it
+	notice           event.Notice
 }
 
-// notices makes events of news, and asks who hears of them. refused is by how many
-// those that were refused and wait become more with the step that stores the notices.
-// The caller does not hold mu.
+// notices makes events of news, and asks who hears of them. refused is that of their
+// statement. The caller does not hold mu.
 func (l *lane) notices(list []news, refused int) (notices []event.Notice) {
 	if l.announce == nil || len(list) == 0 {
 		return nil
 	}
 	stored, _ := l.stored() // what cannot be read is not told
-	for _, n := range list {
+	for i := range list {
+		n := &list[i]
+		if n.asked {
+			notices = append(notices, n.notice)
+			continue
+		}
 		switch data := n.data.(type) {
 		case *event.DestinationFailingData:
 			data.Pending = stored.Pending
@@ -41,11 +47,10 @@ func (l *lane) notices(list []news, refused int) (notices []event.Notice) {
 			l.log.Error("an event about the destination could not be written", "type", n.eventType, "error", err)
 			continue
 		}
-		if notice := l.announce(e); notice.Event.ID != "" {
-			notices = append(notices, notice)
-		}
+		n.asked, n.notice = true, l.announce(e)
+		notices = append(notices, n.notice)
 	}
-	return notices
+	return slices.DeleteFunc(notices, func(n event.Notice) bool { return n.Event.ID == "" })
 }
 
 // stored is what the outbox tells of the destination.
@@ -57,32 +62,57 @@ func (l *lane) stored() (state event.DestinationState, err error) {
 	return state, err
 }
 
-// tell stores what no attempt brought. What cannot be stored is said with the
-// next turn.
-func (l *lane) tell(send context.Context, change event.StandingChange, notices []event.Notice) {
-	if len(notices) == 0 {
-		return
-	}
-	change.Notices = notices
-	if err := l.outbox.SaveStanding(context.WithoutCancel(send), change); err != nil {
-		l.log.Error("the state of the destination could not be stored; it is tried again", loglimit.Repeats("standing"), slog.Any("error", err))
-		l.untold = append(l.untold, notices...)
-		return
-	}
-	l.call(notices)
+// statement is how the destination stands, with all that its owner has not heard of that.
+// Both are decided under mu, taken together and stored together: so the owner hears in the
+// order of what happens, and no stored standing takes as told what is not stored.
+type statement struct {
+	change  event.StandingChange
+	news    []news
+	refused int // by how many those that were refused and wait become more with what is not written down
 }
 
-// tellAgain tells what could not be stored before.
-func (l *lane) tellAgain(send context.Context) {
-	if len(l.untold) == 0 {
+// statement takes what is to be stored. The caller has begun writing and holds mu; it
+// stores all, or gives the news back.
+func (l *lane) statement(now time.Time) statement {
+	s := statement{change: l.change(now), news: l.news}
+	l.news = nil
+	for i := range l.results {
+		s.refused += l.results[i].refused
+	}
+	return s
+}
+
+// save stores a statement apart from what attempts bring. own is the news of what is taken
+// back if it cannot be stored.
+func (l *lane) save(ctx context.Context, s *statement, own ...news) error {
+	s.change.Notices = append(l.notices(s.news, s.refused), l.notices(own, s.refused)...)
+	if err := l.outbox.SaveStanding(ctx, s.change); err != nil {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.news = append(s.news, l.news...)
+		return err
+	}
+	l.mu.Lock()
+	l.health.marks.wrote(&s.change.Standing)
+	l.mu.Unlock()
+	l.call(s.change.Notices)
+	return nil
+}
+
+// tell stores what the owner has not heard, unless it comes with results. If these could not
+// be stored it comes without: one of them may be why. What cannot be stored is said with the
+// next turn.
+func (l *lane) tell(send context.Context) {
+	l.mu.Lock()
+	if len(l.news) == 0 || len(l.results) > 0 && l.health.stores.next == 0 {
+		l.mu.Unlock()
 		return
 	}
-	notices := l.untold
-	l.untold = nil
-	l.mu.Lock()
-	change := l.change(time.Now())
+	s := l.statement(time.Now())
 	l.mu.Unlock()
-	l.tell(send, change, notices)
+	if err := l.save(context.WithoutCancel(send), &s); err != nil {
+		l.log.Error("the state of the destination could not be stored; it is tried again", loglimit.Repeats("standing"), slog.Any("error", err))
+	}
 }
 
 // toldToFail says whether the owner heard that the destination fails, and not only in part.
@@ -91,7 +121,7 @@ func toldToFail(s *event.Standing) bool {
 }
 
 // announceFailing tells that the destination fails, once until it is well again.
-func (l *lane) announceFailing(now time.Time, to *[]news) {
+func (l *lane) announceFailing(now time.Time) {
 	s := &l.standing
 	if !s.Paused.IsZero() || toldToFail(s) {
 		return // of what is paused it is known that it takes nothing
@@ -105,7 +135,7 @@ func (l *lane) announceFailing(now time.Time, to *[]news) {
 		why += ", and it asked for a pause until " + event.FormatTime(s.Throttled)
 	}
 	summary := fmt.Sprintf("Destination %s has failed %s: %s. What is due for it waits.", l.dest.Name, often, why)
-	*to = append(*to, l.failure(l.failsSince(now), now, summary, why, 0))
+	l.news = append(l.news, l.failure(l.failsSince(now), now, summary, why, 0))
 }
 
 // failure tells of what has failed since a time.
@@ -113,7 +143,7 @@ func (l *lane) failure(since, now time.Time, summary, why string, refused int) n
 	s := &l.standing
 	s.Version++
 	s.Announced = cmp.Or(s.Announced, since)
-	return news{event.DestinationFailing, "", now, &event.DestinationFailingData{
+	return news{eventType: event.DestinationFailing, at: now, data: &event.DestinationFailingData{
 		Summary: summary, Destination: l.dest.Name, Since: event.FormatTime(since), Failures: s.Failures, Reason: why, Refused: refused,
 	}}
 }
@@ -135,7 +165,7 @@ func (l *lane) failsSince(now time.Time) time.Time {
 // longer than a moment, and everything else. That it fails altogether, and does so
 // no more, is told each time. After a start that waits for the first probe, which shows
 // why.
-func (l *lane) announceBlocked(now time.Time, to *[]news) {
+func (l *lane) announceBlocked(now time.Time) {
 	s := &l.standing
 	if s.AnnouncedSubjects || !s.Paused.IsZero() || l.broken() || l.down() || s.Failures > 0 || l.subjects.row.Lasted(now) < tellAfter || !l.subjects.reasoned() {
 		return
@@ -143,13 +173,13 @@ func (l *lane) announceBlocked(now time.Time, to *[]news) {
 	s.AnnouncedSubjects = true
 	why := l.subjects.why()
 	summary := fmt.Sprintf("Destination %s %s. What is for it waits, all else goes on.", l.dest.Name, why)
-	*to = append(*to, l.failure(l.subjects.row.Since, now, summary, why, 0))
+	l.news = append(l.news, l.failure(l.subjects.row.Since, now, summary, why, 0))
 }
 
 // recovered tells that a destination whose failing was told is well again, or one that
 // has lost what it held. Under an open breaker a connection that is back does not make
 // it so.
-func (l *lane) recovered(now time.Time, to *[]news) {
+func (l *lane) recovered(now time.Time) {
 	s := &l.standing
 	what, lost := l.complaint()
 	anew := lost.After(l.health.lossTold)
@@ -163,14 +193,14 @@ func (l *lane) recovered(now time.Time, to *[]news) {
 	case s.AnnouncedRefused && !s.AnnouncedSubjects: // it takes deliveries all the time
 		return
 	case l.subjects.blocked():
-		l.announceBlocked(now, to)
+		l.announceBlocked(now)
 		return
 	}
 	text := ""
 	if anew {
 		l.health.lossTold, text = lost, " But "+what+"."
 	}
-	*to = append(*to, l.recovery(cmp.Or(s.Announced, lost), now, "Destination %s takes deliveries again, after %s.%s", text))
+	l.news = append(l.news, l.recovery(cmp.Or(s.Announced, lost), now, "Destination %s takes deliveries again, after %s.%s", text))
 	s.Announced, s.AnnouncedSubjects, s.AnnouncedRefused, s.Recovered = time.Time{}, false, false, now
 	s.Version++
 }
@@ -179,7 +209,7 @@ func (l *lane) recovered(now time.Time, to *[]news) {
 // destination's name, how long it lasted, and more.
 func (l *lane) recovery(since, now time.Time, format string, more ...any) news {
 	took := event.FormatSpan(now.Sub(since))
-	return news{event.DestinationRecovered, "", now, &event.DestinationRecoveredData{
+	return news{eventType: event.DestinationRecovered, at: now, data: &event.DestinationRecoveredData{
 		Summary:     fmt.Sprintf(format, append([]any{l.dest.Name, took}, more...)...),
 		Destination: l.dest.Name, Since: event.FormatTime(since), DownFor: took,
 	}}
@@ -192,7 +222,7 @@ func (l *lane) bury(o *outcome, d *event.Delivery, r Result, why string, now tim
 	if event.IsSystemType(d.EventType) {
 		return
 	}
-	o.news = append(o.news, news{event.DeliveryDead, fmt.Sprintf("%s/%d", d.ID, d.Attempts), now, &event.DeliveryDeadData{
+	o.news = append(o.news, news{eventType: event.DeliveryDead, about: fmt.Sprintf("%s/%d", d.ID, d.Attempts), at: now, data: &event.DeliveryDeadData{
 		Summary:     fmt.Sprintf("The delivery of %s of session %s to %s is dead: %s.", event.Short(d.EventType), d.Session, l.dest.Name, why),
 		Destination: l.dest.Name, Delivery: d.ID, Event: d.EventID, EventType: d.EventType, Account: d.Account, Session: d.Session,
 		Rules: d.Rules, Reason: why, Attempts: d.Attempts, Class: r.Class, StatusCode: r.StatusCode, Status: event.StatusFiring,
@@ -205,25 +235,25 @@ func (l *lane) rescued(o *outcome, d *event.Delivery, now time.Time) {
 	if d.Reason == "" || event.IsSystemType(d.EventType) {
 		return
 	}
-	o.news = append(o.news, news{event.DeliveryDead, fmt.Sprintf("%s/%d", d.ID, d.Attempts), now, &event.DeliveryDeadData{
+	o.news = append(o.news, news{eventType: event.DeliveryDead, about: fmt.Sprintf("%s/%d", d.ID, d.Attempts), at: now, data: &event.DeliveryDeadData{
 		Summary:     fmt.Sprintf("The delivery of %s of session %s to %s was accepted at attempt %d.", event.Short(d.EventType), d.Session, l.dest.Name, d.Attempts),
 		Destination: l.dest.Name, Delivery: d.ID, Event: d.EventID, EventType: d.EventType, Account: d.Account, Session: d.Session,
 		Rules: d.Rules, Reason: d.Reason, Attempts: d.Attempts, Status: event.StatusResolved,
 	}})
 }
 
-// stop pauses the destination until somebody resumes it, and tells so.
-func (l *lane) stop(now time.Time, actor, why string, to *[]news) {
+// stop pauses the destination until somebody resumes it, which its owner hears.
+func (l *lane) stop(now time.Time, actor, why string) news {
 	s := &l.standing
 	s.Paused, s.PausedBy, s.PausedWhy = now, actor, why
 	s.Version++
 	l.clock.note(ContactFailed, now)
 	reason := pausedWhy(s)
 	l.log.Warn("the destination is paused: what is due for it waits until notifier destinations resume", "reason", reason)
-	*to = append(*to, news{event.DestinationPaused, "", now, &event.DestinationPausedData{
+	return news{eventType: event.DestinationPaused, at: now, data: &event.DestinationPausedData{
 		Summary:     fmt.Sprintf("Destination %s is %s. What is due for it waits.", l.dest.Name, reason),
 		Destination: l.dest.Name, By: actor, Reason: why,
-	}})
+	}}
 }
 
 // pause stops the destination in the name of somebody.
@@ -238,21 +268,16 @@ func (l *lane) pause(ctx context.Context, actor string) (changed bool, err error
 		l.mu.Unlock()
 		return false, nil
 	}
-	var list []news
-	clock := l.clock
-	l.stop(now, actor, "", &list)
-	change := l.change(now)
+	before, clock := l.standing, l.clock
+	paused := l.stop(now, actor, "")
+	s := l.statement(now)
 	l.mu.Unlock()
 	l.poke()
-	l.writeResults(ctx)
-	notices := l.notices(list, 0)
-	change.Notices = notices
-	change.Audit = &event.AuditEntry{Time: now, Actor: actor, Action: "destination.pause", Subject: l.dest.Name}
-	if err := l.outbox.SaveStanding(ctx, change); err != nil {
-		l.unstop(clock)
+	s.change.Audit = &event.AuditEntry{Time: now, Actor: actor, Action: "destination.pause", Subject: l.dest.Name}
+	if err := l.save(ctx, &s, paused); err != nil {
+		l.unstop(&before, clock)
 		return false, err
 	}
-	l.call(notices)
 	return true, nil
 }
 
@@ -263,17 +288,6 @@ func (l *lane) beginWriting(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
-	}
-}
-
-// writeResults writes down what came of attempts before a pause: what the owner hears
-// of that comes first. What cannot be written stays for the next turn.
-func (l *lane) writeResults(ctx context.Context) {
-	for {
-		step := event.Step{Resolved: l.takeResults()}
-		if step.Empty() || l.take(ctx, &step, nil) != nil {
-			return
-		}
 	}
 }
 
@@ -289,23 +303,30 @@ func (l *lane) unpause(ctx context.Context, actor string) (changed bool, err err
 	l.mu.Lock()
 	before := l.standing
 	list, blocked := l.subjects.list()
-	switch {
-	case !before.Paused.IsZero() || l.broken() || before.Throttled.After(now) || l.pacer.slow > 0:
-		l.goOn(now)
-	case blocked == 0:
+	ends := !before.Paused.IsZero() || l.broken() || before.Throttled.After(now) || l.pacer.slow > 0
+	if !ends && blocked == 0 {
 		l.mu.Unlock()
 		return false, nil
 	}
-	l.subjects.hurry(now)
-	change := l.change(now)
+	s := l.statement(now)
+	if ends {
+		goOn(&s.change.Standing, now)
+	}
 	l.mu.Unlock()
-	change.Notices = l.notices(l.resumed(&before, actor, now), 0)
-	change.Audit = &event.AuditEntry{Time: now, Actor: actor, Action: "destination.resume", Subject: l.dest.Name, Detail: pausedDetail(&before, list, now)}
-	if err := l.outbox.SaveStanding(ctx, change); err != nil {
-		l.stopAgain(&before, now)
+	s.change.Audit = &event.AuditEntry{Time: now, Actor: actor, Action: "destination.resume", Subject: l.dest.Name, Detail: pausedDetail(&before, list, now)}
+	told := l.resumed(&before, actor, now)
+	if err := l.save(ctx, &s, told...); err != nil {
 		return false, err
 	}
-	l.call(change.Notices)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if ends && l.standing.Paused.Equal(before.Paused) { // else it stopped meanwhile
+		if len(told) == 0 { // it may have taken something meanwhile
+			l.news = append(l.news, l.resumed(&l.standing, actor, now)...)
+		}
+		l.goOn(time.Now())
+	}
+	l.subjects.hurry(now)
 	l.poke()
 	return true, nil
 }
@@ -320,37 +341,22 @@ func (l *lane) resumed(before *event.Standing, actor string, now time.Time) []ne
 }
 
 // unstop takes a pause back that could not be kept. Nothing has waited, so that
-// nothing is made due, and the clock of holds goes on as it did before.
-func (l *lane) unstop(clock upClock) {
+// nothing is made due, and the clock of holds goes on as it did before. A recovery
+// meanwhile was not told, as the end of the pause would have been.
+func (l *lane) unstop(before *event.Standing, clock upClock) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := &l.standing
 	s.Paused, s.PausedBy, s.PausedWhy = time.Time{}, "", ""
 	s.Version++
+	if s.Announced.IsZero() {
+		s.Announced, s.AnnouncedSubjects, s.AnnouncedRefused = before.Announced, before.AnnouncedSubjects, before.AnnouncedRefused
+		l.recovered(time.Now())
+	}
 	if !l.clock.running {
 		l.clock = clock
 	}
 	l.poke()
-}
-
-// stopAgain takes back that a pause has ended, if that could not be kept.
-func (l *lane) stopAgain(before *event.Standing, now time.Time) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	s := &l.standing
-	s.Paused, s.PausedBy, s.PausedWhy = before.Paused, before.PausedBy, before.PausedWhy
-	s.Recovering = before.Recovering
-	if s.Announced.IsZero() {
-		s.Announced, s.AnnouncedSubjects, s.AnnouncedRefused = before.Announced, before.AnnouncedSubjects, before.AnnouncedRefused
-	}
-	if before.Throttled.After(s.Throttled) {
-		s.Throttled = before.Throttled
-		l.skipThrottled(now)
-	}
-	s.Version++
-	if !s.Paused.IsZero() {
-		l.clock.note(ContactFailed, now)
-	}
 }
 
 func pausedDetail(s *event.Standing, blocked []BlockedSubject, now time.Time) string {
@@ -368,23 +374,29 @@ func pausedDetail(s *event.Standing, blocked []BlockedSubject, now time.Time) st
 }
 
 // goOn ends a pause. What waits is due at once, or what is first is a probe.
-func (l *lane) goOn(now time.Time) {
-	s := &l.standing
-	l.pacer.restore()
+func goOn(s *event.Standing, now time.Time) {
 	if s.Paused.IsZero() {
 		s.Throttled = time.Time{}
-		l.clock.unskip(now)
 	} else if !toldToFail(s) { // the end of the pause closes what was told in part: if that lasts it is told anew
 		s.Announced, s.AnnouncedSubjects, s.AnnouncedRefused = time.Time{}, false, false
 	}
-	s.Recovering = !l.broken()
-	s.Paused, s.PausedBy, s.PausedWhy = time.Time{}, "", ""
-	if l.broken() {
+	if s.Recovering = s.Broken.IsZero(); !s.Recovering {
 		s.NextProbe, s.Probes = now, 1 // what was never tried: somebody may have mended the rest
-	} else {
+	}
+	s.Paused, s.PausedBy, s.PausedWhy = time.Time{}, "", ""
+	s.Version++
+}
+
+// goOn lets the lane go on, after that is stored. The caller holds mu.
+func (l *lane) goOn(now time.Time) {
+	goOn(&l.standing, now)
+	l.pacer.restore()
+	if !l.standing.Throttled.After(now) {
+		l.clock.unskip(now)
+	}
+	if !l.broken() {
 		l.clock.assume(now)
 		l.skipThrottled(now)
 	}
-	s.Version++
 	l.unstall()
 }

@@ -25,9 +25,10 @@ type refusals struct {
 func (l *lane) tellRefused(send context.Context, now time.Time) {
 	l.mu.Lock()
 	s, r := &l.standing, &l.health.refusals
-	told := s.AnnouncedRefused
-	well := s.Paused.IsZero() && !l.broken() && !l.down() && !s.Recovering && (s.Announced.IsZero() || told && !s.AnnouncedSubjects)
-	if !well || r.none && !told || now.Before(r.next) || len(l.results) > 0 {
+	well := func() bool {
+		return s.Paused.IsZero() && !l.broken() && !l.down() && !s.Recovering && (s.Announced.IsZero() || s.AnnouncedRefused && !s.AnnouncedSubjects)
+	}
+	if !well() || r.none && !s.AnnouncedRefused || now.Before(r.next) || len(l.results) > 0 {
 		l.mu.Unlock()
 		return
 	}
@@ -43,19 +44,18 @@ func (l *lane) tellRefused(send context.Context, now time.Time) {
 	long := slices.DeleteFunc(stored.RefusedAt, func(at time.Duration) bool {
 		return up-at < tellFailingAfter || now.Sub(s.LastSuccess) > up-at // it takes no others: that is told otherwise
 	})
-	var list []news
 	switch {
-	case told && r.none:
-		l.announceNoneRefused(now, &list)
-	case !told && len(long) > 0:
-		l.announceRefused(len(long), up-slices.Min(long), now, &list)
+	case !well(): // any more
+	case s.AnnouncedRefused && r.none:
+		l.announceNoneRefused(now)
+	case !s.AnnouncedRefused && len(long) > 0:
+		l.announceRefused(len(long), up-slices.Min(long), now)
 	}
-	change := l.change(now)
 	l.mu.Unlock()
-	l.tell(send, change, l.notices(list, 0))
+	l.tell(send)
 }
 
-func (l *lane) announceRefused(n int, lasts time.Duration, now time.Time, to *[]news) {
+func (l *lane) announceRefused(n int, lasts time.Duration, now time.Time) {
 	s := &l.standing
 	s.AnnouncedRefused = true
 	deliveries := "1 delivery"
@@ -64,12 +64,12 @@ func (l *lane) announceRefused(n int, lasts time.Duration, now time.Time, to *[]
 	}
 	summary := fmt.Sprintf("Destination %s takes others, but has refused %s again and again for %s, last: %s. Each waits and is tried on its schedule until it is accepted or a dead letter: notifier deliveries list --destination %s --status pending.",
 		l.dest.Name, deliveries, event.FormatSpan(lasts), s.Refusal, l.dest.Name)
-	*to = append(*to, l.failure(now.Add(-lasts), now, summary, s.Refusal, n))
+	l.news = append(l.news, l.failure(now.Add(-lasts), now, summary, s.Refusal, n))
 }
 
-func (l *lane) announceNoneRefused(now time.Time, to *[]news) {
+func (l *lane) announceNoneRefused(now time.Time) {
 	s := &l.standing
-	*to = append(*to, l.recovery(s.Announced, now, "No delivery that destination %s refused again and again waits any more, after %s: each was accepted or is a dead letter."))
+	l.news = append(l.news, l.recovery(s.Announced, now, "No delivery that destination %s refused again and again waits any more, after %s: each was accepted or is a dead letter."))
 	s.Announced, s.AnnouncedRefused = time.Time{}, false
 	s.Version++
 }

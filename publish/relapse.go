@@ -31,7 +31,7 @@ func (l *lane) stayOnTrial(d *event.Delivery, now time.Time) {
 }
 
 // open opens the breaker. The caller holds mu.
-func (l *lane) open(o *outcome, now time.Time) {
+func (l *lane) open(now time.Time) {
 	s := &l.standing
 	s.Relapse = l.onTrial(now)
 	s.Broken, s.Opened, s.Probes, s.NextProbe = now, now, 0, now.Add(breakFirstLook)
@@ -39,7 +39,7 @@ func (l *lane) open(o *outcome, now time.Time) {
 	clear(l.tried)
 	l.log.Warn("the destination refused what it was sent several times in a row: what is for it waits, and one delivery at a time is tried as a probe until one is accepted", "failures_in_a_row", s.Failures, "reason", s.Why)
 	if !s.Relapse && now.Sub(s.Recovered) >= relapseWithin {
-		l.announceFailing(now, &o.news)
+		l.announceFailing(now)
 	}
 }
 

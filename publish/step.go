@@ -19,20 +19,29 @@ func (l *lane) withdraw() []event.Begin {
 	return l.withdrawBlocked()
 }
 
-// take writes a step down and draws the conclusions.
-func (l *lane) take(send context.Context, step *event.Step, tasks []task) error {
+// take writes a step down, with all that the owner has not heard, and draws the
+// conclusions. refused is that of takeResults.
+func (l *lane) take(send context.Context, step *event.Step, tasks []task, refused int) error {
+	var s statement
+	l.mu.Lock()
+	if len(step.Resolved)+len(l.news) > 0 {
+		s = l.statement(time.Now())
+		step.Standing = &s.change
+	}
+	l.mu.Unlock()
+	s.change.Notices = l.notices(s.news, s.refused+refused)
 	// The store is local: a shutdown must not keep a result from being written.
 	met, err := l.outbox.Take(context.WithoutCancel(send), *step)
 	if err != nil {
-		l.putBack(step, tasks)
+		l.putBack(step, tasks, s.news)
 		return err
 	}
 	l.mu.Lock()
+	l.health.marks.wrote(&s.change.Standing)
 	l.health.stores.reset()
 	l.health.storeless = time.Time{}
 	for i := range step.Resolved {
 		v := &step.Resolved[i]
-		l.health.marks.wrote(&v.Standing)
 		delete(l.claimed, v.Delivery.ID)
 		if v.Attempt.Outcome == event.OutcomeUnavailable {
 			l.reuse[v.Delivery.ID] = v.Attempt.N
@@ -66,14 +75,16 @@ func (l *lane) take(send context.Context, step *event.Step, tasks []task) error 
 	}
 	l.mu.Unlock()
 	l.told(step.Resolved, met.Gone)
+	l.call(s.change.Notices)
 	return nil
 }
 
 // putBack takes up again what could not be written down: results behind the
-// others, what was to begin at the front.
-func (l *lane) putBack(step *event.Step, tasks []task) {
+// others, what was to begin and what the owner is to hear at the front.
+func (l *lane) putBack(step *event.Step, tasks []task, unheard []news) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.news = append(unheard, l.news...)
 	l.starting = 0
 	for i := range step.Resolved {
 		l.results = append(l.results, outcome{verdict: step.Resolved[i]})

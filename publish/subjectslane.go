@@ -71,7 +71,7 @@ func (l *lane) waitsFor(v *event.Verdict) {
 
 // blocked notes that the destination takes nothing for the subject of a delivery.
 // The caller holds mu.
-func (l *lane) blocked(o *outcome, d *event.Delivery, r Result, now time.Time) {
+func (l *lane) blocked(v *event.Verdict, d *event.Delivery, r Result, now time.Time) {
 	s := &l.subjects
 	l.answeredAgain()
 	b := s.known[r.Subject]
@@ -93,9 +93,9 @@ func (l *lane) blocked(o *outcome, d *event.Delivery, r Result, now time.Time) {
 			s.forget(r.Subject) // it is the others' turn
 		}
 	}
-	l.await(&o.verdict, d, r.Subject, now)
+	l.await(v, d, r.Subject, now)
 	l.standing.Version++
-	l.announceBlocked(now, &o.news)
+	l.announceBlocked(now)
 }
 
 // tookSubject notes that a delivery was accepted. The caller holds mu.

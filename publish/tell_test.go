@@ -381,7 +381,7 @@ type slowOutbox struct {
 }
 
 func (o slowOutbox) Take(ctx context.Context, step event.Step) (event.Stepped, error) {
-	if slices.ContainsFunc(step.Resolved, func(v event.Verdict) bool { return len(v.Notices) > 0 }) {
+	if step.Standing != nil && len(step.Standing.Notices) > 0 {
 		time.Sleep(o.take)
 	}
 	return o.memoryOutbox.Take(ctx, step)

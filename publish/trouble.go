@@ -53,7 +53,7 @@ func (l *lane) markTrouble(send context.Context, now time.Time, last bool) time.
 	m, s := &l.health.marks, l.snapshot(now)
 	due := false
 	switch {
-	case len(l.untold)+len(l.results) > 0:
+	case len(l.news)+len(l.results) > 0:
 	case !troubled(&s):
 		due, m.next = m.open, time.Time{}
 		m.pauses.reset()
@@ -75,14 +75,11 @@ func (l *lane) markTrouble(send context.Context, now time.Time, last bool) time.
 		return wait
 	}
 	l.standing.Version++
-	change := l.change(now)
+	change := l.statement(now)
 	l.mu.Unlock()
-	if err := l.outbox.SaveStanding(context.WithoutCancel(send), change); err != nil {
+	if err := l.save(context.WithoutCancel(send), &change); err != nil {
 		l.log.Error("the state of the destination could not be stored; it is tried again", loglimit.Repeats("standing"), slog.Any("error", err))
 		return probeFirst
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	m.wrote(&change.Standing)
 	return wait
 }

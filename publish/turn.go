@@ -30,12 +30,13 @@ func (l *lane) turn(send context.Context) turn {
 	if wait := l.gather(now); wait > 0 {
 		return turn{wait: wait}
 	}
-	l.tellAgain(send)
+	l.tell(send)
 	l.tellRefused(send, now)
-	step := event.Step{Resolved: l.takeResults()}
+	results, refused := l.takeResults()
+	step := event.Step{Resolved: results}
 	tasks, wait, err := l.plan(send, now, &step)
 	if err != nil {
-		l.putBack(&step, tasks)
+		l.putBack(&step, tasks, nil)
 		return l.failing("reading what is due", err)
 	}
 	if step.Empty() {
@@ -43,7 +44,7 @@ func (l *lane) turn(send context.Context) turn {
 		wait = min(wait, l.markTrouble(send, now, false))
 		return turn{wait: wait, idle: l.still()}
 	}
-	if err := l.take(send, &step, tasks); err != nil {
+	if err := l.take(send, &step, tasks, refused); err != nil {
 		return l.failing("writing deliveries down", err)
 	}
 	l.start(send, tasks)

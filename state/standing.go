@@ -8,31 +8,31 @@ import (
 	"checkout-notifier/event"
 )
 
-// stand takes a standing over unless a later one is there.
-func stand(state *event.DestinationState, s event.Standing) {
-	if s.Version > state.Standing.Version {
-		state.Standing = s
+// stand stores a change of a destination's standing, with what its owner hears of it and
+// who did it. A standing that is not newer than the stored one is left out; the rest is
+// stored all the same.
+func stand(b *batch, c *event.StandingChange) error {
+	if err := checkTexts("destination", c.Destination); err != nil {
+		return err
 	}
+	state, err := b.destination(c.Destination)
+	if err != nil {
+		return err
+	}
+	state.Up(c.UpClock, c.Standing.Changed)
+	if c.Standing.Version > state.Standing.Version {
+		state.Standing = c.Standing
+	}
+	if err := announce(b, c.Notices); err != nil || c.Audit == nil {
+		return err
+	}
+	return writeAudit(b, *c.Audit)
 }
 
-// SaveStanding stores a change of a destination's standing, with what its owner
-// hears of it and who did it. A standing that is not newer than the stored one is
-// left out; the rest is stored all the same.
+// SaveStanding stores a change of a destination's standing that comes with no step.
 func (s *Store) SaveStanding(ctx context.Context, c event.StandingChange) error {
 	return s.write(ctx, "storing how destination "+c.Destination+" stands", func(b *batch) error {
-		if err := checkTexts("destination", c.Destination); err != nil {
-			return err
-		}
-		state, err := b.destination(c.Destination)
-		if err != nil {
-			return err
-		}
-		state.Up(c.UpClock, c.Standing.Changed)
-		stand(state, c.Standing)
-		if err := announce(b, c.Notices); err != nil || c.Audit == nil {
-			return err
-		}
-		return writeAudit(b, *c.Audit)
+		return stand(b, &c)
 	})
 }
 

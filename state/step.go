@@ -22,7 +22,7 @@ func attemptNumber(key []byte) int {
 
 // Take writes down a step of a destination's deliveries, whole or not at all;
 // nil means that it is on the disk. A delivery that is not in the store, or not
-// pending, is left out and named in Stepped.Gone.
+// pending, is left out and named in Stepped.Gone, with what the owner would hear of it.
 //
 // Of a verdict's Delivery it takes Attempts, Slots, HeldAt, Overtook and
 // BlockedSubject; the rest is as it was stored. What the verdict says decides:
@@ -68,6 +68,11 @@ func checkVerdict(v *event.Verdict) error {
 }
 
 func take(b *batch, step *event.Step, met *event.Stepped) error {
+	if step.Standing != nil {
+		if err := stand(b, step.Standing); err != nil {
+			return err
+		}
+	}
 	for _, verdicts := range [][]event.Verdict{step.Parked, step.Resolved} {
 		for i := range verdicts {
 			woke, err := resolve(b, &verdicts[i])
@@ -190,7 +195,6 @@ func resolve(b *batch, v *event.Verdict) (woke bool, err error) {
 		return false, err
 	}
 	state.Up(v.UpClock, v.At)
-	stand(state, v.Standing)
 	if err := announce(b, v.Notices); err != nil {
 		return false, err
 	}
