@@ -3,6 +3,7 @@ package publish_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -16,7 +17,7 @@ import (
 type duringOutbox struct {
 	*memoryOutbox
 	take, save, saved func() error
-	hasten            func()
+	hasten, look      func()
 }
 
 func (o *duringOutbox) Take(ctx context.Context, step event.Step) (event.Stepped, error) {
@@ -46,6 +47,13 @@ func (o *duringOutbox) Hasten(ctx context.Context, destination string, now time.
 		o.hasten()
 	}
 	return o.memoryOutbox.Hasten(ctx, destination, now, limit)
+}
+
+func (o *duringOutbox) Destinations(ctx context.Context) ([]event.DestinationState, error) {
+	if o.look != nil {
+		o.look()
+	}
+	return o.memoryOutbox.Destinations(ctx)
 }
 
 // failsOnce fails after a time, for the first time that it is called.
@@ -143,6 +151,40 @@ func TestNothingThatTheOwnerHearsIsLostOrOutOfOrder(t *testing.T) {
 				t.Fatal("it is paused")
 			}
 		}, []string{failing, recovered}},
+		"it stops while the program looks whether orders are refused": {func(t *testing.T, s *scene) {
+			looks := make(chan struct{})
+			s.to.reply(func(_ context.Context, _ int, m publish.Message) publish.Result {
+				answer := refused(422)
+				switch m.Delivery.Session {
+				case "cs_bad":
+				case "cs_gone":
+					<-looks
+					answer.StatusCode, answer.Gone = 410, true
+				default:
+					answer = accepted()
+				}
+				return answer
+			})
+			s.o.put("shop", "cs_bad")
+			s.o.put("shop", "cs_gone")
+			begin := time.Now()
+			s.o.look = func() {
+				if time.Since(begin) >= 10*time.Minute { // cs_bad was refused for long enough to be told
+					close(looks)
+					time.Sleep(10 * time.Second)
+					s.o.look = nil
+				}
+			}
+			for n := 0; s.relay.Status()[0].State != publish.StatePaused; n++ {
+				s.o.put("shop", fmt.Sprint("cs_", n))
+				s.relay.Wake("shop")
+				time.Sleep(30 * time.Second)
+			}
+			s.to.reply(nil)
+			if _, err := s.relay.Resume(t.Context(), "shop", "ann"); err != nil {
+				t.Fatal(err)
+			}
+		}, []string{paused, recovered}},
 		"it recovers while its resumption cannot be stored": {func(t *testing.T, s *scene) {
 			fails(s)
 			if _, err := s.relay.Pause(t.Context(), "shop", "ann"); err != nil {

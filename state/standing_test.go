@@ -10,6 +10,30 @@ import (
 	"checkout-notifier/event"
 )
 
+// How a destination stands is stored with what its owner hears of that, also if the
+// delivery that brought both is not there any more.
+func TestAStepStoresAStandingWithoutItsDelivery(t *testing.T) {
+	s := newStore(t)
+	e, err := event.NewSystem(event.DestinationRecovered, "shop", "", start, map[string]string{"summary": "It takes deliveries again."})
+	if err != nil {
+		t.Fatal(err)
+	}
+	met, err := s.Take(t.Context(), event.Step{
+		Standing: &event.StandingChange{Destination: "shop", Standing: event.Standing{Version: 1, Recovered: start}, Notices: []event.Notice{{Event: e}}},
+		Resolved: []event.Verdict{{Delivery: event.Delivery{ID: "dlv_erased"}, Accepted: true, At: start}},
+	})
+	if err != nil || len(met.Gone) != 1 {
+		t.Fatalf("%+v, %v", met, err)
+	}
+	states, err := s.Destinations(t.Context())
+	if err != nil || len(states) != 1 || !states[0].Standing.Recovered.Equal(start) {
+		t.Errorf("%+v, %v", states, err)
+	}
+	if rows, err := s.Events(t.Context(), 0, 10); err != nil || len(rows) != 1 || rows[0].Event.ID != e.ID {
+		t.Errorf("%+v, %v", rows, err)
+	}
+}
+
 func TestALaterStandingIsNotOverwritten(t *testing.T) {
 	s := newStore(t)
 	for _, version := range []uint64{2, 1, 3, 2} {
