@@ -105,9 +105,9 @@ func (a *account) saveProgress(ctx context.Context, until time.Time) error {
 	return a.save(ctx)
 }
 
-// revisitAfter looks again at the known sessions that are due, whatever came of the head,
-// the newest part of the list. If the head failed, each question is asked once, and if none
-// is answered, the head's error tells of both.
+// revisitAfter looks again at the known sessions that are due. head is the error of reading
+// the newest part of the list. After one, each request is made only once, and if none is
+// answered either, head is returned: it has the same cause.
 func (a *account) revisitAfter(ctx context.Context, until time.Time, head error) error {
 	// Of one or two sessions all may be gone.
 	a.now.listed = a.now.listed || (head == nil && a.index.len() < enoughToAsk)

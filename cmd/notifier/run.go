@@ -134,7 +134,7 @@ func runOnce(ctx context.Context, loaded *config.Loaded, log *slog.Logger) (err 
 	case polled != nil:
 		return polled
 	case failed > 0:
-		return exit(exitFailure, fmt.Errorf("%s failed; what failed stays in the store: the next run tries it again, unless it is a dead letter (see status)", count(failed, "delivery")))
+		return exit(exitFailure, fmt.Errorf("%s failed; what failed stays in the store: the next run tries it again, unless it is a dead letter or its destination is paused (see status)", count(failed, "delivery")))
 	}
 	return nil
 }

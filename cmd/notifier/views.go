@@ -17,7 +17,7 @@ type deliveryView struct {
 	event.Delivery
 	Attempts     []attemptView `json:"attempts,omitzero"`
 	AttemptsMade int           `json:"attempts_made"`
-	HeldAt       *struct{}     `json:"held_at,omitempty"` // of a clock that nobody else can read: left out
+	HeldAt       *struct{}     `json:"held_at,omitempty"` // hides the field of Delivery: a reading of the destination's own clock
 
 	// Of a pending delivery. DestinationState is paused, failing, unreachable or waiting
 	// while its destination takes nothing. DestinationNextTry is the end of the pause that a
