@@ -26,7 +26,8 @@ const (
 // execution is the state of one run of a template. It serves one goroutine.
 type execution struct {
 	strict bool               // a sample: every documented name is there
-	free   map[uintptr]string // of a sample: the objects whose names are not ours
+	data   map[string]any
+	free   map[uintptr]string // the objects whose names are not ours; nil: it was not asked for
 	steps  int
 	bytes  int
 
@@ -101,16 +102,9 @@ func (x *execution) made(s string, err error) (string, error) {
 	return s, err
 }
 
-// documentedObjects are the members of a session whose own members are
-// documented: one that the API left out is null, like one that it sent as null.
-var documentedObjects = map[string]bool{
-	"customer_details": true, "shipping": true, "address": true,
-	"phone_number_collection": true, "shipping_address_collection": true,
-}
-
-// get follows a path of names. Below null everything is null, but for the
-// metadata of a session: a key that nobody set is missing there, whether or not
-// others are set.
+// get follows a path of names. Below null everything is null, and so is a documented
+// member that the API left out. A key of a session's metadata that nobody set is missing,
+// whether or not others are set.
 func (x *execution) get(base any, path []string, optional bool) (any, error) {
 	v := base
 	for i, name := range path {
@@ -128,10 +122,7 @@ func (x *execution) get(base any, path []string, optional bool) (any, error) {
 			return nil, fmt.Errorf("%s has no members, so no %s", cmp.Or(strings.Join(path[:i], "."), "this value"), name)
 		}
 		next, ok := members[name]
-		if !ok && !optional {
-			if !x.strict && i > 0 && documentedObjects[path[i-1]] {
-				return nil, nil
-			}
+		if !ok && !optional && !x.leftOut(name, members) {
 			return nil, x.missing(path[:i+1], members)
 		}
 		v = next

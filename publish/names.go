@@ -1,10 +1,12 @@
 package publish
 
 import (
+	"encoding/json"
 	"maps"
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 
 	"checkout-notifier/checkout"
 )
@@ -44,7 +46,7 @@ func (x *execution) missing(path []string, members map[string]any) error {
 	if !x.strict {
 		return e
 	}
-	e.owner = x.free[reflect.ValueOf(members).Pointer()]
+	e.owner = x.owner(members)
 	e.known = slices.Sorted(maps.Keys(members))
 	name := path[len(path)-1]
 	if _, top := members[nameLabels]; top {
@@ -53,7 +55,7 @@ func (x *execution) missing(path []string, members map[string]any) error {
 	}
 	for _, member := range e.known {
 		inner, _ := members[member].(map[string]any)
-		if x.free[reflect.ValueOf(inner).Pointer()] != "" {
+		if x.owner(inner) != "" {
 			continue // a sample has every name there
 		}
 		if _, ok := inner[name]; ok && e.there != "" {
@@ -72,6 +74,44 @@ func ofSession(name string) string {
 		return ""
 	}
 	return "." + nameSession + "." + name
+}
+
+// documented are the names of all members of a session and of what it holds, at any depth.
+var documented = sync.OnceValue(func() map[string]bool {
+	names := make(map[string]bool)
+	var note func(v any)
+	note = func(v any) {
+		switch v := v.(type) {
+		case map[string]any:
+			for name, member := range v {
+				names[name] = true
+				if name != "metadata" {
+					note(member)
+				}
+			}
+		case []any:
+			for _, element := range v {
+				note(element)
+			}
+		}
+	}
+	session, _ := plainValue(json.RawMessage(sampleSession)) // the tests read it
+	note(session)
+	return names
+})
+
+// leftOut says whether a missing member is one that the API documents, and may leave out
+// instead of sending null, wherever a template meets it: in a list, in a variable.
+func (x *execution) leftOut(name string, members map[string]any) bool {
+	return !x.strict && documented()[name] && x.owner(members) == ""
+}
+
+// owner says whose the names of an object are: one of the above, or "".
+func (x *execution) owner(members map[string]any) string {
+	if x.free == nil {
+		x.free = freeNames(x.data)
+	}
+	return x.free[reflect.ValueOf(members).Pointer()]
 }
 
 // freeNames finds the objects whose names are free, however a template gets there.

@@ -67,6 +67,38 @@ func unchecked(text string) (*publish.Renderer, error) {
 	return publish.NewRenderer(d, nil, "")
 }
 
+// A documented member that the API left out is null, wherever a template meets its object.
+// A key of the merchant's own is missing.
+func TestMembersThatTheAPILeavesOutAreNull(t *testing.T) {
+	m := bare(event.Updated)
+	m.Event.Object = json.RawMessage(`{"id":"cs_1","created":1796119200,"status":"complete","payment_status":"paid","metadata":{"size":"L"},` +
+		`"customer_details":{"email":"jo@example.com"},"line_items":{"data":[{"price":{"id":"p1"}},{}]}}`)
+	for text, want := range map[string]string{
+		`{{ with .Session.customer_details }}{{ json .name }}{{ .address.city }}{{ end }}`: "null",
+		`{{ range .Session.line_items.data }}{{ json .description }},{{ end }}`:            "null,null,",
+		`{{ range .Session.line_items.data }}{{ json .price.lookup_key }},{{ end }}`:       "null,null,",
+		`{{ range .Session.line_items.data }}{{ .price.recurring.interval }}{{ end }}`:     "",
+		`{{ $d := .Session.customer_details }}{{ json $d.phone }}`:                         "null",
+		`{{ json (index .Session.line_items.data 0).price.nickname }}`:                     "null",
+		`{{ (index .Session.line_items.data 1).price.product }}`:                           "",
+		`{{ with .Session.metadata }}{{ .size }}{{ end }}`:                                 "L",
+		`{{ with .Session.metadata }}{{ .name }}{{ end }}`:                                 "error",
+		`{{ $m := .Session.metadata }}{{ $m.currency }}`:                                   "error",
+		`{{ range .Session.line_items.data }}{{ .sku }}{{ end }}`:                          "error",
+		`{{ .Labels.name }}`: "error",
+	} {
+		r, err := unchecked(text)
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		body, err := r.Render(m)
+		if got := string(body.Content); err == nil && got != want || err != nil && want != "error" {
+			t.Errorf("%s: %q, want %q (%v)", text, got, want, err)
+		}
+	}
+}
+
 // Comparisons and look-ups of values that are there are those of text/template.
 func TestComparisonsInTemplates(t *testing.T) {
 	for text, want := range map[string]string{

@@ -213,10 +213,7 @@ func (p *program) execute(data map[string]any, strict bool, eventType string) ([
 		r = &run{t.Funcs(functions(x)).Funcs(internals(x)), x}
 	}
 	defer p.runs.Put(r)
-	*r.execution = execution{strict: strict}
-	if strict {
-		r.execution.free = freeNames(data)
-	}
+	*r.execution = execution{strict: strict, data: data}
 	var out limitedBuffer
 	err := r.template.Execute(&out, data)
 	if err != nil {
