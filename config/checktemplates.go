@@ -8,6 +8,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"checkout-notifier/event"
 	"checkout-notifier/publish"
 	"checkout-notifier/rules"
 	"checkout-notifier/spelling"
@@ -58,7 +59,7 @@ func samples(c *Config, set *rules.Set, destination string) (all []publish.Messa
 				continue
 			}
 			for _, eventType := range set.Types(rule.Name) {
-				m := publish.Message{Event: publish.SampleEvent(eventType)}
+				m := publish.Message{Event: event.SampleEvent(eventType)}
 				if m.Event.IsSystem() {
 					m.Event.Subject = account.Name // of those about an account; the others are about none
 				} else {

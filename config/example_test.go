@@ -166,7 +166,7 @@ func TestStarters(t *testing.T) {
 			if d.Type != publish.TypeNATS {
 				continue
 			}
-			subject, err := renderer.Subject(publish.Message{Event: publish.SampleEvent(event.Fulfillable)})
+			subject, err := renderer.Subject(publish.Message{Event: event.SampleEvent(event.Fulfillable)})
 			if err != nil || subject != "checkout.main.fulfillable" {
 				t.Errorf("%q publishes to %q, %v", kind, subject, err)
 			}

@@ -25,7 +25,7 @@ const (
 
 // execution is the state of one run of a template. It serves one goroutine.
 type execution struct {
-	strict bool               // a sample: every documented name is there
+	strict bool // a sample: every documented name is there
 	data   map[string]any
 	free   map[uintptr]string // the objects whose names are not ours; nil: it was not asked for
 	steps  int

@@ -34,7 +34,7 @@ var (
 )
 
 func message(eventType string) publish.Message {
-	e := publish.SampleEvent(eventType)
+	e := event.SampleEvent(eventType)
 	return publish.Message{Event: e, Delivery: event.Delivery{
 		ID: event.DeliveryID(e.ID, "shop", ""), EventID: e.ID, EventType: e.Type, Account: e.Account, Session: e.Session,
 		Destination: "shop", Rules: []string{"ship", "audit"}, Labels: map[string]string{"severity": "page"},

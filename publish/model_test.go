@@ -120,7 +120,7 @@ func (r *moody) look(n int) *event.Tx {
 	defer r.mu.Unlock()
 	tx := &event.Tx{Account: "main"}
 	for i := range 6 {
-		e := publish.SampleEvent(event.Paid)
+		e := event.SampleEvent(event.Paid)
 		e.Session = fmt.Sprint("cs_", i)
 		e.ID = event.ID("main", e.Session, event.Paid, n)
 		r.order[e.Session] = append(r.order[e.Session], e.ID)

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"checkout-notifier/checkout"
+	"checkout-notifier/event"
 )
 
 // The objects whose names are the operator's or the merchant's.
@@ -95,7 +96,7 @@ var documented = sync.OnceValue(func() map[string]bool {
 			}
 		}
 	}
-	session, _ := plainValue(json.RawMessage(sampleSession)) // the tests read it
+	session, _ := plainValue(json.RawMessage(event.SampleSession)) // the tests read it
 	note(session)
 	return names
 })

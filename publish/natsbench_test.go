@@ -81,7 +81,7 @@ func newBenched(b *testing.B) *benched {
 		b.Fatal(err)
 	}
 	b.Cleanup(nc.Close)
-	f := &benched{sample: Message{Event: SampleEvent(event.Paid)}}
+	f := &benched{sample: Message{Event: event.SampleEvent(event.Paid)}}
 	if f.js, err = jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(1<<16)); err != nil {
 		b.Fatal(err)
 	}

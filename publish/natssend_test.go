@@ -54,7 +54,7 @@ func TestFailedPublishesLeaveNothingBehind(t *testing.T) {
 		return p
 	}
 	stream, core := prepare(true), prepare(false)
-	m := Message{Event: SampleEvent(event.Paid), Delivery: event.Delivery{ID: "dlv_1"}}
+	m := Message{Event: event.SampleEvent(event.Paid), Delivery: event.Delivery{ID: "dlv_1"}}
 	many := func(p *NATSPublisher, bound time.Duration, says string) {
 		t.Helper()
 		var wg sync.WaitGroup

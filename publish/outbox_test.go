@@ -53,7 +53,7 @@ func (o *memoryOutbox) put(destination, session string, change ...func(*event.De
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	n := len(o.deliveries)
-	e := publish.SampleEvent(event.Paid)
+	e := event.SampleEvent(event.Paid)
 	e.Session = session
 	e.ID = event.ID("main", session, event.Paid, n)
 	d := event.Delivery{

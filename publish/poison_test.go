@@ -95,7 +95,7 @@ type carts struct {
 }
 
 func (c *carts) put(session, eventType string) {
-	e := publish.SampleEvent(eventType)
+	e := event.SampleEvent(eventType)
 	e.Session, e.ID = session, event.ID("main", session, eventType, 0)
 	d := event.Delivery{
 		ID: event.DeliveryID(e.ID, c.name, ""), EventID: e.ID, EventType: e.Type, Account: "main", Session: session,

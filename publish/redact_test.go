@@ -58,7 +58,7 @@ func TestADestinationHidesWhatIsEncoded(t *testing.T) {
 }
 
 func TestWhatARequestHides(t *testing.T) {
-	e := SampleEvent(event.Fulfillable)
+	e := event.SampleEvent(event.Fulfillable)
 	header := http.Header{"Webhook-Signature": {"v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4= v1,AAAAfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4="},
 		"Stripe-Signature": {"t=1,v1=" + strings.Repeat("ab12", 16)}}
 	x := exchange{event: &e, header: header}
@@ -75,7 +75,7 @@ func TestWhatARequestHides(t *testing.T) {
 }
 
 func TestTellingHeaders(t *testing.T) {
-	e := SampleEvent(event.Paid)
+	e := event.SampleEvent(event.Paid)
 	x := exchange{secrets: secret.NewList("tokenSECRET01"), event: &e}
 	all := http.Header{"Set-Cookie": {"a=b"}, "Content-Type": {"text/html"}, "Location": {"https://u:p@login.example:8443/x?y=tokenSECRET01"},
 		"Www-Authenticate": {"Bearer error=tokenSECRET01"}, "Server": {strings.Repeat("s", 5000)}, "Cf-Ray": {"7d\xff1"}, "X-Request-Id": {""}}
@@ -115,7 +115,7 @@ func TestOrdinaryAnswersAreNotCopied(t *testing.T) {
 }
 
 func ordinary() *exchange {
-	e := SampleEvent(event.Paid)
+	e := event.SampleEvent(event.Paid)
 	return &exchange{secrets: secretsOf(echoed()), event: &e, header: http.Header{}}
 }
 
@@ -129,7 +129,7 @@ func BenchmarkAnswerHeaders(b *testing.B) {
 }
 
 func BenchmarkRedact(b *testing.B) {
-	e := SampleEvent(event.Paid)
+	e := event.SampleEvent(event.Paid)
 	for _, c := range []struct {
 		name string
 		text []byte

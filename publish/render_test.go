@@ -469,7 +469,7 @@ func TestSamplesRenderInEveryFormat(t *testing.T) {
 				t.Errorf("%s as %s: %s", eventType, format, got)
 			}
 		}
-		if diff := cmp.Diff(eventType, publish.SampleEvent(event.Short(eventType)).Type); diff != "" {
+		if diff := cmp.Diff(eventType, event.SampleEvent(event.Short(eventType)).Type); diff != "" {
 			t.Error(diff)
 		}
 	}

@@ -154,7 +154,7 @@ func TestABlockedBacklogCostsNothing(t *testing.T) {
 		commit := func(n int, eventType, name string) {
 			tx := &event.Tx{Account: "main"}
 			for i := range n {
-				e := publish.SampleEvent(event.Paid)
+				e := event.SampleEvent(event.Paid)
 				e.Type, e.Session = eventType, fmt.Sprint(name, i)
 				e.ID = event.ID("main", e.Session, eventType, 0)
 				tx.Events = append(tx.Events, e)

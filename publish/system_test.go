@@ -23,7 +23,7 @@ func systemMessage(eventType string) publish.Message {
 
 func TestSystemSamplesSayWhatTheyAreAbout(t *testing.T) {
 	for _, eventType := range event.SystemTypes() {
-		e := publish.SampleEvent(eventType)
+		e := event.SampleEvent(eventType)
 		var data map[string]any
 		if err := json.Unmarshal(e.System, &data); err != nil {
 			t.Fatal(err)
@@ -348,7 +348,7 @@ func TestSlackIsWithinItsLimits(t *testing.T) {
 // A sample is what its type says: the session is in the state after the change.
 func TestSamplesAgreeWithThemselves(t *testing.T) {
 	for _, eventType := range event.Types() {
-		e := publish.SampleEvent(eventType)
+		e := event.SampleEvent(eventType)
 		var object map[string]json.RawMessage
 		if err := json.Unmarshal(e.Object, &object); err != nil {
 			t.Fatal(err)

@@ -15,7 +15,7 @@ var testSession = strings.NewReplacer(
 	"cs_2031282752732528640", "cs_test_2031282752732528640",
 	`"metadata":{"order_id":"1001"}`, `"metadata":{"order_id":"test"}`,
 	`"order-1001"`, `"test"`,
-).Replace(sampleSession)
+).Replace(event.SampleSession)
 
 // TestType is the type of a test message unless somebody names one: one that
 // receivers of the destination's format act on. Stripe has no checkout.session.paid.
@@ -44,7 +44,7 @@ func TestNote(d Destination, eventType string) string {
 // that it neither opens nor ends an incident of what there is.
 func testSystem(eventType, destination string, at time.Time) event.Event {
 	const subject = "test"
-	e := SampleEvent(eventType)
+	e := event.SampleEvent(eventType)
 	var data map[string]any
 	err := json.Unmarshal(e.System, &data)
 	for _, name := range []string{"destination", "account", "rule"} {
@@ -79,7 +79,7 @@ func testEvent(destination, eventType string, at time.Time) event.Event {
 	if event.IsSystemType(eventType) {
 		return testSystem(eventType, destination, at)
 	}
-	e := SampleEvent(eventType)
+	e := event.SampleEvent(eventType)
 	e.Account, e.Session, e.Livemode, e.Object = "test", "cs_test_2031282752732528640", false, json.RawMessage(testSession)
 	e.Time, e.OccurredBefore = at, at
 	if !e.OccurredAfter.IsZero() {

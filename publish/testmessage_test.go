@@ -21,7 +21,7 @@ func TestATestIsNoLiveEvent(t *testing.T) {
 		if bytes.Contains(body, []byte(`"livemode":true`)) || bytes.Contains(body, []byte("1001")) {
 			t.Errorf("%s looks like a live one: %s", eventType, body)
 		}
-		if m.Event.ID == SampleEvent(eventType).ID || m.Delivery.ID == TestMessage("shop", eventType, at.Add(1)).Delivery.ID {
+		if m.Event.ID == event.SampleEvent(eventType).ID || m.Delivery.ID == TestMessage("shop", eventType, at.Add(1)).Delivery.ID {
 			t.Errorf("%s has an id that was given before", eventType)
 		}
 	}

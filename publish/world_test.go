@@ -148,7 +148,7 @@ func (w *world) look(n int) *event.Tx {
 	defer w.mu.Unlock()
 	tx := &event.Tx{Account: "main"}
 	for i := range 5 {
-		e := publish.SampleEvent(event.Paid)
+		e := event.SampleEvent(event.Paid)
 		e.Session = fmt.Sprint("cs_", i)
 		e.ID = event.ID("main", e.Session, event.Paid, n)
 		tx.Events, w.events = append(tx.Events, e), append(w.events, e)

@@ -103,7 +103,7 @@ func compileAll(rules []Rule, known Known) ([]*compiled, []Problem) {
 	for _, rule := range rules {
 		names.Rules = append(names.Rules, rule.Name)
 	}
-	c := checkers{known: known, scopes: newScopes(names), first: map[string]int{}}
+	c := checkers{known: known, scopes: newScopes(names), first: map[string]int{}, samples: make(map[string][]sample)}
 	all := make([]*compiled, len(rules))
 	for i, rule := range rules {
 		c.at = i
@@ -120,8 +120,9 @@ func (r *compiled) known() []string {
 // checkers collects the problems of all rules.
 type checkers struct {
 	known    Known
-	scopes   map[bool]*scope // by whether it is that of on: system
-	first    map[string]int  // by name
+	scopes   map[bool]*scope     // by whether it is that of on: system
+	first    map[string]int      // by name
+	samples  map[string][]sample // by type of event
 	at       int
 	problems []Problem
 }
@@ -151,6 +152,7 @@ func (c *checkers) compile(rule Rule) *compiled {
 	c.repeats(r)
 	c.narrow(r)
 	c.missed(r)
+	c.try(r)
 	return r
 }
 

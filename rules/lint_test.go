@@ -255,7 +255,7 @@ func TestWhatIsFineIsNotWarnedOf(t *testing.T) {
 		`(raw("x") ?? 0) > 5`, `string(raw("x")) == "a"`, `raw("x") contains "a" or raw("x") matches "a"`,
 		`len(session.line_items.data) > 1 and session.line_items.data[1].amount_total > 5`, `has("line_items") && session.line_items.data[0].id == "x"`,
 		`session.customer_email contains "@" and split(session.customer_email, "@")[1] == "x"`, `[1, 2][0] == session.amount_total`, `max(session.amount_total, 5) > 6`,
-		`(max(map(session.line_items.data, .amount_total)) ?? 0) > 5`, `last(split(session.customer_email, "@")) == "x"`, `first(session.payment_method_types) == "card"`,
+		`(max(map(session.line_items.data, .amount_total)) ?? 0) > 5`, `last(split(session.customer_email, "@")) == "x"`, `(first(session.payment_method_types) ?? "") == "card"`,
 		`"size" in session.metadata && int(session.metadata.size) > 5`, `has("metadata.size") && int(session.metadata.size) > 5`,
 		`session.metadata.size != "" && int(session.metadata.size) > 5`, `int(session.metadata.size ?? "0") > 5`,
 		`session.metadata.size matches "^[0-9]+$" && int(session.metadata.size) > 5`,

@@ -3,6 +3,7 @@ package rules
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"checkout-notifier/event"
 	"checkout-notifier/rules/logic"
@@ -41,7 +42,11 @@ func (c *checkers) missed(r *compiled) {
 		state := m.Way == logic.FirstSight && slices.Contains(formerStates, m.Of)
 		paid := m.Way == logic.StillDue && (hears(event.Paid) || hears(event.Fulfillable))
 		if hears(m.Type) && !paid && (state || !hears(event.Updated)) {
-			c.warnAt(r.rule.When, m.At, CodeMissesOrders, fmt.Sprintf(missedOrders[m.Way], m.Of), "")
+			text := missedOrders[m.Way]
+			if m.Type == event.Expired {
+				text = strings.Replace(text, "order that is created and paid", "session that is created and expires", 1)
+			}
+			c.warnAt(r.rule.When, m.At, CodeMissesOrders, fmt.Sprintf(text, m.Of), "")
 		}
 	}
 }

@@ -137,6 +137,16 @@ func evaluate(v *view, rules []*compiled, candidates []int32) Result {
 var machines = sync.Pool{New: func() any { return new(vm.VM) }}
 
 func (r *compiled) matches(v *view) (bool, error) {
+	ok, err := r.run(v)
+	if err != nil {
+		err = evaluationError(err)
+	}
+	return ok, err
+}
+
+// run evaluates the condition. Its error may quote the session, and is a *file.Error where
+// the place is known.
+func (r *compiled) run(v *view) (bool, error) {
 	x := r.expression
 	if x == nil {
 		return true, nil
@@ -149,8 +159,7 @@ func (r *compiled) matches(v *view) (bool, error) {
 	machine.MemoryBudget = maxBytes / elementBytes
 	out, err := machine.Run(x.program, v.scope())
 	if err != nil {
-		// The machine is dropped with all that a runaway expression put into it.
-		return false, evaluationError(err)
+		return false, err // the machine is dropped with all that a runaway expression put into it
 	}
 	clear(machine.Stack[:cap(machine.Stack)])
 	clear(machine.Variables)
@@ -168,11 +177,14 @@ func evaluationError(err error) error {
 	if !errors.As(err, &at) {
 		return evalError(failure(err))
 	}
-	cause := at.Prev
-	if cause == nil {
-		cause = errors.New(at.Message)
+	return evalError(fmt.Sprintf("%s, at %d:%d of when", failure(causeOf(at)), at.Line, at.Column+1))
+}
+
+func causeOf(at *file.Error) error {
+	if at.Prev == nil {
+		return errors.New(at.Message)
 	}
-	return evalError(fmt.Sprintf("%s, at %d:%d of when", failure(cause), at.Line, at.Column+1))
+	return at.Prev
 }
 
 // targets makes one delivery per destination of all rules that matched, and

@@ -37,7 +37,7 @@ func newNotifier(t testing.TB) *notifier {
 
 // newEvent makes an event of a session of its own, with the size of a real one.
 func newEvent(n int) event.Event {
-	e := publish.SampleEvent(event.Paid)
+	e := event.SampleEvent(event.Paid)
 	e.Session = fmt.Sprintf("cs_%019d", n)
 	e.ID = event.ID(e.Account, e.Session, e.Type, 1)
 	padding := strings.Repeat("x", 3524-len(e.Object)-len(`,"padding":""`))

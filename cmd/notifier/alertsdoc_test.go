@@ -33,7 +33,7 @@ func TestTheSampleOfAlertsClosesItsIncidents(t *testing.T) {
 	}
 	a := newAnnouncer(loaded.Rules, func(string) bool { return true }, loaded.ClosesIncidents, slog.New(slog.DiscardHandler))
 	pages := func(eventType, status string) (lines []string) {
-		e := publish.SampleEvent(eventType)
+		e := event.SampleEvent(eventType)
 		e.System = json.RawMessage(strings.Replace(string(e.System), `"status":"firing"`, `"status":"`+status+`"`, 1))
 		if e.Subject == "shop" {
 			e.Subject = "fulfilment"

@@ -83,7 +83,7 @@ func TestDocumentedBodiesAreReal(t *testing.T) {
 		t.Fatalf("%d samples on the page", len(found))
 	}
 	for _, m := range found {
-		for _, d := range differences(m[1], parsed(t, []byte(m[3])), renderSample(t, m[2], publish.SampleEvent(m[1]))) {
+		for _, d := range differences(m[1], parsed(t, []byte(m[3])), renderSample(t, m[2], event.SampleEvent(m[1]))) {
 			t.Errorf("%s as %s: %s", m[1], m[2], d)
 		}
 	}
@@ -96,7 +96,7 @@ func TestEveryTypeAndFlagIsDocumented(t *testing.T) {
 			t.Errorf("%s is not in the table of types", eventType)
 		}
 	}
-	body, _ := renderSample(t, publish.FormatCloudEvents, publish.SampleEvent(event.Paid)).(map[string]any)
+	body, _ := renderSample(t, publish.FormatCloudEvents, event.SampleEvent(event.Paid)).(map[string]any)
 	data, _ := body["data"].(map[string]any)
 	for name := range data {
 		if !strings.Contains(page, "`"+name+"`") && name != "revision" {
@@ -115,7 +115,7 @@ func TestDocumentedStripeNames(t *testing.T) {
 	}
 	for _, eventType := range event.Types() {
 		for _, async := range []bool{false, true} {
-			e := publish.SampleEvent(eventType)
+			e := event.SampleEvent(eventType)
 			e.Async = async
 			key := eventType
 			if async {

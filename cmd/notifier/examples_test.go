@@ -123,7 +123,7 @@ func sendExample(t *testing.T, loaded *config.Loaded) (sent int) {
 			}
 		}
 		for _, eventType := range types {
-			for _, e := range []event.Event{publish.SampleEvent(eventType), sparse(eventType), long(t, eventType)} {
+			for _, e := range []event.Event{event.SampleEvent(eventType), sparse(eventType), long(t, eventType)} {
 				r := p.Publish(t.Context(), publish.Message{Event: e, Delivery: event.Delivery{
 					ID: event.DeliveryID(e.ID, dest.Name, ""), EventID: e.ID, EventType: e.Type, Account: e.Account, Session: e.Session,
 					Subject: e.Subject, Destination: dest.Name, Rules: []string{loaded.Config.Rules[0].Name},
@@ -139,7 +139,7 @@ func sendExample(t *testing.T, loaded *config.Loaded) (sent int) {
 }
 
 func sparse(eventType string) event.Event {
-	e := publish.SampleEvent(eventType)
+	e := event.SampleEvent(eventType)
 	e.Object = json.RawMessage(`{"id":"cs_1","amount_total":null,"currency":null,"client_reference_id":null,"status":null,"payment_status":null}`)
 	return e
 }
@@ -150,7 +150,7 @@ func long(t *testing.T, eventType string) event.Event {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := publish.SampleEvent(eventType)
+	e := event.SampleEvent(eventType)
 	e.Object = json.RawMessage(`{"id":"cs_1","amount_total":9007199254740993,"currency":"USD","client_reference_id":` + string(text) + `,"status":"open","payment_status":"unpaid"}`)
 	if e.IsSystem() {
 		e.System = json.RawMessage(`{"summary":` + string(text) + `}`)

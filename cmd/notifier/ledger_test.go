@@ -9,7 +9,6 @@ import (
 
 	"checkout-notifier/admin"
 	"checkout-notifier/event"
-	"checkout-notifier/publish"
 )
 
 // A session that there is not is told as such, however many events are stored; one
@@ -21,7 +20,7 @@ func TestUnknownSessionBehindManyEvents(t *testing.T) {
 	for from := 0; from < events; from += 1000 {
 		tx := &event.Tx{Account: "main"}
 		for i := from; i < from+1000; i++ {
-			e := publish.SampleEvent(event.Paid)
+			e := event.SampleEvent(event.Paid)
 			e.Session, e.Time = fmt.Sprintf("cs_%d", i), time.Now().UTC()
 			e.ID = event.ID(e.Account, e.Session, e.Type, 1)
 			tx.Events = append(tx.Events, e)

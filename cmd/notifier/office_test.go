@@ -17,7 +17,6 @@ import (
 	"checkout-notifier/config"
 	"checkout-notifier/event"
 	"checkout-notifier/jobs"
-	"checkout-notifier/publish"
 )
 
 // office is a daemon that neither polls nor delivers: its jobs run, and what they
@@ -89,7 +88,7 @@ func (o *office) happenAt(at time.Time, session string, n int) (events []event.E
 	o.t.Helper()
 	tx := &event.Tx{Account: "main"}
 	for i := range n {
-		e := publish.SampleEvent(event.Paid)
+		e := event.SampleEvent(event.Paid)
 		e.Session, e.Time = fmt.Sprintf("%s%d", session, i), at.Add(time.Duration(i)*time.Second)
 		e.ID = event.ID(e.Account, e.Session, e.Type, 1)
 		e.RuleErrors = []event.RuleError{{Rule: "dear", Error: "no"}}

@@ -86,7 +86,7 @@ func TestRenamedAccountStartsNow(t *testing.T) {
 func TestRenamedDestinationIsSaid(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "n.db")
 	o := newOffice(t, path, "true")
-	e := publish.SampleEvent(event.Paid)
+	e := event.SampleEvent(event.Paid)
 	e.ID = event.ID(e.Account, e.Session, e.Type, 1)
 	d := blank(&e, "shop-before", "", []string{"ship"}, nil)
 	d.Created, d.Due, d.Status = time.Now(), time.Now(), event.StatusPending

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"checkout-notifier/event"
-	"checkout-notifier/publish"
 )
 
 // refuse notes a refusal of what happened first, which is due again in an hour.
@@ -98,7 +97,7 @@ func TestWhatIsPendingSaysWhy(t *testing.T) {
 func TestWhatWasNeverTriedSaysWhatItWaitsFor(t *testing.T) {
 	o := newOffice(t, filepath.Join(t.TempDir(), "n.db"), dearWorks)
 	defer o.stop()
-	e := publish.SampleEvent(event.Paid)
+	e := event.SampleEvent(event.Paid)
 	d := blank(&e, "shop", "", []string{"ship"}, nil)
 	d.Created, d.Due, d.Status = e.Time, e.Time, event.StatusPending
 	if err := o.store.Commit(t.Context(), &event.Tx{Account: "main", Events: []event.Event{e}, Deliveries: []event.Delivery{d}}); err != nil {
@@ -153,7 +152,7 @@ func TestWhatWaitsBehindARefusedEventSaysWhatToDo(t *testing.T) {
 	defer o.stop()
 	tx := &event.Tx{Account: "main"}
 	for _, eventType := range []string{event.Created, event.Paid} {
-		e := publish.SampleEvent(eventType)
+		e := event.SampleEvent(eventType)
 		e.Time = time.Now().UTC()
 		d := blank(&e, "shop", "", []string{"ship"}, nil)
 		d.Ordered, d.Created, d.Due, d.Status = true, e.Time, e.Time, event.StatusPending

@@ -321,7 +321,7 @@ func TestAReplayGoesByTheRules(t *testing.T) {
 	at := time.Now().UTC().Add(-time.Hour)
 	tx := &event.Tx{Account: "main"}
 	for i, eventType := range []string{event.Created, event.Completed, event.Paid, event.Fulfillable} {
-		e := publish.SampleEvent(eventType)
+		e := event.SampleEvent(eventType)
 		e.Session, e.Time, e.Position = "cs_1", at, i+1
 		e.ID = event.ID(e.Account, e.Session, e.Type, 1)
 		tx.Events = append(tx.Events, e)

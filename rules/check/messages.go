@@ -40,6 +40,8 @@ func syntaxFault(err error, text string) Fault {
 				f.Message += remedy
 			}
 		}
+	case strings.Contains(f.Message, "invalid char escape"):
+		f.Message += ": write a backslash twice in quotes, or the text in backquotes"
 	case strings.HasPrefix(f.Message, "bad number syntax"):
 		f.Message += `; a span is written duration("1h")`
 	case f.Message == "literal not terminated" || f.Message == "unclosed comment":

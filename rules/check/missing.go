@@ -76,6 +76,10 @@ func mentions(n ast.Node, asked map[string]bool) {
 				asked[strings.Join(append(path[1:], key.Value), ".")] = true
 			}
 		}
+	case *ast.BuiltinNode:
+		if isFind(n) {
+			asked[found+listName(n.Arguments[0])] = true
+		}
 	case *ast.MemberNode:
 		if path := logic.PathOf(n); len(path) > 1 && path[0] == "session" {
 			asked[strings.Join(path[1:], ".")] = true
@@ -138,11 +142,21 @@ func ofList(n ast.Node) (list, message string) {
 			return listName(n.Node), fmt.Sprintf("the rule fails where the list has no element %d: ask for its length before, or for each by any(…)", index.Value)
 		}
 	case *ast.BuiltinNode:
-		if slices.Contains([]string{"max", "min", "first", "last", "find", "findLast"}, n.Name) && len(n.Arguments) > 0 && n.Arguments[0].Nature().IsArray() {
+		if isFind(n) {
+			return found + listName(n.Arguments[0]), fmt.Sprintf("%s is nil where nothing fits, and the rule then fails: write any(…) with the whole condition, or (%[1]s(…) ?? …)", n.Name)
+		}
+		if slices.Contains([]string{"max", "min", "first", "last"}, n.Name) && len(n.Arguments) > 0 && n.Arguments[0].Nature().IsArray() {
 			return listName(n.Arguments[0]), fmt.Sprintf("%s of an empty list is nil, and the rule then fails: ask for its length before, or write (%[1]s(…) ?? …)", n.Name)
 		}
 	}
 	return "", ""
+}
+
+// found begins the name by which a condition asks for what find gives.
+const found = "found in "
+
+func isFind(n *ast.BuiltinNode) bool {
+	return (n.Name == "find" || n.Name == "findLast") && len(n.Arguments) > 0 && n.Arguments[0].Nature().IsArray()
 }
 
 // listName is what a list is known by: the field that it is made of.

@@ -273,6 +273,8 @@ func typedProblem(n ast.Node) string {
 	switch n := n.(type) {
 	case *ast.CallNode:
 		return callProblem(n)
+	case *ast.BuiltinNode:
+		return builtinProblem(n)
 	case *ast.MemberNode:
 		if n.Type().Kind() == reflect.Func {
 			return "a method must be called"
@@ -284,6 +286,38 @@ func typedProblem(n ast.Node) string {
 		}
 		if n.Operator == "in" && t.Kind() == reflect.Struct {
 			return `in looks into lists and maps; use has("field") for fields`
+		}
+	}
+	return ""
+}
+
+// builtinProblem finds values that a function of expr takes and then fails with on every
+// event.
+func builtinProblem(n *ast.BuiltinNode) string {
+	if len(n.Arguments) == 0 {
+		return ""
+	}
+	first := n.Arguments[0].Type()
+	if n.Name == "date" && first == timeType {
+		return "this is a time already: leave date(…) out"
+	}
+	if first.Kind() != reflect.Slice || first.Elem().Kind() == reflect.Interface {
+		return ""
+	}
+	element := first.Elem().Kind()
+	number := element >= reflect.Int && element <= reflect.Float64
+	switch n.Name {
+	case "count":
+		if len(n.Arguments) == 1 && element != reflect.Bool {
+			return "count counts what is true, and these elements are neither true nor false: the number of elements is len(…)"
+		}
+	case "max", "min", "mean", "median", "sum":
+		if len(n.Arguments) == 1 && !number {
+			return n.Name + " takes a list of numbers, and these elements are none: choose one of each, as in map(list, .amount_total)"
+		}
+	case "reduce":
+		if len(n.Arguments) == 2 && !number {
+			return "reduce begins with the first element itself, which is no number: give an initial value, as in reduce(list, #acc + #.amount_total, 0)"
 		}
 	}
 	return ""

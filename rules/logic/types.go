@@ -150,7 +150,7 @@ var shown = func() map[string][]demand {
 		event.Paid:              becomes(payment, checkout.FieldPaymentStatus, checkout.PaymentPaid),
 		event.NoPaymentRequired: becomes(payment, checkout.FieldPaymentStatus, checkout.PaymentNotRequired),
 		event.Fulfillable:       {is(status, checkout.StatusComplete), is(payment, paid...), is(field, checkout.FieldPaymentStatus), is(to, paid...)},
-		event.Created:           {is(field, checkout.FieldStatus), is("event.change.from", "")},
+		event.Created:           {is(field, checkout.FieldStatus), is("event.change.from", ""), is("event.inferred", false), is("event.revision", 1.0)},
 		event.Unresolved:        {is(status, checkout.StatusComplete, checkout.StatusOpen)},
 		event.Regressed:         nil,
 		event.Updated:           nil,
