@@ -36,6 +36,7 @@ func TestConditionsThatFailAreFoundAtLoad(t *testing.T) {
 		`count(session.line_items.data, .amount_total > 5) > 1`, `count([session.livemode, event.async]) > 1`, `date(session.metadata.day ?? "2026-01-31") > now()`,
 		`(max(map(session.line_items.data, .amount_total)) ?? 0) > 1`, `reduce(session.line_items.data, #acc + #.amount_total, 0) > 100`,
 		`find(session.line_items.data, .price.id == "p1") != nil && find(session.line_items.data, .price.id == "p1").amount_total > 100`,
+		`any(session.line_items.data, .price.id == "p1") && find(session.line_items.data, .price.id == "p1").amount_total > 100`,
 		`len(session.line_items.data) > 0 && session.line_items.data[len(session.line_items.data)-1].amount_total > 5`,
 		`changed("customer_details") && previous.customer_details.email != session.customer_details.email`, `event.change.from == "" || event.revision > 3`,
 		`any(session.line_items.data, .price.recurring.interval == "month" && int(.quantity) > 2)`,

@@ -77,7 +77,7 @@ func mentions(n ast.Node, asked map[string]bool) {
 			}
 		}
 	case *ast.BuiltinNode:
-		if isFind(n) {
+		if isFind(n) || n.Name == "any" {
 			asked[found+listName(n.Arguments[0])] = true
 		}
 	case *ast.MemberNode:
