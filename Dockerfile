@@ -1,5 +1,5 @@
 # notifier as a container: one static binary, no shell, no root, and nothing to
-# write but the folder of the state file. docs/install.md shows how to run it.
+# write but the folder of the state file and /tmp. docs/install.md shows how to run it.
 FROM golang:1.26-bookworm AS build
 WORKDIR /src
 COPY go.mod go.sum ./
@@ -7,10 +7,11 @@ RUN go mod download
 COPY . .
 ARG VERSION=
 RUN make build VERSION=$VERSION
-RUN mkdir -p /rootfs/etc/notifier /rootfs/var/lib/notifier
+RUN mkdir -p /rootfs/etc/notifier /rootfs/tmp /rootfs/var/lib/notifier
 
 FROM scratch
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
+COPY --from=build --chown=65532:65532 /rootfs/tmp /tmp
 COPY --from=build --chown=65532:65532 /rootfs/var/lib/notifier /var/lib/notifier
 COPY --from=build /rootfs/etc/notifier /etc/notifier
 COPY --from=build /src/bin/notifier /usr/local/bin/notifier

@@ -167,6 +167,15 @@ func TestImage(t *testing.T) {
 		}
 		return nil
 	})
+	for range 2 { // the second time without a directory for temporary files
+		verify := i.start(t, root, append(i.entrypoint, "state", "verify")...)
+		if code := verify.wait(); code != 0 || !strings.Contains(verify.stdout.String(), " is sound") {
+			t.Errorf("state verify: exit code %d: %s%s", code, verify.stdout, verify.stderr)
+		}
+		if err := os.RemoveAll(filepath.Join(root, "tmp")); err != nil {
+			t.Fatal(err)
+		}
+	}
 	d.stop()
 
 	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {

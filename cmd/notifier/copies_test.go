@@ -38,36 +38,50 @@ func TestBackupsInTheStatus(t *testing.T) {
 	}
 }
 
-// A file that cannot be put back before the end is saved elsewhere.
+// A file that cannot be put back before the end is saved elsewhere: where backups go, if
+// that is possible.
 func TestKeeperSavesElsewhereAtTheEnd(t *testing.T) {
-	t.Setenv("TMPDIR", t.TempDir())
-	cfg := state.Config{Path: filepath.Join(t.TempDir(), "data", "notifier.db")}
-	store, err := state.Open(t.Context(), cfg, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer store.Close()
-	var log strings.Builder
-	k := &keeper{
-		inPlace: store.InPlace, putBack: store.PutBack, backup: store.Backup, path: store.Path(),
-		log: slog.New(slog.NewTextHandler(io.Writer(&log), nil)),
-	}
-	if err := k.settle(t.Context(), time.Now()); err != nil {
-		t.Fatal(err)
-	}
-	dir := filepath.Dir(cfg.Path)
-	if err := errors.Join(os.RemoveAll(dir), os.WriteFile(dir, nil, 0o600)); err != nil { // a file where the directory was
-		t.Fatal(err)
-	}
-	if err := k.settle(t.Context(), time.Now()); !errors.Is(err, state.ErrDirectory) {
-		t.Errorf("settle = %v", err)
-	}
-	saved, err := filepath.Glob(filepath.Join(os.TempDir(), "notifier-saved-*.db"))
-	if err != nil || len(saved) != 1 || !strings.Contains(log.String(), saved[0]) {
-		t.Fatalf("saved %v, %v; the log says %s", saved, err, log.String())
-	}
-	if _, err := state.Check(t.Context(), saved[0]); err != nil {
-		t.Error(err)
+	backups, temporary, missing := t.TempDir(), t.TempDir(), filepath.Join(t.TempDir(), "missing")
+	for name, c := range map[string]struct{ backups, temporary, want string }{
+		"both":               {backups, temporary, backups},
+		"no backups":         {"", temporary, temporary},
+		"no place for them":  {missing, temporary, temporary},
+		"no temporary files": {backups, missing, backups},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := state.Config{Path: filepath.Join(t.TempDir(), "data", "notifier.db")}
+			t.Setenv("TMPDIR", c.temporary)
+			store, err := state.Open(t.Context(), cfg, slog.New(slog.DiscardHandler))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer store.Close()
+			var log strings.Builder
+			k := &keeper{
+				inPlace: store.InPlace, putBack: store.PutBack, backup: store.Backup, path: store.Path(), backups: c.backups,
+				log: slog.New(slog.NewTextHandler(io.Writer(&log), nil)),
+			}
+			if err := k.settle(t.Context(), time.Now()); err != nil {
+				t.Fatal(err)
+			}
+			dir := filepath.Dir(cfg.Path)
+			if err := errors.Join(os.RemoveAll(dir), os.WriteFile(dir, nil, 0o600)); err != nil { // a file where the directory was
+				t.Fatal(err)
+			}
+			if err := k.settle(t.Context(), time.Now()); !errors.Is(err, state.ErrDirectory) {
+				t.Errorf("settle = %v", err)
+			}
+			saved, err := filepath.Glob(filepath.Join(c.want, "notifier-saved-*.db"))
+			if err != nil || len(saved) != 1 || strings.Count(log.String(), "saved=") != 1 || !strings.Contains(log.String(), saved[0]) {
+				t.Fatalf("saved %v, %v; the log says %s", saved, err, log.String())
+			}
+			if _, err := state.Check(t.Context(), saved[0]); err != nil {
+				t.Error(err)
+			}
+			if err := os.Remove(saved[0]); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }
 

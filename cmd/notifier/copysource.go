@@ -80,7 +80,7 @@ func storedCopy(ctx context.Context, store *state.Store, loaded *config.Loaded) 
 	return &copySource{
 		name: backup.Name(id, time.Now()), loaded: loaded, copyTo: store.Backup,
 		pipe: func(ctx context.Context, w io.Writer) (int64, error) {
-			dir, err := os.MkdirTemp("", "notifier-backup-")
+			dir, err := placeForCopy(loaded, "notifier-backup-")
 			if err != nil {
 				return 0, err
 			}
@@ -89,6 +89,20 @@ func storedCopy(ctx context.Context, store *state.Store, loaded *config.Loaded) 
 		},
 		close: func() { _ = store.Close() }, // only read
 	}, nil
+}
+
+// placeForCopy makes a directory for a copy that is of use for the moment only: among
+// the temporary files, or, where none can be made, as in a container, beside the state
+// file.
+func placeForCopy(loaded *config.Loaded, pattern string) (string, error) {
+	dir, err := os.MkdirTemp("", pattern)
+	if err != nil {
+		var failed error
+		if dir, failed = os.MkdirTemp(filepath.Dir(loaded.Config.State.Path), pattern); failed != nil {
+			return "", fmt.Errorf("making a place for a copy: %w", errors.Join(err, failed))
+		}
+	}
+	return dir, nil
 }
 
 // pipeCopy verifies a copy before any of it is written.

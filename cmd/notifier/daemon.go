@@ -89,7 +89,7 @@ func newDaemon(ctx context.Context, loaded *config.Loaded, o daemonOptions, log 
 		return nil, err
 	}
 	d.store = newVault(store)
-	d.keeper = &keeper{inPlace: store.InPlace, putBack: store.PutBack, backup: store.Backup, path: store.Path(), log: log}
+	d.keeper = &keeper{inPlace: store.InPlace, putBack: store.PutBack, backup: store.Backup, path: store.Path(), log: log, backups: d.cfg.State.Backup.Dir}
 	d.ledger = &ledger{store: store, cfg: &d.cfg, note: d.store.note, since: d.started}
 	if err := d.wire(ctx, loaded); err != nil {
 		return nil, errors.Join(err, d.close())

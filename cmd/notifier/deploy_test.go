@@ -134,10 +134,15 @@ func TestKubernetesManifestsFit(t *testing.T) {
 			}
 		}
 	}
+	temporary := false
 	for _, mount := range c.VolumeMounts {
+		temporary = temporary || mount.MountPath == "/tmp"
 		if !strings.Contains(string(dockerfile), " "+mount.MountPath+"\n") {
 			t.Errorf("the image has no %s", mount.MountPath)
 		}
+	}
+	if !temporary {
+		t.Error("the root is read-only, and there is no place for temporary files")
 	}
 }
 

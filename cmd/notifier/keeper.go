@@ -32,6 +32,7 @@ type keeper struct {
 	putBack func(ctx context.Context, now time.Time) (moved string, err error)
 	backup  func(ctx context.Context, path string) (state.Contents, error)
 	path    string
+	backups string // the directory for them, "" if there is none
 	log     *slog.Logger
 
 	failures int  // in a row
@@ -92,18 +93,26 @@ func (k *keeper) look(ctx context.Context, now time.Time) error {
 }
 
 // settle puts the file back before it is let go of for good. Where that fails, what
-// it holds is saved to the directory for temporary files.
+// it holds is saved where backups go, which outlives a container, or among the
+// temporary files.
 func (k *keeper) settle(ctx context.Context, now time.Time) error {
 	err := k.look(ctx, now)
 	if err == nil {
 		return nil
 	}
-	path := filepath.Join(os.TempDir(), backup.Name("saved", now))
-	if _, failed := k.backup(ctx, path); failed != nil {
-		return errors.Join(err, failed)
+	for _, dir := range []string{k.backups, os.TempDir()} {
+		if dir == "" {
+			continue
+		}
+		path := filepath.Join(dir, backup.Name("saved", now))
+		_, failed := k.backup(ctx, path)
+		if failed == nil {
+			k.log.Error("what is stored was saved elsewhere, because the state file was taken away and could not be put back: "+
+				"bring it back before the next start (notifier state restore FILE)", "saved", path, "state", k.path)
+			break
+		}
+		err = errors.Join(err, failed)
 	}
-	k.log.Error("what is stored was saved to a directory for temporary files, because the state file was taken away and could not be put back: "+
-		"bring it back before the next start (notifier state restore FILE)", "saved", path, "state", k.path)
 	return err
 }
 

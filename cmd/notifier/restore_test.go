@@ -125,6 +125,31 @@ func TestRestoreAndVerifyFindTheFileOfTheDaemon(t *testing.T) {
 	}
 }
 
+// A container may have no directory for temporary files, and a root that is read-only:
+// a copy that is made meanwhile has its place beside the state file then.
+func TestVerifyAndBackupWithoutTemporaryFiles(t *testing.T) {
+	t.Setenv("TMPDIR", filepath.Join(t.TempDir(), "missing"))
+	path, _ := stored(t)
+	file := writeOfficeConfig(t, path, dearWorks, "127.0.0.1:1")
+	if code, stdout, stderr := run(t, "state", "backup", "-", "-c", file); code != exitOK || len(stdout) == 0 {
+		t.Errorf("backup: exit code %d: %s", code, stderr)
+	}
+	o := newOffice(t, path, dearWorks)
+	defer o.stop()
+	if _, err := o.store.ID(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	asked := o.serve()
+	if code, stdout, stderr := run(t, "state", "verify", "-c", asked); code != exitOK || !strings.Contains(stdout, path+" is sound") {
+		t.Errorf("verify: exit code %d: %s%s", code, stdout, stderr)
+	}
+	for _, beside := range []string{path, asked} {
+		if left, err := filepath.Glob(filepath.Join(filepath.Dir(beside), "notifier-*")); err != nil || len(left) > 0 {
+			t.Errorf("left behind: %v, %v", left, err)
+		}
+	}
+}
+
 // Where no daemon tells, a path without a file is doubted.
 func TestRestoreWarnsWhereNoFileIs(t *testing.T) {
 	path, from := stored(t)

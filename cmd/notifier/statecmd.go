@@ -207,9 +207,9 @@ func (a *app) verifyServed(ctx context.Context, held error) (c state.Contents, e
 		return c, fmt.Errorf("a daemon has the file open, and no copy of it can be made to check: %w", err)
 	}
 	defer source.close()
-	dir, err := os.MkdirTemp("", "notifier-verify-")
+	dir, err := placeForCopy(source.loaded, "notifier-verify-")
 	if err != nil {
-		return c, fmt.Errorf("making a place for a copy: %w", err)
+		return c, err
 	}
 	fmt.Fprintln(a.err, "a daemon has the file open: a copy is taken from it and checked")
 	c, err = source.copyTo(ctx, filepath.Join(dir, "notifier.db"))
