@@ -194,7 +194,7 @@ func (d *daemon) sayOrphaned(ctx context.Context) error {
 	states, err := d.store.Destinations(ctx)
 	for _, s := range states {
 		if s.Pending+s.Dead > 0 && !d.configured(s.Name) {
-			d.log.Warn("the configuration does not name a destination that deliveries wait for: they are kept, and go on when it does",
+			d.log.Warn("the configuration does not name a destination that deliveries wait for: they are kept, and go on when it does"+orphanedHelp,
 				"destination", s.Name, "pending", s.Pending, "dead_letters", s.Dead)
 		}
 	}

@@ -114,7 +114,8 @@ func TestRenamedDestinationIsSaid(t *testing.T) {
 	}
 	var out bytes.Buffer
 	(&app{streams: streams{out: &out}}).printReport(r)
-	if !strings.Contains(out.String(), "shop-before  orphaned") {
+	const help = "; renamed or retired: docs/deadletters.md"
+	if !strings.Contains(out.String(), "shop-before  orphaned") || !strings.Contains(out.String(), help) || !strings.Contains(said.String(), help) {
 		t.Errorf("the status says:\n%s", out.String())
 	}
 	if _, err := again.RetryDelivery(t.Context(), d.ID, "", "ann"); !errors.Is(err, admin.ErrConflict) || !strings.Contains(err.Error(), `does not name the destination "shop-before"; name it again`) {

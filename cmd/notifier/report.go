@@ -101,6 +101,7 @@ type storeReport struct {
 const (
 	conditionDestination = "destination" // a kind besides those of event: what is stored of it is the destination's
 
+	orphanedHelp  = "; renamed or retired: docs/deadletters.md"
 	stateOrphaned = "orphaned" // deliveries wait, but the configuration does not name it
 	stateUnknown  = "unknown"  // no daemon is there to tell
 )
@@ -289,7 +290,7 @@ func (r *report) merge(live []publish.DestinationStatus) {
 			continue
 		}
 		orphan.State, orphan.NextProbe, orphan.NextTry = stateOrphaned, time.Time{}, time.Time{}
-		orphan.Why = "the configuration does not name it; what waits goes on when it does"
+		orphan.Why = "the configuration does not name it; what waits goes on when it does" + orphanedHelp
 		r.Destinations = append(r.Destinations, orphan)
 	}
 	for _, d := range r.Destinations {
