@@ -54,6 +54,7 @@ type planLine struct {
 	Deliveries     int    `json:"deliveries"`
 	AcceptedBefore int    `json:"accepted_before"` // of these
 	Waiting        int    `json:"waiting"`         // besides these: they are pending anyway
+	Purged         int    `json:"purged"`          // besides these: they were given up for good
 
 	shipping map[string]int // of AcceptedBefore, the events by which goods may be shipped, by type
 }

@@ -119,6 +119,13 @@ func (a *app) sumUp(plan *redeliveryPlan, thing string) {
 		}
 		fmt.Fprintln(a.err, text)
 	}
+	purged := 0
+	for _, line := range plan.By {
+		purged += line.Purged
+	}
+	if purged > 0 {
+		fmt.Fprintf(a.err, "left out: %s that were purged (an event that is named by its id is sent again)\n", count(purged, "delivery"))
+	}
 	for _, warning := range plan.Warnings {
 		fmt.Fprintln(a.err, "warning:", warning)
 	}

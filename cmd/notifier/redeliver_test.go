@@ -214,6 +214,41 @@ func TestReplaysToOtherDestinations(t *testing.T) {
 	o.stop()
 }
 
+// What was given up for good comes back only by its name: somebody may have shipped it by
+// hand.
+func TestAReplayLeavesOutWhatWasPurged(t *testing.T) {
+	o := newOffice(t, filepath.Join(t.TempDir(), "n.db"), dearWorks)
+	events := o.happen(6)
+	ctx := t.Context()
+	result, err := o.Purge(ctx, admin.Selection{All: true}, false, "ann")
+	if err != nil {
+		t.Fatal(err)
+	}
+	purged := *result.(purgeResult).Purged
+	all := admin.Replay{All: true, To: []string{"shop"}, AllTypes: true}
+	plan, err := o.PlanReplay(ctx, all)
+	if got := plan.(*redeliveryPlan); err != nil || purged == 0 || got.By[0].Purged != purged || len(got.LeftOut) > 0 || got.Deliveries+got.By[0].Waiting+purged != len(events) {
+		t.Errorf("%d of %d purged, %+v, %v", purged, len(events), got, err)
+	}
+	before := o.pending()["shop"]
+	id, _, err := o.StartReplay(ctx, all, "bob")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := o.await(id); o.pending()["shop"] != before+plan.(*redeliveryPlan).Deliveries || r.Skipped > 0 {
+		t.Errorf("%d are pending, %d were: %+v", o.pending()["shop"], before, r)
+	}
+	for _, e := range events {
+		if d, _, err := o.store.Delivery(ctx, event.DeliveryID(e.ID, "shop", "")); err != nil || d.Status == event.StatusPurged {
+			plan, err := o.PlanReplay(ctx, admin.Replay{Events: []string{e.ID}, To: []string{"shop"}})
+			if got := plan.(*redeliveryPlan); err != nil || got.Deliveries != 1 {
+				t.Errorf("named: %+v, %v", got, err)
+			}
+		}
+	}
+	o.stop()
+}
+
 // What a rule failed on is evaluated again with the rule as it is now.
 func TestReplaysOfWhatARuleFailedOn(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "n.db")

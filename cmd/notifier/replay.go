@@ -197,11 +197,30 @@ func (r *replayer) leftOut(replay *event.Replay) int {
 	return len(r.To) - len(distinct(names(replay.Deliveries, func(d event.Delivery) string { return d.Destination })))
 }
 
+// dropPurged takes out what was given up for good, and returns it: only an event that is
+// named brings it back.
+func (r *replayer) dropPurged(replay *event.Replay, f *state.FannedOut) (purged []event.Delivery) {
+	if len(r.Events) > 0 || r.Failed {
+		return nil
+	}
+	replay.Deliveries = slices.DeleteFunc(replay.Deliveries, func(d event.Delivery) bool {
+		given := slices.ContainsFunc(f.Deliveries, func(x event.Delivery) bool {
+			return x.Status == event.StatusPurged && x.Destination == d.Destination && x.OwnRule == d.OwnRule
+		})
+		if given {
+			purged = append(purged, d)
+		}
+		return given
+	})
+	return purged
+}
+
 // all returns what events become, and of how many deliveries that is, without
 // those that the job made due before it began again.
 func (r *replayer) all(found []state.FannedOut) (replays []event.Replay, deliveries int) {
 	for i := range found {
-		if replay, _ := r.of(&found[i]); len(replay.Deliveries) > 0 {
+		replay, _ := r.of(&found[i])
+		if r.dropPurged(&replay, &found[i]); len(replay.Deliveries) > 0 {
 			replays = append(replays, replay)
 			for j := range replay.Deliveries {
 				if !r.before[replay.Deliveries[j].ID] {
@@ -302,6 +321,9 @@ func (d *daemon) countReplay(ctx context.Context, r *replayer) (*redeliveryPlan,
 			replay, fails := r.of(&found[i])
 			if left := r.leftOut(&replay); left > 0 {
 				plan.LeftOut[found[i].Event.Type] += left
+			}
+			for _, d := range r.dropPurged(&replay, &found[i]) {
+				lineOf(lines, d.Destination).Purged++
 			}
 			switch {
 			case fails:
