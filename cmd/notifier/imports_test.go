@@ -20,6 +20,7 @@ const module = "checkout-notifier/"
 var allowed = map[string][]string{
 	"secret":            {},
 	"loglimit":          {},
+	"personal":          {"event"},
 	"filelock":          {},
 	"checkout":          {},
 	"simulator":         {}, // shares no code with the client, so that it can disagree with it
@@ -71,7 +72,7 @@ const maxLines = 4000
 // oversized are the packages that are still to be split, and what each may have
 // until then. A number only ever becomes smaller.
 var oversized = map[string]int{
-	"cmd/notifier": 8450, "poller": 7000, "publish": 8250, "state": 5550,
+	"cmd/notifier": 8420, "poller": 7000, "publish": 8250, "state": 5550,
 }
 
 type goPackage struct {

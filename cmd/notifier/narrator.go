@@ -13,6 +13,7 @@ import (
 	"unicode"
 
 	"checkout-notifier/event"
+	"checkout-notifier/personal"
 	"checkout-notifier/publish"
 )
 
@@ -141,7 +142,7 @@ func (n *narrator) answer(a *event.Attempt) string {
 			return r
 		}
 		return -1 // nobody's answer moves the cursor
-	}, maskText(first))
+	}, personal.Text(first))
 	if runes := []rune(first); len(runes) > shownAnswer {
 		first = string(runes[:shownAnswer]) + "…"
 	}

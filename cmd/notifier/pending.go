@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"checkout-notifier/event"
+	"checkout-notifier/personal"
 	"checkout-notifier/publish"
 )
 
@@ -56,7 +57,7 @@ func (l *ledger) stands(ctx context.Context) (map[string]publish.DestinationStat
 func (d *deliveryView) waitsFor(s *publish.DestinationStatus) {
 	switch {
 	case s.State != "":
-		d.DestinationState, d.DestinationSince, d.DestinationWhy, d.DestinationNextTry = string(s.State), s.Since, maskText(s.Why), s.NextProbe
+		d.DestinationState, d.DestinationSince, d.DestinationWhy, d.DestinationNextTry = string(s.State), s.Since, personal.Text(s.Why), s.NextProbe
 	case !s.NextTry.IsZero():
 		d.DestinationState, d.DestinationNextTry = string(publish.StateWaiting), s.NextTry
 	}
@@ -67,7 +68,7 @@ func (l *ledger) addLastError(ctx context.Context, d *deliveryView, s *publish.D
 	case d.AttemptsMade == 0:
 		return nil
 	case d.AttemptsMade > fewAttempts && s.State != publish.StatePaused: // then it says who paused it
-		d.LastError = maskText(s.Why)
+		d.LastError = personal.Text(s.Why)
 		return nil
 	case d.AttemptsMade > fewAttempts:
 		return nil
@@ -115,7 +116,7 @@ func lastError(attempts []event.Attempt) string {
 		case event.OutcomeAccepted:
 			return ""
 		default:
-			return maskText(publish.Describe(a.Class, a.StatusCode, a.Error))
+			return personal.Text(publish.Describe(a.Class, a.StatusCode, a.Error))
 		}
 	}
 	return ""

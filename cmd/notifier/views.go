@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"checkout-notifier/event"
+	"checkout-notifier/personal"
 	"checkout-notifier/publish"
 )
 
@@ -92,17 +93,17 @@ type eventView struct {
 
 func viewDelivery(d *event.Delivery) deliveryView {
 	view := deliveryView{Delivery: *d, AttemptsMade: d.Attempts}
-	view.Reason, view.BlockedSubject = maskText(d.Reason), publish.ShownSubject(d.BlockedSubject)
+	view.Reason, view.BlockedSubject = personal.Text(d.Reason), publish.ShownSubject(d.BlockedSubject)
 	return view
 }
 
 func viewAttempt(a *event.Attempt) attemptView {
 	view := attemptView{
 		N: a.N, Started: a.Started, Duration: event.Seconds(a.Duration), Outcome: a.Outcome, StatusCode: a.StatusCode,
-		Class: a.Class, Error: maskText(a.Error), Note: a.Note, Actor: a.Actor, Probe: a.Probe,
+		Class: a.Class, Error: personal.Text(a.Error), Note: a.Note, Actor: a.Actor, Probe: a.Probe,
 	}
 	if utf8.Valid(a.Answer) {
-		view.Answer = maskText(string(a.Answer))
+		view.Answer = personal.Text(string(a.Answer))
 	} else {
 		view.AnswerBytes = a.Answer
 	}
@@ -110,13 +111,13 @@ func viewAttempt(a *event.Attempt) attemptView {
 		if view.Headers == nil {
 			view.Headers = make(map[string]string)
 		}
-		view.Headers[name] = maskText(value)
+		view.Headers[name] = personal.Text(value)
 	}
 	return view
 }
 
 func viewEvent(e *event.Event) eventView {
-	return eventView{Event: *e, Change: maskChange(e.Change), Sequence: e.Sequence(), Status: incidentStatus(e)}
+	return eventView{Event: *e, Change: personal.Change(e.Change), Sequence: e.Sequence(), Status: incidentStatus(e)}
 }
 
 // incidentStatus is whether one of the program's own events opens an incident or
@@ -132,8 +133,8 @@ func incidentStatus(e *event.Event) string {
 // viewWhole is an event with its session and its deliveries.
 func viewWhole(e *event.Event, deliveries []event.Delivery) eventView {
 	view := viewEvent(e)
-	view.Object, view.PreviousAttributes = maskSession(e.Object), maskSession(e.PreviousAttributes)
-	view.System = maskSession(e.System)
+	view.Object, view.PreviousAttributes = personal.Session(e.Object), personal.Session(e.PreviousAttributes)
+	view.System = personal.Session(e.System)
 	view.Deliveries = []deliveryView{}
 	matched := []string{}
 	for i := range deliveries {

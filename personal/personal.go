@@ -1,4 +1,7 @@
-package main
+// Package personal hides what says who a customer is, and where they pay, from the
+// people who operate the notifier: in tables, in answers of the API, in the log. It keeps
+// what tells one from another, changes nothing that is delivered, and keeps no text.
+package personal
 
 import (
 	"bytes"
@@ -18,9 +21,9 @@ var (
 // hidden stands where something was left out.
 const hidden = "***"
 
-// maskText leaves e-mail addresses out of a text, and of web addresses all that
+// Text leaves e-mail addresses out of a text, and of web addresses all that
 // may lead to a payment page or carry a token.
-func maskText(text string) string {
+func Text(text string) string {
 	text = webAddress.ReplaceAllStringFunc(text, maskLink)
 	return mailAddress.ReplaceAllStringFunc(text, maskMail)
 }
@@ -47,9 +50,9 @@ var (
 	personal = []string{"name", "phone", "email", "line1", "line2", "city", "postal_code", "tracking_number"}
 )
 
-// maskSession leaves out of a session, or of a part of one, the payment page and
+// Session leaves out of a session, or of a part of one, the payment page and
 // what says who pays. Numbers stay as they are written.
-func maskSession(object json.RawMessage) json.RawMessage {
+func Session(object json.RawMessage) json.RawMessage {
 	decoder := json.NewDecoder(bytes.NewReader(object))
 	decoder.UseNumber()
 	var members map[string]any
@@ -59,7 +62,7 @@ func maskSession(object json.RawMessage) json.RawMessage {
 	for name, value := range members {
 		members[name] = maskValue(name, value, slices.Contains(people, name))
 	}
-	return marshalPlain(members)
+	return marshal(members)
 }
 
 func maskValue(name string, value any, person bool) any {
@@ -86,13 +89,13 @@ func maskValue(name string, value any, person bool) any {
 	return value
 }
 
-// maskChange does the same to the field that an event is about.
-func maskChange(c *event.Change) *event.Change {
+// Change does the same to the field that an event is about.
+func Change(c *event.Change) *event.Change {
 	if c == nil {
 		return nil
 	}
 	mask := func(value json.RawMessage) json.RawMessage {
-		masked := maskSession(marshalPlain(map[string]json.RawMessage{c.Field: value}))
+		masked := Session(marshal(map[string]json.RawMessage{c.Field: value}))
 		var member map[string]json.RawMessage
 		if json.Unmarshal(masked, &member) != nil {
 			return nil
@@ -102,8 +105,8 @@ func maskChange(c *event.Change) *event.Change {
 	return &event.Change{Field: c.Field, From: mask(c.From), To: mask(c.To)}
 }
 
-// marshalPlain writes what was read from JSON, which cannot fail.
-func marshalPlain(v any) json.RawMessage {
+// marshal writes what was read from JSON, which cannot fail.
+func marshal(v any) json.RawMessage {
 	var b bytes.Buffer
 	encoder := json.NewEncoder(&b)
 	encoder.SetEscapeHTML(false)
