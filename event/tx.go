@@ -47,11 +47,13 @@ func (d *DestinationState) Up(clock time.Duration, at time.Time) {
 // Look is what is asked of the deliveries of a destination that are due at Now.
 type Look struct {
 	Now    time.Time
-	Newest int                          // of those that were never refused, nor sent again, so many of the last due
-	After  time.Time                    // and of these none that was due by then
-	First  int                          // of the others that were never refused, so many of the longest due
-	Again  int                          // of those that were refused before, so many of the longest due
-	Skip   func(deliveryID string) bool // leaves some out; may be nil
+	Newest int       // of those that were never refused, nor sent again, so many of the last due
+	After  time.Time // and of these none that was due by then
+	First  int       // of the others of these, so many of the longest due
+
+	SentAgain int                          // of those that are sent again, and were not refused since, so many of the longest due
+	Again     int                          // of those that were refused before, so many of the longest due
+	Skip      func(deliveryID string) bool // leaves some out; may be nil
 }
 
 // MostRefused bounds how many deliveries are counted in DestinationState.Refused.

@@ -100,6 +100,35 @@ func TestANewOrderDoesNotWaitForABacklog(t *testing.T) {
 	}
 }
 
+// Nor do orders that came before the program was started again wait for what is sent
+// again, whatever was made pending before them and after.
+func TestABurstOfOrdersTakesTurnsWithWhatIsSentAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, to := newOutbox(), slow(2*time.Second)
+		again := func(d *event.Delivery) { d.Job = "job_1" }
+		var orders []string
+		for i := range 4000 {
+			o.put("shop", fmt.Sprint("old_", i), again)
+			if i >= 2000 && i < 2050 {
+				orders = append(orders, o.put("shop", fmt.Sprint("new_", i)))
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		r := relay(t, o, publish.Options{}, publish.Lane{Destination: exact("shop"), Publisher: to})
+		defer run(t, r)()
+		time.Sleep(40 * time.Second)
+		waiting := 0
+		for _, id := range orders {
+			if o.get(id).Status != event.StatusAccepted {
+				waiting++
+			}
+		}
+		if n := len(to.sent()); waiting > 0 || n < 2*len(orders) {
+			t.Errorf("%d orders of %d wait after %d attempts", waiting, len(orders), n)
+		}
+	})
+}
+
 // Nor does it wait for longer than order_hold for an earlier event of its session that
 // is sent again behind many others. Those that are sent again keep their order.
 func TestAnOrderWaitsForOrderHoldBehindWhatIsSentAgain(t *testing.T) {

@@ -258,7 +258,7 @@ func (l *lane) planProbe(send context.Context, now time.Time, step *event.Step) 
 
 // drop forgets what was read and not begun.
 func (l *lane) drop() {
-	for _, list := range [][]*event.Job{l.queue.newest, l.queue.fresh, l.queue.late} {
+	for _, list := range [][]*event.Job{l.queue.newest, l.queue.fresh, l.queue.again, l.queue.late} {
 		for i := range list {
 			l.unclaim(list[i].Delivery.ID)
 		}

@@ -54,7 +54,7 @@ func (l *lane) drain(ctx, send context.Context) (accepted, failed int, err error
 
 // left returns what is due and was not tried.
 func (l *lane) left(send context.Context, limit int) ([]event.Job, error) {
-	jobs, _, err := l.outbox.Due(send, l.dest.Name, event.Look{Now: time.Now(), First: limit, Again: limit, Skip: l.skip})
+	jobs, _, err := l.outbox.Due(send, l.dest.Name, event.Look{Now: time.Now(), First: limit, SentAgain: limit, Again: limit, Skip: l.skip})
 	return jobs, err
 }
 

@@ -29,7 +29,8 @@ func (l *lane) mayTakeOthers(now time.Time) bool {
 		return false
 	}
 	first := func(t task) bool { return !t.late }
-	return len(l.queue.newest)+len(l.queue.fresh)+l.starting > 0 || l.queue.moreFresh || l.sending.all > l.sending.late || slices.ContainsFunc(l.begun, first)
+	q := &l.queue
+	return len(q.newest)+len(q.fresh)+len(q.again)+l.starting > 0 || q.moreFresh || q.moreAgain || l.sending.all > l.sending.late || slices.ContainsFunc(l.begun, first)
 }
 
 // writeOver lets the next attempt take the row of one that was refused over NATS,

@@ -167,8 +167,11 @@ func (o *memoryOutbox) Due(_ context.Context, destination string, look event.Loo
 	})
 	for _, r := range due {
 		limit := &look.First
-		if r.Repeated() {
+		switch {
+		case r.Repeated():
 			limit = &look.Again
+		case r.SentAgain():
+			limit = &look.SentAgain
 		}
 		if *limit--; *limit < 0 {
 			continue

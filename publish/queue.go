@@ -9,24 +9,28 @@ import (
 // queue holds deliveries that were read and wait for a slot. The lane's mu guards
 // it.
 type queue struct {
-	fresh, late []*event.Job // never refused so far, and those that were
+	fresh, late []*event.Job // new and never refused so far, and those that were refused
+	again       []*event.Job // sent again, and not refused since
 	newest      []*event.Job // never tried, the newest first: they take turns with the others after a breaker has closed, and with a backlog
 	// passing are about to overtake earlier ones of their session. They begin in the
 	// turn that read them or are read again: who is overtaken may change.
 	passing []*event.Job
 
-	unseen              bool      // the outbox may hold what no look has seen
-	moreFresh, moreLate bool      // the last look left some
-	moreNewest          bool      // as did the last one for the newest
-	next                time.Time // when the next one becomes due; zero: none is known
-	looked              time.Time
-	longest             time.Time // when the first of fresh became due; zero: it is sent again, or there is none
-	caughtUp            time.Time // when a look last left nothing that had come after a backlog
-	lateTurn            bool      // it is a late one's turn
-	olderTurn           bool      // it is not the newest one's turn
+	unseen                         bool      // the outbox may hold what no look has seen
+	moreFresh, moreAgain, moreLate bool      // the last look left some
+	moreNewest                     bool      // as did the last one for the newest
+	next                           time.Time // when the next one becomes due; zero: none is known
+	looked                         time.Time
+	longest                        time.Time // when the first of fresh became due; zero: there is none
+	caughtUp                       time.Time // when a look last left nothing that had come after a backlog
+	olderTurn                      bool      // it is not the newest one's turn
+	repeatTurn                     bool      // nor that of a fresh one
+	lateTurn                       bool      // nor that of one that is sent again
 }
 
-func (q *queue) size() int { return len(q.newest) + len(q.fresh) + len(q.late) + len(q.passing) }
+func (q *queue) size() int {
+	return len(q.newest) + len(q.fresh) + len(q.again) + len(q.late) + len(q.passing)
+}
 
 // sooner notes that something becomes due at a time.
 func (q *queue) sooner(at time.Time) {
@@ -38,7 +42,8 @@ func (q *queue) sooner(at time.Time) {
 // wants says whether a look at the outbox may bring something that there is room for.
 func (q *queue) wants(now time.Time, room int) bool {
 	return q.unseen || !q.next.IsZero() && !now.Before(q.next) || now.Sub(q.looked) >= idleLook ||
-		q.moreNewest && len(q.newest) < room || q.moreFresh && len(q.fresh) < room || q.moreLate && len(q.late) < room
+		q.moreNewest && len(q.newest) < room || q.moreFresh && len(q.fresh) < room ||
+		q.moreAgain && len(q.again) < room || q.moreLate && len(q.late) < room
 }
 
 // wait returns how long nothing becomes due.
@@ -50,21 +55,23 @@ func (q *queue) wait(now time.Time) time.Duration {
 	return max(wait, time.Millisecond)
 }
 
-// nextList is the list whose first delivery is next: the newest and others take turns, and of
-// the others fresh and late ones, as long as there is room for late ones. It is nil if
-// there is none.
+// nextList is the list whose first delivery is next: the newest and others take turns, of
+// the others fresh ones and those that were sent before, and of these the ones that are
+// sent again and late ones, as long as there is room for late ones. It is nil if there is none.
 func (q *queue) nextList(lateRoom int) *[]*event.Job {
 	late := len(q.late) > 0 && lateRoom > 0
-	older := len(q.fresh) > 0 || late
+	repeat := len(q.again) > 0 || late
 	switch {
 	case len(q.passing) > 0:
 		return &q.passing
-	case len(q.newest) > 0 && (!older || !q.olderTurn):
+	case len(q.newest) > 0 && (!q.olderTurn || len(q.fresh) == 0 && !repeat):
 		return &q.newest
-	case late && (len(q.fresh) == 0 || q.lateTurn):
-		return &q.late
-	case older:
+	case len(q.fresh) > 0 && (!q.repeatTurn || !repeat):
 		return &q.fresh
+	case late && (q.lateTurn || len(q.again) == 0):
+		return &q.late
+	case repeat:
+		return &q.again
 	}
 	return nil
 }
@@ -72,7 +79,8 @@ func (q *queue) nextList(lateRoom int) *[]*event.Job {
 // take takes the first delivery of a list that is next.
 func (q *queue) take(from *[]*event.Job) *event.Job {
 	q.olderTurn = from == &q.newest
-	q.lateTurn = from == &q.fresh || q.lateTurn && from != &q.late
+	q.repeatTurn = from == &q.fresh || q.repeatTurn && from != &q.again && from != &q.late
+	q.lateTurn = from == &q.again || q.lateTurn && from != &q.late
 	return shift(from)
 }
 

@@ -32,7 +32,7 @@ func (l *lane) refill(send context.Context, now time.Time, step *event.Step) err
 	if len(l.subjects.known) > 0 {
 		most = max(most, sortAtOnce)
 	}
-	look.First, look.Again = max(0, most-len(q.fresh)), max(0, most-len(q.late))
+	look.First, look.SentAgain, look.Again = max(0, most-len(q.fresh)), max(0, most-len(q.again)), max(0, most-len(q.late))
 	wants := room > 0 && q.wants(now, room)
 	q.unseen = q.unseen && !wants
 	l.mu.Unlock()
@@ -47,26 +47,27 @@ func (l *lane) refill(send context.Context, now time.Time, step *event.Step) err
 		return err
 	}
 	q.looked, q.next = now, next
-	late, newest, stood := 0, 0, len(l.stalled)
+	newest, stood := look.Newest, len(l.stalled)
 	for i := range jobs {
-		into := &q.fresh
-		switch {
-		case jobs[i].Delivery.Repeated():
-			late++
-			into = &q.late
-		case i < look.Newest && jobs[i].Delivery.Due.After(look.After) && !jobs[i].Delivery.SentAgain():
-			newest++
-			into = &q.newest
+		into, more := &q.fresh, &look.First
+		switch d := &jobs[i].Delivery; {
+		case d.Repeated():
+			into, more = &q.late, &look.Again
+		case d.SentAgain():
+			into, more = &q.again, &look.SentAgain
+		case i < newest && d.Due.After(look.After):
+			into, more = &q.newest, &look.Newest
 		}
+		*more--
 		l.sort(&jobs[i], now, step, into)
 	}
-	q.moreNewest = newest == look.Newest && (trial || backlog)
-	q.moreFresh, q.moreLate = len(jobs)-late == newest+look.First, late == look.Again
+	q.moreNewest = look.Newest == 0 && (trial || backlog)
+	q.moreFresh, q.moreAgain, q.moreLate = look.First == 0, look.SentAgain == 0, look.Again == 0
 	if trial || !q.moreNewest {
 		q.caughtUp = now
 	}
 	q.longest = time.Time{}
-	if len(q.fresh) > 0 && !q.fresh[0].Delivery.SentAgain() {
+	if len(q.fresh) > 0 {
 		q.longest = q.fresh[0].Delivery.Due
 	}
 	if len(jobs) > 0 && len(l.stalled)-stood == len(jobs) {

@@ -76,7 +76,7 @@ func (s *Store) reschedule(ctx context.Context, destination string, now time.Tim
 	err := s.view(ctx, "looking for times of the future", func(tx *transaction) error {
 		ahead = nil
 		queue := tx.queue(destination)
-		for _, kind := range []byte{kindDue, kindRetry} {
+		for _, kind := range dueKinds {
 			for _, sequence := range dueAfter(queue, kind, now, math.MaxInt) {
 				r, err := readRecord(tx, sequence)
 				if err != nil {

@@ -10,8 +10,9 @@ import (
 )
 
 // Due returns the deliveries of a destination for which a look asks, each once: the
-// newest, the first and those to be tried again, in this order. Parked ones are not due.
-// next is when the next delivery becomes due, zero if none waits for a time.
+// newest, the first, those that are sent again and those to be tried again, in this
+// order. Parked ones are not due. next is when the next delivery becomes due, zero if
+// none waits for a time.
 //
 // What is not due yet costs nothing, except in the first call and in the first after our
 // clock was set back: they schedule anew what waits for a time of the clock that was ahead.
@@ -24,16 +25,18 @@ func (s *Store) Due(ctx context.Context, destination string, look event.Look) (f
 	look.Skip = s.offers.holdBack(look.Skip)
 	err = s.view(ctx, "reading what is due for "+destination, func(tx *transaction) error {
 		queue := tx.queue(destination)
-		jobs, err := s.dueIn(nil, tx, queue, kindDue, true, &look, look.Newest, look.Skip)
-		read := jobs
-		others := func(id string) bool {
-			return look.Skip(id) || slices.ContainsFunc(read, func(j event.Job) bool { return j.Delivery.ID == id })
+		jobs, err := s.dueIn(nil, tx, queue, kindDue, true, &look, look.Newest)
+		newest, others := jobs, look
+		others.Skip = func(id string) bool {
+			return look.Skip(id) || slices.ContainsFunc(newest, func(j event.Job) bool { return j.Delivery.ID == id })
 		}
-		if err == nil {
-			jobs, err = s.dueIn(jobs, tx, queue, kindDue, false, &look, look.First, others)
-		}
-		if err == nil {
-			jobs, err = s.dueIn(jobs, tx, queue, kindRetry, false, &look, look.Again, look.Skip)
+		for _, part := range [...]struct {
+			kind  byte
+			limit int
+		}{{kindDue, look.First}, {kindAgain, look.SentAgain}, {kindRetry, look.Again}} {
+			if err == nil {
+				jobs, err = s.dueIn(jobs, tx, queue, part.kind, false, &others, part.limit)
+			}
 		}
 		found, next = jobs, firstDueAfter(queue, look.Now)
 		return err
@@ -41,17 +44,12 @@ func (s *Store) Due(ctx context.Context, destination string, look event.Look) (f
 	return found, next, err
 }
 
-const (
-	// mostAtOnce is how many jobs there is room for from the start.
-	mostAtOnce = 256
-	// mostScanned bounds through how many that are sent again the newest are looked for.
-	mostScanned = 2000
-)
+// mostAtOnce is how many jobs there is room for from the start.
+const mostAtOnce = 256
 
-// dueIn adds what is due of one of the two kinds.
-func (s *Store) dueIn(jobs []event.Job, tx *transaction, queue *table, kind byte, newest bool, look *event.Look, limit int, skip func(string) bool) ([]event.Job, error) {
+// dueIn adds what is due of a kind.
+func (s *Store) dueIn(jobs []event.Job, tx *transaction, queue *table, kind byte, newest bool, look *event.Look, limit int) ([]event.Job, error) {
 	limit += len(jobs)
-	scanned := 0
 	add := func(key, id []byte) (bool, error) {
 		due, ok := readDue(key)
 		if !ok {
@@ -60,19 +58,11 @@ func (s *Store) dueIn(jobs []event.Job, tx *transaction, queue *table, kind byte
 		if due.After(look.Now) || newest && !due.After(look.After) || len(jobs) >= limit {
 			return false, nil
 		}
-		if skip(string(id)) {
+		if look.Skip(string(id)) {
 			return true, nil
 		}
 		if jobs == nil {
 			jobs = make([]event.Job, 0, min(limit, mostAtOnce))
-		}
-		if newest {
-			if scanned++; scanned > mostScanned {
-				return false, nil
-			}
-			if r, err := readRecord(tx, lastSequence(key)); err != nil || r.SentAgain() {
-				return true, err
-			}
 		}
 		job, err := readJob(tx, lastSequence(key))
 		if err == nil {
@@ -91,7 +81,7 @@ func (s *Store) dueIn(jobs []event.Job, tx *transaction, queue *table, kind byte
 // firstDueAfter returns the due time of the first entry that is due after now; zero:
 // there is none.
 func firstDueAfter(queue *table, now time.Time) (next time.Time) {
-	for _, kind := range []byte{kindDue, kindRetry} {
+	for _, kind := range dueKinds {
 		key, _ := queue.seek(appendTime([]byte{kind}, now.Add(time.Nanosecond)), []byte{kind})
 		if due, ok := readDue(key); ok && (next.IsZero() || due.Before(next)) {
 			next = due

@@ -11,7 +11,7 @@ import (
 
 // schema is the version of the layout below. A file of a higher one is refused,
 // one of a lower one is copied and migrated.
-const schema = 3
+const schema = 4
 
 // The buckets. In keys the length of a text stands before it, so that no text is taken
 // for the beginning of a longer one; numbers and times are big-endian, so that the keys

@@ -1,7 +1,6 @@
 package state
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -27,12 +26,12 @@ func (s *Store) migrate(from uint64) error {
 					return err
 				}
 			}
-			if from < 2 {
-				if err := separateRetries(tx); err != nil {
+			if from < 3 {
+				if err := separateQueues(tx); err != nil {
 					return err
 				}
 			}
-			if err := separateQueues(tx); err != nil {
+			if err := separateKinds(tx); err != nil {
 				return err
 			}
 			return tx.Bucket(bucketMeta).Put(keySchema, binary.BigEndian.AppendUint64(nil, schema))
@@ -66,29 +65,6 @@ func (s *Store) copyTo(path string) error {
 	return syncDirectory(filepath.Dir(path))
 }
 
-// separateRetries moves what was refused before out of the index of what is due:
-// schema 1 had one index for all.
-func separateRetries(tx *bolt.Tx) error {
-	due, deliveries := tx.Bucket([]byte("due")), remembering(tx)
-	retries, err := tx.CreateBucketIfNotExists([]byte("retries"))
-	if err != nil {
-		return err
-	}
-	var moved [][]byte
-	err = due.ForEach(func(key, id []byte) error {
-		r, err := readRecord(deliveries, lastSequence(key))
-		if err != nil || !r.Repeated() {
-			return err
-		}
-		moved = append(moved, bytes.Clone(key))
-		return retries.Put(key, id)
-	})
-	for _, key := range moved {
-		err = errors.Join(err, due.Delete(key))
-	}
-	return err
-}
-
 // separateQueues gives each destination a queue of its own: until schema 2 all
 // shared an index of each kind, whose keys began with the destination.
 func separateQueues(tx *bolt.Tx) error {
@@ -97,7 +73,11 @@ func separateQueues(tx *bolt.Tx) error {
 		name string
 		kind byte
 	}{{"due", kindDue}, {"order", kindOrder}, {"pending", kindPending}, {"retries", kindRetry}} { // in order, so that each row is put at the end
-		err := tx.Bucket([]byte(index.name)).ForEach(func(key, value []byte) error {
+		rows := tx.Bucket([]byte(index.name))
+		if rows == nil {
+			continue // schema 1 had the retries among what is due
+		}
+		err := rows.ForEach(func(key, value []byte) error {
 			destination, rest, ok := cutText(key)
 			if !ok {
 				return inconsistent(tx.DB().Path(), "an entry of index %s is unreadable", index.name)
@@ -112,4 +92,26 @@ func separateQueues(tx *bolt.Tx) error {
 		}
 	}
 	return nil
+}
+
+// separateKinds moves what was refused before, or is sent again, out of what is new: in
+// schema 1 all stood together, and until schema 3 what is sent again and what is new.
+func separateKinds(tx *bolt.Tx) error {
+	deliveries := remembering(tx)
+	return tx.Bucket(bucketQueues).ForEachBucket(func(destination []byte) error {
+		queue := deliveries.queue(string(destination))
+		moved := make(map[string]byte)
+		err := queue.each([]byte{kindDue}, func(key, _ []byte) (bool, error) {
+			r, err := readRecord(deliveries, lastSequence(key))
+			if err == nil && r.kind != kindDue {
+				moved[string(key)] = r.kind
+			}
+			return true, err
+		})
+		for key, kind := range moved {
+			id := queue.Get([]byte(key))
+			err = errors.Join(err, queue.Put(append([]byte{kind}, key[1:]...), id), queue.Delete([]byte(key)))
+		}
+		return err
+	})
 }

@@ -23,10 +23,23 @@ import (
 // indexes are the names that schema 2 had for the kinds of rows of a queue.
 var indexes = map[byte]string{'d': "due", 'o': "order", 'p': "pending", 'r': "retries"}
 
-// downgrade makes of a file what schema 1 or 2 had of it.
+// downgrade makes of a file what an earlier schema had of it.
 func downgrade(t *testing.T, path string, to uint64) {
 	t.Helper()
 	edit(t, path, func(tx *bolt.Tx) (err error) {
+		queues := tx.Bucket([]byte("queues"))
+		for destination := range keys(queues) { // what is sent again was among what is new
+			queue := queues.Bucket([]byte(destination))
+			for _, key := range slices.Collect(keys(queue)) {
+				if key[0] == 'a' {
+					err = errors.Join(err, queue.Put([]byte("d"+key[1:]), queue.Get([]byte(key))), queue.Delete([]byte(key)))
+				}
+			}
+		}
+		err = errors.Join(err, tx.Bucket([]byte("meta")).Put([]byte("schema"), binary.BigEndian.AppendUint64(nil, to)))
+		if to == 3 {
+			return err
+		}
 		for kind, name := range indexes {
 			if kind == 'r' && to == 1 {
 				continue // they were among the others
@@ -34,7 +47,6 @@ func downgrade(t *testing.T, path string, to uint64) {
 			_, failed := tx.CreateBucket([]byte(name))
 			err = errors.Join(err, failed)
 		}
-		queues := tx.Bucket([]byte("queues"))
 		for destination := range keys(queues) {
 			queue := queues.Bucket([]byte(destination))
 			for key := range keys(queue) {
@@ -50,7 +62,7 @@ func downgrade(t *testing.T, path string, to uint64) {
 		if to == 1 {
 			err = errors.Join(err, tx.DeleteBucket([]byte("audit")), tx.DeleteBucket([]byte("conditions")))
 		}
-		return errors.Join(err, tx.Bucket([]byte("meta")).Put([]byte("schema"), binary.BigEndian.AppendUint64(nil, to)))
+		return err
 	})
 }
 

@@ -394,7 +394,7 @@ func TestAgainstTheModel(top *testing.T) {
 		if err := w.s.Close(); err != nil {
 			t.Fatal(err)
 		}
-		schema := rapid.Uint64Range(1, 2).Draw(t, "schema")
+		schema := rapid.Uint64Range(1, 3).Draw(t, "schema")
 		downgrade(top, cfg.Path, schema)
 		w.open(t)
 		w.look(t)

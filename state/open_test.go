@@ -222,7 +222,7 @@ func TestFilesThatAreNotOurs(t *testing.T) {
 	edit(t, cfg.Path, func(tx *bolt.Tx) error {
 		return tx.Bucket([]byte("meta")).Put([]byte("schema"), binary.BigEndian.AppendUint64(nil, 7))
 	})
-	wants(t, open(ctx, cfg), state.ErrNewer, "schema 7, this one reads 3", "upgrade")
+	wants(t, open(ctx, cfg), state.ErrNewer, "schema 7, this one reads 4", "upgrade")
 
 	foreign := filepath.Join(t.TempDir(), "other.db")
 	edit(t, foreign, func(tx *bolt.Tx) error {

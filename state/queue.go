@@ -13,8 +13,9 @@ import (
 //
 // A key begins with its kind. The kinds stand in the order of these bytes.
 const (
+	kindAgain   = 'a' // due, sequence → id: sent again, and not refused since
 	kindBlocked = 'b' // subject, sequence: wait for that subject
-	kindDue     = 'd' // due, sequence → id: never refused so far
+	kindDue     = 'd' // due, sequence → id: new, and never refused so far
 	kindOrder   = 'o' // account, session or subject, sequence: ordered ones
 	kindPending = 'p' // sequence → since when: all
 	kindRetry   = 'r' // due, sequence → id: refused or blocked before
@@ -39,11 +40,17 @@ func pendingKey(sequence uint64) []byte {
 	return appendSequence(append(make([]byte, 0, 1+sequenceSize), kindPending), sequence)
 }
 
-// waiting is the kind of a delivery that is due at a time: first attempts have one
-// of their own, so that no number of retries stands before them.
+// dueKinds are those of what waits for a time.
+var dueKinds = [...]byte{kindRetry, kindDue, kindAgain}
+
+// waiting is the kind of a delivery that is due at a time: new ones have one of their
+// own, so that no number of others stands among them.
 func waiting(d *event.Delivery) byte {
-	if d.Repeated() {
+	switch {
+	case d.Repeated():
 		return kindRetry
+	case d.SentAgain():
+		return kindAgain
 	}
 	return kindDue
 }
@@ -52,7 +59,7 @@ func dueKey(kind byte, due time.Time, sequence uint64) []byte {
 	return appendSequence(appendTime(append(make([]byte, 0, 1+timeSize+sequenceSize), kind), due), sequence)
 }
 
-// readDue reads the due time in the key of kindDue or kindRetry.
+// readDue reads the due time in a key of one of dueKinds.
 func readDue(key []byte) (time.Time, bool) {
 	if len(key) == 0 {
 		return time.Time{}, false

@@ -47,6 +47,36 @@ func TestDueGivesTheLongestDueFirst(t *testing.T) {
 	}
 }
 
+// However many are sent again, each new one is found.
+func TestTheNewestAreFoundAmongManyThatAreSentAgain(t *testing.T) {
+	s := newStore(t)
+	var replays []event.Replay
+	for i := range 2500 {
+		e := newEvent(fmt.Sprint("evt_", i), fmt.Sprint("cs_", i))
+		commit(t, s, &event.Tx{Account: "main", Events: []event.Event{e}})
+		replays = append(replays, event.Replay{Event: e, Deliveries: []event.Delivery{newDelivery(e, "shop", true, start)}})
+	}
+	again := act(start.Add(time.Second))
+	again.Job = "job_1"
+	for _, part := range [][]event.Replay{replays[:100], replays[100:]} {
+		if _, err := s.Replay(t.Context(), part, again); err != nil {
+			t.Fatal(err)
+		}
+		if again.At.Equal(start.Add(time.Second)) {
+			queueAt(t, s, "new", "cs_new", start.Add(2*time.Second))
+		}
+		again.At = start.Add(3 * time.Second)
+	}
+	look := event.Look{Now: start.Add(time.Minute), Newest: 2}
+	if jobs, _, err := s.Due(t.Context(), "shop", look); err != nil || eventIDs(jobs) != "evt_new" {
+		t.Errorf("the newest: %s, %v", eventIDs(jobs), err)
+	}
+	look = event.Look{Now: start.Add(time.Minute), First: 2, SentAgain: 2, Again: 2}
+	if jobs, _, err := s.Due(t.Context(), "shop", look); err != nil || eventIDs(jobs) != "evt_new evt_0 evt_1" {
+		t.Errorf("all: %s, %v", eventIDs(jobs), err)
+	}
+}
+
 func eventIDs(jobs []event.Job) string {
 	var ids []string
 	for i := range jobs {

@@ -210,10 +210,10 @@ func TestAReplayReachesWhoNeverHadIt(t *testing.T) {
 
 // Whatever people do while a pipeline and a relay are at work, the file is sound
 // after each step, and a delivery that is told of is as it was told.
-func TestActsKeepTheStoreSound(t *testing.T) {
-	t.Parallel() // it waits for the disk
-	dir := t.TempDir()
-	rapid.Check(t, func(t *rapid.T) {
+func TestActsKeepTheStoreSound(top *testing.T) {
+	top.Parallel() // it waits for the disk
+	dir := top.TempDir()
+	rapid.Check(top, func(t *rapid.T) {
 		cfg := state.DefaultConfig()
 		temporary, err := os.MkdirTemp(dir, "")
 		if err != nil {
@@ -293,6 +293,14 @@ func TestActsKeepTheStoreSound(t *testing.T) {
 				}
 			},
 		})
+		if err := w.s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		downgrade(top, cfg.Path, 3)
+		w.open(t)
+		if err := w.s.Verify(context.Background()); err != nil {
+			t.Fatalf("after a migration: %v", err)
+		}
 		// Whoever is patient is served: nothing stays behind that nobody wakes.
 		for range 20 * (len(w.deliveries) + 1) {
 			w.now = w.now.Add(time.Minute)
@@ -303,7 +311,7 @@ func TestActsKeepTheStoreSound(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				jobs, _, err := w.s.Due(context.Background(), name, event.Look{Now: w.now, First: 100, Again: 100})
+				jobs, _, err := w.s.Due(context.Background(), name, event.Look{Now: w.now, First: 100, SentAgain: 100, Again: 100})
 				if err != nil {
 					t.Fatal(err)
 				}

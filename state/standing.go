@@ -44,7 +44,7 @@ func (s *Store) SaveStanding(ctx context.Context, c event.StandingChange) error 
 func (s *Store) Hasten(ctx context.Context, destination string, now time.Time, limit int) (hastened int, err error) {
 	err = s.write(ctx, "making due what waits for "+destination, func(b *batch) error {
 		hastened = 0
-		for _, kind := range []byte{kindRetry, kindDue} {
+		for _, kind := range dueKinds {
 			for _, sequence := range dueAfter(b.tx.queue(destination), kind, now, limit-hastened) {
 				r, err := readRecord(b.tx, sequence)
 				if err != nil {

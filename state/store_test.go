@@ -131,7 +131,7 @@ func queue(t testing.TB, s *state.Store, id, session, destination string) event.
 
 func due(t testing.TB, s *state.Store, destination string, now time.Time) []event.Job {
 	t.Helper()
-	jobs, _, err := s.Due(t.Context(), destination, event.Look{Now: now, First: 1000, Again: 1000})
+	jobs, _, err := s.Due(t.Context(), destination, event.Look{Now: now, First: 1000, SentAgain: 1000, Again: 1000})
 	if err != nil {
 		t.Fatalf("Due: %v", err)
 	}
