@@ -13,7 +13,7 @@ type redeliveryReport struct {
 	Matched   int           `json:"matched"`  // of these
 	Total     int           `json:"total"`    // deliveries that were counted before it began
 	Done      int           `json:"done"`     // made due
-	Skipped   int           `json:"skipped"`  // were no longer to be made, or are waiting anyway
+	Skipped   int           `json:"skipped"`  // of the total, at the end: were no longer to be made
 	Rate      float64       `json:"rate"`     // a second, 0: as fast as it goes
 	Remaining event.Seconds `json:"remaining_seconds,omitempty"`
 	ETA       time.Time     `json:"eta,omitzero"`
@@ -21,11 +21,20 @@ type redeliveryReport struct {
 
 // estimate fills in when the job will be done.
 func (r *redeliveryReport) estimate(now time.Time) {
-	left := jobs.Takes(max(0, r.Total-r.Done-r.Skipped), r.Rate)
+	left := jobs.Takes(max(0, r.Total-r.Done), r.Rate)
 	r.Remaining, r.ETA = 0, time.Time{}
 	if left > 0 {
 		r.Remaining, r.ETA = event.Seconds(left), now.Add(left).UTC().Truncate(time.Second)
 	}
+}
+
+// end is what a job returns that ended with err: what it counted and did not make due
+// changed before its turn came.
+func (r redeliveryReport) end(err error) (any, error) {
+	if err == nil {
+		r.Skipped, r.Remaining, r.ETA = max(0, r.Total-r.Done), 0, time.Time{}
+	}
+	return r, err
 }
 
 // redeliveryPlan is what a redrive or a replay would do.

@@ -139,7 +139,7 @@ func redeliveryText(job *jobs.Job, raw json.RawMessage) string {
 	}
 	text := fmt.Sprintf("%d of %s made due", r.Done, count(r.Total, "delivery"))
 	if r.Skipped > 0 {
-		text += fmt.Sprintf(", %d were not to be any more", r.Skipped)
+		text += fmt.Sprintf(", %d changed meanwhile and were left alone", r.Skipped)
 	}
 	if job.Status == jobs.Running && !r.ETA.IsZero() {
 		text += ", done " + in(r.ETA.Add(time.Second/2))

@@ -200,9 +200,16 @@ func TestReplaysToOtherDestinations(t *testing.T) {
 			t.Errorf("with new ids %t: %q, %v", newIDs, got.Warnings, err)
 		}
 	}
-	plan, err = o.PlanReplay(ctx, admin.Replay{All: true, To: []string{"shop"}, AllTypes: true})
+	order = admin.Replay{All: true, To: []string{"shop"}, AllTypes: true}
+	plan, err = o.PlanReplay(ctx, order)
 	if got := plan.(*redeliveryPlan); err != nil || got.Matched != 6 || got.Deliveries != 3 || got.By[0].Waiting != 3 {
 		t.Errorf("all: %+v, %v", got, err)
+	}
+	if id, _, err = o.StartReplay(ctx, order, "bob"); err != nil { // the job counts as its plan does
+		t.Fatal(err)
+	}
+	if r := o.await(id); r.Done != 3 || r.Total != 3 || r.Skipped != 0 {
+		t.Errorf("all: %+v", r)
 	}
 	for _, bad := range []admin.Replay{{Events: []string{"evt_none"}, To: []string{"shop"}}, {All: true, To: []string{"shp"}}, {Accounts: []string{"man"}, To: []string{"shop"}}} {
 		var unknown *admin.UnknownError
@@ -269,7 +276,7 @@ func TestReplaysOfWhatARuleFailedOn(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if r := o.await(id); r.Done != want {
+		if r := o.await(id); r.Done != want || r.Total != want || r.Skipped != 0 {
 			t.Errorf("replay: %+v, want %d done", r, want)
 		}
 	}

@@ -242,12 +242,12 @@ func (d *daemon) runRedrive(ctx context.Context, job jobs.Job, report func(any))
 		}
 		d.wakeFor(done)
 		r.Examined, r.Matched = r.Examined+examined, r.Matched+len(letters)
-		r.Done, r.Skipped = r.Done+len(done), r.Skipped+len(letters)-len(done)
+		r.Done += len(done)
 		r.estimate(time.Now())
 		report(r)
 		return pace.Wait(ctx, len(done))
 	})
-	return r, err
+	return r.end(err)
 }
 
 // madeBefore returns the ids of what a job that begins again had made due before

@@ -215,21 +215,15 @@ func (r *replayer) dropPurged(replay *event.Replay, f *state.FannedOut) (purged 
 	return purged
 }
 
-// all returns what events become, and of how many deliveries that is, without
-// those that the job made due before it began again.
-func (r *replayer) all(found []state.FannedOut) (replays []event.Replay, deliveries int) {
+// all returns what events become.
+func (r *replayer) all(found []state.FannedOut) (replays []event.Replay) {
 	for i := range found {
 		replay, _ := r.of(&found[i])
 		if r.dropPurged(&replay, &found[i]); len(replay.Deliveries) > 0 {
 			replays = append(replays, replay)
-			for j := range replay.Deliveries {
-				if !r.before[replay.Deliveries[j].ID] {
-					deliveries++
-				}
-			}
 		}
 	}
-	return replays, deliveries
+	return replays
 }
 
 // template returns the deliveries that a destination had of an event: those of
@@ -434,17 +428,16 @@ func (d *daemon) runReplay(ctx context.Context, job jobs.Job, report func(any)) 
 	r := redeliveryReport{Done: len(maker.before), Total: plan.Deliveries, Rate: params.Rate}
 	pace := &jobs.Pace{Rate: params.Rate}
 	err = d.eachEvent(ctx, &params, pace.AtOnce(), func(found []state.FannedOut, examined int) error {
-		replays, deliveries := maker.all(found)
-		made, err := d.store.Replay(ctx, replays, d.actOf(&job, params.Before))
+		made, err := d.store.Replay(ctx, maker.all(found), d.actOf(&job, params.Before))
 		if err != nil {
 			return err
 		}
 		d.wakeFor(made)
 		r.Examined, r.Matched = r.Examined+examined, r.Matched+len(found)
-		r.Done, r.Skipped = r.Done+len(made), r.Skipped+deliveries-len(made)
+		r.Done += len(made)
 		r.estimate(time.Now())
 		report(r)
 		return pace.Wait(ctx, len(made))
 	})
-	return r, err
+	return r.end(err)
 }
