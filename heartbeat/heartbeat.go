@@ -39,7 +39,7 @@ const (
 // Report is how the heartbeat is doing.
 type Report struct {
 	State string    `json:"state"`
-	Why   string    `json:"why,omitempty"`   // it is stopped, or for which accounts it waits
+	Why   string    `json:"why,omitempty"`   // it is stopped, or will be with the next one; or for which accounts it waits
 	Error string    `json:"error,omitempty"` // of the last request, if it failed
 	Last  time.Time `json:"last,omitzero"`   // request that was accepted
 }
@@ -60,7 +60,8 @@ type Heartbeat struct {
 }
 
 // New returns a heartbeat that is not sent yet. ill says why not everything is well,
-// "" if it is; waiting, for what, if nobody can tell yet.
+// "" if it is; waiting, for what, if nobody can tell yet. It may be called from any
+// goroutine.
 func New(cfg Config, version string, ill func() (why, waiting string), log *slog.Logger) *Heartbeat {
 	return &Heartbeat{
 		every: cfg.Every, ping: pinger(cfg, version), ill: ill, log: log,
@@ -68,11 +69,16 @@ func New(cfg Config, version string, ill func() (why, waiting string), log *slog
 	}
 }
 
-// Report says how the heartbeat is doing.
+// Report says how the heartbeat is doing, and what withholds the next one if that were
+// due now.
 func (h *Heartbeat) Report() Report {
 	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.state
+	state := h.state
+	h.mu.Unlock()
+	if state.State == Sent {
+		state.Why, _ = h.ill()
+	}
+	return state
 }
 
 // Run sends heartbeats until the context ends.

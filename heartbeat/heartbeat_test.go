@@ -57,9 +57,15 @@ func TestHeartbeatIsSentWhileAllIsWell(t *testing.T) {
 		b.waiting = "" // the first pass is complete
 		runTo(160.5)
 		b.why = "account main is failing"
+		if r := b.Report(); r.State != Sent || r.Why != b.why { // the next one is not sent
+			t.Errorf("it reports %+v", r)
+		}
 		runTo(400.5) // not at 210
 		b.why, b.fail = "", errors.New("no such host")
 		runTo(530.5) // sent at once, and not heard
+		if r := b.Report(); r.State != Sent || r.Why != "" {
+			t.Errorf("it reports %+v", r)
+		}
 		b.fail = nil
 		runTo(590.5)
 		if diff := cmp.Diff([]int{30, 90, 150, 400, 460, 520, 580}, b.sent); diff != "" {

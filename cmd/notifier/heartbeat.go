@@ -14,15 +14,20 @@ import (
 
 // heartbeatText says for people how the heartbeat is doing.
 func heartbeatText(r *heartbeat.Report) string {
-	switch {
-	case r.State == heartbeat.Stopped:
+	switch r.State {
+	case heartbeat.Stopped:
 		return "is not sent: " + r.Why
-	case r.State == heartbeat.Waiting:
+	case heartbeat.Waiting:
 		return "waits for the first complete pass of " + cmp.Or(r.Why, "every account")
-	case r.Error != "":
-		return fmt.Sprintf("does not arrive, last %s: %s", ago(r.Last), r.Error)
 	}
-	return "sent, last " + ago(r.Last)
+	text := "sent, last " + ago(r.Last)
+	if r.Error != "" {
+		text = fmt.Sprintf("does not arrive, last %s: %s", ago(r.Last), r.Error)
+	}
+	if r.Why != "" {
+		text += "; the next is withheld: " + r.Why
+	}
+	return text
 }
 
 // ill says why not everything is well; waiting, which accounts have not finished

@@ -10,10 +10,11 @@ import (
 
 func TestHeartbeatTellsHowItIs(t *testing.T) {
 	for want, r := range map[string]heartbeat.Report{
-		"waits for the first complete pass of main": {State: heartbeat.Waiting, Why: "main"},
-		"is not sent: account main is failing: 401": {State: heartbeat.Stopped, Why: "account main is failing: 401"},
-		"sent, last 0s ago":                         {State: heartbeat.Sent, Last: time.Now()},
-		"does not arrive, last 0s ago: status 500":  {State: heartbeat.Sent, Last: time.Now(), Error: "status 500"},
+		"waits for the first complete pass of main":                                   {State: heartbeat.Waiting, Why: "main"},
+		"is not sent: account main is failing: 401":                                   {State: heartbeat.Stopped, Why: "account main is failing: 401"},
+		"sent, last 0s ago":                                                           {State: heartbeat.Sent, Last: time.Now()},
+		"does not arrive, last 0s ago: status 500":                                    {State: heartbeat.Sent, Last: time.Now(), Error: "status 500"},
+		"sent, last 0s ago; the next is withheld: destination shop fails: status 500": {State: heartbeat.Sent, Last: time.Now(), Why: "destination shop fails: status 500"},
 	} {
 		if got := heartbeatText(&r); got != want {
 			t.Errorf("it %s, want %s", got, want)

@@ -111,6 +111,9 @@ func TestTheLineOfADestinationTellsWhatComesNext(t *testing.T) {
 		"status 503, breaker open for 12m, 11 failures in a row, next probe in 3s": {
 			State: publish.StateFailing, Why: "status 503", Since: since, Failures: 11, NextProbe: now.Add(3 * time.Second),
 		},
+		"status 502, breaker open for 12m, 11 failures in a row, the next delivery is the next probe": {
+			State: publish.StateFailing, Why: "status 502", Since: since, Failures: 11, NextProbe: now.Add(3 * time.Second),
+		},
 		"paused by ann, for 12m": {State: publish.StatePaused, Why: "paused by ann", Since: since, Failures: 3},
 		"":                       {State: publish.StateOK},
 		"20 that it refused still wait for another try (notifier deliveries list --destination shop --status pending), last refusal 12m ago: status 422": {
@@ -121,6 +124,9 @@ func TestTheLineOfADestinationTellsWhatComesNext(t *testing.T) {
 		},
 	} {
 		d := destinationReport{Name: "shop", retry: s.NextTry}
+		if s.Why != "status 502" {
+			d.Pending = 1
+		}
 		if s.State == publish.StateRefusing {
 			s.NextTry = time.Time{} // the store alone knows it
 		}

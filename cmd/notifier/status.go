@@ -241,6 +241,8 @@ func (d *destinationReport) story() string {
 		parts = append(parts, fmt.Sprintf("%d failures in a row", d.Failures))
 	}
 	switch {
+	case !d.NextProbe.IsZero() && d.Pending == 0: // there is nothing to probe with
+		parts = append(parts, "the next delivery is the next probe")
 	case !d.NextProbe.IsZero():
 		parts = append(parts, "next probe "+in(d.NextProbe))
 	case !d.NextTry.IsZero():
