@@ -189,6 +189,9 @@ type Account struct {
 	// ForgottenBefore is the border below which sessions were pruned: an unknown
 	// one created before it is recorded silently.
 	ForgottenBefore time.Time `json:"forgotten_before,omitzero"`
+	// TakenOverBy is the account that goes on with the sessions under another name, for the
+	// same key; empty as soon as this one is polled with that key itself.
+	TakenOverBy string `json:"taken_over_by,omitempty"`
 	// Foreign says why the account stopped: its key shows other sessions than
 	// the ones that were stored under its name.
 	Foreign string `json:"foreign,omitempty"`

@@ -75,10 +75,13 @@ func TestRotatedKeyOfTheSameAccountGoesOn(t *testing.T) {
 		w := newWorld(t)
 		id := w.create(open(nil))
 		w.run(w.poller(), 15*time.Second)
-		w.account.KeyHash = "of an older key"
+		w.account.KeyHash, w.account.TakenOverBy = "of an older key", "the one that has that key"
 		w.update(id, paid())
 		w.run(w.poller(), 15*time.Second)
 		w.expect(id, "completed", "paid", "fulfillable")
+		if w.account.TakenOverBy != "" {
+			t.Error("what another account took over of it is no more all that it has")
+		}
 	})
 }
 

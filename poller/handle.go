@@ -206,7 +206,7 @@ func (a *account) identify(ctx context.Context) error {
 			return a.stop(ctx, "secret_key was changed and the new one does not know the newest stored sessions")
 		}
 	}
-	a.state.KeyHash = hash
+	a.state.KeyHash, a.state.TakenOverBy = hash, ""
 	return a.save(ctx)
 }
 

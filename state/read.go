@@ -43,20 +43,28 @@ func (s *Store) Accounts(ctx context.Context) (accounts []event.Account, err err
 // SaveAccount stores an account. Its ForgottenBefore never goes back: a caller
 // that read the account before sessions were pruned does not undo that.
 func (s *Store) SaveAccount(ctx context.Context, account event.Account) error {
-	doing := "saving account " + account.Name
-	return s.write(ctx, doing, func(b *batch) error {
-		if err := checkTexts("account", account.Name); err != nil {
-			return err
+	return s.SaveAccounts(ctx, account)
+}
+
+// SaveAccounts stores several accounts as SaveAccount does, all or none of them.
+func (s *Store) SaveAccounts(ctx context.Context, accounts ...event.Account) error {
+	return s.write(ctx, "saving accounts", func(b *batch) error {
+		for _, next := range accounts {
+			if err := checkTexts("account", next.Name); err != nil {
+				return err
+			}
+			stored, _, err := readAccount(b.tx, next.Name)
+			if err != nil {
+				return err
+			}
+			if stored.ForgottenBefore.After(next.ForgottenBefore) {
+				next.ForgottenBefore = stored.ForgottenBefore
+			}
+			if err := putAccount(b, &next); err != nil {
+				return err
+			}
 		}
-		stored, _, err := readAccount(b.tx, account.Name)
-		if err != nil {
-			return err
-		}
-		next := account
-		if stored.ForgottenBefore.After(next.ForgottenBefore) {
-			next.ForgottenBefore = stored.ForgottenBefore
-		}
-		return putAccount(b, &next)
+		return nil
 	})
 }
 

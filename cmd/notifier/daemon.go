@@ -29,13 +29,14 @@ import (
 
 // Where both sides of an interface are known.
 var (
-	_ pipeline.Store = (*vault)(nil)
-	_ publish.Outbox = (*vault)(nil)
-	_ poller.Tracker = (*vault)(nil)
-	_ poller.Handler = (*pipeline.Pipeline)(nil)
-	_ jobs.Store     = (*vault)(nil)
-	_ admin.Daemon   = (*daemon)(nil)
-	_ backup.Maker   = (*copier)(nil)
+	_ pipeline.Store  = (*vault)(nil)
+	_ publish.Outbox  = (*vault)(nil)
+	_ poller.Tracker  = (*vault)(nil)
+	_ poller.Handler  = (*pipeline.Pipeline)(nil)
+	_ pipeline.Memory = (*vault)(nil)
+	_ jobs.Store      = (*vault)(nil)
+	_ admin.Daemon    = (*daemon)(nil)
+	_ backup.Maker    = (*copier)(nil)
 )
 
 // witness hears of everything that happens, besides the metrics: the demo and
@@ -128,7 +129,7 @@ func (d *daemon) wire(ctx context.Context, loaded *config.Loaded) error {
 	isOrdered := func(name string) bool { return ordered[name] }
 	d.announcer = newAnnouncer(loaded.Rules, isOrdered, loaded.ClosesIncidents, d.log)
 	d.pipeline = pipeline.New(d.store, loaded.Rules, isOrdered, d, d.log)
-	if err := d.startRenamed(ctx); err != nil {
+	if err := pipeline.TakeOver(ctx, d.store, d.cfg.Accounts, d.log); err != nil {
 		return err
 	}
 	d.poller, err = poller.New(d.cfg.Accounts, d.store, d.pipeline, poller.Options{
@@ -152,26 +153,6 @@ func (d *daemon) wire(ctx context.Context, loaded *config.Loaded) error {
 		return err
 	}
 	return d.poller.Check(ctx)
-}
-
-// startRenamed lets an account start now that has the key of a stored one which the
-// configuration no longer names: it was renamed, and its configured start would announce
-// each order again, under other ids.
-func (d *daemon) startRenamed(ctx context.Context) error {
-	stored, err := d.store.Accounts(ctx)
-	for i := range d.cfg.Accounts {
-		x := &d.cfg.Accounts[i]
-		is := func(a event.Account) bool { return a.Name == x.Name }
-		was := slices.IndexFunc(stored, func(a event.Account) bool {
-			return a.KeyHash == event.KeyHash(a.Host, x.SecretKey.Reveal()) && !slices.ContainsFunc(d.cfg.Accounts, func(other poller.Account) bool { return other.Name == a.Name })
-		})
-		if was >= 0 && x.Start != poller.StartNow && !slices.ContainsFunc(stored, is) {
-			d.log.Warn("the account has the key of one that is stored under another name: it starts now, and what happened before is not announced again; under its former name it goes on where it stopped",
-				"account", x.Name, "stored", stored[was].Name, "configured_start", x.Start)
-			x.Start = poller.StartNow
-		}
-	}
-	return err
 }
 
 // sayOrphaned tells the log of accounts that the configuration no longer names, and

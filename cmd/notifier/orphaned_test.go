@@ -12,12 +12,11 @@ import (
 	"checkout-notifier/admin"
 	"checkout-notifier/config"
 	"checkout-notifier/event"
-	"checkout-notifier/poller"
 	"checkout-notifier/publish"
 	"checkout-notifier/secret"
 )
 
-// Whoever renames an account misses what happens until the new one has started.
+// Whoever names an account no more should know that nobody polls it.
 func TestRenamedAccountIsSaid(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "n.db")
 	o := newOffice(t, path, "true")
@@ -40,7 +39,7 @@ func TestRenamedAccountIsSaid(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer again.close()
-	if n := strings.Count(said.String(), "account=before"); n != 1 || !strings.Contains(said.String(), "a renamed account with the same key starts anew") {
+	if n := strings.Count(said.String(), "account=before"); n != 1 || !strings.Contains(said.String(), "one that was renamed goes on under its new name") {
 		t.Errorf("it is said %d times:\n%s", n, said.String())
 	}
 	r, err := again.report(t.Context())
@@ -55,12 +54,14 @@ func TestRenamedAccountIsSaid(t *testing.T) {
 }
 
 // With its configured start a renamed account would announce each order again, under
-// other ids. One with another key is another account.
-func TestRenamedAccountStartsNow(t *testing.T) {
-	for key, want := range map[string]string{"sk_test_1": poller.StartNow, "sk_test_2": "2026-11-01T00:00:00Z"} {
+// other ids. It goes on where it stopped, before its first answer. One with another key is
+// another account.
+func TestRenamedAccountGoesOn(t *testing.T) {
+	for key, want := range map[string]bool{"sk_test_1": true, "sk_test_2": false} {
 		path := filepath.Join(t.TempDir(), "n.db")
 		o := newOffice(t, path, "true")
-		if err := o.store.SaveAccount(t.Context(), event.Account{Name: "before", Host: "api.wooshpay.com", KeyHash: event.KeyHash("api.wooshpay.com", "sk_test_1")}); err != nil {
+		before := event.Account{Name: "before", Host: "127.0.0.1:1", Mode: "test", KeyHash: event.KeyHash("127.0.0.1:1", "sk_test_1"), StartFixed: true, Low: time.Now().UTC()}
+		if err := o.store.SaveAccount(t.Context(), before); err != nil {
 			t.Fatal(err)
 		}
 		o.stop()
@@ -68,14 +69,13 @@ func TestRenamedAccountStartsNow(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		account := &loaded.Config.Accounts[0]
-		account.Start, account.SecretKey = "2026-11-01T00:00:00Z", secret.String(key)
+		loaded.Config.Accounts[0].SecretKey = secret.String(key)
 		again, err := newDaemon(t.Context(), loaded, daemonOptions{}, slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := again.cfg.Accounts[0].Start; got != want {
-			t.Errorf("with the key %s it starts at %s, want %s", key, got, want)
+		if got, known, err := again.store.Account(t.Context(), "main"); err != nil || known != want || known && !got.Low.Equal(before.Low) {
+			t.Errorf("with the key %s it is known %t, read until %s, %v", key, known, got.Low, err)
 		}
 		again.close()
 	}

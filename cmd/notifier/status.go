@@ -267,7 +267,7 @@ func (d *destinationReport) refused() string {
 	return ""
 }
 
-const orphanedAccount = "nobody polls it; a renamed account with the same key starts anew, and records silently what happened before"
+const orphanedAccount = "nobody polls it; one that was renamed goes on under its new name where it stopped, while its key is the same"
 
 func accountState(r *report, s poller.Status) string {
 	switch {

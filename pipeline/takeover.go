@@ -1,0 +1,181 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"reflect"
+	"slices"
+	"time"
+
+	"checkout-notifier/event"
+	"checkout-notifier/poller"
+)
+
+// Memory is the store as TakeOver needs it.
+type Memory interface {
+	Store
+	Accounts(ctx context.Context) ([]event.Account, error)
+	// SaveAccounts stores all of them or none.
+	SaveAccounts(ctx context.Context, accounts ...event.Account) error
+	// Tracked calls each with every session of an account; it may not use the store.
+	Tracked(ctx context.Context, account string, each func(*event.Tracked) error) error
+}
+
+// TakeOver lets each account that was renamed go on where it stopped: it gets what is
+// stored under the former names of its key, so that nothing is announced again under
+// other ids, and nothing that happened since is left out. All is stored when it returns;
+// if it fails or is killed the next call does the rest. It must be called before the
+// accounts are polled. The former names keep what they have.
+func TakeOver(ctx context.Context, store Memory, configured []poller.Account, log *slog.Logger) error {
+	stored, err := store.Accounts(ctx)
+	if err != nil {
+		return err
+	}
+	changed := make(map[string]event.Account)
+	for i := range configured {
+		cfg := &configured[i]
+		own := event.Account{Name: cfg.Name}
+		own.Host, own.Mode = cfg.Binding()
+		if at := slices.IndexFunc(stored, func(a event.Account) bool { return a.Name == cfg.Name }); at >= 0 {
+			own = stored[at]
+		}
+		formers, elsewhere := formersOf(&own, cfg, stored, configured)
+		switch {
+		case len(formers) > 0:
+			if own, err = takeOver(ctx, store, cfg, own, formers, log); err != nil {
+				return fmt.Errorf("account %s takes over what is stored under another name: %w", cfg.Name, err)
+			}
+		case elsewhere != "" && !begun(&own):
+			log.Warn("the account has the key of one that is stored under another name and for another API: nothing tells whether both show the same sessions, so it starts now, whatever its `start` says, and what was created before is recorded silently",
+				"account", cfg.Name, "stored", elsewhere)
+			own.StartOver(time.Now())
+		case own.TakenOverBy != "" && hasKey(&own, cfg): // both are polled from now on
+			own.TakenOverBy = ""
+		default:
+			continue
+		}
+		changed[own.Name] = own
+		for _, former := range formers { // several may take it over: an account may be split
+			former.TakenOverBy = cfg.Name
+			changed[former.Name] = former
+		}
+	}
+	if len(changed) == 0 {
+		return nil
+	}
+	return store.SaveAccounts(ctx, slices.Collect(maps.Values(changed))...)
+}
+
+// hasKey says whether an account was last polled with the key that the configuration
+// gives to an account.
+func hasKey(a *event.Account, cfg *poller.Account) bool {
+	return a.KeyHash == event.KeyHash(a.Host, cfg.SecretKey.Reveal())
+}
+
+// begun says whether an account has a start, or is to get one at the next answer.
+func begun(a *event.Account) bool { return a.StartFixed || a.Restart || !a.Start.IsZero() }
+
+// formersOf are the stored accounts that an account takes over, the last polled one at
+// the end: those that were last polled with its key, and are not any more, under
+// whatever name the configuration has for that key now. One that has begun is such an
+// account itself: it takes back what took it over, or what an earlier version let begin
+// when it had stopped. elsewhere is one of another host.
+func formersOf(own *event.Account, cfg *poller.Account, stored []event.Account, configured []poller.Account) (formers []event.Account, elsewhere string) {
+	host, _ := cfg.Binding()
+	for i := range stored {
+		a := &stored[i]
+		polled := slices.ContainsFunc(configured, func(x poller.Account) bool { return x.Name == a.Name && hasKey(a, &x) })
+		switch {
+		case polled || a.TakenOverBy != "" || !begun(a) || !hasKey(a, cfg):
+		case a.Host != host:
+			elsewhere = a.Name
+		case !begun(own) || own.KeyHash == a.KeyHash && (own.TakenOverBy != "" || beganAfter(a, own)):
+			formers = append(formers, *a)
+		}
+	}
+	slices.SortStableFunc(formers, func(a, b event.Account) int { return a.Low.Compare(b.Low) })
+	return formers, elsewhere
+}
+
+// beganAfter says whether an account began by itself when another one had stopped.
+func beganAfter(a, other *event.Account) bool { return a.ByClock && !a.Start.Before(other.Low) }
+
+// takeOver stores the sessions that an account takes over, and returns its record.
+func takeOver(ctx context.Context, store Memory, cfg *poller.Account, own event.Account, formers []event.Account, log *slog.Logger) (event.Account, error) {
+	last := formers[len(formers)-1]
+	log.Warn("the account has the key of one that is stored under another name: it goes on where that one stopped, whatever its `start` says; what that one announced is not announced again, and what happened since is announced",
+		"account", cfg.Name, "stored", last.Name, "read_until", last.Low)
+	next, resumes := own, !begun(&own) || own.TakenOverBy != ""
+	if resumes { // the former ones know all that it knows itself
+		next = last
+		next.Name, next.Low = cfg.Name, formers[0].Low
+		if start, err := time.Parse(time.RFC3339, cfg.Start); err == nil && !begun(&own) && start.After(next.Start) {
+			next.Start = start.UTC()
+		}
+	}
+	for i := range formers {
+		if err := copySessions(ctx, store, formers[i].Name, cfg.Name, resumes); err != nil {
+			return own, err
+		}
+		if border := formers[i].ForgottenBefore; border.After(next.ForgottenBefore) {
+			next.ForgottenBefore = border
+		}
+	}
+	return next, nil
+}
+
+// sessionsAtOnce bounds a transaction.
+const sessionsAtOnce = 500
+
+// copySessions stores the sessions of an account under another name. One of which
+// nothing was ever announced tells less than what is stored there; without silent it is
+// left to the account's own start.
+func copySessions(ctx context.Context, store Memory, from, to string, silent bool) error {
+	var ids []string
+	err := store.Tracked(ctx, from, func(row *event.Tracked) error {
+		ids = append(ids, row.ID)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for chunk := range slices.Chunk(ids, sessionsAtOnce) {
+		theirs, err := store.Snapshots(ctx, from, chunk)
+		if err != nil {
+			return err
+		}
+		ours, err := store.Snapshots(ctx, to, chunk)
+		if err != nil {
+			return err
+		}
+		tx := &event.Tx{Account: to}
+		for _, id := range chunk {
+			s, own := theirs[id], ours[id]
+			known := own.ID != ""
+			if s.Silent && s.Revision == 1 && (known || !silent) {
+				continue
+			}
+			s.Account, s.Revision, s.Counts = to, max(s.Revision, own.Revision), most(s.Counts, own.Counts)
+			if !reflect.DeepEqual(s, own) {
+				tx.Snapshots = append(tx.Snapshots, s)
+			}
+		}
+		if err := store.Commit(ctx, tx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// most takes of each number the higher one, so that no event gets the id of another.
+func most(a, b map[string]int) map[string]int {
+	if a = maps.Clone(a); a == nil {
+		return b
+	}
+	for key, n := range b {
+		a[key] = max(a[key], n)
+	}
+	return a
+}
