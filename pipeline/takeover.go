@@ -51,15 +51,17 @@ func TakeOver(ctx context.Context, store Memory, configured []poller.Account, lo
 			log.Warn("the account has the key of one that is stored under another name and for another API: nothing tells whether both show the same sessions, so it starts now, whatever its `start` says, and what was created before is recorded silently",
 				"account", cfg.Name, "stored", elsewhere)
 			own.StartOver(time.Now())
-		case own.TakenOverBy != "" && hasKey(&own, cfg): // both are polled from now on
+		case own.TakenOverBy != "" && hasKey(&own, cfg): // nothing has its key any more
 			own.TakenOverBy = ""
 		default:
 			continue
 		}
 		changed[own.Name] = own
-		for _, former := range formers { // several may take it over: an account may be split
-			former.TakenOverBy = cfg.Name
-			changed[former.Name] = former
+		for _, former := range formers {
+			if !isPolled(&former, configured) {
+				former.TakenOverBy = cfg.Name // or several: an account may be split
+				changed[former.Name] = former
+			}
 		}
 	}
 	if len(changed) == 0 {
@@ -77,21 +79,28 @@ func hasKey(a *event.Account, cfg *poller.Account) bool {
 // begun says whether an account has a start, or is to get one at the next answer.
 func begun(a *event.Account) bool { return a.StartFixed || a.Restart || !a.Start.IsZero() }
 
+// isPolled says whether the configuration names an account, with the key that it was last
+// polled with.
+func isPolled(a *event.Account, configured []poller.Account) bool {
+	return slices.ContainsFunc(configured, func(cfg poller.Account) bool { return cfg.Name == a.Name && hasKey(a, &cfg) })
+}
+
 // formersOf are the stored accounts that an account takes over, the last polled one at
 // the end: those that were last polled with its key, and are not any more, under
 // whatever name the configuration has for that key now. One that has begun is such an
-// account itself: it takes back what took it over, or what an earlier version let begin
-// when it had stopped. elsewhere is one of another host.
+// account itself: it takes back what took it over, even from one that is still polled,
+// or what an earlier version let begin when it had stopped. elsewhere is one of another
+// host.
 func formersOf(own *event.Account, cfg *poller.Account, stored []event.Account, configured []poller.Account) (formers []event.Account, elsewhere string) {
 	host, _ := cfg.Binding()
 	for i := range stored {
 		a := &stored[i]
-		polled := slices.ContainsFunc(configured, func(x poller.Account) bool { return x.Name == a.Name && hasKey(a, &x) })
+		returns := own.TakenOverBy != "" && own.KeyHash == a.KeyHash
 		switch {
-		case polled || a.TakenOverBy != "" || !begun(a) || !hasKey(a, cfg):
+		case a.TakenOverBy != "" || !begun(a) || !hasKey(a, cfg) || isPolled(a, configured) && !returns:
 		case a.Host != host:
 			elsewhere = a.Name
-		case !begun(own) || own.KeyHash == a.KeyHash && (own.TakenOverBy != "" || beganAfter(a, own)):
+		case !begun(own) || returns || own.KeyHash == a.KeyHash && beganAfter(a, own):
 			formers = append(formers, *a)
 		}
 	}

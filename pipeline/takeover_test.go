@@ -108,7 +108,8 @@ func statuses(t *testing.T, store *state.Store, account string, ids ...string) s
 func TestTakeOver(t *testing.T) {
 	store := openStore(t)
 	was := polled("main", t0, func(a *event.Account) { a.ForgottenBefore, a.Holes = t0.Add(-time.Hour), []event.Hole{{Since: t0}} })
-	save(t, store, was)
+	beforeAnyAnswer := event.Account{Name: "eu", Host: was.Host, Mode: was.Mode, KeyHash: was.KeyHash}
+	save(t, store, was, beforeAnyAnswer)
 	shown(t, store, "main", "cs_1", "complete")
 	shown(t, store, "main", "cs_2", "open", silently)
 	if said := takeOver(t, store, configured("eu")); strings.Count(said, "account=eu stored=main") != 1 {
@@ -224,8 +225,13 @@ func TestTakeBack(t *testing.T) {
 		t.Errorf("it knows %s", got)
 	}
 
+	shown(t, store, "main", "cs_3", "open")
 	takeOver(t, store, configured("main"), configured("eu"))
+	wantAccount(t, store, polled("main", t0.Add(time.Minute)))
 	wantAccount(t, store, polled("eu", t0.Add(time.Minute)))
+	if got := statuses(t, store, "eu", "cs_3"); got != "cs_3 open" {
+		t.Errorf("beside the other name it knows %s", got)
+	}
 	shown(t, store, "eu", "cs_2", "complete")
 	takeOver(t, store, configured("main"))
 	if got := statuses(t, store, "main", "cs_2"); got != "cs_2 open" {
