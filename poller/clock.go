@@ -13,6 +13,7 @@ type clock struct {
 	own           func() time.Time // our own clock
 	local, server time.Time        // the same moment
 	known         bool
+	crept         time.Duration   // by how much answers have corrected what was last believed, without doubt
 	late          time.Duration   // by how much the server's time may be earlier than we say, by the answers so far
 	doubt         time.Duration   // by how much recent answers differ from what is known, at least
 	vague         time.Duration   // by how much more they may differ
@@ -45,8 +46,10 @@ func (c *clock) observe(a Answer) time.Time {
 // weigh corrects what is known by an answer, or doubts it.
 func (c *clock) weigh(a Answer) {
 	wrong := c.wrong(a)
+	small := c.isSmall(wrong)
 	switch {
-	case wrong.Abs() < skewNoticed:
+	case small:
+		c.crept += wrong
 	case c.doubted.IsZero() || (wrong-c.doubt).Abs() >= skewNoticed:
 		c.doubt, c.doubted, c.doubts = wrong, a.Received, 1
 		c.vague = time.Second + a.Received.Sub(a.Sent) // Date is cut to the second, and told somewhere on the way
@@ -59,9 +62,18 @@ func (c *clock) weigh(a Answer) {
 	c.local, c.server = a.Received, c.at(a.Received).Add(wrong)
 	c.doubted = time.Time{}
 	c.late += wrong
+	if !small {
+		c.crept = 0
+	}
 	if by := c.server.Sub(a.Date); by < c.late || c.late < 0 || wrong.Abs() >= skewNoticed {
 		c.late = by
 	}
+}
+
+// isSmall says whether a correction is believed at once, also together with those before
+// it: else a Date that stands still would stop the clock, and nothing would become due.
+func (c *clock) isSmall(wrong time.Duration) bool {
+	return max(wrong.Abs(), (c.crept+wrong).Abs()) < skewNoticed
 }
 
 // wrong is by how much an answer says that we are wrong, at least.
@@ -79,7 +91,7 @@ func (c *clock) hear(a Answer) {
 	case a.Date.IsZero():
 	case !c.known:
 		c.remember(a)
-	case c.wrong(a).Abs() < skewNoticed:
+	case c.isSmall(c.wrong(a)):
 		c.doubted = time.Time{}
 	}
 }
