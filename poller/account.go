@@ -78,6 +78,7 @@ type account struct {
 	shownAgain    time.Time              // when something was last shown that could not be shown before
 	suspects      []event.Hole           // pages that a look at older sessions could not be had of: to be asked for apart
 	asking        *event.Hole            // the hole that is being asked for apart
+	newest        []string               // of the list, as far as it cannot be read: see noteNewest
 	topRead       bool                   // the head came to a hole that begins with the newest session
 	unreadable    map[string]*unreadable // rows that make no sense, by what they are known by
 	sightings     uint64                 // of such rows

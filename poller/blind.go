@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"checkout-notifier/checkout"
 	"checkout-notifier/loglimit"
 )
 
@@ -68,4 +69,42 @@ func (a *account) nameLost() {
 		a.log.Warn("the API cannot show sessions that it showed before, neither in its list nor by their ids: what happens to them, a payment perhaps, is not announced until it can; they are asked for again and again",
 			loglimit.Repeats("lost"), slog.Int("sessions", n), slog.Any("some", a.now.lost[:min(n, 5)]))
 	}
+}
+
+// noteNewest notes the rows at the top of the list above the first that makes sense, by
+// the ids of their sessions. A page that was asked for small may tell of some of them only.
+func (a *account) noteNewest(page *Page, limit int) {
+	var ids []string
+	bad := page.Bad
+	for i := 0; ; i++ {
+		for ; len(bad) > 0 && bad[0].place <= i; bad = bad[1:] {
+			ids = append(ids, bad[0].ID)
+		}
+		if i == len(page.Items) || a.contradicts(a.index.find(page.Items[i].ID), &page.Items[i], false) == nil {
+			break
+		}
+		ids = append(ids, string(page.Items[i].ID))
+	}
+	if len(ids) < page.Total || page.Total < limit || len(ids) >= len(a.newest) {
+		a.newest = ids
+	}
+}
+
+// blindToNew says whether several of the newest sessions cannot be read, neither in the
+// list nor by their ids, nor any that stands above them.
+func (a *account) blindToNew() error {
+	n := 0
+	for _, id := range a.newest {
+		e, u := a.index.get(id), a.unreadable[id]
+		if (e != nil && !e.isVanished() && e.setbacks() == 0) || (u != nil && u.done) {
+			break // it was shown by its id, or nothing more is expected of it
+		}
+		if id == "" || len(id) > checkout.MaxID || (u != nil && a.leftOver(u)) { // else it is still to be asked for
+			n++
+		}
+	}
+	if n < enoughToAsk {
+		return nil
+	}
+	return fmt.Errorf("the API shows none of the %d newest sessions so that it can be read, neither in its list nor by their ids: what is ordered, a payment perhaps, is not seen", n)
 }

@@ -261,6 +261,9 @@ func (a *account) list(ctx context.Context, p patience, q Query) (page *Page, er
 	}
 	a.shows(page, q)
 	a.now.rows += page.Total
+	if q.StartingAfter == "" && q.CreatedLTE.IsZero() {
+		a.noteNewest(page, q.Limit)
+	}
 	page.limit, page.since, page.before, page.after = q.Limit, q.CreatedGTE, q.CreatedLTE, q.StartingAfter
 	if !a.state.StartFixed {
 		a.now.newest = later(a.now.newest, page.newest())
