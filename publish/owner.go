@@ -391,9 +391,7 @@ func goOn(s *event.Standing, now time.Time) {
 func (l *lane) goOn(now time.Time) {
 	goOn(&l.standing, now)
 	l.pacer.restore()
-	if !l.standing.Throttled.After(now) {
-		l.clock.unskip(now)
-	}
+	l.clock.unskip(now)
 	if !l.broken() {
 		l.clock.assume(now)
 		l.skipThrottled(now)

@@ -54,6 +54,9 @@ func (l *lane) markTrouble(send context.Context, now time.Time, last bool) time.
 	due := false
 	switch {
 	case len(l.news)+len(l.results) > 0:
+		if !m.next.After(now) { // then the store is asked again to keep them
+			m.next = now.Add(m.pauses.step(probeFirst))
+		}
 	case !troubled(&s):
 		due, m.next = m.open, time.Time{}
 		m.pauses.reset()
