@@ -151,6 +151,24 @@ func TestNothingThatTheOwnerHearsIsLostOrOutOfOrder(t *testing.T) {
 				t.Fatal("it is paused")
 			}
 		}, []string{failing, recovered}},
+		"what was refused until it recovered is under way": {func(t *testing.T, s *scene) {
+			s.to.reply(always(refused(503)))
+			s.o.put("shop", "cs_1")
+			s.o.put("shop", "cs_2")
+			s.relay.Wake("shop")
+			time.Sleep(15 * time.Minute)
+			s.to.reply(func(_ context.Context, _ int, m publish.Message) publish.Result {
+				if m.Delivery.Session == "cs_2" {
+					time.Sleep(5 * time.Second)
+				}
+				return accepted()
+			})
+			for _, f := range []func(context.Context, string, string) (bool, error){s.relay.Pause, s.relay.Resume} {
+				if _, err := f(t.Context(), "shop", "ann"); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}, []string{failing, paused, recovered}},
 		"it stops while the program looks whether orders are refused": {func(t *testing.T, s *scene) {
 			looks := make(chan struct{})
 			s.to.reply(func(_ context.Context, _ int, m publish.Message) publish.Result {

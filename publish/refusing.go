@@ -26,7 +26,7 @@ func (l *lane) tellRefused(send context.Context, now time.Time) {
 	l.mu.Lock()
 	s, r := &l.standing, &l.health.refusals
 	well := func() bool {
-		return s.Paused.IsZero() && !l.broken() && !l.down() && !s.Recovering && (s.Announced.IsZero() || s.AnnouncedRefused && !s.AnnouncedSubjects)
+		return s.Paused.IsZero() && !l.broken() && !l.down() && !s.Recovering && now.Sub(s.Recovered) >= tellAfter && (s.Announced.IsZero() || s.AnnouncedRefused && !s.AnnouncedSubjects)
 	}
 	if !well() || r.none && !s.AnnouncedRefused || now.Before(r.next) || len(l.results) > 0 {
 		l.mu.Unlock()
