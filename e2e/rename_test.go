@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -92,12 +93,12 @@ func TestRenameIsUndone(t *testing.T) {
 	}
 }
 
-// The former name of a key may be that of another key at once.
-func TestNamesShift(t *testing.T) {
-	t.Parallel()
-	const otherKey = "sk_test_CanaryOther3Zw"
-	w := newWorld(t, nil)
-	other := simulator.NewAPI(simulator.Config{SecretKey: otherKey, Seed: w.seed + 1})
+const otherKey = "sk_test_CanaryOther3Zw"
+
+// serveBoth serves w.api and, at the same address for another key, another shop.
+func (w *world) serveBoth() (other *simulator.API, url string) {
+	w.t.Helper()
+	other = simulator.NewAPI(simulator.Config{SecretKey: otherKey, Seed: w.seed + 1})
 	front := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		if key, _, _ := r.BasicAuth(); key == otherKey {
 			other.ServeHTTP(rw, r)
@@ -105,8 +106,16 @@ func TestNamesShift(t *testing.T) {
 		}
 		w.api.ServeHTTP(rw, r)
 	}))
-	t.Cleanup(front.Close)
-	w.accounts[0]["base_url"], w.accounts[0]["start"] = front.URL, ago(24*time.Hour)
+	w.t.Cleanup(front.Close)
+	return other, front.URL
+}
+
+// The former name of a key may be that of another key at once.
+func TestNamesShift(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	other, url := w.serveBoth()
+	w.accounts[0]["base_url"], w.accounts[0]["start"] = url, ago(24*time.Hour)
 	var ids, foreign []string
 	for range 5 {
 		fields := func() simulator.Fields {
@@ -117,7 +126,7 @@ func TestNamesShift(t *testing.T) {
 	w.onceAs("main")
 	first := w.accounts[0]
 	first["name"] = "eu"
-	w.accounts = append(w.accounts, object{"name": "main", "secret_key": otherKey, "base_url": front.URL, "start": first["start"]})
+	w.accounts = append(w.accounts, object{"name": "main", "secret_key": otherKey, "base_url": url, "start": first["start"]})
 	for range 2 {
 		code, p := w.once()
 		wantExit(t, p, code, 4, "accounts accept main")
@@ -136,5 +145,46 @@ func TestNamesShift(t *testing.T) {
 	w.onceAs("main")
 	for _, id := range ids {
 		w.awaitTold(hookPath, id, bought4...)
+	}
+}
+
+// Two names that change places stop and ask. Once they are accepted each goes on where
+// the other one stopped, and so they do when that is undone.
+func TestNamesChangePlaces(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	other, url := w.serveBoth()
+	w.accounts[0]["base_url"] = url
+	w.accounts = append(w.accounts, object{"name": "eu", "secret_key": otherKey, "base_url": url})
+	if code, p := w.once(); code != 0 {
+		t.Fatalf("exit code %d: %s", code, p.stderr)
+	}
+	var ids []string
+	sell := func() {
+		for range 4 {
+			ids = append(ids, w.create(paid()), create(t, other, paid()))
+		}
+	}
+	sell()
+	if code, p := w.once(); code != 0 {
+		t.Fatalf("exit code %d: %s", code, p.stderr)
+	}
+	for range 2 {
+		sell()
+		w.accounts[0]["name"], w.accounts[1]["name"] = w.accounts[1]["name"], w.accounts[0]["name"]
+		d := w.daemon()
+		for _, name := range []string{"main", "eu"} {
+			eventually(t, patience, func() error {
+				if code, p := run(t, w.dir, nil, "accounts", "accept", name, "--yes", "-c", w.configPath(), "--url", d.admin); code != 0 {
+					return fmt.Errorf("accepting %s: exit code %d: %s", name, code, p.stderr)
+				}
+				return nil
+			})
+		}
+		sell()
+		for _, id := range ids {
+			w.awaitTold(hookPath, id, bought4...)
+		}
+		d.stop()
 	}
 }

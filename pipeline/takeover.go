@@ -53,6 +53,11 @@ func TakeOver(ctx context.Context, store Memory, configured []poller.Account, lo
 			own.StartOver(time.Now())
 		case own.TakenOverBy != "" && hasKey(&own, cfg): // nothing has its key any more
 			own.TakenOverBy = ""
+		case begun(&own) && !hasKey(&own, cfg):
+			if err := meet(ctx, store, cfg, stored, configured); err != nil {
+				return fmt.Errorf("account %s takes up what is stored under the other names of its key: %w", cfg.Name, err)
+			}
+			continue
 		default:
 			continue
 		}
@@ -125,7 +130,12 @@ func takeOver(ctx context.Context, store Memory, cfg *poller.Account, own event.
 		}
 	}
 	for i := range formers {
-		if err := copySessions(ctx, store, formers[i].Name, cfg.Name, resumes); err != nil {
+		err := copySessions(ctx, store, formers[i].Name, cfg.Name, func(s, known *event.Snapshot) bool {
+			// Of one that was recorded silently nothing was ever announced: it tells less than
+			// what is stored, and else it is left to the start of an account that has one.
+			return !s.Silent || s.Revision > 1 || known == nil && resumes
+		})
+		if err != nil {
 			return own, err
 		}
 		if border := formers[i].ForgottenBefore; border.After(next.ForgottenBefore) {
@@ -135,13 +145,30 @@ func takeOver(ctx context.Context, store Memory, cfg *poller.Account, own event.
 	return next, nil
 }
 
+// meet lets an account whose name had another key before know the sessions that were
+// polled with its key under names that are not any more. It stops all the same, because
+// its key shows other sessions than its own. Until it is accepted these count as given up,
+// as its own do then: so the poller finds out from when on nothing was announced.
+func meet(ctx context.Context, store Memory, cfg *poller.Account, stored []event.Account, configured []poller.Account) error {
+	formers, _ := formersOf(&event.Account{}, cfg, stored, configured)
+	for i := range formers {
+		err := copySessions(ctx, store, formers[i].Name, cfg.Name, func(s, known *event.Snapshot) bool {
+			s.Watch = event.Vanished
+			return known == nil || known.Watch.Is(event.Vanished)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // sessionsAtOnce bounds a transaction.
 const sessionsAtOnce = 500
 
-// copySessions stores the sessions of an account under another name. One of which
-// nothing was ever announced tells less than what is stored there; without silent it is
-// left to the account's own start.
-func copySessions(ctx context.Context, store Memory, from, to string, silent bool) error {
+// copySessions stores the sessions of an account under another name, those that take
+// says yes to and may change; known is what is stored there, nil if nothing is.
+func copySessions(ctx context.Context, store Memory, from, to string, take func(s, known *event.Snapshot) bool) error {
 	var ids []string
 	err := store.Tracked(ctx, from, func(row *event.Tracked) error {
 		ids = append(ids, row.ID)
@@ -161,13 +188,13 @@ func copySessions(ctx context.Context, store Memory, from, to string, silent boo
 		}
 		tx := &event.Tx{Account: to}
 		for _, id := range chunk {
-			s, own := theirs[id], ours[id]
-			known := own.ID != ""
-			if s.Silent && s.Revision == 1 && (known || !silent) {
-				continue
+			s, known := theirs[id], (*event.Snapshot)(nil)
+			if own, found := ours[id]; found {
+				known = &own
+				s.Revision, s.Counts = max(s.Revision, own.Revision), most(s.Counts, own.Counts)
 			}
-			s.Account, s.Revision, s.Counts = to, max(s.Revision, own.Revision), most(s.Counts, own.Counts)
-			if !reflect.DeepEqual(s, own) {
+			s.Account = to
+			if take(&s, known) && (known == nil || !reflect.DeepEqual(s, *known)) {
 				tx.Snapshots = append(tx.Snapshots, s)
 			}
 		}

@@ -239,6 +239,30 @@ func TestTakeBack(t *testing.T) {
 	}
 }
 
+// A name that gets the key of another stored account stops, for its own sessions are
+// others. It knows those of that key as given up, in case that it is accepted.
+func TestNameOfAnotherKey(t *testing.T) {
+	store := openStore(t)
+	other := polled("eu", t0, func(a *event.Account) { a.KeyHash = event.KeyHash(a.Host, "sk_test_2") })
+	save(t, store, polled("main", t0), other)
+	gone := func(s *event.Snapshot) { s.Watch = event.Vanished }
+	for _, id := range []string{"cs_1", "cs_2", "cs_3"} {
+		shown(t, store, "main", id, "complete", func(s *event.Snapshot) { s.Watch = event.Settled })
+	}
+	shown(t, store, "eu", "cs_1", "open", gone) // it was given up under this name
+	shown(t, store, "eu", "cs_2", "open")       // the keys are of one account
+	takeOver(t, store, configured("eu"))
+	wantAccount(t, store, other)
+	wantAccount(t, store, polled("main", t0))
+	if got := statuses(t, store, "eu", "cs_1", "cs_2", "cs_3"); got != "cs_1 complete, cs_2 open, cs_3 complete" {
+		t.Errorf("it knows %s", got)
+	}
+	known, err := store.Snapshots(t.Context(), "eu", []string{"cs_1", "cs_2", "cs_3"})
+	if err != nil || known["cs_1"].Watch != event.Vanished || known["cs_2"].Watch != event.Watched || known["cs_3"].Watch != event.Vanished {
+		t.Errorf("it looks at %s, %s, %s; %v", known["cs_1"].Watch, known["cs_2"].Watch, known["cs_3"].Watch, err)
+	}
+}
+
 // Under an earlier version the other name began by itself and recorded silently what had
 // happened before. That was never announced, so that it is no reason to be silent now.
 func TestTakeBackOfAnEarlierVersion(t *testing.T) {
