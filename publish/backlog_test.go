@@ -3,6 +3,7 @@ package publish_test
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -11,6 +12,7 @@ import (
 
 	"checkout-notifier/event"
 	"checkout-notifier/publish"
+	"checkout-notifier/state"
 )
 
 // slow is a receiver that takes its time.
@@ -125,6 +127,66 @@ func TestABurstOfOrdersTakesTurnsWithWhatIsSentAgain(t *testing.T) {
 		}
 		if n := len(to.sent()); waiting > 0 || n < 2*len(orders) {
 			t.Errorf("%d orders of %d wait after %d attempts", waiting, len(orders), n)
+		}
+	})
+}
+
+// Nor does the order of a session whose first event stands in the midst of a backlog,
+// as it does after a pause. Its events go in their order.
+func TestAnOrderBringsTheFirstEventOfItsSessionForward(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "notifier.db")
+	synctest.Test(t, func(t *testing.T) {
+		config := state.DefaultConfig()
+		config.Path = path
+		store, err := state.Open(t.Context(), config, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer store.Close()
+		tx := &event.Tx{Account: "main"}
+		come := func(session, eventType string) (id string) {
+			e := event.SampleEvent(eventType)
+			e.Session, e.ID = session, event.ID("main", session, eventType, 1)
+			id = event.DeliveryID(e.ID, "shop", "")
+			tx.Events = append(tx.Events, e)
+			tx.Deliveries = append(tx.Deliveries, event.Delivery{
+				ID: id, EventID: e.ID, EventType: eventType, Account: "main", Session: session,
+				Destination: "shop", Rules: []string{"ship"}, Ordered: true, Created: time.Now(), Due: time.Now(),
+			})
+			return id
+		}
+		commit := func() {
+			if err := store.Commit(t.Context(), tx); err != nil {
+				t.Fatal(err)
+			}
+			tx = &event.Tx{Account: "main"}
+		}
+		for i := range 1500 {
+			come(fmt.Sprint("cs_", i), event.Created)
+		}
+		commit()
+		time.Sleep(time.Minute)
+		to := slow(2 * time.Second)
+		r := relay(t, store, publish.Options{}, publish.Lane{Destination: exact("shop"), Publisher: to})
+		defer run(t, r)()
+		time.Sleep(10 * time.Second)
+		paid := []string{come("cs_700", event.Paid), come("cs_new", event.Fulfillable), come("cs_700", event.Fulfillable), come("cs_1200", event.Fulfillable)}
+		commit()
+		r.Wake("shop")
+		time.Sleep(30 * time.Second)
+		for _, id := range paid {
+			if d, _, err := store.Delivery(t.Context(), id); err != nil || d.Status != event.StatusAccepted || len(d.Overtook) > 0 {
+				t.Errorf("%s of %s is %s, and overtook %v: %v", d.EventType, d.Session, d.Status, d.Overtook, err)
+			}
+		}
+		var order []string
+		for _, one := range to.sent() {
+			if one.delivery.Session == "cs_700" {
+				order = append(order, one.delivery.EventType)
+			}
+		}
+		if want := []string{event.Created, event.Paid, event.Fulfillable}; !slices.Equal(order, want) {
+			t.Errorf("it was sent %v, want %v", order, want)
 		}
 	})
 }

@@ -51,6 +51,13 @@ func (b *batch) add(bucket []byte, fill float64, value func(sequence uint64) ([]
 	return rows.Put(sequenceKey(sequence), row)
 }
 
+// addEvent appends the row of an event.
+func (b *batch) addEvent(id string, row []byte) error {
+	return b.add(bucketEvents, appendOnly, func(sequence uint64) ([]byte, error) {
+		return row, b.put(bucketEventIDs, []byte(id), sequenceKey(sequence))
+	})
+}
+
 // destination returns the state of a destination, to be changed in place.
 func (b *batch) destination(name string) (*event.DestinationState, error) {
 	if state, ok := b.destinations[name]; ok {
@@ -193,6 +200,14 @@ func (b *batch) setDue(r *record, due time.Time) error {
 	return b.enqueue(r.Destination, dueKey(r.kind, due, r.sequence), []byte(r.ID))
 }
 
+// makeDue is setDue, and saves the record.
+func (b *batch) makeDue(r *record, due time.Time) error {
+	if err := b.setDue(r, due); err != nil {
+		return err
+	}
+	return b.save(r)
+}
+
 // head returns the first pending delivery of the session and destination of
 // one that is ordered.
 func head(tx *transaction, d *event.Delivery) (sequence uint64, found bool) {
@@ -218,10 +233,34 @@ func (b *batch) wake(d *event.Delivery, behind uint64, at time.Time) (woke bool,
 	if err != nil || waiting == nil {
 		return false, err
 	}
-	if err := b.setDue(waiting, at); err != nil {
-		return false, err
+	return true, b.makeDue(waiting, at)
+}
+
+// backlogAfter is for how long a delivery that is new has been due when it stands in a backlog.
+const backlogAfter = 5 * time.Second
+
+// bringForward makes the first delivery of a session that is new and was never refused due
+// with a later one, if it stands in a backlog that is being sent: else the later one would
+// wait for all of that. Each time it has to have waited for longer, so that in the end its
+// turn comes where later ones come all the time.
+func (b *batch) bringForward(behind *event.Delivery, due time.Time) error {
+	state, err := b.destination(behind.Destination)
+	if err != nil {
+		return err
 	}
-	return true, b.save(waiting)
+	if s := &state.Standing; !s.Paused.IsZero() || !s.Broken.IsZero() || s.Down.IsOpen() {
+		return nil // what waits is sent in its order once it takes something
+	}
+	var first record
+	err = b.tx.queue(behind.Destination).each(orderPrefix(behind), func(key, _ []byte) (more bool, err error) {
+		first, err = readRecord(b.tx, lastSequence(key))
+		return first.HeldAt != nil || first.kind != kindDue, err
+	})
+	moved := first.Due.Sub(first.Created)
+	if err != nil || first.HeldAt != nil || first.kind != kindDue || first.Due.IsZero() || due.Sub(first.Due) <= max(backlogAfter, moved) {
+		return err
+	}
+	return b.makeDue(&first, due)
 }
 
 // waitsForEarlier says whether an ordered delivery has nothing else to wait for:

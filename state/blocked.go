@@ -32,9 +32,7 @@ func unblock(b *batch, u *event.Unblock) (ids []string, err error) {
 		if r, err = readRecord(b.tx, sequence); err != nil {
 			return nil, err
 		}
-		if err = b.setDue(&r, u.Due); err == nil {
-			err = b.save(&r)
-		}
+		err = b.makeDue(&r, u.Due)
 		ids = append(ids, r.ID)
 	}
 	return ids, err

@@ -130,10 +130,7 @@ func (b *batch) reschedule(sequence uint64, now time.Time) error {
 		}
 		due = now.Add(max(0, r.Due.Sub(at)))
 	}
-	if err := b.setDue(&r, due); err != nil {
-		return err
-	}
-	return b.save(&r)
+	return b.makeDue(&r, due)
 }
 
 // isHeld says whether a delivery that was not refused itself waits for an earlier one
@@ -156,6 +153,9 @@ func scheduledAt(tx *transaction, r *record) (time.Time, error) {
 	}
 	first, found := head(tx, &r.Delivery)
 	if !found || first >= r.sequence {
+		if r.Attempts == 0 && !r.Repeated() {
+			at = later(at, r.Due) // when an earlier or a later one made it due
+		}
 		return at, nil
 	}
 	earlier, err := readRecord(tx, first)
@@ -163,10 +163,7 @@ func scheduledAt(tx *transaction, r *record) (time.Time, error) {
 		return at, err
 	}
 	before, err := touchedAt(tx, &earlier)
-	if before.After(at) {
-		at = before
-	}
-	return at, err
+	return later(at, before), err
 }
 
 func touchedAt(tx *transaction, r *record) (time.Time, error) {
@@ -179,8 +176,12 @@ func touchedAt(tx *transaction, r *record) (time.Time, error) {
 	if err := unpack(tx.table(bucketAttempts).Get(attemptKey(r.sequence, n)), &a, attemptFields); err != nil {
 		return at, inconsistent(tx.DB().Path(), "attempt %d of delivery %s: %v", n, r.ID, err)
 	}
-	if a.Started.After(at) {
-		at = a.Started
+	return later(at, a.Started), nil
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
 	}
-	return at, nil
+	return a
 }

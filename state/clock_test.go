@@ -74,6 +74,23 @@ func TestDeliveriesOfAClockThatWasAhead(t *testing.T) {
 			t.Errorf("due after the hold: %v", got)
 		}
 	})
+	t.Run("brought forward", func(t *testing.T) {
+		s := newStore(t)
+		queueAt(t, s, "1", "cs_1", start.Add(-time.Hour))
+		queueAt(t, s, "2", "cs_1", dayAhead)
+		if got := dueIDs(t, s, "shop", start); !cmp.Equal(got, []string{"evt_1"}) {
+			t.Errorf("due: %v", got)
+		}
+	})
+	t.Run("woken", func(t *testing.T) {
+		s := newStore(t)
+		first := queueAt(t, s, "1", "cs_1", start.Add(-time.Hour))
+		queueAt(t, s, "2", "cs_1", start.Add(-time.Hour))
+		resolve(t, s, event.Verdict{Delivery: first, Accepted: true, At: dayAhead})
+		if got := dueIDs(t, s, "shop", start); !cmp.Equal(got, []string{"evt_2"}) {
+			t.Errorf("due: %v", got)
+		}
+	})
 	t.Run("made pending again", func(t *testing.T) {
 		s := newStore(t)
 		d := queueAt(t, s, "1", "cs_1", start.Add(-time.Hour))

@@ -19,8 +19,8 @@ import (
 //
 // A new delivery is due at its Due, unless it is ordered and an earlier one of
 // its session and destination is pending and was never refused: then it is
-// parked until that one is accepted, dead, or releases it. Its first attempt may
-// be begun with it: see Offer.
+// parked until that one is accepted, dead, or releases it, and brings it forward if
+// it stands in a backlog. Its first attempt may be begun with it: see Offer.
 //
 // Errors: ErrInvalid, ErrDiskFull and the other named errors of the store.
 func (s *Store) Commit(ctx context.Context, tx *event.Tx) error {
@@ -142,10 +142,7 @@ func (c *commit) apply(b *batch) error {
 			continue
 		}
 		added[id] = true
-		err := b.add(bucketEvents, appendOnly, func(sequence uint64) ([]byte, error) {
-			return c.events[i], b.put(bucketEventIDs, []byte(id), sequenceKey(sequence))
-		})
-		if err != nil {
+		if err := b.addEvent(id, c.events[i]); err != nil {
 			return err
 		}
 	}
@@ -248,6 +245,11 @@ func addPending(b *batch, r *record, due time.Time) (alone bool, err error) {
 		return true, b.setDue(r, due)
 	}
 	first, waits := head(b.tx, &r.Delivery)
+	if waits && !r.SentAgain() {
+		if err := b.bringForward(&r.Delivery, due); err != nil {
+			return false, err
+		}
+	}
 	if err := b.enqueue(r.Destination, orderKey(&r.Delivery, r.sequence), nil); err != nil {
 		return false, err
 	}

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"bytes"
 	"context"
 
 	"checkout-notifier/event"
@@ -123,7 +124,7 @@ func (s *Store) DeadLetters(ctx context.Context, destination string, after uint6
 	err = s.view(ctx, "reading the dead letters of "+destination, func(tx *transaction) error {
 		prefix := appendText(nil, destination)
 		c := tx.Bucket(bucketDead).Cursor()
-		for key, _ := c.Seek(appendSequence(prefix, after+1)); len(letters) < limit && hasDestination(key, destination); key, _ = c.Next() {
+		for key, _ := c.Seek(appendSequence(prefix, after+1)); len(letters) < limit && bytes.HasPrefix(key, prefix); key, _ = c.Next() {
 			r, err := readRecord(tx, lastSequence(key))
 			if err != nil {
 				return err
@@ -133,9 +134,4 @@ func (s *Store) DeadLetters(ctx context.Context, destination string, after uint6
 		return nil
 	})
 	return letters, err
-}
-
-func hasDestination(key []byte, destination string) bool {
-	name, _, ok := cutText(key)
-	return ok && name == destination
 }

@@ -56,6 +56,18 @@ func (w *world) wake(d *event.Delivery, behind int, at time.Time) {
 	}
 }
 
+// bringForward makes the first of a session due that was never refused.
+func (w *world) bringForward(later *event.Delivery) {
+	for _, i := range w.waiting(later) {
+		if f := &w.deliveries[i]; f.HeldAt == nil && !f.Repeated() {
+			if !f.Due.IsZero() && w.now.Sub(f.Due) > max(5*time.Second, f.Due.Sub(f.Created)) {
+				f.Due = w.now
+			}
+			return
+		}
+	}
+}
+
 func (w *world) commit(t *rapid.T) {
 	tx := &event.Tx{Account: "main"}
 	before := w.events
@@ -72,6 +84,7 @@ func (w *world) commit(t *rapid.T) {
 		for _, destination := range []string{"shop", "bus"} {
 			d := newDelivery(e, destination, destination == "shop" || rapid.Bool().Draw(t, "ordered"), w.now)
 			tx.Deliveries = append(tx.Deliveries, d)
+			w.bringForward(&d)
 			if earlier := w.waiting(&d); len(earlier) > 0 && w.deliveries[earlier[0]].HeldAt == nil {
 				d.Due = time.Time{}
 			}

@@ -1,11 +1,8 @@
 package state
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-
-	bolt "go.etcd.io/bbolt"
 
 	"checkout-notifier/event"
 )
@@ -26,10 +23,7 @@ func announce(b *batch, notices []event.Notice) error {
 		if err != nil {
 			return invalid("event %s: %v", n.Event.ID, err)
 		}
-		err = b.add(bucketEvents, appendOnly, func(sequence uint64) ([]byte, error) {
-			return row, b.put(bucketEventIDs, []byte(n.Event.ID), sequenceKey(sequence))
-		})
-		if err != nil {
+		if err := b.addEvent(n.Event.ID, row); err != nil {
 			return err
 		}
 		for _, d := range n.Deliveries {
@@ -110,11 +104,9 @@ type AuditRow struct {
 func (s *Store) Audit(ctx context.Context, before uint64, limit int) (rows []AuditRow, err error) {
 	err = s.view(ctx, "reading the audit log", func(tx *transaction) error {
 		rows = nil
-		c := tx.Bucket(bucketAudit).Cursor()
-		key, row := seekBefore(c, before)
-		for ; key != nil && len(rows) < limit; key, row = c.Prev() {
-			item := AuditRow{Sequence: lastSequence(key)}
-			if err := json.Unmarshal(row, &item.Entry); err != nil {
+		for w := newBackward(tx.Bucket(bucketAudit), nil, before); w.sequence() > 0 && len(rows) < limit; w.step() {
+			item := AuditRow{Sequence: w.sequence()}
+			if err := json.Unmarshal(w.row, &item.Entry); err != nil {
 				return inconsistent(s.path, "audit entry %d: %v", item.Sequence, err)
 			}
 			rows = append(rows, item)
@@ -122,21 +114,4 @@ func (s *Store) Audit(ctx context.Context, before uint64, limit int) (rows []Aud
 		return nil
 	})
 	return rows, err
-}
-
-// seekBefore moves to the last row whose sequence is less than before, or to the
-// last of all if before is 0.
-func seekBefore(c *bolt.Cursor, before uint64) (key, row []byte) {
-	if before == 0 {
-		return c.Last()
-	}
-	border := sequenceKey(before)
-	key, row = c.Seek(border)
-	if key == nil {
-		key, row = c.Last()
-	}
-	for key != nil && bytes.Compare(key, border) >= 0 {
-		key, row = c.Prev()
-	}
-	return key, row
 }

@@ -3,6 +3,7 @@ package state_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -74,6 +75,67 @@ func TestTheNewestAreFoundAmongManyThatAreSentAgain(t *testing.T) {
 	look = event.Look{Now: start.Add(time.Minute), First: 2, SentAgain: 2, Again: 2}
 	if jobs, _, err := s.Due(t.Context(), "shop", look); err != nil || eventIDs(jobs) != "evt_new evt_0 evt_1" {
 		t.Errorf("all: %s, %v", eventIDs(jobs), err)
+	}
+}
+
+// A later event of a session does not wait until all that came between was sent: the
+// first of the session becomes due with it, unless it is refused or sent again, or the
+// destination takes nothing.
+func TestTheFirstOfASessionComesForwardFromABacklog(t *testing.T) {
+	now := start.Add(time.Minute)
+	for name, c := range map[string]struct {
+		meanwhile func(t *testing.T, s *state.Store, first event.Delivery)
+		want      string
+	}{
+		"it stands in a backlog": {func(*testing.T, *state.Store, event.Delivery) {}, "evt_first"},
+		"it was refused": {func(t *testing.T, s *state.Store, first event.Delivery) {
+			refuse(t, s, first, start, time.Second, time.Second)
+		}, "evt_later"}, // and waits for the hold
+		"it is sent again": {func(t *testing.T, s *state.Store, first event.Delivery) {
+			resolve(t, s, event.Verdict{Delivery: first, Accepted: true, At: start})
+			if _, err := s.Retry(t.Context(), first.ID, act(start.Add(time.Second))); err != nil {
+				t.Fatal(err)
+			}
+		}, "evt_later"},
+		"the destination is paused": {func(t *testing.T, s *state.Store, _ event.Delivery) {
+			change := event.StandingChange{Destination: "shop", Standing: event.Standing{Version: 1, Paused: start}}
+			if err := s.SaveStanding(t.Context(), change); err != nil {
+				t.Fatal(err)
+			}
+		}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStore(t)
+			first := queueAt(t, s, "first", "cs_1", start)
+			queueAt(t, s, "other", "cs_2", start.Add(time.Second))
+			c.meanwhile(t, s, first)
+			queueAt(t, s, "later", "cs_1", now)
+			jobs, _, err := s.Due(t.Context(), "shop", event.Look{Now: now, Newest: 2, After: start.Add(10 * time.Second)})
+			if err != nil || eventIDs(jobs) != c.want {
+				t.Errorf("the newest: %s, %v, want %s", eventIDs(jobs), err, c.want)
+			}
+			if err := s.Verify(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// One whose session goes on and on comes forward ever more seldom: its turn comes among
+// those that have waited longest.
+func TestTheFirstOfASessionIsNotPutOffForEver(t *testing.T) {
+	s := newStore(t)
+	queueAt(t, s, "first", "cs_1", start)
+	var moved []time.Duration
+	for at := 6 * time.Second; at < time.Minute; at += 6 * time.Second {
+		queueAt(t, s, fmt.Sprint(at), "cs_1", start.Add(at))
+		waits := due(t, s, "shop", start.Add(at))[0].Delivery.Due.Sub(start)
+		if len(moved) == 0 || waits > moved[len(moved)-1] {
+			moved = append(moved, waits)
+		}
+	}
+	if want := []time.Duration{6 * time.Second, 18 * time.Second, 42 * time.Second}; !slices.Equal(moved, want) {
+		t.Errorf("it came forward %v, want %v", moved, want)
 	}
 }
 

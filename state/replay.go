@@ -58,15 +58,11 @@ func prepareReplay(r *event.Replay) ([]byte, error) {
 }
 
 func (b *batch) replay(r *event.Replay, row []byte, act *event.Act) (made []event.Delivery, err error) {
-	id := []byte(r.Event.ID)
-	if b.get(bucketEventIDs, id) == nil {
+	if b.get(bucketEventIDs, []byte(r.Event.ID)) == nil {
 		if row == nil {
 			return nil, nil
 		}
-		err := b.add(bucketEvents, appendOnly, func(sequence uint64) ([]byte, error) {
-			return row, b.put(bucketEventIDs, id, sequenceKey(sequence))
-		})
-		if err != nil {
+		if err := b.addEvent(r.Event.ID, row); err != nil {
 			return nil, err
 		}
 	}

@@ -67,6 +67,7 @@ func TestHastenMakesDueWhatWaits(t *testing.T) {
 		resolve(t, s, event.Verdict{Delivery: d, Retry: start.Add(time.Duration(i+1) * time.Hour)})
 	}
 	other := queue(t, s, "other", "cs_1", "bus")
+	other.Slots = 1
 	resolve(t, s, event.Verdict{Delivery: other, Retry: start.Add(time.Hour)})
 	queue(t, s, "parked", "cs_1", "shop")
 
