@@ -108,7 +108,7 @@ func (l *lane) judge(t *task, a *event.Attempt, r Result, now time.Time) outcome
 		if r.Subject != "" {
 			l.blocked(&o.verdict, &d, r, now)
 			if t.probe && !t.asked && l.broken() {
-				l.probeFailed(now)
+				l.probeFailed(r, now)
 				l.standing.Version++
 			}
 			break

@@ -105,14 +105,12 @@ func (l *lane) failed(d *event.Delivery, r Result, probe bool, now time.Time) {
 	switch {
 	case l.broken() && probe:
 		l.noteType(d, r, now)
-		l.probeFailed(now)
+		l.probeFailed(r, now)
 	case l.broken():
-	case s.Failures-s.Excused < breakAfter || !s.FailedOthers || l.mayTakeOthers(now):
-		if l.failsLong(now, outage) {
-			l.announceFailing(now)
-		}
-	default:
-		l.open(now)
+	case s.Failures-s.Excused >= breakAfter && s.FailedOthers && !l.mayTakeOthers(now):
+		l.open(r, now)
+	case l.failsLong(now, outage):
+		l.announceFailing(now)
 	}
 	l.stopClock(now)
 	if r.Gone && l.dest.Retry.OnGone == OnGonePause && s.Paused.IsZero() {
@@ -155,12 +153,13 @@ func (l *lane) countFailure(d *event.Delivery, excused bool, now time.Time) {
 	}
 }
 
-// probeFailed puts the next probe off, and tells of a relapse that lasts.
-func (l *lane) probeFailed(now time.Time) {
+// probeFailed puts the next probe off, and tells of what lasts and was not told when the
+// breaker opened: see open.
+func (l *lane) probeFailed(r Result, now time.Time) {
 	s := &l.standing
 	s.Probes++
 	s.NextProbe = now.Add(l.probePause(s.Probes))
-	if now.Sub(s.Broken) >= tellAfter {
+	if !r.Throttled && now.Sub(s.Broken) >= tellAfter || l.failsLong(now, false) {
 		l.announceFailing(now)
 	}
 }

@@ -71,7 +71,7 @@ func TestALimitedReceiverIsPaced(t *testing.T) {
 				if left := o.pending(); left > 0 || c.to.refused > c.refusals {
 					t.Errorf("%d of %d wait still; it refused %d times, want at most %d", left, c.n, c.to.refused, c.refusals)
 				}
-				if types, _ := told(o); len(types) > 2 {
+				if types, _ := told(o); len(types) > 0 { // it takes others
 					t.Errorf("the owner heard %v", types)
 				}
 			})

@@ -103,6 +103,7 @@ func first(job *event.Job) bool { return len(job.Earlier) == 0 }
 func (l *lane) probeJob(send context.Context, now time.Time, step *event.Step) (job event.Job, found bool, err error) {
 	l.mu.Lock()
 	s := l.standing
+	some := s.Relapse || now.Sub(l.pacer.refused) < forgetAfter // it takes some and refuses others, perhaps
 	l.mu.Unlock()
 	second, third, newest := s.Probes%2 == 1, s.Probes%3 == 0, s.Probes%6 < 5
 	judged := s.Judging.Equal(s.Broken) && now.Sub(s.Broken) >= l.dest.OrderHold // all that it refuses is about messages
@@ -122,7 +123,7 @@ func (l *lane) probeJob(send context.Context, now time.Time, step *event.Step) (
 		{second, false, func(d *event.Delivery) bool { return d.Attempts > 0 || refused(d.EventType) }, first},
 		{!third && overtakes, false, func(d *event.Delivery) bool { return d.Attempts > 0 || refused(d.EventType) }, later},
 		{second && overtakes, false, func(d *event.Delivery) bool { return refused(d.EventType) }, later},
-		{second || s.Relapse && newest, newest, func(d *event.Delivery) bool { return d.Attempts > 0 }, first},
+		{second || some && newest, newest, func(d *event.Delivery) bool { return d.Attempts > 0 }, first},
 		{true, false, func(*event.Delivery) bool { return false }, first},
 	} {
 		skip := func(d *event.Delivery) bool {

@@ -30,15 +30,16 @@ func (l *lane) stayOnTrial(d *event.Delivery, now time.Time) {
 	}
 }
 
-// open opens the breaker. The caller holds mu.
-func (l *lane) open(now time.Time) {
+// open opens the breaker. That is not told at once of a relapse, nor where a 429 brings it,
+// which asks for no more than fewer deliveries at a time. The caller holds mu.
+func (l *lane) open(r Result, now time.Time) {
 	s := &l.standing
 	s.Relapse = l.onTrial(now)
 	s.Broken, s.Opened, s.Probes, s.NextProbe = now, now, 0, now.Add(breakFirstLook)
 	s.Judging, s.RefusedTypes = now, nil
 	clear(l.tried)
 	l.log.Warn("the destination refused what it was sent several times in a row: what is for it waits, and one delivery at a time is tried as a probe until one is accepted", "failures_in_a_row", s.Failures, "reason", s.Why)
-	if !s.Relapse && now.Sub(s.Recovered) >= relapseWithin {
+	if !r.Throttled && !s.Relapse && now.Sub(s.Recovered) >= relapseWithin || l.failsLong(now, false) {
 		l.announceFailing(now)
 	}
 }
