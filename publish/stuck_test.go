@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -342,16 +343,22 @@ func TestFollowersThatStandStillHoldUpNobody(t *testing.T) {
 // A store that takes nothing is asked seldom to keep what the owner is to hear.
 func TestWhatCannotBeToldIsTriedSeldom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		saves, to := 0, &prober{}
-		o := &duringOutbox{memoryOutbox: newOutbox(), save: func() error { saves++; return errors.New("the disk is full") }}
+		var asked, mended atomic.Int32
+		o, to := &duringOutbox{memoryOutbox: newOutbox()}, &prober{}
+		o.save = func() error {
+			if asked.Add(1); mended.Load() == 0 {
+				return errors.New("the disk is full")
+			}
+			return nil
+		}
 		to.lost.Store(true)
 		stop := run(t, relay(t, o, publish.Options{Announce: teller}, publish.Lane{Destination: busOf(), Publisher: to}))
 		time.Sleep(time.Hour)
-		o.save = nil
+		mended.Store(1)
 		time.Sleep(time.Minute)
 		stop()
-		if types, _ := told(o.memoryOutbox); saves > 1000 || !slices.Equal(types, []string{event.DestinationFailing}) {
-			t.Errorf("the store was asked %d times in an hour, and the owner heard %v", saves, types)
+		if types, _ := told(o.memoryOutbox); asked.Load() > 1000 || !slices.Equal(types, []string{event.DestinationFailing}) {
+			t.Errorf("the store was asked %d times in an hour, and the owner heard %v", asked.Load(), types)
 		}
 	})
 }
