@@ -107,9 +107,8 @@ func (l *lane) judge(t *task, a *event.Attempt, r Result, now time.Time) outcome
 	case event.OutcomeUnavailable:
 		if r.Subject != "" {
 			l.blocked(&o.verdict, &d, r, now)
-			if t.probe && !t.asked && l.broken() {
-				l.probeFailed(r, now)
-				l.standing.Version++
+			if t.probe && l.broken() {
+				l.probeBlocked(r, t.asked, now)
 			}
 			break
 		}

@@ -164,6 +164,20 @@ func (l *lane) probeFailed(r Result, now time.Time) {
 	}
 }
 
+// probeBlocked notes that a probe, or what was asked for, met a blocked subject under an
+// open breaker. The destination is there: the next probe is no later than that of a
+// subject, as all that waits may be for blocked subjects. The caller holds mu.
+func (l *lane) probeBlocked(r Result, asked bool, now time.Time) {
+	s := &l.standing
+	s.Version++
+	s.Why = describe(r)
+	s.Refusal, s.RefusedAt = s.Why, now
+	if !asked {
+		l.probeFailed(r, now)
+	}
+	s.NextProbe = sooner(s.NextProbe, later(now, l.subjects.next))
+}
+
 // failsLong says whether what is no reason to leave a destination alone is one to
 // tell its owner: where an order is rare, one may be refused for days before ten
 // attempts have failed, and whoever asked for a day of peace is asked once a day.
