@@ -52,6 +52,9 @@ func TakeOver(ctx context.Context, store Memory, configured []poller.Account, lo
 				"account", cfg.Name, "stored", elsewhere)
 			own.StartOver(time.Now())
 		case own.TakenOverBy != "" && hasKey(&own, cfg): // nothing has its key any more
+			if err := takeBack(ctx, store, &own); err != nil {
+				return fmt.Errorf("account %s takes back what %s went on with: %w", cfg.Name, own.TakenOverBy, err)
+			}
 			own.TakenOverBy = ""
 		case begun(&own) && !hasKey(&own, cfg):
 			if err := meet(ctx, store, cfg, stored, configured); err != nil {
@@ -123,8 +126,8 @@ func takeOver(ctx context.Context, store Memory, cfg *poller.Account, own event.
 		"account", cfg.Name, "stored", last.Name, "read_until", last.Low)
 	next, resumes := own, !begun(&own) || own.TakenOverBy != ""
 	if resumes { // the former ones know all that it knows itself
-		next = last
-		next.Name, next.Low = cfg.Name, formers[0].Low
+		next = joined(formers)
+		next.Name = cfg.Name
 		if start, err := time.Parse(time.RFC3339, cfg.Start); err == nil && !begun(&own) && start.After(next.Start) {
 			next.Start = start.UTC()
 		}
@@ -143,6 +146,39 @@ func takeOver(ctx context.Context, store Memory, cfg *poller.Account, own event.
 		}
 	}
 	return next, nil
+}
+
+// joined is the record of accounts that become one: it has missed what any of them had.
+func joined(formers []event.Account) event.Account {
+	next := formers[len(formers)-1]
+	next.Low = formers[0].Low
+	for _, a := range formers[:len(formers)-1] {
+		if a.Start.Before(next.Start) {
+			next.Start, next.StartFixed, next.ByClock, next.StartShown, next.Polled = a.Start, a.StartFixed, a.ByClock, a.StartShown, a.Polled
+		}
+		if !a.Reread.IsZero() && (next.Reread.IsZero() || a.Reread.Before(next.Reread)) {
+			next.Reread = a.Reread
+		}
+		next.Holes = poller.JoinHoles(next.Holes, a.Holes)
+		for _, row := range a.Unreadable {
+			if !slices.ContainsFunc(next.Unreadable, func(u event.Unreadable) bool { return u.Key() == row.Key() }) {
+				next.Unreadable = append(slices.Clip(next.Unreadable), row)
+			}
+		}
+	}
+	return next
+}
+
+// takeBack lets an account know what was announced under the name that went on with it
+// until that was accepted for another key: its sessions of then count as given up there.
+func takeBack(ctx context.Context, store Memory, own *event.Account) error {
+	return copySessions(ctx, store, own.TakenOverBy, own.Name, func(s, known *event.Snapshot) bool {
+		given := s.Watch.Is(event.Vanished)
+		if known != nil {
+			s.Watch = known.Watch
+		}
+		return given
+	})
 }
 
 // meet lets an account whose name had another key before know the sessions that were
@@ -191,7 +227,11 @@ func copySessions(ctx context.Context, store Memory, from, to string, take func(
 			s, known := theirs[id], (*event.Snapshot)(nil)
 			if own, found := ours[id]; found {
 				known = &own
-				s.Revision, s.Counts = max(s.Revision, own.Revision), most(s.Counts, own.Counts)
+				revision, counts := max(s.Revision, own.Revision), most(s.Counts, own.Counts)
+				if saysMore(&own, &s) {
+					s = own
+				}
+				s.Revision, s.Counts = revision, counts
 			}
 			s.Account = to
 			if take(&s, known) && (known == nil || !reflect.DeepEqual(s, *known)) {
@@ -203,6 +243,12 @@ func copySessions(ctx context.Context, store Memory, from, to string, take func(
 		}
 	}
 	return nil
+}
+
+// saysMore says whether one of two looks at a session was later and saw no fewer changes:
+// an account with a filter may have stopped looking at it, and one clock may have been ahead.
+func saysMore(a, b *event.Snapshot) bool {
+	return a.LookedAt.After(b.LookedAt) && a.Revision >= b.Revision
 }
 
 // most takes of each number the higher one, so that no event gets the id of another.

@@ -170,6 +170,58 @@ func TestTakeOverOfTwo(t *testing.T) {
 	}
 }
 
+// What any of them could not be shown is asked for by the one that they become, and of a
+// session that two know, what was seen last is known, also where the other name, which did
+// not look at it any more, was shown newer sessions.
+func TestTakeOverOfTwoThatMissedSomething(t *testing.T) {
+	store := openStore(t)
+	hole := func(from, until time.Duration) event.Hole {
+		return event.Hole{Above: "cs_a", AboveAt: t0.Add(-from), Below: "cs_b", BelowAt: t0.Add(-until), Since: t0}
+	}
+	eu := polled("eu", t0.Add(-time.Minute), func(a *event.Account) {
+		a.Start, a.Reread = a.Start.Add(-time.Hour), t0.Add(-30*time.Hour)
+		a.Holes = []event.Hole{hole(2*time.Hour, 3*time.Hour), hole(50*time.Hour, 60*time.Hour)}
+		a.Unreadable = []event.Unreadable{{ID: "cs_x"}, {ID: "cs_y"}}
+	})
+	us := polled("us", t0, func(a *event.Account) {
+		a.Holes, a.Unreadable = []event.Hole{hole(time.Hour, 2*time.Hour+1)}, []event.Unreadable{{ID: "cs_y"}}
+	})
+	save(t, store, eu, us)
+	shown(t, store, "eu", "cs_1", "complete", func(s *event.Snapshot) { s.Revision, s.LookedAt = 2, t0.Add(time.Minute) })
+	shown(t, store, "us", "cs_1", "open")
+	takeOver(t, store, configured("all"))
+	want := polled("all", eu.Low, func(a *event.Account) {
+		a.Start, a.Reread = eu.Start, eu.Reread
+		a.Holes = []event.Hole{hole(time.Hour, 3*time.Hour), hole(50*time.Hour, 60*time.Hour)}
+		a.Unreadable = []event.Unreadable{{ID: "cs_y"}, {ID: "cs_x"}}
+	})
+	wantAccount(t, store, want)
+	if got := statuses(t, store, "all", "cs_1"); got != "cs_1 complete" {
+		t.Errorf("it knows %s", got)
+	}
+}
+
+// A name comes back after the one that went on with it was accepted for another key: what
+// that announced until then is known.
+func TestTakeBackFromOneThatWasAccepted(t *testing.T) {
+	store := openStore(t)
+	save(t, store, polled("main", t0))
+	shown(t, store, "main", "cs_1", "open")
+	takeOver(t, store, configured("eu"))
+	shown(t, store, "eu", "cs_1", "complete", func(s *event.Snapshot) { s.Revision, s.Watch = 2, event.Vanished })
+	shown(t, store, "eu", "cs_2", "complete", func(s *event.Snapshot) { s.Watch = event.Vanished })
+	shown(t, store, "eu", "cs_other", "open")
+	save(t, store, polled("eu", t0, func(a *event.Account) { a.StartOver(t0); a.KeyHash = event.KeyHash("api.example", "sk_test_2") }))
+	takeOver(t, store, configured("eu", withKey("sk_test_2")), configured("main"))
+	wantAccount(t, store, polled("main", t0))
+	if got := statuses(t, store, "main", "cs_1", "cs_2", "cs_other"); got != "cs_1 complete, cs_2 complete" {
+		t.Errorf("it knows %s", got)
+	}
+	if known, err := store.Snapshots(t.Context(), "main", []string{"cs_1"}); err != nil || !known["cs_1"].Watch.Is(event.Watched) {
+		t.Errorf("cs_1 is %s, %v", known["cs_1"].Watch, err)
+	}
+}
+
 // A start that is later than the one of the former name is what somebody asks for.
 func TestTakeOverWithALaterStart(t *testing.T) {
 	for start, want := range map[string]time.Time{

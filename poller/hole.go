@@ -75,15 +75,34 @@ func (a *account) addHole(h event.Hole) {
 	if a.asking != nil {
 		h = inherit(h, a.asking)
 	}
-	holes := make([]event.Hole, 0, len(a.state.Holes)+1)
-	for i := range a.state.Holes {
-		other := &a.state.Holes[i]
-		if !touch(&h, other) {
-			holes = append(holes, *other)
+	holes, h, found := withHole(a.state.Holes, h)
+	a.state.Holes = holes
+	known = known || found
+	a.topRead = a.topRead || h.Newest()
+	if !known {
+		a.log.Warn("the API cannot show a part of the list: nothing of the sessions in it is announced until it can; it is asked for again and again, and the rest is read as usual",
+			"above", h.Above, "from", h.BelowAt, "until", h.AboveAt, "error", h.Error)
+	}
+}
+
+// JoinHoles returns the holes of two accounts that become one.
+func JoinHoles(a, b []event.Hole) []event.Hole {
+	for _, h := range b {
+		a, _, _ = withHole(a, h)
+	}
+	return a
+}
+
+// withHole adds a hole to others, the newest first, as one with those that it touches.
+func withHole(others []event.Hole, h event.Hole) (holes []event.Hole, whole event.Hole, known bool) {
+	holes = make([]event.Hole, 0, len(others)+1)
+	for i := range others {
+		if !touch(&h, &others[i]) {
+			holes = append(holes, others[i])
 			continue
 		}
 		known = true
-		h = join(h, other)
+		h = join(h, &others[i])
 	}
 	holes = append(holes, h)
 	slices.SortFunc(holes, func(x, y event.Hole) int {
@@ -95,12 +114,7 @@ func (a *account) addHole(h event.Hole) {
 		}
 		return y.AboveAt.Compare(x.AboveAt)
 	})
-	a.state.Holes = few(holes)
-	a.topRead = a.topRead || h.Newest()
-	if !known {
-		a.log.Warn("the API cannot show a part of the list: nothing of the sessions in it is announced until it can; it is asked for again and again, and the rest is read as usual",
-			"above", h.Above, "from", h.BelowAt, "until", h.AboveAt, "error", h.Error)
-	}
+	return few(holes), h, known
 }
 
 // inherit gives a hole what is known of the one of which it is a part.
