@@ -179,7 +179,8 @@ func (l *lane) answeredAgain() {
 func (l *lane) isBack() { l.log.Info("the destination answers again", loglimit.Ends("unavailable")) }
 
 // found notes that the publisher sees nothing in the way. A destination that
-// refused to take anything is for a probe to find well again.
+// refused to take anything is for a probe to find well again, and that one which was told
+// to fail takes deliveries again shows with the first that is accepted.
 func (l *lane) found(send context.Context, now time.Time) {
 	l.mu.Lock()
 	if l.standing.Lost {
@@ -189,13 +190,17 @@ func (l *lane) found(send context.Context, now time.Time) {
 			l.endRow()
 		}
 		l.standing.Version++
-		l.recovered(now)
+		l.health.refusals.next = now
+		if !toldToFail(&l.standing) {
+			l.recovered(now)
+		}
 	}
 	if !l.down() && !l.broken() {
 		l.noteContact(ContactMade, now)
 	}
 	l.mu.Unlock()
 	l.tell(send)
+	l.tellNoneWaits(send, now)
 }
 
 // endRow forgets failures that are over. The caller holds mu.
@@ -231,6 +236,9 @@ func StoredStatus(stored event.DestinationState) DestinationStatus {
 		}
 		if s.Unreached {
 			status.State = StateUnreachable
+		}
+		if s.Why == "" && toldToFail(s) {
+			status.Why = "it can be reached again, and has accepted nothing since"
 		}
 		if s.Throttled.After(time.Now()) {
 			status.NextTry = s.Throttled

@@ -386,6 +386,9 @@ func (o *memoryOutbox) Destinations(context.Context) ([]event.DestinationState, 
 	var states []event.DestinationState
 	for name, state := range o.states {
 		for _, r := range o.deliveries {
+			if r.Destination == name && r.Status == event.StatusPending {
+				state.Pending++
+			}
 			if r.Destination == name && !r.Due.IsZero() {
 				state.Refused += min(1, r.Slots)
 				if r.HeldAt != nil && r.Slots > 0 && r.Attempts >= event.OftenRefused {

@@ -73,3 +73,27 @@ func (l *lane) announceNoneRefused(now time.Time) {
 	s.Announced, s.AnnouncedRefused = time.Time{}, false
 	s.Version++
 }
+
+// tellNoneWaits looks from time to time whether anything waits for a destination that was
+// told to fail and is there again. If nothing does, no delivery can show that it is well.
+// What was refused since is for an accepted one to end.
+func (l *lane) tellNoneWaits(send context.Context, now time.Time) {
+	l.mu.Lock()
+	s, r := &l.standing, &l.health.refusals
+	there := func() bool {
+		return toldToFail(s) && s.Failures == 0 && s.Paused.IsZero() && !l.broken() && !l.down() && len(l.results) == 0
+	}
+	if !there() || now.Before(r.next) {
+		l.mu.Unlock()
+		return
+	}
+	r.next = now.Add(idleLook)
+	l.mu.Unlock()
+	stored, err := l.stored()
+	l.mu.Lock()
+	if err == nil && stored.Pending == 0 && there() {
+		l.recovered(now)
+	}
+	l.mu.Unlock()
+	l.tell(send)
+}
