@@ -34,7 +34,8 @@ func (c *chain) advance(page *Page) {
 		c.tie = c.tie[:0]
 		c.query.StartingAfter, c.cursorAt = string(newer.ID), newer.created()
 	}
-	c.promised = c.promised || from < len(page.Items)
+	// What is repeated is in the next answer, unless the range was split above it meanwhile.
+	c.promised = c.promised || (from < len(page.Items) && !page.last().created().Before(c.query.CreatedGTE))
 	for i, it := range page.Items {
 		if i >= from || (i != from-1 && it.Created == page.Items[from-1].Created) {
 			c.tie = append(c.tie, hashID(it.ID))
