@@ -90,7 +90,7 @@ func readString(v any, top bool) (any, bool) {
 }
 
 // Integer reads a decoded value as the API writes integers, which is as a number
-// or as text. It never rounds.
+// or as text, see readInteger. It never rounds.
 func Integer(v any) (n json.Number, ok bool) {
 	value, ok := readInteger(v)
 	if !ok {
@@ -109,9 +109,18 @@ func Seconds(v any) (n json.Number, ok bool) {
 	return json.Number(strconv.FormatInt(t.Unix(), 10)), true
 }
 
-// readInteger takes integers of any length, as number or string, and decimals
-// without a fraction. It never rounds: half a cent makes no sense.
+// readInteger takes integers as number or string. A text with a decimal point is none,
+// not even "20.00": an API that writes that may well count in major units.
 func readInteger(v any) (any, bool) {
+	if text, ok := v.(string); ok && strings.Contains(text, ".") {
+		return nil, false
+	}
+	return readWhole(v)
+}
+
+// readWhole takes integers of any length, as number or string, and decimals
+// without a fraction. It never rounds: half a cent makes no sense.
+func readWhole(v any) (any, bool) {
 	var text string
 	switch v := v.(type) {
 	case json.Number:
@@ -162,7 +171,7 @@ func readTime(v any) (time.Time, bool) {
 			return t.UTC(), t.Unix() > 0 && t.Unix() < millisecondsFrom
 		}
 	}
-	number, ok := readInteger(v)
+	number, ok := readWhole(v)
 	if !ok {
 		return time.Time{}, false
 	}

@@ -83,6 +83,7 @@ func TestParseTypes(t *testing.T) {
 		{"text for boolean", "livemode", `"true"`, `true`},
 		{"RFC 3339", "created", `"2024-03-08T09:25:08Z"`, `1709889908`},
 		{"seconds as text", "expires_at", `"1709976308"`, `1709976308`},
+		{"seconds as text with a fraction", "expires_at", `"1709976308.000"`, `1709976308`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -103,6 +104,23 @@ func TestParseTypes(t *testing.T) {
 				t.Errorf("unreadable: %v", s.Unreadable)
 			}
 		})
+	}
+}
+
+// An amount written as text with a fraction counts major units, most likely: it is no
+// amount in minor units, not even where the fraction is zero.
+func TestAmountWithFraction(t *testing.T) {
+	for _, text := range []string{"20.00", "20.50", "20.", " 20.0 ", "20,00", "2.0e1", "twenty"} {
+		s := parse(t, strings.Replace(observed, `"amount_total":"2000"`, `"amount_total":"`+text+`"`, 1))
+		if got := string(members(t, s.Object)["amount_total"]); got != "null" || !slices.Equal(s.Unreadable, []string{"amount_total"}) {
+			t.Errorf("%q is read as %s, unreadable: %v", text, got, s.Unreadable)
+		}
+		if n, ok := checkout.Integer(text); ok {
+			t.Errorf("%q is the integer %s", text, n)
+		}
+	}
+	if n, ok := checkout.Integer(json.Number("20.00")); !ok || n != "20" {
+		t.Errorf("the number 20.00 is read as %s, %t", n, ok)
 	}
 }
 
