@@ -1,6 +1,7 @@
 package poller
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -107,4 +108,35 @@ func (a *account) blindToNew() error {
 		return nil
 	}
 	return fmt.Errorf("the API shows none of the %d newest sessions so that it can be read, neither in its list nor by their ids: what is ordered, a payment perhaps, is not seen", n)
+}
+
+// blindToPayments says whether of several sessions the API does not tell if they are paid,
+// and of no complete session above them either.
+func (a *account) blindToPayments() error {
+	n := 0
+	for i := a.index.len() - 1; i >= 0 && n < enoughToAsk; i-- {
+		switch e := a.index.at(i); {
+		case a.isUntold(e):
+			n++
+		case a.index.status(e) == checkout.StatusComplete && a.index.payment(e) != "":
+			return nil
+		}
+	}
+	if n < enoughToAsk {
+		return nil
+	}
+	return errors.New("the API shows no payment_status of the newest complete sessions, neither in its list nor by their ids: whether they are paid is not seen, and nothing is announced as fulfillable")
+}
+
+// isUntold says whether a session is complete and shows no payment_status, which it may
+// have had before. One of mode setup, which has none, is not watched then.
+func (a *account) isUntold(e *entry) bool {
+	if a.index.payment(e) == "" {
+		return e.isWatched() && a.index.status(e) == checkout.StatusComplete
+	}
+	if e.setbacks() == 0 {
+		return false
+	}
+	u := a.unreadable[a.index.id(e)]
+	return u != nil && u.Error == errNoPayment.Error()
 }
