@@ -327,11 +327,12 @@ func (c *checkers) narrow(r *compiled) {
 	if r.expression == nil {
 		return
 	}
+	told := c.excludeParts(r)
 	for _, cond := range r.expression.conjuncts {
 		switch cond.path {
 		case pathType:
 			left := slices.DeleteFunc(slices.Clone(r.types), func(t string) bool { return t != "" && !slices.Contains(cond.values, t) })
-			if len(left) == 0 {
+			if len(left) == 0 && !told {
 				c.never(r.rule.When, cond.at, "the events of the rule and this condition exclude each other", "")
 			}
 			r.types = left
@@ -339,42 +340,48 @@ func (c *checkers) narrow(r *compiled) {
 			r.accounts = c.narrowAccounts(r, cond)
 		}
 	}
-	c.exclude(r)
+	c.excludeParts(r)
+	c.exclude(r, r.expression.excluded)
 }
 
-// exclude warns of a condition that holds for no type of event that the rule
-// hears of.
-func (c *checkers) exclude(r *compiled) {
+// excludeParts warns of each condition, joined to others by or, that holds for no type
+// of event that the rule hears of, and says whether there is one.
+func (c *checkers) excludeParts(r *compiled) (told bool) {
+	for _, part := range r.expression.parts {
+		told = c.exclude(r, part) || told
+	}
+	return told
+}
+
+// exclude warns of a condition that holds for no type of event that the rule hears of,
+// and says whether it is one.
+func (c *checkers) exclude(r *compiled, excluded exclusions) bool {
 	var why logic.Exclusion
 	named := slices.ContainsFunc(r.expression.conjuncts, func(c conjunct) bool { return c.path == pathType })
 	for _, t := range r.types {
-		x, excluded := r.expression.excluded[t]
+		x, never := excluded[t]
 		if t == "" && named && len(r.types) > 1 {
 			continue // a type of a later version is not named
 		}
-		if !excluded {
-			return
+		if !never {
+			return false
 		}
 		why = x
 	}
 	message := "the events of the rule and this condition exclude each other"
 	switch {
 	case len(r.types) == 0 || r.rule.On == OnSystem:
-		return
+		return false
 	case why.Previous:
 		message += ": previous is empty in created, the first sight of a session"
 	case why.Change:
 		message = "the field that changed never has this value"
 	}
 	c.never(r.rule.When, why.At, message, "")
+	return true
 }
 
 func (c *checkers) narrowAccounts(r *compiled, cond conjunct) []string {
-	for _, name := range cond.values {
-		if !slices.Contains(c.known.Accounts, name) {
-			c.never(r.rule.When, cond.at, fmt.Sprintf("event.account is never %q", name), check.Closest(name, c.known.Accounts))
-		}
-	}
 	if slices.Equal(r.accounts, []string{""}) {
 		return cond.values
 	}

@@ -15,15 +15,19 @@ type expression struct {
 	program   *vm.Program
 	uses      uses
 	conjuncts []conjunct
-	excluded  map[string]logic.Exclusion // by type of event for which it never holds
-	oneMode   bool                       // it holds for live sessions alone, or for test sessions alone
-	onlyAsync bool                       // it holds only for what was paid after the checkout
-	constant  bool                       // it depends on nothing
-	holds     bool                       // if it is constant: whether it holds
-	demanded  logic.Demanded             // of the state of the session
-	missed    []logic.Missed             // events that it leaves out, probably without being meant to
-	canonical string                     // the tokens, for the identity of the rule set
+	excluded  exclusions
+	parts     []exclusions   // of each condition that is joined to others by or
+	oneMode   bool           // it holds for live sessions alone, or for test sessions alone
+	onlyAsync bool           // it holds only for what was paid after the checkout
+	constant  bool           // it depends on nothing
+	holds     bool           // if it is constant: whether it holds
+	demanded  logic.Demanded // of the state of the session
+	missed    []logic.Missed // events that it leaves out, probably without being meant to
+	canonical string         // the tokens, for the identity of the rule set
 }
+
+// exclusions are why a condition never holds, by the type of the event.
+type exclusions map[string]logic.Exclusion
 
 // uses is what of an event an expression looks at.
 type uses struct {
@@ -48,6 +52,9 @@ func compileExpression(s *scope, text string) (x *expression, faults []check.Fau
 	}
 	tree := checked.Tree
 	x = &expression{canonical: checked.Canonical, conjuncts: conjunctsOf(tree.Node), excluded: logic.ExcludedTypes(tree.Node), oneMode: logic.OnlyMode(tree.Node), onlyAsync: logic.OnlyAsync(tree.Node)}
+	for _, part := range logic.Alternatives(tree.Node) {
+		x.parts = append(x.parts, logic.ExcludedTypes(part))
+	}
 	x.holds, x.constant = logic.Constant(tree.Node)
 	x.demanded, x.missed = logic.DemandedOf(tree.Node), logic.MissedBy(tree.Node)
 	collectUses(tree.Node, &x.uses)

@@ -53,15 +53,15 @@ func equality(n ast.Node) (conjunct, bool) {
 		left, ok := equality(b.Left)
 		right, also := equality(b.Right)
 		if ok && also && left.path == right.path {
-			return newConjunct(left.path, append(left.values, right.values...), b), true
+			return newConjunct(left.path, append(left.values, right.values...), left.at), true
 		}
 	}
 	return conjunct{}, false
 }
 
-func newConjunct(path string, values []string, at ast.Node) conjunct {
+func newConjunct(path string, values []string, at int) conjunct {
 	slices.Sort(values)
-	return conjunct{path, slices.Compact(values), at.Location().From}
+	return conjunct{path, slices.Compact(values), at}
 }
 
 func textAt(at, text ast.Node) (conjunct, bool) {
@@ -87,7 +87,7 @@ func textsAt(at, list ast.Node) (conjunct, bool) {
 		}
 		values = append(values, text.Value)
 	}
-	return newConjunct(path, values, list), true
+	return newConjunct(path, values, list.Location().From), true
 }
 
 // A path is its names with a separator that no name has: metadata keys may

@@ -1,6 +1,7 @@
 package rules_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -20,36 +21,45 @@ func warningsOf(t *testing.T, when string, events ...string) []rules.Problem {
 
 func TestConditionsThatAreNeverTrue(t *testing.T) {
 	for when, want := range map[string]string{
-		`session.status == "completed"`:                                                                      "complete",
-		`session.payment_status == "payed"`:                                                                  "paid",
-		`session.payment_status in ["payed"]`:                                                                "paid",
-		`session.payment_status in ["paid", "unpayed"]`:                                                      "unpaid",
-		`"sub" == session.mode`:                                                                              "",
-		`previous.status != "opened"`:                                                                        "open",
-		`session.currency == "usd"`:                                                                          "USD",
-		`session.amount_total > 5 or session.currency in ["eur"]`:                                            "EUR",
-		`session.currency startsWith "us"`:                                                                   "US",
-		`any(session.line_items.data, .currency == "eur")`:                                                   "EUR",
-		`any(session.line_items.data, .price.currency == "eur")`:                                             "EUR",
-		`any(session.line_items.data, .price.type == "onetime")`:                                             "one_time",
-		`any(session.line_items.data, .price.recurring.interval == "monthly")`:                               "month",
-		`any(session.line_items.data, #.price.billing_scheme in ["tierd"])`:                                  "tiered",
-		`session.customer_creation == "ifrequired"`:                                                          "if_required",
-		`session.billing_address_collection == "required " `:                                                 "required",
-		`session.object == "session"`:                                                                        "",
-		`let s = session; s.status == "completed"`:                                                           "complete",
-		`event.type == "paid"`:                                                                               "checkout.session.paid",
-		`event.reason == "manuel"`:                                                                           "manual",
-		`event.account == "mian"`:                                                                            "main",
-		`event.change.field == "statuss"`:                                                                    "status",
-		`event.change.field == "metadata.x"`:                                                                 "metadata",
-		`event.change.field in ["status", "custmer_details.email"]`:                                          "customer_details",
-		`event.change.field == "loyalty.tier"`:                                                               "loyalty",
-		`event.change.field == "url"`:                                                                        "",
-		`event.change.to == "Paid"`:                                                                          "paid",
-		`event.change.from == "Open" or event.async`:                                                         "open",
-		`event.change.field == "status" and event.change.to == "canceled"`:                                   "",
-		`event.change.field == "status" and event.change.to == "paid"`:                                       "",
+		`session.status == "completed"`:                                              "complete",
+		`session.payment_status == "payed"`:                                          "paid",
+		`session.payment_status in ["payed"]`:                                        "paid",
+		`session.payment_status in ["paid", "unpayed"]`:                              "unpaid",
+		`"sub" == session.mode`:                                                      "",
+		`previous.status != "opened"`:                                                "open",
+		`session.currency == "usd"`:                                                  "USD",
+		`session.amount_total > 5 or session.currency in ["eur"]`:                    "EUR",
+		`session.currency startsWith "us"`:                                           "US",
+		`any(session.line_items.data, .currency == "eur")`:                           "EUR",
+		`any(session.line_items.data, .price.currency == "eur")`:                     "EUR",
+		`any(session.line_items.data, .price.type == "onetime")`:                     "one_time",
+		`any(session.line_items.data, .price.recurring.interval == "monthly")`:       "month",
+		`any(session.line_items.data, #.price.billing_scheme in ["tierd"])`:          "tiered",
+		`session.customer_creation == "ifrequired"`:                                  "if_required",
+		`session.billing_address_collection == "required " `:                         "required",
+		`session.object == "session"`:                                                "",
+		`let s = session; s.status == "completed"`:                                   "complete",
+		`event.type == "paid"`:                                                       "checkout.session.paid",
+		`event.reason == "manuel"`:                                                   "manual",
+		`event.account == "mian"`:                                                    "main",
+		`event.async or event.account in ["main", "bakup"]`:                          "backup",
+		`session.status contains "paid"`:                                             "",
+		`session.status startsWith "Comp" or event.async`:                            "",
+		`event.type endsWith ".payed"`:                                               "",
+		`not (session.payment_status matches "^succeeded$")`:                         "",
+		`session.currency matches "^(usd|eur)$"`:                                     "",
+		`lower(session.status) == "completed"`:                                       "complete",
+		`session.livemode and upper(previous.payment_status) in ["PAYED", "UNPAID"]`: "PAID",
+		`lower(session.currency) == "euro"`:                                          "",
+		`event.change.field == "statuss"`:                                            "status",
+		`event.change.field == "metadata.x"`:                                         "metadata",
+		`event.change.field in ["status", "custmer_details.email"]`:                  "customer_details",
+		`event.change.field == "loyalty.tier"`:                                       "loyalty",
+		`event.change.field == "url"`:                                                "",
+		`event.change.to == "Paid"`:                                                  "paid",
+		`event.change.from == "Open" or event.async`:                                 "open",
+		`event.change.field == "status" and event.change.to == "canceled"`:           "",
+		`event.change.field == "status" and event.change.to == "paid"`:               "",
 		`changed("url")`:                                                                                     "",
 		`previous == nil`:                                                                                    "",
 		`nil != session.amount_total`:                                                                        "",
@@ -142,8 +152,6 @@ func TestConditionsThatTheEventsOfTheRuleExclude(t *testing.T) {
 		{"fulfillable", `session.status == "expired"`},
 		{"fulfillable", `session.livemode && session.payment_status == "unpaid"`},
 		{"fulfillable", `session.payment_status != "paid" and session.payment_status != "no_payment_required"`},
-		{"fulfillable", `session.status == "expired" or session.payment_status == "unpaid"`},
-		{"fulfillable completed", `session.livemode and (session.status == "expired" or session.status == "open")`},
 		{"paid", `session.payment_status in ["unpaid", "no_payment_required"]`},
 		{"expired", `session.status == "complete"`},
 		{"completed", `session.status != "complete"`},
@@ -157,13 +165,48 @@ func TestConditionsThatTheEventsOfTheRuleExclude(t *testing.T) {
 		{"created", `previous.status == "open"`},
 		{"created", `previous.payment_status != ""`},
 		{"created", `previous.amount_total > 5 and session.livemode`},
-		{"created", `previous.metadata.plan in ["pro", "team"] or previous.livemode`},
 		{"created", `event.change.from == "open"`},
 		{"*", `event.type == "checkout.session.created" and previous.customer == "cus_1"`},
 	} {
 		problems := warningsOf(t, c.when, strings.Fields(c.events)...)
 		if len(problems) != 1 || problems[0].Code != rules.CodeNeverMatches || !strings.Contains(problems[0].Message, "exclude each other") {
 			t.Errorf("%s of %s: %s", c.when, c.events, describe(problems))
+		}
+	}
+}
+
+// Of conditions that are joined by or, each that never holds is told, whether others
+// do or not.
+func TestEachPartThatTheEventsOfTheRuleExclude(t *testing.T) {
+	for _, c := range []struct {
+		events, when string
+		columns      []int
+	}{
+		{"fulfillable", `session.status == "expired" or session.payment_status == "unpaid"`, []int{19, 58}},
+		{"fulfillable", `session.status == "expired" or session.livemode or event.change.to == "unpaid"`, []int{19, 71}},
+		{"fulfillable completed", `session.livemode and (session.status == "expired" or session.status == "open")`, []int{41, 72}},
+		{"completed paid", `event.type == "checkout.session.expired" or event.reason == "manual"`, []int{15, 61}},
+		{"expired", `event.type == "checkout.session.paid" || event.type == "checkout.session.completed"`, []int{15, 56}},
+		{"created", `previous.status == "open" || session.livemode`, []int{20}},
+		{"created", `previous.metadata.plan in ["pro", "team"] or previous.livemode`, []int{27, 55}},
+		{"*", `event.type == "checkout.session.paid" and (session.payment_status == "unpaid" or session.livemode)`, []int{70}},
+		{"*", `event.account == "mian" or event.account == "bar"`, []int{18, 45}},
+		{"*", `session.status == "paid" || session.payment_status == "complete"`, []int{19, 55}},
+		{"expired completed", `session.status == "expired" or session.livemode`, nil},
+		{"created paid", `previous.status == "open" or event.inferred`, nil},
+		{"paid", `event.type == "checkout.session.paid" or session.livemode`, nil},
+		{"", `event.type == "checkout.session.expired" or event.reason == "manual"`, nil},
+	} {
+		var columns []int
+		problems := warningsOf(t, c.when, strings.Fields(c.events)...)
+		for _, p := range problems {
+			if p.Code == rules.CodeNeverMatches {
+				columns = append(columns, p.Column)
+			}
+		}
+		slices.Sort(columns)
+		if !slices.Equal(columns, c.columns) || len(problems) != len(columns) {
+			t.Errorf("%s of %s: at %d, want %d:%s", c.when, c.events, columns, c.columns, describe(problems))
 		}
 	}
 }
@@ -275,6 +318,8 @@ func TestWhatIsFineIsNotWarnedOf(t *testing.T) {
 		`raw("metadata.seats") == "3" or raw("loyalty.points") == 3 or raw("amount_total", 0) > 5 or raw("livemode") == true or raw("x.metadata.y") == 1`,
 		`lower(session.customer_email) == "jane@example.com" and upper(session.currency) in ["EUR"] and "A Gift" contains lower(session.metadata.kind)`,
 		`lower(session.customer_email) == session.metadata.Mail or lower(session.metadata.plan) < "Pro"`,
+		`session.status contains "comp" and event.type matches "paid|fulfillable" and session.currency matches "(?i)^usd$" and session.currency matches "^U\\w\\w$"`,
+		`lower(session.status) in ["complete", ""] and "open,complete" contains session.status and event.account startsWith "m"`,
 		`session.metadata.day > "2026-01-31" and session.metadata.code > "007" and session.customer_email > "a"`, `(session.metadata.plan ?? "pro") == "pro" and (session.metadata.a ?? "" ?? "x") == "x"`,
 	} {
 		if problems := warningsOf(t, when); len(problems) > 0 {
@@ -288,7 +333,7 @@ func TestWhatIsFineIsNotWarnedOf(t *testing.T) {
 		{"created", `event.change.to == "open"`}, {"created", `event.change.from == ""`},
 		{"updated", `event.change.field == "payment_status" and event.change.from == ""`},
 		{"unresolved", `session.status == "open"`}, {"updated", `event.change.field == "loyalty"`}, {"*", `session.status == "expired"`},
-		{"expired", `event.reason != "manual"`}, {"fulfillable", `session.status == "expired" or session.livemode`}, {"created", `session.status == "complete"`}, {"regressed", `session.payment_status == "unpaid"`},
+		{"expired", `event.reason != "manual"`}, {"created", `session.status == "complete"`}, {"regressed", `session.payment_status == "unpaid"`},
 	} {
 		if problems := warningsOf(t, c.when, strings.Fields(c.events)...); len(problems) > 0 {
 			t.Errorf("%s of %s: %s", c.when, c.events, describe(problems))

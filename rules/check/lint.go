@@ -47,6 +47,8 @@ func (c *Checker) documented(of reflect.Type, f reflect.StructField) []string {
 		return event.SystemTypes()
 	case of == schema.SystemType && schema.FieldName(f) == "subject":
 		return slices.Concat(c.names.Destinations, c.names.Accounts, c.names.Rules, []string{event.SubjectStore})
+	case of == schema.EventType && schema.FieldName(f) == "account":
+		return c.names.Accounts
 	case of == schema.EventType && schema.FieldName(f) == "type":
 		return event.Types()
 	case of == schema.EventType && schema.FieldName(f) == "reason":
@@ -161,6 +163,7 @@ func (c *Checker) lintSides(n *ast.BinaryNode) (faults []Fault) {
 		}
 	}
 	faults = append(faults, lintCase(n)...)
+	faults = append(faults, c.lintPart(n)...)
 	faults = append(faults, lintValue(n.Operator, n.Left, n.Right)...)
 	if operator := logic.Mirrored(n.Operator); operator != "" {
 		faults = append(faults, lintValue(operator, n.Right, n.Left)...)
@@ -205,6 +208,7 @@ func neverNil(n ast.Node) bool {
 }
 
 func (c *Checker) lintWords(operator string, value, other ast.Node) (faults []Fault) {
+	value, fold := folded(value)
 	f, of, ok := fieldOf(value)
 	if !ok {
 		return nil
@@ -222,10 +226,12 @@ func (c *Checker) lintWords(operator string, value, other ast.Node) (faults []Fa
 			found.Message = fmt.Sprintf("%s is never %q: currencies are codes of three letters, such as USD", name, word.Value)
 		case whole && kind == "country" && letters != 2:
 			found.Message = fmt.Sprintf("%s is never %q: countries are codes of two letters, such as DE", name, word.Value)
-		case (kind == "currency" || kind == "country") && word.Value != strings.ToUpper(word.Value):
+		case fold != nil && fold(word.Value) != word.Value:
+			continue // lintCase has told
+		case fold == nil && (kind == "currency" || kind == "country") && word.Value != strings.ToUpper(word.Value):
 			found.Message = fmt.Sprintf("%s is never %q: %s are in upper case", name, word.Value, strings.TrimSuffix(kind, "y")+"ies")
 			found.Suggestion = strings.ToUpper(word.Value)
-		case !whole || !c.lintWord(&found, of, f, name, word.Value):
+		case !whole || !c.lintWord(&found, of, f, fold, name, word.Value):
 			continue
 		}
 		faults = append(faults, found)
@@ -248,8 +254,13 @@ func textsOf(other ast.Node) (texts []*ast.StringNode) {
 }
 
 // lintWord says whether a field never is a word, and why.
-func (c *Checker) lintWord(found *Fault, of reflect.Type, f reflect.StructField, name, word string) bool {
-	documented := c.documented(of, f)
+func (c *Checker) lintWord(found *Fault, of reflect.Type, f reflect.StructField, fold func(string) string, name, word string) bool {
+	documented := slices.Clone(c.documented(of, f))
+	for i := range documented {
+		if fold != nil {
+			documented[i] = fold(documented[i])
+		}
+	}
 	if len(documented) == 0 || word == "" || slices.Contains(documented, word) {
 		return false
 	}
@@ -262,6 +273,8 @@ func (c *Checker) lintWord(found *Fault, of reflect.Type, f reflect.StructField,
 	switch {
 	case name == "event.subject":
 		found.Message = fmt.Sprintf("event.subject is never %q: no destination, account or rule has that name", word)
+	case name == "event.account":
+		found.Message = fmt.Sprintf("event.account is never %q: no account has that name", word)
 	case name == "event.type" && slices.Contains(documented, whole):
 		found.Message, found.Suggestion = fmt.Sprintf("event.type is never %q: it is the whole type", word), whole
 	case name == "event.type" && found.Suggestion == "":

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -133,6 +134,50 @@ func lintCase(n *ast.BinaryNode) (faults []Fault) {
 		}
 	}
 	return faults
+}
+
+// partOf are the operators that ask for a part of a text.
+var partOf = map[string]func(text, part string) bool{
+	"contains": strings.Contains, "startsWith": strings.HasPrefix, "endsWith": strings.HasSuffix,
+	"matches": func(text, pattern string) bool {
+		found, err := regexp.MatchString(pattern, text)
+		return found || err != nil
+	},
+}
+
+// notLetters are the parts of a pattern whose letters stand for something else.
+var notLetters = regexp.MustCompile(`\\.|\(\?[^:)]*`)
+
+// lintPart warns of a part that none of the words of a field has, and of a pattern in
+// lower case for a code in upper case.
+func (c *Checker) lintPart(n *ast.BinaryNode) []Fault {
+	f, of, ok := fieldOf(n.Left)
+	part, also := n.Right.(*ast.StringNode)
+	found := partOf[n.Operator]
+	if !ok || !also || found == nil {
+		return nil
+	}
+	words, name := c.documented(of, f), cmp.Or(logic.Spell(n.Left), schema.FieldName(f))
+	kind := f.Tag.Get("kind")
+	letters := notLetters.ReplaceAllString(part.Value, "")
+	fault := Fault{At: part.Location().From, Code: CodeNeverMatches}
+	switch {
+	case n.Operator == "matches" && (kind == "currency" || kind == "country") && !strings.Contains(part.Value, "(?i") && letters != strings.ToUpper(letters):
+		fault.Message = fmt.Sprintf("%s never matches %q: its codes are in upper case", name, part.Value)
+	case len(words) > 0 && !slices.ContainsFunc(append([]string{""}, words...), func(word string) bool { return found(word, part.Value) }):
+		fault.Message = fmt.Sprintf("no word of %s %s %q; documented: %s", name, n.Operator, part.Value, strings.Join(words, ", "))
+	default:
+		return nil
+	}
+	return []Fault{fault}
+}
+
+// folded is what lower or upper is called with, and that function; else the node itself.
+func folded(n ast.Node) (ast.Node, func(string) string) {
+	if call, ok := n.(*ast.BuiltinNode); ok && changeCase[call.Name] != nil && len(call.Arguments) == 1 {
+		return call.Arguments[0], changeCase[call.Name]
+	}
+	return n, nil
 }
 
 // changeCase are the built-ins that make a text of one case.

@@ -309,6 +309,17 @@ func operands(n ast.Node, operator, word string) []ast.Node {
 	return []ast.Node{n}
 }
 
+// Alternatives are the conditions that are joined by or, at the top of an expression
+// or of one that is joined to it by and.
+func Alternatives(n ast.Node) (parts []ast.Node) {
+	for _, part := range operands(n, "&&", "and") {
+		if list := operands(part, "||", "or"); len(list) > 1 {
+			parts = append(parts, list...)
+		}
+	}
+	return parts
+}
+
 // denials are what must hold for all of some conditions to be false, as far as it
 // can be read.
 func denials(conditions []ast.Node) (demands []demand) {

@@ -156,6 +156,7 @@ var shown = func() map[string][]demand {
 		event.Updated:           nil,
 	}
 	for _, t := range event.Types() {
+		known[t] = append(known[t], is("event.type", t))
 		if t != event.Expired {
 			known[t] = append(known[t], is("event.reason", ""))
 		}
