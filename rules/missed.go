@@ -46,6 +46,9 @@ func (c *checkers) missed(r *compiled) {
 			if m.Type == event.Expired {
 				text = strings.Replace(text, "order that is created and paid", "session that is created and expires", 1)
 			}
+			if m.Of == "event.revision" {
+				text = strings.Replace(text, "which is empty", "which is 1", 1)
+			}
 			c.warnAt(r.rule.When, m.At, CodeMissesOrders, fmt.Sprintf(text, m.Of), "")
 		}
 	}

@@ -25,6 +25,11 @@ func TestConditionsThatLeaveOrdersOut(t *testing.T) {
 		{"fulfillable", `previous.amount_total > 100_00`, firstSight},
 		{"fulfillable", `previous.metadata.plan == "pro"`, firstSight},
 		{"paid fulfillable", `event.change.from == "unpaid"`, firstSight},
+		{"fulfillable", `event.revision > 1`, "event.revision, which is 1 when a session is first seen, and leaves out each order that is created and paid"},
+		{"fulfillable", `session.livemode and event.revision >= 2`, "add `not event.inferred` if"},
+		{"fulfillable", `event.revision > 1 and previous.customer == "cus_1"`, "event.revision, which is 1"},
+		{"paid expired", `event.revision != 1`, "event.revision, which is 1"},
+		{"", `event.type == "checkout.session.completed" and not (event.revision == 1)`, "event.revision, which is 1"},
 		{"paid", `event.change.field == "payment_status" && event.change.from == "unpaid" && event.change.to == "paid"`, firstSight},
 		{"completed", `previous.status == "open"`, firstSight},
 		{"created completed", `previous.status == "open"`, firstSight},
@@ -51,7 +56,15 @@ func TestConditionsThatLeaveOrdersOut(t *testing.T) {
 	for _, c := range []struct{ events, when string }{
 		{"fulfillable", `previous.payment_status in ["", "unpaid"] or event.inferred`},
 		{"fulfillable", `not event.inferred and previous.customer == "cus_1"`},
-		{"fulfillable", `event.revision > 1 and previous.customer == "cus_1"`},
+		{"fulfillable", `event.revision > 1 and not event.inferred`},
+		{"fulfillable", `event.revision > 1 or session.amount_total > 100_00`},
+		{"paid", `event.async and event.revision > 1`},
+		{"paid", `event.revision > 1 and previous.status != ""`},
+		{"fulfillable", `event.revision == 1`},
+		{"updated", `event.revision > 1`},
+		{"regressed unresolved", `event.revision > 1`},
+		{"", `event.revision > 1`},
+		{"*", `event.revision > 1 and session.amount_total > 100_00`},
 		{"fulfillable", `event.async and previous.payment_status == "unpaid"`},
 		{"paid", `previous.payment_status != ""`},
 		{"paid", `previous.payment_status == "unpaid" and event.change.from != ""`},
@@ -93,7 +106,7 @@ func TestOrdersThatAreLeftOutDoNotMatch(t *testing.T) {
 		events string
 		when   []string
 	}{
-		{[][2]string{{"complete", "paid"}}, event.Fulfillable, []string{`previous.payment_status == "unpaid"`, `previous.status == "open"`, `event.change.from == "unpaid"`}},
+		{[][2]string{{"complete", "paid"}}, event.Fulfillable, []string{`previous.payment_status == "unpaid"`, `previous.status == "open"`, `event.change.from == "unpaid"`, `event.revision > 1`}},
 		{[][2]string{{"open", "unpaid"}, {"complete", "no_payment_required"}}, event.Fulfillable, []string{`session.payment_status == "paid"`, `event.change.to == "paid"`}},
 		{[][2]string{{"open", "no_payment_required"}, {"complete", "no_payment_required"}}, event.Fulfillable, []string{`changed("payment_status")`, `event.change.from == "unpaid"`}},
 		{[][2]string{{"complete", "unpaid"}, {"complete", "paid"}}, event.Fulfillable, []string{`changed("status")`, `previous.status == "open"`}},

@@ -46,7 +46,7 @@ var ways = func() [PaidBefore + 1]way {
 	settled := []any{checkout.PaymentPaid, checkout.PaymentNotRequired}
 	return [...]way{
 		FirstSight: {types: []string{event.Completed, event.Expired, event.NoPaymentRequired, event.Paid, event.Fulfillable},
-			named: []demand{is(inferred, true), is("event.revision", 1.0), is(async, false)}, shown: []demand{is(from, "")}},
+			named: []demand{is(inferred, true), is(async, false)}, shown: []demand{is(from, ""), is("event.revision", 1.0)}},
 		NothingDue: {types: []string{event.Fulfillable},
 			named: []demand{is(amount, 0.0)}, shown: []demand{is(payment, free...), is(to, free...)}},
 		StillDue: {types: []string{event.Completed},
