@@ -121,8 +121,8 @@ func TestCommentsThatTakeInTheRestAreRefused(t *testing.T) {
 		"    when: event.async // late\n      && session.livemode\n":            "test.yaml:11:23: " + message,
 		"    when: \"event.async // late\n      && session.livemode\"\n":        "test.yaml:11:24: " + message,
 		"    when: 'session.id != \"//\" // late\n      && session.livemode'\n": "test.yaml:11:31: " + message,
-		"    when: session.metadata[\"order #5\"] == \"a\"\n":                   "test.yaml:11:34: literal not terminated; YAML takes what stands behind ` #` for a comment: put the expression in quotes\n",
-		"    when: any(session.line_items.data, # != nil)\n":                    "test.yaml:11:38: unexpected end of the expression; YAML takes what stands behind ` #` for a comment: put the expression in quotes\n",
+		"    when: session.metadata[\"order #5\"] == \"a\"\n":                   "test.yaml:11:28: this text has no closing quote; YAML takes what stands behind ` #` for a comment: put the expression in quotes\n",
+		"    when: any(session.line_items.data, # != nil)\n":                    "test.yaml:11:14: unexpected end of the expression: this ( is not closed; YAML takes what stands behind ` #` for a comment: put the expression in quotes\n",
 		"    when: session.livemode ==\n":                                       "test.yaml:11:29: unexpected end of the expression\n",
 	} {
 		if got := refused(t, withRule(source), config.Options{}); got != want {

@@ -97,7 +97,7 @@ func TestExpressionProblems(t *testing.T) {
 		`session.created.In(timezone("Europe/Berlim")) == now()`: {29, rules.CodeExpression, "", "unknown time zone"},
 		`session.id matches "("`:                                 {20, rules.CodeExpression, "", "no regular expression: missing closing"},
 		`session.id matches session.mode`:                        {28, rules.CodeExpression, "", "constant"},
-		`let a = 1..1000; all(a, {$env == nil})`:                 {26, rules.CodeExpression, "", "$env"},
+		`let a = 1..1000; all(a, {# > 1 && $env == nil})`:        {35, rules.CodeExpression, "", "$env"},
 		`env("HOME") == ""`:                                      {1, rules.CodeExpression, "", "unknown name env"},
 	} {
 		r := rule("r", when)

@@ -53,7 +53,13 @@ func conversion(b *ast.BinaryNode) string {
 	case right.Type() == reflect.TypeFor[map[string]string]() && isLiteral && logic.Spell(right) != "":
 		return fmt.Sprintf("; whether there is a key is asked by %q in %s", literal.Value, logic.Spell(right))
 	case right.Type() != nil && schemaTypes[strings.TrimPrefix(right.Type().String(), "*")] != nil:
-		return "; compare a member of it, such as ." + schema.FieldName(schemaTypes[strings.TrimPrefix(right.Type().String(), "*")].Field(0))
+		t := schemaTypes[strings.TrimPrefix(right.Type().String(), "*")]
+		if t == schema.EventType || t == schema.SystemType {
+			return "; compare a member of it, such as .type"
+		}
+		return "; compare a member of it, such as ." + schema.FieldName(t.Field(0))
+	case right.Type() == reflect.SliceOf(reflect.PointerTo(schema.LineItemType)) && isLiteral && logic.Spell(right) != "":
+		return fmt.Sprintf("; each is asked for as in any(%s, .description contains %q)", logic.Spell(right), literal.Value)
 	case nature.IsString() && b.Operator == "in":
 		return "; a text is looked for in another by contains"
 	}
@@ -102,6 +108,8 @@ func conversionOfNumber(b *ast.BinaryNode) string {
 		return "; its values are texts, each asked for by its key, as in session.metadata.key == \"true\""
 	case b.Left.Nature().IsBool() && b.Right.Nature().IsNumber():
 		return "; it is true or false, and no number"
+	case b.Operator == "in" && b.Right.Nature().IsNumber():
+		return "; a range is asked for as in session.amount_total in 1_00..5_00"
 	case !value.Nature().IsTime() || !other.Nature().IsNumber():
 		return ""
 	case isLiteral && int64(literal.Value) >= firstMillisecond:

@@ -229,6 +229,8 @@ func (c *Checker) explainMember(f Fault, owner, kind, name string, found []*ast.
 		f.Message += "; the session is session, as in session.amount_total"
 	case t == schema.EventType && slices.Contains([]string{"previous", "previous_attributes", "before"}, name):
 		f.Suggestion = "previous"
+	case (t == schema.EventType || t == schema.SystemType) && slices.Contains([]string{"name", "kind", "event"}, name):
+		f.Suggestion = "type"
 	case t == schema.EventType && isField(schema.SessionType, name):
 		f.Suggestion = "session." + name
 	case t == schema.SessionType && isField(schema.EventType, name):
@@ -287,6 +289,7 @@ var otherWays = map[string]string{
 	"startswith": `%s startsWith "x"`, "endswith": `%s endsWith "x"`, "matches": `%s matches "x"`, "match": `%s matches "x"`,
 	"lower": "lower(%s)", "tolowercase": "lower(%s)", "upper": "upper(%s)", "touppercase": "upper(%s)",
 	"split": `split(%s, "x")`, "trim": "trim(%s)", "replace": `replace(%s, "x", "y")`, "indexof": `indexOf(%s, "x")`,
+	"isempty": `%s == ""`,
 }
 
 // ofElements says how the elements of a list are asked for.

@@ -87,6 +87,8 @@ func (c *Checker) lintNode(n ast.Node) []Fault {
 			return nil // its data has other fields
 		}
 		return lintCall(n)
+	case *ast.BuiltinNode:
+		return lintPredicate(n)
 	case *ast.SequenceNode:
 		return []Fault{{At: n.Nodes[0].Location().From, Code: CodeMisleading, Message: "only what stands behind the last ; counts: join conditions by and"}}
 	}
@@ -126,6 +128,9 @@ func lintCall(n *ast.CallNode) []Fault {
 	switch {
 	case callee.Value == "changed" && arg.Value == checkout.FieldURL:
 		f.Message = `changed("url") is true at first sight only: a rotating url is not a change`
+	case callee.Value == "raw" && insideSession(arg.Value) != "":
+		f.Code, f.Suggestion = CodeMisleading, insideSession(arg.Value)
+		f.Message = fmt.Sprintf("raw reads the session itself, in which there is no %q", arg.Value)
 	case callee.Value == "raw" && misspeltPath(arg.Value) != "":
 		f.Code, f.Suggestion = CodeMisleading, misspeltPath(arg.Value)
 		f.Message = fmt.Sprintf("no session is documented to have %q", arg.Value)
@@ -133,6 +138,17 @@ func lintCall(n *ast.CallNode) []Fault {
 		return nil
 	}
 	return []Fault{f}
+}
+
+// insideSession is a path without what stands before the session elsewhere, "" if
+// nothing of that does.
+func insideSession(path string) string {
+	for _, before := range []string{"session.", "data.object."} {
+		if inside, found := strings.CutPrefix(path, before); found {
+			return inside
+		}
+	}
+	return ""
 }
 
 // foreignLayout finds the parts of layouts that other languages have.
@@ -176,7 +192,7 @@ func (c *Checker) lintSides(n *ast.BinaryNode) (faults []Fault) {
 		faults = append(faults, Fault{At: n.Right.Location().From, Code: CodeMisleading,
 			Message: logic.Spell(n.Left) + " is never nil, so that this is never used: what is missing is 0 or false"})
 	}
-	return append(faults, lintRange(n)...)
+	return slices.Concat(faults, lintRange(n), lintElements(n))
 }
 
 // lintValue looks at a comparison of a value with another.
@@ -231,12 +247,19 @@ func (c *Checker) lintWords(operator string, value, other ast.Node) (faults []Fa
 		case fold == nil && (kind == "currency" || kind == "country") && word.Value != strings.ToUpper(word.Value):
 			found.Message = fmt.Sprintf("%s is never %q: %s are in upper case", name, word.Value, strings.TrimSuffix(kind, "y")+"ies")
 			found.Suggestion = strings.ToUpper(word.Value)
+		case whole && strings.HasSuffix(schema.FieldName(f), "email") && !isAddress(word.Value):
+			found.Message = fmt.Sprintf("%s is never %q: an address is compared whole; a part of it is asked for by endsWith or contains", name, word.Value)
 		case !whole || !c.lintWord(&found, of, f, fold, name, word.Value):
 			continue
 		}
 		faults = append(faults, found)
 	}
 	return faults
+}
+
+// isAddress says whether a text can be an e-mail address, and is no pattern of some.
+func isAddress(text string) bool {
+	return strings.Index(text, "@") > 0 && !strings.ContainsAny(text, "*%")
 }
 
 // textsOf are the texts among what a value is compared with.

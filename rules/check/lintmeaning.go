@@ -37,6 +37,57 @@ func lintRange(n *ast.BinaryNode) []Fault {
 		Message: fmt.Sprintf("nothing is in the range %d..%d: the smaller number stands first; a time over midnight is asked for by or, as in x >= 22 or x < 6", least.Value, most.Value)}}
 }
 
+// lintElements finds what a list has and no value of the type that is looked for is.
+func lintElements(n *ast.BinaryNode) (faults []Fault) {
+	list, ok := n.Right.(*ast.ArrayNode)
+	if !ok || n.Operator != "in" {
+		return nil
+	}
+	if at, message := unlike(n); message != "" {
+		faults = append(faults, Fault{At: at, Code: CodeNeverMatches, Message: message})
+	}
+	for _, element := range list.Nodes {
+		b, ok := element.(*ast.BinaryNode)
+		if !ok || b.Operator != "-" {
+			continue
+		}
+		least, ok := b.Left.(*ast.IntegerNode)
+		most, also := b.Right.(*ast.IntegerNode)
+		if ok && also && least.Value < most.Value {
+			faults = append(faults, Fault{At: least.Location().From, Code: CodeMisleading, Suggestion: fmt.Sprintf("%d..%d", least.Value, most.Value),
+				Message: "this is a difference: a range stands without brackets, as in x in 9..17"})
+		}
+	}
+	return faults
+}
+
+// lintPredicate finds a condition on the elements of a list that looks at none.
+func lintPredicate(n *ast.BuiltinNode) []Fault {
+	if !slices.Contains([]string{"any", "all", "none", "one", "count", "filter", "find"}, n.Name) || len(n.Arguments) < 2 {
+		return nil
+	}
+	asked, ok := n.Arguments[1].(*ast.PredicateNode)
+	if !ok {
+		return nil
+	}
+	if _, constant := logic.Constant(asked.Node); constant || looksAtElement(asked.Node) {
+		return nil
+	}
+	return []Fault{{At: asked.Node.Location().From, Code: CodeMisleading,
+		Message: "this asks nothing of the elements of the list: their fields begin with a dot, as in any(session.line_items.data, .amount_total > 5)"}}
+}
+
+// looksAtElement says whether there is an element in a tree, or may be in the place of
+// a mistake.
+func looksAtElement(n ast.Node) bool {
+	_, found := n.(*ast.PointerNode)
+	found = found || isHole(n)
+	for _, child := range logic.Children(n) {
+		found = found || looksAtElement(*child)
+	}
+	return found
+}
+
 // lintRaw warns of raw for a documented field that the API sends as text, where it
 // is compared with a number or with true or false.
 func lintRaw(value, other ast.Node) []Fault {

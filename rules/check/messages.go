@@ -2,7 +2,6 @@ package check
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"reflect"
 	"regexp"
@@ -12,93 +11,13 @@ import (
 	"time"
 	"unicode"
 
+	"checkout-notifier/event"
 	"checkout-notifier/rules/logic"
 	"checkout-notifier/rules/schema"
 
 	"github.com/expr-lang/expr/ast"
 	"github.com/expr-lang/expr/file"
 )
-
-// unexpected is how the parser names what it did not expect.
-var unexpected = regexp.MustCompile(`unexpected token (?:EOF|\w+\("(.*)"\))`)
-
-// syntaxFault turns an error of expr's lexer or parser into a fault in the words
-// of the reference.
-func syntaxFault(err error, text string) Fault {
-	f := Fault{Code: CodeExpression, Message: err.Error()}
-	var at *file.Error
-	if errors.As(err, &at) {
-		f.At, f.Message = at.From, at.Message
-	}
-	m := unexpected.FindStringSubmatch(f.Message)
-	switch {
-	case strings.Contains(f.Message, "unexpected token EOF") || f.Message == "unexpected end of expression":
-		f.Code, f.Message = CodeUnfinished, "unexpected end of the expression"
-	case strings.HasPrefix(f.Message, "unrecognized character"):
-		for signs, remedy := range otherCharacters {
-			if strings.ContainsAny(f.Message, signs) {
-				f.Message += remedy
-			}
-		}
-	case strings.Contains(f.Message, "invalid char escape"):
-		f.Message += ": write a backslash twice in quotes, or the text in backquotes"
-	case strings.HasPrefix(f.Message, "bad number syntax"):
-		f.Message += `; a span is written duration("1h")`
-	case f.Message == "literal not terminated" || f.Message == "unclosed comment":
-		f.Code = CodeUnfinished
-	case m != nil:
-		f.Message = strings.Replace(f.Message, m[0], "unexpected "+m[1], 1) + misuse(m[1], []rune(text), f.At)
-		if f.Suggestion = otherSigns[signAt([]rune(text), f.At)]; f.Suggestion == "" {
-			f.Suggestion = otherSigns[m[1]]
-		}
-	}
-	return f
-}
-
-// otherCharacters are how that is written which is no character of the language.
-var otherCharacters = map[string]string{
-	"~": "; whether a pattern fits is asked by matches", "“”„‘’«»": "; a text stands in straight quotes",
-	"€£¥": "; an amount is a whole number of the smallest unit",
-}
-
-// misuse says how what was not expected is written in this language.
-func misuse(token string, text []rune, at int) string {
-	digit := func(i int) bool { return i >= 0 && i < len(text) && unicode.IsDigit(text[i]) }
-	switch {
-	case slices.Contains([]string{"contains", "startsWith", "endsWith", "matches"}, token):
-		return fmt.Sprintf(`; %s stands between two texts, as in session.currency %s "E"`, token, token)
-	case token == "between":
-		return "; a range is asked for as in session.amount_total in 1_00..5_00"
-	case token == "," && digit(at-1) && digit(at+1):
-		return "; the digits of a number are grouped by _, as in 100_000"
-	case token == ",":
-		return "; a list stands in [ ], and conditions are joined by and"
-	case strings.HasSuffix(strings.TrimRight(string(text[:min(at, len(text))]), " \t"), "\n"):
-		return "; conditions are joined by and"
-	}
-	return ""
-}
-
-// otherSigns are what is written for these in other languages.
-var otherSigns = map[string]string{
-	"=": "==", "===": "==", "!==": "!=", "<>": "!=", "=>": ">=", "=<": "<=", "&": "&&",
-	"AND": "and", "OR": "or", "NOT": "not", "IN": "in", "is": "==", "like": "matches",
-	"ends": "endsWith", "starts": "startsWith", "match": "matches", "includes": "contains", "has": "contains",
-	"eq": "==", "equals": "==", "ne": "!=", "gt": ">", "lt": "<",
-}
-
-// signAt is the run of signs around a place.
-func signAt(text []rune, at int) string {
-	isSign := func(i int) bool { return i >= 0 && i < len(text) && strings.ContainsRune("=<>!&|", text[i]) }
-	from, to := at, at
-	for isSign(from - 1) {
-		from--
-	}
-	for isSign(to) {
-		to++
-	}
-	return string(text[from:to])
-}
 
 // explain turns an error of expr's checker into a fault in the words of the
 // reference, and says where in the tree it is.
@@ -132,6 +51,12 @@ func (c *Checker) explain(err *file.Error, root ast.Node) (Fault, file.Location)
 	}
 	switch n := node.(type) {
 	case *ast.BinaryNode:
+		if calendarHint(n) == "" && rangeHint(n) == "" {
+			if at, message := unlike(n); message != "" {
+				f.At, f.Message = at, message
+				break
+			}
+		}
 		hint := cmp.Or(calendarHint(n), callHint(n), rangeHint(n))
 		if hint == "" && strings.HasPrefix(err.Message, "invalid operation") {
 			hint = conversion(n)
@@ -141,10 +66,62 @@ func (c *Checker) explain(err *file.Error, root ast.Node) (Fault, file.Location)
 		if b, ok := parent.(*ast.BinaryNode); ok && b.Left == node {
 			f.Message += "; what is denied stands in parentheses: not (…)"
 		} else {
-			f.Message += compareText(n.Node)
+			f.Message += compareIt(n.Node)
 		}
 	}
 	return f, err.Location
+}
+
+// unlike says which element of a list is of another type than what is looked for in it.
+func unlike(b *ast.BinaryNode) (at int, message string) {
+	list, ok := b.Right.(*ast.ArrayNode)
+	value := typeWord(b.Left)
+	if !ok || b.Operator != "in" || value == "" {
+		return 0, ""
+	}
+	for _, element := range list.Nodes {
+		if other := typeWord(element); other != "" && other != value {
+			return element.Location().From, fmt.Sprintf("%s is %s, and never %s%s", cmp.Or(logic.Spell(b.Left), "this"), value, strings.Replace(other, "a ", "this ", 1), asElement[value][other])
+		}
+	}
+	return 0, ""
+}
+
+// The types of values that are never equal to each other.
+const (
+	aText, aNumber, aBool, aTime, aList = "a text", "a number", "true or false", "a time", "a list"
+	inQuotes                            = `; a text stands in quotes, as in ["5", "true"]`
+	oneList                             = "; a list stands in one pair of brackets"
+)
+
+// asElement is how an element is written that a value of a type can be.
+var asElement = map[string]map[string]string{
+	aText:   {aNumber: inQuotes, aBool: inQuotes, aList: oneList},
+	aNumber: {aText: "; a number stands without quotes", aList: oneList},
+	aBool:   {aText: "; true and false stand without quotes"},
+	aTime:   {aText: `; a time is compared as in session.created >= date("2026-01-31")`},
+}
+
+// typeWord is what a checked node is, "" where it is not known or anything else.
+func typeWord(n ast.Node) string {
+	nature := n.Nature()
+	switch {
+	case n.Type() == nil || n.Type().Kind() == reflect.Interface:
+		return ""
+	case nature.IsTime():
+		return aTime
+	case nature.IsDuration():
+		return ""
+	case nature.IsString():
+		return aText
+	case nature.IsBool():
+		return aBool
+	case nature.IsNumber():
+		return aNumber
+	case n.Type().Kind() == reflect.Slice:
+		return aList
+	}
+	return ""
 }
 
 // calendarHint says how a weekday or a month is compared.
@@ -172,7 +149,27 @@ func rangeHint(b *ast.BinaryNode) string {
 	return ""
 }
 
-// compareText says how a text is asked that is neither true nor false.
+// compareIt says how a value is made a condition that is neither true nor false.
+func compareIt(n ast.Node) string {
+	text := logic.Spell(n)
+	f, _, _ := fieldOf(n)
+	words := strings.Fields(f.Tag.Get("words"))
+	switch {
+	case text == "":
+		return ""
+	case n.Nature().IsNumber():
+		return fmt.Sprintf("; it is a number: compare it, as in %s > 0", text)
+	case isMetadata(n):
+		return compareText(n) + fmt.Sprintf(`, or %s != "" if any value will do`, text)
+	case !n.Nature().IsString():
+		return ""
+	case len(words) > 0:
+		return fmt.Sprintf("; it is a text: compare it, as in %s == %q", text, words[0])
+	}
+	return fmt.Sprintf(`; it is a text: compare it, as in %s != ""`, text)
+}
+
+// compareText says how a text is asked that stands for true or false.
 func compareText(n ast.Node) string {
 	if text := logic.Spell(n); text != "" && n.Nature().IsString() {
 		return fmt.Sprintf(`; it is a text: compare it, as in %s == "true"`, text)
@@ -216,6 +213,11 @@ func (c *Checker) explainName(f Fault, name string, found []*ast.Node) Fault {
 	if _, ok := parent.(*ast.ArrayNode); ok && len(found) > 2 {
 		parent = *found[2] // as an element of a list
 	}
+	if typed := strings.Join(longestPath(found), "."); slices.Contains(event.Types(), typed) || slices.Contains(event.SystemTypes(), typed) {
+		f.Message += ": a text stands in quotes"
+		f.Suggestion = strconv.Quote(typed)
+		return f
+	}
 	inItem := slices.ContainsFunc(found, func(n *ast.Node) bool { _, ok := (*n).(*ast.PredicateNode); return ok })
 	call, called := parent.(*ast.CallNode)
 	called = called && call.Callee.Location() == parent.Location()
@@ -229,13 +231,45 @@ func (c *Checker) explainName(f Fault, name string, found []*ast.Node) Fault {
 		f.Suggestion = c.suggestName(name, called)
 	case called && strings.EqualFold(method, name):
 		f.Message += fmt.Sprintf("; a time is asked for it, as in now().%s()", method)
+	case isKey(parent, name):
+		f.Message += ": a text stands in quotes"
+		f.Suggestion = strconv.Quote(name)
 	case compared && c.unquoted(b, name) != "":
 		f.Message += ": a text stands in quotes"
 		f.Suggestion = strconv.Quote(c.unquoted(b, name))
+	case yesOrNo[name] != "":
+		f.Suggestion = yesOrNo[name]
+	case called && slices.Contains([]string{"empty", "isempty", "isnull", "is_null", "isnil", "isblank"}, strings.ToLower(name)):
+		f.Message += askHas
+	case strings.HasPrefix(name, "$"):
+		f.Message += otherCharacters["€£¥"]
 	case !called && !c.system:
 		f.Message += otherPlaces(name, "session.")
 	}
 	return f
+}
+
+// yesOrNo are the words of YAML for true and false that are none here.
+var yesOrNo = map[string]string{"yes": "true", "Yes": "true", "YES": "true", "on": "true", "no": "false", "No": "false", "NO": "false", "off": "false"}
+
+// longestPath is the path of constant names around a place.
+func longestPath(found []*ast.Node) (path []string) {
+	for _, place := range found {
+		if longer := logic.PathOf(*place); longer != nil {
+			path = longer
+		}
+	}
+	return path
+}
+
+// isKey says whether a name stands where the key of a map does.
+func isKey(parent ast.Node, name string) bool {
+	member, ok := parent.(*ast.MemberNode)
+	if !ok || member.Node.Type() == nil || member.Node.Type().Kind() != reflect.Map {
+		return false
+	}
+	key, ok := member.Property.(*ast.IdentifierNode)
+	return ok && key.Value == name
 }
 
 func isMetadata(n ast.Node) bool {
@@ -249,6 +283,9 @@ func (c *Checker) unquoted(b *ast.BinaryNode, name string) string {
 	value := b.Left
 	if here, ok := value.(*ast.IdentifierNode); ok && here.Value == name {
 		value = b.Right
+	}
+	if value.Type() == reflect.TypeFor[map[string]string]() && b.Operator == "in" {
+		return name
 	}
 	if _, literal := value.(*ast.StringNode); literal || !value.Nature().IsString() {
 		return ""

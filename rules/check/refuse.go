@@ -219,7 +219,9 @@ func refusePath(at int, function, path string) (Fault, bool) {
 		return Fault{At: at, Message: fmt.Sprintf("%q is no path: use names separated by dots", path)}, true
 	}
 	f := Fault{At: at, Message: fmt.Sprintf("the session has no documented field %q", path)}
-	if near := nearPath(path, suggestField); documentedPath(near) {
+	if inside, ok := strings.CutPrefix(path, "session."); ok && documentedPath(inside) {
+		f.Suggestion = inside
+	} else if near := nearPath(path, suggestField); documentedPath(near) {
 		f.Suggestion = near
 	}
 	t, _, _, _ := unknownPart(path)

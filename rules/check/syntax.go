@@ -1,0 +1,239 @@
+package check
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/expr-lang/expr/file"
+	"github.com/expr-lang/expr/parser/lexer"
+)
+
+// unexpected is how the parser names what it did not expect.
+var unexpected = regexp.MustCompile(`unexpected token (?:EOF|\w+\("(.*)"\))`)
+
+// badNumber is how the parser names what looks like a number and is none.
+var badNumber = regexp.MustCompile(`^(?:bad number syntax: |invalid \w+ literal: .* parsing )("[^"]*").*`)
+
+// syntaxFault turns an error of expr's lexer or parser into a fault in the words
+// of the reference.
+func syntaxFault(err error, text string) Fault {
+	f := Fault{Code: CodeExpression, Message: err.Error()}
+	var at *file.Error
+	if errors.As(err, &at) {
+		f.At, f.Message = at.From, at.Message
+	}
+	ended := strings.Contains(f.Message, "unexpected token EOF") || f.Message == "unexpected end of expression"
+	s := placeAt(text, f.At, ended)
+	m := unexpected.FindStringSubmatch(f.Message)
+	switch {
+	case (m != nil || ended) && s.last(2).Is(lexer.Operator, "|") && s.last(1).Is(lexer.Identifier):
+		f.At, f.Message, f.Suggestion = s.last(2).From, "unexpected |", "||"
+	case ended:
+		f.Code, f.Message = CodeUnfinished, "unexpected end of the expression"
+		if s.open.Value != "" {
+			f.At, f.Message = s.open.From, f.Message+": this "+s.open.Value+" is not closed"
+		}
+	case strings.HasPrefix(f.Message, "unrecognized character"):
+		for signs, remedy := range otherCharacters {
+			if strings.ContainsAny(f.Message, signs) {
+				f.Message += remedy
+			}
+		}
+	case strings.Contains(f.Message, "invalid char escape"):
+		f.Message += ": write a backslash twice in quotes, or the text in backquotes"
+	case badNumber.MatchString(f.Message):
+		number := badNumber.FindStringSubmatch(f.Message)[1]
+		f.Message = "bad number syntax: " + number + "; a number is made of digits, grouped by _, as in 100_000"
+		if word := strings.Trim(number, `"`); isDuration(word) {
+			f.Message = fmt.Sprintf("bad number syntax: %s; a span is written duration(%s)", number, number)
+		}
+	case f.Message == "literal not terminated":
+		f.Code, f.At, f.Message = CodeUnfinished, openQuote(s.text), "this text has no closing quote"
+	case f.Message == "unclosed comment":
+		f.Code = CodeUnfinished
+	case f.Message == "expected name":
+		f.Message += `; a key with other signs in it is written as in session.metadata["a b"]`
+	case m != nil:
+		f.Message = strings.Replace(f.Message, m[0], "unexpected "+m[1], 1)
+		if s.namesElement() {
+			f.Message += "; an element has no name, its fields begin with a dot, as in any(session.line_items.data, .amount_total > 5)"
+			break
+		}
+		hint, suggestion := s.misuse()
+		f.Message += hint
+		f.Suggestion = cmp.Or(suggestion, otherSigns[s.sign()], otherSigns[m[1]])
+	}
+	return f
+}
+
+// otherCharacters are how that is written which is no character of the language.
+var otherCharacters = map[string]string{
+	"~": "; whether a pattern fits is asked by matches", "“”„‘’«»": "; a text stands in straight quotes",
+	"€£¥": "; an amount is a whole number of the smallest unit",
+}
+
+// place is what stands around a place at which the parser gave up.
+type place struct {
+	text   []rune
+	at     int           // in runes
+	before []lexer.Token // the tokens before it
+	here   lexer.Token
+	open   lexer.Token // the innermost bracket that is open
+}
+
+// placeAt finds what stands around a place, or before the end of a text that ended too
+// early.
+func placeAt(text string, at int, ended bool) (s place) {
+	s.text, s.at = []rune(text), at
+	tokens, err := lexer.Lex(file.NewSource(text))
+	if err != nil {
+		return s
+	}
+	var open []lexer.Token
+	for i, token := range tokens {
+		if !ended && token.From >= at || token.Kind == lexer.EOF {
+			s.before, s.here = tokens[:i], token
+			break
+		}
+		switch {
+		case token.Is(lexer.Bracket, "(", "[", "{"):
+			open = append(open, token)
+		case token.Is(lexer.Bracket) && len(open) > 0:
+			open = open[:len(open)-1]
+		}
+	}
+	if len(open) > 0 {
+		s.open = open[len(open)-1]
+	}
+	return s
+}
+
+// last is the nth token before the place.
+func (s *place) last(n int) (none lexer.Token) {
+	if n > len(s.before) {
+		return none
+	}
+	return s.before[len(s.before)-n]
+}
+
+// source is a token as it is written.
+func (s *place) source(token lexer.Token) string { return string(s.text[token.From:token.To]) }
+
+// ends says whether a token can end a value, begins whether one can begin it.
+func ends(token lexer.Token) bool {
+	return slices.Contains([]lexer.Kind{lexer.Identifier, lexer.Number, lexer.String}, token.Kind) || token.Is(lexer.Bracket, ")", "]", "}")
+}
+
+func begins(token lexer.Token) bool {
+	return slices.Contains([]lexer.Kind{lexer.Identifier, lexer.Number, lexer.String}, token.Kind) || token.Is(lexer.Operator, "not", "!")
+}
+
+const (
+	askHas     = `; whether a field has a value is asked as in has("customer")`
+	askChanged = `; whether a field changed is asked as in changed("status")`
+	joinByAnd  = "; conditions are joined by and"
+	groupBy_   = "; the digits of a number are grouped by _, as in 100_000"
+)
+
+// otherOrder are words that stand before or behind a value in other languages.
+var otherOrder = map[string]string{
+	"exists": askHas, "defined": askHas, "empty": askHas, "changed": askChanged,
+	"unless": "; what must not hold is written not (…)",
+}
+
+// misuse says how what was not expected is written in this language.
+func (s *place) misuse() (hint, suggestion string) {
+	here, last := s.here, s.last(1)
+	digit := func(i int) bool { return i >= 0 && i < len(s.text) && unicode.IsDigit(s.text[i]) }
+	called := s.at+len(here.Value) < len(s.text) && s.text[s.at+len(here.Value)] == '('
+	newLine := strings.HasSuffix(strings.TrimRight(string(s.text[:min(s.at, len(s.text))]), " \t"), "\n")
+	inList := s.open.Value == "["
+	switch token := here.Value; {
+	case slices.Contains([]string{"contains", "startsWith", "endsWith", "matches"}, token):
+		return fmt.Sprintf(`; %s stands between two texts, as in session.currency %s "E"`, token, token), ""
+	case token == "between":
+		return "; a range is asked for as in session.amount_total in 1_00..5_00", ""
+	case token == "," && digit(s.at-1) && digit(s.at+1), here.Kind == lexer.Number && last.Kind == lexer.Number && strings.HasPrefix(s.source(here), "."):
+		return groupBy_, ""
+	case inList && ends(last) && begins(here):
+		return fmt.Sprintf("; the elements of a list are separated by commas: %s, %s", s.source(last), s.source(here)), ""
+	case inList && token == ";":
+		return "; the elements of a list are separated by commas", ""
+	case token == ",":
+		return "; a list stands in [ ], and conditions are joined by and", ""
+	case token == "!" && strings.HasPrefix(string(s.text[s.at:]), "!in"):
+		return "", "not in"
+	case last.Is(lexer.Operator, "not") && ends(s.last(2)) && slices.Contains(beginnings, token):
+		return joinByAnd, ""
+	case last.Is(lexer.Operator, "not") && ends(s.last(2)) && here.Kind != lexer.Identifier:
+		return "", "!="
+	case otherOrder[token] != "" && !called:
+		return otherOrder[token], ""
+	case last.Kind == lexer.Identifier && !s.last(2).Is(lexer.Operator, ".") && otherOrder[last.Value] != "":
+		return otherOrder[last.Value], ""
+	case newLine, ends(last) && (slices.Contains(beginnings, token) || called && slices.Contains(functionNames, token)):
+		return joinByAnd, ""
+	case last.Kind == lexer.Number && here.Kind == lexer.Identifier && otherSigns[token] == "":
+		return "; an amount is a number alone, in the smallest unit: the currency is session.currency", ""
+	}
+	return "", ""
+}
+
+// beginnings are the words, but functions, that a condition can begin with.
+var beginnings = []string{"session", "event", "previous", "true", "false", "not"}
+
+// namesElement says whether the place is at the arrow of `x => …`.
+func (s *place) namesElement() bool {
+	name := 1
+	if s.last(1).Is(lexer.Operator, "-") && s.here.Value == ">" {
+		name = 2
+	} else if s.sign() != "=>" {
+		return false
+	}
+	return s.last(name).Kind == lexer.Identifier && (s.last(name+1).Is(lexer.Bracket, "(") || s.last(name+1).Is(lexer.Operator, ","))
+}
+
+// otherSigns are what is written for these in other languages.
+var otherSigns = map[string]string{
+	"=": "==", "===": "==", "!==": "!=", "<>": "!=", "=>": ">=", "=<": "<=", "&": "&&",
+	"AND": "and", "OR": "or", "NOT": "not", "IN": "in", "is": "==", "like": "matches",
+	"ends": "endsWith", "starts": "startsWith", "match": "matches", "includes": "contains", "has": "contains",
+	"eq": "==", "equals": "==", "ne": "!=", "gt": ">", "lt": "<",
+}
+
+// sign is the run of signs around the place.
+func (s *place) sign() string {
+	isSign := func(i int) bool { return i >= 0 && i < len(s.text) && strings.ContainsRune("=<>!&|", s.text[i]) }
+	from, to := s.at, s.at
+	for isSign(from - 1) {
+		from--
+	}
+	for isSign(to) {
+		to++
+	}
+	return string(s.text[from:to])
+}
+
+// openQuote is where the text begins that is not closed.
+func openQuote(text []rune) int {
+	for i := 0; i < len(text); i++ {
+		if !strings.ContainsRune("\"'`", text[i]) {
+			continue
+		}
+		start := i
+		for i++; i < len(text) && text[i] != text[start]; i++ {
+			if text[i] == '\\' && text[start] != '`' {
+				i++
+			}
+		}
+		if i >= len(text) {
+			return start
+		}
+	}
+	return len(text)
+}
