@@ -29,6 +29,14 @@ func TestMistakesOfNewcomers(t *testing.T) {
 		"    on: paid\n": `rules[1].on must be event or system, not "paid": types of events stand in events: [paid]`,
 		"  - {name: x, events: [refunded], to: [shop]}\n":          `no event type matches "refunded"; there are created, completed, expired,`,
 		"  - {name: x, events: [payment_succeeded], to: [shop]}\n": `no event type matches "payment_succeeded", did you mean "paid"?`,
+		"  - {name: x, events: [paid expired], to: [shop]}\n":      `no event type matches "paid expired": each stands apart, as in [paid, expired]`,
+		"  - {name: x, events: ['paid,updated'], to: [shop]}\n":    `no event type matches "paid,updated": each stands apart, as in [paid, updated]`,
+		"  - {name: x, events: ['!paid'], to: [shop]}\n":           `no event type matches "!paid": a list says what is meant, and excludes nothing`,
+		"  - {name: x, events: [all], to: [shop]}\n":               `no event type matches "all", did you mean "*"?`,
+		"  - {name: x, events: [changed], to: [shop]}\n":           `no event type matches "changed", did you mean "updated"?`,
+		"  - {name: x, events: [succeeded], to: [shop]}\n":         `no event type matches "succeeded", did you mean "paid"?`,
+		"  - {name: x, events: [*], to: [shop]}\n":                 `an asterisk is put in quotes: '*'`,
+		"  - name: x\n    events: *\n    to: [shop]\n":             `an asterisk is put in quotes: '*'`,
 	} {
 		if got := strings.TrimSpace(refused(t, withRule(source), config.Options{})); !strings.Contains(got, want) {
 			t.Errorf("%s got %s\nwant %s", source, got, want)

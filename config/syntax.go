@@ -35,6 +35,7 @@ var remedies = []struct {
 }{
 	{regexp.MustCompile(`^ *\t`), "indentation is made of spaces, not tabs"},
 	{regexp.MustCompile(`[\[{,]\s*(?:[\w-]+:\s+)?\$\{`), `inside [ ] and { } a variable is quoted: "${NAME}"`},
+	{regexp.MustCompile(`[:\[,-]\s*\*\s*(?:[\],]|$)`), "an asterisk is put in quotes: '*'"},
 	{regexp.MustCompile(`\{\{`), "a text with {{ }} is put in quotes: '{{ … }}'"},
 	{regexp.MustCompile(`\{.*\bwhen:[ \t]+[^|>]`), "inside { } an expression is put in quotes"},
 	{regexp.MustCompile(`^[^{]*\bwhen:[ \t]+[^|>]`), "an expression that begins with a quote or a sign, or has `: ` or ` #` in it, is put in quotes or under `when: |`"},

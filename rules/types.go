@@ -127,6 +127,10 @@ func (c *checkers) events(rule Rule, v *vocabulary) []string {
 		}
 		switch {
 		case len(matched) > 0:
+		case strings.HasPrefix(glob, "!"):
+			c.add(Problem{Key: "events", Index: i, Code: CodeUnknownEvent, Message: fmt.Sprintf("no event type matches %q: a list says what is meant, and excludes nothing", glob)})
+		case v.several(glob) != "":
+			c.add(Problem{Key: "events", Index: i, Code: CodeUnknownEvent, Message: fmt.Sprintf("no event type matches %q: each stands apart, as in [%s]", glob, v.several(glob))})
 		case v.foreign(glob):
 			c.add(Problem{Key: "events", Index: i, Code: CodeUnknownEvent, Message: fmt.Sprintf("%q %s", glob, v.remedy)})
 		default:
@@ -143,6 +147,16 @@ func (c *checkers) events(rule Rule, v *vocabulary) []string {
 	return v.chosen(chosen)
 }
 
+// several lists the types that stand together in what is one text, "" if it is none of
+// that kind.
+func (v *vocabulary) several(glob string) string {
+	words := strings.FieldsFunc(glob, func(r rune) bool { return r == ' ' || r == ',' || r == '|' })
+	if len(words) < 2 || slices.ContainsFunc(words, func(word string) bool { return len(v.match(word)) == 0 }) {
+		return ""
+	}
+	return strings.Join(words, ", ")
+}
+
 func (v *vocabulary) shorts() (short []string) {
 	for _, t := range v.types {
 		short = append(short, v.short(t))
@@ -151,11 +165,11 @@ func (v *vocabulary) shorts() (short []string) {
 }
 
 // otherTypes are what the types are called elsewhere.
-var otherTypes = map[string]string{"payed": "paid", "async_payment_succeeded": "fulfillable", "payment_succeeded": "paid", "payment_intent.succeeded": "paid"} //nolint:misspell // which it is about
+var otherTypes = map[string]string{"all": "*", "any": "*", "changed": "updated", "succeeded": "paid", "payed": "paid", "async_payment_succeeded": "fulfillable", "payment_succeeded": "paid", "payment_intent.succeeded": "paid"} //nolint:misspell // which it is about
 
 // suggest proposes a type for a misspelt one, in the form in which it was written.
 func (v *vocabulary) suggest(glob string) string {
-	if known := otherTypes[strings.TrimPrefix(glob, v.prefix)]; known != "" && v == &sessionTypes {
+	if known := otherTypes[strings.TrimPrefix(glob, v.prefix)]; known != "" && (v == &sessionTypes || known == "*") {
 		return strings.TrimSuffix(glob, strings.TrimPrefix(glob, v.prefix)) + known
 	}
 	short := v.shorts()

@@ -61,7 +61,8 @@ func conversion(b *ast.BinaryNode) string {
 	case right.Type() == reflect.SliceOf(reflect.PointerTo(schema.LineItemType)) && isLiteral && logic.Spell(right) != "":
 		return fmt.Sprintf("; each is asked for as in any(%s, .description contains %q)", logic.Spell(right), literal.Value)
 	case nature.IsString() && b.Operator == "in":
-		return "; a text is looked for in another by contains"
+		value := cmp.Or(logic.Spell(b.Left), "session.currency")
+		return fmt.Sprintf(`; whether it is one of several is asked as in %s in ["a", "b"], whether it has a part as in %[1]s contains "a"`, value)
 	}
 	return ""
 }

@@ -43,7 +43,7 @@ func SuggestField(name string) string { return suggestField(schema.SessionType, 
 
 // otherNames are what fields are called elsewhere.
 var otherNames = map[string]string{
-	"amount": "amount_total", "total_amount": "amount_total", "total": "amount_total", "amount_due": "amount_total", "amount_paid": "amount_total",
+	"meta": "metadata", "amount": "amount_total", "total_amount": "amount_total", "total": "amount_total", "amount_due": "amount_total", "amount_paid": "amount_total",
 	"subtotal": "amount_subtotal", "created_at": "created", "date": "created", "timestamp": "created",
 	"expires": "expires_at", "expiry": "expires_at", "expiration": "expires_at",
 	"customer_id": "customer", "email": "customer_details.email", "items": "line_items.data", "live": "livemode",

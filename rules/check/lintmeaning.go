@@ -73,7 +73,7 @@ func lintPredicate(n *ast.BuiltinNode) []Fault {
 	if _, constant := logic.Constant(asked.Node); constant || looksAtElement(asked.Node) {
 		return nil
 	}
-	return []Fault{{At: asked.Node.Location().From, Code: CodeMisleading,
+	return []Fault{{At: n.Location().From, Code: CodeMisleading,
 		Message: "this asks nothing of the elements of the list: their fields begin with a dot, as in any(session.line_items.data, .amount_total > 5)"}}
 }
 

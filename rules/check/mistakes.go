@@ -42,7 +42,9 @@ func (c *Checker) mistakes(tree *parser.Tree) (faults []Fault, complete bool) {
 	err := c.checkTypes(tree)
 	for err != nil && len(faults) < mostMistakes {
 		f, at := c.explain(err, tree.Node)
-		add(f)
+		if !besideMistake(tree.Node, at) {
+			add(f)
+		}
 		if err, complete = c.fill(tree, at, &checks); !complete {
 			return faults, false
 		}
@@ -110,6 +112,22 @@ func around(place *ast.Node, at file.Location) (places []*ast.Node) {
 		places = append(places, place)
 	}
 	return places
+}
+
+// besideMistake says whether a place is an operator one side of which is a mistake, so
+// that its type is not known.
+func besideMistake(root ast.Node, at file.Location) bool {
+	found := around(&root, at)
+	if len(found) == 0 {
+		return false
+	}
+	b, ok := (*found[0]).(*ast.BinaryNode)
+	return ok && (isMistake(b.Left) || isMistake(b.Right))
+}
+
+func isMistake(n ast.Node) bool {
+	member, ok := n.(*ast.MemberNode)
+	return isHole(n) || ok && isHole(member.Property)
 }
 
 // isHole says whether a node stands for a mistake.

@@ -188,7 +188,8 @@ func (c *Checker) refuseCall(n *ast.CallNode) (Fault, bool) {
 	arg, ok := n.Arguments[0].(*ast.StringNode)
 	if !ok {
 		f := Fault{At: at, Message: "the argument of " + callee.Value + " must be a constant text"}
-		if path := strings.TrimPrefix(strings.Join(logic.PathOf(n.Arguments[0]), "."), "session."); documentedPath(path) {
+		path := strings.TrimPrefix(strings.Join(logic.PathOf(n.Arguments[0]), "."), "session.")
+		if documentedPath(path) || path != "" && callee.Value == "raw" {
 			f.Suggestion = strconv.Quote(path)
 		}
 		return f, true

@@ -37,6 +37,8 @@ func syntaxFault(err error, text string) Fault {
 		f.Code, f.Message = CodeUnfinished, "unexpected end of the expression"
 		if s.open.Value != "" {
 			f.At, f.Message = s.open.From, f.Message+": this "+s.open.Value+" is not closed"
+		} else if strings.HasPrefix(strings.TrimSpace(text), "if ") {
+			f.Message += "; a condition stands alone, without if"
 		}
 	case strings.HasPrefix(f.Message, "unrecognized character"):
 		for signs, remedy := range otherCharacters {
@@ -56,6 +58,8 @@ func syntaxFault(err error, text string) Fault {
 		f.Code, f.At, f.Message = CodeUnfinished, openQuote(s.text), "this text has no closing quote"
 	case f.Message == "unclosed comment":
 		f.Code = CodeUnfinished
+	case strings.HasPrefix(f.Message, "a map key must be") && strings.Contains(text, "{{"):
+		f.Message = "an expression stands alone, without {{ }}"
 	case f.Message == "expected name":
 		f.Message += `; a key with other signs in it is written as in session.metadata["a b"]`
 	case m != nil:
@@ -156,6 +160,8 @@ func (s *place) misuse() (hint, suggestion string) {
 	switch token := here.Value; {
 	case slices.Contains([]string{"contains", "startsWith", "endsWith", "matches"}, token):
 		return fmt.Sprintf(`; %s stands between two texts, as in session.currency %s "E"`, token, token), ""
+	case token == "{" && last.Is(lexer.Identifier, "$"):
+		return "; an expression stands alone, without ${ }", ""
 	case token == "between":
 		return "; a range is asked for as in session.amount_total in 1_00..5_00", ""
 	case token == "," && digit(s.at-1) && digit(s.at+1), here.Kind == lexer.Number && last.Kind == lexer.Number && strings.HasPrefix(s.source(here), "."):
