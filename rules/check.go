@@ -9,7 +9,6 @@ import (
 
 	"checkout-notifier/event"
 	"checkout-notifier/rules/check"
-	"checkout-notifier/rules/logic"
 )
 
 // Known is what rules may name.
@@ -164,7 +163,7 @@ func (c *checkers) constant(r *compiled, allTypes bool) {
 	message := ""
 	switch {
 	case constant && !r.expression.holds:
-		c.never(r.rule.When, strings.Index(r.rule.When, when), "the condition is never true: enabled: false switches a rule off", "")
+		c.never(r.rule.When, strings.Index(r.rule.When, when), "the condition is never true: enabled: false switches a rule off")
 	case !allTypes || len(r.rule.Events) > 0:
 	case when == "":
 		message = "rule %q has neither events nor when: it matches every event; events: ['*'] says that this is meant"
@@ -321,79 +320,8 @@ func locate(text string, at int) (line, column int, snippet string) {
 	return line, at - start + 1, strings.TrimSuffix(string(runes[start:end]), "\r") + "\n" + string(caret) + "^"
 }
 
-// narrow applies what the expression itself says of type and account, and warns
-// if nothing is left.
-func (c *checkers) narrow(r *compiled) {
-	if r.expression == nil {
-		return
-	}
-	told := c.excludeParts(r)
-	for _, cond := range r.expression.conjuncts {
-		switch cond.path {
-		case pathType:
-			left := slices.DeleteFunc(slices.Clone(r.types), func(t string) bool { return t != "" && !slices.Contains(cond.values, t) })
-			if len(left) == 0 && !told {
-				c.never(r.rule.When, cond.at, "the events of the rule and this condition exclude each other", "")
-			}
-			r.types = left
-		case pathAccount:
-			r.accounts = c.narrowAccounts(r, cond)
-		}
-	}
-	c.excludeParts(r)
-	c.exclude(r, r.expression.excluded)
-}
-
-// excludeParts warns of each condition, joined to others by or, that holds for no type
-// of event that the rule hears of, and says whether there is one.
-func (c *checkers) excludeParts(r *compiled) (told bool) {
-	for _, part := range r.expression.parts {
-		told = c.exclude(r, part) || told
-	}
-	return told
-}
-
-// exclude warns of a condition that holds for no type of event that the rule hears of,
-// and says whether it is one.
-func (c *checkers) exclude(r *compiled, excluded exclusions) bool {
-	var why logic.Exclusion
-	named := slices.ContainsFunc(r.expression.conjuncts, func(c conjunct) bool { return c.path == pathType })
-	for _, t := range r.types {
-		x, never := excluded[t]
-		if t == "" && named && len(r.types) > 1 {
-			continue // a type of a later version is not named
-		}
-		if !never {
-			return false
-		}
-		why = x
-	}
-	message := "the events of the rule and this condition exclude each other"
-	switch {
-	case len(r.types) == 0 || r.rule.On == OnSystem:
-		return false
-	case why.Previous:
-		message += ": previous is empty in created, the first sight of a session"
-	case why.Change:
-		message = "the field that changed never has this value"
-	}
-	c.never(r.rule.When, why.At, message, "")
-	return true
-}
-
-func (c *checkers) narrowAccounts(r *compiled, cond conjunct) []string {
-	if slices.Equal(r.accounts, []string{""}) {
-		return cond.values
-	}
-	left := slices.DeleteFunc(slices.Clone(r.accounts), func(name string) bool { return !slices.Contains(cond.values, name) })
-	if len(left) == 0 && len(r.accounts) > 0 {
-		c.never(r.rule.When, cond.at, "the accounts of the rule and this condition exclude each other", "")
-	}
-	return left
-}
-
-func (c *checkers) never(when string, at int, message, suggestion string) {
-	c.warnAt(when, at, CodeNeverMatches, message, suggestion)
+func (c *checkers) never(when string, at int, message string) {
+	c.warnAt(when, at, CodeNeverMatches, message, "")
 }
 
 // warnAt warns of a place in a condition, once with each code.
