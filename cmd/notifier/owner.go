@@ -204,20 +204,23 @@ func (o *owner) lookAtAccounts(tx *event.Tx, now time.Time) {
 		open := known && !c.Untold
 		troubled := s.Error != "" || s.Foreign != ""
 		switch {
-		case troubled && open && strings.Contains(c.Cause, causeOf(&s)):
+		case troubled && open:
 			o.passes[s.Account], o.troubled[s.Account] = s.Passes, now
-		case troubled:
-			last, causes, relapse := c.Last, strings.TrimSpace(c.Cause+" "+causeOf(&s)), c.Relapse || now.Sub(o.recovered[s.Account]) < relapseWithin
-			if open { // it was told that the trouble may pass by itself
-				delete(o.rows, s.Account)
-				s.ErrorSince = now
+			was := c
+			c.Why = cmp.Or(s.Foreign, s.Error)
+			if !strings.Contains(c.Cause, causeOf(&s)) { // it was told that the trouble may pass by itself
+				o.tellFailing(tx, &c, &s, now)
 			}
+			if c != was {
+				tx.Raised = append(tx.Raised, c)
+			}
+		case troubled:
+			last := c.Last
 			c = o.row(c, &s, now)
 			if failing(&s, &c, o.intervals[s.Account], now) {
 				o.passes[s.Account], o.troubled[s.Account] = s.Passes, now
-				c.Untold, c.Last, c.Away, c.Cause, c.Relapse = false, time.Time{}, 0, causes, relapse
-				e, err := accountFailingEvent(c, &s, now)
-				o.tell(tx, e, err)
+				c.Untold, c.Last, c.Away, c.Relapse = false, time.Time{}, 0, now.Sub(o.recovered[s.Account]) < relapseWithin
+				o.tellFailing(tx, &c, &s, now)
 			}
 			if !c.Untold || !last.Equal(c.Last) {
 				tx.Raised = append(tx.Raised, c)
@@ -231,6 +234,13 @@ func (o *owner) lookAtAccounts(tx *event.Tx, now time.Time) {
 			o.tell(tx, e, err)
 		}
 	}
+}
+
+// tellFailing tells that an account fails, with what keeps it from being polled at present.
+func (o *owner) tellFailing(tx *event.Tx, c *event.Condition, s *poller.Status, now time.Time) {
+	c.Cause = strings.TrimSpace(c.Cause + " " + causeOf(s))
+	e, err := accountFailingEvent(*c, s, now)
+	o.tell(tx, e, err)
 }
 
 // row is the condition of an account in trouble that is untold: what an earlier process

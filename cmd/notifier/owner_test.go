@@ -370,6 +370,55 @@ func TestAFailingAccountThatIsStoppedIsToldOfAnew(t *testing.T) {
 	})
 }
 
+// An account fails since its first trouble, whatever keeps it from being polled later on.
+// That is told with each cause, and its end with how long all of it lasted.
+func TestAFailingAccountWhoseCauseChangesFailsSinceTheBeginning(t *testing.T) {
+	inBubble(t, func(w *ownerWorld) {
+		w.trouble("connection refused")
+		began := w.accounts[0].ErrorSince
+		w.run(4 * time.Minute)
+		w.accounts[0].Error, w.accounts[0].Denied = "the API refused the key (status 401)", true
+		w.run(3 * time.Minute)
+		w.expect("account.failing main", "account.failing main")
+		w.restart()
+		w.accounts[0].ErrorSince = time.Now() // as the new process sees it
+		w.accounts[0].Denied, w.accounts[0].Foreign = false, "none of its sessions is known"
+		w.run(3 * time.Minute)
+		w.well(wellPasses)
+		w.run(time.Second)
+		w.expect("account.failing main", "account.failing main", "account.failing main", "account.recovered main")
+		for i := range w.events() {
+			if w.data(i)["since"] != event.FormatTime(began) {
+				w.t.Errorf("event %d tells of %v, want since %s", i, w.data(i), event.FormatTime(began))
+			}
+		}
+		if down := w.data(3)["down_for"]; down != "10m0s" {
+			w.t.Errorf("it was down for %v", down)
+		}
+	})
+}
+
+// The status shows what keeps a failing account from being polled at present, also where
+// nobody is told of that anew, and over a restart.
+func TestAFailingAccountShowsItsPresentCause(t *testing.T) {
+	inBubble(t, func(w *ownerWorld) {
+		w.trouble("connection refused")
+		w.run(3 * time.Minute)
+		w.accounts[0].Error, w.accounts[0].Denied = "the API refused the key (status 401)", true
+		w.run(time.Minute)
+		w.accounts[0].Error, w.accounts[0].Denied = "the API answered with status 500", false
+		w.run(time.Minute)
+		w.expect("account.failing main", "account.failing main")
+		for range 2 {
+			open := w.owner.open()
+			if len(open) != 1 || open[0].Why != "the API answered with status 500" {
+				w.t.Errorf("told of: %+v", open)
+			}
+			w.restart()
+		}
+	})
+}
+
 // One backend of several that serves another account calls nobody again and again: what
 // comes and goes is told once more after it was well, and is over once it was well for long,
 // also over a restart.

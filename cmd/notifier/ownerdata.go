@@ -8,10 +8,11 @@ import (
 	"checkout-notifier/poller"
 )
 
-// conditionEvent makes the event that tells of a condition's begin or end. Its
-// id depends on when the condition began, so that none is told of twice.
+// conditionEvent makes the event that tells of a condition's begin, of another cause of it,
+// or of its end. Its id depends on when the condition began and on the causes that were
+// told by then, so that none is told of twice.
 func conditionEvent(eventType string, c event.Condition, now time.Time, data any) (event.Event, error) {
-	e, err := event.NewSystem(eventType, c.Subject, "", c.Since, data)
+	e, err := event.NewSystem(eventType, c.Subject, c.Cause, c.Since, data)
 	e.Time, e.OccurredBefore = now.UTC(), now.UTC()
 	return e, err
 }
