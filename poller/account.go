@@ -91,22 +91,23 @@ type account struct {
 
 // running is what the account notes during a pass.
 type running struct {
-	number   uint32    // of the pass, in this process
-	began    time.Time // names the pass in batches
-	newest   time.Time // creation time of a session that was shown, until the start is fixed
-	listed   bool      // it was shown sessions
-	rows     int       // of lists, that it was shown
-	lost     []string  // ids of known sessions that cannot be shown, since this pass
-	empty    error     // the list shows nothing where known sessions should stand
-	read     bool      // the head of the list
-	met      bool      // it was shown a known session
-	meets    bool      // known sessions are being asked for apart
-	meeting  *meeting  // what came of that; nil: they were not asked for
-	requests int
-	doubts   int              // sessions that were asked for because of what the list shows
-	garbled  map[*entry]error // known sessions of which the list shows nothing that makes sense, and why
-	sessions int
-	waiting  int // due sessions that were left to the next pass
+	number    uint32    // of the pass, in this process
+	began     time.Time // names the pass in batches
+	newest    time.Time // creation time of a session that was shown, until the start is fixed
+	listed    bool      // it was shown sessions
+	rows      int       // of lists, that it was shown
+	lost      []string  // ids of known sessions that cannot be shown, since this pass
+	sinceless bool      // a page showed that created[gte] is ignored
+	empty     error     // the list shows nothing where known sessions should stand
+	read      bool      // the head of the list
+	met       bool      // it was shown a known session
+	meets     bool      // known sessions are being asked for apart
+	meeting   *meeting  // what came of that; nil: they were not asked for
+	requests  int
+	doubts    int              // sessions that were asked for because of what the list shows
+	garbled   map[*entry]error // known sessions of which the list shows nothing that makes sense, and why
+	sessions  int
+	waiting   int // due sessions that were left to the next pass
 }
 
 func newAccount(cfg Account, client *Client, tracker Tracker, handler Handler, o Options) *account {

@@ -1,6 +1,7 @@
 package poller
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"checkout-notifier/checkout"
+	"checkout-notifier/event"
 	"checkout-notifier/loglimit"
 )
 
@@ -139,4 +141,23 @@ func (a *account) isUntold(e *entry) bool {
 	}
 	u := a.unreadable[a.index.id(e)]
 	return u != nil && u.Error == errNoPayment.Error()
+}
+
+// blindAtTop says whether the API can show neither the newest sessions, which are a hole,
+// nor any that came after that was found: it asks for these alone, which is answered where
+// there are none. It tells nothing where created[gte] is ignored.
+func (a *account) blindAtTop(ctx context.Context) error {
+	h := a.top()
+	if h == nil || a.now.sinceless || a.clock.now().Sub(h.Since) < skewNoticed {
+		return nil
+	}
+	_, latest := a.clock.span(a.clock.own())
+	q := Query{CreatedGTE: h.Since.Add(latest.Sub(a.clock.now()) + skewNoticed), Limit: 1}
+	for range triesPerPage { // one failure may be chance; what is shown the next pass reads
+		err := a.askApart(ctx, func(ctx context.Context, client *Client) error { return failedPage(client.answers(ctx, q), q) })
+		if !unavailable(err) {
+			return err
+		}
+	}
+	return fmt.Errorf("the API shows neither the newest sessions, since %s, nor any that came later: what is ordered, a payment perhaps, is not seen; it says: %s", event.FormatTime(h.Since), h.Error)
 }

@@ -346,6 +346,7 @@ func (c *chain) note(page *Page) {
 	c.pages++
 	c.oldest = page.last().created()
 	if ignored {
+		c.now.sinceless = true
 		c.odd("filter_ignored", "the API ignores created[gte] and shows older sessions as well; these are left out here")
 	}
 }

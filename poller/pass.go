@@ -43,6 +43,9 @@ func (a *account) pass(ctx context.Context, until time.Time) (err error) {
 	if err == nil && until.IsZero() { // no later pass of this process asks for what that came upon
 		err = a.askUnreadable(ctx, until)
 	}
+	if err == nil {
+		err = a.blindAtTop(ctx)
+	}
 	err = cmp.Or(err, a.now.empty, a.blindToNew(), a.blindToPayments(), a.blind())
 	if errors.Is(err, errForeignPage) {
 		return a.stop(ctx, errForeignPage.Error())
