@@ -90,6 +90,9 @@ func systemNotice(m *Message) (notice, error) {
 		if value != "0" { // no answer, no failure, nothing that waits
 			n.add(f.title, value)
 		}
+		if f.member == "since" && value != "" { // it may be delivered late, when it is not so any more
+			n.add("Time", event.FormatTime(m.Event.Time))
+		}
 	}
 	if m.Event.Type == event.DeliveryDead && text(data["status"]) != event.StatusResolved {
 		n.add("What to do", "notifier deadletters get "+text(data["delivery"]))

@@ -74,6 +74,9 @@ func TestSystemEventsInSlack(t *testing.T) {
 		if n := len(got.Blocks[1].Fields); n > 10 {
 			t.Errorf("%s: %d fields", eventType, n)
 		}
+		if strings.Contains(all.String(), "*Since*\n") { // it may have waited: when it was so
+			wants = append(wants, "*Time*\n"+event.FormatTime(m.Event.Time))
+		}
 		for _, want := range wants {
 			if !strings.Contains(all.String(), want) {
 				t.Errorf("%s: no %q in\n%s", eventType, want, all.String())
