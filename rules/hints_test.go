@@ -294,6 +294,18 @@ func TestOtherWaysToWriteARule(t *testing.T) {
 		`plan in session.metadata`:                          `"\"plan\""`,
 		`session.metadata."order id" == "5"`:                `session.metadata["a b"]`,
 		`yes`:                                               `"true"`,
+		`session.currency is not "USD"`:                     `"!="`,
+		`session.currency is in ["USD"]`:                    `"in"`,
+		`session.currency isnt "USD"`:                       `"!="`,
+		`session.currency starts_with "U"`:                  `"startsWith"`,
+		`session.currency endswith "U"`:                     `"endsWith"`,
+		`session.metadata.plan matches /pro/`:               `a pattern stands in quotes`,
+		`session.currency in ["USD", "EUR")`:                `a [ is open here`,
+		`session.livemode)`:                                 `no bracket is open here`,
+		`session.line_items.data.0.id == "x"`:               `session.line_items.data[0]`,
+		`"prod_1" in session.line_items.data`:               `any(session.line_items.data, .description contains "prod_1")`,
+		`return session.livemode`:                           `a condition stands alone`,
+		`session.amount_total > 5 and < 9`:                  `each side is a condition of its own`,
 		`session.metadata.plan in "pro,team"`:               `is asked as in session.metadata.plan in ["a", "b"]`,
 		`{{ session.livemode }}`:                            `without {{ }}`,
 		`${session.livemode}`:                               `without ${ }`,
@@ -325,6 +337,8 @@ func TestOtherWaysToWriteARule(t *testing.T) {
 		`session.customer_details.address.country == "Germany"`:    `codes of two letters`,
 		`session.shipping.address.country in ["de", "AT"]`:         `countries are in upper case`,
 		`session.created.Format("YYYY-MM-DD") == "2026-01-01"`:     `2006-01-02`,
+		`session.customer == "null"`:                               `what is missing is ""`,
+		`session.customer_email not in ["undefined"]`:              `what is missing is ""`,
 		`session.status == "paid"`:                                 `"paid" is a word of session.payment_status`,
 		`raw("session.loyalty.tier") == "gold"`:                    `"loyalty.tier"`,
 		`raw("data.object.loyalty") == "gold"`:                     `"loyalty"`,
@@ -346,7 +360,7 @@ func TestOtherWaysToWriteARule(t *testing.T) {
 		`session.currency == "" or session.shipping.address.country in ["", "DE"]`, `session.currency startsWith "U"`, `raw("live_mode") == true`,
 		`session.amount_total in [5, 10] or session.metadata.seats in ["1", ""]`, `count(session.line_items.data, true) > 2`, `any(session.line_items.data, #.id == "x") or has("line_items")`,
 		`any(session.line_items.data, any(session.payment_method_types, # == "card") and .quantity == "1")`, `session.customer_email in ["", "jane@example.com"] or session.customer_email endsWith "@example.com"`,
-		`len(filter(session.line_items.data, {let i = #; i.amount_total > 5})) > 1`, `raw("sessions.x") == 5 and raw("session") == nil`, `session.amount_total in [10-5]`} {
+		`len(filter(session.line_items.data, {let i = #; i.amount_total > 5})) > 1`, `raw("amount_tax", 0) > 5 and session.metadata.note != "null" and raw("sessions.x") == 5 and raw("session") == nil`, `session.amount_total in [10-5]`} {
 		if problems := warningsOf(t, when); len(problems) > 0 {
 			t.Errorf("%s: %s", when, describe(problems))
 		}

@@ -72,6 +72,7 @@ func TestSuggestions(t *testing.T) {
 		`session.metadata.order-id == "5"`: "",
 		`session.line_items.data.size > 1`: "",
 		`5 < session.created + nope`:       "",
+		`now("Asia/Tokyo").Hour() > 8`:     "",
 		`foo > 1`:                          "",
 		`session.foo == 1`:                 "",
 		`session.nope == 1`:                "",

@@ -153,7 +153,7 @@ func misspeltPath(path string) string {
 		if name == "live_mode" { // which the API is known to send
 			return ""
 		}
-		return Closest(name, fieldNames(t))
+		return nearest(min(2, mostEdits(len(name))), name, fieldNames(t)) // amount_tax is another field than amount_total
 	})
 }
 

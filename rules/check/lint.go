@@ -247,6 +247,8 @@ func (c *Checker) lintWords(operator string, value, other ast.Node) (faults []Fa
 		case fold == nil && (kind == "currency" || kind == "country") && word.Value != strings.ToUpper(word.Value):
 			found.Message = fmt.Sprintf("%s is never %q: %s are in upper case", name, word.Value, strings.TrimSuffix(kind, "y")+"ies")
 			found.Suggestion = strings.ToUpper(word.Value)
+		case whole && of != schema.EventType && len(c.documented(of, f)) == 0 && slices.Contains(noValue, word.Value):
+			found.Message = fmt.Sprintf(`%s is never %q: what is missing is ""`, name, word.Value)
 		case whole && strings.HasSuffix(schema.FieldName(f), "email") && !isAddress(word.Value):
 			found.Message = fmt.Sprintf("%s is never %q: an address is compared whole; a part of it is asked for by endsWith or contains", name, word.Value)
 		case !whole || !c.lintWord(&found, of, f, fold, name, word.Value):

@@ -58,7 +58,7 @@ func (c *Checker) explain(err *file.Error, root ast.Node) (Fault, file.Location)
 			}
 		}
 		hint := cmp.Or(calendarHint(n), callHint(n), rangeHint(n))
-		if hint == "" && strings.HasPrefix(err.Message, "invalid operation") {
+		if hint == "" && (strings.HasPrefix(err.Message, "invalid operation") || strings.HasPrefix(err.Message, "cannot use")) {
 			hint = conversion(n)
 		}
 		f.Message += hint
@@ -199,7 +199,7 @@ func callHint(b *ast.BinaryNode) string {
 }
 
 // noValue are the words for a missing value in other languages.
-var noValue = []string{"null", "NULL", "Null", "None", "undefined", "Nil", "NIL"}
+var noValue = []string{"null", "NULL", "Null", "None", "undefined", "nil", "Nil", "NIL"}
 
 func (c *Checker) explainName(f Fault, name string, found []*ast.Node) Fault {
 	if slices.Contains(noValue, name) {

@@ -335,6 +335,9 @@ func callProblem(n *ast.CallNode) string {
 		return ""
 	case *ast.MemberNode:
 		name, ok := callee.Property.(*ast.StringNode)
+		if called, ok := callee.Node.(*ast.CallNode); ok && isHole(called.Callee) {
+			return "" // what is called is told already
+		}
 		if !ok || !slices.Contains(schema.Methods(callee.Node.Type()), name.Value) {
 			return "this method cannot be called"
 		}

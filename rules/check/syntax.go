@@ -51,8 +51,11 @@ func syntaxFault(err error, text string) Fault {
 	case badNumber.MatchString(f.Message):
 		number := badNumber.FindStringSubmatch(f.Message)[1]
 		f.Message = "bad number syntax: " + number + "; a number is made of digits, grouped by _, as in 100_000"
-		if word := strings.Trim(number, `"`); isDuration(word) {
+		switch word := strings.Trim(number, `"`); {
+		case isDuration(word):
 			f.Message = fmt.Sprintf("bad number syntax: %s; a span is written duration(%s)", number, number)
+		case word[0] == '.':
+			f.Message = "bad number syntax: " + number + "; an element of a list is chosen as in session.line_items.data[0]"
 		}
 	case f.Message == "literal not terminated":
 		f.Code, f.At, f.Message = CodeUnfinished, openQuote(s.text), "this text has no closing quote"
@@ -138,15 +141,17 @@ func begins(token lexer.Token) bool {
 }
 
 const (
-	askHas     = `; whether a field has a value is asked as in has("customer")`
-	askChanged = `; whether a field changed is asked as in changed("status")`
-	joinByAnd  = "; conditions are joined by and"
-	groupBy_   = "; the digits of a number are grouped by _, as in 100_000"
+	askHas      = `; whether a field has a value is asked as in has("customer")`
+	askChanged  = `; whether a field changed is asked as in changed("status")`
+	joinByAnd   = "; conditions are joined by and"
+	standsAlone = "; a condition stands alone, without such a word"
+	groupBy_    = "; the digits of a number are grouped by _, as in 100_000"
 )
 
 // otherOrder are words that stand before or behind a value in other languages.
 var otherOrder = map[string]string{
 	"exists": askHas, "defined": askHas, "empty": askHas, "changed": askChanged,
+	"return": standsAlone, "when": standsAlone, "where": standsAlone,
 	"unless": "; what must not hold is written not (…)",
 }
 
@@ -154,7 +159,7 @@ var otherOrder = map[string]string{
 func (s *place) misuse() (hint, suggestion string) {
 	here, last := s.here, s.last(1)
 	digit := func(i int) bool { return i >= 0 && i < len(s.text) && unicode.IsDigit(s.text[i]) }
-	called := s.at+len(here.Value) < len(s.text) && s.text[s.at+len(here.Value)] == '('
+	called := s.followedBy("(")
 	newLine := strings.HasSuffix(strings.TrimRight(string(s.text[:min(s.at, len(s.text))]), " \t"), "\n")
 	inList := s.open.Value == "["
 	switch token := here.Value; {
@@ -162,6 +167,18 @@ func (s *place) misuse() (hint, suggestion string) {
 		return fmt.Sprintf(`; %s stands between two texts, as in session.currency %s "E"`, token, token), ""
 	case token == "{" && last.Is(lexer.Identifier, "$"):
 		return "; an expression stands alone, without ${ }", ""
+	case here.Is(lexer.Bracket, ")", "]", "}") && s.open.Value == "":
+		return "; no bracket is open here", ""
+	case here.Is(lexer.Bracket, ")", "]", "}") && !strings.Contains("() [] {}", s.open.Value+token):
+		return "; a " + s.open.Value + " is open here", ""
+	case token == "/" && last.Is(lexer.Operator, "matches"):
+		return "; a pattern stands in quotes", ""
+	case here.Is(lexer.Operator) && strings.ContainsAny(token, "<>=") && last.Is(lexer.Operator, "and", "or", "&&", "||"):
+		return "; each side is a condition of its own, as in x >= 1 and x <= 5", ""
+	case token == "is" && s.followedBy("not"):
+		return "", "!="
+	case token == "is" && s.followedBy("in"):
+		return "", "in"
 	case token == "between":
 		return "; a range is asked for as in session.amount_total in 1_00..5_00", ""
 	case token == "," && digit(s.at-1) && digit(s.at+1), here.Kind == lexer.Number && last.Kind == lexer.Number && strings.HasPrefix(s.source(here), "."):
@@ -172,7 +189,7 @@ func (s *place) misuse() (hint, suggestion string) {
 		return "; the elements of a list are separated by commas", ""
 	case token == ",":
 		return "; a list stands in [ ], and conditions are joined by and", ""
-	case token == "!" && strings.HasPrefix(string(s.text[s.at:]), "!in"):
+	case token == "!" && s.followedBy("in"):
 		return "", "not in"
 	case last.Is(lexer.Operator, "not") && ends(s.last(2)) && slices.Contains(beginnings, token):
 		return joinByAnd, ""
@@ -193,6 +210,14 @@ func (s *place) misuse() (hint, suggestion string) {
 // beginnings are the words, but functions, that a condition can begin with.
 var beginnings = []string{"session", "event", "previous", "true", "false", "not"}
 
+// followedBy says whether what was not expected stands before a word.
+func (s *place) followedBy(word string) bool {
+	if s.here.To == 0 {
+		return false
+	}
+	return strings.HasPrefix(strings.TrimLeft(string(s.text[s.here.To:]), " "), word)
+}
+
 // namesElement says whether the place is at the arrow of `x => …`.
 func (s *place) namesElement() bool {
 	name := 1
@@ -208,7 +233,7 @@ func (s *place) namesElement() bool {
 var otherSigns = map[string]string{
 	"=": "==", "===": "==", "!==": "!=", "<>": "!=", "=>": ">=", "=<": "<=", "&": "&&",
 	"AND": "and", "OR": "or", "NOT": "not", "IN": "in", "is": "==", "like": "matches",
-	"ends": "endsWith", "starts": "startsWith", "match": "matches", "includes": "contains", "has": "contains",
+	"ends": "endsWith", "starts": "startsWith", "endswith": "endsWith", "startswith": "startsWith", "ends_with": "endsWith", "starts_with": "startsWith", "isnt": "!=", "match": "matches", "includes": "contains", "has": "contains",
 	"eq": "==", "equals": "==", "ne": "!=", "gt": ">", "lt": "<",
 }
 
