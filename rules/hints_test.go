@@ -294,6 +294,8 @@ func TestOtherWaysToWriteARule(t *testing.T) {
 		`plan in session.metadata`:                          `"\"plan\""`,
 		`session.metadata."order id" == "5"`:                `session.metadata["a b"]`,
 		`yes`:                                               `"true"`,
+		`session.metadata.plan matches pro`:                 `"\"pro\""`,
+		`session.customer_email matches "*@x.com"`:          `any text is .*`,
 		`session.currency is not "USD"`:                     `"!="`,
 		`session.currency is in ["USD"]`:                    `"in"`,
 		`session.currency isnt "USD"`:                       `"!="`,

@@ -73,6 +73,7 @@ func TestConditionsThatAreNeverTrue(t *testing.T) {
 		`session.amount_total > 100 && session.amount_total < 101`:                                           "",
 		`session.amount_total in 1..5 && session.amount_total >= 6`:                                          "",
 		`session.amount_total == 5 && 6 < session.amount_total`:                                              "",
+		`changed("status") and previous.status == session.status`:                                            "",
 		`session.livemode && !session.livemode`:                                                              "",
 		`session.livemode == true && session.livemode == false`:                                              "",
 		`event.async or (session.mode == "setup" && session.mode == "payment")`:                              "",
@@ -195,6 +196,7 @@ func TestEachPartThatTheEventsOfTheRuleExclude(t *testing.T) {
 		{"expired completed", `session.status == "expired" or session.livemode`, nil},
 		{"created paid", `previous.status == "open" or event.inferred`, nil},
 		{"paid", `event.type == "checkout.session.paid" or session.livemode`, nil},
+		{"paid", `previous.status == session.status or session.amount_total > previous.amount_total`, nil},
 		{"", `event.type == "checkout.session.expired" or event.reason == "manual"`, nil},
 	} {
 		var columns []int

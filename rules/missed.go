@@ -20,6 +20,8 @@ var missedOrders = map[logic.Way]string{
 		"write `events: [fulfillable]`, without this condition",
 	logic.PaidLater: "this asks for %s, and leaves out each order that is paid after the checkout, as by bank transfer; " +
 		"remove the condition, or add `not event.async` if that is meant",
+	logic.SeenBefore: "this asks for %s, and leaves out each session that was seen before: most are seen open first; " +
+		"remove the condition, or write `event.inferred` if that is meant",
 	logic.PaidBefore: "this asks for %s, and leaves out each order that is paid, or has nothing to pay, before the checkout is complete; remove the condition",
 }
 

@@ -85,11 +85,19 @@ const patternError = "error parsing regexp: "
 func refusePattern(n ast.Node) (Fault, bool) {
 	text, ok := n.(*ast.StringNode)
 	if !ok {
-		return Fault{At: n.Location().From, Message: "the pattern of matches must be a constant text"}, true
+		f := Fault{At: n.Location().From, Message: "the pattern of matches must be a constant text"}
+		if name, isName := n.(*ast.IdentifierNode); isName {
+			f.Suggestion = strconv.Quote(name.Value)
+		}
+		return f, true
 	}
 	size, err := PatternSize(text.Value)
 	if err != nil {
-		return Fault{At: n.Location().From, Message: "the pattern is no regular expression: " + strings.TrimPrefix(err.Error(), patternError)}, true
+		f := Fault{At: n.Location().From, Message: "the pattern is no regular expression: " + strings.TrimPrefix(err.Error(), patternError)}
+		if strings.HasPrefix(text.Value, "*") {
+			f.Message += "; any text is .*"
+		}
+		return f, true
 	}
 	if size > maxPattern {
 		return Fault{At: n.Location().From, Code: CodeBudget, Message: "the pattern is too large"}, true

@@ -3,6 +3,7 @@
 package logic
 
 import (
+	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -34,6 +35,9 @@ func demandOf(n ast.Node, negated bool) (demand, bool) {
 			return demandOf(n.Node, !negated)
 		}
 	case *ast.BinaryNode:
+		if d, ok := comparedWithBefore(n, negated); ok {
+			return d, true
+		}
 		if d, ok := compared(n.Left, n.Operator, n.Right, negated); ok {
 			return d, true
 		}
@@ -90,6 +94,21 @@ func compared(value ast.Node, operator string, other ast.Node, negated bool) (de
 		return d, ok && (operator == "not in") == isList(other)
 	}
 	return d.bound(operator, value, constants)
+}
+
+// comparedWithBefore reads a comparison of a status with that of the look before, which
+// asks whether it changed.
+func comparedWithBefore(b *ast.BinaryNode, negated bool) (demand, bool) {
+	left, right := PathOf(b.Left), PathOf(b.Right)
+	if len(left) != 2 || len(right) != 2 || left[1] != right[1] || !slices.Contains(transitionFields, left[1]) || b.Operator != "==" && b.Operator != "!=" {
+		return demand{}, false
+	}
+	if left[0]+right[0] != "previoussession" && left[0]+right[0] != "sessionprevious" {
+		return demand{}, false
+	}
+	d := newDemand(fmt.Sprintf("changed(%q)", left[1]), b.Right)
+	d.some = []any{(b.Operator == "!=") != negated}
+	return d, true
 }
 
 func isList(n ast.Node) bool {

@@ -1,6 +1,7 @@
 package logic
 
 import (
+	"math"
 	"slices"
 	"strings"
 
@@ -20,6 +21,7 @@ const (
 	StillDue              // completed before the payment
 	PaidLater             // paid after the checkout
 	PaidBefore            // fulfillable of what was paid before the checkout was complete
+	SeenBefore            // of a session that was seen in another state before
 )
 
 // Missed is a type of event for which a condition does not hold when the event comes
@@ -38,14 +40,15 @@ type way struct {
 	named, shown []demand
 }
 
-var ways = func() [PaidBefore + 1]way {
+var ways = func() [SeenBefore + 1]way {
 	const status, payment, amount = "session.status", "session.payment_status", "session.amount_total"
 	const wasStatus, wasPayment, from, to = "previous.status", "previous.payment_status", "event.change.from", "event.change.to"
 	const async, inferred, changedStatus, changedPayment = "event.async", "event.inferred", `changed("status")`, `changed("payment_status")`
 	free := []any{checkout.PaymentNotRequired}
+	reached := []string{event.Completed, event.Expired, event.NoPaymentRequired, event.Paid, event.Fulfillable}
 	settled := []any{checkout.PaymentPaid, checkout.PaymentNotRequired}
 	return [...]way{
-		FirstSight: {types: []string{event.Completed, event.Expired, event.NoPaymentRequired, event.Paid, event.Fulfillable},
+		FirstSight: {types: reached,
 			named: []demand{is(inferred, true), is(async, false)}, shown: []demand{is(from, ""), is("event.revision", 1.0)}},
 		NothingDue: {types: []string{event.Fulfillable},
 			named: []demand{is(amount, 0.0)}, shown: []demand{is(payment, free...), is(to, free...)}},
@@ -56,6 +59,8 @@ var ways = func() [PaidBefore + 1]way {
 			shown: []demand{is(wasStatus, checkout.StatusComplete), is(wasPayment, checkout.PaymentUnpaid), is(from, checkout.PaymentUnpaid), is(changedStatus, false)}},
 		PaidBefore: {types: []string{event.Fulfillable}, named: []demand{is(async, false)},
 			shown: []demand{is(wasStatus, checkout.StatusOpen), is(wasPayment, settled...), is(from, settled...), is(changedPayment, false)}},
+		SeenBefore: {types: reached, named: []demand{is(inferred, false)},
+			shown: []demand{{path: "event" + Separator + "revision", least: 2, most: math.Inf(1)}}},
 	}
 }()
 
