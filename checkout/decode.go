@@ -13,7 +13,7 @@ import (
 // knows the errors; the results are the same.
 func Decode(raw []byte) (any, error) {
 	d := decoder{data: raw}
-	if v, ok := d.value(); ok && skipBlank(raw, d.at) == len(raw) {
+	if v, ok := d.value(); ok && SkipBlank(raw, d.at) == len(raw) {
 		return v, nil
 	}
 	return decodeStandard(raw)
@@ -75,7 +75,7 @@ var names = func() map[string]string {
 }()
 
 func (d *decoder) value() (any, bool) {
-	d.at = skipBlank(d.data, d.at)
+	d.at = SkipBlank(d.data, d.at)
 	if d.at >= len(d.data) || d.depth > deepest {
 		return nil, false
 	}
@@ -134,7 +134,7 @@ func (d *decoder) list(end byte, part func() bool) bool {
 		return true
 	}
 	for {
-		d.at = skipBlank(d.data, d.at)
+		d.at = SkipBlank(d.data, d.at)
 		if !part() {
 			return false
 		}
@@ -150,7 +150,7 @@ func (d *decoder) list(end byte, part func() bool) bool {
 
 // passed goes behind a byte, if it is the next one that is no white space.
 func (d *decoder) passed(c byte) bool {
-	d.at = skipBlank(d.data, d.at)
+	d.at = SkipBlank(d.data, d.at)
 	if d.at >= len(d.data) || d.data[d.at] != c {
 		return false
 	}

@@ -41,7 +41,7 @@ func Scan(data []byte) (g Glance, n int, ok bool) {
 	}
 	s := scan{data: data}
 	for i := 1; ; i++ {
-		i = skipBlank(data, i)
+		i = SkipBlank(data, i)
 		if i >= len(data) || data[i] != '"' {
 			return Glance{}, 0, false
 		}
@@ -50,16 +50,16 @@ func Scan(data []byte) (g Glance, n int, ok bool) {
 			return Glance{}, 0, false
 		}
 		key := data[i+1 : keyEnd]
-		i = skipBlank(data, keyEnd+1)
+		i = SkipBlank(data, keyEnd+1)
 		if i >= len(data) || data[i] != ':' {
 			return Glance{}, 0, false
 		}
-		start := skipBlank(data, i+1)
-		end := endOfValue(data, start)
+		start := SkipBlank(data, i+1)
+		end := EndOfValue(data, start)
 		if end < 0 || !s.take(key, start, end) {
 			return Glance{}, 0, false
 		}
-		i = skipBlank(data, end)
+		i = SkipBlank(data, end)
 		switch {
 		case i < len(data) && data[i] == ',':
 		case i < len(data) && data[i] == '}' && s.ID != nil && s.Created > 0:

@@ -25,16 +25,17 @@ var classes = func() (c [256]uint8) {
 	return c
 }()
 
-// skipBlank returns the place of the next byte that is no white space.
-func skipBlank(data []byte, i int) int {
+// SkipBlank returns the place of the next byte that is no white space.
+func SkipBlank(data []byte, i int) int {
 	for i < len(data) && (data[i] == ' ' || data[i] == '\n' || data[i] == '\t' || data[i] == '\r') {
 		i++
 	}
 	return i
 }
 
-// endOfValue returns the place behind the value at i, -1 if there is none.
-func endOfValue(data []byte, i int) int {
+// EndOfValue returns the place behind the JSON value at i, which is delimited but not
+// checked; -1 if there is none.
+func EndOfValue(data []byte, i int) int {
 	if i >= len(data) {
 		return -1
 	}

@@ -23,13 +23,13 @@ type splitPage struct {
 // the answer.
 func split(body []byte, p *splitPage) bool {
 	p.items, p.hasMore = p.items[:0], nil
-	i := skipBlank(body, 0)
+	i := checkout.SkipBlank(body, 0)
 	if at(body, i) != '{' {
 		return false
 	}
 	seen := 0
 	for {
-		key, value := memberKey(body, skipBlank(body, i+1))
+		key, value := memberKey(body, checkout.SkipBlank(body, i+1))
 		if value < 0 {
 			return false
 		}
@@ -46,11 +46,11 @@ func split(body []byte, p *splitPage) bool {
 		if i < 0 {
 			return false
 		}
-		switch i = skipBlank(body, i); at(body, i) {
+		switch i = checkout.SkipBlank(body, i); at(body, i) {
 		case ',':
 		case '}':
 			sound := seen&memberData != 0 && (len(p.items) > 0 || seen&memberCode == 0)
-			return sound && skipBlank(body, i+1) == len(body) && !p.repeats()
+			return sound && checkout.SkipBlank(body, i+1) == len(body) && !p.repeats()
 		default:
 			return false
 		}
@@ -101,11 +101,11 @@ func memberKey(body []byte, i int) (key []byte, value int) {
 	if at(body, end) != '"' {
 		return nil, -1
 	}
-	colon := skipBlank(body, end+1)
+	colon := checkout.SkipBlank(body, end+1)
 	if at(body, colon) != ':' {
 		return nil, -1
 	}
-	return body[i:end], skipBlank(body, colon+1)
+	return body[i:end], checkout.SkipBlank(body, colon+1)
 }
 
 // splitItems reads the array of items at i and returns the place behind it.
@@ -113,7 +113,7 @@ func (p *splitPage) splitItems(body []byte, i int) int {
 	if at(body, i) != '[' {
 		return -1
 	}
-	if i = skipBlank(body, i+1); at(body, i) == ']' {
+	if i = checkout.SkipBlank(body, i+1); at(body, i) == ']' {
 		return i + 1
 	}
 	for {
@@ -125,9 +125,9 @@ func (p *splitPage) splitItems(body []byte, i int) int {
 			return -1
 		}
 		p.items = append(p.items, Item{raw: body[i : i+n : i+n], Glance: g})
-		switch i = skipBlank(body, i+n); at(body, i) {
+		switch i = checkout.SkipBlank(body, i+n); at(body, i) {
 		case ',':
-			i = skipBlank(body, i+1)
+			i = checkout.SkipBlank(body, i+1)
 		case ']':
 			return i + 1
 		default:
@@ -138,11 +138,11 @@ func (p *splitPage) splitItems(body []byte, i int) int {
 
 // splitMember reads any other value at i and returns the place behind it.
 func (p *splitPage) splitMember(name int, body []byte, i int) int {
-	end := memberEnd(body, i)
+	end := checkout.EndOfValue(body, i)
 	if end < 0 || !json.Valid(body[i:end]) {
 		return -1
 	}
-	value := bytes.TrimRight(body[i:end], " \t\r\n")
+	value := body[i:end]
 	switch name {
 	case memberObject:
 		if string(value) != `"list"` {
@@ -152,33 +152,6 @@ func (p *splitPage) splitMember(name int, body []byte, i int) int {
 		p.hasMore = readFlag(value)
 	}
 	return end
-}
-
-// memberEnd returns the place of the comma or brace behind a value.
-func memberEnd(body []byte, i int) int {
-	depth := 0
-	for ; i < len(body); i++ {
-		switch body[i] {
-		case '"':
-			for i++; i < len(body) && body[i] != '"'; i++ {
-				if body[i] == '\\' {
-					i++
-				}
-			}
-		case '{', '[':
-			depth++
-		case ',':
-			if depth == 0 {
-				return i
-			}
-		case '}', ']':
-			if depth == 0 {
-				return i
-			}
-			depth--
-		}
-	}
-	return -1
 }
 
 // repeats says whether an id stands on the page twice.
@@ -210,13 +183,6 @@ func at(body []byte, i int) byte {
 		return 0
 	}
 	return body[i]
-}
-
-func skipBlank(body []byte, i int) int {
-	for i < len(body) && (body[i] == ' ' || body[i] == '\n' || body[i] == '\t' || body[i] == '\r') {
-		i++
-	}
-	return i
 }
 
 var idSeed = maphash.MakeSeed()
