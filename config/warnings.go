@@ -49,13 +49,11 @@ func accountMode(account poller.Account) string {
 // warnSameKey finds accounts that poll the same sessions: each raises the events of
 // every order, which then ships twice. Two filters that differ in a key share none.
 func (l *loader) warnSameKey() {
-	apart := func(a, b string) bool { return a != "" && b != "" && a != b }
 	for i, a := range l.config.Accounts {
 		path := join(index("accounts", i), "secret_key")
 		for k, b := range l.config.Accounts[:i] {
 			same := a.SecretKey != "" && a.SecretKey == b.SecretKey && strings.EqualFold(a.Endpoint(), b.Endpoint())
-			f, other := a.Filter, b.Filter
-			if same && !apart(f.Customer, other.Customer) && !apart(f.CustomerEmail, other.CustomerEmail) && !apart(f.PaymentIntent, other.PaymentIntent) {
+			if same && a.MayShare(b) {
 				l.warnf(path, codeSameKey, "%s is the key of accounts[%d] as well: both poll the same sessions, so that each order is announced once by each; keep one of them, or give each a filter of its own",
 					path, k)
 				break

@@ -185,6 +185,17 @@ func TestNamesChangePlaces(t *testing.T) {
 		for _, id := range ids {
 			w.awaitTold(hookPath, id, bought4...)
 		}
+		s, err := d.status()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range s.Accounts {
+			for _, o := range a.Oddities {
+				if o.Code == "shared_sessions" {
+					t.Errorf("an account is said to show what another one shows: %+v", o)
+				}
+			}
+		}
 		d.stop()
 	}
 }

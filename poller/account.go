@@ -28,17 +28,18 @@ const (
 // it, and every method expects it held unless it says otherwise; ask, hand and
 // parallel let go of it while they wait.
 type account struct {
-	cfg      Account
-	tracker  Tracker
-	handler  Handler
-	observer Observer
-	log      *slog.Logger
-	pacer    *pacer
-	phase    time.Duration // shifts the rounds, so that accounts do not look all at once
-	nudges   chan chan<- PassReport
-	ended    atomic.Bool  // nobody makes passes any more
-	events   atomic.Int64 // that came of all passes so far
-	status   statusBox
+	cfg        Account
+	tracker    Tracker
+	handler    Handler
+	observer   Observer
+	log        *slog.Logger
+	pacer      *pacer
+	neighbours []*account    // that may be shown the same sessions
+	phase      time.Duration // shifts the rounds, so that accounts do not look all at once
+	nudges     chan chan<- PassReport
+	ended      atomic.Bool  // nobody makes passes any more
+	events     atomic.Int64 // that came of all passes so far
+	status     statusBox
 
 	mu            sync.Mutex
 	turn          *sync.Cond // something that others wait for has changed

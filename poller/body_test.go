@@ -51,7 +51,7 @@ func TestProbeNamesTheQuery(t *testing.T) {
 	}))
 	defer api.Close()
 	account := poller.Account{Name: "main", SecretKey: testKey, BaseURL: api.URL, ListParams: poller.ParamsBody, Poll: poller.DefaultPoll()}
-	findings, err := poller.Probe(t.Context(), account, "test")
+	findings, _, err := poller.Probe(t.Context(), account, "test")
 	if err != nil || len(findings) != 1 || findings[0].OK || !strings.Contains(findings[0].Remedy, "list_params: query") {
 		t.Errorf("Probe = %+v, %v", findings, err)
 	}

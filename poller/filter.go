@@ -19,6 +19,16 @@ const (
 	unwanted         // it shows another value
 )
 
+// MayShare says whether two accounts of distinct names may show the same sessions, as
+// far as the configuration tells: not at two hosts, nor if their filters differ in a key.
+func (a Account) MayShare(b Account) bool {
+	host, _ := a.Binding()
+	other, _ := b.Binding()
+	apart := func(x, y string) bool { return x != "" && y != "" && !strings.EqualFold(x, y) }
+	return strings.EqualFold(host, other) && !apart(a.Filter.Customer, b.Filter.Customer) &&
+		!apart(a.Filter.CustomerEmail, b.Filter.CustomerEmail) && !apart(a.Filter.PaymentIntent, b.Filter.PaymentIntent)
+}
+
 // judge compares a session with the filter, for an API that ignores it.
 func (f Filter) judge(s *checkout.Session) (verdict, error) {
 	var shown struct {

@@ -56,6 +56,7 @@ func (a *account) pass(ctx context.Context, until time.Time) (err error) {
 	if err = cmp.Or(err, a.saveProgress(ctx, until)); err != nil {
 		return err
 	}
+	a.noteTwin()
 	now, _ := a.clock.span(a.clock.own())
 	a.forgotten = later(a.forgotten, now.Add(-a.reach()))
 	a.index.forget(a.forgotten)

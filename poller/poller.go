@@ -180,7 +180,13 @@ func New(accounts []Account, tracker Tracker, handler Handler, o Options) (*Poll
 			return nil, err
 		}
 		client.now = o.now
-		p.accounts = append(p.accounts, newAccount(cfg, client, tracker, handler, o))
+		a := newAccount(cfg, client, tracker, handler, o)
+		for _, other := range p.accounts {
+			if cfg.MayShare(other.cfg) {
+				a.neighbours, other.neighbours = append(a.neighbours, other), append(other.neighbours, a)
+			}
+		}
+		p.accounts = append(p.accounts, a)
 	}
 	return p, nil
 }

@@ -17,12 +17,12 @@ type Finding struct {
 }
 
 // Probe asks the API a few questions and says which list parameters it honours
-// in which place. It changes nothing and stores nothing. An error means that the
-// API could not be asked.
-func Probe(ctx context.Context, a Account, version string) ([]Finding, error) {
+// in which place. shown are the ids of the newest sessions. It changes nothing and
+// stores nothing. An error means that the API could not be asked.
+func Probe(ctx context.Context, a Account, version string) (findings []Finding, shown []string, err error) {
 	client, err := NewClient(a, version, nil)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	newest := Query{Limit: a.Poll.Tuning.PageSize}
 	first, err := client.List(ctx, newest)
@@ -31,13 +31,16 @@ func Probe(ctx context.Context, a Account, version string) ([]Finding, error) {
 			return []Finding{{
 				What: "list parameters in the body", Said: "refused, those in the query are not: " + err.Error(),
 				Remedy: "set list_params: query",
-			}}, nil
+			}}, nil, nil
 		}
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	findings := []Finding{{
+	for i := range first.Items {
+		shown = append(shown, string(first.Items[i].ID))
+	}
+	findings = []Finding{{
 		What: "key and list", OK: true, Said: fmt.Sprintf("the API answers; sessions on the first page: %d", first.Total),
 	}}
 	skew := &clock{own: time.Now}
@@ -47,7 +50,7 @@ func Probe(ctx context.Context, a Account, version string) ([]Finding, error) {
 		Remedy: "compare this machine's clock with NTP: nothing is lost, but what depends on time may be late",
 	})
 	if len(first.Items) < 2 {
-		return append(findings, Finding{What: "list parameters", OK: true, Said: "too few sessions to tell"}), nil
+		return append(findings, Finding{What: "list parameters", OK: true, Said: "too few sessions to tell"}), shown, nil
 	}
 	findings = append(findings, Finding{What: "order", OK: first.ordered(), Said: word(first.ordered(), "newest first", "not newest first: lists are read to their end"),
 		Remedy: "polling stays complete, at a higher price"})
@@ -55,14 +58,14 @@ func Probe(ctx context.Context, a Account, version string) ([]Finding, error) {
 		for _, q := range questions(first) {
 			finding, err := client.withParams(channel).try(ctx, q)
 			if err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 			// Only what the account uses must work.
 			finding.OK = finding.OK || (a.ListParams != channel && a.ListParams != ParamsBoth)
 			findings = append(findings, finding)
 		}
 	}
-	return findings, nil
+	return findings, shown, nil
 }
 
 // question is a query whose answer shows whether a parameter is honoured.

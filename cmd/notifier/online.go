@@ -31,17 +31,26 @@ func (a *app) checkOnline(ctx context.Context, loaded *config.Loaded) error {
 		}
 		fmt.Fprintf(a.out, mark+format+"\n", args...)
 	}
+	shown := make(map[string][]string) // ids of sessions, by account
 	for i, account := range loaded.Config.Accounts {
 		if incomplete(loaded, "accounts", i) {
 			fmt.Fprintf(a.out, "skip account %s: it has values that are not set here\n", account.Name)
 			continue
 		}
-		findings, err := poller.Probe(ctx, account, version())
+		findings, ids, err := poller.Probe(ctx, account, version())
 		if err != nil {
 			found.lost = append(found.lost, "account "+account.Name)
 			say(false, "account %s: %v", account.Name, err)
 			continue
 		}
+		for _, other := range loaded.Config.Accounts[:i] {
+			isShown := func(id string) bool { return slices.Contains(shown[other.Name], id) }
+			if account.MayShare(other) && slices.ContainsFunc(ids, isShown) {
+				findings = append(findings, poller.Finding{What: "sessions of its own", Said: "account " + other.Name + " shows the same ones: both keys belong to one account of the API",
+					Remedy: "keep one of " + other.Name + " and " + account.Name + ", or give each a filter of its own, for each order is announced by both"})
+			}
+		}
+		shown[account.Name] = ids
 		for _, f := range findings {
 			if !f.OK {
 				found.note(account.Name, f)

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -58,6 +60,52 @@ func TestOnlineCheckNamesWhatFailed(t *testing.T) {
 			}
 			if !strings.Contains(test.want, "list_params") && strings.Contains(stderr, "list_params") && test.name != "both" {
 				t.Errorf("it blames list_params: %s", stderr)
+			}
+		})
+	}
+}
+
+// Keys that differ and belong to one account of the API are found out by what they show.
+func TestOnlineCheckOfTwoKeysOfOneAccount(t *testing.T) {
+	newAPI := func(seed int64) *simulator.API {
+		api := simulator.NewAPI(simulator.Config{SecretKey: "sk_test_simulated", Seed: uint64(seed)})
+		for range 5 {
+			if _, err := api.Create(simulator.Fields{"customer": "cus_1"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return api
+	}
+	apis := map[string]http.Handler{}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		key, _, _ := req.BasicAuth()
+		req.SetBasicAuth("sk_test_simulated", "")
+		apis[key].ServeHTTP(w, req)
+	}))
+	defer server.Close()
+	apis["sk_test_1"] = newAPI(1)
+	for _, test := range []struct {
+		name, filters string
+		second        http.Handler
+		want          int
+	}{
+		{"two accounts", "", newAPI(2), exitOK},
+		{"one account", "", apis["sk_test_1"], exitFailure},
+		{"one account, a filter", ", filter: {customer: cus_1}", apis["sk_test_1"], exitFailure},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			apis["sk_test_2"] = test.second
+			file := filepath.Join(t.TempDir(), "c.yaml")
+			account := "{name: %s, secret_key: %s, base_url: \"" + server.URL + "\", poll: {rate_limit: 0}%s}"
+			text := "accounts: [" + fmt.Sprintf(account, "main", "sk_test_1", "") + ", " + fmt.Sprintf(account, "next", "sk_test_2", test.filters) + "]\n" +
+				"destinations: [{name: hook, type: http, url: \"" + server.URL + "\", format: slack}]\nrules: [{name: ship, events: [fulfillable], to: [hook]}]\n"
+			if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			const found = "account next: sessions of its own failed: keep one of "
+			code, stdout, stderr := run(t, "check", "--online", "-c", file)
+			if code != test.want || strings.Contains(stderr, found) != (test.want != exitOK) {
+				t.Errorf("exit code %d\n%s%s", code, stdout, stderr)
 			}
 		})
 	}

@@ -119,7 +119,8 @@ func (a *app) checkCommand() *cobra.Command {
 mistakes at once with their place. Nothing is sent and no store is opened.
 
 With --online the API, the NATS servers and the destinations are reached as well,
-and it is said which list parameters the API honours.`,
+and it is said which list parameters the API honours, and if two accounts show the
+same sessions.`,
 		Example: "  notifier check --strict\n  notifier check --online",
 		Args:    usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {

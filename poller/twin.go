@@ -1,0 +1,30 @@
+package poller
+
+import "slices"
+
+// noteTwin says so if another account was shown the same sessions, too: the newest one of
+// this pass tells. Only what this process was shown counts, not what is stored of a former
+// key. Of two accounts only one mu is held at a time.
+func (a *account) noteTwin() {
+	if len(a.neighbours) == 0 {
+		return
+	}
+	id := ""
+	for i := a.index.len() - 1; i >= 0 && id == ""; i-- {
+		if e := a.index.at(i); e.pass == a.now.number && !e.isVanished() {
+			id = a.index.id(e)
+		}
+	}
+	a.mu.Unlock()
+	at := slices.IndexFunc(a.neighbours, func(other *account) bool {
+		other.mu.Lock()
+		defer other.mu.Unlock()
+		e := other.index.get(id)
+		return e != nil && e.pass > 0 && !e.isVanished()
+	})
+	a.mu.Lock()
+	if at >= 0 {
+		a.odd("shared_sessions", "another account is shown the same sessions: both keys belong to one account of the API, so that each order is announced by both, under two ids; keep one of them, or give each a filter of its own",
+			"detail", "account "+a.neighbours[at].cfg.Name+" has session "+id)
+	}
+}
