@@ -126,18 +126,9 @@ func newAccount(cfg Account, client *Client, tracker Tracker, handler Handler, o
 	_, _ = name.Write([]byte(cfg.Name)) // never fails
 	a.phase = time.Duration(name.Sum64()>>1) % max(cfg.Poll.Tuning.WarmEvery, 1)
 	a.turn = sync.NewCond(&a.mu)
-	a.status.status = Status{Account: cfg.Name, Host: a.host(), Mode: a.mode(), Configured: cfg.Start}
+	host, mode := cfg.Binding()
+	a.status.status = Status{Account: cfg.Name, Host: host, Mode: mode, Configured: cfg.Start}
 	return a
-}
-
-func (a *account) host() string {
-	host, _ := a.cfg.Binding()
-	return host
-}
-
-func (a *account) mode() string {
-	_, mode := a.cfg.Binding()
-	return mode
 }
 
 // load reads what is stored of the account, once.
@@ -149,12 +140,13 @@ func (a *account) load(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("reading the store's record of account %s: %w", a.cfg.Name, err)
 	}
-	if known && (stored.Host != a.host() || stored.Mode != a.mode()) {
+	host, mode := a.cfg.Binding()
+	if known && (stored.Host != host || stored.Mode != mode) {
 		return fmt.Errorf("%w: account %q belongs to %s (%s), the configuration says %s (%s): "+
-			"give the new one another name, or another state.path", ErrRebound, a.cfg.Name, stored.Host, stored.Mode, a.host(), a.mode())
+			"give the new one another name, or another state.path", ErrRebound, a.cfg.Name, stored.Host, stored.Mode, host, mode)
 	}
 	if !known {
-		stored = event.Account{Name: a.cfg.Name, Host: a.host(), Mode: a.mode()}
+		stored = event.Account{Name: a.cfg.Name, Host: host, Mode: mode}
 	}
 	err = a.tracker.Tracked(ctx, a.cfg.Name, func(row *event.Tracked) error {
 		a.index.put(row)

@@ -2,6 +2,7 @@ package poller
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -110,10 +111,7 @@ func (a Account) Endpoint() string {
 // test by the key. A key of neither kind, which only another host than the official
 // ones can accept, counts as test.
 func (a Account) Binding() (host, mode string) {
-	mode = ModeTest
-	if KeyMode(a.SecretKey.Reveal()) == ModeLive {
-		mode = ModeLive
-	}
+	mode = cmp.Or(KeyMode(a.SecretKey.Reveal()), ModeTest)
 	if u, err := url.Parse(a.Endpoint()); err == nil {
 		host = u.Host
 	}

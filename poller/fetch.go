@@ -30,11 +30,7 @@ func (a *account) ask(ctx context.Context, tries int, request func(context.Conte
 			a.answered(failure.code())
 			return err
 		}
-		wait := backoff(failure, max(n, a.failures+1), rand.Float64()) // longer while the API is away
-		a.failed(failure, wait)
-		if failure.concernsAll() {
-			a.pacer.pause(wait)
-		}
+		wait := a.failed(failure, n)
 		if n >= tries || (failure.Kind == KindDenied && a.tries == triesPerRequestOnce) {
 			return err
 		}
@@ -80,11 +76,7 @@ func (a *account) askApart(ctx context.Context, request func(context.Context, *C
 	case unavailable(err):
 		a.count(failure)
 	default:
-		wait := backoff(failure, a.failures+1, rand.Float64())
-		a.failed(failure, wait)
-		if failure.concernsAll() {
-			a.pacer.pause(wait)
-		}
+		a.failed(failure, 1)
 	}
 	return err
 }
@@ -119,8 +111,7 @@ func (a *account) try(ctx context.Context, request func(context.Context, *Client
 // answered notes a request that was answered as asked. While passes fail that
 // alone is no good news.
 func (a *account) answered(code string) {
-	a.observer.APIRequest(a.cfg.Name, code)
-	a.requested()
+	a.requested(code)
 	if a.failures > 0 {
 		a.log.Info("the API answers again", loglimit.Ends("request", "pass"), slog.Int("failed_requests", a.failures))
 	}
@@ -136,12 +127,13 @@ func (a *account) answered(code string) {
 // count counts a failed request that says nothing of the account; nil is none.
 func (a *account) count(failure *Error) {
 	if failure != nil {
-		a.observer.APIRequest(a.cfg.Name, failure.code())
-		a.requested()
+		a.requested(failure.code())
 	}
 }
 
-func (a *account) requested() {
+// requested counts a request by what came of it.
+func (a *account) requested(code string) {
+	a.observer.APIRequest(a.cfg.Name, code)
 	a.now.requests++
 	now := time.Now()
 	a.requests.add(now)
@@ -157,10 +149,11 @@ func (e *Error) concernsAll() bool {
 	return e.RetryAfter > 0 || e.Kind == KindDenied || e.Kind == KindThrottled
 }
 
-// failed notes a failed request, and how long the next one waits.
-func (a *account) failed(failure *Error, wait time.Duration) {
-	a.observer.APIRequest(a.cfg.Name, failure.code())
-	a.requested()
+// failed notes a request that failed for the n-th time, and returns how long the next
+// one waits: longer while the API is away.
+func (a *account) failed(failure *Error, n int) (wait time.Duration) {
+	wait = backoff(failure, max(n, a.failures+1), rand.Float64())
+	a.requested(failure.code())
 	a.failures++
 	level := slog.LevelWarn
 	if failure.Kind == KindDenied {
@@ -169,6 +162,10 @@ func (a *account) failed(failure *Error, wait time.Duration) {
 	a.log.Log(context.Background(), level, "a request to the API failed; it is repeated, and nothing is lost", loglimit.Repeats("request "+string(failure.Kind)+failure.code()),
 		slog.Any("error", failure), slog.Int("in_a_row", a.failures), slog.String("again_in", wait.Round(time.Second/10).String()))
 	a.status.update(func(s *Status) { s.fail(failure) })
+	if failure.concernsAll() {
+		a.pacer.pause(wait)
+	}
+	return wait
 }
 
 const (

@@ -34,7 +34,7 @@ func (a *account) handle(ctx context.Context, page *Page, by *sweep) error {
 	a.now.sessions += len(page.Items)
 	outside := a.outside(page)
 	batch := Batch{
-		Account: a.state, Livemode: a.mode() == ModeLive, Poll: a.cfg.Poll,
+		Account: a.state, Livemode: KeyMode(a.cfg.SecretKey.Reveal()) == ModeLive, Poll: a.cfg.Poll,
 		Pass: a.now.began, Existing: existing, Starting: a.fixesStart(), Announce: by.announce(), Passed: a.passedOver(),
 	}
 	var doubts []*Item
