@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -57,6 +58,11 @@ func TestScheduledBackup(t *testing.T) {
 	_, metrics, err := d.get("/metrics")
 	if err != nil || !strings.Contains(metrics, `notifier_backups_total{result="success"} 1`) {
 		t.Errorf("the metrics do not count it: %v", err)
+	}
+	for _, name := range []string{"notifier_backup_last_success_timestamp_seconds", "notifier_backup_last_duration_seconds", "notifier_backup_last_size_bytes"} {
+		if !regexp.MustCompile(`(?m)^` + name + ` [0-9.e+-]*[1-9]`).MatchString(metrics) {
+			t.Errorf("the metrics do not tell %s", name)
+		}
 	}
 	d.kill()
 	if err := os.WriteFile(made[0]+".new", []byte("half"), 0o600); err != nil {

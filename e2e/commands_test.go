@@ -254,6 +254,9 @@ func TestForwardToAStripeHandler(t *testing.T) {
 	p := start(t, w.dir, []string{"WOOSHPAY_SECRET_KEY=" + apiKey},
 		"forward", "--to", handler.URL+"/stripe", "--base-url", w.apiURL, "--interval", "100ms", "--format", "stripe")
 	w.awaitForwarding(p)
+	if strings.Contains(p.stderr.String(), "warning:") {
+		t.Errorf("it warns of what it does by itself: %s", p.stderr)
+	}
 	if !strings.Contains(p.stderr.String(), "note: --api-version is not set") {
 		t.Errorf("it does not say that SDKs refuse the version: %s", p.stderr)
 	}
@@ -344,6 +347,19 @@ func demoShapes(output string) map[string]bool {
 	return shapes
 }
 
+// TestForwardWarnsAsCheckDoes asks for events at both of which a handler would ship.
+func TestForwardWarnsAsCheckDoes(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	p := start(t, w.dir, []string{"WOOSHPAY_SECRET_KEY=" + apiKey},
+		"forward", "--to", "http://127.0.0.1:1/", "--base-url", w.apiURL, "--format", "stripe", "--events", "fulfillable,completed")
+	w.awaitForwarding(p)
+	if !regexp.MustCompile(`(?m)^warning: .*act twice`).MatchString(p.stderr.String()) {
+		t.Errorf("it does not warn: %s", p.stderr)
+	}
+	p.stop()
+}
+
 // TestForeignSessions gives an account a key that shows other sessions: it
 // stops, says so, and goes on when an operator accepts.
 func TestForeignSessions(t *testing.T) {
@@ -372,6 +388,11 @@ func TestForeignSessions(t *testing.T) {
 	}
 	w.rest["admin"] = object{"listen": strings.TrimPrefix(d.admin, "http://")}
 	w.configure()
+	code, p = run(t, w.dir, nil, "accounts", "accept", "main", "-c", w.configPath())
+	wantExit(t, p, code, 2, "--yes")
+	if s, err := d.status(); err != nil || s.Accounts[0].Foreign == "" {
+		t.Errorf("it was accepted without a question: %+v, error %v", s, err)
+	}
 	if code, p := run(t, w.dir, nil, "accounts", "accept", "main", "--yes", "-c", w.configPath()); code != 0 {
 		t.Errorf("accounts accept: exit code %d: %s", code, p.stderr)
 	}

@@ -77,6 +77,24 @@ func TestTemplates(t *testing.T) {
 	}
 }
 
+// Until there is a console no message leads to it.
+func TestLinksLeadToTheConsoleOrNowhere(t *testing.T) {
+	m := message(event.Paid)
+	for _, format := range []string{publish.FormatSlack, publish.FormatPagerDuty} {
+		d := publish.DefaultHTTP()
+		d.Format, d.RoutingKey = format, "R0UT1NG"
+		for external, links := range map[string]bool{"": false, "https://ops.example/console/": true} {
+			r, err := publish.NewRenderer(d, nil, external, everything)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if body := rendered(t, r, m); strings.Contains(body, "/events/") != links {
+				t.Errorf("%s with the console at %q: %s", format, external, body)
+			}
+		}
+	}
+}
+
 func TestTemplatesMeetSparseSessions(t *testing.T) {
 	m := message(event.Created)
 	m.Event.Object = json.RawMessage(`{"id":"cs_1","amount_total":null,"currency":null,"customer_details":null,"shipping":{"name":"x"},"metadata":{},"created":1796119200}`)
