@@ -294,6 +294,7 @@ func TestOtherWaysToWriteARule(t *testing.T) {
 		`plan in session.metadata`:                          `"\"plan\""`,
 		`session.metadata."order id" == "5"`:                `session.metadata["a b"]`,
 		`yes`:                                               `"true"`,
+		`session.metadata.note == 'it''s'`:                  `a quote in a text stands behind a backslash`,
 		`session.metadata.plan matches pro`:                 `"\"pro\""`,
 		`session.customer_email matches "*@x.com"`:          `any text is .*`,
 		`session.currency is not "USD"`:                     `"!="`,
@@ -341,6 +342,8 @@ func TestOtherWaysToWriteARule(t *testing.T) {
 		`session.created.Format("YYYY-MM-DD") == "2026-01-01"`:     `2006-01-02`,
 		`session.customer == "null"`:                               `what is missing is ""`,
 		`session.customer_email not in ["undefined"]`:              `what is missing is ""`,
+		`session.customer_email matches "/example/i"`:              `"(?i)example"`,
+		`session.metadata.plan matches "/^pro$/g"`:                 `"^pro$"`,
 		`session.status == "paid"`:                                 `"paid" is a word of session.payment_status`,
 		`raw("session.loyalty.tier") == "gold"`:                    `"loyalty.tier"`,
 		`raw("data.object.loyalty") == "gold"`:                     `"loyalty"`,
@@ -362,7 +365,7 @@ func TestOtherWaysToWriteARule(t *testing.T) {
 		`session.currency == "" or session.shipping.address.country in ["", "DE"]`, `session.currency startsWith "U"`, `raw("live_mode") == true`,
 		`session.amount_total in [5, 10] or session.metadata.seats in ["1", ""]`, `count(session.line_items.data, true) > 2`, `any(session.line_items.data, #.id == "x") or has("line_items")`,
 		`any(session.line_items.data, any(session.payment_method_types, # == "card") and .quantity == "1")`, `session.customer_email in ["", "jane@example.com"] or session.customer_email endsWith "@example.com"`,
-		`len(filter(session.line_items.data, {let i = #; i.amount_total > 5})) > 1`, `raw("amount_tax", 0) > 5 and session.metadata.note != "null" and raw("sessions.x") == 5 and raw("session") == nil`, `session.amount_total in [10-5]`} {
+		`len(filter(session.line_items.data, {let i = #; i.amount_total > 5})) > 1`, `session.success_url matches "/thanks/i" and session.metadata.path matches "/shop/"`, `raw("amount_tax", 0) > 5 and session.metadata.note != "null" and raw("sessions.x") == 5 and raw("session") == nil`, `session.amount_total in [10-5]`} {
 		if problems := warningsOf(t, when); len(problems) > 0 {
 			t.Errorf("%s: %s", when, describe(problems))
 		}

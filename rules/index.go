@@ -76,7 +76,7 @@ func textAt(at, text ast.Node) (conjunct, bool) {
 func textsAt(at, list ast.Node) (conjunct, bool) {
 	array, ok := list.(*ast.ArrayNode)
 	path := strings.Join(logic.PathOf(at), separator)
-	if !ok || readers.of(path) == nil {
+	if !ok || len(array.Nodes) == 0 || readers.of(path) == nil {
 		return conjunct{}, false
 	}
 	var values []string
@@ -87,7 +87,7 @@ func textsAt(at, list ast.Node) (conjunct, bool) {
 		}
 		values = append(values, text.Value)
 	}
-	return newConjunct(path, values, list.Location().From), true
+	return newConjunct(path, values, array.Nodes[0].Location().From), true
 }
 
 // A path is its names with a separator that no name has: metadata keys may

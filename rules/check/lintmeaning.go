@@ -205,6 +205,10 @@ func (c *Checker) lintPart(n *ast.BinaryNode) []Fault {
 	f, of, ok := fieldOf(n.Left)
 	part, also := n.Right.(*ast.StringNode)
 	found := partOf[n.Operator]
+	if slashed := slashedPattern(n); slashed != "" {
+		return []Fault{{At: n.Right.Location().From, Code: CodeNeverMatches, Suggestion: slashed,
+			Message: "the slashes are a part of this pattern, which is written without them; (?i) before it is for any case"}}
+	}
 	if !ok || !also || found == nil {
 		return nil
 	}
@@ -221,6 +225,26 @@ func (c *Checker) lintPart(n *ast.BinaryNode) []Fault {
 		return nil
 	}
 	return []Fault{fault}
+}
+
+// inSlashes is a pattern as other languages write it, with how it is meant behind it.
+var inSlashes = regexp.MustCompile(`^/(.+)/([gimsu]+)$`)
+
+// slashedPattern is a pattern without the slashes around it, "" for one without, and
+// where they can be a part of what is looked at.
+func slashedPattern(n *ast.BinaryNode) string {
+	pattern, ok := n.Right.(*ast.StringNode)
+	if !ok || n.Operator != "matches" || strings.HasSuffix(logic.Spell(n.Left), "url") {
+		return ""
+	}
+	parts := inSlashes.FindStringSubmatch(pattern.Value)
+	switch {
+	case parts == nil:
+		return ""
+	case strings.Contains(parts[2], "i"):
+		return "(?i)" + parts[1]
+	}
+	return parts[1]
 }
 
 // folded is what lower or upper is called with, and that function; else the node itself.

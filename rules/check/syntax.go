@@ -183,6 +183,8 @@ func (s *place) misuse() (hint, suggestion string) {
 		return "; a range is asked for as in session.amount_total in 1_00..5_00", ""
 	case token == "," && digit(s.at-1) && digit(s.at+1), here.Kind == lexer.Number && last.Kind == lexer.Number && strings.HasPrefix(s.source(here), "."):
 		return groupBy_, ""
+	case last.Kind == lexer.String && here.Kind == lexer.String && last.To == here.From:
+		return "; a quote in a text stands behind a backslash", ""
 	case inList && ends(last) && begins(here):
 		return fmt.Sprintf("; the elements of a list are separated by commas: %s, %s", s.source(last), s.source(here)), ""
 	case inList && token == ";":

@@ -3,7 +3,6 @@
 package logic
 
 import (
-	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -24,7 +23,11 @@ type demand struct {
 	at          int // in the text, in runes
 }
 
+// newDemand is told at a node, or at the first element of a list.
 func newDemand(path string, at ast.Node) demand {
+	if list, ok := at.(*ast.ArrayNode); ok && len(list.Nodes) > 0 {
+		at = list.Nodes[0]
+	}
 	return demand{path: path, least: math.Inf(-1), most: math.Inf(1), at: at.Location().From}
 }
 
@@ -94,21 +97,6 @@ func compared(value ast.Node, operator string, other ast.Node, negated bool) (de
 		return d, ok && (operator == "not in") == isList(other)
 	}
 	return d.bound(operator, value, constants)
-}
-
-// comparedWithBefore reads a comparison of a status with that of the look before, which
-// asks whether it changed.
-func comparedWithBefore(b *ast.BinaryNode, negated bool) (demand, bool) {
-	left, right := PathOf(b.Left), PathOf(b.Right)
-	if len(left) != 2 || len(right) != 2 || left[1] != right[1] || !slices.Contains(transitionFields, left[1]) || b.Operator != "==" && b.Operator != "!=" {
-		return demand{}, false
-	}
-	if left[0]+right[0] != "previoussession" && left[0]+right[0] != "sessionprevious" {
-		return demand{}, false
-	}
-	d := newDemand(fmt.Sprintf("changed(%q)", left[1]), b.Right)
-	d.some = []any{(b.Operator == "!=") != negated}
-	return d, true
 }
 
 func isList(n ast.Node) bool {

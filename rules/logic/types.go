@@ -1,6 +1,7 @@
 package logic
 
 import (
+	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -50,6 +51,21 @@ var changes = func() (kinds [][]demand) {
 	}
 	return append(kinds, []demand{other})
 }()
+
+// comparedWithBefore reads a comparison of a status with that of the look before, which
+// asks whether it changed.
+func comparedWithBefore(b *ast.BinaryNode, negated bool) (demand, bool) {
+	left, right := PathOf(b.Left), PathOf(b.Right)
+	if len(left) != 2 || len(right) != 2 || left[1] != right[1] || !slices.Contains(transitionFields, left[1]) || b.Operator != "==" && b.Operator != "!=" {
+		return demand{}, false
+	}
+	if left[0]+right[0] != "previoussession" && left[0]+right[0] != "sessionprevious" {
+		return demand{}, false
+	}
+	d := newDemand(fmt.Sprintf("changed(%q)", left[1]), b.Right)
+	d.some = []any{(b.Operator == "!=") != negated}
+	return d, true
+}
 
 // CanBeTransition says whether a condition may hold for a change of status or
 // payment_status.
