@@ -76,7 +76,7 @@ func advances(prev *event.Snapshot, s *checkout.Session, look Look, p Policy) (b
 }
 
 // believed says whether every field has been shown long enough, by the server's
-// clock and by ours, in two passes or more. Nothing held is believed.
+// clock and by ours, in two passes or more. That is so if no field is held.
 func (h held) believed(look Look, p Policy) bool {
 	for _, v := range h {
 		if look.At.Sub(v.Since) < p.ConfirmAfter || look.own().Sub(v.Own) < p.ConfirmAfter || look.Pass.Equal(v.Pass) {

@@ -23,18 +23,20 @@ func (t *Tx) Empty() bool {
 // DestinationState is what is remembered of a destination, whether the
 // configuration names it or not.
 type DestinationState struct {
-	Name          string        `json:"name"`
-	UpClock       time.Duration `json:"up_clock"`       // time during which it could be reached
-	UpAt          time.Time     `json:"up_at,omitzero"` // when, by our clock, UpClock was read; zero where an earlier version stored it
-	Pending       int           `json:"pending"`
-	Dead          int           `json:"dead"`
-	Standing      Standing      `json:"standing,omitzero"`
-	OldestPending time.Time     `json:"-"` // filled in on reading
-	Refused       int           `json:"-"` // so is this: of Pending, those that were refused before; MostRefused counts as that many or more
-	// RefusedAt is where the up clock stood at the first refusal of each of Refused that is
-	// about an order and was tried OftenRefused times at least.
+	Name     string        `json:"name"`
+	UpClock  time.Duration `json:"up_clock"`       // time during which it could be reached
+	UpAt     time.Time     `json:"up_at,omitzero"` // when, by our clock, UpClock was read; zero where an earlier version stored it
+	Pending  int           `json:"pending"`
+	Dead     int           `json:"dead"`
+	Standing Standing      `json:"standing,omitzero"`
+
+	// What follows is not stored: it is worked out when the state is read.
+	OldestPending time.Time `json:"-"`
+	Refused       int       `json:"-"` // of Pending, those that were refused before; MostRefused means that many or more
+	// RefusedAt has a value for each of the Refused that is about an order and was tried
+	// OftenRefused times at least: the UpClock at the time of its first refusal.
 	RefusedAt []time.Duration `json:"-"`
-	NextRetry time.Time       `json:"-"` // and this: when the first of those that are tried again is due
+	NextRetry time.Time       `json:"-"` // when the first of the Refused is due again
 }
 
 // Up notes how far the up clock was at a time.

@@ -68,9 +68,13 @@ func someFail(rows map[string]event.Condition) bool {
 	return false
 }
 
-// Concerns says whether the outcome of an event changes any count.
+// Concerns says whether the outcome of an event may change any count: that of one
+// that passes does once another one has failed, of the same page too.
 func (w *RuleWatch) Concerns(result *rules.Result) bool {
-	return len(result.Errors) > 0 || w.some.Load()
+	if len(result.Errors) > 0 {
+		w.some.Store(true)
+	}
+	return w.some.Load()
 }
 
 // Count adds to a transaction what verdicts, in the order of their events,
@@ -78,30 +82,32 @@ func (w *RuleWatch) Concerns(result *rules.Result) bool {
 // until then others wait.
 func (w *RuleWatch) Count(verdicts []Verdict, tx *event.Tx) (done func(committed bool)) {
 	w.mu.Lock()
-	rows, touched := maps.Clone(w.rows), make(map[string]bool)
+	rows, touched := maps.Clone(w.rows), make(map[string]bool) // true: its owner is to be told
 	now := time.Now().UTC()
 	for i := range verdicts {
 		v := &verdicts[i]
 		for rule, row := range rows {
 			if row.Failures > 0 && v.Result.Passed(rule) {
 				row.Failures = 0
-				rows[rule], touched[rule] = row, true
+				rows[rule], touched[rule] = row, touched[rule]
 			}
 		}
 		for _, failed := range v.Result.Errors {
 			row := w.fail(rows[failed.Rule], failed, v.Event, now)
-			if row.Failures == failuresToTell || row.Untold && row.Recent >= failuresToTell {
-				row.Untold = false
-				if n := w.tell(row); n.Event.ID != "" {
-					tx.Notices = append(tx.Notices, n)
-				}
-			}
 			rows[failed.Rule] = row
-			touched[failed.Rule] = true
+			touched[failed.Rule] = touched[failed.Rule] || row.Failures == failuresToTell || row.Untold && row.Recent >= failuresToTell
 		}
 	}
 	for _, rule := range slices.Sorted(maps.Keys(touched)) {
-		tx.Raised = append(tx.Raised, rows[rule])
+		row := rows[rule]
+		if touched[rule] { // with what holds after the last of the verdicts
+			row.Untold = false
+			if n := w.tell(row); n.Event.ID != "" {
+				tx.Notices = append(tx.Notices, n)
+			}
+			rows[rule] = row
+		}
+		tx.Raised = append(tx.Raised, row)
 	}
 	return func(committed bool) {
 		if committed {

@@ -32,6 +32,7 @@ type watched struct {
 	watch *pipeline.RuleWatch
 	stale []event.Condition
 	looks int
+	told  []event.Condition
 }
 
 func (w *watched) open(list ...rules.Rule) {
@@ -54,6 +55,7 @@ func (w *watched) open(list ...rules.Rule) {
 		w.t.Fatal(err)
 	}
 	tell := func(c event.Condition) event.Notice {
+		w.told = append(w.told, c)
 		e, err := event.NewSystem(event.RuleFailing, c.Subject, "", c.Last, map[string]any{"summary": c.Why, "failures": c.Failures})
 		if err != nil {
 			w.t.Error(err)
@@ -146,6 +148,12 @@ func TestFailuresInARowAreCountedOverRestarts(t *testing.T) {
 	w.expect(0, false, 2)
 	w.page("EUR", slices.Repeat([]string{"x"}, 12)...) // another row is told of again
 	w.expect(12, false, 3)
+	w.page("EUR", "8")
+	w.page("EUR", append(slices.Repeat([]string{"x"}, 11), "9")...) // with what holds at the end of the page
+	w.expect(0, false, 4)
+	if last := w.told[len(w.told)-1]; last.Failures != 0 {
+		t.Errorf("the owner is told of %d failures in a row that is over", last.Failures)
+	}
 	w.close()
 }
 

@@ -125,14 +125,14 @@ func (a *account) passNow(ctx context.Context) (PassReport, error) {
 	look := time.NewTicker(time.Second)
 	defer look.Stop()
 	nudges, reply := a.nudges, make(chan PassReport, 1)
-	before := a.events.Load()
+	began, before, requests := time.Now(), a.events.Load(), a.status.read().Requests
 	if a.leftAlone() != "" {
 		a.pacer.tryNow()
 		a.status.update(func(s *Status) { s.NextTry = time.Time{} })
 	}
 	for {
 		if why := a.leftAlone(); why != "" {
-			return PassReport{Account: a.cfg.Name, Error: why}, nil
+			return PassReport{Account: a.cfg.Name, Took: event.Seconds(time.Since(began)), Requests: a.status.read().Requests - requests, Error: why}, nil
 		}
 		if a.ended.Load() {
 			return PassReport{Account: a.cfg.Name, Error: errEnded.Error()}, nil

@@ -116,8 +116,8 @@ func TestPassThatIsAskedForTriesARefusedKeyOnce(t *testing.T) {
 				for range 3 {
 					before := asked()
 					reports, err := p.Now(ctx)
-					if err != nil || !strings.Contains(reports[0].Error, "asked again in ") || asked() != before+1 {
-						t.Errorf("Now = %+v, %v after %d requests, want a failure after one", reports, err, asked()-before)
+					if err != nil || !strings.Contains(reports[0].Error, "asked again in ") || asked() != before+1 || reports[0].Requests != 1 {
+						t.Errorf("Now = %+v, %v after %d requests, want a failure after one, which it tells", reports, err, asked()-before)
 					}
 					if left := time.Until(p.Status()[0].NextTry); left < 2*time.Minute {
 						t.Errorf("the next try is in %s", left)

@@ -7,7 +7,7 @@ func Suggest(name string, candidates []string) string {
 	limit := min(max(1, len(name)/3), 3)
 	best, distance := "", limit+1
 	for _, candidate := range candidates {
-		if plain(candidate) == plain(name) && candidate != name {
+		if plain(candidate) == plain(name) && candidate != name || candidate == strings.TrimSuffix(name, "y")+"ies" {
 			return candidate
 		}
 		a, b := strings.ToLower(name), strings.ToLower(candidate)

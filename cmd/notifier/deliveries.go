@@ -230,18 +230,21 @@ func (a *app) retry(ctx context.Context, ids []string, yes bool, output string) 
 	}
 	err = showList(a, output, done, func(items []deliveryView) {
 		for i := range items {
-			fmt.Fprintf(a.out, "%s to %s: %s%s\n", items[i].ID, items[i].Destination, statusText(&items[i]), resumeFirst(&items[i]))
+			fmt.Fprintf(a.out, "%s to %s: %s%s\n", items[i].ID, items[i].Destination, statusText(&items[i]), retryNote(&items[i]))
 		}
 	})
 	return cmp.Or(failed, err)
 }
 
-// resumeFirst says what a retry does not do.
-func resumeFirst(d *deliveryView) string {
-	if d.DestinationState != string(publish.StatePaused) {
-		return ""
+// retryNote says what a retry does beside what the status says, or does not do.
+func retryNote(d *deliveryView) string {
+	switch d.DestinationState {
+	case string(publish.StatePaused):
+		return "; resume it first (notifier destinations resume " + d.Destination + ")"
+	case string(publish.StateFailing):
+		return "; this one is tried once at once (notifier deliveries get " + d.ID + " shows the answer)"
 	}
-	return "; resume it first (notifier destinations resume " + d.Destination + ")"
+	return ""
 }
 
 func (a *app) eventsCommand() *cobra.Command {

@@ -67,6 +67,7 @@ func TestMistakesOnTheCommandLineSayWhatIsMeant(t *testing.T) {
 		"deliveries retry":           "notifier deliveries retry needs ID..., and got 0 arguments",
 		"destinations pause":         "notifier destinations pause needs NAME, and got 0 arguments",
 		"destinations pause a b":     "notifier destinations pause needs NAME, and got 2 arguments",
+		"delivery list":              `did you mean "deliveries"?`,
 		"statu":                      `did you mean "status"?`,
 		"status --json":              "did you mean -o json?",
 		"status --jsonl":             "did you mean -o jsonl?",

@@ -123,12 +123,15 @@ func TestRenamedDestinationIsSaid(t *testing.T) {
 	}
 }
 
-func TestRetryOfAPausedDestinationSaysWhatToDo(t *testing.T) {
-	d := deliveryView{Delivery: event.Delivery{Destination: "shop", Status: event.StatusPending}, DestinationState: string(publish.StatePaused)}
-	if got, want := resumeFirst(&d), "; resume it first (notifier destinations resume shop)"; got != want {
-		t.Errorf("it says %q, want %q", got, want)
-	}
-	if d.DestinationState = string(publish.StateFailing); resumeFirst(&d) != "" {
-		t.Errorf("of one that fails it says %q", resumeFirst(&d))
+func TestRetryUnderATroubleOfTheDestinationSaysWhatHappens(t *testing.T) {
+	for state, want := range map[publish.State]string{
+		publish.StatePaused:  "; resume it first (notifier destinations resume shop)",
+		publish.StateFailing: "; this one is tried once at once (notifier deliveries get dlv_1 shows the answer)",
+		publish.StateOK:      "",
+	} {
+		d := deliveryView{Delivery: event.Delivery{ID: "dlv_1", Destination: "shop", Status: event.StatusPending}, DestinationState: string(state)}
+		if got := retryNote(&d); got != want {
+			t.Errorf("%s: it says %q, want %q", state, got, want)
+		}
 	}
 }
