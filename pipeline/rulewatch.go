@@ -82,25 +82,27 @@ func (w *RuleWatch) Concerns(result *rules.Result) bool {
 // until then others wait.
 func (w *RuleWatch) Count(verdicts []Verdict, tx *event.Tx) (done func(committed bool)) {
 	w.mu.Lock()
-	rows, touched := maps.Clone(w.rows), make(map[string]bool) // true: its owner is to be told
+	rows, touched, told := maps.Clone(w.rows), make(map[string]bool), make(map[string]bool)
 	now := time.Now().UTC()
 	for i := range verdicts {
 		v := &verdicts[i]
 		for rule, row := range rows {
 			if row.Failures > 0 && v.Result.Passed(rule) {
 				row.Failures = 0
-				rows[rule], touched[rule] = row, touched[rule]
+				rows[rule], touched[rule] = row, true
 			}
 		}
 		for _, failed := range v.Result.Errors {
 			row := w.fail(rows[failed.Rule], failed, v.Event, now)
-			rows[failed.Rule] = row
-			touched[failed.Rule] = touched[failed.Rule] || row.Failures == failuresToTell || row.Untold && row.Recent >= failuresToTell
+			rows[failed.Rule], touched[failed.Rule] = row, true
+			if row.Failures == failuresToTell || row.Untold && row.Recent >= failuresToTell {
+				told[failed.Rule] = true
+			}
 		}
 	}
 	for _, rule := range slices.Sorted(maps.Keys(touched)) {
 		row := rows[rule]
-		if touched[rule] { // with what holds after the last of the verdicts
+		if told[rule] { // with what holds after the last of the verdicts
 			row.Untold = false
 			if n := w.tell(row); n.Event.ID != "" {
 				tx.Notices = append(tx.Notices, n)

@@ -12,6 +12,7 @@ import (
 
 	"checkout-notifier/event"
 	"checkout-notifier/loglimit"
+	"checkout-notifier/poller/pacer"
 )
 
 const (
@@ -33,7 +34,7 @@ type account struct {
 	handler    Handler
 	observer   Observer
 	log        *slog.Logger
-	pacer      *pacer
+	pacer      *pacer.Pacer
 	neighbours []*account    // that may be shown the same sessions
 	phase      time.Duration // shifts the rounds, so that accounts do not look all at once
 	nudges     chan chan<- PassReport
@@ -115,7 +116,7 @@ func newAccount(cfg Account, client *Client, tracker Tracker, handler Handler, o
 	a := &account{
 		cfg: cfg, client: client, tracker: tracker, handler: handler, observer: o.Observer,
 		log:        o.Logger.With("account", cfg.Name),
-		pacer:      newPacer(cfg.Poll.RateLimit, cfg.Poll.Tuning.Concurrency),
+		pacer:      pacer.New(cfg.Poll.RateLimit, cfg.Poll.Tuning.Concurrency),
 		nudges:     make(chan chan<- PassReport),
 		tries:      triesPerRequest,
 		index:      newIndex(),

@@ -17,7 +17,7 @@ import (
 // request runs without mu.
 func (a *account) ask(ctx context.Context, tries int, request func(context.Context, *Client) error) error {
 	for n := 1; ; n++ {
-		failure, err := a.tryPage(ctx, request, a.pacer.leave)
+		failure, err := a.tryPage(ctx, request, a.leave)
 		if failure != nil {
 			a.clock.hear(failure.Answer)
 		}
@@ -50,7 +50,7 @@ func (a *account) backOff(ctx context.Context, wait time.Duration) bool {
 	})
 	a.mu.Unlock()
 	defer a.mu.Lock()
-	return a.pacer.rest(ctx, wait)
+	return a.pacer.Rest(ctx, wait)
 }
 
 // askApart makes a request, once, for what the API may be unable to show. If that
@@ -59,10 +59,10 @@ func (a *account) backOff(ctx context.Context, wait time.Duration) bool {
 func (a *account) askApart(ctx context.Context, request func(context.Context, *Client) error) error {
 	failure, err := a.tryPage(ctx, request, func(failure *Error, sent time.Time) {
 		if failure != nil && unavailable(failure) && failure.Kind != KindForbidden {
-			a.pacer.release()
+			a.pacer.Release()
 			return
 		}
-		a.pacer.leave(failure, sent)
+		a.leave(failure, sent)
 	})
 	if failure != nil {
 		a.clock.hear(failure.Answer)
@@ -93,7 +93,7 @@ func (a *account) try(ctx context.Context, request func(context.Context, *Client
 	client := a.client
 	a.mu.Unlock()
 	defer a.mu.Lock()
-	waited, err := a.pacer.enter(ctx)
+	waited, err := a.pacer.Enter(ctx)
 	if waited > 0 {
 		a.observer.Waited(a.cfg.Name, waited)
 		a.status.update(func(s *Status) { s.Waited += event.Seconds(waited) })
@@ -163,7 +163,7 @@ func (a *account) failed(failure *Error, n int) (wait time.Duration) {
 		slog.Any("error", failure), slog.Int("in_a_row", a.failures), slog.String("again_in", wait.Round(time.Second/10).String()))
 	a.status.update(func(s *Status) { s.fail(failure) })
 	if failure.concernsAll() {
-		a.pacer.pause(wait)
+		a.pacer.Pause(wait)
 	}
 	return wait
 }
@@ -233,7 +233,7 @@ func (a *account) page(ctx context.Context, p patience, q Query, check func(*Pag
 		}
 		if p.deep && !repeated { // one that repeats another hides nothing, for it is never believed
 			a.mu.Unlock()
-			a.pacer.rest(ctx, time.Duration(n)*badPageWait)
+			a.pacer.Rest(ctx, time.Duration(n)*badPageWait)
 			a.mu.Lock()
 		}
 	}

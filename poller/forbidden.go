@@ -63,7 +63,7 @@ func (a *account) tryPage(ctx context.Context, request func(context.Context, *Cl
 // a 403. That the API knows no such part any more is an answer, too.
 func (a *account) tryElsewhere(ctx context.Context) (failure *Error, err error) {
 	q := a.elsewhere()
-	failure, err = a.try(ctx, func(ctx context.Context, client *Client) error { return client.answers(ctx, q) }, a.pacer.leave)
+	failure, err = a.try(ctx, func(ctx context.Context, client *Client) error { return client.answers(ctx, q) }, a.leave)
 	if err != nil && !refused(err) {
 		a.lastShown = Query{}
 		if denied(err) {

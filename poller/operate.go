@@ -87,7 +87,7 @@ const longestWait = 30 * time.Second
 // leftAlone says why the API is asked for nothing for longer than anybody waits; ""
 // if that is not so.
 func (a *account) leftAlone() string {
-	held, asked := a.pacer.held()
+	held, asked := a.pacer.Held()
 	wait := time.Until(held)
 	if wait <= longestWait {
 		return ""
@@ -127,7 +127,7 @@ func (a *account) passNow(ctx context.Context) (PassReport, error) {
 	nudges, reply := a.nudges, make(chan PassReport, 1)
 	began, before, requests := time.Now(), a.events.Load(), a.status.read().Requests
 	if a.leftAlone() != "" {
-		a.pacer.tryNow()
+		a.pacer.TryNow()
 		a.status.update(func(s *Status) { s.NextTry = time.Time{} })
 	}
 	for {

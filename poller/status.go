@@ -169,8 +169,8 @@ func (a *account) addUnshown(list []Hole, e *entry, m moment) []Hole {
 // describe is the status at this moment, also while a pass waits.
 func (a *account) describe() Status {
 	s := a.status.read()
-	s.Rate, s.Parallel = a.pacer.state()
-	held, asked := a.pacer.held()
+	s.Rate, s.Parallel = a.pacer.State()
+	held, asked := a.pacer.Held()
 	s.NextTry, s.AskedToWait = later(s.NextTry, held), asked
 	if past(s.NextTry) {
 		s.NextTry = time.Time{} // it is under way

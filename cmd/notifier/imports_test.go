@@ -25,8 +25,9 @@ var allowed = map[string][]string{
 	"checkout":          {},
 	"simulator":         {}, // shares no code with the client, so that it can disagree with it
 	"event":             {"checkout"},
-	"poller":            {"checkout", "event", "loglimit", "poller/hashtable", "secret"},
+	"poller":            {"checkout", "event", "loglimit", "poller/hashtable", "poller/pacer", "secret"},
 	"poller/hashtable":  {},
+	"poller/pacer":      {},
 	"diff":              {"checkout", "event"},
 	"rules":             {"checkout", "event", "rules/check", "rules/logic", "rules/schema"},
 	"rules/check":       {"checkout", "event", "rules/logic", "rules/schema", "spelling"},
@@ -56,7 +57,7 @@ var owners = map[string][]string{
 	"go.yaml.in/yaml":                {"config"},
 	"github.com/spf13/cobra":         {"cmd/notifier"},
 	"github.com/prometheus/client":   {"admin"},
-	"golang.org/x/time/rate":         {"poller", "publish"},
+	"golang.org/x/time/rate":         {"poller/pacer", "publish"},
 	"github.com/cespare/xxhash":      {"checkout"},
 }
 

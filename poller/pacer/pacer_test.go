@@ -1,9 +1,8 @@
-package poller
+package pacer
 
 import (
 	"context"
 	"errors"
-	"net/http"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -11,27 +10,27 @@ import (
 )
 
 var (
-	throttled = &Error{Kind: KindThrottled, Status: http.StatusTooManyRequests}
-	broken    = &Error{Kind: KindServer, Status: http.StatusBadGateway}
-	refusal   = &Error{Kind: KindDenied, Status: http.StatusForbidden}
-	tooMany   = &Error{Kind: KindThrottled, Status: http.StatusTooManyRequests, Reason: "endpoint-concurrency"}
+	throttled = &Failure{Throttled: true, Overtaxed: true}
+	broken    = &Failure{Overtaxed: true}
+	refusal   = &Failure{Denied: true}
+	tooMany   = &Failure{Throttled: true, Overtaxed: true, Crowded: true}
 )
 
 // send makes a request that takes a while and ends as told.
-func (p *pacer) send(t *testing.T, takes time.Duration, failure *Error) {
+func (p *Pacer) send(t *testing.T, takes time.Duration, failure *Failure) {
 	t.Helper()
-	if _, err := p.enter(t.Context()); err != nil {
+	if _, err := p.Enter(t.Context()); err != nil {
 		t.Error(err)
 		return
 	}
 	sent := time.Now()
 	time.Sleep(takes)
-	p.leave(failure, sent)
+	p.Leave(failure, sent)
 }
 
-func (p *pacer) expect(t *testing.T, rate float64, parallel int) {
+func (p *Pacer) expect(t *testing.T, rate float64, parallel int) {
 	t.Helper()
-	if r, n := p.state(); r != rate || n != parallel {
+	if r, n := p.State(); r != rate || n != parallel {
 		t.Errorf("rate %v and %d at once, want %v and %d", r, n, rate, parallel)
 	}
 }
@@ -39,7 +38,7 @@ func (p *pacer) expect(t *testing.T, rate float64, parallel int) {
 // Requests that were under way together say one thing, however late they fail.
 func TestPacerHalvesOnceForABurst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPacer(8, 4)
+		p := New(8, 4)
 		for _, takes := range []time.Duration{0, 500 * time.Millisecond, 1500 * time.Millisecond, 5 * time.Second} {
 			go p.send(t, takes, throttled)
 		}
@@ -53,7 +52,7 @@ func TestPacerHalvesOnceForABurst(t *testing.T) {
 // One failure among answers may be chance; two in a row are an API at its limit.
 func TestPacerForgivesOneFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPacer(8, 4)
+		p := New(8, 4)
 		for range 5 {
 			p.send(t, time.Second, broken)
 			p.send(t, time.Second, nil)
@@ -67,7 +66,7 @@ func TestPacerForgivesOneFailure(t *testing.T) {
 
 func TestPacerFloorAndRecovery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPacer(5, 4)
+		p := New(5, 4)
 		for range 10 {
 			p.send(t, 2*time.Second, throttled)
 		}
@@ -89,7 +88,7 @@ func TestPacerFloorAndRecovery(t *testing.T) {
 // A configured rate below the floor is no reason to go faster.
 func TestPacerBelowTheFloor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPacer(0.5, 1)
+		p := New(0.5, 1)
 		p.send(t, 2*time.Second, throttled)
 		p.expect(t, 0.5, 1)
 	})
@@ -99,13 +98,13 @@ func TestPacerBelowTheFloor(t *testing.T) {
 // none again once it was answered at four times as much.
 func TestPacerWithoutALimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPacer(0, 2)
+		p := New(0, 2)
 		for range 100 {
 			p.send(t, 50*time.Millisecond, nil)
 		}
 		p.expect(t, 0, 2)
 		p.send(t, 0, throttled)
-		if rate, _ := p.state(); rate < 8 || rate > 12 {
+		if rate, _ := p.State(); rate < 8 || rate > 12 {
 			t.Errorf("rate = %v after 20 a second were too much", rate)
 		}
 		for range 300 {
@@ -117,7 +116,7 @@ func TestPacerWithoutALimit(t *testing.T) {
 
 func TestPacerPauseHoldsEverythingBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPacer(1, 8)
+		p := New(1, 8)
 		began := time.Now()
 		var first time.Duration
 		var mu sync.Mutex
@@ -134,7 +133,7 @@ func TestPacerPauseHoldsEverythingBack(t *testing.T) {
 			})
 		}
 		synctest.Wait()
-		p.pause(20 * time.Second)
+		p.Pause(20 * time.Second)
 		all.Wait()
 		if first < 20*time.Second {
 			t.Errorf("a request was sent %v into a pause of 20 s", first)
@@ -145,7 +144,7 @@ func TestPacerPauseHoldsEverythingBack(t *testing.T) {
 // An objection to requests at once halves their number, not the rate.
 func TestPacerCrowded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPacer(0, 4)
+		p := New(0, 4)
 		p.send(t, 0, tooMany)
 		p.expect(t, 0, 2)
 		p.send(t, 0, tooMany)
@@ -165,7 +164,7 @@ func TestPacerCrowded(t *testing.T) {
 // While the key is refused one request at a time finds out whether it still is.
 func TestPacerTriesADeniedKeyOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPacer(0, 4)
+		p := New(0, 4)
 		ctx, cancel := context.WithCancel(t.Context())
 		tries, denied := 0, true
 		var mu sync.Mutex
@@ -175,7 +174,7 @@ func TestPacerTriesADeniedKeyOnce(t *testing.T) {
 		for range 4 {
 			all.Go(func() {
 				for {
-					if _, err := p.enter(ctx); err != nil {
+					if _, err := p.Enter(ctx); err != nil {
 						return
 					}
 					sent := time.Now()
@@ -187,9 +186,9 @@ func TestPacerTriesADeniedKeyOnce(t *testing.T) {
 					}
 					mu.Unlock()
 					time.Sleep(time.Second)
-					p.leave(failure, sent)
+					p.Leave(failure, sent)
 					if failure != nil {
-						p.pause(5 * time.Minute)
+						p.Pause(5 * time.Minute)
 					}
 				}
 			})
@@ -217,13 +216,13 @@ func TestPacerTriesADeniedKeyOnce(t *testing.T) {
 // Whoever leaves the queue takes no place with him.
 func TestPacerCancelled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPacer(1, 2)
+		p := New(1, 2)
 		p.send(t, 0, nil)
 		ctx, cancel := context.WithCancel(t.Context())
 		var all sync.WaitGroup
 		for range 5 {
 			all.Go(func() {
-				if _, err := p.enter(ctx); !errors.Is(err, context.Canceled) {
+				if _, err := p.Enter(ctx); !errors.Is(err, context.Canceled) {
 					t.Errorf("enter = %v", err)
 				}
 			})
@@ -241,7 +240,7 @@ func TestPacerCancelled(t *testing.T) {
 // Whoever waits has his turn, though not in order: of many none waits for all the others.
 func TestPacerIsFair(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPacer(10, 4)
+		p := New(10, 4)
 		var all sync.WaitGroup
 		began, longest := time.Now(), time.Duration(0)
 		var mu sync.Mutex
@@ -270,9 +269,9 @@ func TestPacerIsFair(t *testing.T) {
 // on how long the API wants to be left alone.
 func TestPacerObeysRetryAfterAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPacer(0, 1)
+		p := New(0, 1)
 		began := time.Now()
-		go p.send(t, time.Second, &Error{Kind: KindThrottled, Status: http.StatusTooManyRequests, RetryAfter: time.Minute})
+		go p.send(t, time.Second, &Failure{Throttled: true, Overtaxed: true, RetryAfter: time.Minute})
 		time.Sleep(time.Millisecond)
 		p.send(t, 0, nil)
 		if waited := time.Since(began); waited < time.Minute {

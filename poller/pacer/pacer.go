@@ -1,11 +1,11 @@
-package poller
+// Package pacer gives leave to send requests: no more a second, and no more at once,
+// than were configured, fewer while the API is overtaxed, and none while it wants to be
+// left alone. It sends nothing itself and knows neither accounts nor what is asked.
+package pacer
 
 import (
 	"context"
 	"errors"
-	"net/http"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -23,10 +23,10 @@ const (
 	noWait = time.Millisecond
 )
 
-// pacer gives leave to send requests of one account. The rate grows by addition
+// Pacer gives leave to send requests of one account. The rate grows by addition
 // while requests are answered and is halved when the API is overtaxed; so is the
 // number of requests at once when it objects to that. It is safe for concurrent use.
-type pacer struct {
+type Pacer struct {
 	limit   float64 // as configured; 0 = none
 	most    int     // requests at once, as configured
 	limiter *rate.Limiter
@@ -64,23 +64,23 @@ func (t *tally) perSecond(now time.Time) float64 {
 	return float64(t.n) / max(1, now.Sub(t.since).Seconds())
 }
 
-func newPacer(limit float64, most int) *pacer {
-	p := &pacer{limit: limit, most: max(most, 1), current: limit, changed: make(chan struct{}), retry: make(chan struct{})}
+func New(limit float64, most int) *Pacer {
+	p := &Pacer{limit: limit, most: max(most, 1), current: limit, changed: make(chan struct{}), retry: make(chan struct{})}
 	p.parallel = p.most
 	p.limiter = rate.NewLimiter(p.allowed(), max(1, int(limit)))
 	return p
 }
 
-func (p *pacer) allowed() rate.Limit {
+func (p *Pacer) allowed() rate.Limit {
 	if p.current == 0 {
 		return rate.Inf
 	}
 	return rate.Limit(p.current)
 }
 
-// enter waits for the leave to send a request, which ends with leave. It returns
+// Enter waits for the leave to send a request, which ends with Leave. It returns
 // how long the rate alone made it wait.
-func (p *pacer) enter(ctx context.Context) (waited time.Duration, err error) {
+func (p *Pacer) Enter(ctx context.Context) (waited time.Duration, err error) {
 	for {
 		p.mu.Lock()
 		pause, free, changed := time.Until(p.resume), p.inFlight < p.parallel && (!p.denied || p.inFlight == 0), p.changed
@@ -91,7 +91,7 @@ func (p *pacer) enter(ctx context.Context) (waited time.Duration, err error) {
 		}
 		p.mu.Unlock()
 		if pause > 0 {
-			if !p.rest(ctx, pause) {
+			if !p.Rest(ctx, pause) {
 				return 0, ctx.Err()
 			}
 			continue
@@ -104,14 +104,14 @@ func (p *pacer) enter(ctx context.Context) (waited time.Duration, err error) {
 	}
 	began := time.Now()
 	if err := p.limiter.Wait(ctx); err != nil {
-		p.release()
+		p.Release()
 		return 0, errors.Join(err, ctx.Err())
 	}
 	p.mu.Lock()
 	if time.Until(p.resume) > 0 { // asked for while the rate made it wait
 		p.mu.Unlock()
-		p.release()
-		return p.enter(ctx)
+		p.Release()
+		return p.Enter(ctx)
 	}
 	defer p.mu.Unlock()
 	now := time.Now()
@@ -122,21 +122,21 @@ func (p *pacer) enter(ctx context.Context) (waited time.Duration, err error) {
 	return waited, nil
 }
 
-func (p *pacer) release() {
+func (p *Pacer) Release() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.inFlight--
 	p.wake()
 }
 
-func (p *pacer) wake() {
+func (p *Pacer) wake() {
 	close(p.changed)
 	p.changed = make(chan struct{})
 }
 
-// rest waits after a failure, at most until tryNow, and says whether the context is
+// Rest waits after a failure, at most until TryNow, and says whether the context is
 // still alive.
-func (p *pacer) rest(ctx context.Context, d time.Duration) bool {
+func (p *Pacer) Rest(ctx context.Context, d time.Duration) bool {
 	p.mu.Lock()
 	now := p.retry
 	p.mu.Unlock()
@@ -150,54 +150,66 @@ func (p *pacer) rest(ctx context.Context, d time.Duration) bool {
 	return ctx.Err() == nil
 }
 
-// tryNow ends the pause after a refused key, unless the API asked for it: a single
+// TryNow ends the pause after a refused key, unless the API asked for it: a single
 // request finds out whether the key is still refused.
-func (p *pacer) tryNow() {
+func (p *Pacer) TryNow() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
 	if !p.denied || p.asked.After(now) {
 		return
 	}
-	p.resume = earlier(p.resume, now)
+	if p.resume.After(now) {
+		p.resume = now
+	}
 	close(p.retry)
 	p.retry = make(chan struct{})
 }
 
-// pause keeps every request back for a while.
-func (p *pacer) pause(d time.Duration) {
+// Pause keeps every request back for a while.
+func (p *Pacer) Pause(d time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.resume = later(p.resume, time.Now().Add(d))
 }
 
-// leave notes how a request went; failure is nil for one that was answered.
-func (p *pacer) leave(failure *Error, sent time.Time) {
+// Failure is what a pacer must know of a request that failed.
+type Failure struct {
+	RetryAfter  time.Duration // for which the API asked to be left alone
+	Denied      bool          // the key is refused; Pause says for how long none is sent
+	MaybeDenied bool          // the key may be refused, or only what was asked for
+	Throttled   bool          // the API was asked too often
+	Overtaxed   bool          // it may have been: once is chance
+	Crowded     bool          // it objects to the number of requests at once
+}
+
+// Leave notes how a request went; failure is nil for one that was answered.
+func (p *Pacer) Leave(failure *Failure, sent time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.inFlight--
-	p.denied = failure != nil && (failure.Kind == KindDenied || failure.Kind == KindForbidden)
+	p.denied = failure != nil && (failure.Denied || failure.MaybeDenied)
 	if failure != nil { // before anybody who waits is woken
 		until := time.Now().Add(failure.RetryAfter)
 		p.resume, p.asked = later(p.resume, until), later(p.asked, until)
 	}
 	switch {
-	case p.denied && failure.Kind == KindDenied: // until ask says how long
+	case p.denied && failure.Denied: // until Pause says how long
 		p.resume = later(p.resume, time.Now().Add(time.Second))
 	case failure == nil:
 		p.speedUp()
-	case failure.crowded():
+	case failure.Crowded:
 		p.answers = 0
 		p.parallel = max(1, p.parallel/2)
-	case failure.Kind == KindThrottled, failure.overtaxed() && p.failed:
+	case failure.Throttled, failure.Overtaxed && p.failed:
 		p.slowDown(sent)
 	}
-	p.failed = failure != nil && failure.overtaxed()
+	p.failed = failure != nil && failure.Overtaxed
 	p.limiter.SetLimit(p.allowed())
 	p.wake()
 }
 
-func (p *pacer) speedUp() {
+func (p *Pacer) speedUp() {
 	if p.answers++; p.answers >= widenAfter && p.parallel < p.most {
 		p.parallel, p.answers = p.parallel+1, 0
 	}
@@ -214,7 +226,7 @@ func (p *pacer) speedUp() {
 }
 
 // slowDown halves the rate, once for all the requests that were under way.
-func (p *pacer) slowDown(sent time.Time) {
+func (p *Pacer) slowDown(sent time.Time) {
 	now := time.Now()
 	if !sent.After(p.cut) || now.Sub(p.cut) < time.Second {
 		return
@@ -231,17 +243,17 @@ func (p *pacer) slowDown(sent time.Time) {
 	}
 }
 
-// state returns the present rate, 0 for unlimited, and how many requests may be
+// State returns the present rate, 0 for unlimited, and how many requests may be
 // under way at once.
-func (p *pacer) state() (perSecond float64, parallel int) {
+func (p *Pacer) State() (perSecond float64, parallel int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.current, p.parallel
 }
 
-// held returns until when every request is kept back, and whether the API asked
+// Held returns until when every request is kept back, and whether the API asked
 // for that; the zero time if none is.
-func (p *pacer) held() (until time.Time, asked bool) {
+func (p *Pacer) Held() (until time.Time, asked bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
@@ -251,18 +263,9 @@ func (p *pacer) held() (until time.Time, asked bool) {
 	return p.resume, p.asked.After(now)
 }
 
-// overtaxed says whether fewer requests a second might have been answered. Once
-// may be chance: only a 429 says so.
-func (e *Error) overtaxed() bool {
-	return e.Kind == KindThrottled || e.Kind == KindServer || e.Kind == KindNetwork
-}
-
-// crowded says whether the API objects to the number of requests at once.
-func (e *Error) crowded() bool {
-	if e.Kind != KindThrottled && e.Status != http.StatusConflict && e.Status != http.StatusLocked {
-		return false
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
 	}
-	said := strings.ToLower(e.Message + " " + e.Reason)
-	words := []string{"concurren", "simultaneous", "parallel", "in flight", "lock_timeout"}
-	return slices.ContainsFunc(words, func(word string) bool { return strings.Contains(said, word) })
+	return b
 }
