@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"checkout-notifier/event"
 	"checkout-notifier/rules/check"
 )
 
@@ -175,36 +174,6 @@ func (c *checkers) constant(r *compiled, allTypes bool) {
 	}
 }
 
-// repeats warns of a rule that asks for a state and for nothing that happens: each
-// event of a session in that state matches it.
-func (c *checkers) repeats(r *compiled) {
-	x := r.expression
-	if x == nil || r.rule.On == OnSystem || len(r.rule.Events) > 0 || x.uses.event || x.uses.changed || x.uses.previous != 0 {
-		return
-	}
-	if len(x.demanded.Types) < 2 || c.neverMatches() {
-		return
-	}
-	add := "add the `events` that are meant"
-	if once := x.demanded.Once(); len(once) > 0 {
-		add = fmt.Sprintf("add `events: [%s]` to act once an order", short(once))
-	}
-	p := Problem{Key: "when", Index: -1, Warning: true, Code: CodeRepeats,
-		Message: fmt.Sprintf("rule %q matches each event of a session that is %s: %s and every later change, each of them is delivered; %s, or `events: ['*']` if all are meant",
-			r.rule.Name, x.demanded, short(x.demanded.Types), add)}
-	p.Line, p.Column, p.Snippet = locate(r.rule.When, x.demanded.At)
-	c.add(p)
-}
-
-// short lists types by their short names.
-func short(types []string) string {
-	var names []string
-	for _, t := range types {
-		names = append(names, event.Short(t))
-	}
-	return strings.Join(names, ", ")
-}
-
 var namePattern = regexp.MustCompile(`^[a-z0-9-]{1,64}$`)
 
 func (c *checkers) name(rule Rule) {
@@ -321,12 +290,12 @@ func locate(text string, at int) (line, column int, snippet string) {
 }
 
 func (c *checkers) never(when string, at int, message string) {
-	c.warnAt(when, at, CodeNeverMatches, message, "")
+	c.warnAt(when, at, CodeNeverMatches, message)
 }
 
 // warnAt warns of a place in a condition, once with each code.
-func (c *checkers) warnAt(when string, at int, code, message, suggestion string) {
-	p := Problem{Key: "when", Index: -1, Warning: true, Code: code, Message: message, Suggestion: suggestion}
+func (c *checkers) warnAt(when string, at int, code, message string) {
+	p := Problem{Key: "when", Index: -1, Warning: true, Code: code, Message: message}
 	p.Line, p.Column, p.Snippet = locate(when, at)
 	said := func(q Problem) bool {
 		return q.Rule == c.at && q.Code == p.Code && q.Line == p.Line && q.Column == p.Column

@@ -22,6 +22,7 @@ type expression struct {
 	constant  bool           // it depends on nothing
 	holds     bool           // if it is constant: whether it holds
 	demanded  logic.Demanded // of the state of the session
+	together  logic.Together // events of one look that match it
 	missed    []logic.Missed // events that it leaves out, probably without being meant to
 	canonical string         // the tokens, for the identity of the rule set
 }
@@ -56,7 +57,7 @@ func compileExpression(s *scope, text string) (x *expression, faults []check.Fau
 		x.parts = append(x.parts, logic.ExcludedTypes(part))
 	}
 	x.holds, x.constant = logic.Constant(tree.Node)
-	x.demanded, x.missed = logic.DemandedOf(tree.Node), logic.MissedBy(tree.Node)
+	x.demanded, x.together, x.missed = logic.DemandedOf(tree.Node), logic.TogetherOf(tree.Node), logic.MissedBy(tree.Node)
 	collectUses(tree.Node, &x.uses)
 	rewrite(&tree.Node)
 	var err error

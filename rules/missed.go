@@ -22,6 +22,8 @@ var missedOrders = map[logic.Way]string{
 		"remove the condition, or add `not event.async` if that is meant",
 	logic.SeenBefore: "this asks for %s, and leaves out each session that was seen before: most are seen open first; " +
 		"remove the condition, or write `event.inferred` if that is meant",
+	logic.StillOpen: "this asks for %s, and leaves out each order that is paid, or has nothing to pay, while the checkout is open, and is completed later; " +
+		"write `events: [fulfillable]`, without this condition",
 	logic.PaidBefore: "this asks for %s, and leaves out each order that is paid, or has nothing to pay, before the checkout is complete; remove the condition",
 }
 
@@ -43,7 +45,8 @@ func (c *checkers) missed(r *compiled) {
 	for _, m := range x.missed {
 		state := m.Way == logic.FirstSight && slices.Contains(formerStates, m.Of)
 		paid := m.Way == logic.StillDue && (hears(event.Paid) || hears(event.Fulfillable))
-		if hears(m.Type) && !paid && (state || !hears(event.Updated)) {
+		completed := m.Way == logic.StillOpen && (hears(event.Completed) || hears(event.Fulfillable))
+		if hears(m.Type) && !paid && !completed && (state || !hears(event.Updated)) {
 			text := missedOrders[m.Way]
 			if m.Type == event.Expired {
 				text = strings.Replace(text, "order that is created and paid", "session that is created and expires", 1)
@@ -51,7 +54,7 @@ func (c *checkers) missed(r *compiled) {
 			if m.Of == "event.revision" {
 				text = strings.Replace(text, "which is empty", "which is 1", 1)
 			}
-			c.warnAt(r.rule.When, m.At, CodeMissesOrders, fmt.Sprintf(text, m.Of), "")
+			c.warnAt(r.rule.When, m.At, CodeMissesOrders, fmt.Sprintf(text, m.Of))
 		}
 	}
 }

@@ -16,7 +16,7 @@ import (
 
 // A condition that leaves out orders for the way in which they came about is warned of.
 func TestConditionsThatLeaveOrdersOut(t *testing.T) {
-	const firstSight, free, later, before, due = "is empty when a session is first seen", "without anything to pay, which", "paid after the checkout", "before the checkout is complete", "completed comes once"
+	const firstSight, free, later, before, due, open = "is empty when a session is first seen", "without anything to pay, which", "paid after the checkout", "before the checkout is complete", "completed comes once", "while the checkout is open"
 	for _, c := range []struct{ events, when, want string }{
 		{"fulfillable", `previous.payment_status == "unpaid"`, firstSight},
 		{"fulfillable", `"unpaid" == previous.payment_status and session.livemode`, firstSight},
@@ -35,7 +35,7 @@ func TestConditionsThatLeaveOrdersOut(t *testing.T) {
 		{"created completed", `previous.status == "open"`, firstSight},
 		{"expired", `event.change.from == "open"`, firstSight},
 		{"no_payment_required", `not (previous.payment_status != "unpaid")`, firstSight},
-		{"", `session.status == "complete" && previous.status == "open"`, firstSight},
+		{"completed updated", `session.status == "complete" && previous.status == "open"`, firstSight},
 		{"*", `event.change.from == "unpaid" && event.change.to == "paid"`, firstSight},
 		{"", `event.type == "checkout.session.paid" and previous.payment_status == "unpaid"`, firstSight},
 		{"fulfillable", `session.payment_status == "paid"`, free},
@@ -51,6 +51,11 @@ func TestConditionsThatLeaveOrdersOut(t *testing.T) {
 		{"completed", `session.payment_status == "paid"`, due},
 		{"completed expired", `session.payment_status != "unpaid"`, due},
 		{"completed", `changed("payment_status")`, due},
+		{"paid no_payment_required", `session.status == "complete"`, "order that is paid, or has nothing to pay, while the checkout is open, and is completed later"},
+		{"paid", `session.status == "complete" and session.amount_total > 100_00`, open},
+		{"paid expired", `session.status != "open"`, open},
+		{"no_payment_required", `session.status in ["complete"]`, open},
+		{"", `event.type == "checkout.session.paid" and session.status == "complete"`, open},
 	} {
 		problems := warningsOf(t, c.when, strings.Fields(c.events)...)
 		if len(problems) != 1 || problems[0].Code != rules.CodeMissesOrders || !problems[0].Warning || problems[0].Snippet == "" || !strings.Contains(problems[0].Message, c.want) {
@@ -86,13 +91,25 @@ func TestConditionsThatLeaveOrdersOut(t *testing.T) {
 		{"fulfillable", `changed("status") and not event.async`},
 		{"completed", `changed("status")`},
 		{"completed", `session.payment_status == "unpaid"`},
-		{"completed paid", `session.payment_status == "paid"`},
 		{"created", `changed("status")`},
 		{"updated", `previous.amount_total > 0 and changed("amount_total")`},
 		{"updated", `previous.status == "open"`},
 		{"", `previous.amount_total > 0 and changed("amount_total")`},
 		{"regressed", `previous.payment_status == "paid" or event.change.from == "complete"`},
 		{"*", `changed("status")`},
+		{"completed", `previous.status == "expired"`},
+		{"completed", `event.change.from == "expired"`},
+		{"completed", `previous.payment_status == "paid"`},
+		{"paid", `previous.status == "complete"`},
+		{"fulfillable", `previous.status == "complete" and session.livemode`},
+		{"fulfillable", `previous.payment_status == "paid"`},
+		{"fulfillable", `event.change.from == "paid"`},
+		{"expired", `previous.status == "complete"`},
+		{"paid", `session.status == "complete" and event.async`},
+		{"paid", `session.status == "complete" and previous.status == "complete"`},
+		{"paid", `session.status in ["open", "complete"]`},
+		{"paid", `session.status == "open"`},
+		{"paid updated", `session.status == "complete"`},
 	} {
 		if problems := warningsOf(t, c.when, strings.Fields(c.events)...); len(problems) > 0 {
 			t.Errorf("%s of %s:%s", c.when, c.events, describe(problems))
@@ -103,13 +120,6 @@ func TestConditionsThatLeaveOrdersOut(t *testing.T) {
 // What the warnings say is so: the conditions do not match these orders, as the events
 // of diff show them.
 func TestOrdersThatAreLeftOutDoNotMatch(t *testing.T) {
-	state := func(status, payment string) *checkout.Session {
-		s, err := checkout.Parse(session(t, map[string]any{"status": status, "payment_status": payment}))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return &s
-	}
 	for _, c := range []struct {
 		looks  [][2]string // at status and payment_status
 		events string
@@ -119,31 +129,50 @@ func TestOrdersThatAreLeftOutDoNotMatch(t *testing.T) {
 		{[][2]string{{"open", "unpaid"}, {"complete", "no_payment_required"}}, event.Fulfillable, []string{`session.payment_status == "paid"`, `event.change.to == "paid"`, `event.revision == 1`}},
 		{[][2]string{{"open", "no_payment_required"}, {"complete", "no_payment_required"}}, event.Fulfillable, []string{`changed("payment_status")`, `event.change.from == "unpaid"`, `previous.payment_status != session.payment_status`}},
 		{[][2]string{{"complete", "unpaid"}, {"complete", "paid"}}, event.Fulfillable, []string{`changed("status")`, `previous.status == "open"`}},
+		{[][2]string{{"open", "unpaid"}, {"open", "paid"}}, event.Paid, []string{`session.status == "complete"`}},
 		{[][2]string{{"open", "unpaid"}, {"complete", "unpaid"}}, event.Completed, []string{`session.payment_status == "paid"`, `changed("payment_status")`}},
 	} {
 		list := []rules.Rule{{Name: "all", Events: []string{c.events}, To: []string{"bus"}, Enabled: true}}
 		for i, when := range c.when {
 			list = append(list, rules.Rule{Name: fmt.Sprintf("r%d", i), Events: []string{c.events}, When: when, To: []string{"bus"}, Enabled: true})
 		}
-		policy := diff.Policy{ConfirmAfter: time.Minute, UnpaidFor: time.Hour, WarmEvery: time.Minute}
-		last := state(c.looks[0][0], c.looks[0][1])
-		outcome, err := diff.First("main", last, diff.Look{At: now}, policy)
-		var previous json.RawMessage
-		for i, look := range c.looks[1:] {
-			previous, last = last.Object, state(look[0], look[1])
-			snapshot := outcome.Snapshot
-			outcome, err = diff.Next(&snapshot, last, diff.Look{At: now.Add(time.Duration(i+1) * time.Hour / 2)}, policy)
+		shown, previous := eventsOf(t, c.looks)
+		at := slices.IndexFunc(shown, func(e *event.Event) bool { return e.Type == c.events })
+		if at < 0 {
+			t.Fatal(c.looks, c.events)
 		}
-		attributes, attributesErr := checkout.PreviousAttributes(outcome.Changes)
-		at := slices.IndexFunc(outcome.Transitions, func(t diff.Transition) bool { return t.Type == c.events })
-		if err != nil || attributesErr != nil || at < 0 {
-			t.Fatal(c.looks, err, attributesErr, outcome.Transitions)
-		}
-		is := outcome.Transitions[at]
-		e := &event.Event{ID: "evt_1", Type: is.Type, Account: "main", Session: last.ID, Time: now, Revision: len(c.looks), Object: last.Object,
-			PreviousAttributes: attributes, Change: is.Change, Async: is.Async, Inferred: is.Inferred}
-		if got := matched(compile(t, list...).Match(e, previous, now)); got != "all" {
+		if got := matched(compile(t, list...).Match(shown[at], previous, now)); got != "all" {
 			t.Errorf("%v: matched %s", c.looks, got)
 		}
 	}
+}
+
+// eventsOf are the events of the last of some looks, each at a status and a
+// payment_status, and the session at the look before.
+func eventsOf(t *testing.T, looks [][2]string) (list []*event.Event, previous json.RawMessage) {
+	t.Helper()
+	state := func(look [2]string) *checkout.Session {
+		s, err := checkout.Parse(session(t, map[string]any{"status": look[0], "payment_status": look[1]}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &s
+	}
+	policy := diff.Policy{ConfirmAfter: time.Minute, UnpaidFor: time.Hour, WarmEvery: time.Minute}
+	last := state(looks[0])
+	outcome, err := diff.First("main", last, diff.Look{At: now}, policy)
+	for i, look := range looks[1:] {
+		previous, last = last.Object, state(look)
+		snapshot := outcome.Snapshot
+		outcome, err = diff.Next(&snapshot, last, diff.Look{At: now.Add(time.Duration(i+1) * time.Hour / 2)}, policy)
+	}
+	attributes, attributesErr := checkout.PreviousAttributes(outcome.Changes)
+	if err != nil || attributesErr != nil {
+		t.Fatal(looks, err, attributesErr)
+	}
+	for _, is := range outcome.Transitions {
+		list = append(list, &event.Event{ID: "evt_1", Type: is.Type, Account: "main", Session: last.ID, Time: now, Revision: len(looks), Object: last.Object,
+			PreviousAttributes: attributes, Change: is.Change, Async: is.Async, Inferred: is.Inferred})
+	}
+	return list, previous
 }

@@ -1,9 +1,12 @@
 package rules_test
 
 import (
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
+	"checkout-notifier/event"
 	"checkout-notifier/rules"
 )
 
@@ -24,14 +27,11 @@ func TestRulesThatMatchASessionRepeatedly(t *testing.T) {
 		{`session.status in ["complete", "expired"]`, nil, "is complete or expired: completed, expired, no_payment_required, paid, fulfillable and every later change, each of them is delivered; add `events: [completed, expired]` to"},
 		{`session.status == "open"`, nil, "is open: created, no_payment_required, paid and every later change, each of them is delivered; add `events: [created]` to"},
 		{`session.payment_status == "unpaid"`, nil, "add the `events` that are meant, or `events: ['*']`"},
+		{`session.payment_status == "paid" || session.payment_status == "no_payment_required"`, nil, "is paid or no_payment_required"},
 
 		{ship, []string{"*"}, ""},
 		{`session.status == "complete" && session.payment_status in ["paid", "no_payment_required"]`, []string{"fulfillable"}, ""},
-		{ship, []string{"paid", "completed"}, ""},
-		{ship + ` && changed("status")`, nil, ""},
-		{ship + ` && previous.status != ""`, nil, ""},
-		{ship + ` && event.revision > 1`, nil, ""},
-		{ship + ` && event.type == "checkout.session.paid"`, nil, ""},
+		{`session.status == "complete" && event.type == "checkout.session.fulfillable"`, nil, ""},
 		{`session.status == "expired" && session.payment_status == "unpaid"`, nil, ""},
 		{`session.status == "complete" || session.livemode`, nil, ""},
 		{`session.status != "open"`, nil, ""},
@@ -44,6 +44,100 @@ func TestRulesThatMatchASessionRepeatedly(t *testing.T) {
 		case tt.message == "":
 		case len(problems) != 1 || problems[0].Code != rules.CodeRepeats || problems[0].Key != "when" || !strings.Contains(problems[0].Message, tt.message):
 			t.Errorf("%s: %s\nwant %s", tt.when, describe(problems), tt.message)
+		}
+	}
+}
+
+// The events of one look share session, previous and changed(): a rule that asks by
+// these whether an order came about is matched by each of them.
+func TestRulesThatMatchSeveralEventsOfALook(t *testing.T) {
+	const ship, meant = `session.status == "complete" && session.payment_status == "paid"`, ", or `events: ['*']` if all are meant"
+	const once, share = "write `events: [fulfillable]` in place of what asks for the state, to act once an order", "; they share session, previous and changed(), and each of them is delivered; "
+	for _, c := range []struct{ events, when, types, remedy string }{
+		{"", `changed("payment_status") && session.payment_status == "paid"`, "created, completed, paid, fulfillable", once + meant},
+		{"", `session.status == "complete" and previous.status != "complete" and session.payment_status in ["paid", "no_payment_required"]`,
+			"created, completed, no_payment_required, paid, fulfillable", once + meant},
+		{"", `changed("payment_status") && (session.status == "complete" || session.status == "expired")`, "created, completed, no_payment_required, paid, fulfillable", once + meant},
+		{"", `changed("status") && session.status == "complete"`, "created, completed, no_payment_required, paid, fulfillable",
+			"write `events: [completed]` in place of what asks for the state, to act once an order" + meant},
+		{"", ship + ` && changed("status")`, "created, completed, paid, fulfillable", once},
+		{"", ship + ` && previous.status != ""`, "completed, paid, fulfillable", once},
+		{"", ship + ` && event.revision > 1`, "completed, paid, fulfillable", once},
+		{"", ship + ` && not event.inferred && event.account == "main"`, "completed, paid, fulfillable", once},
+		{"", `event.change.field == "payment_status" && event.change.to == "paid"`, "paid, fulfillable", once},
+		{"", `previous.status == "complete" && session.payment_status == "paid" && changed("payment_status")`, "paid, fulfillable", once},
+		{"", ship + ` && event.type in ["checkout.session.paid", "checkout.session.completed"]`, "completed, paid", once},
+		{"completed paid", ship, "completed, paid", once + ", or a rule for each if all are meant"},
+		{"completed paid", `session.payment_status == "paid" && session.amount_total > 100_00`, "completed, paid", once},
+		{"paid fulfillable expired", `session.status == "complete"`, "paid, fulfillable", once},
+	} {
+		problems := warningsOf(t, c.when, strings.Fields(c.events)...)
+		if len(problems) != 1 || problems[0].Code != rules.CodeRepeats || problems[0].Snippet == "" || !strings.Contains(problems[0].Message, ": "+c.types+share+c.remedy) {
+			t.Errorf("%s of %s: %s\nwant %s%s%s", c.when, c.events, describe(problems), c.types, share, c.remedy)
+		}
+	}
+	for _, c := range []struct{ events, when string }{
+		{"*", `changed("payment_status") && session.payment_status == "paid"`},
+		{"completed paid", `session.livemode`},
+		{"completed paid", `session.amount_total > 100_00 && session.currency == "EUR"`},
+		{"completed paid expired", `event.async || session.amount_total > 100_00`},
+		{"created completed expired unresolved", `session.payment_status == "unpaid"`},
+		{"", ship + ` && event.change.field == "status"`},
+		{"", ship + ` && event.type endsWith ".fulfillable"`},
+		{"", ship + ` && not (changed("status") or changed("payment_status"))`},
+		{"", ship + ` && previous.status == "complete" && previous.payment_status == "paid" && changed("shipping")`},
+		{"", `session.status == "open" && changed("payment_status")`},
+		{"", `session.status == "expired" && changed("status")`},
+		{"", `changed("payment_status")`},
+		{"", `changed("amount_total") && previous.amount_total > 0`},
+		{"paid", `session.payment_status == "paid"`},
+		{"completed", `changed("status") && session.status == "complete"`},
+	} {
+		if problems := warningsOf(t, c.when, strings.Fields(c.events)...); len(problems) > 0 {
+			t.Errorf("%s of %s:%s", c.when, c.events, describe(problems))
+		}
+	}
+}
+
+// What the warnings name is what matches, as the events of diff show it.
+func TestEventsOfALookThatMatchTogether(t *testing.T) {
+	names := regexp.MustCompile(`of one look: (.*?);`)
+	for _, when := range []string{
+		`changed("payment_status") && session.payment_status == "paid"`, `changed("status") && session.status == "complete"`,
+		`session.status == "complete" and previous.status != "complete" and session.payment_status in ["paid", "no_payment_required"]`,
+		`session.payment_status == "paid" && event.revision > 1`, `session.payment_status == "paid" && event.inferred`, `session.payment_status == "paid" && not event.inferred`,
+		`event.change.to == "paid" && event.change.from == "unpaid"`, `session.status == "complete" && previous.status == ""`, `session.status == "complete" && event.change.field == "payment_status"`,
+		`session.payment_status == "paid" && (event.async || event.type == "checkout.session.completed")`,
+	} {
+		set := compile(t, rules.Rule{Name: "r", When: when, To: []string{"bus"}, Enabled: true})
+		var together []string
+		for _, payment := range []string{"paid", "no_payment_required"} {
+			for _, looks := range [][][2]string{{{"complete", payment}}, {{"open", "unpaid"}, {"complete", payment}}, {{"open", payment}, {"complete", payment}}, {{"complete", "unpaid"}, {"complete", payment}}} {
+				var matches []string
+				list, previous := eventsOf(t, looks)
+				for _, e := range list {
+					if matched(set.Match(e, previous, now)) == "r" {
+						matches = append(matches, event.Short(e.Type))
+					}
+				}
+				if len(matches) > 1 {
+					together = append(together, matches...)
+				}
+			}
+		}
+		var want []string
+		for _, name := range event.Types() {
+			if slices.Contains(together, event.Short(name)) {
+				want = append(want, event.Short(name))
+			}
+		}
+		problems := warningsOf(t, when)
+		if len(problems) == 0 {
+			t.Errorf("%s: no warning, want %s", when, want)
+			continue
+		}
+		if got := names.FindStringSubmatch(problems[0].Message); got == nil || got[1] != strings.Join(want, ", ") {
+			t.Errorf("%s: want %s%s", when, want, describe(problems))
 		}
 	}
 }

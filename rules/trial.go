@@ -89,7 +89,7 @@ func (c *checkers) try(r *compiled) {
 			if !errors.As(err, &at) {
 				continue
 			}
-			c.warnAt(r.rule.When, at.From, CodeMissing, fmt.Sprintf(s.says, failure(causeOf(at))), "")
+			c.warnAt(r.rule.When, at.From, CodeMissing, fmt.Sprintf(s.says, failure(causeOf(at))))
 			return
 		}
 	}

@@ -26,8 +26,8 @@ var typeOf = map[string]string{
 func DemandedOf(n ast.Node) (s Demanded) {
 	s.At = -1
 	for _, part := range operands(n, "&&", "and") {
-		d, ok := demandOf(part, false)
-		if !ok || d.some == nil {
+		d, ok := oneOf(part)
+		if !ok {
 			continue
 		}
 		switch said(d.path) {
@@ -56,6 +56,23 @@ func DemandedOf(n ast.Node) (s Demanded) {
 		}
 	}
 	return s
+}
+
+// oneOf reads a condition that leaves some of a value: by ==, by in, or by several of
+// these that are joined by or.
+func oneOf(part ast.Node) (d demand, ok bool) {
+	for i, choice := range operands(part, "||", "or") {
+		other, ok := demandOf(choice, false)
+		if !ok || other.some == nil || i > 0 && other.path != d.path {
+			return d, false
+		}
+		if i == 0 {
+			d = other
+		} else {
+			d.some = append(d.some, other.some...)
+		}
+	}
+	return d, true
 }
 
 func words(values []any) (list []string) {

@@ -21,6 +21,7 @@ const (
 	StillDue              // completed before the payment
 	PaidLater             // paid after the checkout
 	PaidBefore            // fulfillable of what was paid before the checkout was complete
+	StillOpen             // paid, or without anything to pay, while the checkout is open
 	SeenBefore            // of a session that was seen in another state before
 )
 
@@ -45,20 +46,23 @@ var ways = func() [SeenBefore + 1]way {
 	const wasStatus, wasPayment, from, to = "previous.status", "previous.payment_status", "event.change.from", "event.change.to"
 	const async, inferred, changedStatus, changedPayment = "event.async", "event.inferred", `changed("status")`, `changed("payment_status")`
 	free := []any{checkout.PaymentNotRequired}
+	created, cart := is(wasStatus, "", checkout.StatusOpen), is(wasPayment, "", checkout.PaymentUnpaid)
 	reached := []string{event.Completed, event.Expired, event.NoPaymentRequired, event.Paid, event.Fulfillable}
 	settled := []any{checkout.PaymentPaid, checkout.PaymentNotRequired}
 	return [...]way{
 		FirstSight: {types: reached,
-			named: []demand{is(inferred, true), is(async, false)}, shown: []demand{is(from, ""), is("event.revision", 1.0)}},
+			named: []demand{is(inferred, true), is(async, false), created, cart, is(from, "", checkout.StatusOpen, checkout.PaymentUnpaid)}, shown: []demand{is(from, ""), is("event.revision", 1.0)}},
 		NothingDue: {types: []string{event.Fulfillable},
 			named: []demand{is(amount, 0.0)}, shown: []demand{is(payment, free...), is(to, free...)}},
 		StillDue: {types: []string{event.Completed},
 			shown: []demand{is(payment, checkout.PaymentUnpaid), is(changedPayment, false)}},
 		PaidLater: {types: []string{event.Paid, event.Fulfillable},
-			named: []demand{is(async, true)},
+			named: []demand{is(async, true), is(wasStatus, "", checkout.StatusOpen, checkout.StatusComplete), cart, is(from, "", checkout.PaymentUnpaid)},
 			shown: []demand{is(wasStatus, checkout.StatusComplete), is(wasPayment, checkout.PaymentUnpaid), is(from, checkout.PaymentUnpaid), is(changedStatus, false)}},
-		PaidBefore: {types: []string{event.Fulfillable}, named: []demand{is(async, false)},
+		PaidBefore: {types: []string{event.Fulfillable}, named: []demand{is(async, false), created},
 			shown: []demand{is(wasStatus, checkout.StatusOpen), is(wasPayment, settled...), is(from, settled...), is(changedPayment, false)}},
+		StillOpen: {types: []string{event.Paid, event.NoPaymentRequired},
+			named: []demand{is(async, false), created, is(status, checkout.StatusOpen, checkout.StatusComplete)}, shown: []demand{is(status, checkout.StatusOpen)}},
 		SeenBefore: {types: reached, named: []demand{is(inferred, false)},
 			shown: []demand{{path: "event" + Separator + "revision", least: 2, most: math.Inf(1)}}},
 	}

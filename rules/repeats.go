@@ -1,0 +1,81 @@
+package rules
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"checkout-notifier/event"
+)
+
+// repeats warns of a rule that asks for the state of a session, or for its change, and
+// is matched by several events of the session. A list of events that takes in all says
+// that this is meant.
+func (c *checkers) repeats(r *compiled) {
+	x := r.expression
+	all := len(r.types) == len(allTypes)
+	if x == nil || r.rule.On == OnSystem || len(r.rule.Events) > 0 && all || c.neverMatches() {
+		return
+	}
+	at, message := x.demanded.At, ""
+	if len(r.rule.Events) == 0 && !x.uses.event && !x.uses.changed && x.uses.previous == 0 {
+		message = r.repeatsAlways()
+	} else {
+		at, message = x.together.At, r.repeatsInLook()
+	}
+	if message != "" {
+		c.warnAt(r.rule.When, at, CodeRepeats, fmt.Sprintf("rule %q matches ", r.rule.Name)+message)
+	}
+}
+
+// repeatsAlways says that a rule asks for a state and for nothing that happens: each
+// event of a session in that state matches it.
+func (r *compiled) repeatsAlways() string {
+	state := r.expression.demanded
+	if len(state.Types) < 2 {
+		return ""
+	}
+	add := "add the `events` that are meant"
+	if once := state.Once(); len(once) > 0 {
+		add = fmt.Sprintf("add `events: [%s]` to act once an order", short(once))
+	}
+	return fmt.Sprintf("each event of a session that is %s: %s and every later change, each of them is delivered; %s, or `events: ['*']` if all are meant",
+		state, short(state.Types), add)
+}
+
+// repeatsInLook says that several events of one look match a rule.
+func (r *compiled) repeatsInLook() string {
+	together := r.expression.together
+	matched := make(map[string]bool)
+	for _, types := range together.Types {
+		types = slices.DeleteFunc(slices.Clone(types), func(t string) bool { return !slices.Contains(r.types, t) })
+		if several := len(types) > 2 || len(types) == 2 && types[0] != event.Created; !several {
+			continue
+		}
+		for _, t := range types {
+			matched[t] = true
+		}
+	}
+	if len(matched) == 0 {
+		return ""
+	}
+	once, meant := event.Completed, "`events: ['*']`"
+	if together.Paid || len(r.rule.Events) > 0 {
+		once = event.Fulfillable
+	}
+	if len(r.rule.Events) > 0 {
+		meant = "a rule for each"
+	}
+	return fmt.Sprintf("several events of one look: %s; they share session, previous and changed(), and each of them is delivered; "+
+		"write `events: [%s]` in place of what asks for the state, to act once an order, or %s if all are meant",
+		short(sessionTypes.chosen(matched)), event.Short(once), meant)
+}
+
+// short lists types by their short names.
+func short(types []string) string {
+	var names []string
+	for _, t := range types {
+		names = append(names, event.Short(t))
+	}
+	return strings.Join(names, ", ")
+}
