@@ -1,6 +1,7 @@
 package rules_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -218,5 +219,39 @@ func TestNamesOfTheProgramsOwnEvents(t *testing.T) {
 		if problems := compileAbout(when); len(problems) > 0 {
 			t.Errorf("%s:%s", when, describe(problems))
 		}
+	}
+}
+
+// The data of the program's own events has the members that are documented, and no others.
+func TestMembersOfTheProgramsOwnEvents(t *testing.T) {
+	for when, want := range map[string]string{
+		`raw("atempts", 0) > 3`:                    "attempts",
+		`raw("destinaton") == "shop"`:              "destination",
+		`has("sesion")`:                            "session",
+		`raw("statuscode", 0) == 404`:              "status_code",
+		`raw("data.reason") == "x"`:                "reason",
+		`raw("rule.name") == "ship"`:               "rule",
+		`raw("customer_email") == "x"`:             "",
+		`has("rules.0") && raw("livemode", false)`: "",
+	} {
+		_, problems := rules.Compile([]rules.Rule{system("r", when)}, known)
+		if len(problems) != 1 || problems[0].Code != rules.CodeMisleading || problems[0].Suggestion != want || !problems[0].Warning || problems[0].Column == 0 ||
+			want == "" && !strings.Contains(problems[0].Message, "; there are account, attempts, ") {
+			t.Errorf("%s: want %q:%s", when, want, describe(problems))
+		}
+	}
+	for _, name := range event.SystemTypes() {
+		var data map[string]any
+		if err := json.Unmarshal(event.SampleEvent(name).System, &data); err != nil {
+			t.Fatal(err)
+		}
+		for member := range data {
+			if _, problems := rules.Compile([]rules.Rule{system("r", fmt.Sprintf("has(%q) or raw(%[1]q) != nil", member))}, known); len(problems) > 0 {
+				t.Errorf("%s: %s", member, describe(problems))
+			}
+		}
+	}
+	if _, problems := rules.Compile([]rules.Rule{system("r", `"ship" in raw("rules") and raw("rules.0") == "ship" and has("rules.1")`), rule("ship", "")}, known); len(problems) > 0 {
+		t.Error(describe(problems))
 	}
 }

@@ -84,7 +84,7 @@ func (c *Checker) lintNode(n ast.Node) []Fault {
 		return c.lintSides(n)
 	case *ast.CallNode:
 		if c.system {
-			return nil // its data has other fields
+			return lintMember(n)
 		}
 		return lintCall(n)
 	case *ast.BuiltinNode:

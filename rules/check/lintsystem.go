@@ -1,14 +1,54 @@
 package check
 
 import (
+	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	"checkout-notifier/event"
 
 	"github.com/expr-lang/expr/ast"
 )
+
+// dataMembers are all that the data of the program's own events has, in alphabetical
+// order: each is in the sample of its type.
+var dataMembers = sync.OnceValue(func() (members []string) {
+	for _, t := range event.SystemTypes() {
+		var data map[string]any
+		if json.Unmarshal(event.SampleEvent(t).System, &data) == nil {
+			members = slices.AppendSeq(members, maps.Keys(data))
+		}
+	}
+	slices.Sort(members)
+	return slices.Compact(members)
+})
+
+// lintMember warns of a member that the data of the program's own events never has. Only
+// the list of rules has anything inside.
+func lintMember(n *ast.CallNode) []Fault {
+	callee, ok := n.Callee.(*ast.IdentifierNode)
+	if !ok || callee.Value != "raw" && callee.Value != "has" || len(n.Arguments) == 0 {
+		return nil
+	}
+	arg, ok := n.Arguments[0].(*ast.StringNode)
+	if !ok {
+		return nil
+	}
+	path := strings.TrimPrefix(arg.Value, "data.")
+	member, _, inside := strings.Cut(path, ".")
+	if path == arg.Value && slices.Contains(dataMembers(), member) && (!inside || member == "rules") {
+		return nil
+	}
+	f := Fault{At: arg.Location().From, Code: CodeMisleading, Suggestion: Closest(member, dataMembers()),
+		Message: fmt.Sprintf("the data of the program's own events has no %q", arg.Value)}
+	if f.Suggestion == "" {
+		f.Message += "; there are " + strings.Join(dataMembers(), ", ")
+	}
+	return []Fault{f}
+}
 
 // dataWords are all that a member of the data of the program's own events can be, or
 // have in it; none for one that takes any text.
