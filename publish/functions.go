@@ -12,6 +12,8 @@ import (
 	"text/template"
 	"time"
 	"unicode/utf8"
+
+	"checkout-notifier/checkout"
 )
 
 // The budget of one execution: steps of loops and calls, and bytes that
@@ -185,13 +187,6 @@ func truncate(n int, s string) string {
 	return string(runes[:n-1]) + "…"
 }
 
-// decimals lists the currencies (ISO 4217) whose minor unit is not a hundredth.
-var decimals = map[string]int{
-	"BIF": 0, "CLP": 0, "DJF": 0, "GNF": 0, "ISK": 0, "JPY": 0, "KMF": 0, "KRW": 0, "PYG": 0, "RWF": 0,
-	"UGX": 0, "VND": 0, "VUV": 0, "XAF": 0, "XOF": 0, "XPF": 0,
-	"BHD": 3, "IQD": 3, "JOD": 3, "KWD": 3, "LYD": 3, "OMR": 3, "TND": 3,
-}
-
 // Money writes an amount in minor units as templates do: 1234 and "usd" are
 // "12.34 USD", 1234 and "jpy" are "1234 JPY".
 func Money(amount int64, currency string) string {
@@ -212,10 +207,7 @@ func money(amount, currency any) (string, error) {
 		return "", errors.New("money: not an amount in minor units")
 	}
 	code := strings.ToUpper(text(currency))
-	places, special := decimals[code]
-	if !special {
-		places = 2
-	}
+	places := checkout.Decimals(code)
 	sign := ""
 	if digits[0] == '-' || digits[0] == '+' {
 		sign = strings.TrimPrefix(digits[:1], "+")

@@ -216,21 +216,43 @@ func TestEachPartThatTheEventsOfTheRuleExclude(t *testing.T) {
 
 func TestAmountsInFractions(t *testing.T) {
 	for when, want := range map[string]string{
-		`session.amount_total > 100.00`:                            "100_00",
-		`100.5 <= session.amount_total`:                            "100_50",
-		`session.amount_subtotal == 0.99`:                          "99",
-		`previous.amount_total < 19.999`:                           "",
-		`session.amount_total in [1000.00]`:                        "1000_00",
-		`any(session.line_items.data, .amount_discount > 5.0)`:     "5_00",
-		`any(session.line_items.data, .price.unit_amount > 5.0)`:   "5_00",
-		`sum(session.line_items.data, .amount_total) > 50.00`:      "50_00",
-		`sum(map(session.line_items.data, .amount_total)) > 50.00`: "50_00",
-		`session.amount_total - session.amount_subtotal > 5.00`:    "5_00",
-		`session.amount_total > -1.00`:                             "1_00",
+		`session.amount_total > 100.00`:                                       "100_00",
+		`100.5 <= session.amount_total`:                                       "100_50",
+		`session.amount_subtotal == 0.99`:                                     "99",
+		`previous.amount_total < 19.999`:                                      "",
+		`session.amount_total in [1000.00]`:                                   "1000_00",
+		`any(session.line_items.data, .amount_discount > 5.0)`:                "5_00",
+		`any(session.line_items.data, .price.unit_amount > 5.0)`:              "5_00",
+		`sum(session.line_items.data, .amount_total) > 50.00`:                 "50_00",
+		`sum(map(session.line_items.data, .amount_total)) > 50.00`:            "50_00",
+		`session.amount_total - session.amount_subtotal > 5.00`:               "5_00",
+		`session.amount_total > -1.00`:                                        "1_00",
+		`session.amount_total >= 500.00 && session.currency == "JPY"`:         "500",
+		`session.currency in ["JPY", "KRW"] and session.amount_total > 99.50`: "",
+		`session.currency == "KWD" && session.amount_total > 5.5`:             "5_500",
+		`session.amount_total > 99.90 * 2`:                                    "99_90",
+		`2 * 100.00 < session.amount_total`:                                   "100_00",
+		`session.amount_total > 99.90 + 5`:                                    "99_90",
+		`session.amount_total > session.amount_subtotal + 5.00`:               "5_00",
 	} {
 		problems := warningsOf(t, when)
 		if len(problems) != 1 || problems[0].Code != rules.CodeFraction || problems[0].Suggestion != want || !problems[0].Warning {
 			t.Errorf("%s: %s", when, describe(problems))
+		}
+	}
+}
+
+// An amount without a fraction is another one in a currency without a smaller unit.
+func TestFractionsSayTheUnit(t *testing.T) {
+	for when, want := range map[string]string{
+		`session.amount_total > 100.00`:                                       "such as cents: this is a fraction of one; of a currency without cents, such as JPY, it is 100",
+		`session.amount_total > 100.00 && session.currency in ["USD", "JPY"]`: "such as JPY, it is 100",
+		`session.amount_total > 100.00 && session.currency in ["USD", "EUR"]`: "such as cents: this is a fraction of one (did",
+		`session.amount_total > 99.90`:                                        "such as cents: this is a fraction of one (did",
+		`session.amount_total > 100.00 && session.currency == "JPY"`:          "the smallest unit: JPY has no smaller one, and this is a fraction",
+	} {
+		if problems := warningsOf(t, when); len(problems) != 1 || !strings.Contains(describe(problems), want) {
+			t.Errorf("%s: want %s, got %s", when, want, describe(problems))
 		}
 	}
 }
@@ -375,7 +397,8 @@ func TestRulesThatChooseNothing(t *testing.T) {
 
 // A whole number is no fraction, however it is written.
 func TestWholeAmounts(t *testing.T) {
-	for _, when := range []string{`session.amount_total > 1e3`, `session.amount_total > 100_00`} {
+	for _, when := range []string{`session.amount_total > 1e3`, `session.amount_total > 100_00`,
+		`session.amount_total > session.amount_subtotal * 0.9`, `session.amount_total > 100_00 * 1.5`} {
 		if problems := warningsOf(t, when); len(problems) > 0 {
 			t.Errorf("%s: %s", when, describe(problems))
 		}

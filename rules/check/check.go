@@ -99,6 +99,7 @@ func (c *Checker) Expression(text string) (*Checked, []Fault) {
 	faults, complete := c.mistakes(tree)
 	if complete {
 		faults = append(faults, c.lint(tree.Node)...)
+		faults = append(faults, lintMoney(tree.Node)...)
 		faults = append(faults, lintMissing(tree.Node)...)
 		faults = append(faults, lintLogic(tree.Node)...)
 		faults = append(faults, lintChange(tree.Node)...)

@@ -5,7 +5,6 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -171,9 +170,6 @@ func (c *Checker) lintSides(n *ast.BinaryNode) (faults []Fault) {
 			faults = append(faults, c.lintWords(n.Operator, side[0], side[1])...)
 			faults = append(faults, c.lintData(n.Operator, side[0], side[1])...)
 		}
-		if slices.Contains([]string{"==", "!=", "in", "<", "<=", ">", ">="}, n.Operator) && isMoney(side[0]) {
-			faults = append(faults, lintFractions(side[1])...)
-		}
 		if f, bad := lintNil(n, side[0], side[1]); bad {
 			faults = append(faults, f)
 		}
@@ -318,58 +314,4 @@ func wordOfAnother(word string) string {
 		}
 	}
 	return ""
-}
-
-// isMoney says whether a value is an amount in minor units, or made of nothing
-// else.
-func isMoney(n ast.Node) bool {
-	switch n := n.(type) {
-	case *ast.UnaryNode:
-		return isMoney(n.Node)
-	case *ast.BinaryNode:
-		return (n.Operator == "+" || n.Operator == "-") && isMoney(n.Left) && isMoney(n.Right)
-	case *ast.BuiltinNode:
-		if slices.Contains([]string{"sum", "min", "max", "abs", "map"}, n.Name) && len(n.Arguments) > 0 {
-			return isMoney(n.Arguments[len(n.Arguments)-1])
-		}
-	case *ast.PredicateNode:
-		return isMoney(n.Node)
-	}
-	f, _, ok := fieldOf(n)
-	return ok && f.Tag.Get("kind") == "money"
-}
-
-// lintFractions finds the amounts that are written in the currency's main unit.
-func lintFractions(n ast.Node) (faults []Fault) {
-	switch n := n.(type) {
-	case *ast.FloatNode:
-		f := Fault{At: n.Location().From, Code: CodeFraction,
-			Message: "amounts are whole numbers of the smallest unit, such as cents: this is a fraction of one"}
-		f.Suggestion = minorUnits(n.Value)
-		faults = append(faults, f)
-	case *ast.UnaryNode:
-		return lintFractions(n.Node)
-	case *ast.ArrayNode:
-		for _, element := range n.Nodes {
-			faults = append(faults, lintFractions(element)...)
-		}
-	case *ast.BinaryNode:
-		if n.Operator == ".." {
-			return append(lintFractions(n.Left), lintFractions(n.Right)...)
-		}
-	}
-	return faults
-}
-
-// minorUnits writes an amount of a currency with two decimals in its smallest
-// unit, "" for what is none.
-func minorUnits(amount float64) string {
-	whole, fraction, ok := strings.Cut(strconv.FormatFloat(amount, 'f', 2, 64), ".")
-	if back, err := strconv.ParseFloat(whole+"."+fraction, 64); !ok || err != nil || back != amount {
-		return ""
-	}
-	if whole == "0" {
-		return strings.TrimLeft(fraction, "0")
-	}
-	return whole + "_" + fraction
 }

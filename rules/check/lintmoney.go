@@ -1,0 +1,151 @@
+package check
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"checkout-notifier/checkout"
+	"checkout-notifier/rules/logic"
+
+	"github.com/expr-lang/expr/ast"
+)
+
+// lintMoney warns of amounts that are written in the currency's main unit.
+func lintMoney(root ast.Node) (faults []Fault) {
+	currencies := currenciesOf(root)
+	var walk func(n ast.Node)
+	walk = func(n ast.Node) {
+		b, ok := n.(*ast.BinaryNode)
+		if ok && slices.Contains([]string{"==", "!=", "in", "<", "<=", ">", ">="}, b.Operator) {
+			for _, side := range [][2]ast.Node{{b.Left, b.Right}, {b.Right, b.Left}} {
+				for _, fraction := range fractionsIn(side[1]) {
+					if f := notMinor(fraction, currencies); isMoney(side[0]) && !slices.Contains(faults, f) { // `a < b < c` has b twice
+						faults = append(faults, f)
+					}
+				}
+			}
+		}
+		for _, child := range logic.Children(n) {
+			walk(*child)
+		}
+	}
+	walk(root)
+	return faults
+}
+
+// currenciesOf are the currencies that a condition names.
+func currenciesOf(n ast.Node) (codes []string) {
+	if b, ok := n.(*ast.BinaryNode); ok && (b.Operator == "==" || b.Operator == "in") {
+		for _, side := range [][2]ast.Node{{b.Left, b.Right}, {b.Right, b.Left}} {
+			if f, _, ok := fieldOf(side[0]); ok && f.Tag.Get("kind") == "currency" {
+				for _, word := range textsOf(side[1]) {
+					codes = append(codes, word.Value)
+				}
+			}
+		}
+	}
+	for _, child := range logic.Children(n) {
+		codes = append(codes, currenciesOf(*child)...)
+	}
+	return codes
+}
+
+// isMoney says whether a value is an amount in minor units, or made of nothing
+// else.
+func isMoney(n ast.Node) bool {
+	switch n := n.(type) {
+	case *ast.UnaryNode:
+		return isMoney(n.Node)
+	case *ast.BinaryNode:
+		return (n.Operator == "+" || n.Operator == "-") && isMoney(n.Left) && isMoney(n.Right)
+	case *ast.BuiltinNode:
+		if slices.Contains([]string{"sum", "min", "max", "abs", "map"}, n.Name) && len(n.Arguments) > 0 {
+			return isMoney(n.Arguments[len(n.Arguments)-1])
+		}
+	case *ast.PredicateNode:
+		return isMoney(n.Node)
+	}
+	f, _, ok := fieldOf(n)
+	return ok && f.Tag.Get("kind") == "money"
+}
+
+// fractionsIn finds what is written as a fraction in an amount.
+func fractionsIn(n ast.Node) (found []*ast.FloatNode) {
+	switch n := n.(type) {
+	case *ast.FloatNode:
+		return []*ast.FloatNode{n}
+	case *ast.UnaryNode:
+		return fractionsIn(n.Node)
+	case *ast.ArrayNode:
+		for _, element := range n.Nodes {
+			found = append(found, fractionsIn(element)...)
+		}
+	case *ast.BinaryNode:
+		switch n.Operator {
+		case "..", "+", "-":
+			return append(fractionsIn(n.Left), fractionsIn(n.Right)...)
+		case "*":
+			return fractionsOfProduct(n)
+		}
+	}
+	return found
+}
+
+// fractionsOfProduct finds the amount in a product of two numbers: the one that looks
+// like one, such as 100.00, or the only one with a fraction if there is one in the result.
+func fractionsOfProduct(n *ast.BinaryNode) (found []*ast.FloatNode) {
+	product := 1.0
+	for _, factor := range []ast.Node{n.Left, n.Right} {
+		switch factor := factor.(type) {
+		case *ast.IntegerNode:
+			product *= float64(factor.Value)
+		case *ast.FloatNode:
+			product *= factor.Value
+			found = append(found, factor)
+		default:
+			return nil // a part of an amount, as in session.amount_subtotal * 0.9
+		}
+	}
+	if whole := product == math.Trunc(product); whole {
+		return slices.DeleteFunc(found, func(f *ast.FloatNode) bool { return f.Value != math.Trunc(f.Value) })
+	}
+	return found[:1]
+}
+
+// notMinor says how a fraction is written in the smallest unit of a currency. Without
+// a currency, or with several that differ, it is that of most.
+func notMinor(n *ast.FloatNode, currencies []string) Fault {
+	f := Fault{At: n.Location().From, Code: CodeFraction, Warning: true}
+	code, places := "", checkout.Decimals
+	if len(currencies) > 0 && !slices.ContainsFunc(currencies, func(c string) bool { return places(c) != places(currencies[0]) }) {
+		code = currencies[0]
+	}
+	f.Suggestion = minorUnits(n.Value, places(code))
+	f.Message = "amounts are whole numbers of the smallest unit, such as cents: this is a fraction of one"
+	if whole := minorUnits(n.Value, 0); code == "" && whole != "" {
+		f.Message += fmt.Sprintf("; of a currency without cents, such as JPY, it is %s", whole)
+	} else if code != "" && places(code) == 0 {
+		f.Message = fmt.Sprintf("amounts are whole numbers of the smallest unit: %s has no smaller one, and this is a fraction", code)
+	}
+	return f
+}
+
+// minorUnits writes an amount of a currency with some decimals in its smallest
+// unit, "" for what is none.
+func minorUnits(amount float64, decimals int) string {
+	text := strconv.FormatFloat(amount, 'f', decimals, 64)
+	if back, err := strconv.ParseFloat(text, 64); err != nil || back != amount {
+		return ""
+	}
+	whole, fraction, _ := strings.Cut(text, ".")
+	switch {
+	case fraction == "":
+		return whole
+	case whole == "0":
+		return strings.TrimLeft(fraction, "0")
+	}
+	return whole + "_" + fraction
+}
