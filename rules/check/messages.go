@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
 	"checkout-notifier/event"
 	"checkout-notifier/rules/logic"
@@ -40,7 +39,14 @@ func (c *Checker) explain(err *file.Error, root ast.Node) (Fault, file.Location)
 	f.Message = plain(f.Message)
 	switch {
 	case strings.Contains(err.Message, "schema.lineItems"):
-		f.Message += "; the items are session.line_items.data"
+		f.Message = plain(noElements.ReplaceAllString(err.Message, "$1 has no elements")) + "; the items are session.line_items.data"
+	case noElements.MatchString(err.Message):
+		f.Message = plain(noElements.ReplaceAllString(err.Message, "$1 has no elements"))
+		if strings.HasPrefix(err.Message, "type string[") {
+			f.Message = "a text has no elements: its beginning is asked for as in session.customer_email startsWith \"x\""
+		}
+	case strings.HasPrefix(err.Message, "invalid operation: .. "):
+		f.Message, f.Suggestion = "a range has whole numbers at both ends", wholeRange(node, parent)
 	case err.Message == "string is not callable":
 		f.Message += "; a key of the metadata is asked for as in session.metadata.plan"
 	case strings.HasPrefix(err.Message, "array elements can only"):
@@ -58,7 +64,7 @@ func (c *Checker) explain(err *file.Error, root ast.Node) (Fault, file.Location)
 			}
 		}
 		hint := cmp.Or(calendarHint(n), callHint(n), rangeHint(n))
-		if hint == "" && (strings.HasPrefix(err.Message, "invalid operation") || strings.HasPrefix(err.Message, "cannot use")) {
+		if hint == "" && n.Operator != ".." && (strings.HasPrefix(err.Message, "invalid operation") || strings.HasPrefix(err.Message, "cannot use")) {
 			hint = conversion(n)
 		}
 		f.Message += hint
@@ -70,6 +76,29 @@ func (c *Checker) explain(err *file.Error, root ast.Node) (Fault, file.Location)
 		}
 	}
 	return f, err.Location
+}
+
+// noElements is how expr names what is no list.
+var noElements = regexp.MustCompile(`^type ([^\[\]]+)\[.*\] is undefined$`)
+
+// wholeRange writes a range of amounts in the smallest unit, "" for any other range.
+func wholeRange(node, parent ast.Node) string {
+	bounds, ok := node.(*ast.BinaryNode)
+	in, also := parent.(*ast.BinaryNode)
+	if !ok || !also || !isMoney(in.Left) {
+		return ""
+	}
+	least, ok := bounds.Left.(*ast.FloatNode)
+	most, also := bounds.Right.(*ast.FloatNode)
+	if !ok || !also {
+		return ""
+	}
+	const hundredths = 2
+	from, to := minorUnits(least.Value, hundredths), minorUnits(most.Value, hundredths)
+	if from == "" || to == "" {
+		return ""
+	}
+	return from + ".." + to
 }
 
 // unlike says which element of a list is of another type than what is looked for in it.
@@ -199,7 +228,7 @@ func callHint(b *ast.BinaryNode) string {
 }
 
 // noValue are the words for a missing value in other languages.
-var noValue = []string{"null", "NULL", "Null", "None", "undefined", "nil", "Nil", "NIL"}
+var noValue = []string{"null", "nul", "nill", "NULL", "Null", "None", "undefined", "nil", "Nil", "NIL"}
 
 func (c *Checker) explainName(f Fault, name string, found []*ast.Node) Fault {
 	if slices.Contains(noValue, name) {
@@ -239,6 +268,8 @@ func (c *Checker) explainName(f Fault, name string, found []*ast.Node) Fault {
 		f.Suggestion = strconv.Quote(c.unquoted(b, name))
 	case yesOrNo[name] != "":
 		f.Suggestion = yesOrNo[name]
+	case called && otherWays[strings.ToLower(name)] != "":
+		f.Message += "; it is written " + fmt.Sprintf(otherWays[strings.ToLower(name)], cmp.Or(firstText(call), "session.customer_email"))
 	case called && slices.Contains([]string{"empty", "isempty", "isnull", "is_null", "isnil", "isblank"}, strings.ToLower(name)):
 		f.Message += askHas
 	case strings.HasPrefix(name, "$"):
@@ -247,6 +278,16 @@ func (c *Checker) explainName(f Fault, name string, found []*ast.Node) Fault {
 		f.Message += otherPlaces(name, "session.")
 	}
 	return f
+}
+
+// firstText is the first of what a function is called with that is a field, "" if none is.
+func firstText(call *ast.CallNode) string {
+	for _, argument := range call.Arguments {
+		if text := logic.Spell(argument); text != "" {
+			return text
+		}
+	}
+	return ""
 }
 
 // yesOrNo are the words of YAML for true and false that are none here.
@@ -316,65 +357,4 @@ func structTypes(t reflect.Type, types map[string]reflect.Type) map[string]refle
 		structTypes(t.Field(i).Type, types)
 	}
 	return types
-}
-
-// plainWords turn the names of Go in expr's messages into those of the
-// reference, one after the other.
-var plainWords = []struct {
-	pattern *regexp.Regexp
-	plain   string
-}{
-	{regexp.MustCompile(`\*?schema\.(?:Session|Event|SystemEvent)\b`), "$kind"},
-	{regexp.MustCompile(`\*?schema\.(\w+)`), "$type"},
-	{regexp.MustCompile(`\*?time\.(\w+)`), "$type"},
-	{regexp.MustCompile(`func\([^()]*\)(?: [\w.{} ]*\w)?`), "a function"},
-	{regexp.MustCompile(`map\[[^\]]*\]interface ?\{\}`), "map"},
-	{regexp.MustCompile(`map\[[^\]]*\]`), "map of "},
-	{regexp.MustCompile(`\[\]interface ?\{\}`), "list"},
-	{regexp.MustCompile(`\[\]\*?`), "list of "},
-	{regexp.MustCompile(`interface ?\{\}`), "any"},
-	{regexp.MustCompile(`\bint64\b`), "int"},
-	{regexp.MustCompile(`\bfloat64\b`), "float"},
-	{regexp.MustCompile(`\bbuiltin (\w+) takes only array\b`), "$1 takes a list"},
-	{regexp.MustCompile(`predicate should has (\w+) input.*`), "what is asked of each element is a condition, as in any(list, .name == \"x\")"},
-	{regexp.MustCompile(`predicate should return boolean`), "what is asked of each element must be true or false"},
-	{regexp.MustCompile(`non-bool expression \(type ([^)]*)\) used as condition`), "a condition must be true or false, not $1"},
-	{regexp.MustCompile(`\barray elements can only be selected using an integer`), "an element of a list is chosen by a whole number"},
-	{regexp.MustCompile(`\barray\b`), "list"},
-	{regexp.MustCompile(`no matching overload for (\w+)`), "$1 takes no values of these types"},
-	{regexp.MustCompile(`\bfunc (\w+)`), "$1"},
-	{regexp.MustCompile(`cannot use pointer accessor outside predicate`), "# and a name that begins with a dot stand for an element inside any(…), filter(…) and the like only"},
-	{regexp.MustCompile(`\bunknown pointer\b`), "unknown name"},
-}
-
-// plain puts a message of expr into the words of the reference.
-func plain(message string) string {
-	for _, w := range plainWords {
-		switch w.plain {
-		case "$kind":
-			message = w.pattern.ReplaceAllStringFunc(message, func(name string) string {
-				if strings.HasSuffix(name, "Session") {
-					return "session"
-				}
-				return "event"
-			})
-		case "$type":
-			message = w.pattern.ReplaceAllStringFunc(message, func(name string) string { return words(name[strings.IndexByte(name, '.')+1:]) })
-		default:
-			message = w.pattern.ReplaceAllString(message, w.plain)
-		}
-	}
-	return strings.TrimSpace(message)
-}
-
-// words splits the name of a type: lineItem is a line item.
-func words(name string) string {
-	var b strings.Builder
-	for i, r := range name {
-		if unicode.IsUpper(r) && i > 0 {
-			b.WriteByte(' ')
-		}
-		b.WriteRune(unicode.ToLower(r))
-	}
-	return b.String()
 }

@@ -66,7 +66,11 @@ func syntaxFault(err error, text string) Fault {
 	case f.Message == "expected name":
 		f.Message += `; a key with other signs in it is written as in session.metadata["a b"]`
 	case m != nil:
-		f.Message = strings.Replace(f.Message, m[0], "unexpected "+m[1], 1)
+		token := m[1]
+		if isPersonal(s.here) {
+			token = "text"
+		}
+		f.Message = strings.Replace(f.Message, m[0], "unexpected "+token, 1)
 		if s.namesElement() {
 			f.Message += "; an element has no name, its fields begin with a dot, as in any(session.line_items.data, .amount_total > 5)"
 			break
@@ -131,6 +135,12 @@ func (s *place) last(n int) (none lexer.Token) {
 // source is a token as it is written.
 func (s *place) source(token lexer.Token) string { return string(s.text[token.From:token.To]) }
 
+// isPersonal says whether a token is a text that may be an address, which is shown to
+// nobody: what is said of it is said without it.
+func isPersonal(token lexer.Token) bool {
+	return token.Kind == lexer.String && strings.ContainsAny(token.Value, "@:")
+}
+
 // ends says whether a token can end a value, begins whether one can begin it.
 func ends(token lexer.Token) bool {
 	return slices.Contains([]lexer.Kind{lexer.Identifier, lexer.Number, lexer.String}, token.Kind) || token.Is(lexer.Bracket, ")", "]", "}")
@@ -185,6 +195,8 @@ func (s *place) misuse() (hint, suggestion string) {
 		return groupBy_, ""
 	case last.Kind == lexer.String && here.Kind == lexer.String && last.To == here.From:
 		return "; a quote in a text stands behind a backslash", ""
+	case inList && ends(last) && begins(here) && (isPersonal(last) || isPersonal(here)):
+		return "; the elements of a list are separated by commas: write one before this", ""
 	case inList && ends(last) && begins(here):
 		return fmt.Sprintf("; the elements of a list are separated by commas: %s, %s", s.source(last), s.source(here)), ""
 	case inList && token == ";":
