@@ -302,7 +302,7 @@ func (r *reader) scalar(node *yaml.Node, s *schema, path string) (any, bool) {
 		r.refuse(node, path, codeType, "%s must be %s, not %s%s", path, s.kind, nodeKind(node), hint)
 		return nil, false
 	}
-	if isNull(node) {
+	if isNull(node) || strings.HasSuffix(path, "."+whenKey) && strings.TrimSpace(node.Value) == "" {
 		r.refuse(node, path, codeType, "%s has no value", path)
 		return nil, false
 	}
@@ -324,13 +324,13 @@ func (r *reader) scalar(node *yaml.Node, s *schema, path string) (any, bool) {
 	}
 	quoted := node.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) != 0 ||
 		node.Style&yaml.TaggedStyle != 0 && node.ShortTag() == "!!str"
-	if quoted && !r.places[path].expanded && slices.Contains([]kind{kindInteger, kindNumber, kindBoolean}, s.kind) {
-		r.refuse(node, path, codeType, "%s must be %s: write it without quotes", path, s.kind)
-		return nil, false
-	}
 	value, err := coerce(s.kind, text)
 	if err != nil {
 		r.refuse(node, path, codeType, "%s %v%s", path, err, r.not(path, s, text))
+		return nil, false
+	}
+	if quoted && !r.places[path].expanded && slices.Contains([]kind{kindInteger, kindNumber, kindBoolean}, s.kind) {
+		r.refuse(node, path, codeType, "%s must be %s: write it without quotes", path, s.kind)
 		return nil, false
 	}
 	if s.file {

@@ -14,6 +14,9 @@ func (l *Loaded) showYAML(w io.Writer) error {
 	b := bufio.NewWriter(w)
 	var open []string
 	for s := range l.settings() {
+		if s.Value == "" && strings.HasSuffix(s.Path, "."+whenKey) {
+			continue // an empty condition is a mistake in a file
+		}
 		at := steps(s.Path)
 		same := 0
 		for same < len(open) && same < len(at)-1 && open[same] == at[same] {

@@ -44,6 +44,10 @@ func TestTagsAreRefused(t *testing.T) {
 		"    when: \"paid\" == session.payment_status\n": `not valid YAML: did not find expected key (an expression that begins with a quote`,
 		"    when: event.async ? true : false\n":         `not valid YAML: mapping values are not allowed in this context (an expression that begins with a quote`,
 		"    when:\n":                                    "test.yaml:11:10: rules[1].when has no value",
+		"    when: ''\n":                                 "test.yaml:11:11: rules[1].when has no value",
+		"    when: \" \\n\"\n":                           "test.yaml:11:11: rules[1].when has no value",
+		"    when: |\n\n":                                "test.yaml:11:11: rules[1].when has no value",
+		"    enabled: \"no\"\n":                          `test.yaml:11:14: rules[1].enabled must be true or false, not "no"`,
 	} {
 		if got := strings.TrimSpace(refused(t, withRule(source), config.Options{})); strings.Contains(got, "\n") || !strings.Contains(got, want) {
 			t.Errorf("%s got %s\nwant %s", source, got, want)
