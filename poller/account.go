@@ -69,6 +69,8 @@ type account struct {
 	sawEnd        bool // has_more was false once
 	answersByID   bool // it did once
 	mistrust      mistrust
+	hidden        hidden
+	taken         int     // sessions that a pass began a page with
 	cursorless    bool    // starting_after was ignored when it was last used
 	slicingFound  slicing // when it was last probed
 	slicingProbed time.Time

@@ -78,7 +78,8 @@ func (r *revisit) left(due []*entry) []*entry {
 
 // cover chooses the fewest pages that show all that is due, which is newest
 // first, and says whether there are any: each begins with the newest session that
-// no page before it reaches.
+// no page before it reaches. What no page is expected to show stands for itself, and
+// so does what has waited longest where pages did not show all that they should.
 func (r *revisit) cover(due []*entry) bool {
 	r.pages = r.pages[:0]
 	if r.stopped || r.ctx.Err() != nil {
@@ -88,14 +89,22 @@ func (r *revisit) cover(due []*entry) bool {
 		r.now.waiting = len(due)
 		return false
 	}
-	reach := -1 // place of the last session that the pages so far show
+	reach := -1 // place of the last session that the pages so far show; none yet
 	for _, e := range due {
 		place := r.index.position(e)
-		if len(r.pages) > 0 && place >= reach {
-			continue
+		switch {
+		case r.standsAlone(e) || r.isHidden(e):
+			r.pages = append(r.pages, e)
+		case reach < 0 || place < reach:
+			r.pages = append(r.pages, e)
+			reach = r.reach(place)
 		}
-		r.pages = append(r.pages, e)
-		reach = r.reach(place)
+	}
+	if r.begun > 0 && len(due) > 0 {
+		longest := slices.MinFunc(due, func(x, y *entry) int { return r.lastLook(x).Compare(r.lastLook(y)) })
+		if !slices.Contains(r.pages, longest) {
+			r.pages = append(r.pages, longest)
+		}
 	}
 	return len(r.pages) > 0
 }
@@ -144,12 +153,12 @@ func (r *revisit) work() {
 	}
 }
 
-// take takes the next page: the newest, but every fourth time, and where that could not
-// be shown, the one that has waited longest, so that older sessions wait while the rate
-// binds, and not for ever.
+// take takes the next page: the newest, but every fourth time (counted over all passes),
+// and where that could not be shown, the one that has waited longest, so that older
+// sessions wait while the rate binds, and not for ever.
 func (r *revisit) take() *entry {
 	next := 0
-	if r.begun%4 == 3 || r.pages[0].setbacks() > 0 {
+	if r.taken++; r.taken%4 == 0 || r.pages[0].setbacks() > 0 {
 		for i, e := range r.pages {
 			if r.lastLook(e).Before(r.lastLook(r.pages[next])) {
 				next = i
@@ -165,15 +174,21 @@ func (r *revisit) take() *entry {
 // error is more than that the API cannot show this one: then it answered neither
 // for the page nor for the session.
 func (a *account) lookAt(ctx context.Context, e *entry) error {
+	var goesOn bool
 	var err error
 	before := e.tried
 	e.setTried(a.clock.now())
 	neighbour := a.index.newerNeighbour(e)
-	if !a.inHole(e) && !a.isGarbled(e) {
-		err = a.showPage(ctx, e, neighbour)
+	hidden := a.isHidden(e)
+	onPage := !a.standsAlone(e) && (!hidden || a.probesHidden())
+	if onPage {
+		goesOn, err = a.showPage(ctx, e, neighbour)
 	}
 	if errors.Is(err, errNoCursors) {
-		err = a.showPage(ctx, e, "")
+		goesOn, err = a.showPage(ctx, e, "")
+	}
+	if goesOn {
+		a.noteListed(hidden)
 	}
 	switch {
 	case err != nil && (!unanswered(err) || denied(err)):
@@ -182,10 +197,13 @@ func (a *account) lookAt(ctx context.Context, e *entry) error {
 		return nil
 	}
 	alone := a.lookByID(ctx, e)
-	if unavailable(err) && e.pass == a.now.number {
+	if onPage && !goesOn && e.pass == a.now.number && (err == nil || unavailable(err)) {
+		a.noteHidden(e)
+	}
+	if unavailable(err) && e.pass == a.now.number && !hidden {
 		a.suspect(neighbour, e)
 	}
-	if unavailable(alone) && a.now.read && (err == nil || e.setbacks() > 0 || a.answersElsewhere(ctx)) {
+	if unavailable(alone) && a.now.read && (err == nil && !hidden || e.setbacks() > 0 || a.answersElsewhere(ctx)) {
 		a.setBack(e, before)
 		return nil
 	}
@@ -196,8 +214,9 @@ func (a *account) lookAt(ctx context.Context, e *entry) error {
 var errNoCursors = errors.New("the API ignores starting_after")
 
 // showPage handles the page that begins with a session: after a newer neighbour
-// or, where cursors are ignored, at its creation time.
-func (a *account) showPage(ctx context.Context, e *entry, neighbour string) error {
+// or, where cursors are ignored, at its creation time. goesOn says whether the page
+// shows anything that may stand there.
+func (a *account) showPage(ctx context.Context, e *entry, neighbour string) (goesOn bool, err error) {
 	p := patience{tries: 1} // there is another way
 	q := Query{StartingAfter: neighbour, Limit: a.cfg.Poll.Tuning.PageSize}
 	for i := range a.state.Holes {
@@ -214,17 +233,20 @@ func (a *account) showPage(ctx context.Context, e *entry, neighbour string) erro
 	q.Limit = a.room(a.index.position(e)+1, q.Limit)
 	page, err := a.page(ctx, p, q, nil)
 	if err != nil {
-		return err
+		return false, err
 	}
+	goesOn = len(page.Bad) > 0 || slices.ContainsFunc(page.Items, func(it Item) bool {
+		return !it.created().After(e.created().Add(createdRounding))
+	})
 	ignored := q.StartingAfter != "" && a.above(page, q.StartingAfter)
 	err = a.handle(ctx, page, nil)
 	page.release()
 	if err != nil || !ignored || e.pass == a.now.number {
-		return err
+		return goesOn, err
 	}
 	a.cursorless = true
 	a.odd("cursor_ignored", "the API ignores or refuses the cursor starting_after; pages are asked for by creation time instead, which takes more requests")
-	return errNoCursors
+	return goesOn, errNoCursors
 }
 
 // above says whether a page begins above the session after which it was to begin, or
@@ -247,7 +269,7 @@ func (a *account) lookByID(ctx context.Context, e *entry) error {
 	}
 	a.failedByID(e, err)
 	switch {
-	case errors.Is(err, ErrNotFound) && (a.inHole(e) || a.isGarbled(e)): // no page can say so
+	case errors.Is(err, ErrNotFound) && a.standsAlone(e): // no page can say so
 		return err
 	case errors.Is(err, ErrNotFound) && !a.now.listed: // the API may know no address, or no session at all
 		return nil
@@ -262,7 +284,7 @@ func (a *account) lookByID(ctx context.Context, e *entry) error {
 // miss counts that the API denies a session, unless it stands elsewhere among
 // those of its second than its id says and the API answers for no single one.
 func (a *account) miss(ctx context.Context, e *entry) error {
-	err := a.showPage(ctx, e, a.newerSecond(e))
+	_, err := a.showPage(ctx, e, a.newerSecond(e))
 	switch {
 	case errors.Is(err, errNoCursors):
 		return nil // the next look takes another way

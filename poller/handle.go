@@ -273,7 +273,7 @@ func (a *account) startOver(ctx context.Context) error {
 		return err
 	}
 	a.strangers, a.forbiddenPage, a.lastShown = Query{}, Query{}, Query{}
-	a.mistrust, a.suspects, a.topRead, a.unreadable = mistrust{}, nil, false, make(map[string]*unreadable)
+	a.mistrust, a.hidden, a.suspects, a.topRead, a.unreadable = mistrust{}, hidden{}, nil, false, make(map[string]*unreadable)
 	a.sweeps = slices.DeleteFunc(a.sweeps, func(s *sweep) bool { return s.backfill == nil })
 	a.goesOn()
 	a.log.Info("the account goes on: an operator accepted the sessions that its key shows")
