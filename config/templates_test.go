@@ -74,6 +74,10 @@ func TestTemplatesAreToldWhatFunctionsTake(t *testing.T) {
 		`time "2006-01-02" "Europe/Berlim" .Event.Time`: `unknown zone "Europe/Berlim": zones have names such as Europe/Berlin (with`,
 		`gt .Session.amount_total "5"`:                  "incompatible types for comparison: numbers are written without quotes (with",
 		`eq .Session.livemode "true"`:                   "incompatible types for comparison",
+		`json .Session.metadata.order-id`:               `bad character U+002D '-': a name with other signs in it is read as in index .Session.metadata "order-id"`,
+		`.Event.Changes`:                                "there is no Event.Changes, but .Event.Field, .Event.From and .Event.To (with",
+		`.Event.Change.Field`:                           "there is no Event.Change, but .Event.Field, .Event.From and .Event.To (with",
+		`.Event.Account`:                                "there is no Event.Account, but .Account (with",
 	} {
 		text := strings.Replace(templated, `{{ if eq .Change "expired" }}{{ .Session.no_such }}{{ end }}`, "{{ "+call+" }}", 1) + "rules: [{name: ship, events: [paid], to: [shop]}]"
 		if got := refused(t, text, config.Options{}); !strings.Contains(got, want) {

@@ -54,6 +54,13 @@ func (x *execution) missing(path []string, members map[string]any) error {
 		e.known, e.there = topNames, ofSession(name)
 		return e
 	}
+	switch {
+	case path[0] != nameEvent || len(path) != 2:
+	case strings.HasPrefix(name, nameChange):
+		e.there = ".Event.Field, .Event.From and .Event.To"
+	case slices.Contains(topNames, name):
+		e.there = "." + name
+	}
 	for _, member := range e.known {
 		inner, _ := members[member].(map[string]any)
 		if x.owner(inner) != "" {

@@ -56,6 +56,9 @@ func (e *TemplateError) where() string {
 
 const templateName = "template"
 
+// dashed is a path whose last name cannot stand behind a dot.
+var dashed = regexp.MustCompile(`\{\{[^{}]*?(\.[A-Z][\w.]*)\.(\w+(?:-\w+)+)`)
+
 // The forms of text/template's messages: where, and what at the end.
 var (
 	templateWhere = regexp.MustCompile(`^template: ` + templateName + `:(\d+)(?::(\d+))?: `)
@@ -154,6 +157,9 @@ type run struct {
 // in the place of functions that do not exist, so that its samples can be tried.
 func compile(text, last string) (*program, error) {
 	trees, err := parseAll(text)
+	if name := dashed.FindStringSubmatch(text); err != nil && name != nil && strings.Contains(err.Error(), "bad character U+002D") {
+		err = fmt.Errorf("%w: a name with other signs in it is read as in index %s %q", err, name[1], name[2])
+	}
 	if err != nil {
 		return nil, explain(err, "")
 	}
