@@ -31,7 +31,7 @@ var allowed = map[string][]string{
 	"diff":              {"checkout", "event"},
 	"rules":             {"checkout", "event", "rules/check", "rules/logic", "rules/schema"},
 	"rules/check":       {"checkout", "event", "rules/logic", "rules/schema", "spelling"},
-	"rules/logic":       {"checkout", "event"},
+	"rules/logic":       {"checkout", "event", "rules/schema"},
 	"rules/schema":      {},
 	"spelling":          {},
 	"state":             {"event", "filelock"},

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"checkout-notifier/rules/schema"
+
 	"github.com/expr-lang/expr/ast"
 )
 
@@ -106,7 +108,7 @@ func isList(n ast.Node) bool {
 
 // bound makes a range of a comparison of an integer.
 func (d demand) bound(operator string, value ast.Node, constants []any) (demand, bool) {
-	if len(constants) != 1 || !value.Nature().IsInteger {
+	if len(constants) != 1 || !value.Nature().IsInteger && !value.Nature().IsDuration() {
 		return d, false
 	}
 	number, ok := constants[0].(float64)
@@ -173,6 +175,8 @@ func constantsOf(n ast.Node) ([]any, bool) {
 		return []any{n.Value}, true
 	case *ast.BoolNode:
 		return []any{n.Value}, true
+	case *ast.CallNode:
+		return spanOf(n)
 	case *ast.UnaryNode:
 		list, ok := constantsOf(n.Node)
 		if number, isNumber := first(list).(float64); ok && isNumber && n.Operator == "-" {
@@ -190,6 +194,20 @@ func constantsOf(n ast.Node) ([]any, bool) {
 		return list, list != nil
 	}
 	return nil, false
+}
+
+// spanOf reads a constant span, in nanoseconds.
+func spanOf(n *ast.CallNode) ([]any, bool) {
+	callee, ok := n.Callee.(*ast.IdentifierNode)
+	if !ok || callee.Value != "duration" || len(n.Arguments) != 1 {
+		return nil, false
+	}
+	text, ok := n.Arguments[0].(*ast.StringNode)
+	if !ok {
+		return nil, false
+	}
+	d, err := schema.ParseDuration(text.Value)
+	return []any{float64(d)}, err == nil
 }
 
 func first(list []any) any {
