@@ -27,6 +27,7 @@ func TestRulesThatMatchASessionRepeatedly(t *testing.T) {
 		{`session.status in ["complete", "expired"]`, nil, "is complete or expired: completed, expired, no_payment_required, paid, fulfillable and every later change, each of them is delivered; add `events: [completed, expired]` to"},
 		{`session.status == "open"`, nil, "is open: created, no_payment_required, paid and every later change, each of them is delivered; add `events: [created]` to"},
 		{`session.payment_status == "unpaid"`, nil, "add the `events` that are meant, or `events: ['*']`"},
+		{`session.payment_status != "unpaid" && session.livemode`, nil, "is paid or no_payment_required"},
 		{`session.payment_status == "paid" || session.payment_status == "no_payment_required"`, nil, "is paid or no_payment_required"},
 
 		{ship, []string{"*"}, ""},
@@ -58,6 +59,7 @@ func TestRulesThatMatchSeveralEventsOfALook(t *testing.T) {
 		{"", `session.status == "complete" and previous.status != "complete" and session.payment_status in ["paid", "no_payment_required"]`,
 			"created, completed, no_payment_required, paid, fulfillable", once + meant},
 		{"", `changed("payment_status") && (session.status == "complete" || session.status == "expired")`, "created, completed, no_payment_required, paid, fulfillable", once + meant},
+		{"", `changed("payment_status") && session.payment_status != "unpaid"`, "created, completed, no_payment_required, paid, fulfillable", once + meant},
 		{"", `changed("status") && session.status == "complete"`, "created, completed, no_payment_required, paid, fulfillable",
 			"write `events: [completed]` in place of what asks for the state, to act once an order" + meant},
 		{"", ship + ` && changed("status")`, "created, completed, paid, fulfillable", once},

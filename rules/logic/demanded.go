@@ -59,8 +59,12 @@ func DemandedOf(n ast.Node) (s Demanded) {
 }
 
 // oneOf reads a condition that leaves some of a value: by ==, by in, or by several of
-// these that are joined by or.
+// these that are joined by or. A payment_status that is not unpaid is one as well.
 func oneOf(part ast.Node) (d demand, ok bool) {
+	if d, ok := demandOf(part, false); ok && said(d.path) == "session.payment_status" && slices.Equal(d.not, []any{checkout.PaymentUnpaid}) {
+		d.some = []any{checkout.PaymentPaid, checkout.PaymentNotRequired}
+		return d, true
+	}
 	for i, choice := range operands(part, "||", "or") {
 		other, ok := demandOf(choice, false)
 		if !ok || other.some == nil || i > 0 && other.path != d.path {
