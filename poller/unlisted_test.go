@@ -171,3 +171,19 @@ func TestMoreUnlistedSessionsThanTheRateAllows(t *testing.T) {
 		})
 	}
 }
+
+// Where a pass has time for a single page the oldest sessions have their turns, too.
+func TestOnePageAPass(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.cfg.Poll.Tuning.Concurrency, w.cfg.Poll.Tuning.PageSize = 1, 2
+		a, _ := w.archive(100)
+		w.cfg.Poll.Interval, w.cfg.Poll.RateLimit = time.Second, 1
+		a.cut(func(limit int, after string) (int, string) { return http.StatusOK, a.all.page(limit, after) })
+		a.run(w.poller(), time.Hour)
+		t.Logf("%d requests, the longest wait %v", a.requests, a.longest())
+		if longest := a.longest(); longest > 25*time.Minute {
+			t.Errorf("a session was not looked at for %v", longest)
+		}
+	})
+}
