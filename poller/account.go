@@ -57,9 +57,11 @@ type account struct {
 	existing      time.Time // until which creation time what that pass shows existed
 	forgotten     time.Time // settled sessions created before are not in the index
 	clock         clock
-	leapt         time.Time // when the server's clock was last found to be ahead of what was known
-	failures      int       // requests in a row
-	forbidden     int       // answers in a row that were a 403
+	leapt         time.Time     // when the server's clock was last found to be ahead of what was known
+	failures      int           // requests in a row
+	took          time.Duration // what answers took at most, of late
+	hung          time.Time     // when a request last failed after a longer time than that
+	forbidden     int           // answers in a row that were a 403
 	forbiddenPage Query
 	lastShown     Query // for the last session on the last page that showed any
 	blank         int   // answers to tryElsewhere since a session was shown
@@ -97,6 +99,7 @@ type account struct {
 type running struct {
 	number    uint32    // of the pass, in this process
 	began     time.Time // names the pass in batches
+	headFrom  time.Time // when the head was last begun at its top
 	newest    time.Time // creation time of a session that was shown, until the start is fixed
 	listed    bool      // it was shown sessions
 	rows      int       // of lists, that it was shown
@@ -179,6 +182,7 @@ func (a *account) run(ctx context.Context) error {
 	if err := a.check(ctx); err != nil && ctx.Err() == nil {
 		return err
 	}
+	a.status.update(func(s *Status) { s.read = time.Now() }) // from now on it is to be
 	var asked []chan<- PassReport
 	for ctx.Err() == nil {
 		began := time.Now()

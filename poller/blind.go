@@ -154,7 +154,7 @@ func (a *account) blindAtTop(ctx context.Context) error {
 	_, latest := a.clock.span(a.clock.own())
 	q := Query{CreatedGTE: h.Since.Add(latest.Sub(a.clock.now()) + skewNoticed), Limit: 1}
 	for range triesPerPage { // one failure may be chance; what is shown the next pass reads
-		err := a.askApart(ctx, func(ctx context.Context, client *Client) error { return failedPage(client.answers(ctx, q), q) })
+		err := a.askApart(ctx, a.within(true), func(ctx context.Context, client *Client) error { return failedPage(client.answers(ctx, q), q) })
 		if !unavailable(err) {
 			return err
 		}

@@ -151,6 +151,7 @@ func (c *chain) next(ctx context.Context) (*Page, error) {
 	p, q := c.p, c.limited()
 	p.tries, p.apart, p.tie, c.asked = 1, p.apart || c.narrowed > 0, c.tie, q.Limit
 	page, err := c.page(ctx, p, q, c.sensible)
+	c.p.within = 0
 	if err == nil && page.Total > 0 && len(page.Items) == 0 && !page.mayBeEnd() {
 		if c.awaits(page) {
 			return nil, errNotDone

@@ -96,6 +96,17 @@ func (c *Client) withParams(params string) *Client {
 	return &other
 }
 
+// within returns the client with another time for each request.
+func (c *Client) within(timeout time.Duration) *Client {
+	if timeout == c.http.Timeout {
+		return c
+	}
+	other, hasty := *c, *c.http
+	hasty.Timeout = timeout
+	other.http = &hasty
+	return &other
+}
+
 // Endpoint is the URL at which the account's API is asked.
 func (a Account) Endpoint() string {
 	switch {
@@ -238,7 +249,7 @@ func (c *Client) get(ctx context.Context, path string, params map[string]any, bo
 	resp, err := c.http.Do(req)
 	answer.Received = c.now()
 	if err != nil {
-		return answer, networkError(ctx, answer, err)
+		return answer, c.networkError(ctx, answer, err)
 	}
 	defer resp.Body.Close()
 	if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
@@ -256,7 +267,7 @@ func (c *Client) get(ctx context.Context, path string, params map[string]any, bo
 	case resp.StatusCode != http.StatusOK:
 		return answer, statusError(resp, answer, body.Bytes())
 	case err != nil:
-		return answer, networkError(ctx, answer, fmt.Errorf("the answer was cut off: %w", err))
+		return answer, c.networkError(ctx, answer, fmt.Errorf("the answer was cut off: %w", err))
 	case body.Len() > maxAnswer:
 		return answer, nonsense(answer, "the answer is larger than 32 MiB")
 	}

@@ -78,7 +78,7 @@ func (e *Error) code() string {
 
 // networkError is a request without a whole answer. The URL that *url.Error
 // carries is left out: it may hold what nobody should read.
-func networkError(ctx context.Context, answer Answer, err error) error {
+func (c *Client) networkError(ctx context.Context, answer Answer, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -88,7 +88,7 @@ func networkError(ctx context.Context, answer Answer, err error) error {
 	message := err.Error()
 	var timeout net.Error
 	if errors.As(err, &timeout) && timeout.Timeout() {
-		message = "no whole answer within poll.timeout"
+		message = fmt.Sprintf("no whole answer within %s", c.http.Timeout)
 	}
 	return &Error{Kind: KindNetwork, Message: message, Answer: answer}
 }

@@ -1,6 +1,7 @@
 package poller
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -17,7 +18,7 @@ import (
 // request runs without mu.
 func (a *account) ask(ctx context.Context, tries int, request func(context.Context, *Client) error) error {
 	for n := 1; ; n++ {
-		failure, err := a.tryPage(ctx, request, a.leave)
+		failure, err := a.tryPage(ctx, a.within(false), request, a.leave)
 		if failure != nil {
 			a.clock.hear(failure.Answer)
 		}
@@ -53,11 +54,11 @@ func (a *account) backOff(ctx context.Context, wait time.Duration) bool {
 	return a.pacer.Rest(ctx, wait)
 }
 
-// askApart makes a request, once, for what the API may be unable to show. If that
-// is so it says nothing of the API: neither the account's health nor its rate
-// depends on it.
-func (a *account) askApart(ctx context.Context, request func(context.Context, *Client) error) error {
-	failure, err := a.tryPage(ctx, request, func(failure *Error, sent time.Time) {
+// askApart makes a request, once and within a time, for what the API may be unable to
+// show. If that is so it says nothing of the API: neither the account's health nor its
+// rate depends on it.
+func (a *account) askApart(ctx context.Context, within time.Duration, request func(context.Context, *Client) error) error {
+	failure, err := a.tryPage(ctx, within, request, func(failure *Error, sent time.Time) {
 		if failure != nil && unavailable(failure) && failure.Kind != KindForbidden {
 			a.pacer.Release()
 			return
@@ -88,11 +89,15 @@ func unavailable(err error) bool {
 	return errors.As(err, &failure) && failure.RetryAfter == 0 && !failure.crowded() && (unshown(err) || refused(err))
 }
 
-// try makes a request once, in its turn. leave tells the pacer how it went.
-func (a *account) try(ctx context.Context, request func(context.Context, *Client) error, leave func(*Error, time.Time)) (failure *Error, err error) {
-	client := a.client
+// try makes a request once, in its turn and within a time. leave tells the pacer how it
+// went.
+func (a *account) try(ctx context.Context, within time.Duration, request func(context.Context, *Client) error, leave func(*Error, time.Time)) (failure *Error, err error) {
+	client, took := a.client.within(within), time.Duration(-1)
 	a.mu.Unlock()
-	defer a.mu.Lock()
+	defer func() {
+		a.mu.Lock()
+		a.noteTime(took, err)
+	}()
 	waited, err := a.pacer.Enter(ctx)
 	if waited > 0 {
 		a.observer.Waited(a.cfg.Name, waited)
@@ -103,6 +108,7 @@ func (a *account) try(ctx context.Context, request func(context.Context, *Client
 	}
 	sent := time.Now()
 	err = request(ctx, client)
+	took = time.Since(sent)
 	errors.As(err, &failure)
 	leave(failure, sent)
 	return failure, err
@@ -177,10 +183,11 @@ const (
 
 // patience is how long a page is asked for.
 type patience struct {
-	tries int      // of each request
-	apart bool     // it may be what the API cannot show: see askApart
-	deep  bool     // no later pass reads the page: what it hides for a moment would be hidden for ever
-	tie   []uint64 // hashes of the ids that the page may repeat
+	tries  int           // of each request
+	within time.Duration // which time the next page is given if it is asked for apart; 0: as usual
+	apart  bool          // it may be what the API cannot show: see askApart
+	deep   bool          // no later pass reads the page: what it hides for a moment would be hidden for ever
+	tie    []uint64      // hashes of the ids that the page may repeat
 }
 
 // page asks for a page until one makes sense: first that it is an answer at
@@ -249,12 +256,15 @@ func (a *account) list(ctx context.Context, p patience, q Query) (page *Page, er
 		return err
 	}
 	if p.apart {
-		err = a.askApart(ctx, request)
+		err = a.askApart(ctx, cmp.Or(p.within, a.within(true)), request)
 	} else {
 		err = a.ask(ctx, p.tries, request)
 	}
 	if err != nil {
 		return nil, err
+	}
+	if !p.apart {
+		a.status.update(func(s *Status) { s.read = time.Now() })
 	}
 	a.shows(page, q)
 	a.now.rows += page.Total
@@ -313,7 +323,7 @@ func (a *account) changed(page *Page) (items []*Item) {
 // cannot show is asked for again later.
 func (a *account) getByID(ctx context.Context, id string) (*Page, error) {
 	page := &Page{Total: 1, checked: true, apart: true}
-	err := a.askApart(ctx, func(ctx context.Context, client *Client) error {
+	err := a.askApart(ctx, a.withinByID(id), func(ctx context.Context, client *Client) error {
 		s, answer, err := client.Get(ctx, id)
 		if err == nil {
 			page.Items, page.Answer = []Item{decoded(&s)}, answer

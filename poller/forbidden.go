@@ -26,13 +26,13 @@ func failedPage(err error, page Query) error {
 // With a refused key it shows nothing at all: one 403 may be chance, after a second one
 // in a row another part of the list is asked for, once, and only if that is answered are
 // they about what was asked for. Until it is answered nothing else is asked for.
-func (a *account) tryPage(ctx context.Context, request func(context.Context, *Client) error, leave func(*Error, time.Time)) (failure *Error, err error) {
+func (a *account) tryPage(ctx context.Context, within time.Duration, request func(context.Context, *Client) error, leave func(*Error, time.Time)) (failure *Error, err error) {
 	if a.forbidden > 1 {
 		if failure, err := a.tryElsewhere(ctx); a.forbidden > 1 {
 			return failure, err
 		}
 	}
-	failure, err = a.try(ctx, request, leave)
+	failure, err = a.try(ctx, within, request, leave)
 	if failure != nil && failure.page.Limit > 0 && failure.page.StartingAfter == a.lastShown.StartingAfter {
 		a.lastShown = Query{} // it may be what failed, or not be the last any more
 	}
@@ -63,7 +63,7 @@ func (a *account) tryPage(ctx context.Context, request func(context.Context, *Cl
 // a 403. That the API knows no such part any more is an answer, too.
 func (a *account) tryElsewhere(ctx context.Context) (failure *Error, err error) {
 	q := a.elsewhere()
-	failure, err = a.try(ctx, func(ctx context.Context, client *Client) error { return client.answers(ctx, q) }, a.leave)
+	failure, err = a.try(ctx, a.within(true), func(ctx context.Context, client *Client) error { return client.answers(ctx, q) }, a.leave)
 	if err != nil && !refused(err) {
 		a.lastShown = Query{}
 		if denied(err) {

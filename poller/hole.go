@@ -69,9 +69,9 @@ func (a *account) passedOver() []event.Hole {
 	return append(slices.Clone(a.state.Holes), *a.asking)
 }
 
-// addHole adds a hole, together with those that it touches.
-func (a *account) addHole(h event.Hole) {
-	known := a.asking != nil && !a.asking.Asked.IsZero()
+// addHole adds a hole, together with those that it touches, and says whether it was known.
+func (a *account) addHole(h event.Hole) (known bool) {
+	known = a.asking != nil && !a.asking.Asked.IsZero()
 	if a.asking != nil {
 		h = inherit(h, a.asking)
 	}
@@ -83,6 +83,7 @@ func (a *account) addHole(h event.Hole) {
 		a.log.Warn("the API cannot show a part of the list: nothing of the sessions in it is announced until it can; it is asked for again and again, and the rest is read as usual",
 			"above", h.Above, "from", h.BelowAt, "until", h.AboveAt, "error", h.Error)
 	}
+	return known
 }
 
 // JoinHoles returns the holes of two accounts that become one.
@@ -271,11 +272,14 @@ func (a *account) askHole(ctx context.Context, h event.Hole, stored bool, until 
 		asked.Asked = a.clock.now()
 	}
 	a.asking = &asked
-	hi := time.Time{}
+	p, hi := patience{tries: 1, apart: true, deep: true}, time.Time{}
+	if stored {
+		p.within = a.withinSince(h.Since)
+	}
 	if h.Above == "" {
 		hi = h.AboveAt
 	}
-	c := newChain(a, patience{tries: 1, apart: true, deep: true}, nil, h.BelowAt, hi)
+	c := newChain(a, p, nil, h.BelowAt, hi)
 	c.query.StartingAfter, c.query.Limit, c.narrowed = h.Above, 1, c.query.Limit
 	c.cursorAt = h.AboveAt
 	sighting := a.sightings

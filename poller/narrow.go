@@ -23,7 +23,7 @@ func (c *chain) narrow(err error) bool {
 		return untied
 	}
 	c.unshown = err
-	c.certain = c.certain || c.narrowed > 0
+	c.certain = c.certain || c.narrowed > 0 || c.hangs()
 	c.query.Limit = 1
 	if c.narrowed > 0 {
 		c.query.Limit = c.asked / 2

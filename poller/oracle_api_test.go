@@ -51,6 +51,7 @@ type reply struct {
 	about  bool
 	body   []byte
 	cut    bool
+	stuck  bool // it never comes
 }
 
 // question is a request as it was understood.
@@ -154,6 +155,9 @@ func (a *trueAPI) answer(req *http.Request, n uint64, inFlight int, rec *reply) 
 	default:
 		a.show(q, mood, n, rec)
 		_, rec.cut = mood[cuts]
+	}
+	if rec.stuck {
+		latency = time.Hour
 	}
 	rest(req.Context(), latency-way)
 	return req.Context().Err()
@@ -329,12 +333,14 @@ func (a *trueAPI) mix(known []*being, n uint64) {
 }
 
 // stumble answers with an error if it would show what cannot be shown: over some
-// sessions it fails, others it does not give away.
+// sessions it fails, others it does not give away, and over some it does not answer.
 func (a *trueAPI) stumble(rec *reply, shown ...*being) {
 	at := slices.IndexFunc(shown, func(b *being) bool { return b.broken(a.now()) })
 	rec.about = at >= 0
 	switch {
 	case at < 0:
+	case shown[at].stuck:
+		rec.stuck = true
 	case chance(a.seed, hashed(shown[at].id)) < 0.5:
 		rec.status, rec.body = http.StatusForbidden, []byte(`{"error":{"message":"not yours"}}`)
 	default:

@@ -184,6 +184,29 @@ func TestOracleFound(t *testing.T) {
 				{born: -240*time.Hour - 7*time.Minute, lives: 24 * time.Hour, ends: pays},
 			},
 		},
+		// A slice of the list that began in a hole that hangs looked for it in each pass, and
+		// the head was begun again each time: older sessions waited for minutes.
+		"a slice that begins in a hole": {
+			seed: 18446744073709551615, params: poller.ParamsQuery,
+			poll: poller.Poll{Interval: 30 * time.Second, RateLimit: 2, Timeout: 10 * time.Second, UnpaidFor: 14 * 24 * time.Hour,
+				Tuning: poller.Tuning{Overlap: 3 * time.Minute, HotAge: 10 * time.Minute, WarmEvery: 3 * time.Minute, UnpaidEvery: 2 * time.Minute, ReconcileEvery: 1000 * time.Hour, ConfirmAfter: 10 * time.Minute, PageSize: 7, Concurrency: 7}},
+			fates: []fate{
+				{born: 7*time.Minute + 9*time.Millisecond, lives: 15 * time.Minute, ends: cancelled, at: 19 * time.Minute},
+				{born: 8*time.Minute + 28602*time.Millisecond, lives: 45 * time.Minute, ends: abandoned},
+				{born: 1*time.Minute + 3*time.Millisecond, lives: 15 * time.Minute, ends: abandoned, breaks: 3*time.Minute + 3582*time.Millisecond, mends: 5*time.Minute + 3582*time.Millisecond, stuck: true},
+				{born: -9*time.Minute - 59993*time.Millisecond, lives: 15 * time.Minute, ends: abandoned},
+				{born: -3*time.Minute - 59999*time.Millisecond, lives: 45 * time.Minute, ends: isFree, at: 3*time.Minute + 10429*time.Millisecond, mends: 2 * time.Minute, stuck: true},
+				{born: 1*time.Minute + 56641*time.Millisecond, lives: 45 * time.Minute, ends: isFree, at: time.Minute},
+				{born: 21*time.Minute + 2322*time.Millisecond, lives: 2 * time.Minute, ends: pays, at: 23 * time.Minute, lag: 27 * time.Second, twins: 4},
+				{born: -4*time.Minute - 59999*time.Millisecond, lives: 24 * time.Hour, ends: abandoned, breaks: time.Minute, mends: 3 * time.Minute, stuck: true},
+				{born: 2206 * time.Millisecond, lives: 2 * time.Minute, ends: pays, at: 9 * time.Minute, hides: 19*time.Minute + 27332*time.Millisecond, back: 20*time.Minute + 27332*time.Millisecond, mends: 40 * time.Minute},
+				{born: 6 * time.Millisecond, lives: 45 * time.Minute, ends: abandoned, at: 2 * time.Minute},
+				{born: -3*time.Minute - time.Millisecond, lives: 24 * time.Hour, ends: paysLater, at: 3 * time.Minute, later: 10 * time.Minute},
+				{born: 1*time.Minute + 59999*time.Millisecond, lives: 15 * time.Minute, ends: paysLater, at: 20*time.Minute + 44388*time.Millisecond, later: 17*time.Minute + 58321*time.Millisecond},
+				{born: 11*time.Minute + time.Millisecond, lives: 2 * time.Minute, ends: abandoned, at: 9 * time.Minute, mends: 40 * time.Minute, stuck: true},
+				{born: -59*time.Hour - 59*time.Minute - 59999*time.Millisecond, lives: 45 * time.Minute, ends: paysLater, at: 11 * time.Minute, later: 60*time.Hour + 15*time.Minute + 1098*time.Millisecond, mends: 2 * time.Minute, stuck: true},
+			},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			u.start, u.params, u.badCursor = poller.StartNow, cmp.Or(u.params, poller.ParamsBody), cmp.Or(u.badCursor, 404)

@@ -46,6 +46,7 @@ type fate struct {
 	twins       int           // more of the same second
 	breaks      time.Duration // the API fails over it from then on
 	mends       time.Duration // until then
+	stuck       bool          // it does not answer then
 }
 
 type ending string
@@ -230,6 +231,7 @@ func drawFate(t *rapid.T, longestLag, shy int) fate {
 			f.breaks = seconds(t, "breaks", 0, 20)
 		}
 		f.mends = f.breaks + oneOf(t, "mends", 2*time.Minute, 10*time.Second, 10*time.Minute, 40*time.Minute)
+		f.stuck = rapid.IntRange(0, 2).Draw(t, "stuck") == 2
 	}
 	if rapid.IntRange(0, 7).Draw(t, "twins") == 7 {
 		f.twins = rapid.IntRange(1, 7).Draw(t, "more")
@@ -388,7 +390,7 @@ func (u *universe) String() string {
 				fmt.Fprintf(&b, ", %s%s", more.what, more.at)
 			}
 		}
-		fmt.Fprintf(&b, ", twins %d\n", f.twins)
+		fmt.Fprintf(&b, ", twins %d, stuck %t\n", f.twins, f.stuck)
 	}
 	for _, s := range u.spells {
 		fmt.Fprintf(&b, "spell: the API %s from %s to %s, share %v, n %d\n", s.does, s.from, s.from+s.lasts, s.share, s.n)

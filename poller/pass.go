@@ -141,10 +141,12 @@ func (a *account) head(ctx context.Context) error {
 	lo = a.downToLeftOvers(lo, lo.Add(-a.cfg.Poll.Tuning.Overlap))
 	now, sighting := a.clock.now(), a.sightings
 	whole := lo.Before(now.Add(-Window))
-	s := newScan(a, patience{tries: a.tries, deep: lo.Before(now.Add(-Window - a.cfg.Poll.Tuning.Overlap))}, nil, lo, time.Time{})
-	a.topRead = false
+	p := patience{tries: a.tries, deep: lo.Before(now.Add(-Window - a.cfg.Poll.Tuning.Overlap))}
 	rows := a.now.rows
-	err = s.run(ctx, time.Time{})
+	s, err := a.readHead(ctx, p, lo)
+	for errors.Is(err, errAgain) {
+		s, err = a.readHead(ctx, p, lo)
+	}
 	if err == nil && a.now.rows == rows {
 		err = a.noteEmpty(ctx, lo)
 	}
@@ -173,12 +175,19 @@ func (a *account) head(ctx context.Context) error {
 	}
 	a.correctStart()
 	a.now.read = true
+	a.status.update(func(s *Status) { s.read = time.Now() })
 	a.closeTop()
 	if !a.state.StartFixed && !a.state.Start.IsZero() { // an answer has said when it is
 		a.state.StartFixed = true
 		return a.save(ctx)
 	}
 	return nil
+}
+
+func (a *account) readHead(ctx context.Context, p patience, lo time.Time) (*scan, error) {
+	s := newScan(a, p, nil, lo, time.Time{})
+	a.topRead, a.now.headFrom = false, time.Now()
+	return s, s.run(ctx, time.Time{})
 }
 
 // vanish records that the API no longer shows sessions. From then on they are

@@ -3,6 +3,7 @@ package poller
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -33,6 +34,14 @@ func (c *chain) approach() (ended bool) {
 	if c.query.StartingAfter != "" && c.passes() {
 		for i := range c.state.Holes {
 			if h := &c.state.Holes[i]; h.Above == c.query.StartingAfter && h.Above != h.Below && c.canPass(h) {
+				c.pass(h)
+				break
+			}
+		}
+	}
+	if slice := !c.hi.IsZero() && c.pages == 0 && !c.passed; slice && c.query.StartingAfter == "" && c.passes() {
+		for i := range c.state.Holes { // it begins in one
+			if h := &c.state.Holes[i]; !h.Newest() && h.BelowAt.Before(c.hi) && !h.AboveAt.Before(c.hi) && c.canPass(h) {
 				c.pass(h)
 				break
 			}
@@ -111,18 +120,28 @@ func (c *chain) skip(ctx context.Context, cause error) (passed bool, err error) 
 	if c.atTop && h.Above != "" {
 		c.trimTop(h.Above, h.AboveAt)
 	}
-	c.addHole(h)
+	known := c.addHole(h)
 	c.pass(&h)
+	if head := c.by == nil && c.asking == nil && !c.p.deep; head && !known && c.hangs() && time.Since(c.now.headFrom) >= c.cfg.Poll.Interval {
+		return false, errAgain
+	}
 	return true, nil
 }
+
+// errAgain is a hole for which the head was held up: newer sessions come first.
+var errAgain = errors.New("the head is read from its top again, past what the API cannot show")
 
 // chance says whether it was by chance that something could not be had: whether it
 // is shown after all, now that it is known that the API answers.
 func (c *chain) chance(ctx context.Context) (shown bool, err error) {
-	if c.asking != nil && !c.asking.Asked.IsZero() { // it was found out before
+	if c.known() { // it was found out before
 		return false, nil
 	}
-	for range againForAHole {
+	again := againForAHole
+	if c.hangs() { // it takes long, and larger pages with it were tried
+		again = 1
+	}
+	for range again {
 		shown, err = c.answers(ctx, c.query, nil)
 		if err != nil {
 			return false, err
@@ -134,6 +153,9 @@ func (c *chain) chance(ctx context.Context) (shown bool, err error) {
 	}
 	return false, nil
 }
+
+// known says whether the chain asks for a hole that was found before.
+func (c *chain) known() bool { return c.asking != nil && !c.asking.Asked.IsZero() }
 
 // found completes a hole that was just found.
 func (c *chain) found(ctx context.Context, h *event.Hole, cause error) error {
@@ -223,7 +245,7 @@ func (c *chain) lower(ctx context.Context, h *event.Hole) (found bool, err error
 	if c.pages == 0 && !c.now.read {
 		far = far[:1]
 	}
-	n, err := nearest(len(below), far, 1, func(n int) (bool, error) {
+	n, err := nearest(len(below), far, 1, false, func(n int) (bool, error) {
 		id := c.index.id(below[n-1])
 		return c.answers(ctx, Query{StartingAfter: id, CreatedGTE: c.query.CreatedGTE, Limit: 1}, func(page *Page) bool { return !c.above(page, id) })
 	})
@@ -256,7 +278,7 @@ func (c *chain) lowerTime(ctx context.Context, h *event.Hole, from time.Time, fa
 		to = from.Add(-beyond)
 	}
 	ignored := false
-	seconds, err := nearest(int(from.Sub(to)/time.Second), far, 0, func(n int) (bool, error) {
+	seconds, err := nearest(int(from.Sub(to)/time.Second), far, 0, c.known(), func(n int) (bool, error) {
 		t := from.Add(-time.Duration(n) * time.Second)
 		return c.answers(ctx, Query{CreatedLTE: t, CreatedGTE: c.query.CreatedGTE, Limit: 1}, func(page *Page) bool {
 			ignored = ignored || (len(page.Items) > 0 && page.first().created().After(t.Add(2*createdRounding)))
@@ -331,51 +353,4 @@ func (c *chain) answers(ctx context.Context, q Query, sensible func(*Page) bool)
 	}
 	readable := page.Total == 0 || len(page.Items) > 0
 	return readable && (sensible == nil || sensible(page)), nil
-}
-
-// nearest returns the smallest n up to most, as far as it can tell, for which ok
-// holds, 0 if it seems to hold for none: neither for those up to first, which are
-// asked for first, nor for one of the given parts of most. What is near is asked
-// for with care.
-func nearest(most int, parts []int, first int, ok func(n int) (bool, error)) (n int, err error) {
-	low, high := 0, 0
-	for ; high == 0 && low < min(first, most); low++ {
-		if holds, err := ok(low + 1); err != nil || holds {
-			return low + 1, err
-		}
-	}
-	for _, part := range parts {
-		if most/part <= low || high > 0 {
-			continue
-		}
-		if holds, err := ok(most / part); err != nil {
-			return 0, err
-		} else if holds {
-			high = most / part
-		}
-	}
-	for step := low + 1; step < high; step *= 2 {
-		holds, err := ok(step)
-		if err != nil {
-			return 0, err
-		}
-		if holds {
-			high = step
-			break
-		}
-		low = step
-	}
-	for high-low > 1 {
-		middle := low + (high-low)/2
-		holds, err := ok(middle)
-		switch {
-		case err != nil:
-			return 0, err
-		case holds:
-			high = middle
-		default:
-			low = middle
-		}
-	}
-	return high, nil
 }

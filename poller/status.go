@@ -1,6 +1,7 @@
 package poller
 
 import (
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -52,6 +53,8 @@ type Status struct {
 	Waited           event.Seconds `json:"waited_seconds"`  // for the rate limit
 	Holes            []Hole        `json:"holes,omitempty"` // what the API cannot show
 	Oddities         []Oddity      `json:"oddities,omitempty"`
+
+	read time.Time // when the head of the list, or a page, was last read as usual
 }
 
 // Tier is a part of the sessions that are looked at again, by how soon.
@@ -91,6 +94,22 @@ func (s *Status) fail(err error) {
 		s.ErrorSince = time.Now()
 	}
 	s.Healthy, s.Error, s.Denied = false, err.Error(), denied(err)
+}
+
+// mostUnread is for how long the list may not be read before that is a failure, unless
+// passes are due less often; five intervals then.
+const mostUnread = 2 * time.Minute
+
+// unread notes that the list has not been read for long, although no request may fail at
+// present.
+func (s *Status) unread(interval time.Duration) {
+	if s.read.IsZero() || time.Since(s.read) < max(mostUnread, 5*interval) {
+		return
+	}
+	if s.Error == "" {
+		s.fail(fmt.Errorf("the list could not be read since %s: what is ordered, a payment perhaps, is not seen", event.FormatTime(s.read)))
+	}
+	s.ErrorSince = earlier(s.ErrorSince, s.read)
 }
 
 // recovered notes that all is well.
@@ -169,6 +188,7 @@ func (a *account) addUnshown(list []Hole, e *entry, m moment) []Hole {
 // describe is the status at this moment, also while a pass waits.
 func (a *account) describe() Status {
 	s := a.status.read()
+	s.unread(a.cfg.Poll.Interval)
 	s.Rate, s.Parallel = a.pacer.State()
 	held, asked := a.pacer.Held()
 	s.NextTry, s.AskedToWait = later(s.NextTry, held), asked

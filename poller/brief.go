@@ -1,0 +1,64 @@
+package poller
+
+import "time"
+
+// What the API cannot show it may show by no answer at all: then each question that looks
+// for it costs its whole time, and nothing else is read meanwhile. So for a while after a
+// request that failed late the others wait not much longer than answers take. One that is
+// cut off so counts as any other that could not be had.
+const (
+	// briefLeast is what a request is given in any case, briefTimes how often what
+	// answers took of late.
+	briefLeast = 2 * time.Second
+	briefTimes = 8
+	// hungFor is for how long one late failure is remembered.
+	hungFor = 10 * time.Minute
+	// What could not be shown for a time may take long: when it is asked for again, its
+	// answer is waited for for a part of that time.
+	patienceShare = 120
+)
+
+// noteTime notes how long a request took; less than none: it was not made.
+func (a *account) noteTime(took time.Duration, err error) {
+	switch {
+	case took < 0:
+	case err == nil || refused(err):
+		a.took = max(took, a.took*3/4)
+	case unshown(err) && took >= a.brief():
+		a.hung = time.Now()
+	}
+}
+
+// brief is how long a request may take where late failures are expected. It grows while
+// none is answered: the API may have become slow.
+func (a *account) brief() time.Duration {
+	return min(max(briefLeast, (briefTimes*a.took).Round(time.Second/10))<<min(max(a.failures-1, 0), 5), a.cfg.Poll.Timeout)
+}
+
+// hangs says whether a request failed late a while ago.
+func (a *account) hangs() bool { return !a.hung.IsZero() && time.Since(a.hung) < hungFor }
+
+// within is how long a request may take, made apart or not. After a failure one that is not
+// made apart finds out with patience whether the API answers at all.
+func (a *account) within(apart bool) time.Duration {
+	if a.hangs() && (apart || a.failures == 0) {
+		return a.brief()
+	}
+	return a.cfg.Poll.Timeout
+}
+
+// withinSince is how long a request may take for what could not be shown since a time.
+func (a *account) withinSince(since time.Time) time.Duration {
+	return min(max(a.brief(), (a.clock.now().Sub(since)/patienceShare).Truncate(time.Second)), a.cfg.Poll.Timeout)
+}
+
+// withinByID is how long a request for one session may take.
+func (a *account) withinByID(id string) time.Duration {
+	if u := a.unreadable[id]; u != nil && u.answer != nil {
+		return a.withinSince(u.Since)
+	}
+	if e := a.index.get(id); e != nil && e.setbacks() > 0 {
+		return a.withinSince(e.lookedAt())
+	}
+	return a.within(true)
+}
