@@ -192,11 +192,11 @@ func (c *chain) insists() bool {
 // rereadFrom lets the next reconciliation begin at a time that no later pass reads, as
 // far back as anything can change.
 func (a *account) rereadFrom(lo time.Time) {
-	now := a.clock.now()
-	if !lo.Before(now.Add(-Window)) {
+	earliest, latest := a.clock.span(a.clock.own())
+	if !lo.Before(latest.Add(-Window)) {
 		return
 	}
-	lo = later(lo, a.sinceAny(now))
+	lo = later(lo, a.sinceAny(earliest))
 	if a.state.Reread.IsZero() || lo.Before(a.state.Reread) {
 		a.state.Reread = lo
 	}
@@ -217,15 +217,18 @@ func (a *account) reconcileEvery() time.Duration {
 	return min(every, max(a.clock.now().Sub(a.mistrust.since)/4, time.Minute))
 }
 
-// reconciled notes that a reconciliation that began at a time was completed.
+// reconciled notes that a reconciliation from a creation time on was completed. One that
+// was made while the list was mistrusted is not the last that reads as far: nothing may
+// have told that the list was still wrong.
 func (a *account) reconciled(since time.Time) {
 	a.state.Reconciled = a.begun
 	if a.lacksAny(since) || a.mistrust.disorder {
 		a.mistrust.disorder = false
 		return
 	}
+	trusted := a.mistrust.since.IsZero()
 	a.mistrust = mistrust{}
-	if !since.After(a.state.Reread) {
+	if trusted && !since.After(a.state.Reread) {
 		a.state.Reread = time.Time{}
 	}
 }

@@ -139,9 +139,8 @@ func (a *account) head(ctx context.Context) error {
 		lo = earlier(lo, h.BelowAt)
 	}
 	lo = a.downToLeftOvers(lo, lo.Add(-a.cfg.Poll.Tuning.Overlap))
-	now, sighting := a.clock.now(), a.sightings
-	whole := lo.Before(now.Add(-Window))
-	p := patience{tries: a.tries, deep: lo.Before(now.Add(-Window - a.cfg.Poll.Tuning.Overlap))}
+	sighting := a.sightings
+	p := patience{tries: a.tries, deep: lo.Before(a.clock.now().Add(-Window - a.cfg.Poll.Tuning.Overlap))}
 	rows := a.now.rows
 	s, err := a.readHead(ctx, p, lo)
 	for errors.Is(err, errAgain) {
@@ -157,8 +156,9 @@ func (a *account) head(ctx context.Context) error {
 	if a.mistrust.since.IsZero() {
 		a.readThrough(lo, time.Time{}, sighting)
 	}
-	if whole {
-		a.state.Reconciled = now
+	began := a.clock.at(a.now.began) // by what the answers tell: before them our own clock told the time
+	if lo.Before(began.Add(-Window)) {
+		a.state.Reconciled = began
 		a.rereadFrom(lo)
 	}
 	// The newest creation time that was shown is a mark on the API's own scale:
@@ -171,7 +171,7 @@ func (a *account) head(ctx context.Context) error {
 	case low.IsZero() && !a.state.Low.IsZero():
 		a.state.Low = time.Time{}
 	case !s.newest.IsZero():
-		a.state.Low = later(low, earlier(s.newest, a.clock.at(a.now.began)))
+		a.state.Low = later(low, earlier(s.newest, began))
 	}
 	a.correctStart()
 	a.now.read = true

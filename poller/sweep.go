@@ -135,8 +135,8 @@ func (s *sweep) repeats(row *Row) bool {
 }
 
 // reconcile begins a sweep over the whole window when one is due. Once it reads as far
-// as a first pass or a catch-up did, and further while the API insists on a list without
-// sessions that it showed: what it insisted on wrongly would be hidden for good.
+// as a first pass or a catch-up did, and further while the list is mistrusted: what the
+// API insisted on wrongly would be hidden for good.
 func (a *account) reconcile() {
 	now := a.clock.now()
 	age := now.Sub(a.state.Reconciled)
