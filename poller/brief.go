@@ -2,23 +2,22 @@ package poller
 
 import "time"
 
-// What the API cannot show it may show by no answer at all: then each question that looks
-// for it costs its whole time, and nothing else is read meanwhile. So for a while after a
-// request that failed late the others wait not much longer than answers take. One that is
-// cut off so counts as any other that could not be had.
+// A session that the API cannot show may keep it from answering at all. Each request that
+// looks for that session then costs the whole timeout, and nothing else is read meanwhile.
+// So for a while after a request that failed late, requests are given not much longer than
+// answers take. One that is cut off counts as any other that failed.
 const (
-	// briefLeast is what a request is given in any case, briefTimes how often what
-	// answers took of late.
+	// A request is given briefTimes as long as answers took of late, and briefLeast at least.
 	briefLeast = 2 * time.Second
 	briefTimes = 8
 	// hungFor is for how long one late failure is remembered.
 	hungFor = 10 * time.Minute
-	// What could not be shown for a time may take long: when it is asked for again, its
-	// answer is waited for for a part of that time.
+	// What could not be shown may take long rather than fail: a request for it is given the
+	// patienceShare-th part of the time for which it was not shown.
 	patienceShare = 120
 )
 
-// noteTime notes how long a request took; less than none: it was not made.
+// noteTime notes how long a request took; a negative time says that it was not made.
 func (a *account) noteTime(took time.Duration, err error) {
 	switch {
 	case took < 0:
