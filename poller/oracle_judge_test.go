@@ -148,6 +148,12 @@ func (j *judgement) delay(b *being, t telling) {
 	default:
 		within += tuning.UnpaidEvery
 	}
+	for _, o := range j.api.beings { // what a pass may wait while such a session is found (docs/polling.md)
+		begins := o.born + max(o.breaks, o.lag)
+		if o.stuck && o.breaks < o.mends && begins >= shown-within && begins <= shown+within {
+			within += 2*j.poll.Timeout + 16*time.Second
+		}
+	}
 	due := shown + within
 	for _, o := range j.api.beings {
 		if breaks := o.born + o.breaks; o.breaks < o.mends && breaks <= shown+within && j.inOneHole(b, o) {
