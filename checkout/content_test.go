@@ -132,7 +132,7 @@ func respell(t *rapid.T, v any) string {
 		return "[" + pad + strings.Join(parts, ",") + "]"
 	case string:
 		if isInteger(v) && rapid.Bool().Draw(t, "as a number") {
-			return v
+			return v + rapid.SampledFrom([]string{"", ".0", "e0"}).Draw(t, "number")
 		}
 		return respellText(t, v)
 	case json.Number:
@@ -160,4 +160,26 @@ func respellText(t *rapid.T, text string) string {
 	}
 	b.WriteByte('"')
 	return b.String()
+}
+
+// Where a text is documented and a number is shown, the number is told as it is worth.
+func TestRespelledNumbersInPlaceOfTexts(t *testing.T) {
+	for _, item := range []string{
+		`"line_items":{"data":[{"amount_total":%s}]}`, `"client_reference_id":%s`, `"metadata":{"n":%s}`, `"unknown":{"n":[%s]}`,
+	} {
+		show := func(number string) Session {
+			s, err := Parse(fmt.Appendf(nil, `{"id":"cs_1","created":1709889908,`+item+`}`, number))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return s
+		}
+		first := show("20")
+		for _, number := range []string{"20.0", "2e1", "200e-1", `"20"`} {
+			later := show(number)
+			if changes, err := Changes(first.Object, later.Object); err != nil || len(changes) > 0 || first.Hash != later.Hash {
+				t.Errorf("%s for 20: %v, %v, equal hashes: %t", fmt.Sprintf(item, number), changes, err, first.Hash == later.Hash)
+			}
+		}
+	}
 }

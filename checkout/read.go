@@ -80,7 +80,7 @@ func readString(v any, top bool) (any, bool) {
 	case string:
 		return v, true
 	case json.Number:
-		return v.String(), true
+		return number(v.String()), true // 20.0 says what 20 says
 	case map[string]any:
 		if id, ok := v["id"].(string); ok && top {
 			return id, true
