@@ -33,6 +33,9 @@ const (
 	wellPasses    = 2
 	relapseWithin = 10 * time.Minute
 
+	stoppedFor   = 30 * time.Second // without a look: the process was stopped
+	stopForgiven = 15 * time.Second // and is given this time for a pass
+
 	// leastSpace, or the size of the store if that is more, must be free.
 	leastSpace = 256 << 20
 )
@@ -119,14 +122,29 @@ func (o *owner) sinceStart(s *poller.Status) {
 func (o *owner) Run(ctx context.Context) error {
 	ticker := time.NewTicker(ownerEvery)
 	defer ticker.Stop()
-	for {
-		o.look(ctx, time.Now())
+	for stopped := (stop{}); ; {
+		if now := time.Now(); !stopped.lately(now) {
+			o.look(ctx, now)
+		}
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
 		}
 	}
+}
+
+// stop finds out that the process was stopped for a while, as in a container that is
+// paused: all looks old then until what is due was done.
+type stop struct{ last, ended time.Time }
+
+// lately says whether the process goes on since a moment ago; it is asked each second.
+func (s *stop) lately(now time.Time) bool {
+	if !s.last.IsZero() && now.Sub(s.last) > stoppedFor {
+		s.ended = now
+	}
+	s.last = now
+	return !s.ended.IsZero() && now.Sub(s.ended) < stopForgiven
 }
 
 // look commits what has changed. What could not be committed is found again.

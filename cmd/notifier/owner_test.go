@@ -588,3 +588,20 @@ func TestSystemRulesThatFailAreToldOf(t *testing.T) {
 		}
 	})
 }
+
+// A container that was paused is not called failing for what it could not do then.
+func TestAStopOfTheProcessIsForgiven(t *testing.T) {
+	var s stop
+	now := time.Now()
+	for _, tt := range []struct {
+		after time.Duration
+		want  bool
+	}{
+		{0, false}, {time.Second, false}, {20 * time.Second, false}, // a busy machine
+		{200 * time.Second, true}, {time.Second, true}, {13 * time.Second, true}, {time.Second, false}, {time.Second, false},
+	} {
+		if now = now.Add(tt.after); s.lately(now) != tt.want {
+			t.Errorf("after %s: %t", tt.after, !tt.want)
+		}
+	}
+}
