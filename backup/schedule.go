@@ -11,7 +11,8 @@ import (
 )
 
 const (
-	lookEvery  = time.Second // how often the schedule looks whether a copy is due
+	lookEvery  = time.Second // how often the schedule looks whether a copy is due,
+	findEvery  = time.Minute // and which copies there are
 	firstRetry = time.Minute // the pause after a failure doubles from this
 	lastRetry  = time.Hour   // to this, or to Every if that is less
 )
@@ -54,7 +55,8 @@ type Schedule struct {
 	maker Maker
 	ready func() bool
 	log   *slog.Logger
-	next  time.Time
+	next  time.Time // a copy is due
+	found time.Time // which copies there are
 
 	mu     sync.Mutex // guards status
 	status Status
@@ -90,13 +92,12 @@ func (s *Schedule) Run(ctx context.Context) error {
 
 // look makes a copy if one is due.
 func (s *Schedule) look(ctx context.Context, now time.Time) {
+	due := !now.Before(s.next)
+	if s.Status().Failures == 0 && (due || now.Sub(s.found) >= findEvery) {
+		s.plan(now) // somebody else may have made a copy
+	}
 	if now.Before(s.next) || !s.ready() {
 		return
-	}
-	if s.Status().Failures == 0 {
-		if s.plan(now); now.Before(s.next) {
-			return // somebody else has made one
-		}
 	}
 	began := time.Now()
 	path, err := s.make(ctx, now)
@@ -165,7 +166,7 @@ func (s *Schedule) rotate(now time.Time) {
 
 // plan finds out what is there, and when the next copy is due.
 func (s *Schedule) plan(now time.Time) {
-	s.next = now
+	s.next, s.found = now, now
 	copies, err := List(s.cfg.Dir, s.cfg.ID)
 	if err != nil {
 		return // making the next one says why

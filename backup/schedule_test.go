@@ -91,6 +91,23 @@ func TestRestartsDoNotPutOffTheNextCopy(t *testing.T) {
 	})
 }
 
+// A copy that an operator makes in between is told of within a minute, and puts off the
+// next one.
+func TestACopyOfAnOperatorCounts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir, m := t.TempDir(), &maker{}
+		s := newSchedule(dir, m, time.Hour, 3)
+		go func() { _ = s.Run(t.Context()) }()
+		time.Sleep(30 * time.Minute)
+		made := time.Now().UTC().Truncate(time.Second)
+		put(t, dir, Name(id, made))
+		time.Sleep(findEvery + lookEvery)
+		if st := s.Status(); st.Copies != 2 || !st.Last.Equal(made) || !st.Next.Equal(made.Add(time.Hour)) {
+			t.Errorf("the status is %+v", st)
+		}
+	})
+}
+
 func TestOnlyOurOwnFilesAreRemoved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir, m := t.TempDir(), &maker{}

@@ -151,8 +151,9 @@ func (s *Store) SessionCounts(ctx context.Context) (map[string]map[event.Watch]i
 	return counts, err
 }
 
-// refused fills in the deliveries to a destination that it refused before, among the
-// first of those that are tried again: some of them waited for their subject alone.
+// refused fills in the deliveries to a destination that it refused before. It looks at
+// the first of those that wait for another try, among which are some that were not refused
+// but whose NATS subject took nothing.
 func refused(tx *transaction, to *event.DestinationState) error {
 	left := event.MostRefused
 	return tx.queue(to.Name).each([]byte{kindRetry}, func(key, _ []byte) (bool, error) {

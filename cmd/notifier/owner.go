@@ -89,8 +89,8 @@ func (o *owner) remember(stored []event.Condition) (stale []event.Condition) {
 	return stale
 }
 
-// open lists what the owner was told of and is not over, but for rules, and a full
-// disk that takes no alert. An account that is only watched after a relapse is polled.
+// open lists what the owner was told of and is not over. Rules are not among it; a full
+// disk is, told or not. An account that is only watched after a relapse is polled.
 func (o *owner) open() []event.Condition {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -138,7 +138,8 @@ func (a *app) servedElsewhere(ctx context.Context, path string) string {
 const restoreMeans = `What happened to sessions since the copy was made is found again by polling.
 Everything that was delivered since is delivered again, with the ids that it had: a
 receiver that does not remember ids acts on it twice. What people did since
-(retries, purges, pauses, accepted accounts) is undone.`
+(retries, purges, pauses, accepted accounts) is undone. No end is told of an alert
+that was told since: what it opened, an incident perhaps, is closed by hand.`
 
 // describeCopy says what is about to be restored.
 func (a *app) describeCopy(from string, c *state.Contents, loaded *config.Loaded) {
