@@ -24,6 +24,7 @@ type chain struct {
 	seen     map[uint64]struct{} // hashes of the ids of the sessions
 	garbled  map[uint64]bool     // hashes of the ids of rows that made no sense: a later page may show them as new
 	shown    int                 // sessions
+	fresh    int                 // the last of them, as far as they were not known before
 	pages    int
 	newest   time.Time // creation time of the newest session
 	oldest   time.Time // creation time of the last session of the last page
@@ -148,10 +149,15 @@ func (c *chain) next(ctx context.Context) (*Page, error) {
 	if ended := c.approach(); ended {
 		return nil, nil
 	}
-	p, q := c.p, c.limited()
-	p.tries, p.apart, p.tie, c.asked = 1, p.apart || c.narrowed > 0, c.tie, q.Limit
+	p := c.p
+	q, guess := c.limited()
+	p.tries, p.apart, p.tie, c.asked = 1, p.apart || c.narrowed > 0 || guess, c.tie, q.Limit
+	if guess { // the API may show the hole by not answering
+		p.within = c.brief()
+	}
 	page, err := c.page(ctx, p, q, c.sensible)
 	c.p.within = 0
+	c.certain = c.certain || (guess && hides(err)) // most likely it is the known hole
 	if err == nil && page.Total > 0 && len(page.Items) == 0 && !page.mayBeEnd() {
 		if c.awaits(page) {
 			return nil, errNotDone
@@ -335,6 +341,13 @@ func (c *chain) note(page *Page) {
 		id := hashID(it.ID)
 		_, it.again = c.seen[id]
 		c.seen[id] = struct{}{}
+		switch {
+		case it.again:
+		case c.index.find(it.ID) != nil:
+			c.fresh = 0
+		default:
+			c.fresh++
+		}
 		created := it.created()
 		c.newest = later(c.newest, created)
 		ignored = ignored || page.excludes(created)

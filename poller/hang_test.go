@@ -332,3 +332,43 @@ func TestSessionThatHangsAmongMany(t *testing.T) {
 		})
 	}
 }
+
+// After a restart nobody remembers that the API does not answer for a hole: what was
+// ordered above it meanwhile does not wait for the whole timeout.
+func TestCatchingUpAboveASessionThatHangs(t *testing.T) {
+	t.Parallel()
+	paid := simulator.Fields{"status": "complete", "payment_status": "paid"}
+	for _, orders := range []int{1, 5, 30, 400} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			for range 30 {
+				w.create(paid)
+				time.Sleep(5 * time.Minute)
+			}
+			s := w.stuck()
+			stop := w.start(w.poller())
+			time.Sleep(13 * time.Second)
+			s.hang(w.create(paid))
+			time.Sleep(12 * time.Second)
+			w.create(paid)
+			time.Sleep(3 * time.Minute)
+			stop()
+			var ids []string
+			for range orders {
+				ids = append(ids, w.create(paid))
+				time.Sleep(time.Second)
+			}
+			before := w.requests
+			stop = w.start(w.poller())
+			time.Sleep(15 * time.Second)
+			stop()
+			requests := w.requests - before
+			for _, id := range ids {
+				w.expect(id, "created", "completed", "paid", "fulfillable")
+			}
+			if requests > 40 {
+				t.Errorf("%d requests for %d orders", requests, orders)
+			}
+		})
+	}
+}

@@ -3,6 +3,7 @@ package poller_test
 import (
 	"fmt"
 	"io"
+	"math/bits"
 	"net/http"
 	"strings"
 	"testing"
@@ -232,6 +233,48 @@ func TestHolesAtTheStart(t *testing.T) {
 				}
 				for _, id := range ids {
 					w.expect(id, all...)
+				}
+			})
+		})
+	}
+}
+
+// What was ordered while nobody read the list is read in as few pages above a hole as
+// without one, but for those that find its upper end.
+func TestCatchingUpAboveAHole(t *testing.T) {
+	t.Parallel()
+	for _, orders := range []int{1, 2, 3, 5, 30, 99, 400} {
+		t.Run(fmt.Sprint(orders), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				s := w.shop()
+				w.cfg.Poll.Tuning.PageSize = 100
+				w.run(w.poller(), time.Minute)
+				s.poison["cs_2000"] = true
+				s.newest("cs_2000", time.Now(), "complete", "paid")
+				time.Sleep(20 * time.Second)
+				s.newest("cs_2001", time.Now(), "complete", "paid")
+				w.run(w.poller(), 5*time.Minute)
+				s.lists = 0
+				if err := w.poller().RunOnce(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				usual := s.lists
+				for i := range orders {
+					s.newest(fmt.Sprintf("cs_%d", 3000+i), time.Now(), "complete", "paid")
+					time.Sleep(2 * time.Second)
+				}
+				s.lists = 0
+				if err := w.poller().RunOnce(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				for i := range orders {
+					w.expect(fmt.Sprintf("cs_%d", 3000+i), "created", "completed", "paid", "fulfillable")
+				}
+				t.Logf("%d requests for lists, %d where nothing is new", s.lists, usual)
+				if most := usual + min(orders, 3) + orders/100 + 3*bits.Len(uint(orders)); s.lists > most {
+					t.Errorf("%d requests for lists, want at most %d", s.lists, most)
 				}
 			})
 		})

@@ -70,23 +70,21 @@ func (c *chain) pass(h *event.Hole) {
 	}
 }
 
-// limited is the query for a page that ends above the next known hole.
-func (c *chain) limited() Query {
-	q := c.query
+// limited is the query for a page that ends above the next known hole. Above that, more
+// may be new than is known: after some that are, as many again are asked for, and whether
+// these reach the hole is a guess.
+func (c *chain) limited() (q Query, guess bool) {
+	q = c.query
 	if len(c.state.Holes) == 0 || !c.passes() {
-		return q
+		return q, false
 	}
-	position := c.index.len()
-	if e := c.index.get(q.StartingAfter); q.StartingAfter != "" {
-		if e == nil {
-			return q
-		}
-		position = c.index.position(e)
-	} else if !q.CreatedLTE.IsZero() {
-		position = c.index.search(q.CreatedLTE.Add(time.Second))
+	known := c.room(c.place(), q.Limit)
+	if c.fresh > 0 {
+		q.Limit = min(q.Limit, max(known, c.fresh+len(c.tie)))
+	} else {
+		q.Limit = known
 	}
-	q.Limit = c.room(position, q.Limit)
-	return q
+	return q, q.Limit > known
 }
 
 // skip passes over what the API cannot show even alone, if it shows what is below
