@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"checkout-notifier/checkout"
 	"checkout-notifier/event"
@@ -89,7 +90,11 @@ func (c *checkers) try(r *compiled) {
 			if !errors.As(err, &at) {
 				continue
 			}
-			c.warnAt(r.rule.When, at.From, CodeMissing, fmt.Sprintf(s.says, failure(causeOf(at))))
+			says := fmt.Sprintf(s.says, failure(causeOf(at)))
+			if strings.Contains(says, ": int of ") {
+				says += `; ask before: … matches "^[0-9]+$" and int(…)`
+			}
+			c.warnAt(r.rule.When, at.From, CodeMissing, says)
 			return
 		}
 	}

@@ -16,6 +16,9 @@ import (
 
 // conversion proposes what makes the two sides of an operator comparable.
 func conversion(b *ast.BinaryNode) string {
+	if hint := presenceHint(b); hint != "" {
+		return hint
+	}
 	left, right := b.Left, b.Right
 	if !left.Nature().IsString() {
 		left, right = right, left
@@ -34,14 +37,11 @@ func conversion(b *ast.BinaryNode) string {
 	case nature.IsNumber() && isLiteral, nature.IsBool() && isLiteral:
 		return fmt.Sprintf("; %s without quotes", map[bool]string{true: "a number stands", false: "true and false stand"}[nature.IsNumber()])
 	case isTrue:
-		return compareText(left)
+		return compareIt(left)
 	case isList && logic.Spell(left) != "":
 		return fmt.Sprintf("; whether it is one of several is asked by %s in […]", logic.Spell(left))
-	case nature.IsNumber():
-		if text := logic.Spell(left); text != "" {
-			return fmt.Sprintf("; a text is made a number by int(%s)", orZero(left, text))
-		}
-		return "; a text is made a number by int(…)"
+	case nature.IsNumber(), b.Operator == "in" && isNumberOrBool(right) && !isList:
+		return asText(b, left, right)
 	case nature.IsTime() && isLiteral && isDuration(literal.Value) && b.Operator != "+" && b.Operator != "-":
 		return fmt.Sprintf("; a time is compared with a time, as in now() + duration(%q)", literal.Value)
 	case nature.IsTime() && isLiteral && b.Operator != "+" && b.Operator != "-":

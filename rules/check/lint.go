@@ -193,7 +193,7 @@ func (c *Checker) lintSides(n *ast.BinaryNode) (faults []Fault) {
 
 // lintValue looks at a comparison of a value with another.
 func lintValue(operator string, value, other ast.Node) []Fault {
-	return slices.Concat(lintClock(operator, value, other), lintRaw(value, other), lintDigits(operator, value, other), lintSpan(operator, value, other))
+	return slices.Concat(lintClock(operator, value, other), lintZeroTime(operator, value, other), lintRaw(value, other), lintDigits(operator, value, other), lintSpan(operator, value, other))
 }
 
 func lintNil(n *ast.BinaryNode, value, other ast.Node) (Fault, bool) {
@@ -205,7 +205,11 @@ func lintNil(n *ast.BinaryNode, value, other ast.Node) (Fault, bool) {
 	if name == "" {
 		name = strings.Join(logic.PathOf(value), ".")
 	}
-	return Fault{At: other.Location().From, Code: CodeNeverMatches, Message: name + ` is never nil: what is missing is "", 0 or false`}, true
+	f := Fault{At: other.Location().From, Code: CodeNeverMatches, Message: name + ` is never nil: what is missing is "", 0 or false`}
+	if hint := presenceHint(n); hint != "" {
+		f.Message = name + " is never nil" + hint
+	}
+	return f, true
 }
 
 // neverNil says whether a part of the schema has a zero value instead. Maps and

@@ -189,21 +189,15 @@ func compareIt(n ast.Node) string {
 	case n.Nature().IsNumber():
 		return fmt.Sprintf("; it is a number: compare it, as in %s > 0", text)
 	case isMetadata(n):
-		return compareText(n) + fmt.Sprintf(`, or %s != "" if any value will do`, text)
+		return fmt.Sprintf(`; it is a text: compare it, as in %[1]s == "true", or %[1]s != "" if any value will do`, text)
+	case isWhole(n) && presence(n) != "", n.Type() == reflect.TypeFor[map[string]string]() && presence(n) != "":
+		return "; whether it has a value is asked by " + presence(n)
 	case !n.Nature().IsString():
 		return ""
 	case len(words) > 0:
 		return fmt.Sprintf("; it is a text: compare it, as in %s == %q", text, words[0])
 	}
 	return fmt.Sprintf(`; it is a text: compare it, as in %s != ""`, text)
-}
-
-// compareText says how a text is asked that stands for true or false.
-func compareText(n ast.Node) string {
-	if text := logic.Spell(n); text != "" && n.Nature().IsString() {
-		return fmt.Sprintf(`; it is a text: compare it, as in %s == "true"`, text)
-	}
-	return ""
 }
 
 // callHint says that a method is called, and not read.

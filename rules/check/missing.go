@@ -138,18 +138,34 @@ func ofList(n ast.Node) (list, message string) {
 	switch n := n.(type) {
 	case *ast.MemberNode:
 		index, ok := n.Property.(*ast.IntegerNode)
-		if _, literal := n.Node.(*ast.ArrayNode); ok && !literal && n.Node.Nature().IsArray() {
+		if _, literal := n.Node.(*ast.ArrayNode); ok && !literal && n.Node.Nature().IsArray() && (index.Value != 0 || !neverEmpty(n.Node)) {
 			return listName(n.Node), fmt.Sprintf("the rule fails where the list has no element %d: ask for its length before, or for each by any(…)", index.Value)
 		}
 	case *ast.BuiltinNode:
 		if isFind(n) {
 			return found + listName(n.Arguments[0]), fmt.Sprintf("%s is nil where nothing fits, and the rule then fails: write any(…) with the whole condition, or (%[1]s(…) ?? …)", n.Name)
 		}
-		if slices.Contains([]string{"max", "min", "first", "last"}, n.Name) && len(n.Arguments) > 0 && n.Arguments[0].Nature().IsArray() {
+		if slices.Contains([]string{"max", "min", "first", "last"}, n.Name) && len(n.Arguments) > 0 && n.Arguments[0].Nature().IsArray() && !neverEmpty(n.Arguments[0]) {
 			return listName(n.Arguments[0]), fmt.Sprintf("%s of an empty list is nil, and the rule then fails: ask for its length before, or write (%[1]s(…) ?? …)", n.Name)
 		}
 	}
 	return "", ""
+}
+
+// neverEmpty says whether a list has an element whatever it is made of: a text that is
+// split at a separator has at least one part, which may be empty.
+func neverEmpty(n ast.Node) bool {
+	call, ok := n.(*ast.BuiltinNode)
+	const withoutLimit = 2
+	if !ok || call.Name != "split" || len(call.Arguments) < withoutLimit {
+		return false
+	}
+	separator, ok := call.Arguments[1].(*ast.StringNode)
+	if ok && len(call.Arguments) > withoutLimit {
+		limit, constant := call.Arguments[withoutLimit].(*ast.IntegerNode)
+		ok = constant && limit.Value != 0
+	}
+	return ok && separator.Value != ""
 }
 
 // found begins the name by which a condition asks for what find gives.

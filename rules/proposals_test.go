@@ -1,0 +1,118 @@
+package rules_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"checkout-notifier/rules"
+)
+
+// proposal is a condition that is told how it is written, and the condition that is
+// proposed: without a mistake, without a warning and without a failure, true of a
+// session with the value and false of one without (or the other way round).
+type proposal struct {
+	when, proposed string
+	field          string
+	value          any
+	without        bool // it asks for what is missing
+}
+
+var proposals = []proposal{
+	{`session.client_reference_id == 4711`, `session.client_reference_id == "4711"`, "client_reference_id", "4711", false},
+	{`4711 != session.client_reference_id`, `session.client_reference_id != "4711"`, "client_reference_id", "4711", true},
+	{`session.client_reference_id == session.amount_total`, `session.client_reference_id == string(session.amount_total)`, "client_reference_id", "123400", false},
+	{`session.client_reference_id > 4710`, `session.client_reference_id matches "^[0-9]+$" and int(session.client_reference_id) > 4710`, "client_reference_id", "4711", false},
+	{`4710 < session.client_reference_id`, `session.client_reference_id matches "^[0-9]+$" and 4710 < int(session.client_reference_id)`, "client_reference_id", "4711", false},
+	{`session.metadata.size == 5`, `session.metadata.size == "5"`, "metadata", map[string]any{"size": 5}, false},
+	{`session.metadata.size > 4`, `int(session.metadata.size ?? "0") > 4`, "metadata", map[string]any{"size": 5}, false},
+	{`session.currency == 978`, `session.currency == "USD"`, "currency", "USD", false},
+	{`session.status == 5`, `session.status == "open"`, "status", "open", false},
+	{`session.id == 5`, `session.id == "5"`, "", nil, false},
+	{`session.customer_details.phone == 4930`, `session.customer_details.phone == "4930"`, "customer_details", map[string]any{"phone": "4930"}, false},
+	{`session.customer_details.address.postal_code == 10115`, `session.customer_details.address.postal_code == "10115"`, "customer_details", map[string]any{"address": map[string]any{"postal_code": "10115"}}, false},
+	{`session.customer_details.address.postal_code in 10000..19999`, `session.customer_details.address.postal_code matches "^[0-9]+$" and int(session.customer_details.address.postal_code) in 10000..19999`,
+		"customer_details", map[string]any{"address": map[string]any{"postal_code": "10115"}}, false},
+	{`session.expires_at == 0`, `not has("expires_at")`, "expires_at", now.Unix(), true},
+	{`session.expires_at == ""`, `not has("expires_at")`, "expires_at", now.Unix(), true},
+	{`"" != session.expires_at`, `has("expires_at")`, "expires_at", now.Unix(), false},
+	{`session.expires_at > 0`, `has("expires_at")`, "expires_at", now.Unix(), false},
+	{`session.expires_at == nil`, `not has("expires_at")`, "expires_at", now.Unix(), true},
+	{`session.expires_at.Unix() == 0`, `not has("expires_at")`, "expires_at", now.Unix(), true},
+	{`0 != session.expires_at.UnixMilli()`, `has("expires_at")`, "expires_at", now.Unix(), false},
+	{`session.expires_at`, `has("expires_at")`, "expires_at", now.Unix(), false},
+	{`session.shipping != nil`, `has("shipping")`, "shipping", map[string]any{"name": "Jane"}, false},
+	{`session.shipping == nil`, `not has("shipping")`, "shipping", map[string]any{"name": "Jane"}, true},
+	{`session.shipping`, `has("shipping")`, "shipping", map[string]any{"name": "Jane"}, false},
+	{`not session.shipping`, `has("shipping")`, "shipping", map[string]any{"name": "Jane"}, false},
+	{`session.shipping and session.livemode`, `has("shipping")`, "shipping", map[string]any{"name": "Jane"}, false},
+	{`session.shipping == true`, `has("shipping")`, "shipping", map[string]any{"name": "Jane"}, false},
+	{`session.shipping == ""`, `not has("shipping")`, "shipping", map[string]any{"name": "Jane"}, true},
+	{`session.shipping != true`, `not has("shipping")`, "shipping", map[string]any{"name": "Jane"}, true},
+	{`session.payment_method_types`, `has("payment_method_types")`, "payment_method_types", []any{"card"}, false},
+	{`session.payment_method_types == true`, `has("payment_method_types")`, "payment_method_types", []any{"card"}, false},
+	{`session.livemode or session.payment_method_types`, `has("payment_method_types")`, "payment_method_types", []any{"card"}, false},
+	{`session.metadata`, `has("metadata")`, "metadata", map[string]any{"a": "b"}, false},
+	{`session.payment_link == true`, `has("payment_link")`, "payment_link", "plink_1", false},
+	{`session.payment_link == false`, `not has("payment_link")`, "payment_link", "plink_1", true},
+	{`session.customer == true`, `has("customer")`, "customer", "cus_1", false},
+	{`session.customer and session.livemode`, `has("customer")`, "customer", "cus_1", false},
+	{`session.status == true`, `session.status == "open"`, "status", "open", false},
+	{`session.metadata.gift == true`, `session.metadata.gift == "true"`, "metadata", map[string]any{"gift": true}, false},
+	{`int(session.client_reference_id) == 4711`, `session.client_reference_id matches "^[0-9]+$" and int(session.client_reference_id) == 4711`, "client_reference_id", "4711", false},
+}
+
+func TestEveryProposedConditionWorks(t *testing.T) {
+	for _, p := range proposals {
+		_, problems := rules.Compile([]rules.Rule{rule("r", p.when)}, known)
+		said := p.proposed
+		if strings.HasPrefix(p.when, "int(") {
+			said = `… matches "^[0-9]+$" and int(…)` // of which the place is known, not the field
+		}
+		if len(problems) != 1 || !strings.Contains(" "+problems[0].Message, " "+said) || !p.without && strings.Contains(problems[0].Message, "not "+said) {
+			t.Errorf("%s: want %s, got %s", p.when, said, describe(problems))
+		}
+		often := func(p rules.Problem) bool { return p.Code == rules.CodeRepeats } // which is another matter
+		if warned := slices.DeleteFunc(warningsOf(t, p.proposed), often); len(warned) > 0 {
+			t.Errorf("%s became %s: %s", p.when, p.proposed, describe(warned))
+		}
+		if p.field == "" {
+			continue
+		}
+		set := compile(t, rule("r", p.proposed))
+		for _, value := range []any{p.value, nil, ""} {
+			e, previous := paid(t, map[string]any{p.field: value})
+			result := set.Match(e, previous, now)
+			if want := (value != nil && value != "") != p.without; len(result.Errors) > 0 || len(result.Targets) > 0 != want {
+				t.Errorf("%s became %s: of %v it is %+v, want %t", p.when, p.proposed, value, result, want)
+			}
+		}
+	}
+}
+
+// The first part of a text that is split is always there.
+func TestTheFirstPartOfATextIsThere(t *testing.T) {
+	for when, warned := range map[string]bool{
+		`split(session.client_reference_id, "-")[0] == "EU"`:            false,
+		`(session.client_reference_id | split("-"))[0] == "EU"`:         false,
+		`lower(first(split(session.client_reference_id, "-"))) == "eu"`: false,
+		`split(session.client_reference_id, "-", 2)[0] == "EU"`:         false,
+		`split(session.client_reference_id, "-")[1] == "EU"`:            true,
+		`split(session.client_reference_id, "")[0] == "E"`:              true,
+		`split(session.client_reference_id, "-", 0)[0] == "EU"`:         true,
+	} {
+		problems := warningsOf(t, when)
+		if len(problems) > 0 != warned {
+			t.Errorf("%s: %s", when, describe(problems))
+		}
+		if warned {
+			continue
+		}
+		for _, value := range []any{"EU-1", "", nil} {
+			e, previous := paid(t, map[string]any{"client_reference_id": value})
+			if result := compile(t, rule("r", when)).Match(e, previous, now); len(result.Errors) > 0 {
+				t.Errorf("%s of %v: %+v", when, value, result.Errors)
+			}
+		}
+	}
+}
