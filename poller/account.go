@@ -85,6 +85,7 @@ type account struct {
 	suspects      []event.Hole           // pages that a look at older sessions could not be had of: to be asked for apart
 	asking        *event.Hole            // the hole that is being asked for apart
 	newest        []string               // of the list, as far as it cannot be read: see noteNewest
+	aboveTop      time.Time              // creation time of the newest session that readAboveTop has read, with all below it
 	topRead       bool                   // the head came to a hole that begins with the newest session
 	unreadable    map[string]*unreadable // rows that make no sense, by what they are known by
 	sightings     uint64                 // of such rows

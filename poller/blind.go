@@ -75,8 +75,9 @@ func (a *account) nameLost() {
 }
 
 // noteNewest notes the rows at the top of the list above the first that makes sense, by
-// the ids of their sessions. A page that was asked for small may tell of some of them only.
-func (a *account) noteNewest(page *Page, limit int) {
+// the ids of their sessions. A page that was asked for small, or apart, may tell of some of
+// them only.
+func (a *account) noteNewest(page *Page, limit int, apart bool) {
 	var ids []string
 	bad := page.Bad
 	for i := 0; ; i++ {
@@ -88,7 +89,7 @@ func (a *account) noteNewest(page *Page, limit int) {
 		}
 		ids = append(ids, string(page.Items[i].ID))
 	}
-	if len(ids) < page.Total || page.Total < limit || len(ids) >= len(a.newest) {
+	if len(ids) < page.Total || (page.Total < limit && !apart) || len(ids) >= len(a.newest) {
 		a.newest = ids
 	}
 }
@@ -143,21 +144,44 @@ func (a *account) isUntold(e *entry) bool {
 	return u != nil && u.Error == errNoPayment.Error()
 }
 
-// blindAtTop says whether the API can show neither the newest sessions, which are a hole,
-// nor any that came after that was found: it asks for these alone, which is answered where
-// there are none. It tells nothing where created[gte] is ignored.
-func (a *account) blindAtTop(ctx context.Context) error {
-	h := a.top()
-	if h == nil || a.now.sinceless || a.clock.now().Sub(h.Since) < skewNoticed {
+// readAboveTop reads, where the newest sessions are a hole, those that came after it was
+// found: an API that fails over whatever range has the hole in it shows them only if they
+// are asked for alone. If that fails as well, even if there are none, it is an error: no
+// later session can be shown. It tells nothing where created[gte] is ignored.
+func (a *account) readAboveTop(ctx context.Context) error {
+	h, now := a.top(), a.clock.now()
+	if h == nil || a.now.sinceless || now.Sub(h.Since) < skewNoticed {
 		return nil
 	}
 	_, latest := a.clock.span(a.clock.own())
-	q := Query{CreatedGTE: h.Since.Add(latest.Sub(a.clock.now()) + skewNoticed), Limit: 1}
-	for range triesPerPage { // one failure may be chance; what is shown the next pass reads
-		err := a.askApart(ctx, a.within(true), func(ctx context.Context, client *Client) error { return failedPage(client.answers(ctx, q), q) })
-		if !unavailable(err) {
+	from := later(h.Since.Add(latest.Sub(now)+skewNoticed), earlier(a.aboveTop, now).Add(-a.cfg.Poll.Tuning.Overlap))
+	q, newest := Query{CreatedGTE: from, Limit: a.cfg.Poll.Tuning.PageSize}, a.aboveTop
+	for tries := 1; ; {
+		page, err := a.page(ctx, patience{apart: true}, q, nil)
+		switch {
+		case unavailable(err) && q.StartingAfter != "": // the next pass asks again
+			return nil
+		case unavailable(err) && tries < triesPerPage: // one failure may be chance
+			tries++
+			continue
+		case unavailable(err):
+			return fmt.Errorf("the API shows neither the newest sessions, since %s, nor any that came later: what is ordered, a payment perhaps, is not seen; it says: %s", event.FormatTime(h.Since), h.Error)
+		case err != nil:
 			return err
 		}
+		before, ended := q.StartingAfter, len(page.Items) == 0 || page.ends()
+		if len(page.Items) > 0 {
+			newest, q.StartingAfter = later(newest, earlier(page.newest(), now)), string(page.last().ID)
+			ended = ended || page.excludes(page.last().created())
+		}
+		err = a.handle(ctx, page, nil)
+		page.release()
+		switch {
+		case err != nil:
+			return err
+		case ended || q.StartingAfter == before:
+			a.aboveTop = newest
+			return nil
+		}
 	}
-	return fmt.Errorf("the API shows neither the newest sessions, since %s, nor any that came later: what is ordered, a payment perhaps, is not seen; it says: %s", event.FormatTime(h.Since), h.Error)
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -117,3 +119,91 @@ func TestNewestPageCannotBeShown(t *testing.T) {
 		}
 	})
 }
+
+// Orders above a new session that the API cannot show are told as usual, also where the
+// API fails over each list with that session, on whatever page of it, or ignores limit.
+func TestOrdersAboveANewSessionThatCannotBeShown(t *testing.T) {
+	t.Parallel()
+	for name, limit := range map[string]string{"the whole range is read": "1000", "pages of ten": "10"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.cfg.Poll.Tuning.PageSize = 10
+				l, poison := newListing(), ""
+				w.answer = func(req *http.Request) (int, string) {
+					body, _ := io.ReadAll(req.Body)
+					req.Body = io.NopCloser(bytes.NewReader(body))
+					status, answer := l.within(req)
+					mapped := req.Clone(t.Context())
+					mapped.Body = io.NopCloser(bytes.NewReader(limits.ReplaceAll(body, []byte(`"limit":`+limit))))
+					_, all := l.within(mapped)
+					switch {
+					case poison != "" && strings.Contains(all, fmt.Sprintf("%q", poison)):
+						return http.StatusInternalServerError, "boom"
+					case limit == "10":
+						return status, all
+					}
+					return status, answer
+				}
+				p := w.poller()
+				for n := range 30 {
+					l.order(fmt.Sprintf("cs_%d", 1000+n), "complete", "paid")
+					time.Sleep(time.Minute)
+				}
+				w.run(p, time.Minute)
+				poison = "cs_2000"
+				l.order(poison, "complete", "paid")
+				w.run(p, 20*time.Second)
+				n := 3000
+				order := func(status, payment string) string {
+					n++
+					id := fmt.Sprintf("cs_%d", n)
+					l.order(id, status, payment)
+					return id
+				}
+				told := func(ids ...string) {
+					t.Helper()
+					for _, id := range ids {
+						if !slices.Contains(w.events[id], "fulfillable") {
+							t.Errorf("%s is not told: %v", id, w.events[id])
+						}
+					}
+				}
+				open := order("open", "unpaid")
+				var many []string
+				for range 35 { // more than pages show
+					many = append(many, order("complete", "paid"))
+					time.Sleep(time.Second / 2)
+				}
+				w.run(p, 20*time.Second)
+				told(many...)
+				for range 100 {
+					id := order("complete", "paid")
+					w.run(p, 20*time.Second)
+					told(id)
+				}
+				l.set(open, time.Unix(l.created[open], 0), "complete", "paid")
+				w.run(p, 15*time.Minute)
+				told(open)
+				before := w.requests
+				w.run(p, 10*time.Minute)
+				if each := float64(w.requests-before) / 60; each > 9 { // four pages show the last ten minutes
+					t.Errorf("%.1f requests in a pass", each)
+				}
+				if s := p.Status()[0]; !s.Healthy || len(s.Holes) != 1 {
+					t.Errorf("it shows newer orders, but: %s, holes %+v", s.Error, s.Holes)
+				}
+				broken := poison
+				poison = ""
+				w.run(p, time.Hour)
+				told(broken)
+				if s := p.Status()[0]; !s.Healthy || len(s.Holes) > 0 {
+					t.Errorf("it is well again, but: %s, holes %+v", s.Error, s.Holes)
+				}
+			})
+		})
+	}
+}
+
+var limits = regexp.MustCompile(`"limit":\d+`)

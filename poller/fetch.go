@@ -269,7 +269,7 @@ func (a *account) list(ctx context.Context, p patience, q Query) (page *Page, er
 	a.shows(page, q)
 	a.now.rows += page.Total
 	if q.StartingAfter == "" && q.CreatedLTE.IsZero() {
-		a.noteNewest(page, q.Limit)
+		a.noteNewest(page, q.Limit, p.apart)
 	}
 	page.limit, page.since, page.before, page.after = q.Limit, q.CreatedGTE, q.CreatedLTE, q.StartingAfter
 	if !a.state.StartFixed {

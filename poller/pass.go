@@ -44,7 +44,7 @@ func (a *account) pass(ctx context.Context, until time.Time) (err error) {
 		err = a.askUnreadable(ctx, until)
 	}
 	if err == nil {
-		err = a.blindAtTop(ctx)
+		err = a.readAboveTop(ctx)
 	}
 	err = cmp.Or(err, a.now.empty, a.blindToNew(), a.blindToPayments(), a.blind())
 	if errors.Is(err, errForeignPage) {
