@@ -59,9 +59,11 @@ type account struct {
 	clock         clock
 	leapt         time.Time     // when the server's clock was last found to be ahead of what was known
 	failures      int           // requests in a row
-	took          time.Duration // what answers took at most, of late
-	hung          time.Time     // when a request last failed after a longer time than that
-	forbidden     int           // answers in a row that were a 403
+	took          time.Duration // what answers took at most since tookFrom
+	tookBefore    time.Duration // and in the time before
+	tookFrom      time.Time
+	hung          time.Time // when a request last failed after a longer time than that
+	forbidden     int       // answers in a row that were a 403
 	forbiddenPage Query
 	lastShown     Query // for the last session on the last page that showed any
 	blank         int   // answers to tryElsewhere since a session was shown

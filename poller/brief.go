@@ -7,9 +7,12 @@ import "time"
 // So for a while after a request that failed late, requests are given not much longer than
 // answers take. One that is cut off counts as any other that failed.
 const (
-	// A request is given briefTimes as long as answers took of late, and briefLeast at least.
+	// A request is given briefTimes as long as any answer took of late, and briefLeast at least.
 	briefLeast = 2 * time.Second
-	briefTimes = 8
+	briefTimes = 2
+	// slowFor is for how long a slow answer is remembered at least, and twice as long at
+	// most: what is asked for seldom may take longer than what each pass asks for.
+	slowFor = time.Hour
 	// hungFor is for how long one late failure is remembered.
 	hungFor = 10 * time.Minute
 	// What could not be shown may take long rather than fail: a request for it is given the
@@ -17,13 +20,17 @@ const (
 	patienceShare = 120
 )
 
-// noteTime notes how long a request took; a negative time says that it was not made.
-func (a *account) noteTime(took time.Duration, err error) {
-	switch {
+// noteTime notes how long a request took that might take so long; a negative time says
+// that it was not made. One that was cut off early says nothing: the answer may be slow.
+func (a *account) noteTime(took, within time.Duration, err error) {
+	switch early := took >= within && within < a.cfg.Poll.Timeout; {
 	case took < 0:
 	case err == nil || refused(err):
-		a.took = max(took, a.took*3/4)
-	case unshown(err) && took >= a.brief():
+		if time.Since(a.tookFrom) >= slowFor {
+			a.tookBefore, a.took, a.tookFrom = a.took, 0, time.Now()
+		}
+		a.took = max(a.took, took)
+	case unshown(err) && took >= a.brief() && !early:
 		a.hung = time.Now()
 	}
 }
@@ -31,7 +38,7 @@ func (a *account) noteTime(took time.Duration, err error) {
 // brief is how long a request may take where late failures are expected. It grows while
 // none is answered: the API may have become slow.
 func (a *account) brief() time.Duration {
-	return min(max(briefLeast, (briefTimes*a.took).Round(time.Second/10))<<min(max(a.failures-1, 0), 5), a.cfg.Poll.Timeout)
+	return min(max(briefLeast, (briefTimes*max(a.took, a.tookBefore)).Round(time.Second/10))<<min(max(a.failures-1, 0), 5), a.cfg.Poll.Timeout)
 }
 
 // hangs says whether a request failed late a while ago.

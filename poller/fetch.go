@@ -96,7 +96,7 @@ func (a *account) try(ctx context.Context, within time.Duration, request func(co
 	a.mu.Unlock()
 	defer func() {
 		a.mu.Lock()
-		a.noteTime(took, err)
+		a.noteTime(took, within, err)
 	}()
 	waited, err := a.pacer.Enter(ctx)
 	if waited > 0 {

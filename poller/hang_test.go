@@ -26,6 +26,7 @@ type stuck struct {
 	mu       sync.Mutex
 	sessions []string
 	slow     string        // a session that is shown after five seconds
+	old      []string      // sessions that are shown after four seconds
 	latency  time.Duration // of each answer
 }
 
@@ -68,6 +69,9 @@ func (s *stuck) holds(body string) (held bool, latency time.Duration) {
 	defer s.mu.Unlock()
 	if latency = s.latency; s.slow != "" && strings.Contains(body, s.slow) {
 		latency += 5 * time.Second
+	}
+	if slices.ContainsFunc(s.old, func(id string) bool { return strings.Contains(body, id) }) {
+		latency += 4 * time.Second
 	}
 	return slices.ContainsFunc(s.sessions, func(id string) bool { return strings.Contains(body, id) }), latency
 }
@@ -280,6 +284,43 @@ func TestSlowAnswersBesideASessionThatHangs(t *testing.T) {
 			})
 		})
 	}
+}
+
+// After one late failure of an API that takes seconds for sessions that are no longer
+// new, which passes do not ask for, these are shown as before, and are told soon.
+func TestOneLateFailureOfAnAPIThatIsSlowWithOldSessions(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		var old []string
+		for range 40 {
+			old = append(old, w.create(simulator.Fields{"status": "open", "payment_status": "unpaid"}))
+			time.Sleep(time.Minute)
+		}
+		s := w.stuck()
+		s.gateway = 10 * time.Second
+		s.change(func() { s.old, s.latency = old, 50*time.Millisecond })
+		time.Sleep(2 * time.Hour)
+		for range 5 {
+			w.create(simulator.Fields{"status": "open", "payment_status": "unpaid"})
+		}
+		p := w.poller()
+		stop := w.start(p)
+		time.Sleep(40 * time.Second)
+		s.hang("list") // whatever it is asked for
+		time.Sleep(11 * time.Second)
+		s.heal()
+		for i := range 30 {
+			id := old[i]
+			w.update(id, simulator.Fields{"status": "complete", "payment_status": "paid"})
+			time.Sleep(6 * time.Minute)
+			w.expect(id, "completed", "paid", "fulfillable")
+			if st := p.Status()[0]; !st.Healthy || len(st.Holes) > 0 {
+				t.Errorf("healthy %t: %s, holes %+v", st.Healthy, st.Error, st.Holes)
+			}
+		}
+		stop()
+	})
 }
 
 // One pass, a reconciliation and a backfill pass over a session that hangs in the middle
