@@ -156,32 +156,30 @@ func (a *account) readAboveTop(ctx context.Context) error {
 	_, latest := a.clock.span(a.clock.own())
 	from := later(h.Since.Add(latest.Sub(now)+skewNoticed), earlier(a.aboveTop, now).Add(-a.cfg.Poll.Tuning.Overlap))
 	q, newest := Query{CreatedGTE: from, Limit: a.cfg.Poll.Tuning.PageSize}, a.aboveTop
-	for tries := 1; ; {
+	for tries := 0; tries < triesPerPage; { // one failure may be chance
 		page, err := a.page(ctx, patience{apart: true}, q, nil)
-		switch {
-		case unavailable(err) && q.StartingAfter != "": // the next pass asks again
-			return nil
-		case unavailable(err) && tries < triesPerPage: // one failure may be chance
+		if unavailable(err) {
 			tries++
 			continue
-		case unavailable(err):
-			return fmt.Errorf("the API shows neither the newest sessions, since %s, nor any that came later: what is ordered, a payment perhaps, is not seen; it says: %s", event.FormatTime(h.Since), h.Error)
-		case err != nil:
+		} else if err != nil {
 			return err
 		}
-		before, ended := q.StartingAfter, len(page.Items) == 0 || page.ends()
+		before := q.StartingAfter
 		if len(page.Items) > 0 {
 			newest, q.StartingAfter = later(newest, earlier(page.newest(), now)), string(page.last().ID)
-			ended = ended || page.excludes(page.last().created())
 		}
+		ended := page.ends() || page.excludes(page.newest()) || q.StartingAfter == before
 		err = a.handle(ctx, page, nil)
 		page.release()
-		switch {
-		case err != nil:
-			return err
-		case ended || q.StartingAfter == before:
+		if err == nil && ended {
 			a.aboveTop = newest
-			return nil
+		}
+		if err != nil || ended {
+			return err
 		}
 	}
+	if q.StartingAfter != "" { // the next pass asks again
+		return nil
+	}
+	return fmt.Errorf("the API shows neither the newest sessions, since %s, nor any that came later: what is ordered, a payment perhaps, is not seen; it says: %s", event.FormatTime(h.Since), h.Error)
 }

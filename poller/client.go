@@ -143,15 +143,6 @@ type Answer struct {
 	Date           time.Time // the server's, whole seconds; zero if it did not say
 }
 
-// answers asks for a page of which nobody needs what it shows.
-func (c *Client) answers(ctx context.Context, q Query) error {
-	page, err := c.List(ctx, q)
-	if err == nil {
-		page.release()
-	}
-	return err
-}
-
 // List asks for a page.
 func (c *Client) List(ctx context.Context, q Query) (page *Page, err error) {
 	defer func() { err = c.masked(err) }()

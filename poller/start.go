@@ -213,9 +213,6 @@ func (a *account) low() time.Time {
 
 // olderShown says whether the API shows sessions of an hour ago.
 func (a *account) olderShown(ctx context.Context) bool {
-	page, err := a.page(ctx, patience{apart: true}, Query{CreatedLTE: a.clock.now().Add(-time.Hour), Limit: 1}, nil)
-	if err == nil {
-		page.release()
-	}
+	_, err := a.page(ctx, patience{apart: true}, Query{CreatedLTE: a.clock.now().Add(-time.Hour), Limit: 1}, nil)
 	return err == nil
 }
