@@ -266,7 +266,8 @@ func eventTypes(name, value string) (string, error) {
 func eventType(name, value string) (string, error) {
 	whole, known := event.ParseType(value)
 	if !known {
-		return "", bad("%s must be an event type (%s), short or whole, not %q%s", name, strings.Join(event.TypeNames(), ", "), value, didYouMean(event.Short(value), event.TypeNames()))
+		meant := cmp.Or(event.MeantBy(value), event.Short(value))
+		return "", bad("%s must be an event type (%s), short or whole, not %q%s", name, strings.Join(event.TypeNames(), ", "), value, didYouMean(meant, event.TypeNames()))
 	}
 	return whole, nil
 }

@@ -238,7 +238,7 @@ func TestReplays(t *testing.T) {
 		`{"to":[],"all":true}`:                       "to is empty",
 		`{"to":["shop"],"all":true,"rule":"ship"}`:   "contradict",
 		`{"failed":true,"new_ids":true}`:             "contradict",
-		`{"to":["shop"],"types":["payed"]}`:          "types must be",
+		`{"to":["shop"],"types":["payed"]}`:          `not \"payed\", did you mean \"paid\"?`,
 		`{"to":["shop"],"events":[]}`:                "events is empty",
 		`{"to":["shop"],"all":true,"ids":["evt_1"]}`: "unknown field",
 	} {

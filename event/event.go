@@ -79,6 +79,13 @@ func Short(eventType string) string {
 	return eventType[strings.LastIndexByte(eventType, '.')+1:]
 }
 
+// otherTypes are what the types of a session's events are called elsewhere.
+var otherTypes = map[string]string{"changed": "updated", "succeeded": "paid", "payed": "paid", "async_payment_succeeded": "fulfillable", "payment_succeeded": "paid", "payment_intent.succeeded": "paid"} //nolint:misspell // which it is about
+
+// MeantBy is the short name of the type that is called by a name elsewhere, "" if none
+// is.
+func MeantBy(name string) string { return otherTypes[strings.TrimPrefix(name, TypePrefix)] }
+
 // Reasons of an expiry.
 const (
 	ReasonManual  = "manual"

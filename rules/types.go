@@ -164,12 +164,16 @@ func (v *vocabulary) shorts() (short []string) {
 	return short
 }
 
-// otherTypes are what the types are called elsewhere.
-var otherTypes = map[string]string{"all": "*", "any": "*", "changed": "updated", "succeeded": "paid", "payed": "paid", "async_payment_succeeded": "fulfillable", "payment_succeeded": "paid", "payment_intent.succeeded": "paid"} //nolint:misspell // which it is about
-
 // suggest proposes a type for a misspelt one, in the form in which it was written.
 func (v *vocabulary) suggest(glob string) string {
-	if known := otherTypes[strings.TrimPrefix(glob, v.prefix)]; known != "" && (v == &sessionTypes || known == "*") {
+	known := ""
+	switch name := strings.TrimPrefix(glob, v.prefix); {
+	case name == "all" || name == "any":
+		known = "*"
+	case v == &sessionTypes:
+		known = event.MeantBy(name)
+	}
+	if known != "" {
 		return strings.TrimSuffix(glob, strings.TrimPrefix(glob, v.prefix)) + known
 	}
 	short := v.shorts()
