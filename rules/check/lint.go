@@ -244,6 +244,7 @@ func (c *Checker) lintWords(operator string, value, other ast.Node) (faults []Fa
 			found.Message = fmt.Sprintf("%s is never %q: countries are codes of two letters, such as DE", name, word.Value)
 		case fold != nil && fold(word.Value) != word.Value:
 			continue // lintCase has told
+		case whole && noCode(&found, kind, name, word.Value, fold):
 		case fold == nil && (kind == "currency" || kind == "country") && word.Value != strings.ToUpper(word.Value):
 			found.Message = fmt.Sprintf("%s is never %q: %s are in upper case", name, word.Value, strings.TrimSuffix(kind, "y")+"ies")
 			found.Suggestion = strings.ToUpper(word.Value)
@@ -257,6 +258,25 @@ func (c *Checker) lintWords(operator string, value, other ast.Node) (faults []Fa
 		faults = append(faults, found)
 	}
 	return faults
+}
+
+// noCode says whether a text is no code of a currency or a country although it looks
+// like one, and why.
+func noCode(found *Fault, kind, name, word string, fold func(string) string) bool {
+	switch upper := strings.ToUpper(word); {
+	case kind == "currency" && strings.ContainsAny(word, "0123456789"):
+		found.Message = fmt.Sprintf("%s is never %q: currencies are codes of three letters, such as USD", name, word)
+	case kind == "country" && upper == "UK":
+		found.Message, found.Suggestion = fmt.Sprintf("%s is never %q: the code of the United Kingdom is GB", name, word), "GB"
+		if fold != nil {
+			found.Suggestion = fold("GB")
+		}
+	case kind == "country" && upper == "EU":
+		found.Message = fmt.Sprintf(`%s is never %q: the European Union is no country; one of several is asked for as in ["DE", "FR"]`, name, word)
+	default:
+		return false
+	}
+	return true
 }
 
 // isAddress says whether a text can be an e-mail address, and is no pattern of some.
