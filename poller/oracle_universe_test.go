@@ -358,7 +358,7 @@ func (u *universe) passTime() time.Duration {
 	requests := all/u.poll.Tuning.PageSize + 2 + all
 	each := healthyLatency
 	switch {
-	case len(u.spells) > 0: // the rate adapts to errors
+	case len(u.spells) > 0 || u.holeWait() > 0: // the rate adapts to errors
 		each += time.Second
 	case u.poll.RateLimit > 0:
 		each += time.Duration(float64(time.Second) / u.poll.RateLimit)
