@@ -157,7 +157,7 @@ func TestMoreUnlistedSessionsThanTheRateAllows(t *testing.T) {
 		lists["short pages"] = func(limit int, after string) (int, string) { return http.StatusOK, a.all.page(min(limit, 2), after) }
 		return lists
 	}
-	for name := range lists(&archive{}) {
+	for _, name := range []string{"fails", "every second is missing", "short pages"} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				a, p := newWorld(t).archive(600)
