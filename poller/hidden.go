@@ -38,8 +38,9 @@ func (a *account) noteListed(wasHidden bool) {
 }
 
 // noteHidden notes that a page that was to begin with a session shows nothing that stands
-// there, and its id does. Once may be chance, or a cursor that is gone; after twice in a row all that
-// is older is asked for by id, for it would cost as much again for each.
+// there, although the API shows the session by its id. Once may be chance, or a cursor that
+// is gone; after twice in a row all older ones are asked for by id: a page for each would
+// cost as much again.
 func (a *account) noteHidden(e *entry) {
 	if !a.hidden.until.IsZero() || !a.hidden.last.IsZero() {
 		a.hidden.until = later(later(a.hidden.until, a.hidden.last), e.created())
