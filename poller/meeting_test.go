@@ -40,6 +40,7 @@ func (w *world) market(status int, ignores bool) *market {
 	for i := range 200 {
 		m.add(time.Now().Add(-time.Duration(200-i) * 30 * time.Second))
 	}
+	w.parallel = true
 	w.answer = func(req *http.Request) (int, string) {
 		time.Sleep(200 * time.Millisecond)
 		w.mu.Lock()

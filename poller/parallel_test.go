@@ -21,6 +21,7 @@ type crowd struct {
 
 func (w *world) crowd(takes time.Duration) *crowd {
 	c := new(crowd)
+	w.parallel = true
 	w.answer = func(req *http.Request) (int, string) {
 		c.requests.Add(1)
 		for n := c.flying.Add(1); n > c.most.Load(); {

@@ -86,6 +86,7 @@ func TestDeniedAndThenShownIsNotVanished(t *testing.T) {
 		w.run(p, time.Second)
 		var mu sync.Mutex
 		denials := 0
+		w.parallel = true
 		w.answer = func(req *http.Request) (int, string) {
 			mu.Lock()
 			defer mu.Unlock()

@@ -40,9 +40,12 @@ type world struct {
 	failSaves int                    // so many times, from the second save on
 	saves     int
 	handled   int // looks
-	// answer takes the API's place where it returns a status.
+	// answer takes the API's place where it returns a status. Requests that are made side by side
+	// call it one after the other, so that it may count; with parallel it guards itself.
 	answer   func(req *http.Request) (status int, body string)
-	throttle string               // Retry-After of those answers
+	throttle string // Retry-After of those answers
+	parallel bool
+	turn     chan struct{}        // full while answer runs: waiting for a mutex would stop the fake time
 	network  http.RoundTripper    // nil: the world itself
 	own      time.Duration        // by how much our own clock is ahead
 	since    map[string]time.Time // by session: when the last look before the last change was asked for
@@ -62,7 +65,7 @@ func newWorld(t *testing.T) *world {
 	}
 	cfg.Poll.RateLimit = 0
 	return &world{
-		t: t, cfg: cfg, api: simulator.NewAPI(simulator.Config{SecretKey: testKey, Seed: 1}),
+		t: t, cfg: cfg, turn: make(chan struct{}, 1), api: simulator.NewAPI(simulator.Config{SecretKey: testKey, Seed: 1}),
 		snapshots: make(map[string]event.Snapshot), events: make(map[string][]string), since: make(map[string]time.Time), before: make(map[string]time.Time),
 	}
 }
@@ -76,7 +79,7 @@ func (w *world) RoundTrip(req *http.Request) (*http.Response, error) {
 		if req.Body == nil && !isList(req) {
 			req.Body = http.NoBody
 		}
-		if status, body := w.answer(req); status != 0 {
+		if status, body := w.answerInTurn(req); status != 0 {
 			rec := &recorder{header: make(http.Header), status: status, body: []byte(body)}
 			if w.throttle != "" {
 				rec.header.Set("Retry-After", w.throttle)
@@ -85,6 +88,14 @@ func (w *world) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 	}
 	return serve(w.api, req)
+}
+
+func (w *world) answerInTurn(req *http.Request) (int, string) {
+	if !w.parallel {
+		w.turn <- struct{}{}
+		defer func() { <-w.turn }()
+	}
+	return w.answer(req)
 }
 
 func (w *world) poller() *poller.Poller {
