@@ -53,11 +53,11 @@ func (a *account) shownNow(e *entry) {
 // setBack notes that a session could not be shown, which was asked for before at a time.
 // Once may be chance. A probe puts off nothing; where another one was shown since, what
 // is left is asked for soon again.
-func (a *account) setBack(e *entry, before uint32) {
+func (a *account) setBack(e *entry, before time.Time) {
 	switch id := a.index.id(e); {
 	case e == a.probed && e.setbacks() > 0:
-		e.tried = before
-	case e.setbacks() > 1 && knownTime(before, 0).Before(a.shownAgain):
+		e.setTried(before)
+	case e.setbacks() > 1 && before.Before(a.shownAgain):
 		e.setSetbacks(2)
 	default:
 		if e.setSetbacks(e.setbacks() + 1); e.setbacks() == 2 && a.unreadable[id] == nil {

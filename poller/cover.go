@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"checkout-notifier/event"
 )
 
 // revisit looks at every watched session that is due and that the head did not
@@ -112,7 +111,7 @@ func (r *revisit) cover(due []*entry) bool {
 // reach returns the place of the oldest session on a page that begins at a place.
 func (r *revisit) reach(place int) int {
 	for left := r.room(place+1, r.cfg.Poll.Tuning.PageSize); place >= 0; place-- {
-		if e := r.index.at(place); listed(e) {
+		if e := r.index.at(place); e.listed() {
 			if left--; left == 0 {
 				return place
 			}
@@ -120,9 +119,6 @@ func (r *revisit) reach(place int) int {
 	}
 	return 0
 }
-
-// listed says whether the list is expected to show a session.
-func listed(e *entry) bool { return !e.watch().Is(event.Vanished) && e.misses == 0 }
 
 // work asks for page after page.
 func (r *revisit) work() {
@@ -133,13 +129,13 @@ func (r *revisit) work() {
 			continue
 		}
 		r.begun++
-		before := e.tried
+		before := e.triedAt()
 		err := r.lookAt(r.ctx, e)
 		if err != nil {
 			if unanswered(err) {
 				e.setSetbacks(max(e.setbacks(), 1))
 			} else { // it was not for the session
-				e.tried = before
+				e.setTried(before)
 			}
 			r.failure = cmp.Or(r.failure, err)
 			r.inARow++
@@ -176,7 +172,7 @@ func (r *revisit) take() *entry {
 func (a *account) lookAt(ctx context.Context, e *entry) error {
 	var goesOn bool
 	var err error
-	before := e.tried
+	before := e.triedAt()
 	e.setTried(a.clock.now())
 	neighbour := a.index.newerNeighbour(e)
 	hidden := a.isHidden(e)

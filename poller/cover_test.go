@@ -1,6 +1,7 @@
 package poller
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"testing"
@@ -88,7 +89,7 @@ func TestCoverIsTheFewestPages(t *testing.T) {
 				t.Fatalf("place %d is on no page: due %v, listed %v", i, isDue, isListed)
 			}
 		}
-		if !slices.IsSortedFunc(r.pages, func(x, y *entry) int { return a.index.compare(y, x) }) {
+		if !slices.IsSortedFunc(r.pages, func(x, y *entry) int { return cmp.Compare(a.index.position(y), a.index.position(x)) }) {
 			t.Fatal("the newest is not asked for first")
 		}
 	})

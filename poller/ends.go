@@ -79,7 +79,7 @@ func (c *chain) absent() iter.Seq[*entry] {
 
 // expects says whether the list should show a session that the chain was not shown.
 func (c *chain) expects(e *entry) bool {
-	if !listed(e) || e.isUnlisted() {
+	if !e.listed() || e.isUnlisted() {
 		return false
 	}
 	id := hashID([]byte(c.index.id(e)))
@@ -237,7 +237,7 @@ func (a *account) reconciled(since time.Time) {
 // at a time or later.
 func (a *account) lacksAny(since time.Time) bool {
 	for i := a.index.search(since); i < a.index.len(); i++ {
-		if e := a.index.at(i); e.isUnlisted() && listed(e) {
+		if e := a.index.at(i); e.isUnlisted() && e.listed() {
 			return true
 		}
 	}

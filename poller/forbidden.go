@@ -108,7 +108,7 @@ func (a *account) elsewhere() Query {
 	for n := min(known, draws); n > 0 && q.Limit == 0; n-- {
 		e := a.index.at(rand.IntN(known))
 		after := a.index.newerNeighbour(e)
-		shown := listed(e) && e.setbacks() == 0 && !a.inHole(e) || n == 1 && known > draws
+		shown := e.listed() && e.setbacks() == 0 && !a.inHole(e) || n == 1 && known > draws
 		if shown && after != "" && after != a.forbiddenPage.StartingAfter {
 			q = Query{StartingAfter: after, Limit: 1}
 		}

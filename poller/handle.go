@@ -160,10 +160,10 @@ func (a *account) unchanged(e *entry, it *Item, asked time.Time) bool {
 		a.index.status(e) != string(it.Status) || a.index.payment(e) != string(it.PaymentStatus) {
 		return false
 	}
-	if e.isHeld() || e.watch().Is(event.Vanished) || a.ending(e, asked) {
+	if e.isHeld() || e.isVanished() || a.ending(e, asked) {
 		return false
 	}
-	if !e.watch().Is(event.Watched) {
+	if !e.isWatched() {
 		return true
 	}
 	return asked.Before(e.giveUpAt(a.cfg.Poll.UnpaidFor)) && !a.completeInTheFuture(e)

@@ -187,7 +187,7 @@ func (a *account) room(position, limit int) int {
 	n := 0
 	for i := position - 1; i >= 0 && n < limit; i-- {
 		e := a.index.at(i)
-		if listed(e) {
+		if e.listed() {
 			n++
 		}
 		if slices.Contains(uppers, e) {
@@ -205,7 +205,7 @@ func (a *account) suspect(neighbour string, from *entry) {
 	}
 	last := a.index.position(from)
 	for left := a.cfg.Poll.Tuning.PageSize; last > 0 && left > 0; last-- {
-		if listed(a.index.at(last)) {
+		if a.index.at(last).listed() {
 			left--
 		}
 	}

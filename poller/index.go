@@ -203,7 +203,7 @@ func (x *index) newerNeighbour(of *entry) string {
 // listedFrom returns the id of the oldest session from a position on that a list shows.
 func (x *index) listedFrom(from int) string {
 	for i := from; i < x.len(); i++ {
-		if e := x.at(i); listed(e) {
+		if e := x.at(i); e.listed() {
 			return x.id(e)
 		}
 	}

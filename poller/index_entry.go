@@ -102,6 +102,16 @@ func (e *entry) setWatch(w event.Watch) {
 	e.watchCode = uint8(code)
 }
 
+// listed says whether the list is expected to show the session, as far as the state
+// that is stored and the denials tell; isUnlisted is what the API says instead.
+func (e *entry) listed() bool { return !e.isVanished() && e.misses == 0 }
+
+// isSettled says whether a state is one after which nothing more is expected.
+func isSettled(status, payment string) bool {
+	return status == checkout.StatusExpired ||
+		(status == checkout.StatusComplete && (payment == checkout.PaymentPaid || payment == checkout.PaymentNotRequired))
+}
+
 func secondTime(s uint32) time.Time { return time.Unix(int64(s), 0).UTC() }
 
 // knownTime reads a time of which zero says that there is none.

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"slices"
 	"time"
-
-	"checkout-notifier/checkout"
 )
 
 const (
@@ -19,12 +17,6 @@ const (
 	// session, one at least: they may be many.
 	missingShare = 2 * time.Second
 )
-
-// isSettled says whether a state is one after which nothing more is expected.
-func isSettled(status, payment string) bool {
-	return status == checkout.StatusExpired ||
-		(status == checkout.StatusComplete && (payment == checkout.PaymentPaid || payment == checkout.PaymentNotRequired))
-}
 
 // missingDueAt returns when a vanished session is to be asked for again; not soon
 // once unpaid_for has passed.

@@ -121,7 +121,7 @@ func (a *account) lowest(u *unreadable) time.Time {
 		return u.From
 	}
 	for i := a.index.search(u.To.Truncate(time.Second)) - 1; i >= 0; i-- {
-		if e := a.index.at(i); listed(e) && !e.isUnlisted() {
+		if e := a.index.at(i); e.listed() && !e.isUnlisted() {
 			return later(u.From, e.created())
 		}
 	}

@@ -146,7 +146,7 @@ func (a *account) lastLook(e *entry) time.Time {
 	switch {
 	case !e.isVanished():
 		return later(e.triedAt(), a.shownAt(e))
-	case e.tried == 0: // rounds do not ask for it
+	case e.triedAt().IsZero(): // rounds do not ask for it
 		return e.lookedAt()
 	}
 	return e.triedAt() // whatever the clock was when it was looked at

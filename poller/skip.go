@@ -305,7 +305,7 @@ func (c *chain) honours(first *Item, t time.Time) bool {
 func (c *chain) below() (below []*entry) {
 	for i := c.place() - 1; i >= 0 && len(below) < mostSkipped; i-- {
 		e := c.index.at(i)
-		if listed(e) && !c.mayStandAbove(e) {
+		if e.listed() && !c.mayStandAbove(e) {
 			below = append(below, e)
 		}
 	}

@@ -210,7 +210,7 @@ func (a *account) acquaintances() (list []*entry) {
 		for _, start := range []int{n - 1, n / 2, 0} {
 			for i := range n {
 				e := a.index.at((start - i + n) % n)
-				if !e.isVanished() && !slices.Contains(list, e) && (hidden || (listed(e) && !a.inHole(e))) {
+				if !e.isVanished() && !slices.Contains(list, e) && (hidden || (e.listed() && !a.inHole(e))) {
 					list = append(list, e)
 					break
 				}
