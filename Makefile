@@ -55,8 +55,8 @@ bench-deliver: ## Measure deliveries against bare sending; more by ARGS, see ben
 	$(GO) test ./bench/deliver -v -count=1 -timeout 0 -args -deliveries 20000 $(ARGS)
 
 bench-index: ## Measure the memory of a million tracked sessions, and how soon they are ready
-	$(GO) test ./poller -run '^$$' -bench 'Index|PassOverAMillion' -benchmem
-	$(GO) test ./poller -run '^$$' -bench OpenAMillion -benchtime 3x -timeout 0
+	$(GO) test ./poller/... -run '^$$' -bench 'Index|PassOverAMillion' -benchmem
+	$(GO) test ./poller/internal/index -run '^$$' -bench OpenAMillion -benchtime 3x -timeout 0
 
 test-32: ## Vet a build for 32 bits, and run the tests of the packages that do no I/O but to files in it
 	CGO_ENABLED=0 GOARCH=386 $(GO) vet ./...

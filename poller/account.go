@@ -12,6 +12,7 @@ import (
 
 	"checkout-notifier/event"
 	"checkout-notifier/loglimit"
+	"checkout-notifier/poller/internal/index"
 	"checkout-notifier/poller/pacer"
 )
 
@@ -50,7 +51,7 @@ type account struct {
 	state         event.Account
 	saved         event.Account // as it was last stored
 	before        event.Account // as an earlier process left it
-	index         *index
+	index         *index.Index
 	strangers     Query     // the last one that was answered by a page of strangers
 	starting      uint32    // the pass that fixes the start
 	polledFrom    time.Time // since when the account is polled, at least, by the clock of the process
@@ -82,7 +83,7 @@ type account struct {
 	committing    bool
 	queue         []*handing // batches that wait to be committed
 	sweeps        []*sweep
-	probed        *entry                 // what cannot be shown that the next pass asks for in any case: see blind
+	probed        *index.Entry           // what cannot be shown that the next pass asks for in any case: see blind
 	shownAgain    time.Time              // when something was last shown that could not be shown before
 	suspects      []event.Hole           // pages that a look at older sessions could not be had of: to be asked for apart
 	asking        *event.Hole            // the hole that is being asked for apart
@@ -114,8 +115,8 @@ type running struct {
 	meets     bool      // known sessions are being asked for apart
 	meeting   *meeting  // what came of that; nil: they were not asked for
 	requests  int
-	doubts    int              // sessions that were asked for because of what the list shows
-	garbled   map[*entry]error // known sessions of which the list shows nothing that makes sense, and why
+	doubts    int                    // sessions that were asked for because of what the list shows
+	garbled   map[*index.Entry]error // known sessions of which the list shows nothing that makes sense, and why
 	sessions  int
 	waiting   int // due sessions that were left to the next pass
 }
@@ -127,7 +128,7 @@ func newAccount(cfg Account, client *Client, tracker Tracker, handler Handler, o
 		pacer:      pacer.New(cfg.Poll.RateLimit, cfg.Poll.Tuning.Concurrency),
 		nudges:     make(chan chan<- PassReport),
 		tries:      triesPerRequest,
-		index:      newIndex(),
+		index:      index.New(),
 		unreadable: make(map[string]*unreadable),
 		clock:      clock{own: o.now},
 	}
@@ -158,7 +159,7 @@ func (a *account) load(ctx context.Context) error {
 		stored = event.Account{Name: a.cfg.Name, Host: host, Mode: mode}
 	}
 	err = a.tracker.Tracked(ctx, a.cfg.Name, func(row *event.Tracked) error {
-		a.index.put(row)
+		a.index.Put(row)
 		return nil
 	})
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"checkout-notifier/checkout"
 	"checkout-notifier/event"
 	"checkout-notifier/loglimit"
+	"checkout-notifier/poller/internal/index"
 )
 
 // A known session that the API shows neither in the list nor by its id is a hole of its
@@ -22,16 +23,16 @@ import (
 func (a *account) blind() error {
 	var last time.Time
 	lost, shown := 0, 0
-	for _, e := range a.index.revisited() {
-		if e.isWatched() && e.setbacks() > 0 {
-			lost, last = lost+1, later(last, e.lookedAt())
+	for _, e := range a.index.Revisited() {
+		if e.IsWatched() && e.Setbacks() > 0 {
+			lost, last = lost+1, later(last, e.LookedAt())
 			if rand.IntN(lost) == 0 {
 				a.probed = e
 			}
 		}
 	}
-	for _, e := range a.index.revisited() {
-		if e.isWatched() && e.setbacks() == 0 && e.lookedAt().After(last) {
+	for _, e := range a.index.Revisited() {
+		if e.IsWatched() && e.Setbacks() == 0 && e.LookedAt().After(last) {
 			shown++
 		}
 	}
@@ -43,24 +44,24 @@ func (a *account) blind() error {
 }
 
 // shownNow notes that a session is shown.
-func (a *account) shownNow(e *entry) {
-	if e.setbacks() > 0 {
+func (a *account) shownNow(e *index.Entry) {
+	if e.Setbacks() > 0 {
 		a.shownAgain = a.clock.now()
 	}
-	e.setSetbacks(0)
+	e.SetSetbacks(0)
 }
 
 // setBack notes that a session could not be shown, which was asked for before at a time.
 // Once may be chance. A probe puts off nothing; where another one was shown since, what
 // is left is asked for soon again.
-func (a *account) setBack(e *entry, before time.Time) {
-	switch id := a.index.id(e); {
-	case e == a.probed && e.setbacks() > 0:
-		e.setTried(before)
-	case e.setbacks() > 1 && before.Before(a.shownAgain):
-		e.setSetbacks(2)
+func (a *account) setBack(e *index.Entry, before time.Time) {
+	switch id := a.index.ID(e); {
+	case e == a.probed && e.Setbacks() > 0:
+		e.SetTried(before)
+	case e.Setbacks() > 1 && before.Before(a.shownAgain):
+		e.SetSetbacks(2)
 	default:
-		if e.setSetbacks(e.setbacks() + 1); e.setbacks() == 2 && a.unreadable[id] == nil {
+		if e.SetSetbacks(e.Setbacks() + 1); e.Setbacks() == 2 && a.unreadable[id] == nil {
 			a.now.lost = append(a.now.lost, id)
 		}
 	}
@@ -84,7 +85,7 @@ func (a *account) noteNewest(page *Page, limit int, apart bool) {
 		for ; len(bad) > 0 && bad[0].place <= i; bad = bad[1:] {
 			ids = append(ids, bad[0].ID)
 		}
-		if i == len(page.Items) || a.contradicts(a.index.find(page.Items[i].ID), &page.Items[i], false) == nil {
+		if i == len(page.Items) || a.contradicts(a.index.Find(page.Items[i].ID), &page.Items[i], false) == nil {
 			break
 		}
 		ids = append(ids, string(page.Items[i].ID))
@@ -99,8 +100,8 @@ func (a *account) noteNewest(page *Page, limit int, apart bool) {
 func (a *account) blindToNew() error {
 	n := 0
 	for _, id := range a.newest {
-		e, u := a.index.get(id), a.unreadable[id]
-		if (e != nil && !e.isVanished() && e.setbacks() == 0) || (u != nil && u.done) {
+		e, u := a.index.Get(id), a.unreadable[id]
+		if (e != nil && !e.IsVanished() && e.Setbacks() == 0) || (u != nil && u.done) {
 			break // it was shown by its id, or nothing more is expected of it
 		}
 		if id == "" || len(id) > checkout.MaxID || (u != nil && a.leftOver(u)) { // else it is still to be asked for
@@ -117,11 +118,11 @@ func (a *account) blindToNew() error {
 // and of no complete session above them either.
 func (a *account) blindToPayments() error {
 	n := 0
-	for i := a.index.len() - 1; i >= 0 && n < enoughToAsk; i-- {
-		switch e := a.index.at(i); {
+	for i := a.index.Len() - 1; i >= 0 && n < enoughToAsk; i-- {
+		switch e := a.index.At(i); {
 		case a.isUntold(e):
 			n++
-		case a.index.status(e) == checkout.StatusComplete && a.index.payment(e) != "":
+		case a.index.Status(e) == checkout.StatusComplete && a.index.Payment(e) != "":
 			return nil
 		}
 	}
@@ -133,14 +134,14 @@ func (a *account) blindToPayments() error {
 
 // isUntold says whether a session is complete and shows no payment_status, which it may
 // have had before. One of mode setup, which has none, is not watched then.
-func (a *account) isUntold(e *entry) bool {
-	if a.index.payment(e) == "" {
-		return e.isWatched() && a.index.status(e) == checkout.StatusComplete
+func (a *account) isUntold(e *index.Entry) bool {
+	if a.index.Payment(e) == "" {
+		return e.IsWatched() && a.index.Status(e) == checkout.StatusComplete
 	}
-	if e.setbacks() == 0 {
+	if e.Setbacks() == 0 {
 		return false
 	}
-	u := a.unreadable[a.index.id(e)]
+	u := a.unreadable[a.index.ID(e)]
 	return u != nil && u.Error == errNoPayment.Error()
 }
 

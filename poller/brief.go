@@ -63,8 +63,8 @@ func (a *account) withinByID(id string) time.Duration {
 	if u := a.unreadable[id]; u != nil && u.answer != nil {
 		return a.withinSince(u.Since)
 	}
-	if e := a.index.get(id); e != nil && e.setbacks() > 0 {
-		return a.withinSince(e.lookedAt())
+	if e := a.index.Get(id); e != nil && e.Setbacks() > 0 {
+		return a.withinSince(e.LookedAt())
 	}
 	return a.within(true)
 }

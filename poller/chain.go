@@ -224,8 +224,8 @@ func (c *chain) stepOver(page *Page) bool {
 	}
 	c.stepped++
 	c.see(page)
-	if e := c.index.get(last); e != nil {
-		c.cursorAt, c.ended = e.created(), c.ended || e.created().Before(c.lo)
+	if e := c.index.Get(last); e != nil {
+		c.cursorAt, c.ended = e.Created(), c.ended || e.Created().Before(c.lo)
 	}
 	// If the API refuses this cursor, that says nothing of others.
 	c.query.StartingAfter, c.tie, c.promised, c.stood = last, nil, true, true
@@ -343,7 +343,7 @@ func (c *chain) note(page *Page) {
 		c.seen[id] = struct{}{}
 		switch {
 		case it.again:
-		case c.index.find(it.ID) != nil:
+		case c.index.Find(it.ID) != nil:
 			c.fresh = 0
 		default:
 			c.fresh++

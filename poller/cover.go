@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"checkout-notifier/poller/internal/index"
 )
 
 // revisit looks at every watched session that is due and that the head did not
@@ -15,7 +16,7 @@ import (
 // the session alone. What fails once keeps no other session from being looked at;
 // two in a row are an API that is away.
 func (a *account) revisit(ctx context.Context, until time.Time) error {
-	r := &revisit{account: a, ctx: ctx, until: until, asked: make(map[*entry]bool)}
+	r := &revisit{account: a, ctx: ctx, until: until, asked: make(map[*index.Entry]bool)}
 	round := a.clock.now()
 	a.distrust(round)
 	due := a.due(round)
@@ -44,11 +45,11 @@ type revisit struct {
 	ctx   context.Context
 	until time.Time
 
-	asked   map[*entry]bool // sessions that a page was begun with
-	pages   []*entry        // the first of each page that is to be asked for, newest first
-	begun   int             // pages
-	denied  []*entry        // often enough
-	failure error           // the first
+	asked   map[*index.Entry]bool // sessions that a page was begun with
+	pages   []*index.Entry        // the first of each page that is to be asked for, newest first
+	begun   int                   // pages
+	denied  []*index.Entry        // often enough
+	failure error                 // the first
 	inARow  int
 	stopped bool
 }
@@ -57,8 +58,8 @@ type revisit struct {
 // page has shown since.
 func (r *revisit) vanished() (gone []Gone) {
 	for _, e := range r.denied {
-		if e.misses >= missesToVanish {
-			gone = append(gone, Gone{ID: r.index.id(e), Looked: e.lookedAt()})
+		if e.Misses >= missesToVanish {
+			gone = append(gone, Gone{ID: r.index.ID(e), Looked: e.LookedAt()})
 		}
 	}
 	return gone
@@ -71,15 +72,15 @@ func (r *revisit) late() bool {
 }
 
 // left returns what is still due: what neither a page has shown nor was asked for.
-func (r *revisit) left(due []*entry) []*entry {
-	return slices.DeleteFunc(due, func(e *entry) bool { return e.pass == r.now.number || r.asked[e] })
+func (r *revisit) left(due []*index.Entry) []*index.Entry {
+	return slices.DeleteFunc(due, func(e *index.Entry) bool { return e.Pass == r.now.number || r.asked[e] })
 }
 
 // cover chooses the fewest pages that show all that is due, which is newest
 // first, and says whether there are any: each begins with the newest session that
 // no page before it reaches. What no page is expected to show stands for itself, and
 // so does what has waited longest where pages did not show all that they should.
-func (r *revisit) cover(due []*entry) bool {
+func (r *revisit) cover(due []*index.Entry) bool {
 	r.pages = r.pages[:0]
 	if r.stopped || r.ctx.Err() != nil {
 		return false
@@ -90,7 +91,7 @@ func (r *revisit) cover(due []*entry) bool {
 	}
 	reach := -1 // place of the last session that the pages so far show; none yet
 	for _, e := range due {
-		place := r.index.position(e)
+		place := r.index.Position(e)
 		switch {
 		case r.standsAlone(e) || r.isHidden(e):
 			r.pages = append(r.pages, e)
@@ -100,7 +101,7 @@ func (r *revisit) cover(due []*entry) bool {
 		}
 	}
 	if r.begun > 0 && len(due) > 0 {
-		longest := slices.MinFunc(due, func(x, y *entry) int { return r.lastLook(x).Compare(r.lastLook(y)) })
+		longest := slices.MinFunc(due, func(x, y *index.Entry) int { return r.lastLook(x).Compare(r.lastLook(y)) })
 		if !slices.Contains(r.pages, longest) {
 			r.pages = append(r.pages, longest)
 		}
@@ -111,7 +112,7 @@ func (r *revisit) cover(due []*entry) bool {
 // reach returns the place of the oldest session on a page that begins at a place.
 func (r *revisit) reach(place int) int {
 	for left := r.room(place+1, r.cfg.Poll.Tuning.PageSize); place >= 0; place-- {
-		if e := r.index.at(place); e.listed() {
+		if e := r.index.At(place); e.Listed() {
 			if left--; left == 0 {
 				return place
 			}
@@ -125,17 +126,17 @@ func (r *revisit) work() {
 	for len(r.pages) > 0 && !r.stopped && !r.late() && r.ctx.Err() == nil {
 		e := r.take()
 		r.asked[e] = true
-		if e.pass == r.now.number {
+		if e.Pass == r.now.number {
 			continue
 		}
 		r.begun++
-		before := e.triedAt()
+		before := e.TriedAt()
 		err := r.lookAt(r.ctx, e)
 		if err != nil {
 			if unanswered(err) {
-				e.setSetbacks(max(e.setbacks(), 1))
+				e.SetSetbacks(max(e.Setbacks(), 1))
 			} else { // it was not for the session
-				e.setTried(before)
+				e.SetTried(before)
 			}
 			r.failure = cmp.Or(r.failure, err)
 			r.inARow++
@@ -143,7 +144,7 @@ func (r *revisit) work() {
 			continue
 		}
 		r.inARow = 0
-		if e.misses >= missesToVanish {
+		if e.Misses >= missesToVanish {
 			r.denied = append(r.denied, e)
 		}
 	}
@@ -152,9 +153,9 @@ func (r *revisit) work() {
 // take takes the next page: the newest, but every fourth time (counted over all passes),
 // and where that could not be shown, the one that has waited longest, so that older
 // sessions wait while the rate binds, and not for ever.
-func (r *revisit) take() *entry {
+func (r *revisit) take() *index.Entry {
 	next := 0
-	if r.taken++; r.taken%4 == 0 || r.pages[0].setbacks() > 0 {
+	if r.taken++; r.taken%4 == 0 || r.pages[0].Setbacks() > 0 {
 		for i, e := range r.pages {
 			if r.lastLook(e).Before(r.lastLook(r.pages[next])) {
 				next = i
@@ -169,12 +170,12 @@ func (r *revisit) take() *entry {
 // lookAt shows one due session, by the page on which it stands or by its id. An
 // error is more than that the API cannot show this one: then it answered neither
 // for the page nor for the session.
-func (a *account) lookAt(ctx context.Context, e *entry) error {
+func (a *account) lookAt(ctx context.Context, e *index.Entry) error {
 	var goesOn bool
 	var err error
-	before := e.triedAt()
-	e.setTried(a.clock.now())
-	neighbour := a.index.newerNeighbour(e)
+	before := e.TriedAt()
+	e.SetTried(a.clock.now())
+	neighbour := a.index.NewerNeighbour(e)
 	hidden := a.isHidden(e)
 	onPage := !a.standsAlone(e) && (!hidden || a.probesHidden())
 	if onPage {
@@ -189,17 +190,17 @@ func (a *account) lookAt(ctx context.Context, e *entry) error {
 	switch {
 	case err != nil && (!unanswered(err) || denied(err)):
 		return err
-	case e.pass == a.now.number:
+	case e.Pass == a.now.number:
 		return nil
 	}
 	alone := a.lookByID(ctx, e)
-	if onPage && !goesOn && e.pass == a.now.number && (err == nil || unavailable(err)) {
+	if onPage && !goesOn && e.Pass == a.now.number && (err == nil || unavailable(err)) {
 		a.noteHidden(e)
 	}
-	if unavailable(err) && e.pass == a.now.number && !hidden {
+	if unavailable(err) && e.Pass == a.now.number && !hidden {
 		a.suspect(neighbour, e)
 	}
-	if unavailable(alone) && a.now.read && (err == nil && !hidden || e.setbacks() > 0 || a.answersElsewhere(ctx)) {
+	if unavailable(alone) && a.now.read && (err == nil && !hidden || e.Setbacks() > 0 || a.answersElsewhere(ctx)) {
 		a.setBack(e, before)
 		return nil
 	}
@@ -212,7 +213,7 @@ var errNoCursors = errors.New("the API ignores starting_after")
 // showPage handles the page that begins with a session: after a newer neighbour
 // or, where cursors are ignored, at its creation time. goesOn says whether the page
 // shows anything that may stand there.
-func (a *account) showPage(ctx context.Context, e *entry, neighbour string) (goesOn bool, err error) {
+func (a *account) showPage(ctx context.Context, e *index.Entry, neighbour string) (goesOn bool, err error) {
 	p := patience{tries: 1} // there is another way
 	q := Query{StartingAfter: neighbour, Limit: a.cfg.Poll.Tuning.PageSize}
 	for i := range a.state.Holes {
@@ -224,20 +225,20 @@ func (a *account) showPage(ctx context.Context, e *entry, neighbour string) (goe
 		}
 	}
 	if a.cursorless {
-		q.StartingAfter, q.CreatedLTE = "", e.created().Add(createdRounding)
+		q.StartingAfter, q.CreatedLTE = "", e.Created().Add(createdRounding)
 	}
-	q.Limit = a.room(a.index.position(e)+1, q.Limit)
+	q.Limit = a.room(a.index.Position(e)+1, q.Limit)
 	page, err := a.page(ctx, p, q, nil)
 	if err != nil {
 		return false, err
 	}
 	goesOn = len(page.Bad) > 0 || slices.ContainsFunc(page.Items, func(it Item) bool {
-		return !it.created().After(e.created().Add(createdRounding))
+		return !it.created().After(e.Created().Add(createdRounding))
 	})
 	ignored := q.StartingAfter != "" && a.above(page, q.StartingAfter)
 	err = a.handle(ctx, page, nil)
 	page.release()
-	if err != nil || !ignored || e.pass == a.now.number {
+	if err != nil || !ignored || e.Pass == a.now.number {
 		return goesOn, err
 	}
 	a.cursorless = true
@@ -254,12 +255,12 @@ func (a *account) above(page *Page, after string) bool {
 	if len(page.Items) == 0 || !page.ordered() {
 		return false
 	}
-	first, cursor := a.index.find(page.first().ID), a.index.get(after)
-	return first != nil && cursor != nil && first.created().After(cursor.created().Add(createdRounding))
+	first, cursor := a.index.Find(page.first().ID), a.index.Get(after)
+	return first != nil && cursor != nil && first.Created().After(cursor.Created().Add(createdRounding))
 }
 
-func (a *account) lookByID(ctx context.Context, e *entry) error {
-	page, err := a.readByID(ctx, a.index.id(e))
+func (a *account) lookByID(ctx context.Context, e *index.Entry) error {
+	page, err := a.readByID(ctx, a.index.ID(e))
 	if err == nil {
 		return a.handle(ctx, page, nil)
 	}
@@ -279,7 +280,7 @@ func (a *account) lookByID(ctx context.Context, e *entry) error {
 
 // miss counts that the API denies a session, unless it stands elsewhere among
 // those of its second than its id says and the API answers for no single one.
-func (a *account) miss(ctx context.Context, e *entry) error {
+func (a *account) miss(ctx context.Context, e *index.Entry) error {
 	_, err := a.showPage(ctx, e, a.newerSecond(e))
 	switch {
 	case errors.Is(err, errNoCursors):
@@ -289,14 +290,14 @@ func (a *account) miss(ctx context.Context, e *entry) error {
 	case err != nil: // the cursor may be gone as well, or the page is what the API cannot show
 		a.suspect(a.newerSecond(e), e)
 	}
-	if e.pass != a.now.number {
-		e.misses = min(e.misses+1, missesToVanish)
+	if e.Pass != a.now.number {
+		e.Misses = min(e.Misses+1, missesToVanish)
 	}
 	return nil
 }
 
 // newerSecond returns the id of the oldest session that was created in a later
 // second than another, "" if there is none.
-func (a *account) newerSecond(than *entry) string {
-	return a.index.listedFrom(a.index.search(than.created().Add(time.Second)))
+func (a *account) newerSecond(than *index.Entry) string {
+	return a.index.ListedFrom(a.index.Search(than.Created().Add(time.Second)))
 }

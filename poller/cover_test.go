@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"checkout-notifier/event"
+	"checkout-notifier/poller/internal/index"
 )
 
 // fewest is the least number of pages that show all due places of a list, of
@@ -48,7 +49,7 @@ func fewest(due, listed []bool, size int) int {
 // TestCoverIsTheFewestPages against a search through all covers.
 func TestCoverIsTheFewestPages(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		a := &account{cfg: Account{Poll: DefaultPoll()}, index: newIndex()}
+		a := &account{cfg: Account{Poll: DefaultPoll()}, index: index.New()}
 		size := rapid.IntRange(1, 5).Draw(t, "page size")
 		a.cfg.Poll.Tuning.PageSize = size
 		n := rapid.IntRange(0, 24).Draw(t, "sessions")
@@ -60,15 +61,15 @@ func TestCoverIsTheFewestPages(t *testing.T) {
 			if !isListed[i] {
 				row.Watch = event.Vanished
 			}
-			a.index.put(&row)
+			a.index.Put(&row)
 		}
-		var due []*entry
+		var due []*index.Entry
 		for i := n - 1; i >= 0; i-- {
 			if isDue[i] {
-				due = append(due, a.index.get(fmt.Sprint("cs_", i)))
+				due = append(due, a.index.Get(fmt.Sprint("cs_", i)))
 			}
 		}
-		r := &revisit{account: a, ctx: t.Context(), asked: make(map[*entry]bool)}
+		r := &revisit{account: a, ctx: t.Context(), asked: make(map[*index.Entry]bool)}
 		if r.cover(due) != (len(due) > 0) {
 			t.Fatalf("cover of %d", len(due))
 		}
@@ -77,7 +78,7 @@ func TestCoverIsTheFewestPages(t *testing.T) {
 		}
 		shown := make(map[int]bool)
 		for _, e := range r.pages {
-			for place, left := a.index.position(e), size; place >= 0 && left > 0; place-- {
+			for place, left := a.index.Position(e), size; place >= 0 && left > 0; place-- {
 				if isListed[place] {
 					left--
 				}
@@ -89,7 +90,7 @@ func TestCoverIsTheFewestPages(t *testing.T) {
 				t.Fatalf("place %d is on no page: due %v, listed %v", i, isDue, isListed)
 			}
 		}
-		if !slices.IsSortedFunc(r.pages, func(x, y *entry) int { return cmp.Compare(a.index.position(y), a.index.position(x)) }) {
+		if !slices.IsSortedFunc(r.pages, func(x, y *index.Entry) int { return cmp.Compare(a.index.Position(y), a.index.Position(x)) }) {
 			t.Fatal("the newest is not asked for first")
 		}
 	})

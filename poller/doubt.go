@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"checkout-notifier/checkout"
+	"checkout-notifier/poller/internal/index"
 )
 
 // doubt is what a row of the list is good for.
@@ -25,11 +26,11 @@ const oldestCreated = 1288834974
 // doubt says whether a row can be taken as it is: not one that its page shows in two
 // ways, nor one of a completed session without the payment_status that decides what it
 // is worth.
-func (a *account) doubt(page *Page, e *entry, it *Item) doubt {
+func (a *account) doubt(page *Page, e *index.Entry, it *Item) doubt {
 	if page.apart || (!it.twice && !a.lacksPayment(e, it)) {
 		return believed
 	}
-	if e != nil && e.isWatched() && !it.twice && a.index.status(e) == checkout.StatusComplete { // they may be many
+	if e != nil && e.IsWatched() && !it.twice && a.index.Status(e) == checkout.StatusComplete { // they may be many
 		return waits
 	}
 	if a.now.doubts < mostDoubts {
@@ -44,8 +45,8 @@ func (a *account) doubt(page *Page, e *entry, it *Item) doubt {
 
 // lacksPayment says whether a row lacks a payment_status that the session may have by now.
 // Where the API does not give one even by id, it is asked again in each round.
-func (a *account) lacksPayment(e *entry, it *Item) bool {
-	if len(it.PaymentStatus) > 0 || string(it.Status) != checkout.StatusComplete || (e != nil && !e.isWatched() && !e.isVanished()) {
+func (a *account) lacksPayment(e *index.Entry, it *Item) bool {
+	if len(it.PaymentStatus) > 0 || string(it.Status) != checkout.StatusComplete || (e != nil && !e.IsWatched() && !e.IsVanished()) {
 		return false
 	}
 	s, err := it.decode()
@@ -53,7 +54,7 @@ func (a *account) lacksPayment(e *entry, it *Item) bool {
 		return false
 	}
 	a.oddPayment(s.ID)
-	if e == nil || a.index.status(e) != checkout.StatusComplete {
+	if e == nil || a.index.Status(e) != checkout.StatusComplete {
 		return true
 	}
 	return a.roundBefore(a.clock.now(), a.cfg.Poll.Tuning.UnpaidEvery).After(a.state.UnpaidRound)

@@ -7,6 +7,8 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"checkout-notifier/poller/internal/index"
 )
 
 // A chain that does not reach its lower bound has no more than the API's word for its
@@ -38,8 +40,8 @@ func (c *chain) credible(page *Page) bool {
 		items = items[len(items)-1:]
 	}
 	return !slices.ContainsFunc(items, func(it Item) bool {
-		e := c.index.find(it.ID)
-		return e == nil || e.pass == c.now.number
+		e := c.index.Find(it.ID)
+		return e == nil || e.Pass == c.now.number
 	})
 }
 
@@ -62,15 +64,15 @@ func (c *chain) end(page *Page) error {
 
 // absent visits the known sessions that the list should show below what the chain was
 // shown, newest first.
-func (c *chain) absent() iter.Seq[*entry] {
-	return func(yield func(*entry) bool) {
+func (c *chain) absent() iter.Seq[*index.Entry] {
+	return func(yield func(*index.Entry) bool) {
 		from := c.place()
 		if c.shown > 0 && !c.unordered {
-			from = min(from, c.index.search(c.oldest))
+			from = min(from, c.index.Search(c.oldest))
 		}
 		for i := from - 1; i >= 0; i-- {
-			e := c.index.at(i)
-			if !e.created().After(c.lo) || (c.expects(e) && !yield(e)) {
+			e := c.index.At(i)
+			if !e.Created().After(c.lo) || (c.expects(e) && !yield(e)) {
 				return
 			}
 		}
@@ -78,11 +80,11 @@ func (c *chain) absent() iter.Seq[*entry] {
 }
 
 // expects says whether the list should show a session that the chain was not shown.
-func (c *chain) expects(e *entry) bool {
-	if !e.listed() || e.isUnlisted() {
+func (c *chain) expects(e *index.Entry) bool {
+	if !e.Listed() || e.IsUnlisted() {
 		return false
 	}
-	id := hashID([]byte(c.index.id(e)))
+	id := hashID([]byte(c.index.ID(e)))
 	_, seen := c.seen[id]
 	return !seen && !c.garbled[id] && !c.inHole(e)
 }
@@ -153,7 +155,7 @@ func (c *chain) concedes() bool {
 		return false
 	}
 	for e := range c.absent() {
-		e.setUnlisted(true)
+		e.SetUnlisted(true)
 		c.mistrusts()
 	}
 	if c.by == nil {
@@ -236,8 +238,8 @@ func (a *account) reconciled(since time.Time) {
 // lacksAny says whether the API insisted on a list without sessions that were created
 // at a time or later.
 func (a *account) lacksAny(since time.Time) bool {
-	for i := a.index.search(since); i < a.index.len(); i++ {
-		if e := a.index.at(i); e.isUnlisted() && e.listed() {
+	for i := a.index.Search(since); i < a.index.Len(); i++ {
+		if e := a.index.At(i); e.IsUnlisted() && e.Listed() {
 			return true
 		}
 	}

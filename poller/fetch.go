@@ -312,7 +312,7 @@ func (a *account) changed(page *Page) (items []*Item) {
 	asked := a.clock.asked(page.Answer)
 	for i := range page.Items {
 		it := &page.Items[i]
-		if e := a.index.find(it.ID); e == nil || a.cfg.Filter != (Filter{}) || !a.unchanged(e, it, asked) {
+		if e := a.index.Find(it.ID); e == nil || a.cfg.Filter != (Filter{}) || !a.unchanged(e, it, asked) {
 			items = append(items, it)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"checkout-notifier/checkout"
+	"checkout-notifier/poller/internal/index"
 )
 
 // verdict is what a filter says of a session.
@@ -115,7 +116,7 @@ func (a *account) outside(page *Page) map[string]bool {
 	}
 	out := make(map[string]bool)
 	for i, v := range verdicts {
-		if id := page.Items[i].ID; v == unwanted || (v == unclear && a.index.find(id) == nil) {
+		if id := page.Items[i].ID; v == unwanted || (v == unclear && a.index.Find(id) == nil) {
 			out[string(id)] = true
 		}
 	}
@@ -124,14 +125,14 @@ func (a *account) outside(page *Page) map[string]bool {
 
 // leaveOut takes known sessions that the filter leaves out, as one that was made
 // narrower does, for sessions that the list does not show: nothing of them is announced.
-func (a *account) leaveOut(ctx context.Context, known []*entry) error {
+func (a *account) leaveOut(ctx context.Context, known []*index.Entry) error {
 	var gone []Gone
 	for _, e := range known {
-		e.misses = 0
-		e.setSetbacks(0)
+		e.Misses = 0
+		e.SetSetbacks(0)
 		a.shown(e)
-		if a.index.isRevisited(e) && !e.isVanished() {
-			gone = append(gone, Gone{ID: a.index.id(e), Looked: e.lookedAt()})
+		if a.index.IsRevisited(e) && !e.IsVanished() {
+			gone = append(gone, Gone{ID: a.index.ID(e), Looked: e.LookedAt()})
 		}
 	}
 	if len(gone) == 0 {

@@ -104,11 +104,11 @@ func (a *account) shows(page *Page, q Query) {
 // created[lte]; after many such answers and no session one of them has to be shown.
 func (a *account) elsewhere() Query {
 	const draws, mostBlank = 20, 30
-	q, known := a.lastShown, a.index.len()
+	q, known := a.lastShown, a.index.Len()
 	for n := min(known, draws); n > 0 && q.Limit == 0; n-- {
-		e := a.index.at(rand.IntN(known))
-		after := a.index.newerNeighbour(e)
-		shown := e.listed() && e.setbacks() == 0 && !a.inHole(e) || n == 1 && known > draws
+		e := a.index.At(rand.IntN(known))
+		after := a.index.NewerNeighbour(e)
+		shown := e.Listed() && e.Setbacks() == 0 && !a.inHole(e) || n == 1 && known > draws
 		if shown && after != "" && after != a.forbiddenPage.StartingAfter {
 			q = Query{StartingAfter: after, Limit: 1}
 		}

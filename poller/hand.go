@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"checkout-notifier/checkout"
+	"checkout-notifier/poller/internal/index"
 )
 
 // mostLooks bounds how many looks are committed together.
@@ -94,9 +95,9 @@ func note(ids map[string]bool, batch *Batch) {
 }
 
 // shown notes that this pass has had its look at a session, whatever came of it.
-func (a *account) shown(e *entry) {
-	e.pass = a.now.number
-	e.setTried(a.clock.now())
+func (a *account) shown(e *index.Entry) {
+	e.Pass = a.now.number
+	e.SetTried(a.clock.now())
 }
 
 // mostNamed is how many sessions of one batch the status names; the log names all.
@@ -122,19 +123,19 @@ func (a *account) take(handled Handled, by *sweep) {
 		if row.Silent && !row.New && row.PaymentStatus != checkout.PaymentUnpaid {
 			before = append(before, row.ID)
 		}
-		if e := a.index.get(row.ID); row.Held && !row.StepsBack && (e == nil || !e.isHeld()) {
+		if e := a.index.Get(row.ID); row.Held && !row.StepsBack && (e == nil || !e.IsHeld()) {
 			a.log.Info("a session changed soon after it was first seen; the change is announced once it is confirmed", "session", row.ID,
 				"confirm_after", a.cfg.Poll.Tuning.ConfirmAfter.String())
 		}
-		e := a.index.put(&row.Tracked)
+		e := a.index.Put(&row.Tracked)
 		a.shown(e)
 		if a.ending(e, row.LookedAt) {
-			e.setEnding(true)
+			e.SetEnding(true)
 		}
 	}
 	for _, ignored := range handled.Ignored {
 		a.odd("contradictory_item", "the API shows a session with values that contradict what is stored; this answer is not used, and the session is looked at again", "session", ignored.ID, "error", ignored.Err)
-		if e := a.index.get(ignored.ID); e != nil && !by.dry() {
+		if e := a.index.Get(ignored.ID); e != nil && !by.dry() {
 			a.shown(e)
 		}
 	}

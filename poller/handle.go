@@ -10,6 +10,7 @@ import (
 
 	"checkout-notifier/checkout"
 	"checkout-notifier/event"
+	"checkout-notifier/poller/internal/index"
 )
 
 // handle hands on what a page shows that may be new, and notes the rest as seen.
@@ -38,10 +39,10 @@ func (a *account) handle(ctx context.Context, page *Page, by *sweep) error {
 		Pass: a.now.began, Existing: existing, Starting: a.fixesStart(), Announce: by.announce(), Passed: a.passedOver(),
 	}
 	var doubts []*Item
-	var leftOut []*entry
+	var leftOut []*index.Entry
 	for i := range page.Items {
 		it := &page.Items[i]
-		e := a.index.find(it.ID)
+		e := a.index.Find(it.ID)
 		if by.leavesOut(it) {
 			continue
 		}
@@ -55,7 +56,7 @@ func (a *account) handle(ctx context.Context, page *Page, by *sweep) error {
 			continue
 		}
 		if e != nil && page.limit > 0 { // the list shows it
-			e.setUnlisted(false)
+			e.SetUnlisted(false)
 		}
 		doubt := a.doubt(page, e, it)
 		if doubt == waits {
@@ -83,7 +84,7 @@ func (a *account) handle(ctx context.Context, page *Page, by *sweep) error {
 		}
 		look := Look{Session: *s, At: at, Asked: asked, Own: page.Answer.Received.UTC(), Early: early, Late: late}
 		if e != nil {
-			look.LastLooked = e.lookedAt()
+			look.LastLooked = e.LookedAt()
 		}
 		batch.Looks = append(batch.Looks, look)
 	}
@@ -106,8 +107,8 @@ func (a *account) handLooks(ctx context.Context, batch Batch, by *sweep) error {
 	err := a.hand(ctx, batch, by)
 	if err != nil {
 		for i := range batch.Looks {
-			if e := a.index.get(batch.Looks[i].Session.ID); e != nil {
-				e.pass = 0
+			if e := a.index.Get(batch.Looks[i].Session.ID); e != nil {
+				e.Pass = 0
 			}
 		}
 	}
@@ -122,7 +123,7 @@ func (a *account) observe(answer Answer) time.Time {
 	at := a.clock.observe(answer)
 	switch ahead := was.Sub(at); {
 	case known && ahead >= skewNoticed:
-		a.index.setBack(ahead+a.clock.late, a.leapt)
+		a.index.SetBack(ahead+a.clock.late, a.leapt)
 		a.leapt, a.shownAgain = time.Time{}, time.Time{}
 	case known && -ahead >= skewNoticed:
 		a.leapt = was
@@ -137,17 +138,17 @@ const outOfOrder = time.Minute
 // see notes that a known session was shown by an answer that was asked for at a
 // time, and says whether the look is to be handed on. One that has been overtaken
 // says nothing any more.
-func (a *account) see(e *entry, it *Item, asked time.Time) bool {
-	e.misses = 0
+func (a *account) see(e *index.Entry, it *Item, asked time.Time) bool {
+	e.Misses = 0
 	a.shownNow(e)
-	ours := e.pass != 0 // an earlier process awaits no answers, and knew the time otherwise
-	e.pass = a.now.number
-	last := e.lookedAt()
+	ours := e.Pass != 0 // an earlier process awaits no answers, and knew the time otherwise
+	e.Pass = a.now.number
+	last := e.LookedAt()
 	if ours && asked.Before(last) && last.Sub(asked) < outOfOrder {
 		return false
 	}
 	if a.unchanged(e, it, asked) {
-		e.setLooked(asked)
+		e.SetLooked(asked)
 		return false
 	}
 	return true
@@ -155,34 +156,34 @@ func (a *account) see(e *entry, it *Item, asked time.Time) bool {
 
 // unchanged says whether a look shows what is stored and nothing is waiting to
 // be decided by it. Other bytes may still say the same, which decoding tells.
-func (a *account) unchanged(e *entry, it *Item, asked time.Time) bool {
-	if e.scanHash == 0 || e.scanHash != it.Hash ||
-		a.index.status(e) != string(it.Status) || a.index.payment(e) != string(it.PaymentStatus) {
+func (a *account) unchanged(e *index.Entry, it *Item, asked time.Time) bool {
+	if e.ScanHash == 0 || e.ScanHash != it.Hash ||
+		a.index.Status(e) != string(it.Status) || a.index.Payment(e) != string(it.PaymentStatus) {
 		return false
 	}
-	if e.isHeld() || e.isVanished() || a.ending(e, asked) {
+	if e.IsHeld() || e.IsVanished() || a.ending(e, asked) {
 		return false
 	}
-	if !e.isWatched() {
+	if !e.IsWatched() {
 		return true
 	}
-	return asked.Before(e.giveUpAt(a.cfg.Poll.UnpaidFor)) && !a.completeInTheFuture(e)
+	return asked.Before(e.GiveUpAt(a.cfg.Poll.UnpaidFor)) && !a.completeInTheFuture(e)
 }
 
 // completeInTheFuture says whether the look that showed a session complete was made
 // at a time to which no clock has come yet. The next look puts that right.
-func (a *account) completeInTheFuture(e *entry) bool {
-	if a.index.status(e) != checkout.StatusComplete {
+func (a *account) completeInTheFuture(e *index.Entry) bool {
+	if a.index.Status(e) != checkout.StatusComplete {
 		return false
 	}
 	_, latest := a.clock.span(a.clock.own())
-	return e.giveUpAt(-skewNoticed).After(latest)
+	return e.GiveUpAt(-skewNoticed).After(latest)
 }
 
 // ending says whether a look is the first within warm_every of the session's
 // expiry, which must outlive this process.
-func (a *account) ending(e *entry, asked time.Time) bool {
-	return !e.isEnding() && a.index.status(e) == checkout.StatusOpen && !asked.Before(e.expiry().Add(-a.cfg.Poll.Tuning.WarmEvery))
+func (a *account) ending(e *index.Entry, asked time.Time) bool {
+	return !e.IsEnding() && a.index.Status(e) == checkout.StatusOpen && !asked.Before(e.Expiry().Add(-a.cfg.Poll.Tuning.WarmEvery))
 }
 
 // identify makes sure that the key still belongs to the stored sessions, and
@@ -268,7 +269,7 @@ func (a *account) back(ctx context.Context) (bool, error) {
 // startOver starts over with the account as an operator accepted it: nothing that was
 // found out of the sessions before holds.
 func (a *account) startOver(ctx context.Context) error {
-	a.index, a.loaded = newIndex(), false
+	a.index, a.loaded = index.New(), false
 	if err := a.load(ctx); err != nil {
 		return err
 	}

@@ -1,6 +1,10 @@
 package poller
 
-import "time"
+import (
+	"time"
+
+	"checkout-notifier/poller/internal/index"
+)
 
 // hidden is the part of the list in which the API does not show known sessions, or does
 // not go on from them, although it shows them by their ids.
@@ -11,11 +15,11 @@ type hidden struct {
 }
 
 // standsAlone says whether no page is expected to show a session.
-func (a *account) standsAlone(e *entry) bool { return a.inHole(e) || a.isGarbled(e) }
+func (a *account) standsAlone(e *index.Entry) bool { return a.inHole(e) || a.isGarbled(e) }
 
 // isHidden says whether a session is asked for by its id because of where it stands.
-func (a *account) isHidden(e *entry) bool {
-	return !e.created().After(a.hidden.until) && e.setbacks() == 0
+func (a *account) isHidden(e *index.Entry) bool {
+	return !e.Created().After(a.hidden.until) && e.Setbacks() == 0
 }
 
 // probesHidden says whether a hidden session is asked for by its page all the same: one
@@ -41,9 +45,9 @@ func (a *account) noteListed(wasHidden bool) {
 // there, although the API shows the session by its id. Once may be chance, or a cursor that
 // is gone; after twice in a row all older ones are asked for by id: a page for each would
 // cost as much again.
-func (a *account) noteHidden(e *entry) {
+func (a *account) noteHidden(e *index.Entry) {
 	if !a.hidden.until.IsZero() || !a.hidden.last.IsZero() {
-		a.hidden.until = later(later(a.hidden.until, a.hidden.last), e.created())
+		a.hidden.until = later(later(a.hidden.until, a.hidden.last), e.Created())
 	}
-	a.hidden.last = e.created()
+	a.hidden.last = e.Created()
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"checkout-notifier/event"
+	"checkout-notifier/poller/internal/index"
 )
 
 // A hole is a part of the list that the API cannot show, such as one session over
@@ -158,8 +159,8 @@ func few(holes []event.Hole) []event.Hole {
 
 // inHole says whether a page that begins with a known session cannot be had
 // because of a hole.
-func (a *account) inHole(e *entry) bool {
-	created := e.created()
+func (a *account) inHole(e *index.Entry) bool {
+	created := e.Created()
 	inside := func(h event.Hole) bool {
 		switch {
 		case created.Before(h.BelowAt), !h.Newest() && created.After(h.AboveAt):
@@ -167,7 +168,7 @@ func (a *account) inHole(e *entry) bool {
 		case h.Below == "" && created.Equal(h.BelowAt):
 			return false
 		}
-		return h.Above == "" || a.index.get(h.Above) != e
+		return h.Above == "" || a.index.Get(h.Above) != e
 	}
 	return slices.ContainsFunc(a.state.Holes, inside) || slices.ContainsFunc(a.suspects, inside)
 }
@@ -175,9 +176,9 @@ func (a *account) inHole(e *entry) bool {
 // room returns how many sessions a page may show that begins below a position of
 // the index, so that it ends above the next hole.
 func (a *account) room(position, limit int) int {
-	var uppers []*entry
+	var uppers []*index.Entry
 	for _, h := range slices.Concat(a.state.Holes, a.suspects) {
-		if e := a.index.get(h.Above); e != nil && h.Above != "" {
+		if e := a.index.Get(h.Above); e != nil && h.Above != "" {
 			uppers = append(uppers, e)
 		}
 	}
@@ -186,8 +187,8 @@ func (a *account) room(position, limit int) int {
 	}
 	n := 0
 	for i := position - 1; i >= 0 && n < limit; i-- {
-		e := a.index.at(i)
-		if e.listed() {
+		e := a.index.At(i)
+		if e.Listed() {
 			n++
 		}
 		if slices.Contains(uppers, e) {
@@ -199,21 +200,21 @@ func (a *account) room(position, limit int) int {
 
 // suspect notes that a page of older sessions cannot be had although the API
 // answers: it is asked for apart by the same pass.
-func (a *account) suspect(neighbour string, from *entry) {
+func (a *account) suspect(neighbour string, from *index.Entry) {
 	if !a.now.read || len(a.suspects) == mostHoles {
 		return
 	}
-	last := a.index.position(from)
+	last := a.index.Position(from)
 	for left := a.cfg.Poll.Tuning.PageSize; last > 0 && left > 0; last-- {
-		if a.index.at(last).listed() {
+		if a.index.At(last).Listed() {
 			left--
 		}
 	}
-	h := event.Hole{Above: neighbour, Below: a.index.id(a.index.at(last)), BelowAt: a.index.at(last).created(), Since: a.clock.now()}
-	if above := a.index.get(neighbour); neighbour != "" && above != nil {
-		h.AboveAt = above.created()
+	h := event.Hole{Above: neighbour, Below: a.index.ID(a.index.At(last)), BelowAt: a.index.At(last).Created(), Since: a.clock.now()}
+	if above := a.index.Get(neighbour); neighbour != "" && above != nil {
+		h.AboveAt = above.Created()
 	} else {
-		h.Above, h.AboveAt = "", from.created().Add(createdRounding)
+		h.Above, h.AboveAt = "", from.Created().Add(createdRounding)
 	}
 	a.suspects = append(a.suspects, h)
 }

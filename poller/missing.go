@@ -5,6 +5,8 @@ import (
 	"errors"
 	"slices"
 	"time"
+
+	"checkout-notifier/poller/internal/index"
 )
 
 const (
@@ -20,13 +22,13 @@ const (
 
 // missingDueAt returns when a vanished session is to be asked for again; not soon
 // once unpaid_for has passed.
-func (a *account) missingDueAt(e *entry, last, now time.Time) time.Time {
+func (a *account) missingDueAt(e *index.Entry, last, now time.Time) time.Time {
 	switch {
-	case !now.Before(e.giveUpAt(a.cfg.Poll.UnpaidFor)):
+	case !now.Before(e.GiveUpAt(a.cfg.Poll.UnpaidFor)):
 		return now.Add(missingSlowEvery)
 	case last.After(now.Add(skewNoticed)): // by a clock that was wrong
 		return now
-	case now.Sub(e.lookedAt()) < missingSlow:
+	case now.Sub(e.LookedAt()) < missingSlow:
 		return last.Add(missingEvery)
 	}
 	return last.Add(missingSlowEvery)
@@ -42,8 +44,8 @@ func (a *account) askMissing(ctx context.Context, until time.Time) error {
 	now := a.clock.now()
 	failed := 0
 	for _, e := range a.missing(now) {
-		e.setTried(now)
-		page, err := a.readByID(ctx, a.index.id(e))
+		e.SetTried(now)
+		page, err := a.readByID(ctx, a.index.ID(e))
 		switch {
 		case err == nil:
 			failed, err = 0, a.handle(ctx, page, nil)
@@ -60,15 +62,15 @@ func (a *account) askMissing(ctx context.Context, until time.Time) error {
 }
 
 // missing lists the vanished sessions that a pass asks for.
-func (a *account) missing(now time.Time) []*entry {
-	var due []*entry
+func (a *account) missing(now time.Time) []*index.Entry {
+	var due []*index.Entry
 	m := a.moment(now)
-	for _, e := range a.index.revisited() {
-		if e.isVanished() && !a.dueAt(e, a.lastLook(e), m).After(now) {
+	for _, e := range a.index.Revisited() {
+		if e.IsVanished() && !a.dueAt(e, a.lastLook(e), m).After(now) {
 			due = append(due, e)
 		}
 	}
-	slices.SortFunc(due, func(x, y *entry) int { return a.lastLook(x).Compare(a.lastLook(y)) })
+	slices.SortFunc(due, func(x, y *index.Entry) int { return a.lastLook(x).Compare(a.lastLook(y)) })
 	return due[:min(len(due), a.share())]
 }
 

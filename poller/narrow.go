@@ -80,8 +80,8 @@ func (c *chain) stands(ctx context.Context) (stands, known bool, err error) {
 	if c.shownLast[0] == c.query.StartingAfter {
 		q.StartingAfter = c.shownLast[1]
 	}
-	if e := c.index.get(c.query.StartingAfter); q.StartingAfter == "" && e != nil {
-		q.StartingAfter = c.index.newerNeighbour(e)
+	if e := c.index.Get(c.query.StartingAfter); q.StartingAfter == "" && e != nil {
+		q.StartingAfter = c.index.NewerNeighbour(e)
 	}
 	for range triesPerPage { // there may be newer ones
 		next := ""

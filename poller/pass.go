@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"checkout-notifier/event"
+	"checkout-notifier/poller/internal/index"
 )
 
 // missesToVanish is in how many passes the API must deny that a session exists
@@ -19,7 +20,7 @@ const missesToVanish = 3
 // on with the sweeps. What older sessions cannot be looked at by the given time
 // is left to the next pass; the zero time leaves nothing.
 func (a *account) pass(ctx context.Context, until time.Time) (err error) {
-	a.now = running{number: a.now.number + 1, began: a.clock.own().UTC(), garbled: make(map[*entry]error)}
+	a.now = running{number: a.now.number + 1, began: a.clock.own().UTC(), garbled: make(map[*index.Entry]error)}
 	defer func() {
 		a.finish(ctx, err)
 		a.publish(until)
@@ -59,7 +60,7 @@ func (a *account) pass(ctx context.Context, until time.Time) (err error) {
 	a.noteTwin()
 	now, _ := a.clock.span(a.clock.own())
 	a.forgotten = later(a.forgotten, now.Add(-a.reach()))
-	a.index.forget(a.forgotten)
+	a.index.Forget(a.forgotten)
 	return nil
 }
 
@@ -114,7 +115,7 @@ func (a *account) saveProgress(ctx context.Context, until time.Time) error {
 // answered either, head is returned: it has the same cause.
 func (a *account) revisitAfter(ctx context.Context, until time.Time, head error) error {
 	// Of one or two sessions all may be gone.
-	a.now.listed = a.now.listed || (head == nil && a.index.len() < enoughToAsk)
+	a.now.listed = a.now.listed || (head == nil && a.index.Len() < enoughToAsk)
 	if head == nil {
 		return a.revisit(ctx, until)
 	}
@@ -208,7 +209,7 @@ func (a *account) recordVanished(ctx context.Context, vanished []Gone) error {
 		return fmt.Errorf("recording sessions that the API no longer shows: %w", err)
 	}
 	for _, g := range vanished {
-		a.index.setWatch(g.ID, event.Vanished)
+		a.index.SetWatch(g.ID, event.Vanished)
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"checkout-notifier/event"
+	"checkout-notifier/poller/internal/index"
 )
 
 // A row that makes no sense is forgotten once the list was read where the row stood
@@ -22,8 +23,8 @@ func (a *account) locate(u *unreadable, page *Page, above, below int) {
 		u.From = time.Time{}
 	}
 	u.To = page.before
-	if e := a.index.get(page.after); page.after != "" && e != nil {
-		u.Above, u.AboveAt, u.To = page.after, e.created(), e.created()
+	if e := a.index.Get(page.after); page.after != "" && e != nil {
+		u.Above, u.AboveAt, u.To = page.after, e.Created(), e.Created()
 	}
 	for i := min(above, len(items)) - 1; i >= 0; i-- {
 		if it := &items[i]; !it.isAbsurd() {
@@ -46,16 +47,16 @@ func (a *account) locate(u *unreadable, page *Page, above, below int) {
 // session would be recorded silently. It is where the list was asked for later times and
 // honours that, or where the next row is newer, and known or not silent. It may be where
 // nothing else on the page tells that the session is as old.
-func (a *account) misdated(e *entry, page *Page, at int, batch *Batch, by *sweep) error {
+func (a *account) misdated(e *index.Entry, page *Page, at int, batch *Batch, by *sweep) error {
 	created, below := page.Items[at].created(), page.Items[at+1:]
 	outside, u := page.excludes(created), a.unreadable[string(page.Items[at].ID)]
 	switch {
-	case e != nil && outside && page.excludes(e.created()):
+	case e != nil && outside && page.excludes(e.Created()):
 		a.sinceIgnored = a.now.number
 	case e != nil || batch.Starting: // then all existed
 	case outside && (a.sinceIgnored == 0 || a.now.number-a.sinceIgnored > passesIgnored),
 		len(below) > 0 && batch.Silent(created) && below[0].created().After(created.Add(createdRounding)) &&
-			(!batch.Silent(below[0].created()) || a.index.find(below[0].ID) != nil):
+			(!batch.Silent(below[0].created()) || a.index.Find(below[0].ID) != nil):
 		return errMisdated
 	case batch.Silent(created) && a.readToStart(batch, by) && (u == nil || !u.believed) && (u != nil || !a.standsBelowOld(page, at, batch)):
 		return errOld
@@ -72,15 +73,15 @@ func (a *account) readToStart(batch *Batch, by *sweep) bool {
 // standsBelowOld says whether a row stands below a known session that is older than all
 // that may be new, or at any place of a page that shows known sessions from old to new.
 func (a *account) standsBelowOld(page *Page, at int, batch *Batch) bool {
-	cursor, above := a.index.get(page.after), (*entry)(nil)
+	cursor, above := a.index.Get(page.after), (*index.Entry)(nil)
 	for i := range page.Items {
-		e := a.index.find(page.Items[i].ID)
+		e := a.index.Find(page.Items[i].ID)
 		switch {
 		case e == nil:
 			continue
-		case i < at && a.isOld(e, batch), above != nil && e.created().After(above.created().Add(createdRounding)):
+		case i < at && a.isOld(e, batch), above != nil && e.Created().After(above.Created().Add(createdRounding)):
 			return true
-		case cursor != nil && e.created().After(cursor.created().Add(createdRounding)):
+		case cursor != nil && e.Created().After(cursor.Created().Add(createdRounding)):
 			cursor = nil // it was ignored
 		}
 		above = e
@@ -89,9 +90,9 @@ func (a *account) standsBelowOld(page *Page, at int, batch *Batch) bool {
 }
 
 // isOld says whether no new session can stand below a known one.
-func (a *account) isOld(e *entry, batch *Batch) bool {
+func (a *account) isOld(e *index.Entry, batch *Batch) bool {
 	now, _ := a.clock.span(a.clock.own())
-	return batch.existed(e.created()) || e.created().Before(now.Add(-Window))
+	return batch.existed(e.Created()) || e.Created().Before(now.Add(-Window))
 }
 
 // passesIgnored is for how many passes it is believed that created[gte] is ignored.
@@ -120,9 +121,9 @@ func (a *account) lowest(u *unreadable) time.Time {
 	if u.Below != "" || u.To.IsZero() {
 		return u.From
 	}
-	for i := a.index.search(u.To.Truncate(time.Second)) - 1; i >= 0; i-- {
-		if e := a.index.at(i); e.listed() && !e.isUnlisted() {
-			return later(u.From, e.created())
+	for i := a.index.Search(u.To.Truncate(time.Second)) - 1; i >= 0; i-- {
+		if e := a.index.At(i); e.Listed() && !e.IsUnlisted() {
+			return later(u.From, e.Created())
 		}
 	}
 	return u.From

@@ -114,9 +114,9 @@ func (s *scan) begin(ctx context.Context) error {
 	}
 	hi := s.hi
 	if !hi.IsZero() && s.slicing == slicingUnknown {
-		if i := s.index.search(hi); i == 0 {
+		if i := s.index.Search(hi); i == 0 {
 			s.slicing = slicingFails // nothing is known by which to tell
-		} else if err := s.probe(ctx, s.index.at(i-1).created()); err != nil {
+		} else if err := s.probe(ctx, s.index.At(i-1).Created()); err != nil {
 			return err
 		}
 	}
@@ -248,7 +248,7 @@ func (c *chain) pagesLeft() float64 {
 	if c.lo.IsZero() || c.unordered || c.byTime || c.oldest.IsZero() || !c.oldest.After(c.lo) {
 		return 0
 	}
-	known := c.index.search(c.oldest) - c.index.search(c.lo)
+	known := c.index.Search(c.oldest) - c.index.Search(c.lo)
 	covered := max(c.newest.Sub(c.oldest), time.Minute) // less says little
 	expected := float64(c.shown) * float64(c.oldest.Sub(c.lo)) / float64(covered)
 	return max(float64(known), expected) / float64(c.cfg.Poll.Tuning.PageSize)
@@ -260,10 +260,10 @@ func (c *chain) split() *chain {
 	if !c.hi.IsZero() { // the rounding shows what is above it
 		top = earlier(top, c.hi)
 	}
-	from, to := c.index.search(c.lo), c.index.search(top)
+	from, to := c.index.Search(c.lo), c.index.Search(top)
 	middle := c.lo.Add(top.Sub(c.lo) / 2).Truncate(time.Second)
 	if known := to - from; known >= worthSplitting*c.cfg.Poll.Tuning.PageSize {
-		middle = c.index.at(from + known/2).created()
+		middle = c.index.At(from + known/2).Created()
 	}
 	if !middle.After(c.lo) || !middle.Before(top) {
 		return nil

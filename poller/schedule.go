@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"checkout-notifier/checkout"
+	"checkout-notifier/poller/internal/index"
 )
 
 const (
@@ -59,24 +60,24 @@ func (a *account) moment(now time.Time) moment {
 }
 
 // tier returns the tier of a session that is looked at again.
-func (a *account) tier(e *entry, m moment) string {
+func (a *account) tier(e *index.Entry, m moment) string {
 	switch {
-	case e.isVanished():
+	case e.IsVanished():
 		return TierVanished
-	case e.isHeld():
+	case e.IsHeld():
 		return tierHeld
 	}
 	return a.pace(e, m)
 }
 
 // pace is the tier of a session without regard to what awaits confirmation.
-func (a *account) pace(e *entry, m moment) string {
+func (a *account) pace(e *index.Entry, m moment) string {
 	switch {
-	case m.earliest.Sub(e.created()) < a.cfg.Poll.Tuning.HotAge:
+	case m.earliest.Sub(e.Created()) < a.cfg.Poll.Tuning.HotAge:
 		return tierHot
-	case a.index.status(e) == checkout.StatusComplete:
+	case a.index.Status(e) == checkout.StatusComplete:
 		return tierUnpaid
-	case m.now.Before(e.expiry()):
+	case m.now.Before(e.Expiry()):
 		return tierWarm
 	}
 	return tierExpiring
@@ -84,30 +85,30 @@ func (a *account) pace(e *entry, m moment) string {
 
 // dueAt returns when a session must be looked at again, given when it
 // was last looked at or asked for.
-func (a *account) dueAt(e *entry, last time.Time, m moment) time.Time {
+func (a *account) dueAt(e *index.Entry, last time.Time, m moment) time.Time {
 	tuning := a.cfg.Poll.Tuning
-	if e.isVanished() {
+	if e.IsVanished() {
 		return a.missingDueAt(e, last, m.now)
 	}
-	if e.setbacks() > 0 && (e == a.probed || last.Before(a.shownAgain)) {
+	if e.Setbacks() > 0 && (e == a.probed || last.Before(a.shownAgain)) {
 		return last // the API may be well
 	}
-	if e.misses > 0 || e.setbacks() > 0 {
+	if e.Misses > 0 || e.Setbacks() > 0 {
 		every := min(missedEvery, tuning.WarmEvery)
-		return last.Add(min(every<<max(e.setbacks()-1, 0), max(every, missedAtMost)))
+		return last.Add(min(every<<max(e.Setbacks()-1, 0), max(every, missedAtMost)))
 	}
-	if !e.isHeld() {
+	if !e.IsHeld() {
 		return a.paceAt(e, last, m)
 	}
 	held := last.Add(min(heldEvery, tuning.WarmEvery))
-	if !e.isWatched() {
+	if !e.IsWatched() {
 		return held
 	}
 	return earlier(held, a.paceAt(e, last, m)) // a payment, or an expiry, waits no longer than without
 }
 
 // paceAt is dueAt without regard to what awaits confirmation.
-func (a *account) paceAt(e *entry, last time.Time, m moment) time.Time {
+func (a *account) paceAt(e *index.Entry, last time.Time, m moment) time.Time {
 	tuning := a.cfg.Poll.Tuning
 	switch a.pace(e, m) {
 	case tierHot:
@@ -115,7 +116,7 @@ func (a *account) paceAt(e *entry, last time.Time, m moment) time.Time {
 	case tierUnpaid:
 		return a.nextRound(last, tuning.UnpaidEvery)
 	}
-	turn := e.expiry().Add(expiryGrace)
+	turn := e.Expiry().Add(expiryGrace)
 	switch {
 	case last.Before(turn):
 		return earlier(a.nextRound(last, tuning.WarmEvery), turn)
@@ -142,25 +143,25 @@ func (a *account) roundBefore(t time.Time, every time.Duration) time.Time {
 // lastLook returns when a session was last looked at or asked for, as far as is
 // known. Of the looks of an earlier process the rounds tell; those of this one
 // would put off what is due between them.
-func (a *account) lastLook(e *entry) time.Time {
+func (a *account) lastLook(e *index.Entry) time.Time {
 	switch {
-	case !e.isVanished():
-		return later(e.triedAt(), a.shownAt(e))
-	case e.triedAt().IsZero(): // rounds do not ask for it
-		return e.lookedAt()
+	case !e.IsVanished():
+		return later(e.TriedAt(), a.shownAt(e))
+	case e.TriedAt().IsZero(): // rounds do not ask for it
+		return e.LookedAt()
 	}
-	return e.triedAt() // whatever the clock was when it was looked at
+	return e.TriedAt() // whatever the clock was when it was looked at
 }
 
 // shownAt is lastLook without what was asked for in vain.
-func (a *account) shownAt(e *entry) time.Time {
+func (a *account) shownAt(e *index.Entry) time.Time {
 	switch {
-	case e.setbacks() > 0:
-		return e.lookedAt()
-	case a.index.status(e) == checkout.StatusComplete:
-		return later(e.lookedAt(), a.before.UnpaidRound)
+	case e.Setbacks() > 0:
+		return e.LookedAt()
+	case a.index.Status(e) == checkout.StatusComplete:
+		return later(e.LookedAt(), a.before.UnpaidRound)
 	}
-	return later(e.lookedAt(), a.before.WarmRound)
+	return later(e.LookedAt(), a.before.WarmRound)
 }
 
 // distrust forgets rounds of the future: they tell of a Date that was wrong, and
@@ -181,11 +182,11 @@ func (a *account) looked(at time.Time) {
 
 // due lists the sessions that must be looked at and that the pass was not shown,
 // newest first.
-func (a *account) due(now time.Time) []*entry {
+func (a *account) due(now time.Time) []*index.Entry {
 	var due []uint32
 	m := a.moment(now)
-	for slot, e := range a.index.revisited() {
-		if e.pass == a.now.number || e.isVanished() {
+	for slot, e := range a.index.Revisited() {
+		if e.Pass == a.now.number || e.IsVanished() {
 			continue
 		}
 		last := a.lastLook(e)
@@ -194,7 +195,7 @@ func (a *account) due(now time.Time) []*entry {
 			due = append(due, slot)
 		}
 	}
-	return a.index.newestFirst(due)
+	return a.index.NewestFirst(due)
 }
 
 // deniedPause is at most how long the API is left alone after it refused the key,

@@ -11,7 +11,7 @@ import (
 
 // What a pass does for every tracked session, shown or not, among a million.
 func BenchmarkPassOverAMillion(b *testing.B) {
-	a := newAccount(Account{Name: "main", Poll: DefaultPoll()}, nil, nil, nil, Options{Logger: slog.New(slog.DiscardHandler)})
+	a := newAccount(Account{Name: "main", Poll: DefaultPoll()}, nil, nil, nil, Options{Logger: slog.New(slog.DiscardHandler), now: time.Now})
 	now := time.Now()
 	for i := range 1_000_000 {
 		created := now.Add(-time.Duration(i) * time.Second)
@@ -22,7 +22,7 @@ func BenchmarkPassOverAMillion(b *testing.B) {
 		if i%10 > 0 {
 			row.Status, row.PaymentStatus, row.Watch = "complete", "paid", event.Settled
 		}
-		a.index.put(&row)
+		a.index.Put(&row)
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()

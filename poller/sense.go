@@ -111,7 +111,7 @@ func (c *chain) sensible(page *Page) error {
 // spoiled says whether a page hides a session that is not known.
 func (c *chain) spoiled(page *Page) bool {
 	return !c.noted(page, true) || slices.ContainsFunc(page.Items, func(it Item) bool {
-		return len(it.Status) == 0 && c.index.find(it.ID) == nil
+		return len(it.Status) == 0 && c.index.Find(it.ID) == nil
 	})
 }
 
@@ -121,7 +121,7 @@ func (c *chain) spoiled(page *Page) bool {
 func (c *chain) noted(page *Page, asked bool) bool {
 	return !slices.ContainsFunc(page.Bad, func(bad Bad) bool {
 		u := c.unreadable[bad.ID]
-		return c.index.get(bad.ID) == nil && (u == nil || (c.p.deep && !u.done && (asked || !u.Asked.IsZero())))
+		return c.index.Get(bad.ID) == nil && (u == nil || (c.p.deep && !u.done && (asked || !u.Asked.IsZero())))
 	})
 }
 

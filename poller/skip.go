@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"checkout-notifier/event"
+	"checkout-notifier/poller/internal/index"
 )
 
 const (
@@ -222,8 +223,8 @@ func (c *chain) upper() (h event.Hole) {
 	switch {
 	case c.query.StartingAfter != "":
 		h.Above, h.AboveAt = c.query.StartingAfter, c.cursorAt
-		if e := c.index.get(h.Above); e != nil {
-			h.AboveAt = e.created()
+		if e := c.index.Get(h.Above); e != nil {
+			h.AboveAt = e.Created()
 		}
 	case c.asking != nil:
 		h.Above, h.AboveAt = c.asking.Above, c.asking.AboveAt
@@ -244,7 +245,7 @@ func (c *chain) lower(ctx context.Context, h *event.Hole) (found bool, err error
 		far = far[:1]
 	}
 	n, err := nearest(len(below), far, 1, false, func(n int) (bool, error) {
-		id := c.index.id(below[n-1])
+		id := c.index.ID(below[n-1])
 		return c.answers(ctx, Query{StartingAfter: id, CreatedGTE: c.query.CreatedGTE, Limit: 1}, func(page *Page) bool { return !c.above(page, id) })
 	})
 	c.stood = c.stood || n > 0 // cursors are taken
@@ -252,7 +253,7 @@ func (c *chain) lower(ctx context.Context, h *event.Hole) (found bool, err error
 		return false, err
 	}
 	if n > 0 {
-		h.Below, h.BelowAt = c.index.id(below[n-1]), below[n-1].created()
+		h.Below, h.BelowAt = c.index.ID(below[n-1]), below[n-1].Created()
 		if c.sliceable() == slicingFails {
 			return true, nil
 		}
@@ -302,10 +303,10 @@ func (c *chain) honours(first *Item, t time.Time) bool {
 
 // below lists the known sessions that the list shows below where the chain has
 // come to, beyond its end too: near it nothing may be readable.
-func (c *chain) below() (below []*entry) {
+func (c *chain) below() (below []*index.Entry) {
 	for i := c.place() - 1; i >= 0 && len(below) < mostSkipped; i-- {
-		e := c.index.at(i)
-		if e.listed() && !c.mayStandAbove(e) {
+		e := c.index.At(i)
+		if e.Listed() && !c.mayStandAbove(e) {
 			below = append(below, e)
 		}
 	}
@@ -314,22 +315,22 @@ func (c *chain) below() (below []*entry) {
 
 // place is the position in the index below which the chain goes on.
 func (c *chain) place() int {
-	switch e := c.index.get(c.query.StartingAfter); {
+	switch e := c.index.Get(c.query.StartingAfter); {
 	case c.query.StartingAfter != "" && e != nil:
-		return c.index.position(e)
+		return c.index.Position(e)
 	case c.query.StartingAfter != "":
-		return c.index.search(c.cursorAt)
+		return c.index.Search(c.cursorAt)
 	case !c.query.CreatedLTE.IsZero():
-		return c.index.search(c.query.CreatedLTE.Add(createdRounding))
+		return c.index.Search(c.query.CreatedLTE.Add(createdRounding))
 	}
-	return c.index.len()
+	return c.index.Len()
 }
 
 // mayStandAbove says whether a session that is not newer than where the chain has come
 // to may stand above that all the same: the ids of one second tell nothing.
-func (c *chain) mayStandAbove(e *entry) bool {
-	_, seen := c.seen[hashID([]byte(c.index.id(e)))]
-	return seen || (c.asking != nil && c.query.StartingAfter != "" && !e.created().Before(c.cursorAt))
+func (c *chain) mayStandAbove(e *index.Entry) bool {
+	_, seen := c.seen[hashID([]byte(c.index.ID(e)))]
+	return seen || (c.asking != nil && c.query.StartingAfter != "" && !e.Created().Before(c.cursorAt))
 }
 
 // answers says whether the API answers a question, in a way that makes sense. An

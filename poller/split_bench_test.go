@@ -100,7 +100,7 @@ func knowing(tb testing.TB, items []Item) *account {
 		if err != nil {
 			tb.Fatal(err)
 		}
-		a.index.put(&event.Tracked{
+		a.index.Put(&event.Tracked{
 			ID: s.ID, Created: s.Created, ExpiresAt: s.ExpiresAt, LookedAt: time.Now(), ScanHash: s.ScanHash,
 			Status: s.Status, PaymentStatus: s.PaymentStatus, Watch: event.Watched,
 		})
@@ -159,7 +159,7 @@ func BenchmarkSplit(b *testing.B) {
 		}
 		for i := range p.items {
 			it := &p.items[i]
-			if e := a.index.find(it.ID); e == nil || a.see(e, it, now) {
+			if e := a.index.Find(it.ID); e == nil || a.see(e, it, now) {
 				b.Fatalf("%s has changed", it.ID)
 			}
 		}

@@ -94,8 +94,8 @@ const mostRecalled = 10
 // recall sets the start of an account that shows sessions which were given up: it was
 // here before, and what is newer than those has never been told.
 func (a *account) recall(ctx context.Context) error {
-	for i, n := a.index.len(), 0; i > 0 && n < mostRecalled; n++ {
-		until := a.index.at(i - 1).created().Add(createdRounding)
+	for i, n := a.index.Len(), 0; i > 0 && n < mostRecalled; n++ {
+		until := a.index.At(i - 1).Created().Add(createdRounding)
 		page, err := a.list(ctx, patience{apart: true}, Query{CreatedLTE: until, Limit: a.cfg.Poll.Tuning.PageSize})
 		if refused(err) {
 			return nil
@@ -107,7 +107,7 @@ func (a *account) recall(ctx context.Context) error {
 		for j := range page.Items {
 			it := &page.Items[j]
 			oldest = it.created()
-			if a.index.find(it.ID) != nil {
+			if a.index.Find(it.ID) != nil {
 				newest = later(newest, it.created())
 			}
 		}
@@ -123,7 +123,7 @@ func (a *account) recall(ctx context.Context) error {
 		if oldest.IsZero() {
 			return nil
 		}
-		i = min(i-1, a.index.search(oldest))
+		i = min(i-1, a.index.Search(oldest))
 	}
 	return nil
 }

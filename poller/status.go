@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"checkout-notifier/event"
+	"checkout-notifier/poller/internal/index"
 )
 
 // Status is how an account is doing.
@@ -121,19 +122,19 @@ func (s *Status) recovered() {
 func (a *account) publish(until time.Time) {
 	now := a.clock.now()
 	m := a.moment(now)
-	held, tracked, skew := 0, a.index.len(), a.clock.offset()
+	held, tracked, skew := 0, a.index.Len(), a.clock.offset()
 	watching := 0
 	tiers := []Tier{{Name: tierHot}, {Name: tierWarm}, {Name: tierUnpaid}, {Name: tierExpiring}, {Name: tierHeld}, {Name: TierVanished}}
 	var next time.Time
 	var sessions []Hole
-	for _, e := range a.index.revisited() {
-		if e.isWatched() {
+	for _, e := range a.index.Revisited() {
+		if e.IsWatched() {
 			watching++
 		}
-		if e.isHeld() {
+		if e.IsHeld() {
 			held++
 		}
-		if e.setbacks() > 0 {
+		if e.Setbacks() > 0 {
 			sessions = a.addUnshown(sessions, e, m)
 		}
 		name := a.tier(e, m)
@@ -141,10 +142,10 @@ func (a *account) publish(until time.Time) {
 		due := a.dueAt(e, last, m)
 		t := &tiers[slices.IndexFunc(tiers, func(t Tier) bool { return t.Name == name })]
 		t.Sessions++
-		if e.pass != a.now.number && !due.After(now) {
+		if e.Pass != a.now.number && !due.After(now) {
 			t.Due++
 		}
-		if !e.isVanished() {
+		if !e.IsVanished() {
 			last = a.shownAt(e)
 		}
 		if last = ours(last, skew); t.OldestLook.IsZero() || last.Before(t.OldestLook) {
@@ -173,13 +174,13 @@ func (a *account) publish(until time.Time) {
 
 // addUnshown lists a known session that the API showed neither in the list nor by its
 // id; the first failure may be chance, unless the list shows what makes no sense.
-func (a *account) addUnshown(list []Hole, e *entry, m moment) []Hole {
-	id, last := a.index.id(e), e.triedAt()
-	h := Hole{Session: id, Since: e.lookedAt(), Asked: last, Next: a.dueAt(e, last, m)}
+func (a *account) addUnshown(list []Hole, e *index.Entry, m moment) []Hole {
+	id, last := a.index.ID(e), e.TriedAt()
+	h := Hole{Session: id, Since: e.LookedAt(), Asked: last, Next: a.dueAt(e, last, m)}
 	switch u := a.unreadable[id]; {
 	case u != nil:
 		h.Session, h.Since, h.Error = u.Name, u.Since, u.text()
-	case e.setbacks() == 1 || len(list) >= mostHoles:
+	case e.Setbacks() == 1 || len(list) >= mostHoles:
 		return list
 	}
 	return append(list, h)

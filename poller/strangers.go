@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"checkout-notifier/poller/internal/index"
 )
 
 const (
@@ -32,8 +34,8 @@ func WayOut(account string) string {
 // knows says whether a session is one by which the account is known again. Those that
 // the API does not show any more, or that an operator's acceptance gave up, are not.
 func (a *account) knows(id []byte) bool {
-	e := a.index.find(id)
-	return e != nil && !e.isVanished()
+	e := a.index.Find(id)
+	return e != nil && !e.IsVanished()
 }
 
 // plausible says whether a page can be of this account. Many strangers where many
@@ -63,7 +65,7 @@ func (a *account) plausible(ctx context.Context, page *Page, q Query, repeats []
 			a.now.met = true
 			return nil
 		}
-		if a.index.find(it.ID) != nil { // given up once: the account may be a former one
+		if a.index.Find(it.ID) != nil { // given up once: the account may be a former one
 			enough = 1
 		}
 		if strangers++; strangers == 1 {
@@ -108,8 +110,8 @@ func (p *Page) ends() bool {
 // standing counts, up to most, the known sessions of a range that a page of it should
 // show.
 func (a *account) standing(from, to time.Time, most int) (n int) {
-	for i, end := a.index.search(from), a.index.search(to); i < end && n < most; i++ {
-		if e := a.index.at(i); !e.isVanished() && e.pass != a.now.number && !a.inHole(e) {
+	for i, end := a.index.Search(from), a.index.Search(to); i < end && n < most; i++ {
+		if e := a.index.At(i); !e.IsVanished() && e.Pass != a.now.number && !a.inHole(e) {
 			n++
 		}
 	}
@@ -168,9 +170,9 @@ func (a *account) askKnown(ctx context.Context) (m meeting, err error) {
 	newest := time.Time{}
 	for _, e := range a.acquaintances() {
 		m.asked++
-		m.recent = m.recent || e.isWatched() || e.created().After(a.clock.now().Add(-a.reach()))
-		newest = later(newest, e.created())
-		_, err := a.getByID(ctx, a.index.id(e))
+		m.recent = m.recent || e.IsWatched() || e.Created().After(a.clock.now().Add(-a.reach()))
+		newest = later(newest, e.Created())
+		_, err := a.getByID(ctx, a.index.ID(e))
 		switch {
 		case err == nil:
 			m.known = true
@@ -204,13 +206,13 @@ func (a *account) askKnown(ctx context.Context) (m meeting, err error) {
 // acquaintances are the known sessions that are asked for: of those that the list should
 // show the newest, one of the middle and the oldest, so that neither a replica that lags
 // nor a few that were deleted hide them all. Vanished ones tell nothing.
-func (a *account) acquaintances() (list []*entry) {
-	n := a.index.len()
+func (a *account) acquaintances() (list []*index.Entry) {
+	n := a.index.Len()
 	for _, hidden := range []bool{false, true} {
 		for _, start := range []int{n - 1, n / 2, 0} {
 			for i := range n {
-				e := a.index.at((start - i + n) % n)
-				if !e.isVanished() && !slices.Contains(list, e) && (hidden || (e.listed() && !a.inHole(e))) {
+				e := a.index.At((start - i + n) % n)
+				if !e.IsVanished() && !slices.Contains(list, e) && (hidden || (e.Listed() && !a.inHole(e))) {
 					list = append(list, e)
 					break
 				}

@@ -10,17 +10,17 @@ func (a *account) noteTwin() {
 		return
 	}
 	id := ""
-	for i := a.index.len() - 1; i >= 0 && id == ""; i-- {
-		if e := a.index.at(i); e.pass == a.now.number && !e.isVanished() {
-			id = a.index.id(e)
+	for i := a.index.Len() - 1; i >= 0 && id == ""; i-- {
+		if e := a.index.At(i); e.Pass == a.now.number && !e.IsVanished() {
+			id = a.index.ID(e)
 		}
 	}
 	a.mu.Unlock()
 	at := slices.IndexFunc(a.neighbours, func(other *account) bool {
 		other.mu.Lock()
 		defer other.mu.Unlock()
-		e := other.index.get(id)
-		return e != nil && e.pass > 0 && !e.isVanished()
+		e := other.index.Get(id)
+		return e != nil && e.Pass > 0 && !e.IsVanished()
 	})
 	a.mu.Lock()
 	if at >= 0 {

@@ -11,6 +11,7 @@ import (
 
 	"checkout-notifier/checkout"
 	"checkout-notifier/event"
+	"checkout-notifier/poller/internal/index"
 	"checkout-notifier/secret"
 )
 
@@ -99,15 +100,15 @@ func (u *unreadable) text() string {
 // contradicts says what makes it impossible to take a session as it is shown, if
 // anything: it lacks what decides its state. An open session owes nothing, and the list
 // may leave out its payment_status.
-func (a *account) contradicts(e *entry, it *Item, apart bool) error {
+func (a *account) contradicts(e *index.Entry, it *Item, apart bool) error {
 	switch {
-	case it.isAbsurd() && (e == nil || e.created().Unix() >= oldestCreated):
+	case it.isAbsurd() && (e == nil || e.Created().Unix() >= oldestCreated):
 		return errAbsurd
-	case e != nil && !a.index.isRevisited(e): // nothing more is expected of it
+	case e != nil && !a.index.IsRevisited(e): // nothing more is expected of it
 		return nil
 	case len(it.Status) == 0:
 		return errNoStatus
-	case e == nil || len(it.PaymentStatus) > 0 || a.index.payment(e) == "":
+	case e == nil || len(it.PaymentStatus) > 0 || a.index.Payment(e) == "":
 		return nil
 	case !apart && string(it.Status) == checkout.StatusOpen:
 		return nil
@@ -117,7 +118,7 @@ func (a *account) contradicts(e *entry, it *Item, apart bool) error {
 
 // isUnreadable says whether a row of the list contradicts itself or what is known, and
 // notes it then.
-func (a *account) isUnreadable(e *entry, page *Page, at int, batch *Batch, by *sweep) bool {
+func (a *account) isUnreadable(e *index.Entry, page *Page, at int, batch *Batch, by *sweep) bool {
 	it := &page.Items[at]
 	cause := cmp.Or(a.misdated(e, page, at, batch, by), a.contradicts(e, it, false))
 	if cause == nil {
@@ -158,13 +159,13 @@ func (a *account) noteUnreadable(u *unreadable, cause error, by *sweep) {
 	if by.dry() {
 		return
 	}
-	if e := a.index.get(u.ID); u.ID != "" && e != nil {
-		e.misses = 0
-		e.setUnlisted(false)
+	if e := a.index.Get(u.ID); u.ID != "" && e != nil {
+		e.Misses = 0
+		e.SetUnlisted(false)
 		switch {
-		case !a.index.isRevisited(e):
+		case !a.index.IsRevisited(e):
 			return // nothing more is expected of it
-		case !e.isVanished():
+		case !e.IsVanished():
 			a.garble(e, cause)
 			return
 		}
@@ -175,12 +176,12 @@ func (a *account) noteUnreadable(u *unreadable, cause error, by *sweep) {
 }
 
 // garble notes that the list shows a known session, and nothing of it that makes sense.
-func (a *account) garble(e *entry, cause error) {
+func (a *account) garble(e *index.Entry, cause error) {
 	a.now.garbled[e] = cause
 }
 
 // isGarbled says whether garble noted that in this pass.
-func (a *account) isGarbled(e *entry) bool { return a.now.garbled[e] != nil }
+func (a *account) isGarbled(e *index.Entry) bool { return a.now.garbled[e] != nil }
 
 // remember keeps what is wrong with a row, and where it stands. If there are too many the
 // one goes that was shown longest ago; nil says that all were shown by this pass.
@@ -228,7 +229,7 @@ func (a *account) existedUntil() time.Time {
 func (a *account) readByID(ctx context.Context, id string) (*Page, error) {
 	page, err := a.getByID(ctx, id)
 	if err == nil {
-		if cause := a.contradicts(a.index.get(id), &page.Items[0], true); cause != nil {
+		if cause := a.contradicts(a.index.Get(id), &page.Items[0], true); cause != nil {
 			return nil, nonsense(page.Answer, cause.Error())
 		}
 	}
@@ -236,13 +237,13 @@ func (a *account) readByID(ctx context.Context, id string) (*Page, error) {
 }
 
 // failedByID notes that the answer for a session helps no more than its row.
-func (a *account) failedByID(e *entry, err error) {
+func (a *account) failedByID(e *index.Entry, err error) {
 	cause, garbled := a.now.garbled[e]
 	if !garbled || errors.Is(cause, errUntold) {
 		return
 	}
-	id := a.index.id(e)
-	if u := a.remember(newUnreadable(id, e.created()), cause); u != nil {
+	id := a.index.ID(e)
+	if u := a.remember(newUnreadable(id, e.Created()), cause); u != nil {
 		u.answer = err
 	}
 }
@@ -310,8 +311,8 @@ func (u *unreadable) by() *sweep {
 func (a *account) dueUnreadable() (due []*unreadable) {
 	now := a.clock.now()
 	for _, u := range a.unreadable {
-		e := a.index.get(u.ID)
-		asks := (e == nil && !u.done) || (e != nil && e.isVanished())
+		e := a.index.Get(u.ID)
+		asks := (e == nil && !u.done) || (e != nil && e.IsVanished())
 		if u.ID != "" && asks && !a.holeDueAt(&u.Hole, now).After(now) {
 			due = append(due, u)
 		}
@@ -328,11 +329,11 @@ func (a *account) forgetUnreadable() {
 	now := a.clock.now()
 	var names []string
 	for key, u := range a.unreadable {
-		e := a.index.get(u.ID)
-		known := u.ID != "" && e != nil && !e.isVanished()
+		e := a.index.Get(u.ID)
+		known := u.ID != "" && e != nil && !e.IsVanished()
 		switch {
 		case u.done && now.Sub(u.Shown) < Window:
-		case u.done, known && e.setbacks() == 0,
+		case u.done, known && e.Setbacks() == 0,
 			!known && u.gone && (u.ID == "" || u.answer == nil || refused(u.answer)),
 			now.Sub(u.Shown) > max(Window, a.cfg.Poll.UnpaidFor):
 			delete(a.unreadable, key)
@@ -350,8 +351,8 @@ func (a *account) forgetUnreadable() {
 
 // leftOver says whether nothing helps to make sense of a row.
 func (a *account) leftOver(u *unreadable) bool {
-	if e := a.index.get(u.ID); u.ID != "" && e != nil && !e.isVanished() {
-		return e.setbacks() > 0
+	if e := a.index.Get(u.ID); u.ID != "" && e != nil && !e.IsVanished() {
+		return e.Setbacks() > 0
 	}
 	return u.ID == "" || u.answer != nil
 }
@@ -359,7 +360,7 @@ func (a *account) leftOver(u *unreadable) bool {
 // leftOvers describes the rows of which no sense was made, the newest first.
 func (a *account) leftOvers(now time.Time) (list []Hole) {
 	for _, u := range a.unreadable {
-		if e := a.index.get(u.ID); !a.leftOver(u) || (u.ID != "" && e != nil && !e.isVanished()) {
+		if e := a.index.Get(u.ID); !a.leftOver(u) || (u.ID != "" && e != nil && !e.IsVanished()) {
 			continue
 		}
 		h := Holes([]event.Hole{u.Hole})[0]

@@ -101,7 +101,7 @@ func BenchmarkDueAmongNotDue(b *testing.B) {
 }
 
 // BenchmarkOpen is of a file of large events. What a start with a million sessions
-// takes is told by BenchmarkOpenAMillion in poller, whose index it fills.
+// takes is told by BenchmarkOpenAMillion in poller/internal/index, which it fills.
 func BenchmarkOpen(b *testing.B) {
 	cfg := config(b)
 	s := openStore(b, cfg)

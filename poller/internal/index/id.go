@@ -1,4 +1,4 @@
-package poller
+package index
 
 import (
 	"hash/maphash"
@@ -32,7 +32,7 @@ type key struct {
 
 // keyOf takes an id apart. It is the same at all times, for prefixes are only
 // ever added, and none once there are maxPrefixes.
-func keyOf[T text](x *index, id T) key {
+func keyOf[T text](x *Index, id T) key {
 	head, number, ok := splitID(id)
 	if ok {
 		for i, prefix := range x.ids.prefixes {
@@ -84,21 +84,21 @@ func splitID[T text](id T) (head int, number uint64, ok bool) {
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
 // mix hashes a split id. Who chooses ids does not know the salt.
-func (x *index) mix(prefix uint8, number uint64) uint64 {
+func (x *Index) mix(prefix uint8, number uint64) uint64 {
 	high, low := bits.Mul64(number^x.salt[0], x.salt[1]^uint64(prefix)<<1|1)
 	high, low = bits.Mul64(high^low, 0x9e3779b97f4a7c15)
 	return high ^ low
 }
 
-func (x *index) hash(e *entry) uint64 {
+func (x *Index) hash(e *Entry) uint64 {
 	if e.prefix == aside {
 		return maphash.String(x.seed, x.ids.aside[e.number])
 	}
 	return x.mix(e.prefix, e.number)
 }
 
-// id returns the id of an entry, as it came.
-func (x *index) id(e *entry) string {
+// ID returns the id of an entry, as it came.
+func (x *Index) ID(e *Entry) string {
 	if e.prefix == aside {
 		return x.ids.aside[e.number]
 	}

@@ -1,4 +1,4 @@
-package poller
+package index
 
 import (
 	"cmp"
@@ -7,39 +7,39 @@ import (
 	"time"
 )
 
-// at returns the i-th entry by age, the oldest first. What put inserts moves the
-// positions behind it once the next call of at, position, search or forget has
+// At returns the i-th entry by age, the oldest first. What Put inserts moves the
+// positions behind it once the next call of At, Position, Search or Forget has
 // sorted it in.
-func (x *index) at(i int) *entry {
+func (x *Index) At(i int) *Entry {
 	x.settle()
 	return x.slabs.entry(x.order[i])
 }
 
-// position returns an entry's place in the order of age.
-func (x *index) position(e *entry) int {
+// Position returns an entry's place in the order of age.
+func (x *Index) Position(e *Entry) int {
 	x.settle()
 	return sort.Search(len(x.order), func(i int) bool { return x.compare(x.slabs.entry(x.order[i]), e) >= 0 })
 }
 
 // firstBorn returns the first position of the sorted part that is not below a second.
-func (x *index) firstBorn(second int64) int {
+func (x *Index) firstBorn(second int64) int {
 	return sort.Search(len(x.order), func(i int) bool { return int64(x.slabs.entry(x.order[i]).born) >= second })
 }
 
 // compare is compareAge, without making ids where numbers will do.
-func (x *index) compare(a, b *entry) int {
+func (x *Index) compare(a, b *Entry) int {
 	if c := cmp.Compare(a.born, b.born); c != 0 {
 		return c
 	}
 	if a.prefix == b.prefix && a.prefix != aside {
 		return cmp.Compare(a.number, b.number)
 	}
-	return compareAge(a.created(), x.id(a), b.created(), x.id(b))
+	return compareAge(a.Created(), x.ID(a), b.Created(), x.ID(b))
 }
 
 // settle sorts the tail and merges it into the order, from the end, where new
 // sessions belong: a few of them do not touch the rest.
-func (x *index) settle() {
+func (x *Index) settle() {
 	if len(x.tail) == 0 {
 		return
 	}
@@ -65,7 +65,7 @@ func (x *index) settle() {
 
 // behind returns where an entry belongs among the first end ones, searching
 // from their end.
-func (x *index) behind(end int, e *entry) int {
+func (x *Index) behind(end int, e *Entry) int {
 	above := func(i int) bool { return x.compare(x.slabs.entry(x.order[i]), e) > 0 }
 	low, step := end, 1
 	for low > 0 && above(low-1) {
@@ -78,7 +78,7 @@ func (x *index) behind(end int, e *entry) int {
 
 // sort sorts slots by age: by second, which needs no entry at hand, and then
 // those of one second by id.
-func (x *index) sort(slots []uint32) {
+func (x *Index) sort(slots []uint32) {
 	keys := make([]uint64, len(slots))
 	for i, slot := range slots {
 		keys[i] = uint64(x.slabs.entry(slot).born)<<32 | uint64(slot)
@@ -99,22 +99,22 @@ func (x *index) sort(slots []uint32) {
 	}
 }
 
-// setBack notes that all looks after a time were earlier than it seemed.
-func (x *index) setBack(by time.Duration, after time.Time) {
-	for i := range x.len() {
-		e := x.at(i)
-		if looked := e.lookedAt(); looked.After(after) {
-			e.setLooked(looked.Add(-by))
+// SetBack notes that all looks after a time were earlier than it seemed.
+func (x *Index) SetBack(by time.Duration, after time.Time) {
+	for i := range x.Len() {
+		e := x.At(i)
+		if looked := e.LookedAt(); looked.After(after) {
+			e.SetLooked(looked.Add(-by))
 		}
-		if tried := e.triedAt(); tried.After(after) {
-			e.setTried(tried.Add(-by))
+		if tried := e.TriedAt(); tried.After(after) {
+			e.SetTried(tried.Add(-by))
 		}
 	}
 }
 
 // reorder moves an entry to another creation time, which the store never does.
-func (x *index) reorder(e *entry, born uint32) {
-	at := x.position(e)
+func (x *Index) reorder(e *Entry, born uint32) {
+	at := x.Position(e)
 	slot := x.order[at]
 	x.order = slices.Delete(x.order, at, at+1)
 	e.born = born

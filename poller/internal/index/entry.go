@@ -1,4 +1,4 @@
-package poller
+package index
 
 import (
 	"math"
@@ -9,23 +9,24 @@ import (
 	"checkout-notifier/event"
 )
 
-// entry is a session that the account knows, with what this process knows of it
-// besides what is stored. It holds no pointers, so that the garbage collector
-// does not visit a million of them. Times are seconds since 1970, which end in
-// 2106; those outside are moved to the nearest one.
-type entry struct {
+// Entry is a session that is known, with what this process knows of it besides what
+// is stored. It belongs to its Index and is read and changed under the same lock. It
+// holds no pointers, so that the garbage collector does not visit a million of them.
+// Times are seconds since 1970, which end in 2106; those outside are moved to the
+// nearest one.
+type Entry struct {
 	number   uint64 // of the id; or its place among the ids that are kept aside
-	scanHash uint64
+	ScanHash uint64 // of what was stored last: see event.Tracked
 
 	born     uint32 // rounded down: part of the order, changed by the index only
 	expires  uint32 // rounded up
 	giveUp   uint32 // from when unpaidFor counts, rounded up
 	looked   uint32
 	tried    uint32
-	pass     uint32 // the last pass that was shown it
+	Pass     uint32 // the last pass that was shown it
 	lookedMS uint16
 
-	misses      uint8 // passes in a row in which the API said that it does not exist
+	Misses      uint8 // passes in a row in which the API said that it does not exist
 	flags       uint8
 	watchCode   uint8
 	statusWord  uint8
@@ -42,45 +43,63 @@ const (
 	mostSetbacks = 15
 )
 
-func (e *entry) setFlag(flag uint8, to bool) {
+func (e *Entry) setFlag(flag uint8, to bool) {
 	e.flags &^= flag
 	if to {
 		e.flags |= flag
 	}
 }
 
-func (e *entry) isHeld() bool      { return e.flags&flagHeld != 0 }
-func (e *entry) isEnding() bool    { return e.flags&flagEnding != 0 }
-func (e *entry) setEnding(to bool) { e.setFlag(flagEnding, to) }
+// IsHeld says whether every look counts, changed or not.
+func (e *Entry) IsHeld() bool { return e.flags&flagHeld != 0 }
 
-func (e *entry) isUnlisted() bool    { return e.flags&flagUnlisted != 0 }
-func (e *entry) setUnlisted(to bool) { e.setFlag(flagUnlisted, to) }
+// IsEnding says whether a look shortly before its expiry was handed on.
+func (e *Entry) IsEnding() bool { return e.flags&flagEnding != 0 }
 
-// setbacks is how many questions for the session alone were not answered in a
+// SetEnding notes whether such a look was handed on.
+func (e *Entry) SetEnding(to bool) { e.setFlag(flagEnding, to) }
+
+// IsUnlisted says whether the API insisted on a list without the session.
+func (e *Entry) IsUnlisted() bool { return e.flags&flagUnlisted != 0 }
+
+// SetUnlisted notes whether it does.
+func (e *Entry) SetUnlisted(to bool) { e.setFlag(flagUnlisted, to) }
+
+// Setbacks is how many questions for the session alone were not answered in a
 // row, while the API answered others.
-func (e *entry) setbacks() int { return int(e.flags / firstSetback) }
+func (e *Entry) Setbacks() int { return int(e.flags / firstSetback) }
 
-func (e *entry) setSetbacks(n int) {
+// SetSetbacks notes how many there were; more than mostSetbacks count as that many.
+func (e *Entry) SetSetbacks(n int) {
 	e.flags = e.flags%firstSetback + uint8(min(n, mostSetbacks))*firstSetback
 }
 
-func (e *entry) created() time.Time   { return secondTime(e.born) }
-func (e *entry) expiry() time.Time    { return secondTime(e.expires) }
-func (e *entry) triedAt() time.Time   { return knownTime(e.tried, 0) }
-func (e *entry) lookedAt() time.Time  { return knownTime(e.looked, e.lookedMS) }
-func (e *entry) setTried(t time.Time) { e.tried = floorSecond(t) }
+// Created returns the creation time, rounded down to a second.
+func (e *Entry) Created() time.Time { return secondTime(e.born) }
 
-// setLooked keeps a time to the millisecond, rounded down: a look is never taken
+// Expiry returns the end of the session's time, rounded up to a second.
+func (e *Entry) Expiry() time.Time { return secondTime(e.expires) }
+
+// LookedAt returns when the session was last looked at, zero if it never was.
+func (e *Entry) LookedAt() time.Time { return knownTime(e.looked, e.lookedMS) }
+
+// TriedAt returns when it was last asked for, to the second, zero if it never was.
+func (e *Entry) TriedAt() time.Time { return knownTime(e.tried, 0) }
+
+// SetTried notes when it was asked for; a time that TriedAt returned is kept as it is.
+func (e *Entry) SetTried(t time.Time) { e.tried = floorSecond(t) }
+
+// SetLooked keeps a time to the millisecond, rounded down: a look is never taken
 // for later than it was.
-func (e *entry) setLooked(t time.Time) {
+func (e *Entry) SetLooked(t time.Time) {
 	e.looked, e.lookedMS = floorSecond(t), 0
 	if int64(e.looked) == t.Unix() {
 		e.lookedMS = uint16(t.Nanosecond() / int(time.Millisecond))
 	}
 }
 
-// giveUpAt is event.Tracked.GiveUpAt, rounded up.
-func (e *entry) giveUpAt(unpaidFor time.Duration) time.Time {
+// GiveUpAt is event.Tracked.GiveUpAt, rounded up.
+func (e *Entry) GiveUpAt(unpaidFor time.Duration) time.Time {
 	return time.Unix(wholeSecond(secondTime(e.giveUp).Add(unpaidFor)), 0).UTC()
 }
 
@@ -88,13 +107,15 @@ func (e *entry) giveUpAt(unpaidFor time.Duration) time.Time {
 // is that the session is not watched.
 var watches = [...]event.Watch{"", event.Watched, event.Settled, event.GivenUp, event.Vanished, "other"}
 
-func (e *entry) watch() event.Watch { return watches[e.watchCode] }
+func (e *Entry) watch() event.Watch { return watches[e.watchCode] }
 
-func (e *entry) isWatched() bool { return e.watch().Is(event.Watched) }
+// IsWatched says whether every change of the session is to be seen.
+func (e *Entry) IsWatched() bool { return e.watch().Is(event.Watched) }
 
-func (e *entry) isVanished() bool { return e.watch().Is(event.Vanished) }
+// IsVanished says whether the API no longer shows the session.
+func (e *Entry) IsVanished() bool { return e.watch().Is(event.Vanished) }
 
-func (e *entry) setWatch(w event.Watch) {
+func (e *Entry) setWatch(w event.Watch) {
 	code := slices.Index(watches[:], w)
 	if code < 0 {
 		code = len(watches) - 1
@@ -102,9 +123,9 @@ func (e *entry) setWatch(w event.Watch) {
 	e.watchCode = uint8(code)
 }
 
-// listed says whether the list is expected to show the session, as far as the state
-// that is stored and the denials tell; isUnlisted is what the API says instead.
-func (e *entry) listed() bool { return !e.isVanished() && e.misses == 0 }
+// Listed says whether the list is expected to show the session, as far as the state
+// that is stored and the denials tell; IsUnlisted is what the API says instead.
+func (e *Entry) Listed() bool { return !e.IsVanished() && e.Misses == 0 }
 
 // isSettled says whether a state is one after which nothing more is expected.
 func isSettled(status, payment string) bool {

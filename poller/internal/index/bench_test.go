@@ -1,4 +1,4 @@
-package poller
+package index
 
 import (
 	"fmt"
@@ -25,11 +25,11 @@ func wooshID(buffer []byte, i int) []byte {
 	return fmt.Appendf(buffer, "cs_%d", 2031282752732528640+uint64(i)*335_544_341)
 }
 
-func filled(n int) *index {
-	x := newIndex()
+func filled(n int) *Index {
+	x := New()
 	for i := range n {
 		row := wooshRow(i)
-		x.put(&row)
+		x.Put(&row)
 	}
 	return x
 }
@@ -39,14 +39,14 @@ func scattered(i int) int { return i * 618_033 % million }
 
 func BenchmarkIndex(b *testing.B) {
 	x := filled(million)
-	x.at(0)
+	x.At(0)
 	ids := make([][]byte, 1<<16)
 	b.Run("find", func(b *testing.B) {
 		for i := range ids {
 			ids[i] = wooshID(nil, scattered(i))
 		}
 		for i := 0; b.Loop(); i++ {
-			if x.find(ids[i%len(ids)]) == nil {
+			if x.Find(ids[i%len(ids)]) == nil {
 				b.Fatal("not found")
 			}
 		}
@@ -56,7 +56,7 @@ func BenchmarkIndex(b *testing.B) {
 			ids[i] = wooshID(nil, i)
 		}
 		for i := 0; b.Loop(); i++ {
-			if x.find(ids[i%len(ids)]) == nil {
+			if x.Find(ids[i%len(ids)]) == nil {
 				b.Fatal("not found")
 			}
 		}
@@ -66,7 +66,7 @@ func BenchmarkIndex(b *testing.B) {
 			ids[i] = wooshID(nil, million+scattered(i))
 		}
 		for i := 0; b.Loop(); i++ {
-			if x.find(ids[i%len(ids)]) != nil {
+			if x.Find(ids[i%len(ids)]) != nil {
 				b.Fatal("found")
 			}
 		}
@@ -77,7 +77,7 @@ func BenchmarkIndex(b *testing.B) {
 			rows[i] = wooshRow(scattered(i))
 		}
 		for i := 0; b.Loop(); i++ {
-			x.put(&rows[i%len(rows)])
+			x.Put(&rows[i%len(rows)])
 		}
 	})
 	next := million
@@ -85,19 +85,19 @@ func BenchmarkIndex(b *testing.B) {
 		for b.Loop() {
 			for range 5 {
 				row := wooshRow(next)
-				x.put(&row)
+				x.Put(&row)
 				next++
 			}
-			x.at(x.len() - 1)
+			x.At(x.Len() - 1)
 		}
 	})
 }
 
 func BenchmarkIndexInsert(b *testing.B) {
-	x := newIndex()
+	x := New()
 	for i := 0; b.Loop(); i++ {
 		row := wooshRow(i)
-		x.put(&row)
+		x.Put(&row)
 	}
 }
 
@@ -109,15 +109,15 @@ func BenchmarkIndexMemory(b *testing.B) {
 			for b.Loop() {
 				before := heap()
 				x := filled(n)
-				x.at(0)
+				x.At(0)
 				for i := range n / 100 { // what comes while it runs
 					row := wooshRow(n + i)
-					x.put(&row)
+					x.Put(&row)
 					if i%100 == 0 {
-						x.at(0)
+						x.At(0)
 					}
 				}
-				size := float64(heap()-before) / float64(x.len())
+				size := float64(heap()-before) / float64(x.Len())
 				began := time.Now()
 				runtime.GC()
 				b.ReportMetric(float64(time.Since(began).Microseconds()), "µs/GC")

@@ -1,4 +1,4 @@
-package poller
+package index
 
 import (
 	"fmt"
@@ -98,7 +98,7 @@ func drawRow(t *rapid.T) event.Tracked {
 
 func TestIndexIsAMapInOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		x, model := newIndex(), make(naive)
+		x, model := New(), make(naive)
 		store := func(row event.Tracked) {
 			e := model[row.ID]
 			if e == nil {
@@ -106,7 +106,7 @@ func TestIndexIsAMapInOrder(t *testing.T) {
 				model[row.ID] = e
 			}
 			e.row = row
-			x.put(&row)
+			x.Put(&row)
 		}
 		pick := func(t *rapid.T) *naiveEntry {
 			all := model.byAge()
@@ -132,26 +132,26 @@ func TestIndexIsAMapInOrder(t *testing.T) {
 				e.pass, e.misses = rapid.Uint32().Draw(t, "pass"), rapid.Byte().Draw(t, "misses")
 				e.ending, e.tried = rapid.Bool().Draw(t, "ending"), drawTime(t, "tried")
 				e.row.LookedAt, e.row.Watch = drawTime(t, "looked"), event.Vanished
-				got := x.get(e.row.ID)
-				got.pass, got.misses = e.pass, e.misses
-				got.setEnding(e.ending)
-				got.setTried(e.tried)
-				got.setLooked(e.row.LookedAt)
-				x.setWatch(e.row.ID, e.row.Watch)
+				got := x.Get(e.row.ID)
+				got.Pass, got.Misses = e.pass, e.misses
+				got.SetEnding(e.ending)
+				got.SetTried(e.tried)
+				got.SetLooked(e.row.LookedAt)
+				x.SetWatch(e.row.ID, e.row.Watch)
 			},
 			"forget": func(t *rapid.T) {
 				before := drawTime(t, "before")
-				x.forget(before)
+				x.Forget(before)
 				model.forget(before)
 			},
 			"miss": func(t *rapid.T) {
-				if id := drawID(t); model[id] == nil && (x.get(id) != nil || x.find([]byte(id)) != nil) {
+				if id := drawID(t); model[id] == nil && (x.Get(id) != nil || x.Find([]byte(id)) != nil) {
 					t.Fatalf("%q is known", id)
 				}
 			},
 			"look": func(t *rapid.T) { // before anything else sorts
 				e := pick(t)
-				checkEntry(t, x, x.find([]byte(e.row.ID)), e)
+				checkEntry(t, x, x.Find([]byte(e.row.ID)), e)
 			},
 			"": func(t *rapid.T) {
 				if rapid.Bool().Draw(t, "check") {
@@ -163,18 +163,18 @@ func TestIndexIsAMapInOrder(t *testing.T) {
 	})
 }
 
-func checkIndex(t *rapid.T, x *index, model naive) {
+func checkIndex(t *rapid.T, x *Index, model naive) {
 	all := model.byAge()
-	if x.len() != len(all) {
-		t.Fatalf("%d entries instead of %d", x.len(), len(all))
+	if x.Len() != len(all) {
+		t.Fatalf("%d entries instead of %d", x.Len(), len(all))
 	}
 	checkRevisited(t, x, all)
 	for i, want := range all {
-		e := x.at(i)
-		if got := x.get(want.row.ID); got != e {
-			t.Fatalf("at %d is %q instead of %q", i, x.id(e), want.row.ID)
+		e := x.At(i)
+		if got := x.Get(want.row.ID); got != e {
+			t.Fatalf("at %d is %q instead of %q", i, x.ID(e), want.row.ID)
 		}
-		if got := x.position(e); got != i {
+		if got := x.Position(e); got != i {
 			t.Fatalf("%q stands at %d, not at %d", want.row.ID, got, i)
 		}
 		checkEntry(t, x, e, want)
@@ -183,7 +183,7 @@ func checkIndex(t *rapid.T, x *index, model naive) {
 			if found < 0 {
 				found = len(all)
 			}
-			if got := x.search(moment); got != found {
+			if got := x.Search(moment); got != found {
 				t.Fatalf("search %v = %d, want %d", moment, got, found)
 			}
 		}
@@ -194,33 +194,33 @@ func checkIndex(t *rapid.T, x *index, model naive) {
 				break
 			}
 		}
-		if got := x.newerNeighbour(e); got != neighbour {
+		if got := x.NewerNeighbour(e); got != neighbour {
 			t.Fatalf("after %q comes %q, want %q", want.row.ID, got, neighbour)
 		}
 	}
 }
 
-func checkRevisited(t *rapid.T, x *index, all []*naiveEntry) {
+func checkRevisited(t *rapid.T, x *Index, all []*naiveEntry) {
 	var watched []uint32
-	for slot := range x.revisited() {
+	for slot := range x.Revisited() {
 		watched = append(watched, slot)
 	}
-	entries := x.newestFirst(watched)
+	entries := x.NewestFirst(watched)
 	for _, want := range all {
 		if !want.revisited() {
 			continue
 		}
-		if len(entries) == 0 || x.id(entries[len(entries)-1]) != want.row.ID {
+		if len(entries) == 0 || x.ID(entries[len(entries)-1]) != want.row.ID {
 			t.Fatalf("%q is looked at again, and is not in its place among those that are", want.row.ID)
 		}
 		entries = entries[:len(entries)-1]
 	}
 	if len(entries) > 0 {
-		t.Fatalf("%q is not looked at again", x.id(entries[0]))
+		t.Fatalf("%q is not looked at again", x.ID(entries[0]))
 	}
 }
 
-func checkEntry(t *rapid.T, x *index, e *entry, want *naiveEntry) {
+func checkEntry(t *rapid.T, x *Index, e *Entry, want *naiveEntry) {
 	if e == nil {
 		t.Fatalf("%q is not known", want.row.ID)
 	}
@@ -245,8 +245,8 @@ func checkEntry(t *rapid.T, x *index, e *entry, want *naiveEntry) {
 	}
 	const unpaidFor = 36 * time.Hour
 	got := facts{
-		x.id(e), x.status(e), x.payment(e), e.created(), e.expiry(), e.giveUpAt(unpaidFor), e.lookedAt(), e.triedAt(),
-		e.scanHash, e.pass, e.misses, e.isHeld(), e.isEnding(), e.watch(),
+		x.ID(e), x.Status(e), x.Payment(e), e.Created(), e.Expiry(), e.GiveUpAt(unpaidFor), e.LookedAt(), e.TriedAt(),
+		e.ScanHash, e.Pass, e.Misses, e.IsHeld(), e.IsEnding(), e.watch(),
 	}
 	row := &want.row
 	wanted := facts{
@@ -261,7 +261,7 @@ func checkEntry(t *rapid.T, x *index, e *entry, want *naiveEntry) {
 
 // TestIndexGrowsAndShrinks keeps two kinds of ids through many sizes of the table.
 func TestIndexGrowsAndShrinks(t *testing.T) {
-	x := newIndex()
+	x := New()
 	id := func(i int) string {
 		if i%10 == 0 {
 			return fmt.Sprintf("cs_test_%x", i*7919)
@@ -270,16 +270,16 @@ func TestIndexGrowsAndShrinks(t *testing.T) {
 	}
 	const n = 20_000
 	for i := range n {
-		x.put(&event.Tracked{ID: id(i), Created: somewhen.Add(time.Duration(i) * time.Second), Watch: event.Settled})
+		x.Put(&event.Tracked{ID: id(i), Created: somewhen.Add(time.Duration(i) * time.Second), Watch: event.Settled})
 	}
 	known := func(from int) {
 		t.Helper()
-		if x.len() != n-from {
-			t.Fatalf("%d entries", x.len())
+		if x.Len() != n-from {
+			t.Fatalf("%d entries", x.Len())
 		}
 		for i := range n {
-			e := x.get(id(i))
-			if (e != nil) != (i >= from) || (e != nil && (x.id(e) != id(i) || x.at(i-from) != e)) {
+			e := x.Get(id(i))
+			if (e != nil) != (i >= from) || (e != nil && (x.ID(e) != id(i) || x.At(i-from) != e)) {
 				t.Fatalf("session %d of those from %d on is not found, or another", i, from)
 			}
 		}
@@ -287,7 +287,7 @@ func TestIndexGrowsAndShrinks(t *testing.T) {
 	known(0)
 	aside := len(x.ids.aside)
 	for _, from := range []int{1, 1000, n / 2, n - 300, n - 3, n} {
-		x.forget(somewhen.Add(time.Duration(from) * time.Second))
+		x.Forget(somewhen.Add(time.Duration(from) * time.Second))
 		known(from)
 	}
 	for _, s := range x.slabs.list {
@@ -296,47 +296,47 @@ func TestIndexGrowsAndShrinks(t *testing.T) {
 		}
 	}
 	for i := range n {
-		x.put(&event.Tracked{ID: id(i), Created: somewhen.Add(time.Duration(n-i) * time.Second)})
+		x.Put(&event.Tracked{ID: id(i), Created: somewhen.Add(time.Duration(n-i) * time.Second)})
 	}
-	if x.len() != n || x.id(x.at(0)) != id(n-1) || len(x.ids.aside) != aside {
-		t.Errorf("%d entries again, the oldest %q, %d ids aside", x.len(), x.id(x.at(0)), len(x.ids.aside))
+	if x.Len() != n || x.ID(x.At(0)) != id(n-1) || len(x.ids.aside) != aside {
+		t.Errorf("%d entries again, the oldest %q, %d ids aside", x.Len(), x.ID(x.At(0)), len(x.ids.aside))
 	}
 }
 
 // TestIndexHasFewWords: a status beyond those that fit never looks unchanged.
 func TestIndexHasFewWords(t *testing.T) {
-	x := newIndex()
+	x := New()
 	for i := range 1000 {
 		row := event.Tracked{ID: fmt.Sprint("cs_", i), Status: fmt.Sprint("status", i), PaymentStatus: "paid"}
 		if i == 999 {
 			row.Status = "complete"
 		}
-		e := x.put(&row)
-		if got := x.status(e); got != row.Status && got != "\xff" {
+		e := x.Put(&row)
+		if got := x.Status(e); got != row.Status && got != "\xff" {
 			t.Fatalf("%q became %q", row.Status, got)
 		}
-		if x.payment(e) != "paid" {
-			t.Fatalf("payment %q", x.payment(e))
+		if x.Payment(e) != "paid" {
+			t.Fatalf("payment %q", x.Payment(e))
 		}
 	}
-	if e := x.get("cs_999"); x.status(e) != "complete" {
+	if e := x.Get("cs_999"); x.Status(e) != "complete" {
 		t.Errorf("a status that decisions depend on has no room")
 	}
 }
 
 func TestEntriesAreSmall(t *testing.T) {
-	if size := unsafe.Sizeof(entry{}); size > 48 {
+	if size := unsafe.Sizeof(Entry{}); size > 48 {
 		t.Errorf("an entry has %d bytes", size)
 	}
-	x := newIndex()
+	x := New()
 	row := event.Tracked{ID: "cs_2031282752732528640", Created: somewhen, Status: "open", PaymentStatus: "unpaid"}
-	x.put(&row)
+	x.Put(&row)
 	known, unknown := []byte(row.ID), []byte("cs_test_a1B2")
-	x.put(&event.Tracked{ID: string(unknown)})
+	x.Put(&event.Tracked{ID: string(unknown)})
 	for name, work := range map[string]func(){
-		"find":   func() { x.find(known); x.find(unknown); x.find(known[:7]) },
-		"get":    func() { x.get(row.ID) },
-		"update": func() { x.put(&row) },
+		"find":   func() { x.Find(known); x.Find(unknown); x.Find(known[:7]) },
+		"get":    func() { x.Get(row.ID) },
+		"update": func() { x.Put(&row) },
 	} {
 		if n := testing.AllocsPerRun(100, work); n > 0 {
 			t.Errorf("%s allocates %v times", name, n)

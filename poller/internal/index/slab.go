@@ -1,4 +1,4 @@
-package poller
+package index
 
 import "math/bits"
 
@@ -8,7 +8,7 @@ const slabSize = 256
 
 // slabs holds entries at addresses that stay. A slot is an entry's number.
 type slabs struct {
-	list  []*[slabSize]entry // nil while nothing of it is used
+	list  []*[slabSize]Entry // nil while nothing of it is used
 	state []slabState
 	open  []uint32 // slabs with room
 }
@@ -20,17 +20,17 @@ type slabState struct {
 	free  uint16                // 1 + the first entry of the free list, which goes on in entry.number
 }
 
-func (s *slabs) entry(slot uint32) *entry { return &s.list[slot/slabSize][slot%slabSize] }
+func (s *slabs) entry(slot uint32) *Entry { return &s.list[slot/slabSize][slot%slabSize] }
 
 // take returns an entry to be overwritten.
-func (s *slabs) take() (uint32, *entry) {
+func (s *slabs) take() (uint32, *Entry) {
 	if len(s.open) == 0 {
 		s.open = append(s.open, uint32(len(s.list)))
 		s.list, s.state = append(s.list, nil), append(s.state, slabState{})
 	}
 	n := s.open[len(s.open)-1]
 	if s.list[n] == nil {
-		s.list[n] = new([slabSize]entry)
+		s.list[n] = new([slabSize]Entry)
 	}
 	state := &s.state[n]
 	at := uint32(state.fresh)
@@ -70,7 +70,7 @@ func (s *slabs) mark(slot uint32, to bool) {
 }
 
 // marked visits the marked entries.
-func (s *slabs) marked(yield func(uint32, *entry) bool) {
+func (s *slabs) marked(yield func(uint32, *Entry) bool) {
 	for n := range s.state {
 		for i, marks := range s.state[n].marks {
 			for ; marks != 0; marks &= marks - 1 {

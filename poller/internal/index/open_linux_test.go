@@ -1,4 +1,4 @@
-package poller
+package index
 
 import (
 	"context"
@@ -35,13 +35,13 @@ func BenchmarkOpenAMillion(b *testing.B) {
 				began, beganCPU := time.Now(), cpuTime(b)
 				s := openState(b, cfg)
 				opened += time.Since(began)
-				x := newIndex()
+				x := New()
 				err := s.Tracked(b.Context(), "main", func(row *event.Tracked) error {
-					x.put(row)
+					x.Put(row)
 					return nil
 				})
-				if err != nil || x.len() != million || x.id(x.at(x.len()-1)) != wooshRow(million-1).ID {
-					b.Fatalf("%d sessions, %v", x.len(), err)
+				if err != nil || x.Len() != million || x.ID(x.At(x.Len()-1)) != wooshRow(million-1).ID {
+					b.Fatalf("%d sessions, %v", x.Len(), err)
 				}
 				ready += time.Since(began)
 				worked += cpuTime(b) - beganCPU
