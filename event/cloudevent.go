@@ -116,7 +116,9 @@ func (e *Event) PreviousObject() (json.RawMessage, error) {
 	return checkout.Previous(e.Object, e.PreviousAttributes)
 }
 
-func marshal(v any) ([]byte, error) {
+// Marshal writes a value as JSON in which raw JSON keeps its bytes: the default
+// escaping of HTML would change them.
+func Marshal(v any) ([]byte, error) {
 	var b bytes.Buffer
 	encoder := json.NewEncoder(&b)
 	encoder.SetEscapeHTML(false)

@@ -146,7 +146,7 @@ func appendText(b []byte, s string) []byte {
 	const lastASCII = 0x7f
 	for i := range len(s) {
 		if c := s[i]; c < ' ' || c > lastASCII || c == '"' || c == '\\' {
-			text, _ := marshal(s) // a string always marshals
+			text, _ := Marshal(s) // a string always marshals
 			return append(b, text...)
 		}
 	}

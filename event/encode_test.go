@@ -25,8 +25,8 @@ func reference(e *Event, m Match, omit []string) (cloudEvent, data []byte, err e
 	var b bytes.Buffer
 	b.WriteByte('{')
 	for _, a := range e.Attributes() {
-		name, _ := marshal(a.Name)
-		value, _ := marshal(a.Value)
+		name, _ := Marshal(a.Name)
+		value, _ := Marshal(a.Value)
 		fmt.Fprintf(&b, "%s:%s,", name, value)
 		if a.Name == "account" {
 			fmt.Fprintf(&b, `"livemode":%t,`, e.Livemode)
@@ -38,7 +38,7 @@ func reference(e *Event, m Match, omit []string) (cloudEvent, data []byte, err e
 
 func referenceData(e *Event, m Match, omit []string) ([]byte, error) {
 	if e.IsSystem() {
-		match, err := marshal(m)
+		match, err := Marshal(m)
 		if err != nil {
 			return nil, err
 		}
@@ -74,7 +74,7 @@ func referenceData(e *Event, m Match, omit []string) ([]byte, error) {
 	if !e.OccurredAfter.IsZero() {
 		d.OccurredAfter = FormatTime(e.OccurredAfter)
 	}
-	return marshal(d)
+	return Marshal(d)
 }
 
 // raws are JSON values as they may be stored: compact, with white space, unusual

@@ -46,7 +46,7 @@ func (e *Event) IsSystem() bool { return strings.HasPrefix(e.Type, SystemPrefix)
 // account, rule or SubjectStore; about tells two events of one type, subject and
 // time apart, and may be empty. Data must be a JSON object with a summary.
 func NewSystem(eventType, subject, about string, at time.Time, data any) (Event, error) {
-	raw, err := marshal(data)
+	raw, err := Marshal(data)
 	if err != nil {
 		return Event{}, fmt.Errorf("encoding the data of %s: %w", eventType, err)
 	}

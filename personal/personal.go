@@ -62,7 +62,8 @@ func Session(object json.RawMessage) json.RawMessage {
 	for name, value := range members {
 		members[name] = maskValue(name, value, slices.Contains(people, name))
 	}
-	return marshal(members)
+	text, _ := event.Marshal(members) // it was read from JSON
+	return text
 }
 
 func maskValue(name string, value any, person bool) any {
@@ -95,23 +96,12 @@ func Change(c *event.Change) *event.Change {
 		return nil
 	}
 	mask := func(value json.RawMessage) json.RawMessage {
-		masked := Session(marshal(map[string]json.RawMessage{c.Field: value}))
+		object, _ := event.Marshal(map[string]json.RawMessage{c.Field: value})
 		var member map[string]json.RawMessage
-		if json.Unmarshal(masked, &member) != nil {
+		if json.Unmarshal(Session(object), &member) != nil {
 			return nil
 		}
 		return member[c.Field]
 	}
 	return &event.Change{Field: c.Field, From: mask(c.From), To: mask(c.To)}
-}
-
-// marshal writes what was read from JSON, which cannot fail.
-func marshal(v any) json.RawMessage {
-	var b bytes.Buffer
-	encoder := json.NewEncoder(&b)
-	encoder.SetEscapeHTML(false)
-	if encoder.Encode(v) != nil {
-		return nil
-	}
-	return bytes.TrimSpace(b.Bytes())
 }

@@ -1,7 +1,6 @@
 package publish
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -47,7 +46,7 @@ func stripeBody(e *event.Event, apiVersion string, omit []string) ([]byte, error
 	}
 	if e.IsSystem() {
 		body.Data.Object = e.System
-		return marshal(body)
+		return event.Marshal(body)
 	}
 	object, previous, err := withoutFields(e, omit)
 	if err != nil {
@@ -59,7 +58,7 @@ func stripeBody(e *event.Event, apiVersion string, omit []string) ([]byte, error
 	if body.Data.PreviousAttributes, err = stripeObject(previous, true); err != nil {
 		return nil, err
 	}
-	return marshal(body)
+	return event.Marshal(body)
 }
 
 func withoutFields(e *event.Event, omit []string) (object, previous json.RawMessage, err error) {
@@ -84,14 +83,4 @@ func decodeMembers(raw json.RawMessage) (map[string]any, error) {
 		return nil, errors.New("reading the session: it is no object")
 	}
 	return members, nil
-}
-
-func marshal(v any) ([]byte, error) {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		return nil, err
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }

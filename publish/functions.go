@@ -14,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"checkout-notifier/checkout"
+	"checkout-notifier/event"
 )
 
 // The budget of one execution: steps of loops and calls, and bytes that
@@ -133,7 +134,7 @@ func (x *execution) get(base any, path []string, optional bool) (any, error) {
 }
 
 func toJSON(v any) (string, error) {
-	b, err := marshal(v)
+	b, err := event.Marshal(v)
 	return string(b), err
 }
 

@@ -76,7 +76,7 @@ func pagerDutyBody(m *Message, key secret.String, omit []string, link string, se
 	if link != "" {
 		body.Links = []pagerLink{{link, "Event"}}
 	}
-	return marshal(body)
+	return event.Marshal(body)
 }
 
 // closing are the types that end an incident whatever rule sends them. An event

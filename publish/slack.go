@@ -1,6 +1,10 @@
 package publish
 
-import "strings"
+import (
+	"strings"
+
+	"checkout-notifier/event"
+)
 
 // The lengths that Slack takes: a section's text has at most 3000 characters, a
 // field 2000, and a section ten fields.
@@ -40,7 +44,7 @@ func slackBody(m *Message, omit []string, link string) ([]byte, error) {
 	if len(fields) > 0 {
 		blocks = append(blocks, block{Type: "section", Fields: fields})
 	}
-	return marshal(struct {
+	return event.Marshal(struct {
 		Text   string  `json:"text"`
 		Blocks []block `json:"blocks"`
 	}{title, blocks})

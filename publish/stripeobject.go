@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"checkout-notifier/checkout"
+	"checkout-notifier/event"
 )
 
 // The API documents amounts of line items as text, and its metadata holds
@@ -36,7 +37,7 @@ func stripeObject(raw json.RawMessage, previous bool) (json.RawMessage, error) {
 	if err := (stripeShape{previous}).object(members, true); err != nil {
 		return nil, err
 	}
-	return marshal(members)
+	return event.Marshal(members)
 }
 
 func (s stripeShape) object(members map[string]any, top bool) error {
@@ -99,7 +100,7 @@ func (s stripeShape) metadata(members map[string]any) error {
 				delete(members, key)
 			}
 		default:
-			text, err := marshal(v)
+			text, err := event.Marshal(v)
 			if err != nil {
 				return fmt.Errorf("writing metadata as text: %w", err)
 			}

@@ -84,7 +84,7 @@ func (b *batch) count(account string, watch event.Watch, by int) {
 // flush writes what was kept back. It comes last.
 func (b *batch) flush() error {
 	for name, state := range b.destinations {
-		row, err := marshal(state)
+		row, err := event.Marshal(state)
 		if err != nil {
 			return fmt.Errorf("encoding the state of destination %s: %w", name, err)
 		}

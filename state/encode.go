@@ -8,7 +8,7 @@ import (
 	"checkout-notifier/event"
 )
 
-// encoder writes the rows of a page as marshal does. A session's object stands in
+// encoder writes the rows of a page as event.Marshal does. A session's object stands in
 // its snapshot and in each of its events: it is checked and compacted once.
 type encoder struct{ compacted map[place][]byte }
 
@@ -38,7 +38,7 @@ func (e *encoder) fill(hollow any, object json.RawMessage) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	row, err := marshal(hollow)
+	row, err := event.Marshal(hollow)
 	if err != nil {
 		return nil, err
 	}

@@ -26,7 +26,7 @@ func TestEncoderAgreesWithMarshal(t *testing.T) {
 			Change: &event.Change{Field: odd, From: json.RawMessage("[ 1 ]"), To: json.RawMessage(" 2")}}
 		check := func(what string, got []byte, err error, record any) {
 			t.Helper()
-			want, wantErr := marshal(record)
+			want, wantErr := event.Marshal(record)
 			if (err == nil) != (wantErr == nil) || !bytes.Equal(got, want) {
 				t.Errorf("%s of %s\n     %s, %v\nnot  %s, %v", what, name, got, err, want, wantErr)
 			}
@@ -35,7 +35,7 @@ func TestEncoderAgreesWithMarshal(t *testing.T) {
 		check("snapshot", got, err, &s)
 		var again, before event.Event
 		row, err := rows.event(&e)
-		whole, wantErr := marshal(&e)
+		whole, wantErr := event.Marshal(&e)
 		if (err == nil) != (wantErr == nil) {
 			t.Errorf("event of %s: %v, want %v", name, err, wantErr)
 		}
@@ -45,7 +45,7 @@ func TestEncoderAgreesWithMarshal(t *testing.T) {
 		if err := errors.Join(decodeEvent(row, &again), decodeEvent(whole, &before)); err != nil {
 			t.Errorf("event of %s: %v", name, err)
 		}
-		got, err = marshal(&again)
+		got, err = event.Marshal(&again)
 		check("event", got, err, &before)
 		// A body quotes what was read as it is: see event.Match.Stored.
 		for _, read := range []*event.Event{&again, &before} {

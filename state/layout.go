@@ -1,9 +1,7 @@
 package state
 
 import (
-	"bytes"
 	"encoding/binary"
-	"encoding/json"
 	"time"
 
 	"checkout-notifier/event"
@@ -154,16 +152,4 @@ func conditionKey(kind, subject string) []byte { return appendText(appendText(ni
 
 func acceptedKey(finished time.Time, sequence uint64) []byte {
 	return appendSequence(appendTime(make([]byte, 0, timeSize+sequenceSize), finished), sequence)
-}
-
-// marshal writes a record. Raw JSON inside it keeps its bytes, which the
-// default escaping of HTML would change.
-func marshal(v any) ([]byte, error) {
-	var b bytes.Buffer
-	encoder := json.NewEncoder(&b)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(v); err != nil {
-		return nil, err
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }

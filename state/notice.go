@@ -51,7 +51,7 @@ func changeConditions(b *batch, raised, cleared []event.Condition) error {
 		if err := checkTexts("condition", c.Kind, c.Subject); err != nil {
 			return err
 		}
-		row, err := marshal(&c)
+		row, err := event.Marshal(&c)
 		if err != nil {
 			return invalid("condition of %s %s: %v", c.Kind, c.Subject, err)
 		}
@@ -81,7 +81,7 @@ func (s *Store) Conditions(ctx context.Context) (conditions []event.Condition, e
 // writeAudit appends what people did.
 func writeAudit(b *batch, entries ...event.AuditEntry) error {
 	for i := range entries {
-		row, err := marshal(&entries[i])
+		row, err := event.Marshal(&entries[i])
 		if err != nil {
 			return invalid("audit entry %s: %v", entries[i].Action, err)
 		}

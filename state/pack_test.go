@@ -125,7 +125,7 @@ func TestRecordsInJSONAreRead(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var d, got, want event.Delivery
 		draw(t, reflect.ValueOf(&d).Elem(), false)
-		row, err := marshal(&d)
+		row, err := event.Marshal(&d)
 		if err != nil {
 			t.Skip(err)
 		}
@@ -193,7 +193,7 @@ func BenchmarkDeliveryRecord(b *testing.B) {
 		}
 	})
 	b.Run("read JSON", func(b *testing.B) {
-		row, _ := marshal(&d)
+		row, _ := event.Marshal(&d)
 		for b.Loop() {
 			var got event.Delivery
 			if err := unpack(row, &got, deliveryFields); err != nil {

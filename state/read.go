@@ -69,7 +69,7 @@ func (s *Store) SaveAccounts(ctx context.Context, accounts ...event.Account) err
 }
 
 func putAccount(b *batch, account *event.Account) error {
-	row, err := marshal(account)
+	row, err := event.Marshal(account)
 	if err != nil {
 		return invalid("account %s: %v", account.Name, err)
 	}

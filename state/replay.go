@@ -50,7 +50,7 @@ func prepareReplay(r *event.Replay) ([]byte, error) {
 	if r.Event.ReplayOf == "" {
 		return nil, nil
 	}
-	row, err := marshal(&r.Event)
+	row, err := event.Marshal(&r.Event)
 	if err != nil {
 		return nil, invalid("event %s: %v", r.Event.ID, err)
 	}

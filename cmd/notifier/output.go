@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"checkout-notifier/event"
 )
 
 // choice is a flag that takes one of several words. Another one is a mistake in
@@ -136,11 +138,6 @@ func shortDuration(d time.Duration) string {
 
 // marshalPlain writes what was read from JSON, which cannot fail.
 func marshalPlain(v any) json.RawMessage {
-	var b bytes.Buffer
-	encoder := json.NewEncoder(&b)
-	encoder.SetEscapeHTML(false)
-	if encoder.Encode(v) != nil {
-		return nil
-	}
-	return bytes.TrimSpace(b.Bytes())
+	text, _ := event.Marshal(v)
+	return text
 }
