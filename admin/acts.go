@@ -91,7 +91,7 @@ func readSelection(object map[string]json.RawMessage) (s Selection, dryRun bool,
 		}
 	}
 	if s.Type != "" {
-		if s.Type, err = eventTypes("type", s.Type); err != nil {
+		if s.Type, err = EventTypes("type", s.Type); err != nil {
 			return s, false, err
 		}
 	}
@@ -228,7 +228,7 @@ func (s *Server) testDestination(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if sample != "" {
-		sample, err = eventType("type", sample)
+		sample, err = EventType("type", sample)
 	}
 	if err != nil {
 		s.refuse(w, r, err)
@@ -302,7 +302,7 @@ func readReplay(w http.ResponseWriter, r *http.Request) (o Replay, dryRun bool, 
 		return o, false, err
 	}
 	for i, name := range o.Types {
-		if o.Types[i], err = eventType("types", name); err != nil {
+		if o.Types[i], err = EventType("types", name); err != nil {
 			return o, false, err
 		}
 	}

@@ -221,7 +221,7 @@ func (q *Query) set(name, value string) (err error) {
 	case "action":
 		q.Action = value
 	case "type":
-		q.Type, err = eventTypes(name, value)
+		q.Type, err = EventTypes(name, value)
 	case "status":
 		q.Status, q.Orphaned = event.Status(value), value == statusOrphaned
 		if q.Orphaned {
@@ -250,24 +250,26 @@ func queriedTime(name, value string) (time.Time, error) {
 	return t.UTC(), nil
 }
 
-// eventTypes reads a type, or several by commas.
-func eventTypes(name, value string) (string, error) {
+// EventTypes reads a type, or several by commas; name says in an error where they stand.
+func EventTypes(name, value string) (string, error) {
 	types := strings.Split(value, ",")
 	for i, one := range types {
 		var err error
-		if types[i], err = eventType(name, strings.TrimSpace(one)); err != nil {
+		if types[i], err = EventType(name, strings.TrimSpace(one)); err != nil {
 			return "", err
 		}
 	}
 	return strings.Join(types, ","), nil
 }
 
-// eventType reads a type, short or whole.
-func eventType(name, value string) (string, error) {
+// EventType reads one, short or whole.
+func EventType(name, value string) (string, error) {
 	whole, known := event.ParseType(value)
 	if !known {
-		meant := cmp.Or(event.MeantBy(value), event.Short(value))
-		return "", bad("%s must be an event type (%s), short or whole, not %q%s", name, strings.Join(event.TypeNames(), ", "), value, didYouMean(meant, event.TypeNames()))
+		types := event.TypeNames()
+		short := strings.TrimPrefix(strings.TrimPrefix(value, event.TypePrefix), event.SystemPrefix)
+		meant := cmp.Or(didYouMean(cmp.Or(event.MeantBy(value), short), types), didYouMean(event.Short(value), types))
+		return "", bad("%s must be an event type (%s), short or whole, not %q%s", name, strings.Join(types, ", "), value, meant)
 	}
 	return whole, nil
 }

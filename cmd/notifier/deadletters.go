@@ -62,7 +62,12 @@ func addFilters(order map[string]any, filters map[string]*string, now time.Time)
 			continue
 		}
 		order[name] = *value
-		if name == "since" || name == "until" {
+		switch name {
+		case "type":
+			if _, err := admin.EventTypes("--type", *value); err != nil {
+				return err
+			}
+		case "since", "until":
 			t, err := readMoment(*value, now)
 			if err != nil {
 				return fmt.Errorf("--%s %w", name, err)

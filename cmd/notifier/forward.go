@@ -81,7 +81,7 @@ Exit codes: 0 after Ctrl-C, 2 usage, 4 the API refuses the key.`,
 	f.StringVar(&o.to, "to", "", "URL of the handler")
 	f.StringVar(&o.key, "key", "", "API key [$"+keyVariable+"]")
 	f.StringSliceVar(&o.events, "events", nil, "event types to forward, short or whole, such as fulfillable,expired (default: all; with --format stripe fulfillable,expired)")
-	completeFlag(cmd, "events", func() []string { return sampleTypes })
+	completeFlag(cmd, "events", func() []string { return names(event.Types(), event.Short) })
 	o.format = publish.FormatCloudEvents
 	f.Var(choice{&o.format, []string{publish.FormatCloudEvents, publish.FormatStripe}}, "format", "cloudevents or stripe")
 	completeFlag(cmd, "format", func() []string { return []string{publish.FormatCloudEvents, publish.FormatStripe} })

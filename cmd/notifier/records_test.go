@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -27,6 +28,27 @@ func TestRecordsAreAskedForRightly(t *testing.T) {
 	} {
 		if code, stdout, stderr := run(t, strings.Fields(line)...); code != exitUsage || stdout != "" || stderr == "" {
 			t.Errorf("%s: exit code %d, stdout %q, stderr %q", line, code, stdout, stderr)
+		}
+	}
+}
+
+// A misspelt type is answered with the one that was meant by every command that takes
+// types, before a daemon is looked for.
+func TestMisspeltTypes(t *testing.T) {
+	t.Chdir(t.TempDir())
+	t.Setenv(config.FileVariable, "")
+	for _, command := range []string{
+		"destinations test shop --type", "deadletters redrive --type", "deadletters purge --type", "deadletters list --type", "deliveries list --type", "events list --type",
+		"replay --to shop --type",
+	} {
+		for typed, meant := range map[string]string{
+			"payed": "paid", "checkout.session.payed": "paid", "expird": "expired", "payment_succeeded": "paid", "checkout.sesion.paid": "paid", //nolint:misspell // which it is about
+			"destination.recoverd": "destination.recovered", "notifier.delivery.daed": "delivery.dead",
+		} {
+			code, _, stderr := run(t, strings.Fields(command+" "+typed)...)
+			if code != exitUsage || !strings.Contains(stderr, "type") || !strings.Contains(stderr, fmt.Sprintf("did you mean %q?", meant)) {
+				t.Errorf("%s %s: exit code %d, %s", command, typed, code, stderr)
+			}
 		}
 	}
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"net/url"
 	"strings"
 	"time"
 
@@ -111,8 +110,8 @@ func (o *replayOptions) order(ids []string, now time.Time) (map[string]any, erro
 	if o.failed {
 		order["failed"] = true
 	}
-	if _, err := admin.ReadQuery(admin.Events, url.Values{"type": {strings.Join(o.types, ",")}}.Encode()); len(o.types) > 0 && err != nil {
-		return nil, fmt.Errorf("--%w", err)
+	if _, err := admin.EventTypes("--type", strings.Join(o.types, ",")); len(o.types) > 0 && err != nil {
+		return nil, err
 	}
 	if err := addFilters(order, o.filters, now); err != nil {
 		return nil, err

@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"checkout-notifier/admin"
 	"checkout-notifier/event"
 )
 
@@ -30,8 +30,8 @@ its summary begins with TEST. PagerDuty opens an incident for it, and for a sess
 that is paid, and a note says how to end that: with destination.recovered or
 account.recovered, else in PagerDuty.
 
-Exit codes: 0 it was accepted, 1 it was not, 4 no daemon answers, 5 there is no
-such destination.`,
+Exit codes: 0 it was accepted, 1 it was not, 2 usage, 4 no daemon answers, 5 there is
+no such destination.`,
 		Example:           "  notifier destinations test shop\n  notifier destinations test shop --type fulfillable -o json",
 		Args:              usage(cobra.ExactArgs(1)),
 		ValidArgsFunction: a.complete(1, destinationWords),
@@ -39,20 +39,13 @@ such destination.`,
 			return a.testDestination(cmd.Context(), args[0], sample, output)
 		},
 	}
-	cmd.Flags().Var(typeName{&sample}, "type", "type of the event: "+strings.Join(testTypes, ", ")+" (default paid, with format stripe fulfillable)")
-	completeFlag(cmd, "type", func() []string { return testTypes })
+	cmd.Flags().Var(typeName{&sample}, "type", "type of the event: "+strings.Join(event.TypeNames(), ", ")+" (default paid, with format stripe fulfillable)")
+	completeFlag(cmd, "type", event.TypeNames)
 	outputFlag(cmd, &output, asTable, asJSON, asLines)
 	return cmd
 }
 
-// sampleTypes are the types of events about a session, testTypes those of which a
-// made-up event can be sent.
-var (
-	sampleTypes = names(event.Types(), event.Short)
-	testTypes   = append(slices.Clone(sampleTypes), names(event.SystemTypes(), func(t string) string { return strings.TrimPrefix(t, event.SystemPrefix) })...)
-)
-
-// typeName is a flag that takes one of testTypes, short or whole.
+// typeName is a flag that takes the type of an event, short or whole.
 type typeName struct{ value *string }
 
 // String implements pflag.Value.
@@ -65,11 +58,9 @@ func (t typeName) String() string {
 
 // Set implements pflag.Value.
 func (t typeName) Set(word string) error {
-	if _, known := event.ParseType(word); !known {
-		return fmt.Errorf("it takes %s%s", strings.Join(testTypes, ", "), didYouMean(word, testTypes))
-	}
 	*t.value = word
-	return nil
+	_, err := admin.EventType("it", word)
+	return err
 }
 
 // Type implements pflag.Value.
