@@ -31,6 +31,8 @@ var proposals = []proposal{
 	{`session.id == 5`, `session.id == "5"`, "", nil, false},
 	{`session.customer_details.phone == 4930`, `session.customer_details.phone == "4930"`, "customer_details", map[string]any{"phone": "4930"}, false},
 	{`session.customer_details.address.postal_code == 10115`, `session.customer_details.address.postal_code == "10115"`, "customer_details", map[string]any{"address": map[string]any{"postal_code": "10115"}}, false},
+	{`session.customer_details.address.postal_code == 01067`, `session.customer_details.address.postal_code == "01067"`, "customer_details", map[string]any{"address": map[string]any{"postal_code": "01067"}}, false},
+	{`00_7 != session.metadata.order`, `session.metadata.order != "007"`, "metadata", map[string]any{"order": "007"}, true},
 	{`session.customer_details.address.postal_code in 10000..19999`, `session.customer_details.address.postal_code matches "^[0-9]+$" and int(session.customer_details.address.postal_code) in 10000..19999`,
 		"customer_details", map[string]any{"address": map[string]any{"postal_code": "10115"}}, false},
 	{`session.expires_at == 0`, `not has("expires_at")`, "expires_at", now.Unix(), true},

@@ -62,6 +62,7 @@ type Checker struct {
 	system   bool
 	names    Names
 	nearType func(word string) string
+	text     []rune // the expression that is being checked
 }
 
 // Names are what the program's own events are about.
@@ -73,7 +74,7 @@ type Names struct{ Destinations, Accounts, Rules []string }
 func New(config *conf.Config, system bool, names Names, nearType func(word string) string) *Checker {
 	config.MaxNodes = maxNodes
 	config.Functions[holeName] = &builtin.Function{Name: holeName, Types: []reflect.Type{reflect.TypeFor[func() any]()}}
-	return &Checker{config, system, names, nearType}
+	return &Checker{config: config, system: system, names: names, nearType: nearType}
 }
 
 // Checked is an expression without mistakes.
@@ -96,6 +97,7 @@ func (c *Checker) Expression(text string) (*Checked, []Fault) {
 	if visits(tree.Node, map[ast.Node]int{}) > maxVisits {
 		return nil, []Fault{{At: tree.Node.Location().From, Code: CodeBudget, Message: "calls and comparisons are nested too deeply"}}
 	}
+	c.text = []rune(text)
 	faults, complete := c.mistakes(tree)
 	if complete {
 		faults = append(faults, c.lint(tree.Node)...)
@@ -107,7 +109,7 @@ func (c *Checker) Expression(text string) (*Checked, []Fault) {
 	}
 	warnings := 0
 	faults = slices.DeleteFunc(faults, func(f Fault) bool {
-		if f.Code == CodeFraction && !hasPoint([]rune(text)[f.At:]) {
+		if f.Code == CodeFraction && !hasPoint(c.text[f.At:]) {
 			return true // 1e5 is a whole number
 		}
 		if f.Warning {

@@ -15,7 +15,7 @@ import (
 )
 
 // conversion proposes what makes the two sides of an operator comparable.
-func conversion(b *ast.BinaryNode) string {
+func (c *Checker) conversion(b *ast.BinaryNode) string {
 	if hint := presenceHint(b); hint != "" {
 		return hint
 	}
@@ -41,7 +41,7 @@ func conversion(b *ast.BinaryNode) string {
 	case isList && logic.Spell(left) != "":
 		return fmt.Sprintf("; whether it is one of several is asked by %s in […]", logic.Spell(left))
 	case nature.IsNumber(), b.Operator == "in" && isNumberOrBool(right) && !isList:
-		return asText(b, left, right)
+		return c.asText(b, left, right)
 	case nature.IsTime() && isLiteral && isDuration(literal.Value) && b.Operator != "+" && b.Operator != "-":
 		return fmt.Sprintf("; a time is compared with a time, as in now() + duration(%q)", literal.Value)
 	case nature.IsTime() && isLiteral && b.Operator != "+" && b.Operator != "-":
@@ -100,6 +100,10 @@ func conversionOfNumber(b *ast.BinaryNode) string {
 	switch {
 	case value.Nature().IsTime() && other.Nature().IsDuration():
 		return `; a time is compared with a time, as in now() + duration("1h")`
+	case value.Nature().IsTime() && methodUnits[methodOfTime(other)] != noUnit:
+		return fmt.Sprintf("; a time is compared with a time: leave .%s() out", methodOfTime(other))
+	case value.Nature().IsTime() && isSum && readsTime(other):
+		return `; a time is compared with a time, as in now() - duration("1h")`
 	case value.Nature().IsTime() && isSum && other.Nature().IsInteger:
 		return `; a time is written date("2026-01-31")`
 	case b.Left.Nature().IsDuration(), b.Right.Nature().IsDuration(),

@@ -169,6 +169,7 @@ func (c *Checker) lintSides(n *ast.BinaryNode) (faults []Fault) {
 		if slices.Contains([]string{"==", "!=", "in", "contains", "startsWith", "endsWith"}, n.Operator) {
 			faults = append(faults, c.lintWords(n.Operator, side[0], side[1])...)
 			faults = append(faults, c.lintData(n.Operator, side[0], side[1])...)
+			faults = append(faults, c.lintZeros(side[0], side[1])...)
 		}
 		if f, bad := lintNil(n, side[0], side[1]); bad {
 			faults = append(faults, f)
@@ -188,7 +189,7 @@ func (c *Checker) lintSides(n *ast.BinaryNode) (faults []Fault) {
 		faults = append(faults, Fault{At: n.Right.Location().From, Code: CodeMisleading,
 			Message: logic.Spell(n.Left) + " is never nil, so that this is never used: what is missing is 0 or false"})
 	}
-	return slices.Concat(faults, lintRange(n), lintElements(n))
+	return slices.Concat(faults, lintRange(n), lintElements(n), lintUnits(n))
 }
 
 // lintValue looks at a comparison of a value with another.

@@ -65,7 +65,7 @@ func (c *Checker) explain(err *file.Error, root ast.Node) (Fault, file.Location)
 		}
 		hint := cmp.Or(calendarHint(n), callHint(n), rangeHint(n))
 		if hint == "" && n.Operator != ".." && (strings.HasPrefix(err.Message, "invalid operation") || strings.HasPrefix(err.Message, "cannot use")) {
-			hint = conversion(n)
+			hint = c.conversion(n)
 		}
 		f.Message += hint
 	case *ast.UnaryNode:

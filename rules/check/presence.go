@@ -86,7 +86,7 @@ func isNothing(n ast.Node) bool {
 }
 
 // asText says how a text is compared with a number.
-func asText(b *ast.BinaryNode, value, number ast.Node) string {
+func (c *Checker) asText(b *ast.BinaryNode, value, number ast.Node) string {
 	text, operator := logic.Spell(value), b.Operator
 	bounds, _ := number.(*ast.BinaryNode)
 	isRange := bounds != nil && bounds.Operator == ".."
@@ -100,7 +100,7 @@ func asText(b *ast.BinaryNode, value, number ast.Node) string {
 		f, _, _ := fieldOf(value)
 		words := append(strings.Fields(f.Tag.Get("words")), exampleOf[f.Tag.Get("kind")])
 		if isNumberOrBool(number) {
-			return fmt.Sprintf("; a text stands in quotes, as in %s %s %q", text, operator, cmp.Or(words[0], number.String()))
+			return fmt.Sprintf("; a text stands in quotes, as in %s %s %q", text, operator, cmp.Or(words[0], c.written(number)))
 		}
 		return fmt.Sprintf("; a number is made a text by string(…), as in %s %s string(%s)", text, operator, cmp.Or(logic.Spell(number), "…"))
 	}
