@@ -2,6 +2,7 @@ package poller
 
 import (
 	"bytes"
+	"encoding/json"
 	"testing"
 	"time"
 )
@@ -21,16 +22,16 @@ func TestUnchangedPagesCostNoAllocationPerSession(t *testing.T) {
 // cut returns the page with its first sessions only.
 func cut(t *testing.T, body []byte, n int) []byte {
 	t.Helper()
-	var p splitPage
-	if !split(body, &p) {
-		t.Fatal("the page is not split")
+	var list struct{ Data []json.RawMessage }
+	if err := json.Unmarshal(body, &list); err != nil {
+		t.Fatal(err)
 	}
 	page := []byte(`{"object":"list","data":[`)
-	for i, it := range p.items[:n] {
+	for i, item := range list.Data[:n] {
 		if i > 0 {
 			page = append(page, ',')
 		}
-		page = append(page, it.raw...)
+		page = append(page, item...)
 	}
 	return append(page, `],"has_more":true}`...)
 }
@@ -39,11 +40,7 @@ func cut(t *testing.T, body []byte, n int) []byte {
 // once its sessions are known.
 func allocations(t *testing.T, body, rotated []byte) float64 {
 	t.Helper()
-	var p splitPage
-	if !split(body, &p) {
-		t.Fatal("the page is not split")
-	}
-	a := knowing(t, p.items)
+	a := knowing(t, readSplit(t, holding(body)).Items)
 	a.state.StartFixed = true
 	a.now = running{number: 1, began: time.Now()}
 	memory := new(pageMemory)
@@ -64,6 +61,5 @@ func allocations(t *testing.T, body, rotated []byte) float64 {
 		if err := a.handle(t.Context(), page, nil); err != nil {
 			t.Fatal(err)
 		}
-		page.memory = nil // kept for the next run
 	})
 }

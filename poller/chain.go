@@ -7,9 +7,6 @@ import (
 	"time"
 )
 
-// defaultLimit is the API's page size when it ignores ours.
-const defaultLimit = 10
-
 // chain is one walk down a part of the list, page by page. The next page is asked
 // for as soon as the last id of the present one is known.
 type chain struct {
@@ -273,7 +270,7 @@ func (c *chain) adapt(err error) bool {
 	switch {
 	case c.p.apart && !repeated: // it is about the hole
 		return false
-	case refusedQuestion(err) && c.query.StartingAfter == "" && (c.client.params != ParamsQuery || c.bodyRefused()):
+	case refusedQuestion(err) && c.query.StartingAfter == "" && (c.client.params() != ParamsQuery || c.bodyRefused()):
 		if c.refusals++; c.refusals < triesPerPage { // once may be a hiccup
 			return true
 		}
@@ -291,7 +288,7 @@ func (c *chain) adapt(err error) bool {
 		// In the query they are ignored: the body was refused for another reason.
 		c.odd("query_ignored", "the API ignores list parameters in the query; they are sent as list_params says again", "list_params", c.cfg.ListParams)
 		c.send(c.cfg.ListParams)
-	case repeated && c.client.params != ParamsBoth && !c.bodyRefused():
+	case repeated && c.client.params() != ParamsBoth && !c.bodyRefused():
 		c.everywhere()
 	case (repeated || (refused(err) && c.query.StartingAfter != "" && !c.stood)) && !c.byTime:
 		c.odd("cursor_ignored", "the API ignores or refuses the cursor starting_after; pages are asked for by creation time instead, which takes more requests", "error", err)
@@ -312,14 +309,14 @@ func (a *account) send(params string) {
 
 // everywhere sends the list parameters to both places.
 func (a *account) everywhere() {
-	a.odd("params_ignored", "the API ignores list parameters where list_params sends them; they are sent in the body and the query from now on", "list_params", a.client.params)
+	a.odd("params_ignored", "the API ignores list parameters where list_params sends them; they are sent in the body and the query from now on", "list_params", a.client.params())
 	a.send(ParamsBoth)
 }
 
 // bodyRefused says whether the parameters travel elsewhere than configured
 // because the API refused them in the body.
 func (c *chain) bodyRefused() bool {
-	return c.client.params == ParamsQuery && c.cfg.ListParams != ParamsQuery
+	return c.client.params() == ParamsQuery && c.cfg.ListParams != ParamsQuery
 }
 
 // note keeps what a page shows for the rest of the chain.
@@ -327,13 +324,13 @@ func (c *chain) note(page *Page) {
 	if !c.cursorAt.IsZero() && page.first().created().After(c.cursorAt.Add(createdRounding)) {
 		c.disorder()
 	}
-	if page.Total > page.limit {
+	if page.Total > page.asked.Limit {
 		c.odd("limit_ignored", "the API shows more sessions on a page than limit asks for; all of them are read")
 	}
 	// More of the range that was asked for, which may have been split meanwhile.
 	c.saidEnd = false
-	c.promised = page.HasMore != nil && *page.HasMore && page.since.Equal(c.query.CreatedGTE)
-	c.limitHonoured = c.limitHonoured || (page.Total == page.limit && page.limit == c.cfg.Poll.Tuning.PageSize)
+	c.promised = page.HasMore != nil && *page.HasMore && page.asked.CreatedGTE.Equal(c.query.CreatedGTE)
+	c.limitHonoured = c.limitHonoured || (page.Total == page.asked.Limit && page.asked.Limit == c.cfg.Poll.Tuning.PageSize)
 	c.widen(page.Total)
 	ignored := false
 	for i := range page.Items {
@@ -378,7 +375,7 @@ func (c *chain) done(page *Page) bool {
 	if !c.unordered && !c.lo.IsZero() && page.reaches(c.lo) && (len(page.Items) > 1 || c.narrowed == 0) {
 		return true
 	}
-	full := page.limit
+	full := page.asked.Limit
 	switch {
 	case page.HasMore == nil:
 		c.odd("has_more_missing", "the API does not say whether there are more pages; it is asked until it shows no more")
@@ -398,5 +395,5 @@ func (c *chain) done(page *Page) bool {
 // short says whether a page has fewer items than the API would show if it had
 // them, whether or not it takes our limit.
 func (c *chain) short(page *Page) bool {
-	return page.Total < min(page.limit, defaultLimit) || (page.Total < page.limit && c.limitHonoured)
+	return page.Total < min(page.asked.Limit, defaultLimit) || (page.Total < page.asked.Limit && c.limitHonoured)
 }

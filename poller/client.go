@@ -2,7 +2,6 @@ package poller
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -54,45 +53,62 @@ type Client struct {
 	base    *url.URL
 	key     string
 	hidden  secret.List // what each request tells
-	params  string
+	where   string      // see params
 	filter  Filter
 	version string
 	now     func() time.Time // our own clock
 }
 
-// NewClient returns a client for an account whose configuration has been
-// checked. version goes into the User-Agent; transport is nil for HTTP over the
-// network, with the proxy that the environment names.
-func NewClient(a Account, version string, transport http.RoundTripper) (*Client, error) {
-	base, err := url.Parse(a.Endpoint())
+// ClientOptions say what a client asks, and how.
+type ClientOptions struct {
+	BaseURL     string
+	Key         secret.String
+	ListParams  string // ParamsBody, ParamsQuery or ParamsBoth
+	Filter      Filter
+	Timeout     time.Duration     // of one request
+	Connections int               // that are kept open
+	Version     string            // of notifier, for the User-Agent
+	Transport   http.RoundTripper // nil: HTTP over the network, with the proxy that the environment names
+	Now         func() time.Time  // our own clock; nil: time.Now
+}
+
+// NewClient returns a client. It asks the API nothing.
+func NewClient(o ClientOptions) (*Client, error) {
+	base, err := url.Parse(o.BaseURL)
 	if err != nil {
-		return nil, fmt.Errorf("account %s: base_url is not a URL", a.Name)
+		return nil, errors.New("base_url is not a URL")
 	}
-	if transport == nil {
-		transport = &http.Transport{
+	if o.Transport == nil {
+		o.Transport = &http.Transport{
 			Proxy:               http.ProxyFromEnvironment,
 			DialContext:         (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
 			TLSHandshakeTimeout: 10 * time.Second,
-			MaxIdleConnsPerHost: max(a.Poll.Tuning.Concurrency, 1),
+			MaxIdleConnsPerHost: max(o.Connections, 1),
 			IdleConnTimeout:     90 * time.Second,
 			ForceAttemptHTTP2:   true,
 		}
 	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
 	return &Client{
 		http: &http.Client{
-			Transport:     transport,
-			Timeout:       a.Poll.Timeout,
+			Transport:     o.Transport,
+			Timeout:       o.Timeout,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
-		base: base, key: a.SecretKey.Reveal(), hidden: secret.OfClient(a.SecretKey.Reveal()),
-		params: a.ListParams, filter: a.Filter, version: version, now: time.Now,
+		base: base, key: o.Key.Reveal(), hidden: secret.OfClient(o.Key.Reveal()),
+		where: o.ListParams, filter: o.Filter, version: o.Version, now: o.Now,
 	}, nil
 }
+
+// params returns where list filters travel: ParamsBody, ParamsQuery or ParamsBoth.
+func (c *Client) params() string { return c.where }
 
 // withParams returns the client with list filters travelling elsewhere.
 func (c *Client) withParams(params string) *Client {
 	other := *c
-	other.params = params
+	other.where = params
 	return &other
 }
 
@@ -107,27 +123,12 @@ func (c *Client) within(timeout time.Duration) *Client {
 	return &other
 }
 
-// Endpoint is the URL at which the account's API is asked.
-func (a Account) Endpoint() string {
-	switch {
-	case a.BaseURL != "":
-		return strings.TrimSuffix(a.BaseURL, "/")
-	case KeyMode(a.SecretKey.Reveal()) == ModeLive:
-		return LiveHost
-	}
-	return TestHost
-}
-
-// Binding is what the store binds the account's name to: the API's host, and live or
-// test by the key. A key of neither kind, which only another host than the official
-// ones can accept, counts as test.
-func (a Account) Binding() (host, mode string) {
-	mode = cmp.Or(KeyMode(a.SecretKey.Reveal()), ModeTest)
-	if u, err := url.Parse(a.Endpoint()); err == nil {
-		host = u.Host
-	}
-	return host, mode
-}
+// Values of Options.ListParams: where the list filters travel.
+const (
+	ParamsBody  = "body"
+	ParamsQuery = "query"
+	ParamsBoth  = "both"
+)
 
 // Query asks for one page of the list.
 type Query struct {
@@ -145,7 +146,12 @@ type Answer struct {
 
 // List asks for a page.
 func (c *Client) List(ctx context.Context, q Query) (page *Page, err error) {
-	defer func() { err = c.masked(err) }()
+	defer func() {
+		err = c.masked(err)
+		if failure := (*Error)(nil); errors.As(err, &failure) {
+			failure.asked = q
+		}
+	}()
 	memory := pageMemories.Get().(*pageMemory)
 	answer, err := c.get(ctx, listPath, c.listParams(q), &memory.body)
 	if err != nil {
@@ -157,8 +163,19 @@ func (c *Client) List(ctx context.Context, q Query) (page *Page, err error) {
 		pageMemories.Put(memory)
 		return nil, nonsense(answer, err.Error())
 	}
-	page.Answer = answer
+	page.Answer, page.asked = answer, q
 	return page, nil
+}
+
+// reread reads a page again by the checked decoder, of which an item turned out to be no
+// JSON. The page must not be used any more: its memory is the new one's.
+func (c *Client) reread(page *Page) (*Page, error) {
+	checked, err := readChecked(page.body)
+	if err != nil {
+		return nil, c.masked(nonsense(page.Answer, err.Error()))
+	}
+	checked.Answer, checked.asked, checked.memory = page.Answer, page.asked, page.memory
+	return checked, nil
 }
 
 // Get asks for one session. ErrNotFound means that the API does not know it; a 403
@@ -278,10 +295,10 @@ func (c *Client) request(ctx context.Context, path string, params map[string]any
 	}
 	target.Path = unescaped
 	var body io.Reader
-	if params != nil && c.params != ParamsBody {
+	if params != nil && c.where != ParamsBody {
 		target.RawQuery = queryString(params)
 	}
-	if params != nil && c.params != ParamsQuery {
+	if params != nil && c.where != ParamsQuery {
 		encoded, err := json.Marshal(params)
 		if err != nil {
 			return nil, fmt.Errorf("writing list parameters: %w", err)

@@ -38,9 +38,9 @@ func (a *answer) RoundTrip(req *http.Request) (*http.Response, error) {
 
 func newClient(t testing.TB, transport http.RoundTripper) *poller.Client {
 	t.Helper()
-	c, err := poller.NewClient(poller.Account{
-		Name: "main", SecretKey: testKey, BaseURL: "https://api.example/base", ListParams: poller.ParamsBody, Poll: poller.DefaultPoll(),
-	}, "1.0", transport)
+	c, err := poller.NewClient(poller.ClientOptions{
+		BaseURL: "https://api.example/base", Key: testKey, ListParams: poller.ParamsBody, Timeout: 30 * time.Second, Version: "1.0", Transport: transport,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,9 +164,8 @@ func TestIDsAreEscapedOnce(t *testing.T) {
 		if got, want := a.asked.URL.String(), "https://api.example/base/v1/checkout/sessions/"+url.PathEscape(id); got != want {
 			t.Errorf("URL = %s, want %s", got, want)
 		}
-		cfg := poller.Account{Name: "main", SecretKey: testKey, BaseURL: "https://api.example", ListParams: poller.ParamsBoth, Poll: poller.DefaultPoll()}
 		a = &answer{status: 200, body: `{"object":"list","data":[]}`}
-		c, err := poller.NewClient(cfg, "1.0", a)
+		c, err := poller.NewClient(poller.ClientOptions{BaseURL: "https://api.example", Key: testKey, ListParams: poller.ParamsBoth, Version: "1.0", Transport: a})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,16 +1,14 @@
 package poller
 
 import (
+	"cmp"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
 	"time"
 
 	"checkout-notifier/secret"
-)
-
-// Values of Account.ListParams: where the list filters travel.
-const (
-	ParamsBody  = "body"
-	ParamsQuery = "query"
-	ParamsBoth  = "both"
 )
 
 // Values of Account.Start besides an RFC 3339 time.
@@ -31,11 +29,39 @@ type Account struct {
 	Poll       Poll          `koanf:"poll"` // the global poll section with the account's overrides
 }
 
-// Filter restricts an account to some of its sessions; empty members do not filter.
-type Filter struct {
-	Customer      string `koanf:"customer"`
-	CustomerEmail string `koanf:"customer_email"`
-	PaymentIntent string `koanf:"payment_intent"`
+// Endpoint is the URL at which the account's API is asked.
+func (a Account) Endpoint() string {
+	switch {
+	case a.BaseURL != "":
+		return strings.TrimSuffix(a.BaseURL, "/")
+	case KeyMode(a.SecretKey.Reveal()) == ModeLive:
+		return LiveHost
+	}
+	return TestHost
+}
+
+// Binding is what the store binds the account's name to: the API's host, and live or
+// test by the key. A key of neither kind, which only another host than the official
+// ones can accept, counts as test.
+func (a Account) Binding() (host, mode string) {
+	mode = cmp.Or(KeyMode(a.SecretKey.Reveal()), ModeTest)
+	if u, err := url.Parse(a.Endpoint()); err == nil {
+		host = u.Host
+	}
+	return host, mode
+}
+
+// client returns a client that asks the account's API by its configuration, which has
+// been checked.
+func (a Account) client(version string, transport http.RoundTripper, now func() time.Time) (*Client, error) {
+	c, err := NewClient(ClientOptions{
+		BaseURL: a.Endpoint(), Key: a.SecretKey, ListParams: a.ListParams, Filter: a.Filter,
+		Timeout: a.Poll.Timeout, Connections: a.Poll.Tuning.Concurrency, Version: version, Transport: transport, Now: now,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("account %s: %w", a.Name, err)
+	}
+	return c, nil
 }
 
 // Poll says how often and how hard an account is polled.

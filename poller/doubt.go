@@ -19,10 +19,6 @@ const (
 // mostDoubts bounds how many sessions a pass asks for because of what the list shows.
 const mostDoubts = 100
 
-// oldestCreated is before every session of the API: a creation time below it makes no
-// sense, and would let a new session pass for one that existed before the account's start.
-const oldestCreated = 1288834974
-
 // doubt says whether a row can be taken as it is: not one that its page shows in two
 // ways, nor one of a completed session without the payment_status that decides what it
 // is worth.
@@ -85,29 +81,4 @@ func (a *account) askDoubts(ctx context.Context, doubts []*Item, page *Page, by 
 		return nil
 	}
 	return a.handle(ctx, rest, by)
-}
-
-// meet takes in what the page shows of the session a second time. Of two states the
-// later one is kept.
-func (it *Item) meet(other *checkout.Session) {
-	kept := it.session
-	if kept.Hash == other.Hash && kept.Status == other.Status && kept.PaymentStatus == other.PaymentStatus {
-		return
-	}
-	if progress(other) > progress(kept) {
-		*it = decoded(other)
-	}
-	it.twice = true
-}
-
-// progress is how far a session has come.
-func progress(s *checkout.Session) int {
-	n := map[string]int{checkout.StatusComplete: 6, checkout.StatusExpired: 3}[s.Status]
-	switch {
-	case s.PaymentStatus == checkout.PaymentPaid || s.PaymentStatus == checkout.PaymentNotRequired:
-		n += 2
-	case s.PaymentStatus != "":
-		n++
-	}
-	return n
 }

@@ -7,7 +7,9 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"checkout-notifier/secret"
@@ -41,7 +43,7 @@ type Error struct {
 	Message    string
 	Reason     string // of a 429, in the header in which Stripe gives it
 	Answer     Answer // when it came; a failure tells the server's time, too
-	page       Query  // of the list, that was asked for
+	asked      Query  // the page of the list that was asked for; zero for one session
 }
 
 func (e *Error) Error() string {
@@ -74,6 +76,28 @@ func (e *Error) code() string {
 		return string(e.Kind)
 	}
 	return strconv.Itoa(e.Status)
+}
+
+// concernsAll says whether a failure is not about what was asked for: then every
+// request waits.
+func (e *Error) concernsAll() bool {
+	return e.RetryAfter > 0 || e.Kind == KindDenied || e.Kind == KindThrottled
+}
+
+// overtaxed says whether fewer requests a second might have been answered. Once
+// may be chance: only a 429 says so.
+func (e *Error) overtaxed() bool {
+	return e.Kind == KindThrottled || e.Kind == KindServer || e.Kind == KindNetwork
+}
+
+// crowded says whether the API objects to the number of requests at once.
+func (e *Error) crowded() bool {
+	if e.Kind != KindThrottled && e.Status != http.StatusConflict && e.Status != http.StatusLocked {
+		return false
+	}
+	said := strings.ToLower(e.Message + " " + e.Reason)
+	words := []string{"concurren", "simultaneous", "parallel", "in flight", "lock_timeout"}
+	return slices.ContainsFunc(words, func(word string) bool { return strings.Contains(said, word) })
 }
 
 // networkError is a request without a whole answer. The URL that *url.Error

@@ -149,12 +149,6 @@ func (a *account) requested(code string) {
 	})
 }
 
-// concernsAll says whether a failure is not about what was asked for: then every
-// request waits.
-func (e *Error) concernsAll() bool {
-	return e.RetryAfter > 0 || e.Kind == KindDenied || e.Kind == KindThrottled
-}
-
 // failed notes a request that failed for the n-th time, and returns how long the next
 // one waits: longer while the API is away.
 func (a *account) failed(failure *Error, n int) (wait time.Duration) {
@@ -231,7 +225,7 @@ func (a *account) page(ctx context.Context, p patience, q Query, check func(*Pag
 		}
 		if n >= triesPerPage {
 			if errors.Is(err, errForeignPage) {
-				a.strangers = q.below(page, p.tie)
+				a.strangers = below(q, page, p.tie)
 			}
 			if again != nil && isEnd(err) {
 				err = again
@@ -250,7 +244,7 @@ func (a *account) page(ctx context.Context, p patience, q Query, check func(*Pag
 func (a *account) list(ctx context.Context, p patience, q Query) (page *Page, err error) {
 	request := func(ctx context.Context, client *Client) (err error) {
 		if page, err = client.List(ctx, q); err != nil {
-			return failedPage(err, q)
+			return failedPage(err)
 		}
 		page, err = a.decodeChanged(page)
 		return err
@@ -271,13 +265,12 @@ func (a *account) list(ctx context.Context, p patience, q Query) (page *Page, er
 	if q.StartingAfter == "" && q.CreatedLTE.IsZero() {
 		a.noteNewest(page, q.Limit, p.apart)
 	}
-	page.limit, page.since, page.before, page.after = q.Limit, q.CreatedGTE, q.CreatedLTE, q.StartingAfter
 	if !a.state.StartFixed {
 		a.now.newest = later(a.now.newest, page.newest())
 	}
-	a.observer.Fetched(a.cfg.Name, len(page.body), page.checked)
+	a.observer.Fetched(a.cfg.Name, page.size(), page.checked)
 	a.status.update(func(s *Status) {
-		s.Bytes += int64(len(page.body))
+		s.Bytes += int64(page.size())
 		if page.checked {
 			s.Fallbacks++
 		}
@@ -294,12 +287,7 @@ func (a *account) decodeChanged(page *Page) (*Page, error) {
 	}
 	for _, it := range a.changed(page) {
 		if _, err := it.decode(); err != nil {
-			checked, err := readChecked(page.body)
-			if err != nil {
-				return nil, a.client.masked(nonsense(page.Answer, err.Error()))
-			}
-			checked.Answer, checked.memory = page.Answer, page.memory
-			return checked, nil
+			return a.client.reread(page)
 		}
 	}
 	return page, nil

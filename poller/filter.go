@@ -2,22 +2,10 @@ package poller
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"strings"
 	"time"
 
-	"checkout-notifier/checkout"
 	"checkout-notifier/poller/internal/index"
-)
-
-// verdict is what a filter says of a session.
-type verdict int
-
-const (
-	wanted   verdict = iota
-	unclear          // the session does not show what the filter asks for
-	unwanted         // it shows another value
 )
 
 // MayShare says whether two accounts of distinct names may show the same sessions, as
@@ -30,48 +18,13 @@ func (a Account) MayShare(b Account) bool {
 		!apart(a.Filter.CustomerEmail, b.Filter.CustomerEmail) && !apart(a.Filter.PaymentIntent, b.Filter.PaymentIntent)
 }
 
-// judge compares a session with the filter, for an API that ignores it.
-func (f Filter) judge(s *checkout.Session) (verdict, error) {
-	var shown struct {
-		Customer      string `json:"customer"`
-		CustomerEmail string `json:"customer_email"`
-		PaymentIntent string `json:"payment_intent"`
-		Details       struct {
-			Email string `json:"email"`
-		} `json:"customer_details"`
-	}
-	if f == (Filter{}) {
-		return wanted, nil
-	}
-	if err := json.Unmarshal(s.Object, &shown); err != nil {
-		return unclear, fmt.Errorf("reading session %s: %w", s.ID, err)
-	}
-	email := shown.Details.Email
-	if email == "" || strings.EqualFold(shown.CustomerEmail, f.CustomerEmail) {
-		email = shown.CustomerEmail
-	}
-	worst := wanted
-	for _, c := range []struct{ asked, shown string }{
-		{f.Customer, shown.Customer}, {strings.ToLower(f.CustomerEmail), strings.ToLower(email)}, {f.PaymentIntent, shown.PaymentIntent},
-	} {
-		switch {
-		case c.asked == "" || c.asked == c.shown:
-		case c.shown == "":
-			worst = max(worst, unclear)
-		default:
-			worst = unwanted
-		}
-	}
-	return worst, nil
-}
-
 // beyond is how far ahead no session is ever created, whatever the clocks say.
 const beyond = 365 * 24 * time.Hour
 
 // placeFilter makes sure, once, that the API reads the parameters where they are
 // sent: if it does not, a page whose sessions show no value cannot tell.
 func (a *account) placeFilter(ctx context.Context) error {
-	if a.cfg.Filter == (Filter{}) || a.filterPlaced || a.client.params == ParamsBoth {
+	if a.cfg.Filter == (Filter{}) || a.filterPlaced || a.client.params() == ParamsBoth {
 		return nil
 	}
 	page, err := a.page(ctx, patience{tries: a.tries}, Query{CreatedGTE: a.clock.now().Add(beyond), Limit: 1}, nil)
@@ -111,7 +64,7 @@ func (a *account) outside(page *Page) map[string]bool {
 	if !ignored {
 		return nil
 	}
-	if page.limit > 0 {
+	if page.asked.Limit > 0 {
 		a.odd("watch_filter_ignored", "the API ignores the account's filter and shows other sessions as well; these are left out here")
 	}
 	out := make(map[string]bool)

@@ -10,12 +10,11 @@ import (
 
 // failedPage takes a 403 for a page of the list for one that is about the page,
 // until tryPage finds that it is not.
-func failedPage(err error, page Query) error {
+func failedPage(err error) error {
 	var failure *Error
 	if !errors.As(err, &failure) {
 		return err
 	}
-	failure.page = page
 	if failure.Status == http.StatusForbidden && failure.RetryAfter == 0 {
 		failure.Kind = KindForbidden
 	}
@@ -33,7 +32,7 @@ func (a *account) tryPage(ctx context.Context, within time.Duration, request fun
 		}
 	}
 	failure, err = a.try(ctx, within, request, leave)
-	if failure != nil && failure.page.Limit > 0 && failure.page.StartingAfter == a.lastShown.StartingAfter {
+	if failure != nil && failure.asked.Limit > 0 && failure.asked.StartingAfter == a.lastShown.StartingAfter {
 		a.lastShown = Query{} // it may be what failed, or not be the last any more
 	}
 	switch {
@@ -45,7 +44,7 @@ func (a *account) tryPage(ctx context.Context, within time.Duration, request fun
 	}
 	a.forbidden++
 	if failure.Kind == KindForbidden || a.forbidden == 1 {
-		a.forbiddenPage = failure.page // none of a single session
+		a.forbiddenPage = failure.asked // none of a single session
 	}
 	if a.forbidden == 1 {
 		return failure, err

@@ -55,7 +55,7 @@ func (a *account) handle(ctx context.Context, page *Page, by *sweep) error {
 		if !page.apart && a.isUnreadable(e, page, i, &batch, by) {
 			continue
 		}
-		if e != nil && page.limit > 0 { // the list shows it
+		if e != nil && page.asked.Limit > 0 { // the list shows it
 			e.SetUnlisted(false)
 		}
 		doubt := a.doubt(page, e, it)

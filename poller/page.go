@@ -16,16 +16,31 @@ import (
 	"checkout-notifier/secret"
 )
 
+const (
+	// largestPage is the most sessions that the API shows at once, and defaultLimit how
+	// many it shows when it ignores the limit.
+	largestPage  = 100
+	defaultLimit = 10
+	// createdRounding is by how much a creation time may be rounded by the API.
+	createdRounding = time.Second
+	// oldestCreated is before every session of the API: a creation time below it makes no
+	// sense, and would let a new session pass for one that existed before the account's start.
+	oldestCreated = 1288834974
+)
+
 // Item is one session of a page. Its bytes belong to the page.
 type Item struct {
 	checkout.Glance
+	twice   bool // its page shows it in two ways
+	again   bool // set by the reader of several pages: an earlier one has shown it
 	raw     []byte
-	again   bool              // an earlier page of the chain has shown it
-	twice   bool              // its page shows it in two ways
 	session *checkout.Session // once it was decoded
 }
 
 func (it *Item) created() time.Time { return time.Unix(it.Created, 0).UTC() }
+
+// isAbsurd says whether the item's creation time makes no sense.
+func (it *Item) isAbsurd() bool { return it.Created < oldestCreated }
 
 // decode reads the whole item, once.
 func (it *Item) decode() (*checkout.Session, error) {
@@ -50,6 +65,46 @@ func decoded(s *checkout.Session) Item {
 	}
 }
 
+// meet takes in what the page shows of the session a second time. Of two states the
+// later one is kept.
+func (it *Item) meet(other *checkout.Session) {
+	kept := it.session
+	if kept.Hash == other.Hash && kept.Status == other.Status && kept.PaymentStatus == other.PaymentStatus {
+		return
+	}
+	if progress(other) > progress(kept) {
+		*it = decoded(other)
+	}
+	it.twice = true
+}
+
+// progress is how far a session has come.
+func progress(s *checkout.Session) int {
+	n := map[string]int{checkout.StatusComplete: 6, checkout.StatusExpired: 3}[s.Status]
+	switch {
+	case s.PaymentStatus == checkout.PaymentPaid || s.PaymentStatus == checkout.PaymentNotRequired:
+		n += 2
+	case s.PaymentStatus != "":
+		n++
+	}
+	return n
+}
+
+// Bad is an item of the list that makes no sense.
+type Bad struct {
+	ID  string // of its session, "" if it has none
+	Err error
+
+	place int // how many items that make sense stand above it on its page
+}
+
+func (b *Bad) Error() string {
+	if b.ID == "" {
+		return b.Err.Error()
+	}
+	return secret.MaskID(b.ID, checkout.MaxID) + ": " + b.Err.Error()
+}
+
 // Page is one answer of the list, read item by item.
 type Page struct {
 	Items    []Item // the sessions in the order of the answer, each id once
@@ -58,16 +113,15 @@ type Page struct {
 	Total    int    // all items of the answer
 	HasMore  *bool  // nil when the API did not say
 	Answer   Answer
+	asked    Query // what was asked for; zero for what was asked for by id
+	checked  bool  // read by the checked decoder
 
-	limit   int       // that was asked for
-	since   time.Time // the creation time from which on was asked for
-	before  time.Time // and until which
-	after   string    // the id of the session below which was asked for
-	body    []byte
-	checked bool      // read by the checked decoder
+	// Set by the reader, who alone uses them.
 	apart   bool      // what it shows was asked for apart, as far as it was to be
-	existed time.Time // until which creation time what it shows existed before the account's start
-	memory  *pageMemory
+	existed time.Time // until which creation time what it shows existed before the start
+
+	body   []byte
+	memory *pageMemory
 }
 
 // pageMemory is what a page lives in, for one page after the other.
@@ -87,8 +141,11 @@ func (p *Page) release() {
 	}
 }
 
+// size is the length of the answer in bytes.
+func (p *Page) size() int { return len(p.body) }
+
 // mayBeEnd says whether the list may end with the page, which nothing promises to go on.
-func (p *Page) mayBeEnd() bool { return p.Total < p.limit && (p.HasMore == nil || !*p.HasMore) }
+func (p *Page) mayBeEnd() bool { return p.Total < p.asked.Limit && (p.HasMore == nil || !*p.HasMore) }
 
 func (p *Page) first() *Item { return &p.Items[0] }
 func (p *Page) last() *Item  { return &p.Items[len(p.Items)-1] }
@@ -96,7 +153,9 @@ func (p *Page) last() *Item  { return &p.Items[len(p.Items)-1] }
 // newest is the latest creation time on the page, zero if it shows nothing.
 func (p *Page) newest() (newest time.Time) {
 	for i := range p.Items {
-		newest = later(newest, p.Items[i].created())
+		if created := p.Items[i].created(); created.After(newest) {
+			newest = created
+		}
 	}
 	return newest
 }
@@ -229,8 +288,34 @@ func (p *Page) ordered() bool {
 	return !ascends
 }
 
+// ends says whether the list says that it shows nothing below the page.
+func (p *Page) ends() bool {
+	if p.HasMore == nil {
+		return p.Total < min(p.asked.Limit, defaultLimit)
+	}
+	return !*p.HasMore && p.Total < p.asked.Limit
+}
+
+// oldestSecond returns from which place on the page shows nothing but sessions of its
+// oldest second.
+func (p *Page) oldestSecond() int {
+	oldest := slices.MinFunc(p.Items, func(a, b Item) int { return cmp.Compare(a.Created, b.Created) }).Created
+	from := len(p.Items)
+	for from > 0 && p.Items[from-1].Created == oldest {
+		from--
+	}
+	return from
+}
+
+// repeats says whether the chain has shown all of the page before.
+func (p *Page) repeats() bool {
+	return !slices.ContainsFunc(p.Items, func(it Item) bool { return !it.again })
+}
+
 // excludes says whether the page was not asked for a creation time.
-func (p *Page) excludes(created time.Time) bool { return created.Before(p.since.Add(-createdRounding)) }
+func (p *Page) excludes(created time.Time) bool {
+	return created.Before(p.asked.CreatedGTE.Add(-createdRounding))
+}
 
 // reaches says whether the page goes down below a time. The last two sessions must
 // say so: one alone may have a creation time that makes no sense.

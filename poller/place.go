@@ -18,13 +18,13 @@ func (a *account) locate(u *unreadable, page *Page, above, below int) {
 	items := page.Items
 	others := slices.Concat(items[:min(above, len(items))], items[min(below, len(items)):])
 	if len(others) == 0 || !page.excludes(others[len(others)-1].created()) { // else created[gte] is ignored
-		u.From = page.since
+		u.From = page.asked.CreatedGTE
 	} else {
 		u.From = time.Time{}
 	}
-	u.To = page.before
-	if e := a.index.Get(page.after); page.after != "" && e != nil {
-		u.Above, u.AboveAt, u.To = page.after, e.Created(), e.Created()
+	u.To = page.asked.CreatedLTE
+	if e := a.index.Get(page.asked.StartingAfter); page.asked.StartingAfter != "" && e != nil {
+		u.Above, u.AboveAt, u.To = page.asked.StartingAfter, e.Created(), e.Created()
 	}
 	for i := min(above, len(items)) - 1; i >= 0; i-- {
 		if it := &items[i]; !it.isAbsurd() {
@@ -73,7 +73,7 @@ func (a *account) readToStart(batch *Batch, by *sweep) bool {
 // standsBelowOld says whether a row stands below a known session that is older than all
 // that may be new, or at any place of a page that shows known sessions from old to new.
 func (a *account) standsBelowOld(page *Page, at int, batch *Batch) bool {
-	cursor, above := a.index.Get(page.after), (*index.Entry)(nil)
+	cursor, above := a.index.Get(page.asked.StartingAfter), (*index.Entry)(nil)
 	for i := range page.Items {
 		e := a.index.Find(page.Items[i].ID)
 		switch {
@@ -97,9 +97,6 @@ func (a *account) isOld(e *index.Entry, batch *Batch) bool {
 
 // passesIgnored is for how many passes it is believed that created[gte] is ignored.
 const passesIgnored = 10
-
-// isAbsurd says whether the item's creation time makes no sense.
-func (it *Item) isAbsurd() bool { return it.Created < oldestCreated }
 
 // moved notes where the list shows the row by now; or where else, within one pass.
 func (a *account) moved(u, now *unreadable, also bool) {

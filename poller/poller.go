@@ -175,11 +175,10 @@ func New(accounts []Account, tracker Tracker, handler Handler, o Options) (*Poll
 		o.now = time.Now
 	}
 	for _, cfg := range accounts {
-		client, err := NewClient(cfg, o.Version, o.Transport)
+		client, err := cfg.client(o.Version, o.Transport, o.now)
 		if err != nil {
 			return nil, err
 		}
-		client.now = o.now
 		a := newAccount(cfg, client, tracker, handler, o)
 		for _, other := range p.accounts {
 			if cfg.MayShare(other.cfg) {

@@ -20,7 +20,7 @@ type Finding struct {
 // in which place. shown are the ids of the newest sessions. It changes nothing and
 // stores nothing. An error means that the API could not be asked.
 func Probe(ctx context.Context, a Account, version string) (findings []Finding, shown []string, err error) {
-	client, err := NewClient(a, version, nil)
+	client, err := a.client(version, nil, time.Now)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -56,7 +56,7 @@ func Probe(ctx context.Context, a Account, version string) (findings []Finding, 
 		Remedy: "polling stays complete, at a higher price"})
 	for _, channel := range []string{ParamsBody, ParamsQuery} {
 		for _, q := range questions(first) {
-			finding, err := client.withParams(channel).try(ctx, q)
+			finding, err := try(ctx, client.withParams(channel), q)
 			if err != nil {
 				return nil, nil, err
 			}
@@ -89,9 +89,9 @@ func questions(first *Page) []question {
 	}
 }
 
-func (c *Client) try(ctx context.Context, q question) (Finding, error) {
+func try(ctx context.Context, c *Client, q question) (Finding, error) {
 	f := Finding{
-		What:   fmt.Sprintf("%s in the %s", q.parameter, c.params),
+		What:   fmt.Sprintf("%s in the %s", q.parameter, c.params()),
 		Remedy: "try another list_params; polling stays complete, at a higher price",
 	}
 	page, err := c.List(ctx, q.query)

@@ -8,8 +8,6 @@ import (
 )
 
 const (
-	// createdRounding is by how much a creation time may be rounded by the API.
-	createdRounding = time.Second
 	// expiryGrace is how long after expires_at the API is given to say so.
 	expiryGrace = 2 * time.Second
 	// A session that stays open after its expiry is looked at each lateEvery,

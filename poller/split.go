@@ -154,6 +154,9 @@ func (p *splitPage) splitMember(name int, body []byte, i int) int {
 	return end
 }
 
+// splitSeed makes hashes that nobody outside this process can aim at.
+var splitSeed = maphash.MakeSeed()
+
 // repeats says whether an id stands on the page twice.
 func (p *splitPage) repeats() bool {
 	size := 64
@@ -166,7 +169,7 @@ func (p *splitPage) repeats() bool {
 	ids := p.ids[:size]
 	clear(ids)
 	for n := range p.items {
-		slot := int(hashID(p.items[n].ID)) & (size - 1)
+		slot := int(maphash.Bytes(splitSeed, p.items[n].ID)) & (size - 1)
 		for ; ids[slot] != 0; slot = (slot + 1) & (size - 1) {
 			if bytes.Equal(p.items[ids[slot]-1].ID, p.items[n].ID) {
 				return true
@@ -184,8 +187,3 @@ func at(body []byte, i int) byte {
 	}
 	return body[i]
 }
-
-var idSeed = maphash.MakeSeed()
-
-// hashID is a hash of an id that nobody outside this process can aim at.
-func hashID(id []byte) uint64 { return maphash.Bytes(idSeed, id) }

@@ -99,14 +99,6 @@ func (a *account) plausible(ctx context.Context, page *Page, q Query, repeats []
 // endOfTime is later than every creation time.
 var endOfTime = time.Unix(1<<40, 0)
 
-// ends says whether the list says that it shows nothing below the page.
-func (p *Page) ends() bool {
-	if p.HasMore == nil {
-		return p.Total < min(p.limit, defaultLimit)
-	}
-	return !*p.HasMore && p.Total < p.limit
-}
-
 // standing counts, up to most, the known sessions of a range that a page of it should
 // show.
 func (a *account) standing(from, to time.Time, most int) (n int) {

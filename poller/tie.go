@@ -1,14 +1,11 @@
 package poller
 
 import (
-	"cmp"
+	"hash/maphash"
 	"slices"
 
 	"checkout-notifier/event"
 )
-
-// largestPage is the most sessions that the API shows at once.
-const largestPage = 100
 
 // advance says where the next page begins. The API promises no order within a second:
 // in the next answer any session of this page's oldest second could stand above the
@@ -25,7 +22,7 @@ func (c *chain) advance(page *Page) {
 		c.shownLast[1] = string(page.Items[n-2].ID)
 	}
 	from := page.oldestSecond()
-	grows := page.Total == page.limit && page.limit < largestPage && !page.repeats()
+	grows := page.Total == page.asked.Limit && page.asked.Limit < largestPage && !page.repeats()
 	if c.narrowed > 0 || c.holeAfter(page) || (from == 0 && !grows) {
 		from = len(page.Items)
 	}
@@ -60,30 +57,14 @@ func (c *chain) untie() bool {
 	return true
 }
 
-// oldestSecond returns from which place on the page shows nothing but sessions of its
-// oldest second.
-func (p *Page) oldestSecond() int {
-	oldest := slices.MinFunc(p.Items, func(a, b Item) int { return cmp.Compare(a.Created, b.Created) }).Created
-	from := len(p.Items)
-	for from > 0 && p.Items[from-1].Created == oldest {
-		from--
-	}
-	return from
-}
-
-// repeats says whether the chain has shown all of the page before.
-func (p *Page) repeats() bool {
-	return !slices.ContainsFunc(p.Items, func(it Item) bool { return !it.again })
-}
-
 // holeAfter says whether a known hole begins with the end of a page.
 func (c *chain) holeAfter(page *Page) bool {
 	last := string(page.last().ID)
 	return c.passes() && slices.ContainsFunc(c.passedOver(), func(h event.Hole) bool { return h.Above == last })
 }
 
-// below returns the query without what its page repeats.
-func (q Query) below(page *Page, tie []uint64) Query {
+// below returns a query without what its page repeats.
+func below(q Query, page *Page, tie []uint64) Query {
 	for i := range page.Items {
 		if id := page.Items[i].ID; slices.Contains(tie, hashID(id)) {
 			q.StartingAfter = string(id)
@@ -101,3 +82,8 @@ func (c *chain) repeatsTie(page *Page) bool {
 		return !moved && !slices.Contains(c.tie, hashID(it.ID))
 	})
 }
+
+var idSeed = maphash.MakeSeed()
+
+// hashID is a hash of an id that nobody outside this process can aim at.
+func hashID(id []byte) uint64 { return maphash.Bytes(idSeed, id) }

@@ -20,21 +20,6 @@ import (
 // show (see lookAt), any other by askUnreadable. What makes no sense even then is named
 // in the status and once in the log.
 
-// Bad is an item of the list that makes no sense.
-type Bad struct {
-	ID  string // of its session, "" if it has none
-	Err error
-
-	place int // how many items that make sense stand above it on its page
-}
-
-func (b *Bad) Error() string {
-	if b.ID == "" {
-		return b.Err.Error()
-	}
-	return secret.MaskID(b.ID, checkout.MaxID) + ": " + b.Err.Error()
-}
-
 const (
 	// mostUnreadable bounds the rows that are remembered.
 	mostUnreadable = 1000
