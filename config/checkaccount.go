@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"checkout-notifier/poller"
+	"checkout-notifier/poller/wooshpay"
 )
 
 // Bounds of the poll section. Below the shortest interval a pass only waits for
@@ -36,7 +37,7 @@ func (l *loader) checkAccounts() {
 		host := l.checkBaseURL(join(path, "base_url"), account.BaseURL)
 		l.checkKey(join(path, "secret_key"), account.SecretKey.Reveal(), host)
 		l.checkStart(join(path, "start"), account.Start)
-		l.oneOf(join(path, "list_params"), account.ListParams, poller.ParamsBody, poller.ParamsQuery, poller.ParamsBoth)
+		l.oneOf(join(path, "list_params"), account.ListParams, wooshpay.ParamsBody, wooshpay.ParamsQuery, wooshpay.ParamsBoth)
 		if email := account.Filter.CustomerEmail; email != "" && !strings.Contains(email, "@") {
 			l.errorf(join(path, "filter.customer_email"), codeValue, "%s.filter.customer_email is not an e-mail address", path)
 		}
@@ -72,7 +73,7 @@ func (l *loader) checkBaseURL(path, text string) string {
 
 // officialMode returns the mode that a host of the API serves, "" for others.
 func officialMode(host string) string {
-	for mode, address := range map[string]string{poller.ModeLive: poller.LiveHost, poller.ModeTest: poller.TestHost} {
+	for mode, address := range map[string]string{wooshpay.ModeLive: wooshpay.LiveHost, wooshpay.ModeTest: wooshpay.TestHost} {
 		if u, err := url.Parse(address); err == nil && u.Hostname() == host {
 			return mode
 		}
@@ -86,7 +87,7 @@ func (l *loader) checkKey(path, key, host string) {
 	if !l.required(path, key) {
 		return
 	}
-	mode, served := poller.KeyMode(key), officialMode(host)
+	mode, served := wooshpay.KeyMode(key), officialMode(host)
 	switch {
 	case strings.ContainsAny(key, " \t\r\n"):
 		l.errorf(path, codeSecret, "%s contains white space or a line break", path)

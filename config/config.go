@@ -19,6 +19,7 @@ import (
 	"checkout-notifier/broker"
 	"checkout-notifier/heartbeat"
 	"checkout-notifier/poller"
+	"checkout-notifier/poller/wooshpay"
 	"checkout-notifier/publish"
 	"checkout-notifier/rules"
 	"checkout-notifier/state"
@@ -91,7 +92,7 @@ func Default() Config {
 
 // defaultAccount returns the documented defaults of an account.
 func defaultAccount(poll poller.Poll) poller.Account {
-	return poller.Account{Start: poller.StartNow, ListParams: poller.ParamsBody, Poll: poll}
+	return poller.Account{Start: poller.StartNow, ListParams: wooshpay.ParamsBody, Poll: poll}
 }
 
 // String says how much the configuration names, and nothing of its content.

@@ -40,10 +40,8 @@ func accountMode(account poller.Account) string {
 	if account.SecretKey == "" {
 		return ""
 	}
-	if poller.KeyMode(account.SecretKey.Reveal()) == poller.ModeLive {
-		return poller.ModeLive
-	}
-	return poller.ModeTest
+	_, mode := account.Binding()
+	return mode
 }
 
 // warnSameKey finds accounts that poll the same sessions: each raises the events of

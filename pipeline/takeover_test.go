@@ -13,6 +13,7 @@ import (
 	"checkout-notifier/event"
 	"checkout-notifier/pipeline"
 	"checkout-notifier/poller"
+	"checkout-notifier/poller/wooshpay"
 	"checkout-notifier/secret"
 	"checkout-notifier/state"
 )
@@ -33,7 +34,7 @@ func withKey(key string) func(*poller.Account) {
 // polled is the record of an account that was polled with key1 until a time.
 func polled(name string, until time.Time, change ...func(*event.Account)) event.Account {
 	a := event.Account{
-		Name: name, Host: "api.example", Mode: poller.ModeTest, KeyHash: event.KeyHash("api.example", "sk_test_1"),
+		Name: name, Host: "api.example", Mode: wooshpay.ModeTest, KeyHash: event.KeyHash("api.example", "sk_test_1"),
 		Start: t0.Add(-48 * time.Hour), StartFixed: true, Low: until,
 	}
 	for _, c := range change {
@@ -238,7 +239,7 @@ func TestTakeOverWithALaterStart(t *testing.T) {
 // Another host may show other sessions.
 func TestKeyAtAnotherHostStartsNow(t *testing.T) {
 	store := openStore(t)
-	save(t, store, polled("main", t0), event.Account{Name: "eu", Host: "proxy.example", Mode: poller.ModeTest, KeyHash: "that was stored before the first answer"})
+	save(t, store, polled("main", t0), event.Account{Name: "eu", Host: "proxy.example", Mode: wooshpay.ModeTest, KeyHash: "that was stored before the first answer"})
 	shown(t, store, "main", "cs_1", "open")
 	elsewhere := configured("eu", func(a *poller.Account) { a.BaseURL = "https://proxy.example" })
 	said := takeOver(t, store, elsewhere)

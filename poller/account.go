@@ -14,6 +14,7 @@ import (
 	"checkout-notifier/loglimit"
 	"checkout-notifier/poller/internal/index"
 	"checkout-notifier/poller/pacer"
+	"checkout-notifier/poller/wooshpay"
 )
 
 const (
@@ -45,18 +46,18 @@ type account struct {
 
 	mu            sync.Mutex
 	turn          *sync.Cond // something that others wait for has changed
-	client        *Client
+	client        *wooshpay.Client
 	loaded        bool
 	tries         int
 	state         event.Account
 	saved         event.Account // as it was last stored
 	before        event.Account // as an earlier process left it
 	index         *index.Index
-	strangers     Query     // the last one that was answered by a page of strangers
-	starting      uint32    // the pass that fixes the start
-	polledFrom    time.Time // since when the account is polled, at least, by the clock of the process
-	existing      time.Time // until which creation time what that pass shows existed
-	forgotten     time.Time // settled sessions created before are not in the index
+	strangers     wooshpay.Query // the last one that was answered by a page of strangers
+	starting      uint32         // the pass that fixes the start
+	polledFrom    time.Time      // since when the account is polled, at least, by the clock of the process
+	existing      time.Time      // until which creation time what that pass shows existed
+	forgotten     time.Time      // settled sessions created before are not in the index
 	clock         clock
 	leapt         time.Time     // when the server's clock was last found to be ahead of what was known
 	failures      int           // requests in a row
@@ -65,10 +66,10 @@ type account struct {
 	tookFrom      time.Time
 	hung          time.Time // when a request last failed after a longer time than that
 	forbidden     int       // answers in a row that were a 403
-	forbiddenPage Query
-	lastShown     Query // for the last session on the last page that showed any
-	blank         int   // answers to tryElsewhere since a session was shown
-	broken        int   // passes in a row
+	forbiddenPage wooshpay.Query
+	lastShown     wooshpay.Query // for the last session on the last page that showed any
+	blank         int            // answers to tryElsewhere since a session was shown
+	broken        int            // passes in a row
 	limitHonoured bool
 	filterPlaced  bool // the API was asked whether it reads the parameters where they are sent
 	sawEnd        bool // has_more was false once
@@ -121,7 +122,7 @@ type running struct {
 	waiting   int // due sessions that were left to the next pass
 }
 
-func newAccount(cfg Account, client *Client, tracker Tracker, handler Handler, o Options) *account {
+func newAccount(cfg Account, client *wooshpay.Client, tracker Tracker, handler Handler, o Options) *account {
 	a := &account{
 		cfg: cfg, client: client, tracker: tracker, handler: handler, observer: o.Observer,
 		log:        o.Logger.With("account", cfg.Name),

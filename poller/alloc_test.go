@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"testing"
 	"time"
+
+	"checkout-notifier/poller/wooshpay"
 )
 
 // An unchanged page costs the same few allocations however many sessions it
@@ -43,16 +45,16 @@ func allocations(t *testing.T, body, rotated []byte) float64 {
 	a := knowing(t, readSplit(t, holding(body)).Items)
 	a.state.StartFixed = true
 	a.now = running{number: 1, began: time.Now()}
-	memory := new(pageMemory)
+	memory := new(wooshpay.Memory)
 	return testing.AllocsPerRun(50, func() {
-		memory.body.Reset()
-		memory.body.Write(rotated)
-		page, err := readPage(memory)
+		memory.Body.Reset()
+		memory.Body.Write(rotated)
+		page, err := wooshpay.ReadPage(memory)
 		if err != nil {
 			t.Fatal(err)
 		}
-		page.Answer = Answer{Sent: time.Now(), Received: time.Now()}
-		if page, err = a.decodeChanged(page); err != nil {
+		page.Answer = wooshpay.Answer{Sent: time.Now(), Received: time.Now()}
+		if page, err = a.decodeChanged(a.client, page); err != nil {
 			t.Fatal(err)
 		}
 		a.mu.Lock()

@@ -12,6 +12,7 @@ import (
 	"checkout-notifier/event"
 	"checkout-notifier/loglimit"
 	"checkout-notifier/poller/internal/index"
+	"checkout-notifier/poller/wooshpay"
 )
 
 // A known session that the API shows neither in the list nor by its id is a hole of its
@@ -78,11 +79,11 @@ func (a *account) nameLost() {
 // noteNewest notes the rows at the top of the list above the first that makes sense, by
 // the ids of their sessions. A page that was asked for small, or apart, may tell of some of
 // them only.
-func (a *account) noteNewest(page *Page, limit int, apart bool) {
+func (a *account) noteNewest(page *wooshpay.Page, limit int, apart bool) {
 	var ids []string
 	bad := page.Bad
 	for i := 0; ; i++ {
-		for ; len(bad) > 0 && bad[0].place <= i; bad = bad[1:] {
+		for ; len(bad) > 0 && bad[0].Place <= i; bad = bad[1:] {
 			ids = append(ids, bad[0].ID)
 		}
 		if i == len(page.Items) || a.contradicts(a.index.Find(page.Items[i].ID), &page.Items[i], false) == nil {
@@ -156,7 +157,7 @@ func (a *account) readAboveTop(ctx context.Context) error {
 	}
 	_, latest := a.clock.span(a.clock.own())
 	from := later(h.Since.Add(latest.Sub(now)+skewNoticed), earlier(a.aboveTop, now).Add(-a.cfg.Poll.Tuning.Overlap))
-	q, newest := Query{CreatedGTE: from, Limit: a.cfg.Poll.Tuning.PageSize}, a.aboveTop
+	q, newest := wooshpay.Query{CreatedGTE: from, Limit: a.cfg.Poll.Tuning.PageSize}, a.aboveTop
 	for tries := 0; tries < triesPerPage; { // one failure may be chance
 		page, err := a.page(ctx, patience{apart: true}, q, nil)
 		if unavailable(err) {
@@ -167,11 +168,11 @@ func (a *account) readAboveTop(ctx context.Context) error {
 		}
 		before := q.StartingAfter
 		if len(page.Items) > 0 {
-			newest, q.StartingAfter = later(newest, earlier(page.newest(), now)), string(page.last().ID)
+			newest, q.StartingAfter = later(newest, earlier(page.Newest(), now)), string(page.Last().ID)
 		}
-		ended := page.ends() || page.excludes(page.newest()) || q.StartingAfter == before
+		ended := page.Ends() || page.Excludes(page.Newest()) || q.StartingAfter == before
 		err = a.handle(ctx, page, nil)
-		page.release()
+		page.Release()
 		if err == nil && ended {
 			a.aboveTop = newest
 		}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"checkout-notifier/poller"
+	"checkout-notifier/poller/wooshpay"
 )
 
 // An API that refuses every request with a body is polled all the same, from the first
@@ -50,7 +51,7 @@ func TestProbeNamesTheQuery(t *testing.T) {
 		_, _ = w.Write([]byte(`{"object":"list","has_more":false,"data":[]}`))
 	}))
 	defer api.Close()
-	account := poller.Account{Name: "main", SecretKey: testKey, BaseURL: api.URL, ListParams: poller.ParamsBody, Poll: poller.DefaultPoll()}
+	account := poller.Account{Name: "main", SecretKey: testKey, BaseURL: api.URL, ListParams: wooshpay.ParamsBody, Poll: poller.DefaultPoll()}
 	findings, _, err := poller.Probe(t.Context(), account, "test")
 	if err != nil || len(findings) != 1 || findings[0].OK || !strings.Contains(findings[0].Remedy, "list_params: query") {
 		t.Errorf("Probe = %+v, %v", findings, err)

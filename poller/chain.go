@@ -5,6 +5,8 @@ import (
 	"errors"
 	"slices"
 	"time"
+
+	"checkout-notifier/poller/wooshpay"
 )
 
 // chain is one walk down a part of the list, page by page. The next page is asked
@@ -15,7 +17,7 @@ type chain struct {
 	by    *sweep
 	lo    time.Time // zero: to the end; may rise while the chain is read
 	hi    time.Time // zero: from the head
-	query Query
+	query wooshpay.Query
 
 	// What was shown so far.
 	seen     map[uint64]struct{} // hashes of the ids of the sessions
@@ -59,18 +61,18 @@ type chain struct {
 
 // mostStepped bounds the pages in a row that a chain steps over: nothing tells how far
 // down they are.
-const mostStepped = mostUnreadable / largestPage
+const mostStepped = mostUnreadable / wooshpay.LargestPage
 
 func newChain(a *account, p patience, by *sweep, lo, hi time.Time) *chain {
 	c := &chain{account: a, p: p, by: by, lo: lo, hi: hi, seen: make(map[uint64]struct{}), garbled: make(map[uint64]bool), anchored: a.anchors(p, by)}
 	// A head that shows nothing does not move the low-water mark.
 	c.saidEnd = by == nil && hi.IsZero() && a.asking == nil && a.state.StartFixed
-	c.query = Query{Limit: a.cfg.Poll.Tuning.PageSize}
+	c.query = wooshpay.Query{Limit: a.cfg.Poll.Tuning.PageSize}
 	if !lo.IsZero() {
-		c.query.CreatedGTE = lo.Add(-createdRounding)
+		c.query.CreatedGTE = lo.Add(-wooshpay.CreatedRounding)
 	}
 	if !hi.IsZero() {
-		c.query.CreatedLTE = hi.Add(createdRounding)
+		c.query.CreatedLTE = hi.Add(wooshpay.CreatedRounding)
 	} else if a.asking == nil && a.top() != nil && !by.dry() {
 		c.atTop, c.certain, c.narrowed, c.query.Limit = true, true, c.query.Limit, 1
 	}
@@ -89,7 +91,7 @@ func (c *chain) walk(ctx context.Context, stop func() bool) error {
 		last := len(page.Items) == 0 || c.done(page)
 		oldest := c.oldest // before the next page, which may lie ready already
 		rest := !last && stop()
-		wait := func() (*Page, error) { return nil, errNotDone }
+		wait := func() (*wooshpay.Page, error) { return nil, errNotDone }
 		if !last {
 			c.advance(page)
 			if !rest {
@@ -101,7 +103,7 @@ func (c *chain) walk(ctx context.Context, stop func() bool) error {
 		if handled == nil {
 			c.handled = oldest
 		}
-		page.release()
+		page.Release()
 		if last {
 			return handled
 		}
@@ -114,9 +116,9 @@ func (c *chain) walk(ctx context.Context, stop func() bool) error {
 }
 
 // ahead asks for the next page while the present one is handled.
-func (c *chain) ahead(ctx context.Context) (wait func() (*Page, error)) {
+func (c *chain) ahead(ctx context.Context) (wait func() (*wooshpay.Page, error)) {
 	type answer struct {
-		page *Page
+		page *wooshpay.Page
 		err  error
 	}
 	answers := make(chan answer, 1)
@@ -126,7 +128,7 @@ func (c *chain) ahead(ctx context.Context) (wait func() (*Page, error)) {
 		page, err := c.next(ctx)
 		answers <- answer{page, err}
 	}()
-	return func() (*Page, error) {
+	return func() (*wooshpay.Page, error) {
 		c.mu.Unlock()
 		defer c.mu.Lock()
 		next := <-answers
@@ -142,7 +144,7 @@ func (c *chain) ahead(ctx context.Context) (wait func() (*Page, error)) {
 // what cannot be had even alone is passed over; only if nothing else is answered
 // either the page is asked for again, later each time. No page at all means that
 // nothing is left below a hole.
-func (c *chain) next(ctx context.Context) (*Page, error) {
+func (c *chain) next(ctx context.Context) (*wooshpay.Page, error) {
 	if ended := c.approach(); ended {
 		return nil, nil
 	}
@@ -155,7 +157,7 @@ func (c *chain) next(ctx context.Context) (*Page, error) {
 	page, err := c.page(ctx, p, q, c.sensible)
 	c.p.within = 0
 	c.certain = c.certain || (guess && hides(err)) // most likely it is the known hole
-	if err == nil && page.Total > 0 && len(page.Items) == 0 && !page.mayBeEnd() {
+	if err == nil && page.Total > 0 && len(page.Items) == 0 && !page.MayBeEnd() {
 		if c.awaits(page) {
 			return nil, errNotDone
 		} else if c.stepOver(page) {
@@ -184,7 +186,7 @@ func (c *chain) next(ctx context.Context) (*Page, error) {
 
 // believable says whether a page is to be taken as it is although something is
 // wrong with it.
-func (c *chain) believable(page *Page, err error) bool {
+func (c *chain) believable(page *wooshpay.Page, err error) bool {
 	var repeated repeatedPage
 	var unreadable unreadablePage
 	switch {
@@ -200,7 +202,7 @@ func (c *chain) believable(page *Page, err error) bool {
 		if c.byTime {
 			page.Items = nil
 		}
-	case (errors.Is(err, errEmptyPage) && !c.byTime) || (repeated.promises && c.query.Limit >= largestPage):
+	case (errors.Is(err, errEmptyPage) && !c.byTime) || (repeated.promises && c.query.Limit >= wooshpay.LargestPage):
 		if !c.endless() {
 			return false
 		}
@@ -214,7 +216,7 @@ func (c *chain) believable(page *Page, err error) bool {
 
 // stepOver lets the next page begin below one of which no item makes sense but all have
 // an id by which their sessions are asked for, and says whether that is possible.
-func (c *chain) stepOver(page *Page) bool {
+func (c *chain) stepOver(page *wooshpay.Page) bool {
 	last := page.Bad[len(page.Bad)-1].ID
 	if c.garbled[hashID([]byte(last))] || c.byTime || c.cursorless || c.stepped == mostStepped {
 		return false
@@ -227,14 +229,14 @@ func (c *chain) stepOver(page *Page) bool {
 	// If the API refuses this cursor, that says nothing of others.
 	c.query.StartingAfter, c.tie, c.promised, c.stood = last, nil, true, true
 	c.widen(page.Total)
-	page.release()
+	page.Release()
 	return true
 }
 
 // hidesNew says whether an item of a page that makes no sense is one that the chain was
 // not shown before.
-func (c *chain) hidesNew(page *Page) bool {
-	return slices.ContainsFunc(page.Bad, func(bad Bad) bool {
+func (c *chain) hidesNew(page *wooshpay.Page) bool {
+	return slices.ContainsFunc(page.Bad, func(bad wooshpay.Bad) bool {
 		id := hashID([]byte(bad.ID))
 		_, seen := c.seen[id]
 		return bad.ID != "" && !seen && !c.garbled[id]
@@ -242,20 +244,20 @@ func (c *chain) hidesNew(page *Page) bool {
 }
 
 // see notes that the list has what makes no sense on a page.
-func (c *chain) see(page *Page) {
+func (c *chain) see(page *wooshpay.Page) {
 	for i := range page.Bad {
 		c.garbled[hashID([]byte(page.Bad[i].ID))] = true
 	}
 }
 
 // accept notes what a page shows.
-func (c *chain) accept(page *Page) *Page {
+func (c *chain) accept(page *wooshpay.Page) *wooshpay.Page {
 	c.see(page)
 	if len(page.Items) > 0 {
 		c.away, c.setbacks, c.stepped = false, 0, 0
 		c.cursorless = c.cursorless && c.query.StartingAfter == ""
 		if c.byTime {
-			c.query.CreatedLTE = page.last().created().Add(createdRounding)
+			c.query.CreatedLTE = page.Last().CreatedAt().Add(wooshpay.CreatedRounding)
 		}
 		c.note(page)
 	}
@@ -270,7 +272,7 @@ func (c *chain) adapt(err error) bool {
 	switch {
 	case c.p.apart && !repeated: // it is about the hole
 		return false
-	case refusedQuestion(err) && c.query.StartingAfter == "" && (c.client.params() != ParamsQuery || c.bodyRefused()):
+	case refusedQuestion(err) && c.query.StartingAfter == "" && (c.client.Params() != wooshpay.ParamsQuery || c.bodyRefused()):
 		if c.refusals++; c.refusals < triesPerPage { // once may be a hiccup
 			return true
 		}
@@ -280,22 +282,22 @@ func (c *chain) adapt(err error) bool {
 		}
 		// Some proxies refuse a GET with a body, whatever it asks for.
 		c.odd("body_refused", "the API refuses the list parameters in the body; they are sent in the query from now on", "error", err)
-		c.send(ParamsQuery)
+		c.send(wooshpay.ParamsQuery)
 		c.widen(c.narrowed)
-	case repeated && c.byTime && c.query.Limit < largestPage: // the page may hold less than its oldest second
-		c.query.Limit = min(2*c.query.Limit, largestPage)
+	case repeated && c.byTime && c.query.Limit < wooshpay.LargestPage: // the page may hold less than its oldest second
+		c.query.Limit = min(2*c.query.Limit, wooshpay.LargestPage)
 	case repeated && c.bodyRefused() && !c.byTime:
 		// In the query they are ignored: the body was refused for another reason.
 		c.odd("query_ignored", "the API ignores list parameters in the query; they are sent as list_params says again", "list_params", c.cfg.ListParams)
 		c.send(c.cfg.ListParams)
-	case repeated && c.client.params() != ParamsBoth && !c.bodyRefused():
+	case repeated && c.client.Params() != wooshpay.ParamsBoth && !c.bodyRefused():
 		c.everywhere()
 	case (repeated || (refused(err) && c.query.StartingAfter != "" && !c.stood)) && !c.byTime:
 		c.odd("cursor_ignored", "the API ignores or refuses the cursor starting_after; pages are asked for by creation time instead, which takes more requests", "error", err)
 		c.byTime = true
 		c.widen(c.narrowed) // a page must hold more than one moment's sessions
 		c.query.StartingAfter, c.tie = "", nil
-		c.query.CreatedLTE = c.oldest.Add(createdRounding)
+		c.query.CreatedLTE = c.oldest.Add(wooshpay.CreatedRounding)
 	default:
 		return false
 	}
@@ -304,50 +306,50 @@ func (c *chain) adapt(err error) bool {
 
 // send moves the list parameters to another place, where the limit may be ignored.
 func (a *account) send(params string) {
-	a.client, a.limitHonoured = a.client.withParams(params), false
+	a.client, a.limitHonoured = a.client.WithParams(params), false
 }
 
 // everywhere sends the list parameters to both places.
 func (a *account) everywhere() {
-	a.odd("params_ignored", "the API ignores list parameters where list_params sends them; they are sent in the body and the query from now on", "list_params", a.client.params())
-	a.send(ParamsBoth)
+	a.odd("params_ignored", "the API ignores list parameters where list_params sends them; they are sent in the body and the query from now on", "list_params", a.client.Params())
+	a.send(wooshpay.ParamsBoth)
 }
 
 // bodyRefused says whether the parameters travel elsewhere than configured
 // because the API refused them in the body.
 func (c *chain) bodyRefused() bool {
-	return c.client.params() == ParamsQuery && c.cfg.ListParams != ParamsQuery
+	return c.client.Params() == wooshpay.ParamsQuery && c.cfg.ListParams != wooshpay.ParamsQuery
 }
 
 // note keeps what a page shows for the rest of the chain.
-func (c *chain) note(page *Page) {
-	if !c.cursorAt.IsZero() && page.first().created().After(c.cursorAt.Add(createdRounding)) {
+func (c *chain) note(page *wooshpay.Page) {
+	if !c.cursorAt.IsZero() && page.First().CreatedAt().After(c.cursorAt.Add(wooshpay.CreatedRounding)) {
 		c.disorder()
 	}
-	if page.Total > page.asked.Limit {
+	if page.Total > page.Asked.Limit {
 		c.odd("limit_ignored", "the API shows more sessions on a page than limit asks for; all of them are read")
 	}
 	// More of the range that was asked for, which may have been split meanwhile.
 	c.saidEnd = false
-	c.promised = page.HasMore != nil && *page.HasMore && page.asked.CreatedGTE.Equal(c.query.CreatedGTE)
-	c.limitHonoured = c.limitHonoured || (page.Total == page.asked.Limit && page.asked.Limit == c.cfg.Poll.Tuning.PageSize)
+	c.promised = page.HasMore != nil && *page.HasMore && page.Asked.CreatedGTE.Equal(c.query.CreatedGTE)
+	c.limitHonoured = c.limitHonoured || (page.Total == page.Asked.Limit && page.Asked.Limit == c.cfg.Poll.Tuning.PageSize)
 	c.widen(page.Total)
 	ignored := false
 	for i := range page.Items {
 		it := &page.Items[i]
 		id := hashID(it.ID)
-		_, it.again = c.seen[id]
+		_, it.Again = c.seen[id]
 		c.seen[id] = struct{}{}
 		switch {
-		case it.again:
+		case it.Again:
 		case c.index.Find(it.ID) != nil:
 			c.fresh = 0
 		default:
 			c.fresh++
 		}
-		created := it.created()
+		created := it.CreatedAt()
 		c.newest = later(c.newest, created)
-		ignored = ignored || page.excludes(created)
+		ignored = ignored || page.Excludes(created)
 	}
 	if c.unordered && c.shown > 0 { // from page to page sessions may have moved
 		c.mistrust.disorder = true
@@ -355,7 +357,7 @@ func (c *chain) note(page *Page) {
 	}
 	c.shown += len(page.Items)
 	c.pages++
-	c.oldest = page.last().created()
+	c.oldest = page.Last().CreatedAt()
 	if ignored {
 		c.now.sinceless = true
 		c.odd("filter_ignored", "the API ignores created[gte] and shows older sessions as well; these are left out here")
@@ -371,15 +373,15 @@ func (c *chain) disorder() {
 }
 
 // done says whether the page is the chain's last.
-func (c *chain) done(page *Page) bool {
-	if !c.unordered && !c.lo.IsZero() && page.reaches(c.lo) && (len(page.Items) > 1 || c.narrowed == 0) {
+func (c *chain) done(page *wooshpay.Page) bool {
+	if !c.unordered && !c.lo.IsZero() && page.Reaches(c.lo) && (len(page.Items) > 1 || c.narrowed == 0) {
 		return true
 	}
-	full := page.asked.Limit
+	full := page.Asked.Limit
 	switch {
 	case page.HasMore == nil:
 		c.odd("has_more_missing", "the API does not say whether there are more pages; it is asked until it shows no more")
-		full = min(full, defaultLimit) // whether it would show as many as we ask for, if it had them, may have changed
+		full = min(full, wooshpay.DefaultLimit) // whether it would show as many as we ask for, if it had them, may have changed
 		c.saidEnd = page.Total < full
 	case *page.HasMore:
 		return false
@@ -389,11 +391,11 @@ func (c *chain) done(page *Page) bool {
 	// A full page that is said to be the last is checked, and so is a short one where
 	// nothing else confirms it: the request is cheap, a wrong word would hide all
 	// older sessions.
-	return page.Total < full && (page.repeats() || c.credible(page))
+	return page.Total < full && (page.Repeats() || c.credible(page))
 }
 
 // short says whether a page has fewer items than the API would show if it had
 // them, whether or not it takes our limit.
-func (c *chain) short(page *Page) bool {
-	return page.Total < min(page.asked.Limit, defaultLimit) || (page.Total < page.asked.Limit && c.limitHonoured)
+func (c *chain) short(page *wooshpay.Page) bool {
+	return page.Total < min(page.Asked.Limit, wooshpay.DefaultLimit) || (page.Total < page.Asked.Limit && c.limitHonoured)
 }

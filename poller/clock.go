@@ -3,6 +3,8 @@ package poller
 import (
 	"slices"
 	"time"
+
+	"checkout-notifier/poller/wooshpay"
 )
 
 // clock knows the server's time, from the Date of its answers. Date is cut to
@@ -35,7 +37,7 @@ const (
 )
 
 // observe takes in an answer and returns the server's time at its receipt.
-func (c *clock) observe(a Answer) time.Time {
+func (c *clock) observe(a wooshpay.Answer) time.Time {
 	if !a.Date.IsZero() {
 		c.settle(a, true)
 		c.weigh(a)
@@ -44,7 +46,7 @@ func (c *clock) observe(a Answer) time.Time {
 }
 
 // weigh corrects what is known by an answer, or doubts it.
-func (c *clock) weigh(a Answer) {
+func (c *clock) weigh(a wooshpay.Answer) {
 	wrong := c.wrong(a)
 	small := c.isSmall(wrong)
 	switch {
@@ -77,7 +79,7 @@ func (c *clock) isSmall(wrong time.Duration) bool {
 }
 
 // wrong is by how much an answer says that we are wrong, at least.
-func (c *clock) wrong(a Answer) time.Duration {
+func (c *clock) wrong(a wooshpay.Answer) time.Duration {
 	least := a.Date.Sub(c.at(a.Received))
 	most := a.Date.Add(time.Second).Sub(c.at(a.Sent))
 	return max(least, min(0, most))
@@ -86,7 +88,7 @@ func (c *clock) wrong(a Answer) time.Duration {
 // hear takes in what an answer says of the time that is good for nothing else: it
 // helps to find out the time and to keep to what is known, and makes nothing known
 // doubtful, for it may be a gateway's.
-func (c *clock) hear(a Answer) {
+func (c *clock) hear(a wooshpay.Answer) {
 	switch {
 	case a.Date.IsZero():
 	case !c.known:
@@ -96,7 +98,7 @@ func (c *clock) hear(a Answer) {
 	}
 }
 
-func (c *clock) remember(a Answer) {
+func (c *clock) remember(a wooshpay.Answer) {
 	if len(c.heard) == mostHeard {
 		c.heard = slices.Delete(c.heard, 0, 1)
 	}
@@ -106,7 +108,7 @@ func (c *clock) remember(a Answer) {
 // settle takes in one of the first answers of a process, and says whether the time
 // is known by now: it agrees with our clock, or what it says was heard two times
 // more than anything else. To decide is to believe what was heard most.
-func (c *clock) settle(a Answer, decide bool) bool {
+func (c *clock) settle(a wooshpay.Answer, decide bool) bool {
 	if c.known || a.Date.IsZero() {
 		return true
 	}
@@ -158,7 +160,7 @@ func (c *clock) now() time.Time { return c.at(c.own()) }
 
 // asked returns when an answer was asked for, by the server's clock and not later
 // than that.
-func (c *clock) asked(a Answer) time.Time { return c.at(a.Sent).Add(-c.late) }
+func (c *clock) asked(a wooshpay.Answer) time.Time { return c.at(a.Sent).Add(-c.late) }
 
 // uncertain is by how much the time may be earlier, and by how much later, than what
 // is known: the last answers say so, and our clock tells nothing of what is known.

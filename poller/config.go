@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"checkout-notifier/poller/wooshpay"
 	"checkout-notifier/secret"
 )
 
@@ -20,13 +21,13 @@ const (
 // Account is one API account to watch. Its name is part of ids, subjects and
 // metrics, and is bound in the store to the host and mode of first use.
 type Account struct {
-	Name       string        `koanf:"name"`
-	SecretKey  secret.String `koanf:"secret_key"`
-	BaseURL    string        `koanf:"base_url"` // "": by the key's prefix
-	Start      string        `koanf:"start"`
-	ListParams string        `koanf:"list_params"`
-	Filter     Filter        `koanf:"filter"`
-	Poll       Poll          `koanf:"poll"` // the global poll section with the account's overrides
+	Name       string          `koanf:"name"`
+	SecretKey  secret.String   `koanf:"secret_key"`
+	BaseURL    string          `koanf:"base_url"` // "": by the key's prefix
+	Start      string          `koanf:"start"`
+	ListParams string          `koanf:"list_params"` // see wooshpay.Options
+	Filter     wooshpay.Filter `koanf:"filter"`
+	Poll       Poll            `koanf:"poll"` // the global poll section with the account's overrides
 }
 
 // Endpoint is the URL at which the account's API is asked.
@@ -34,17 +35,17 @@ func (a Account) Endpoint() string {
 	switch {
 	case a.BaseURL != "":
 		return strings.TrimSuffix(a.BaseURL, "/")
-	case KeyMode(a.SecretKey.Reveal()) == ModeLive:
-		return LiveHost
+	case wooshpay.KeyMode(a.SecretKey.Reveal()) == wooshpay.ModeLive:
+		return wooshpay.LiveHost
 	}
-	return TestHost
+	return wooshpay.TestHost
 }
 
 // Binding is what the store binds the account's name to: the API's host, and live or
 // test by the key. A key of neither kind, which only another host than the official
 // ones can accept, counts as test.
 func (a Account) Binding() (host, mode string) {
-	mode = cmp.Or(KeyMode(a.SecretKey.Reveal()), ModeTest)
+	mode = cmp.Or(wooshpay.KeyMode(a.SecretKey.Reveal()), wooshpay.ModeTest)
 	if u, err := url.Parse(a.Endpoint()); err == nil {
 		host = u.Host
 	}
@@ -53,8 +54,8 @@ func (a Account) Binding() (host, mode string) {
 
 // client returns a client that asks the account's API by its configuration, which has
 // been checked.
-func (a Account) client(version string, transport http.RoundTripper, now func() time.Time) (*Client, error) {
-	c, err := NewClient(ClientOptions{
+func (a Account) client(version string, transport http.RoundTripper, now func() time.Time) (*wooshpay.Client, error) {
+	c, err := wooshpay.New(wooshpay.Options{
 		BaseURL: a.Endpoint(), Key: a.SecretKey, ListParams: a.ListParams, Filter: a.Filter,
 		Timeout: a.Poll.Timeout, Connections: a.Poll.Tuning.Concurrency, Version: version, Transport: transport, Now: now,
 	})

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"checkout-notifier/poller/internal/index"
+	"checkout-notifier/poller/wooshpay"
 )
 
 // revisit looks at every watched session that is due and that the head did not
@@ -215,7 +216,7 @@ var errNoCursors = errors.New("the API ignores starting_after")
 // shows anything that may stand there.
 func (a *account) showPage(ctx context.Context, e *index.Entry, neighbour string) (goesOn bool, err error) {
 	p := patience{tries: 1} // there is another way
-	q := Query{StartingAfter: neighbour, Limit: a.cfg.Poll.Tuning.PageSize}
+	q := wooshpay.Query{StartingAfter: neighbour, Limit: a.cfg.Poll.Tuning.PageSize}
 	for i := range a.state.Holes {
 		if h := &a.state.Holes[i]; h.Above == neighbour && (neighbour != "" || h.Newest()) { // it begins below the hole
 			q.StartingAfter, q.CreatedLTE = h.Below, time.Time{}
@@ -225,19 +226,19 @@ func (a *account) showPage(ctx context.Context, e *index.Entry, neighbour string
 		}
 	}
 	if a.cursorless {
-		q.StartingAfter, q.CreatedLTE = "", e.Created().Add(createdRounding)
+		q.StartingAfter, q.CreatedLTE = "", e.Created().Add(wooshpay.CreatedRounding)
 	}
 	q.Limit = a.room(a.index.Position(e)+1, q.Limit)
 	page, err := a.page(ctx, p, q, nil)
 	if err != nil {
 		return false, err
 	}
-	goesOn = len(page.Bad) > 0 || slices.ContainsFunc(page.Items, func(it Item) bool {
-		return !it.created().After(e.Created().Add(createdRounding))
+	goesOn = len(page.Bad) > 0 || slices.ContainsFunc(page.Items, func(it wooshpay.Item) bool {
+		return !it.CreatedAt().After(e.Created().Add(wooshpay.CreatedRounding))
 	})
 	ignored := q.StartingAfter != "" && a.above(page, q.StartingAfter)
 	err = a.handle(ctx, page, nil)
-	page.release()
+	page.Release()
 	if err != nil || !ignored || e.Pass == a.now.number {
 		return goesOn, err
 	}
@@ -248,15 +249,15 @@ func (a *account) showPage(ctx context.Context, e *index.Entry, neighbour string
 
 // above says whether a page begins above the session after which it was to begin, or
 // shows it. Within a second, and what is rounded to one, no order is promised.
-func (a *account) above(page *Page, after string) bool {
-	if slices.ContainsFunc(page.Items, func(it Item) bool { return string(it.ID) == after }) {
+func (a *account) above(page *wooshpay.Page, after string) bool {
+	if slices.ContainsFunc(page.Items, func(it wooshpay.Item) bool { return string(it.ID) == after }) {
 		return true
 	}
-	if len(page.Items) == 0 || !page.ordered() {
+	if len(page.Items) == 0 || !page.Ordered() {
 		return false
 	}
-	first, cursor := a.index.Find(page.first().ID), a.index.Get(after)
-	return first != nil && cursor != nil && first.Created().After(cursor.Created().Add(createdRounding))
+	first, cursor := a.index.Find(page.First().ID), a.index.Get(after)
+	return first != nil && cursor != nil && first.Created().After(cursor.Created().Add(wooshpay.CreatedRounding))
 }
 
 func (a *account) lookByID(ctx context.Context, e *index.Entry) error {
@@ -266,11 +267,11 @@ func (a *account) lookByID(ctx context.Context, e *index.Entry) error {
 	}
 	a.failedByID(e, err)
 	switch {
-	case errors.Is(err, ErrNotFound) && a.standsAlone(e): // no page can say so
+	case errors.Is(err, wooshpay.ErrNotFound) && a.standsAlone(e): // no page can say so
 		return err
-	case errors.Is(err, ErrNotFound) && !a.now.listed: // the API may know no address, or no session at all
+	case errors.Is(err, wooshpay.ErrNotFound) && !a.now.listed: // the API may know no address, or no session at all
 		return nil
-	case errors.Is(err, ErrNotFound):
+	case errors.Is(err, wooshpay.ErrNotFound):
 		return a.miss(ctx, e)
 	case refused(err):
 		a.odd("get_refused", "the API gives no answer for a single session that is asked for by its id; that one is asked for less often", "error", err)

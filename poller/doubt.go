@@ -5,6 +5,7 @@ import (
 
 	"checkout-notifier/checkout"
 	"checkout-notifier/poller/internal/index"
+	"checkout-notifier/poller/wooshpay"
 )
 
 // doubt is what a row of the list is good for.
@@ -22,18 +23,18 @@ const mostDoubts = 100
 // doubt says whether a row can be taken as it is: not one that its page shows in two
 // ways, nor one of a completed session without the payment_status that decides what it
 // is worth.
-func (a *account) doubt(page *Page, e *index.Entry, it *Item) doubt {
-	if page.apart || (!it.twice && !a.lacksPayment(e, it)) {
+func (a *account) doubt(page *wooshpay.Page, e *index.Entry, it *wooshpay.Item) doubt {
+	if page.Apart || (!it.Twice && !a.lacksPayment(e, it)) {
 		return believed
 	}
-	if e != nil && e.IsWatched() && !it.twice && a.index.Status(e) == checkout.StatusComplete { // they may be many
+	if e != nil && e.IsWatched() && !it.Twice && a.index.Status(e) == checkout.StatusComplete { // they may be many
 		return waits
 	}
 	if a.now.doubts < mostDoubts {
 		a.now.doubts++
 		return asksApart
 	}
-	if e == nil || it.twice {
+	if e == nil || it.Twice {
 		return believed
 	}
 	return waits
@@ -41,11 +42,11 @@ func (a *account) doubt(page *Page, e *index.Entry, it *Item) doubt {
 
 // lacksPayment says whether a row lacks a payment_status that the session may have by now.
 // Where the API does not give one even by id, it is asked again in each round.
-func (a *account) lacksPayment(e *index.Entry, it *Item) bool {
+func (a *account) lacksPayment(e *index.Entry, it *wooshpay.Item) bool {
 	if len(it.PaymentStatus) > 0 || string(it.Status) != checkout.StatusComplete || (e != nil && !e.IsWatched() && !e.IsVanished()) {
 		return false
 	}
-	s, err := it.decode()
+	s, err := it.Decode()
 	if err != nil || s.Mode == checkout.ModeSetup {
 		return false
 	}
@@ -62,8 +63,8 @@ func (a *account) oddPayment(id string) {
 
 // askDoubts asks for sessions by their ids. Those for which the API has no answer are
 // taken as the page shows them.
-func (a *account) askDoubts(ctx context.Context, doubts []*Item, page *Page, by *sweep) error {
-	rest := &Page{Answer: page.Answer, checked: true, apart: true}
+func (a *account) askDoubts(ctx context.Context, doubts []*wooshpay.Item, page *wooshpay.Page, by *sweep) error {
+	rest := &wooshpay.Page{Answer: page.Answer, Checked: true, Apart: true}
 	for _, it := range doubts {
 		one, err := a.readByID(ctx, string(it.ID))
 		switch {

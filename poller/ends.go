@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"checkout-notifier/poller/internal/index"
+	"checkout-notifier/poller/wooshpay"
 )
 
 // A chain that does not reach its lower bound has no more than the API's word for its
@@ -28,7 +29,7 @@ func (a *account) anchors(p patience, by *sweep) bool {
 // asking again: the chain has come to below its lower bound anyway, or the end of the
 // list is known (see anchors), no known session is missing, and the last session on the
 // page was known before the pass. In a list without order all sessions on it must be.
-func (c *chain) credible(page *Page) bool {
+func (c *chain) credible(page *wooshpay.Page) bool {
 	if !c.unordered && c.oldest.Before(c.lo) {
 		return true
 	}
@@ -39,7 +40,7 @@ func (c *chain) credible(page *Page) bool {
 	if !c.unordered {
 		items = items[len(items)-1:]
 	}
-	return !slices.ContainsFunc(items, func(it Item) bool {
+	return !slices.ContainsFunc(items, func(it wooshpay.Item) bool {
 		e := c.index.Find(it.ID)
 		return e == nil || e.Pass == c.now.number
 	})
@@ -47,7 +48,7 @@ func (c *chain) credible(page *Page) bool {
 
 // end says what is wrong with a page that shows nothing new, nor promises any more, as
 // the end of the chain.
-func (c *chain) end(page *Page) error {
+func (c *chain) end(page *wooshpay.Page) error {
 	promised := c.more
 	if page.Total == 0 {
 		promised = c.promised || c.byTime
@@ -97,14 +98,14 @@ func (a *account) noteEmpty(ctx context.Context, from time.Time) error {
 		return nil
 	}
 	if n < enoughToAsk {
-		page, err := a.page(ctx, patience{apart: true}, Query{Limit: a.cfg.Poll.Tuning.PageSize}, nil)
+		page, err := a.page(ctx, patience{apart: true}, wooshpay.Query{Limit: a.cfg.Poll.Tuning.PageSize}, nil)
 		if unavailable(err) { // a hole, perhaps
 			return nil
 		} else if err != nil {
 			return err
 		}
-		defer page.release()
-		switch contradicts := func(it Item) bool { return a.knows(it.ID) && it.created().After(from) }; {
+		defer page.Release()
+		switch contradicts := func(it wooshpay.Item) bool { return a.knows(it.ID) && it.CreatedAt().After(from) }; {
 		case page.Total == 0:
 			n = all
 		case !slices.ContainsFunc(page.Items, contradicts):

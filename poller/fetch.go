@@ -11,12 +11,13 @@ import (
 
 	"checkout-notifier/event"
 	"checkout-notifier/loglimit"
+	"checkout-notifier/poller/wooshpay"
 )
 
 // ask makes a request, again and again if it fails, and takes note of how it
 // went. A 404 and a refused request are answers: they come back at once. The
 // request runs without mu.
-func (a *account) ask(ctx context.Context, tries int, request func(context.Context, *Client) error) error {
+func (a *account) ask(ctx context.Context, tries int, request func(context.Context, *wooshpay.Client) error) error {
 	for n := 1; ; n++ {
 		failure, err := a.tryPage(ctx, a.within(false), request, a.leave)
 		if failure != nil {
@@ -27,12 +28,12 @@ func (a *account) ask(ctx context.Context, tries int, request func(context.Conte
 			return ctx.Err()
 		case err != nil && failure == nil:
 			return err
-		case err == nil || failure.Kind == KindNotFound || (failure.Kind == KindRefused && !failure.crowded()):
-			a.answered(failure.code())
+		case err == nil || failure.Kind == wooshpay.KindNotFound || (failure.Kind == wooshpay.KindRefused && !failure.Crowded()):
+			a.answered(failure.Code())
 			return err
 		}
 		wait := a.failed(failure, n)
-		if n >= tries || (failure.Kind == KindDenied && a.tries == triesPerRequestOnce) {
+		if n >= tries || (failure.Kind == wooshpay.KindDenied && a.tries == triesPerRequestOnce) {
 			return err
 		}
 		a.backOff(ctx, wait)
@@ -57,9 +58,9 @@ func (a *account) backOff(ctx context.Context, wait time.Duration) bool {
 // askApart makes a request, once and within a time, for what the API may be unable to
 // show. If that is so it says nothing of the API: neither the account's health nor its
 // rate depends on it.
-func (a *account) askApart(ctx context.Context, within time.Duration, request func(context.Context, *Client) error) error {
-	failure, err := a.tryPage(ctx, within, request, func(failure *Error, sent time.Time) {
-		if failure != nil && unavailable(failure) && failure.Kind != KindForbidden {
+func (a *account) askApart(ctx context.Context, within time.Duration, request func(context.Context, *wooshpay.Client) error) error {
+	failure, err := a.tryPage(ctx, within, request, func(failure *wooshpay.Error, sent time.Time) {
+		if failure != nil && unavailable(failure) && failure.Kind != wooshpay.KindForbidden {
 			a.pacer.Release()
 			return
 		}
@@ -85,14 +86,14 @@ func (a *account) askApart(ctx context.Context, within time.Duration, request fu
 // unavailable says whether a failure may be about what was asked for, and not
 // about whoever asks or how often.
 func unavailable(err error) bool {
-	var failure *Error
-	return errors.As(err, &failure) && failure.RetryAfter == 0 && !failure.crowded() && (unshown(err) || refused(err))
+	var failure *wooshpay.Error
+	return errors.As(err, &failure) && failure.RetryAfter == 0 && !failure.Crowded() && (unshown(err) || refused(err))
 }
 
 // try makes a request once, in its turn and within a time. leave tells the pacer how it
 // went.
-func (a *account) try(ctx context.Context, within time.Duration, request func(context.Context, *Client) error, leave func(*Error, time.Time)) (failure *Error, err error) {
-	client, took := a.client.within(within), time.Duration(-1)
+func (a *account) try(ctx context.Context, within time.Duration, request func(context.Context, *wooshpay.Client) error, leave func(*wooshpay.Error, time.Time)) (failure *wooshpay.Error, err error) {
+	client, took := a.client.Within(within), time.Duration(-1)
 	a.mu.Unlock()
 	defer func() {
 		a.mu.Lock()
@@ -131,9 +132,9 @@ func (a *account) answered(code string) {
 }
 
 // count counts a failed request that says nothing of the account; nil is none.
-func (a *account) count(failure *Error) {
+func (a *account) count(failure *wooshpay.Error) {
 	if failure != nil {
-		a.requested(failure.code())
+		a.requested(failure.Code())
 	}
 }
 
@@ -151,18 +152,18 @@ func (a *account) requested(code string) {
 
 // failed notes a request that failed for the n-th time, and returns how long the next
 // one waits: longer while the API is away.
-func (a *account) failed(failure *Error, n int) (wait time.Duration) {
+func (a *account) failed(failure *wooshpay.Error, n int) (wait time.Duration) {
 	wait = backoff(failure, max(n, a.failures+1), rand.Float64())
-	a.requested(failure.code())
+	a.requested(failure.Code())
 	a.failures++
 	level := slog.LevelWarn
-	if failure.Kind == KindDenied {
+	if failure.Kind == wooshpay.KindDenied {
 		level = slog.LevelError
 	}
-	a.log.Log(context.Background(), level, "a request to the API failed; it is repeated, and nothing is lost", loglimit.Repeats("request "+string(failure.Kind)+failure.code()),
+	a.log.Log(context.Background(), level, "a request to the API failed; it is repeated, and nothing is lost", loglimit.Repeats("request "+string(failure.Kind)+failure.Code()),
 		slog.Any("error", failure), slog.Int("in_a_row", a.failures), slog.String("again_in", wait.Round(time.Second/10).String()))
 	a.status.update(func(s *Status) { s.fail(failure) })
-	if failure.concernsAll() {
+	if failure.ConcernsAll() {
 		a.pacer.Pause(wait)
 	}
 	return wait
@@ -187,7 +188,7 @@ type patience struct {
 // page asks for a page until one makes sense: first that it is an answer at
 // all, then that it passes check. With check's error comes the last page. An end is
 // insisted on only if no answer repeated what was shown.
-func (a *account) page(ctx context.Context, p patience, q Query, check func(*Page) error) (*Page, error) {
+func (a *account) page(ctx context.Context, p patience, q wooshpay.Query, check func(*wooshpay.Page) error) (*wooshpay.Page, error) {
 	var again error
 	for n := 1; ; n++ {
 		page, err := a.list(ctx, p, q)
@@ -203,7 +204,7 @@ func (a *account) page(ctx context.Context, p patience, q Query, check func(*Pag
 		}
 		err = a.plausible(ctx, page, q, p.tie)
 		if err != nil && !errors.Is(err, errForeignPage) {
-			page.release()
+			page.Release()
 			return nil, err
 		}
 		if err == nil && check != nil {
@@ -241,12 +242,12 @@ func (a *account) page(ctx context.Context, p patience, q Query, check func(*Pag
 }
 
 // list asks for a page and decodes what on it may be new.
-func (a *account) list(ctx context.Context, p patience, q Query) (page *Page, err error) {
-	request := func(ctx context.Context, client *Client) (err error) {
+func (a *account) list(ctx context.Context, p patience, q wooshpay.Query) (page *wooshpay.Page, err error) {
+	request := func(ctx context.Context, client *wooshpay.Client) (err error) {
 		if page, err = client.List(ctx, q); err != nil {
 			return failedPage(err)
 		}
-		page, err = a.decodeChanged(page)
+		page, err = a.decodeChanged(client, page)
 		return err
 	}
 	if p.apart {
@@ -266,12 +267,12 @@ func (a *account) list(ctx context.Context, p patience, q Query) (page *Page, er
 		a.noteNewest(page, q.Limit, p.apart)
 	}
 	if !a.state.StartFixed {
-		a.now.newest = later(a.now.newest, page.newest())
+		a.now.newest = later(a.now.newest, page.Newest())
 	}
-	a.observer.Fetched(a.cfg.Name, page.size(), page.checked)
+	a.observer.Fetched(a.cfg.Name, page.Size(), page.Checked)
 	a.status.update(func(s *Status) {
-		s.Bytes += int64(page.size())
-		if page.checked {
+		s.Bytes += int64(page.Size())
+		if page.Checked {
 			s.Fallbacks++
 		}
 	})
@@ -281,26 +282,26 @@ func (a *account) list(ctx context.Context, p patience, q Query) (page *Page, er
 // decodeChanged decodes the items that may show something new, without mu. If
 // one cannot be decoded the whole page is read again by the checked decoder: the
 // split one does not validate what it takes apart.
-func (a *account) decodeChanged(page *Page) (*Page, error) {
-	if page.checked {
+func (a *account) decodeChanged(client *wooshpay.Client, page *wooshpay.Page) (*wooshpay.Page, error) {
+	if page.Checked {
 		return page, nil
 	}
 	for _, it := range a.changed(page) {
-		if _, err := it.decode(); err != nil {
-			return a.client.reread(page)
+		if _, err := it.Decode(); err != nil {
+			return client.Reread(page)
 		}
 	}
 	return page, nil
 }
 
 // changed lists the items that are not known as they are. It takes mu itself.
-func (a *account) changed(page *Page) (items []*Item) {
+func (a *account) changed(page *wooshpay.Page) (items []*wooshpay.Item) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	asked := a.clock.asked(page.Answer)
 	for i := range page.Items {
 		it := &page.Items[i]
-		if e := a.index.Find(it.ID); e == nil || a.cfg.Filter != (Filter{}) || !a.unchanged(e, it, asked) {
+		if e := a.index.Find(it.ID); e == nil || a.cfg.Filter != (wooshpay.Filter{}) || !a.unchanged(e, it, asked) {
 			items = append(items, it)
 		}
 	}
@@ -309,12 +310,12 @@ func (a *account) changed(page *Page) (items []*Item) {
 
 // getByID asks for one session, as a page of its own, and once: what the API
 // cannot show is asked for again later.
-func (a *account) getByID(ctx context.Context, id string) (*Page, error) {
-	page := &Page{Total: 1, checked: true, apart: true}
-	err := a.askApart(ctx, a.withinByID(id), func(ctx context.Context, client *Client) error {
+func (a *account) getByID(ctx context.Context, id string) (*wooshpay.Page, error) {
+	page := &wooshpay.Page{Total: 1, Checked: true, Apart: true}
+	err := a.askApart(ctx, a.withinByID(id), func(ctx context.Context, client *wooshpay.Client) error {
 		s, answer, err := client.Get(ctx, id)
 		if err == nil {
-			page.Items, page.Answer = []Item{decoded(&s)}, answer
+			page.Items, page.Answer = []wooshpay.Item{wooshpay.Decoded(&s)}, answer
 		}
 		return err
 	})
@@ -323,8 +324,8 @@ func (a *account) getByID(ctx context.Context, id string) (*Page, error) {
 }
 
 // kindOf is what a failure of the API is; "" for anything else.
-func kindOf(err error) Kind {
-	if failure := (*Error)(nil); errors.As(err, &failure) {
+func kindOf(err error) wooshpay.Kind {
+	if failure := (*wooshpay.Error)(nil); errors.As(err, &failure) {
 		return failure.Kind
 	}
 	return ""
@@ -332,7 +333,9 @@ func kindOf(err error) Kind {
 
 // refused says whether the API answered that it does not take the question,
 // such as a cursor that it does not know any more.
-func refused(err error) bool { return slices.Contains([]Kind{KindRefused, KindNotFound}, kindOf(err)) }
+func refused(err error) bool {
+	return slices.Contains([]wooshpay.Kind{wooshpay.KindRefused, wooshpay.KindNotFound}, kindOf(err))
+}
 
 // unanswered says whether it is the API that failed, and not we.
 func unanswered(err error) bool { return kindOf(err) != "" }
@@ -341,11 +344,11 @@ func unanswered(err error) bool { return kindOf(err) != "" }
 // anything else that the same question might meet again.
 func unshown(err error) bool { return slices.Contains(kindsUnshown, kindOf(err)) }
 
-var kindsUnshown = []Kind{KindServer, KindNetwork, KindNonsense, KindForbidden}
+var kindsUnshown = []wooshpay.Kind{wooshpay.KindServer, wooshpay.KindNetwork, wooshpay.KindNonsense, wooshpay.KindForbidden}
 
 // denied says whether the API refused the key.
-func denied(err error) bool { return kindOf(err) == KindDenied }
+func denied(err error) bool { return kindOf(err) == wooshpay.KindDenied }
 
 // refusedQuestion is refused without the 404, which a wrong address or a
 // disturbed router gives whatever the question.
-func refusedQuestion(err error) bool { return kindOf(err) == KindRefused }
+func refusedQuestion(err error) bool { return kindOf(err) == wooshpay.KindRefused }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"checkout-notifier/poller/internal/index"
+	"checkout-notifier/poller/wooshpay"
 )
 
 // MayShare says whether two accounts of distinct names may show the same sessions, as
@@ -24,10 +25,10 @@ const beyond = 365 * 24 * time.Hour
 // placeFilter makes sure, once, that the API reads the parameters where they are
 // sent: if it does not, a page whose sessions show no value cannot tell.
 func (a *account) placeFilter(ctx context.Context) error {
-	if a.cfg.Filter == (Filter{}) || a.filterPlaced || a.client.params() == ParamsBoth {
+	if a.cfg.Filter == (wooshpay.Filter{}) || a.filterPlaced || a.client.Params() == wooshpay.ParamsBoth {
 		return nil
 	}
-	page, err := a.page(ctx, patience{tries: a.tries}, Query{CreatedGTE: a.clock.now().Add(beyond), Limit: 1}, nil)
+	page, err := a.page(ctx, patience{tries: a.tries}, wooshpay.Query{CreatedGTE: a.clock.now().Add(beyond), Limit: 1}, nil)
 	switch {
 	case refusedQuestion(err): // the head finds out why
 		return nil
@@ -38,38 +39,38 @@ func (a *account) placeFilter(ctx context.Context) error {
 	if page.Total > 0 {
 		a.everywhere()
 	}
-	page.release()
+	page.Release()
 	return nil
 }
 
 // outside says which sessions of a page the filter leaves out: those that show
 // another value, and beside one of them in the list, which proves that the API ignores
 // the filter, also those that show none unless they are known.
-func (a *account) outside(page *Page) map[string]bool {
-	if a.cfg.Filter == (Filter{}) {
+func (a *account) outside(page *wooshpay.Page) map[string]bool {
+	if a.cfg.Filter == (wooshpay.Filter{}) {
 		return nil
 	}
-	verdicts := make([]verdict, len(page.Items))
+	verdicts := make([]wooshpay.Verdict, len(page.Items))
 	ignored := false
 	for i := range page.Items {
-		s, err := page.Items[i].decode()
+		s, err := page.Items[i].Decode()
 		if err == nil {
-			verdicts[i], err = a.cfg.Filter.judge(s)
+			verdicts[i], err = a.cfg.Filter.Judge(s)
 		}
 		if err != nil { // members of other types: it is for the API to know
-			verdicts[i] = unclear
+			verdicts[i] = wooshpay.Unclear
 		}
-		ignored = ignored || verdicts[i] == unwanted
+		ignored = ignored || verdicts[i] == wooshpay.Unwanted
 	}
 	if !ignored {
 		return nil
 	}
-	if page.asked.Limit > 0 {
+	if page.Asked.Limit > 0 {
 		a.odd("watch_filter_ignored", "the API ignores the account's filter and shows other sessions as well; these are left out here")
 	}
 	out := make(map[string]bool)
 	for i, v := range verdicts {
-		if id := page.Items[i].ID; v == unwanted || (v == unclear && a.index.Find(id) == nil) {
+		if id := page.Items[i].ID; v == wooshpay.Unwanted || (v == wooshpay.Unclear && a.index.Find(id) == nil) {
 			out[string(id)] = true
 		}
 	}

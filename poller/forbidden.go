@@ -6,17 +6,19 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"time"
+
+	"checkout-notifier/poller/wooshpay"
 )
 
 // failedPage takes a 403 for a page of the list for one that is about the page,
 // until tryPage finds that it is not.
 func failedPage(err error) error {
-	var failure *Error
+	var failure *wooshpay.Error
 	if !errors.As(err, &failure) {
 		return err
 	}
 	if failure.Status == http.StatusForbidden && failure.RetryAfter == 0 {
-		failure.Kind = KindForbidden
+		failure.Kind = wooshpay.KindForbidden
 	}
 	return err
 }
@@ -25,34 +27,34 @@ func failedPage(err error) error {
 // With a refused key it shows nothing at all: one 403 may be chance, after a second one
 // in a row another part of the list is asked for, once, and only if that is answered are
 // they about what was asked for. Until it is answered nothing else is asked for.
-func (a *account) tryPage(ctx context.Context, within time.Duration, request func(context.Context, *Client) error, leave func(*Error, time.Time)) (failure *Error, err error) {
+func (a *account) tryPage(ctx context.Context, within time.Duration, request func(context.Context, *wooshpay.Client) error, leave func(*wooshpay.Error, time.Time)) (failure *wooshpay.Error, err error) {
 	if a.forbidden > 1 {
 		if failure, err := a.tryElsewhere(ctx); a.forbidden > 1 {
 			return failure, err
 		}
 	}
 	failure, err = a.try(ctx, within, request, leave)
-	if failure != nil && failure.asked.Limit > 0 && failure.asked.StartingAfter == a.lastShown.StartingAfter {
-		a.lastShown = Query{} // it may be what failed, or not be the last any more
+	if failure != nil && failure.Asked.Limit > 0 && failure.Asked.StartingAfter == a.lastShown.StartingAfter {
+		a.lastShown = wooshpay.Query{} // it may be what failed, or not be the last any more
 	}
 	switch {
 	case err == nil:
 		a.forbidden = 0
 		return nil, nil
-	case failure == nil || failure.Status != http.StatusForbidden || failure.Kind == KindDenied:
+	case failure == nil || failure.Status != http.StatusForbidden || failure.Kind == wooshpay.KindDenied:
 		return failure, err
 	}
 	a.forbidden++
-	if failure.Kind == KindForbidden || a.forbidden == 1 {
-		a.forbiddenPage = failure.asked // none of a single session
+	if failure.Kind == wooshpay.KindForbidden || a.forbidden == 1 {
+		a.forbiddenPage = failure.Asked // none of a single session
 	}
 	if a.forbidden == 1 {
 		return failure, err
 	}
 	if other, _ := a.tryElsewhere(ctx); other != nil && a.forbidden > 1 {
 		a.count(other)
-		if other.Kind == KindDenied {
-			failure.Kind = KindDenied
+		if other.Kind == wooshpay.KindDenied {
+			failure.Kind = wooshpay.KindDenied
 		}
 	}
 	return failure, err
@@ -60,11 +62,11 @@ func (a *account) tryPage(ctx context.Context, within time.Duration, request fun
 
 // tryElsewhere asks for another part of the list than the page that was answered by
 // a 403. That the API knows no such part any more is an answer, too.
-func (a *account) tryElsewhere(ctx context.Context) (failure *Error, err error) {
+func (a *account) tryElsewhere(ctx context.Context) (failure *wooshpay.Error, err error) {
 	q := a.elsewhere()
-	failure, err = a.try(ctx, a.within(true), func(ctx context.Context, client *Client) error { _, err := client.List(ctx, q); return err }, a.leave)
+	failure, err = a.try(ctx, a.within(true), func(ctx context.Context, client *wooshpay.Client) error { _, err := client.List(ctx, q); return err }, a.leave)
 	if err != nil && !refused(err) {
-		a.lastShown = Query{}
+		a.lastShown = wooshpay.Query{}
 		if denied(err) {
 			a.forbidden++
 		}
@@ -74,7 +76,7 @@ func (a *account) tryElsewhere(ctx context.Context) (failure *Error, err error) 
 		a.blank = 0
 	}
 	a.forbidden = 0
-	a.answered(failure.code())
+	a.answered(failure.Code())
 	return nil, nil
 }
 
@@ -86,12 +88,12 @@ func (a *account) answersElsewhere(ctx context.Context) bool {
 }
 
 // shows notes how to ask for the last session on a page again.
-func (a *account) shows(page *Page, q Query) {
+func (a *account) shows(page *wooshpay.Page, q wooshpay.Query) {
 	n := len(page.Items)
 	if n == 0 {
 		return
 	}
-	a.blank, a.lastShown = 0, Query{StartingAfter: q.StartingAfter, Limit: 1}
+	a.blank, a.lastShown = 0, wooshpay.Query{StartingAfter: q.StartingAfter, Limit: 1}
 	if n > 1 {
 		a.lastShown.StartingAfter = string(page.Items[n-2].ID)
 	}
@@ -101,7 +103,7 @@ func (a *account) shows(page *Page, q Query) {
 // that the API can show, as far as is known: another one each time. It asks for those
 // among them that are older than any can be. That shows none, unless the API ignores
 // created[lte]; after many such answers and no session one of them has to be shown.
-func (a *account) elsewhere() Query {
+func (a *account) elsewhere() wooshpay.Query {
 	const draws, mostBlank = 20, 30
 	q, known := a.lastShown, a.index.Len()
 	for n := min(known, draws); n > 0 && q.Limit == 0; n-- {
@@ -109,11 +111,11 @@ func (a *account) elsewhere() Query {
 		after := a.index.NewerNeighbour(e)
 		shown := e.Listed() && e.Setbacks() == 0 && !a.inHole(e) || n == 1 && known > draws
 		if shown && after != "" && after != a.forbiddenPage.StartingAfter {
-			q = Query{StartingAfter: after, Limit: 1}
+			q = wooshpay.Query{StartingAfter: after, Limit: 1}
 		}
 	}
 	if q.Limit == 0 || a.blank < mostBlank {
-		q.Limit, q.CreatedLTE = 1, time.Unix(oldestCreated, 0)
+		q.Limit, q.CreatedLTE = 1, time.Unix(wooshpay.OldestCreated, 0)
 	}
 	return q
 }

@@ -11,10 +11,11 @@ import (
 	"checkout-notifier/checkout"
 	"checkout-notifier/event"
 	"checkout-notifier/poller/internal/index"
+	"checkout-notifier/poller/wooshpay"
 )
 
 // handle hands on what a page shows that may be new, and notes the rest as seen.
-func (a *account) handle(ctx context.Context, page *Page, by *sweep) error {
+func (a *account) handle(ctx context.Context, page *wooshpay.Page, by *sweep) error {
 	at := a.observe(page.Answer)
 	asked := a.clock.asked(page.Answer)
 	early, late := a.clock.uncertain()
@@ -26,19 +27,19 @@ func (a *account) handle(ctx context.Context, page *Page, by *sweep) error {
 	if err != nil {
 		return err
 	}
-	existing = later(existing, page.existed)
+	existing = later(existing, page.Existed)
 	a.noteBad(page, by)
 	if a.asking != nil && a.asking.First { // nothing tells within the precision of creation times
-		existing = later(existing, a.state.Start.Add(createdRounding))
+		existing = later(existing, a.state.Start.Add(wooshpay.CreatedRounding))
 	}
 	a.now.listed = a.now.listed || len(page.Items) > 0
 	a.now.sessions += len(page.Items)
 	outside := a.outside(page)
 	batch := Batch{
-		Account: a.state, Livemode: KeyMode(a.cfg.SecretKey.Reveal()) == ModeLive, Poll: a.cfg.Poll,
+		Account: a.state, Livemode: wooshpay.KeyMode(a.cfg.SecretKey.Reveal()) == wooshpay.ModeLive, Poll: a.cfg.Poll,
 		Pass: a.now.began, Existing: existing, Starting: a.fixesStart(), Announce: by.announce(), Passed: a.passedOver(),
 	}
-	var doubts []*Item
+	var doubts []*wooshpay.Item
 	var leftOut []*index.Entry
 	for i := range page.Items {
 		it := &page.Items[i]
@@ -52,10 +53,10 @@ func (a *account) handle(ctx context.Context, page *Page, by *sweep) error {
 			}
 			continue
 		}
-		if !page.apart && a.isUnreadable(e, page, i, &batch, by) {
+		if !page.Apart && a.isUnreadable(e, page, i, &batch, by) {
 			continue
 		}
-		if e != nil && page.asked.Limit > 0 { // the list shows it
+		if e != nil && page.Asked.Limit > 0 { // the list shows it
 			e.SetUnlisted(false)
 		}
 		doubt := a.doubt(page, e, it)
@@ -71,7 +72,7 @@ func (a *account) handle(ctx context.Context, page *Page, by *sweep) error {
 		if !news {
 			continue
 		}
-		s, err := it.decode()
+		s, err := it.Decode()
 		if err != nil { // it was known as it is when the page came
 			if e != nil {
 				a.shown(e)
@@ -88,7 +89,7 @@ func (a *account) handle(ctx context.Context, page *Page, by *sweep) error {
 		}
 		batch.Looks = append(batch.Looks, look)
 	}
-	if !page.apart {
+	if !page.Apart {
 		by.saw(page)
 	}
 	if err := a.leaveOut(ctx, leftOut); err != nil {
@@ -118,7 +119,7 @@ func (a *account) handLooks(ctx context.Context, batch Batch, by *sweep) error {
 // observe takes in the time that an answer tells. If it turns out that the server's
 // clock was ahead, the looks since it leapt were not as late as was noted; by how much is
 // known as well as the time is now.
-func (a *account) observe(answer Answer) time.Time {
+func (a *account) observe(answer wooshpay.Answer) time.Time {
 	known, was := a.clock.known, a.clock.at(answer.Received)
 	at := a.clock.observe(answer)
 	switch ahead := was.Sub(at); {
@@ -138,7 +139,7 @@ const outOfOrder = time.Minute
 // see notes that a known session was shown by an answer that was asked for at a
 // time, and says whether the look is to be handed on. One that has been overtaken
 // says nothing any more.
-func (a *account) see(e *index.Entry, it *Item, asked time.Time) bool {
+func (a *account) see(e *index.Entry, it *wooshpay.Item, asked time.Time) bool {
 	e.Misses = 0
 	a.shownNow(e)
 	ours := e.Pass != 0 // an earlier process awaits no answers, and knew the time otherwise
@@ -156,7 +157,7 @@ func (a *account) see(e *index.Entry, it *Item, asked time.Time) bool {
 
 // unchanged says whether a look shows what is stored and nothing is waiting to
 // be decided by it. Other bytes may still say the same, which decoding tells.
-func (a *account) unchanged(e *index.Entry, it *Item, asked time.Time) bool {
+func (a *account) unchanged(e *index.Entry, it *wooshpay.Item, asked time.Time) bool {
 	if e.ScanHash == 0 || e.ScanHash != it.Hash ||
 		a.index.Status(e) != string(it.Status) || a.index.Payment(e) != string(it.PaymentStatus) {
 		return false
@@ -249,8 +250,8 @@ func (a *account) back(ctx context.Context) (bool, error) {
 	switch {
 	case errors.Is(err, errForeignPage):
 		return false, nil
-	case refused(err) && a.strangers != (Query{}): // its cursor may be gone
-		a.strangers = Query{}
+	case refused(err) && a.strangers != (wooshpay.Query{}): // its cursor may be gone
+		a.strangers = wooshpay.Query{}
 		return a.back(ctx)
 	case unavailable(err): // only a session that is known tells then
 		if m, _ := a.meet(ctx); !m.known {
@@ -273,7 +274,7 @@ func (a *account) startOver(ctx context.Context) error {
 	if err := a.load(ctx); err != nil {
 		return err
 	}
-	a.strangers, a.forbiddenPage, a.lastShown, a.aboveTop = Query{}, Query{}, Query{}, time.Time{}
+	a.strangers, a.forbiddenPage, a.lastShown, a.aboveTop = wooshpay.Query{}, wooshpay.Query{}, wooshpay.Query{}, time.Time{}
 	a.mistrust, a.hidden, a.suspects, a.topRead, a.unreadable = mistrust{}, hidden{}, nil, false, make(map[string]*unreadable)
 	a.sweeps = slices.DeleteFunc(a.sweeps, func(s *sweep) bool { return s.backfill == nil })
 	a.goesOn()
@@ -293,7 +294,7 @@ func (a *account) goesOn() {
 // sameAccount says whether a new key knows any of the newest stored sessions, if
 // there are any: on the first page of its list, or apart.
 func (a *account) sameAccount(ctx context.Context) (bool, error) {
-	page, err := a.page(ctx, patience{tries: a.tries}, Query{Limit: a.cfg.Poll.Tuning.PageSize}, nil)
+	page, err := a.page(ctx, patience{tries: a.tries}, wooshpay.Query{Limit: a.cfg.Poll.Tuning.PageSize}, nil)
 	switch {
 	case unavailable(err): // only a session that is known tells then
 		if m, _ := a.meet(ctx); !m.known {
@@ -312,8 +313,8 @@ func (a *account) sameAccount(ctx context.Context) (bool, error) {
 	return m.known, cmp.Or(err, m.failed)
 }
 
-func (a *account) showsKnown(page *Page) bool {
-	return slices.ContainsFunc(page.Items, func(it Item) bool { return a.knows(it.ID) })
+func (a *account) showsKnown(page *wooshpay.Page) bool {
+	return slices.ContainsFunc(page.Items, func(it wooshpay.Item) bool { return a.knows(it.ID) })
 }
 
 // stop records why the account is not polled any more. Until the stored sessions

@@ -8,6 +8,7 @@ import (
 
 	"checkout-notifier/event"
 	"checkout-notifier/poller/internal/index"
+	"checkout-notifier/poller/wooshpay"
 )
 
 // A hole is a part of the list that the API cannot show, such as one session over
@@ -214,7 +215,7 @@ func (a *account) suspect(neighbour string, from *index.Entry) {
 	if above := a.index.Get(neighbour); neighbour != "" && above != nil {
 		h.AboveAt = above.Created()
 	} else {
-		h.Above, h.AboveAt = "", from.Created().Add(createdRounding)
+		h.Above, h.AboveAt = "", from.Created().Add(wooshpay.CreatedRounding)
 	}
 	a.suspects = append(a.suspects, h)
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"checkout-notifier/poller/internal/index"
+	"checkout-notifier/poller/wooshpay"
 )
 
 const (
@@ -49,7 +50,7 @@ func (a *account) askMissing(ctx context.Context, until time.Time) error {
 		switch {
 		case err == nil:
 			failed, err = 0, a.handle(ctx, page, nil)
-		case errors.Is(err, ErrNotFound):
+		case errors.Is(err, wooshpay.ErrNotFound):
 			failed, err = 0, nil
 		case unavailable(err):
 			failed, err = failed+1, nil

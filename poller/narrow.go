@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+
+	"checkout-notifier/poller/wooshpay"
 )
 
 // hides says whether an error may be about what the API was asked to show.
@@ -54,8 +56,8 @@ func (c *chain) widen(shown int) {
 // wait lets some time pass after a failure that is nobody's page, longer each
 // time, and says whether the page is to be asked for again.
 func (c *chain) wait(ctx context.Context, err error) bool {
-	var failure *Error
-	if c.p.apart || !errors.As(err, &failure) || (refused(err) && !failure.crowded()) {
+	var failure *wooshpay.Error
+	if c.p.apart || !errors.As(err, &failure) || (refused(err) && !failure.Crowded()) {
 		return false
 	}
 	if c.setbacks++; c.setbacks >= c.p.tries || (denied(err) && c.tries == triesPerRequestOnce) {
@@ -85,9 +87,9 @@ func (c *chain) stands(ctx context.Context) (stands, known bool, err error) {
 	}
 	for range triesPerPage { // there may be newer ones
 		next := ""
-		if _, err := c.answers(ctx, q, func(page *Page) bool {
+		if _, err := c.answers(ctx, q, func(page *wooshpay.Page) bool {
 			if len(page.Items) > 0 {
-				next = string(page.first().ID)
+				next = string(page.First().ID)
 			}
 			return true
 		}); err != nil || next == "" {

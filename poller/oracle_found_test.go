@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"checkout-notifier/poller"
+	"checkout-notifier/poller/wooshpay"
 )
 
 // Worlds in which the oracle found the poller at fault.
@@ -50,7 +51,7 @@ func TestOracleFound(t *testing.T) {
 		// with its own end. Whatever came to it read the same page again and failed.
 		"a hole that is read as the time ends": {
 			seed:   1033,
-			params: poller.ParamsBoth,
+			params: wooshpay.ParamsBoth,
 			nudges: 7 * time.Second,
 			poll: poller.Poll{
 				Interval: 15 * time.Second, RateLimit: 2, Timeout: 10 * time.Second, UnpaidFor: 14 * 24 * time.Hour,
@@ -187,7 +188,7 @@ func TestOracleFound(t *testing.T) {
 		// A slice of the list that began in a hole that hangs looked for it in each pass, and
 		// the head was begun again each time: older sessions waited for minutes.
 		"a slice that begins in a hole": {
-			seed: 18446744073709551615, params: poller.ParamsQuery,
+			seed: 18446744073709551615, params: wooshpay.ParamsQuery,
 			poll: poller.Poll{Interval: 30 * time.Second, RateLimit: 2, Timeout: 10 * time.Second, UnpaidFor: 14 * 24 * time.Hour,
 				Tuning: poller.Tuning{Overlap: 3 * time.Minute, HotAge: 10 * time.Minute, WarmEvery: 3 * time.Minute, UnpaidEvery: 2 * time.Minute, ReconcileEvery: 1000 * time.Hour, ConfirmAfter: 10 * time.Minute, PageSize: 7, Concurrency: 7}},
 			fates: []fate{
@@ -209,7 +210,7 @@ func TestOracleFound(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			u.start, u.params, u.badCursor = poller.StartNow, cmp.Or(u.params, poller.ParamsBody), cmp.Or(u.badCursor, 404)
+			u.start, u.params, u.badCursor = poller.StartNow, cmp.Or(u.params, wooshpay.ParamsBody), cmp.Or(u.badCursor, 404)
 			if size := u.poll.Tuning.PageSize; u.poll.Interval == 0 {
 				u.poll = poller.DefaultPoll()
 				u.poll.Tuning.PageSize = cmp.Or(size, u.poll.Tuning.PageSize)

@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"checkout-notifier/poller"
+	"checkout-notifier/poller/wooshpay"
 )
 
 // universe describes one world of the oracle: all times count from its
@@ -154,7 +155,7 @@ func drawUniverse(t *rapid.T) *universe {
 			},
 		},
 		start:     oneOf(t, "start", poller.StartNow, poller.StartNow, poller.StartAll),
-		params:    oneOf(t, "params", poller.ParamsBody, poller.ParamsBody, poller.ParamsQuery, poller.ParamsBoth),
+		params:    oneOf(t, "params", wooshpay.ParamsBody, wooshpay.ParamsBody, wooshpay.ParamsQuery, wooshpay.ParamsBoth),
 		cron:      rapid.IntRange(0, 7).Draw(t, "cron") == 7,
 		noDate:    rapid.IntRange(0, 7).Draw(t, "no date") == 7,
 		randomIDs: rapid.Bool().Draw(t, "random ids"),

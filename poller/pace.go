@@ -4,16 +4,17 @@ import (
 	"time"
 
 	"checkout-notifier/poller/pacer"
+	"checkout-notifier/poller/wooshpay"
 )
 
 // leave tells the pacer how a request went; failure is nil for one that was answered.
-func (a *account) leave(failure *Error, sent time.Time) {
+func (a *account) leave(failure *wooshpay.Error, sent time.Time) {
 	if failure == nil {
 		a.pacer.Leave(nil, sent)
 		return
 	}
 	a.pacer.Leave(&pacer.Failure{
-		RetryAfter: failure.RetryAfter, Denied: failure.Kind == KindDenied, MaybeDenied: failure.Kind == KindForbidden,
-		Throttled: failure.Kind == KindThrottled, Overtaxed: failure.overtaxed(), Crowded: failure.crowded(),
+		RetryAfter: failure.RetryAfter, Denied: failure.Kind == wooshpay.KindDenied, MaybeDenied: failure.Kind == wooshpay.KindForbidden,
+		Throttled: failure.Kind == wooshpay.KindThrottled, Overtaxed: failure.Overtaxed(), Crowded: failure.Crowded(),
 	}, sent)
 }

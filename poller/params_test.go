@@ -7,11 +7,12 @@ import (
 	"time"
 
 	"checkout-notifier/poller"
+	"checkout-notifier/poller/wooshpay"
 	"checkout-notifier/simulator"
 )
 
 func TestListParams(t *testing.T) {
-	for _, params := range []string{poller.ParamsBody, poller.ParamsQuery, poller.ParamsBoth} {
+	for _, params := range []string{wooshpay.ParamsBody, wooshpay.ParamsQuery, wooshpay.ParamsBoth} {
 		for _, honoured := range []string{simulator.ParamsBody, simulator.ParamsQuery, simulator.ParamsBoth} {
 			t.Run(params+" where the API reads "+honoured, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
@@ -34,7 +35,7 @@ func TestListParams(t *testing.T) {
 
 // Sessions that show no value cannot prove that the API reads the filter elsewhere.
 func TestFilterSentElsewhere(t *testing.T) {
-	for _, params := range []string{poller.ParamsBody, poller.ParamsQuery} {
+	for _, params := range []string{wooshpay.ParamsBody, wooshpay.ParamsQuery} {
 		for _, honoured := range []string{simulator.ParamsBody, simulator.ParamsQuery} {
 			t.Run(params+" where the API reads "+honoured, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
@@ -64,10 +65,10 @@ func TestParamsFallBack(t *testing.T) {
 		params, honoured string
 		hasMore          simulator.Chance // null
 	}{
-		{poller.ParamsBody, simulator.ParamsQuery, simulator.Chance{}},
-		{poller.ParamsQuery, simulator.ParamsBody, simulator.Chance{}},
-		{poller.ParamsBody, simulator.ParamsQuery, simulator.Always()},
-		{poller.ParamsQuery, simulator.ParamsBody, simulator.Always()},
+		{wooshpay.ParamsBody, simulator.ParamsQuery, simulator.Chance{}},
+		{wooshpay.ParamsQuery, simulator.ParamsBody, simulator.Chance{}},
+		{wooshpay.ParamsBody, simulator.ParamsQuery, simulator.Always()},
+		{wooshpay.ParamsQuery, simulator.ParamsBody, simulator.Always()},
 	}
 	for i, tt := range tests {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {

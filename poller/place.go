@@ -6,6 +6,7 @@ import (
 
 	"checkout-notifier/event"
 	"checkout-notifier/poller/internal/index"
+	"checkout-notifier/poller/wooshpay"
 )
 
 // A row that makes no sense is forgotten once the list was read where the row stood
@@ -14,27 +15,27 @@ import (
 // locate notes where a row stands: below the first items of a page, and above those from
 // a place on. What is beyond the page is told by what was asked for, or by the index
 // later: see lowest.
-func (a *account) locate(u *unreadable, page *Page, above, below int) {
+func (a *account) locate(u *unreadable, page *wooshpay.Page, above, below int) {
 	items := page.Items
 	others := slices.Concat(items[:min(above, len(items))], items[min(below, len(items)):])
-	if len(others) == 0 || !page.excludes(others[len(others)-1].created()) { // else created[gte] is ignored
-		u.From = page.asked.CreatedGTE
+	if len(others) == 0 || !page.Excludes(others[len(others)-1].CreatedAt()) { // else created[gte] is ignored
+		u.From = page.Asked.CreatedGTE
 	} else {
 		u.From = time.Time{}
 	}
-	u.To = page.asked.CreatedLTE
-	if e := a.index.Get(page.asked.StartingAfter); page.asked.StartingAfter != "" && e != nil {
-		u.Above, u.AboveAt, u.To = page.asked.StartingAfter, e.Created(), e.Created()
+	u.To = page.Asked.CreatedLTE
+	if e := a.index.Get(page.Asked.StartingAfter); page.Asked.StartingAfter != "" && e != nil {
+		u.Above, u.AboveAt, u.To = page.Asked.StartingAfter, e.Created(), e.Created()
 	}
 	for i := min(above, len(items)) - 1; i >= 0; i-- {
-		if it := &items[i]; !it.isAbsurd() {
-			u.Above, u.AboveAt, u.To = string(it.ID), it.created(), it.created()
+		if it := &items[i]; !it.IsAbsurd() {
+			u.Above, u.AboveAt, u.To = string(it.ID), it.CreatedAt(), it.CreatedAt()
 			break
 		}
 	}
 	for i := below; i < len(items); i++ {
-		if it := &items[i]; !it.isAbsurd() {
-			u.Below, u.BelowAt, u.From = string(it.ID), it.created(), it.created()
+		if it := &items[i]; !it.IsAbsurd() {
+			u.Below, u.BelowAt, u.From = string(it.ID), it.CreatedAt(), it.CreatedAt()
 			break
 		}
 	}
@@ -47,16 +48,16 @@ func (a *account) locate(u *unreadable, page *Page, above, below int) {
 // session would be recorded silently. It is where the list was asked for later times and
 // honours that, or where the next row is newer, and known or not silent. It may be where
 // nothing else on the page tells that the session is as old.
-func (a *account) misdated(e *index.Entry, page *Page, at int, batch *Batch, by *sweep) error {
-	created, below := page.Items[at].created(), page.Items[at+1:]
-	outside, u := page.excludes(created), a.unreadable[string(page.Items[at].ID)]
+func (a *account) misdated(e *index.Entry, page *wooshpay.Page, at int, batch *Batch, by *sweep) error {
+	created, below := page.Items[at].CreatedAt(), page.Items[at+1:]
+	outside, u := page.Excludes(created), a.unreadable[string(page.Items[at].ID)]
 	switch {
-	case e != nil && outside && page.excludes(e.Created()):
+	case e != nil && outside && page.Excludes(e.Created()):
 		a.sinceIgnored = a.now.number
 	case e != nil || batch.Starting: // then all existed
 	case outside && (a.sinceIgnored == 0 || a.now.number-a.sinceIgnored > passesIgnored),
-		len(below) > 0 && batch.Silent(created) && below[0].created().After(created.Add(createdRounding)) &&
-			(!batch.Silent(below[0].created()) || a.index.Find(below[0].ID) != nil):
+		len(below) > 0 && batch.Silent(created) && below[0].CreatedAt().After(created.Add(wooshpay.CreatedRounding)) &&
+			(!batch.Silent(below[0].CreatedAt()) || a.index.Find(below[0].ID) != nil):
 		return errMisdated
 	case batch.Silent(created) && a.readToStart(batch, by) && (u == nil || !u.believed) && (u != nil || !a.standsBelowOld(page, at, batch)):
 		return errOld
@@ -72,16 +73,16 @@ func (a *account) readToStart(batch *Batch, by *sweep) bool {
 
 // standsBelowOld says whether a row stands below a known session that is older than all
 // that may be new, or at any place of a page that shows known sessions from old to new.
-func (a *account) standsBelowOld(page *Page, at int, batch *Batch) bool {
-	cursor, above := a.index.Get(page.asked.StartingAfter), (*index.Entry)(nil)
+func (a *account) standsBelowOld(page *wooshpay.Page, at int, batch *Batch) bool {
+	cursor, above := a.index.Get(page.Asked.StartingAfter), (*index.Entry)(nil)
 	for i := range page.Items {
 		e := a.index.Find(page.Items[i].ID)
 		switch {
 		case e == nil:
 			continue
-		case i < at && a.isOld(e, batch), above != nil && e.Created().After(above.Created().Add(createdRounding)):
+		case i < at && a.isOld(e, batch), above != nil && e.Created().After(above.Created().Add(wooshpay.CreatedRounding)):
 			return true
-		case cursor != nil && e.Created().After(cursor.Created().Add(createdRounding)):
+		case cursor != nil && e.Created().After(cursor.Created().Add(wooshpay.CreatedRounding)):
 			cursor = nil // it was ignored
 		}
 		above = e
@@ -132,11 +133,11 @@ func (a *account) readThrough(from, to time.Time, sighting uint64) {
 	if len(a.unreadable) == 0 || a.lacksAny(from) { // it may not have shown all
 		return
 	}
-	from = from.Add(-createdRounding)
+	from = from.Add(-wooshpay.CreatedRounding)
 	for _, u := range a.unreadable {
 		highest := u.To
 		if highest.IsZero() {
-			highest = u.Shown.Add(createdRounding)
+			highest = u.Shown.Add(wooshpay.CreatedRounding)
 		}
 		inside := !a.lowest(u).Before(from) && (to.IsZero() || !highest.After(to))
 		if inside && u.sighting <= sighting && !a.passedBy(u) {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"checkout-notifier/poller/wooshpay"
 )
 
 // Finding is one thing that a probe learned about an account's API.
@@ -24,10 +26,10 @@ func Probe(ctx context.Context, a Account, version string) (findings []Finding, 
 	if err != nil {
 		return nil, nil, err
 	}
-	newest := Query{Limit: a.Poll.Tuning.PageSize}
+	newest := wooshpay.Query{Limit: a.Poll.Tuning.PageSize}
 	first, err := client.List(ctx, newest)
-	if refusedQuestion(err) && a.ListParams != ParamsQuery {
-		if _, inQuery := client.withParams(ParamsQuery).List(ctx, newest); inQuery == nil {
+	if refusedQuestion(err) && a.ListParams != wooshpay.ParamsQuery {
+		if _, inQuery := client.WithParams(wooshpay.ParamsQuery).List(ctx, newest); inQuery == nil {
 			return []Finding{{
 				What: "list parameters in the body", Said: "refused, those in the query are not: " + err.Error(),
 				Remedy: "set list_params: query",
@@ -52,16 +54,16 @@ func Probe(ctx context.Context, a Account, version string) (findings []Finding, 
 	if len(first.Items) < 2 {
 		return append(findings, Finding{What: "list parameters", OK: true, Said: "too few sessions to tell"}), shown, nil
 	}
-	findings = append(findings, Finding{What: "order", OK: first.ordered(), Said: word(first.ordered(), "newest first", "not newest first: lists are read to their end"),
+	findings = append(findings, Finding{What: "order", OK: first.Ordered(), Said: word(first.Ordered(), "newest first", "not newest first: lists are read to their end"),
 		Remedy: "polling stays complete, at a higher price"})
-	for _, channel := range []string{ParamsBody, ParamsQuery} {
+	for _, channel := range []string{wooshpay.ParamsBody, wooshpay.ParamsQuery} {
 		for _, q := range questions(first) {
-			finding, err := try(ctx, client.withParams(channel), q)
+			finding, err := try(ctx, client.WithParams(channel), q)
 			if err != nil {
 				return nil, nil, err
 			}
 			// Only what the account uses must work.
-			finding.OK = finding.OK || (a.ListParams != channel && a.ListParams != ParamsBoth)
+			finding.OK = finding.OK || (a.ListParams != channel && a.ListParams != wooshpay.ParamsBoth)
 			findings = append(findings, finding)
 		}
 	}
@@ -71,33 +73,33 @@ func Probe(ctx context.Context, a Account, version string) (findings []Finding, 
 // question is a query whose answer shows whether a parameter is honoured.
 type question struct {
 	parameter string
-	query     Query
-	honoured  func(*Page) bool
+	query     wooshpay.Query
+	honoured  func(*wooshpay.Page) bool
 }
 
-func questions(first *Page) []question {
+func questions(first *wooshpay.Page) []question {
 	newest := first.Items[0]
 	return []question{
-		{"limit", Query{Limit: 1}, func(p *Page) bool { return p.Total == 1 }},
-		{"starting_after", Query{Limit: 1, StartingAfter: string(newest.ID)}, func(p *Page) bool {
+		{"limit", wooshpay.Query{Limit: 1}, func(p *wooshpay.Page) bool { return p.Total == 1 }},
+		{"starting_after", wooshpay.Query{Limit: 1, StartingAfter: string(newest.ID)}, func(p *wooshpay.Page) bool {
 			return p.Total == 0 || (len(p.Items) > 0 && string(p.Items[0].ID) != string(newest.ID))
 		}},
-		{"created[lte]", Query{Limit: 1, CreatedLTE: newest.created().Add(-time.Hour)}, func(p *Page) bool {
-			return len(p.Items) == 0 || p.first().Created <= newest.Created-int64(time.Hour/time.Second)+1
+		{"created[lte]", wooshpay.Query{Limit: 1, CreatedLTE: newest.CreatedAt().Add(-time.Hour)}, func(p *wooshpay.Page) bool {
+			return len(p.Items) == 0 || p.First().Created <= newest.Created-int64(time.Hour/time.Second)+1
 		}},
-		{"created[gte]", Query{Limit: 1, CreatedGTE: newest.created().Add(24 * time.Hour)}, func(p *Page) bool { return p.Total == 0 }},
+		{"created[gte]", wooshpay.Query{Limit: 1, CreatedGTE: newest.CreatedAt().Add(24 * time.Hour)}, func(p *wooshpay.Page) bool { return p.Total == 0 }},
 	}
 }
 
-func try(ctx context.Context, c *Client, q question) (Finding, error) {
+func try(ctx context.Context, c *wooshpay.Client, q question) (Finding, error) {
 	f := Finding{
-		What:   fmt.Sprintf("%s in the %s", q.parameter, c.params()),
+		What:   fmt.Sprintf("%s in the %s", q.parameter, c.Params()),
 		Remedy: "try another list_params; polling stays complete, at a higher price",
 	}
 	page, err := c.List(ctx, q.query)
-	var failure *Error
+	var failure *wooshpay.Error
 	switch {
-	case errors.As(err, &failure) && failure.Kind == KindRefused:
+	case errors.As(err, &failure) && failure.Kind == wooshpay.KindRefused:
 		f.Said = "refused: " + failure.Message
 	case err != nil:
 		return f, err

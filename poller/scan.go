@@ -5,6 +5,8 @@ import (
 	"errors"
 	"slices"
 	"time"
+
+	"checkout-notifier/poller/wooshpay"
 )
 
 // worthSplitting is from how many pages that are still to be read a chain is
@@ -131,16 +133,16 @@ func (s *scan) begin(ctx context.Context) error {
 func (s *scan) probe(ctx context.Context, created time.Time) error {
 	s.slicing = slicingAsked
 	defer s.turn.Broadcast()
-	page, err := s.page(ctx, s.p, Query{CreatedLTE: created.Add(createdRounding), Limit: 1}, nil)
+	page, err := s.page(ctx, s.p, wooshpay.Query{CreatedLTE: created.Add(wooshpay.CreatedRounding), Limit: 1}, nil)
 	switch {
 	case refused(err) || unshown(err) || (err == nil && len(page.Items) == 0): // that session may be what the API cannot show
 		s.slicing = slicingFails
 	case err != nil:
 		s.slicing = slicingUnknown
 		return err
-	case page.first().created().Before(created.Add(-2 * createdRounding)):
+	case page.First().CreatedAt().Before(created.Add(-2 * wooshpay.CreatedRounding)):
 		s.slicing = slicingFails
-	case page.first().created().After(created.Add(2 * createdRounding)):
+	case page.First().CreatedAt().After(created.Add(2 * wooshpay.CreatedRounding)):
 		s.learn(slicingFails)
 	default:
 		s.learn(slicingWorks)
@@ -270,6 +272,6 @@ func (c *chain) split() *chain {
 	}
 	older := newChain(c.account, c.p, c.by, c.lo, middle)
 	c.lo, c.promised, c.more = middle, false, false
-	c.query.CreatedGTE = middle.Add(-createdRounding)
+	c.query.CreatedGTE = middle.Add(-wooshpay.CreatedRounding)
 	return older
 }

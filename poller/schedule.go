@@ -5,6 +5,7 @@ import (
 
 	"checkout-notifier/checkout"
 	"checkout-notifier/poller/internal/index"
+	"checkout-notifier/poller/wooshpay"
 )
 
 const (
@@ -201,9 +202,9 @@ func (a *account) due(now time.Time) []*index.Entry {
 const deniedPause = 5 * time.Minute
 
 // backoff returns how long to wait after the n-th failure in a row (from 1).
-func backoff(e *Error, n int, jitter float64) time.Duration {
+func backoff(e *wooshpay.Error, n int, jitter float64) time.Duration {
 	wait := min(time.Second<<min(n-1, 5), 30*time.Second)
-	if e.Kind == KindDenied {
+	if e.Kind == wooshpay.KindDenied {
 		wait = deniedPause
 	}
 	if e.RetryAfter > 0 {

@@ -3,6 +3,8 @@ package poller
 import (
 	"errors"
 	"slices"
+
+	"checkout-notifier/poller/wooshpay"
 )
 
 // repeatedPage is a page on which nothing is new although more was promised.
@@ -49,7 +51,7 @@ func isEnd(err error) bool {
 }
 
 // sensible says what is wrong with a page that continues the chain, if anything.
-func (c *chain) sensible(page *Page) error {
+func (c *chain) sensible(page *wooshpay.Page) error {
 	promised := page.HasMore != nil && *page.HasMore
 	if page.Total == 0 {
 		if promised {
@@ -61,19 +63,19 @@ func (c *chain) sensible(page *Page) error {
 		if c.noted(page, true) || c.awaits(page) {
 			return nil
 		}
-		err := unreadablePage{mayBeEnd: page.mayBeEnd(), first: &page.Bad[0]}
+		err := unreadablePage{mayBeEnd: page.MayBeEnd(), first: &page.Bad[0]}
 		if !err.mayBeEnd { // else it is handled
 			c.noteBad(page, c.by)
 		}
 		return err
 	}
-	if !c.hi.IsZero() && page.first().created().After(c.hi.Add(2*createdRounding)) {
+	if !c.hi.IsZero() && page.First().CreatedAt().After(c.hi.Add(2*wooshpay.CreatedRounding)) {
 		return errTooNew
 	}
-	if !c.under.IsZero() && page.first().created().After(c.under.Add(2*createdRounding)) {
+	if !c.under.IsZero() && page.First().CreatedAt().After(c.under.Add(2*wooshpay.CreatedRounding)) {
 		return errTooNew
 	}
-	if !page.ordered() {
+	if !page.Ordered() {
 		c.disorder()
 	}
 	if c.hidesNew(page) && !c.p.deep {
@@ -109,8 +111,8 @@ func (c *chain) sensible(page *Page) error {
 }
 
 // spoiled says whether a page hides a session that is not known.
-func (c *chain) spoiled(page *Page) bool {
-	return !c.noted(page, true) || slices.ContainsFunc(page.Items, func(it Item) bool {
+func (c *chain) spoiled(page *wooshpay.Page) bool {
+	return !c.noted(page, true) || slices.ContainsFunc(page.Items, func(it wooshpay.Item) bool {
 		return len(it.Status) == 0 && c.index.Find(it.ID) == nil
 	})
 }
@@ -118,14 +120,14 @@ func (c *chain) spoiled(page *Page) bool {
 // noted says whether the sessions of the items of a page that make no sense are known or
 // being asked for; below what passes read, whether they were asked for where they have to
 // be. What a restart forgets is no more than what later passes read.
-func (c *chain) noted(page *Page, asked bool) bool {
-	return !slices.ContainsFunc(page.Bad, func(bad Bad) bool {
+func (c *chain) noted(page *wooshpay.Page, asked bool) bool {
+	return !slices.ContainsFunc(page.Bad, func(bad wooshpay.Bad) bool {
 		u := c.unreadable[bad.ID]
 		return c.index.Get(bad.ID) == nil && (u == nil || (c.p.deep && !u.done && (asked || !u.Asked.IsZero())))
 	})
 }
 
 // awaits says whether a hole can be read on once the sessions of a page were asked for.
-func (c *chain) awaits(page *Page) bool {
+func (c *chain) awaits(page *wooshpay.Page) bool {
 	return c.asking != nil && c.query.StartingAfter != "" && !c.noted(page, true) && c.noted(page, false)
 }

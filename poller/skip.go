@@ -9,6 +9,7 @@ import (
 
 	"checkout-notifier/event"
 	"checkout-notifier/poller/internal/index"
+	"checkout-notifier/poller/wooshpay"
 )
 
 const (
@@ -74,7 +75,7 @@ func (c *chain) pass(h *event.Hole) {
 // limited is the query for a page that ends above the next known hole. Above that, more
 // may be new than is known: after some that are, as many again are asked for, and whether
 // these reach the hole is a guess.
-func (c *chain) limited() (q Query, guess bool) {
+func (c *chain) limited() (q wooshpay.Query, guess bool) {
 	q = c.query
 	if len(c.state.Holes) == 0 || !c.passes() {
 		return q, false
@@ -171,25 +172,25 @@ func (c *chain) found(ctx context.Context, h *event.Hole, cause error) error {
 
 // keepSpoiled makes a hole of a page with items that cannot be read, which no
 // later pass reads; what can be read of it is taken.
-func (c *chain) keepSpoiled(ctx context.Context, page *Page, cause error) error {
+func (c *chain) keepSpoiled(ctx context.Context, page *wooshpay.Page, cause error) error {
 	if c.by.dry() || c.unordered || c.byTime {
 		return nil
 	}
 	h := c.upper()
 	n, first := len(page.Items), 0 // how many stand above all that makes no sense
-	for first < n && len(page.Items[first].Status) > 0 && !page.Items[first].isAbsurd() && (len(page.Bad) == 0 || first < page.Bad[0].place) {
+	for first < n && len(page.Items[first].Status) > 0 && !page.Items[first].IsAbsurd() && (len(page.Bad) == 0 || first < page.Bad[0].Place) {
 		first++
 	}
-	goesOn := n > 0 && (!page.last().created().After(c.lo) || !c.done(page)) // else they may stand below the last
+	goesOn := n > 0 && (!page.Last().CreatedAt().After(c.lo) || !c.done(page)) // else they may stand below the last
 	if goesOn && first == n {
 		return nil // the next page shows them
 	}
 	if first > 0 {
-		h.Above, h.AboveAt = string(page.Items[first-1].ID), page.Items[first-1].created()
+		h.Above, h.AboveAt = string(page.Items[first-1].ID), page.Items[first-1].CreatedAt()
 	}
 	h.BelowAt = c.lo
 	if goesOn {
-		h.Below, h.BelowAt = string(page.last().ID), page.last().created()
+		h.Below, h.BelowAt = string(page.Last().ID), page.Last().CreatedAt()
 	}
 	if err := c.found(ctx, &h, cause); err != nil {
 		return err
@@ -246,7 +247,7 @@ func (c *chain) lower(ctx context.Context, h *event.Hole) (found bool, err error
 	}
 	n, err := nearest(len(below), far, 1, false, func(n int) (bool, error) {
 		id := c.index.ID(below[n-1])
-		return c.answers(ctx, Query{StartingAfter: id, CreatedGTE: c.query.CreatedGTE, Limit: 1}, func(page *Page) bool { return !c.above(page, id) })
+		return c.answers(ctx, wooshpay.Query{StartingAfter: id, CreatedGTE: c.query.CreatedGTE, Limit: 1}, func(page *wooshpay.Page) bool { return !c.above(page, id) })
 	})
 	c.stood = c.stood || n > 0 // cursors are taken
 	if err != nil || !c.stood || (n == 0 && len(below) > 0 && len(far) == 1) {
@@ -279,9 +280,9 @@ func (c *chain) lowerTime(ctx context.Context, h *event.Hole, from time.Time, fa
 	ignored := false
 	seconds, err := nearest(int(from.Sub(to)/time.Second), far, 0, c.known(), func(n int) (bool, error) {
 		t := from.Add(-time.Duration(n) * time.Second)
-		return c.answers(ctx, Query{CreatedLTE: t, CreatedGTE: c.query.CreatedGTE, Limit: 1}, func(page *Page) bool {
-			ignored = ignored || (len(page.Items) > 0 && page.first().created().After(t.Add(2*createdRounding)))
-			return len(page.Items) == 0 || c.honours(page.first(), t)
+		return c.answers(ctx, wooshpay.Query{CreatedLTE: t, CreatedGTE: c.query.CreatedGTE, Limit: 1}, func(page *wooshpay.Page) bool {
+			ignored = ignored || (len(page.Items) > 0 && page.First().CreatedAt().After(t.Add(2*wooshpay.CreatedRounding)))
+			return len(page.Items) == 0 || c.honours(page.First(), t)
 		})
 	})
 	switch {
@@ -296,9 +297,9 @@ func (c *chain) lowerTime(ctx context.Context, h *event.Hole, from time.Time, fa
 
 // honours says whether a session that is shown first may be the newest of a time
 // and older, and not one that stands above the hole.
-func (c *chain) honours(first *Item, t time.Time) bool {
+func (c *chain) honours(first *wooshpay.Item, t time.Time) bool {
 	_, seen := c.seen[hashID(first.ID)]
-	return !seen && string(first.ID) != c.query.StartingAfter && !first.created().After(t)
+	return !seen && string(first.ID) != c.query.StartingAfter && !first.CreatedAt().After(t)
 }
 
 // below lists the known sessions that the list shows below where the chain has
@@ -321,7 +322,7 @@ func (c *chain) place() int {
 	case c.query.StartingAfter != "":
 		return c.index.Search(c.cursorAt)
 	case !c.query.CreatedLTE.IsZero():
-		return c.index.Search(c.query.CreatedLTE.Add(createdRounding))
+		return c.index.Search(c.query.CreatedLTE.Add(wooshpay.CreatedRounding))
 	}
 	return c.index.Len()
 }
@@ -335,7 +336,7 @@ func (c *chain) mayStandAbove(e *index.Entry) bool {
 
 // answers says whether the API answers a question, in a way that makes sense. An
 // error is one that says nothing of the question.
-func (c *chain) answers(ctx context.Context, q Query, sensible func(*Page) bool) (bool, error) {
+func (c *chain) answers(ctx context.Context, q wooshpay.Query, sensible func(*wooshpay.Page) bool) (bool, error) {
 	page, err := c.page(ctx, patience{apart: true}, q, nil)
 	switch {
 	case unavailable(err):
@@ -343,7 +344,7 @@ func (c *chain) answers(ctx context.Context, q Query, sensible func(*Page) bool)
 	case err != nil:
 		return false, err
 	}
-	defer page.release()
+	defer page.Release()
 	if !c.state.StartFixed { // it is an answer as good as others
 		c.observe(page.Answer)
 		if _, err := c.begin(ctx, page); err != nil {

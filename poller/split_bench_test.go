@@ -16,6 +16,7 @@ import (
 	"github.com/cespare/xxhash/v2"
 
 	"checkout-notifier/event"
+	"checkout-notifier/poller/wooshpay"
 	"checkout-notifier/simulator"
 )
 
@@ -87,7 +88,7 @@ func benchFields(i int) simulator.Fields {
 }
 
 // knowing is an account that has seen the sessions of a page.
-func knowing(tb testing.TB, items []Item) *account {
+func knowing(tb testing.TB, items []wooshpay.Item) *account {
 	tb.Helper()
 	cfg := Account{Name: "main", SecretKey: "sk_test_bench", Start: StartNow, Poll: DefaultPoll()}
 	p, err := New([]Account{cfg}, nil, nil, Options{Logger: slog.New(slog.DiscardHandler)})
@@ -96,7 +97,7 @@ func knowing(tb testing.TB, items []Item) *account {
 	}
 	a := p.accounts[0]
 	for i := range items {
-		s, err := items[i].decode()
+		s, err := items[i].Decode()
 		if err != nil {
 			tb.Fatal(err)
 		}
@@ -109,17 +110,17 @@ func knowing(tb testing.TB, items []Item) *account {
 }
 
 // holding is a page's memory with an answer in it, which can be read again and again.
-func holding(body []byte) *pageMemory {
-	memory := new(pageMemory)
-	memory.body.Write(body)
+func holding(body []byte) *wooshpay.Memory {
+	memory := new(wooshpay.Memory)
+	memory.Body.Write(body)
 	return memory
 }
 
 // readSplit reads an answer in one pass.
-func readSplit(tb testing.TB, memory *pageMemory) *Page {
+func readSplit(tb testing.TB, memory *wooshpay.Memory) *wooshpay.Page {
 	tb.Helper()
-	page, err := readPage(memory)
-	if err != nil || page.checked {
+	page, err := wooshpay.ReadPage(memory)
+	if err != nil || page.Checked {
 		tb.Fatalf("the page is not split: %v", err)
 	}
 	return page
@@ -164,7 +165,7 @@ func bareQuote(body []byte, i int) int {
 // busy machine too.
 func BenchmarkSplit(b *testing.B) {
 	body, rotated := benchPages(b)
-	memories := map[*byte]*pageMemory{&body[0]: holding(body), &rotated[0]: holding(rotated)}
+	memories := map[*byte]*wooshpay.Memory{&body[0]: holding(body), &rotated[0]: holding(rotated)}
 	a := knowing(b, readSplit(b, memories[&body[0]]).Items)
 	now := time.Now()
 	compare := func(body []byte) {
@@ -183,7 +184,7 @@ func BenchmarkSplit(b *testing.B) {
 		}
 	}
 	checked := func(body []byte) {
-		if _, err := a.client.reread(readSplit(b, memories[&body[0]])); err != nil {
+		if _, err := a.client.Reread(readSplit(b, memories[&body[0]])); err != nil {
 			b.Fatal(err)
 		}
 	}

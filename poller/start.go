@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"checkout-notifier/poller/wooshpay"
 )
 
 // begin fixes the account's start at the first successful answer, and says until
@@ -11,12 +13,12 @@ import (
 // by which the start is fixed existed, unless both clocks know better, or an operator
 // accepted the account before. As long as no chain was complete, later passes go by the start, within the precision of
 // creation times.
-func (a *account) begin(ctx context.Context, page *Page) (until time.Time, err error) {
+func (a *account) begin(ctx context.Context, page *wooshpay.Page) (until time.Time, err error) {
 	switch {
 	case a.state.StartFixed:
 		return time.Time{}, nil
 	case !a.state.Start.IsZero(): // the first chain is not finished
-		until = a.state.Start.Add(createdRounding)
+		until = a.state.Start.Add(wooshpay.CreatedRounding)
 		if a.starting == a.now.number {
 			// The first answer may have shown no new session. What is shown now may have been
 			// created since.
@@ -55,15 +57,15 @@ func (a *account) begin(ctx context.Context, page *Page) (until time.Time, err e
 // shownAtStart is the creation time until which what the first pass shows existed: that
 // of the newest session it was shown so far, and what any clock tells. A pass may come to
 // the head of the list again, by when that shows new sessions.
-func (a *account) shownAtStart(page *Page) time.Time {
+func (a *account) shownAtStart(page *wooshpay.Page) time.Time {
 	_, latest := a.clock.span(page.Answer.Received)
-	return later(later(page.newest(), a.now.newest), latest).Add(createdRounding)
+	return later(later(page.Newest(), a.now.newest), latest).Add(wooshpay.CreatedRounding)
 }
 
 // present is the time of an answer from which on sessions are taken for new. Where
 // the server's clock and ours differ it is the earlier one, so that no new session
 // is taken for an old one, but no earlier than the newest session that was shown.
-func (a *account) present(page *Page) time.Time {
+func (a *account) present(page *wooshpay.Page) time.Time {
 	if !a.clocksDiffer(page) {
 		return a.clock.at(page.Answer.Received).Truncate(time.Second)
 	}
@@ -73,14 +75,14 @@ func (a *account) present(page *Page) time.Time {
 
 // clocksDiffer says whether the server's clock and ours tell different times of an
 // answer. As long as the server's is not known, ours is the only one.
-func (a *account) clocksDiffer(page *Page) bool {
+func (a *account) clocksDiffer(page *wooshpay.Page) bool {
 	earliest, latest := a.clock.span(page.Answer.Received)
 	return latest.Sub(earliest) >= skewNoticed
 }
 
 // afterNewest is the first moment after the creation of the newest session that the
 // pass was shown by the time of a page; one that no clock has come to does not count.
-func (a *account) afterNewest(page *Page) time.Time {
+func (a *account) afterNewest(page *wooshpay.Page) time.Time {
 	if a.now.newest.IsZero() {
 		return time.Time{}
 	}
@@ -95,8 +97,8 @@ const mostRecalled = 10
 // here before, and what is newer than those has never been told.
 func (a *account) recall(ctx context.Context) error {
 	for i, n := a.index.Len(), 0; i > 0 && n < mostRecalled; n++ {
-		until := a.index.At(i - 1).Created().Add(createdRounding)
-		page, err := a.list(ctx, patience{apart: true}, Query{CreatedLTE: until, Limit: a.cfg.Poll.Tuning.PageSize})
+		until := a.index.At(i - 1).Created().Add(wooshpay.CreatedRounding)
+		page, err := a.list(ctx, patience{apart: true}, wooshpay.Query{CreatedLTE: until, Limit: a.cfg.Poll.Tuning.PageSize})
 		if refused(err) {
 			return nil
 		}
@@ -106,12 +108,12 @@ func (a *account) recall(ctx context.Context) error {
 		var newest, oldest time.Time
 		for j := range page.Items {
 			it := &page.Items[j]
-			oldest = it.created()
+			oldest = it.CreatedAt()
 			if a.index.Find(it.ID) != nil {
-				newest = later(newest, it.created())
+				newest = later(newest, it.CreatedAt())
 			}
 		}
-		page.release()
+		page.Release()
 		if !newest.IsZero() {
 			if a.state.Restart || a.state.Start.After(newest) {
 				a.state.Start = newest
@@ -179,11 +181,11 @@ func (a *account) bound(ctx context.Context) (time.Time, error) {
 	if low := a.low(); !low.IsZero() {
 		return low.Add(-a.cfg.Poll.Tuning.Overlap), nil
 	}
-	page, err := a.page(ctx, patience{tries: a.tries}, Query{Limit: 1}, nil)
+	page, err := a.page(ctx, patience{tries: a.tries}, wooshpay.Query{Limit: 1}, nil)
 	switch {
 	case refusedQuestion(err) || (unavailable(err) && a.olderShown(ctx)):
 		// The head finds out why, or the newest session is what the API cannot show.
-		page = &Page{Answer: Answer{Received: a.clock.own()}}
+		page = &wooshpay.Page{Answer: wooshpay.Answer{Received: a.clock.own()}}
 	case err != nil:
 		return time.Time{}, err
 	}
@@ -193,7 +195,7 @@ func (a *account) bound(ctx context.Context) (time.Time, error) {
 	}
 	a.state.Low = time.Time{}
 	now, _ := a.clock.span(page.Answer.Received)
-	if newest := page.newest(); !newest.IsZero() {
+	if newest := page.Newest(); !newest.IsZero() {
 		now = earlier(now, newest)
 	}
 	bound := a.sinceAny(now)
@@ -213,6 +215,6 @@ func (a *account) low() time.Time {
 
 // olderShown says whether the API shows sessions of an hour ago.
 func (a *account) olderShown(ctx context.Context) bool {
-	_, err := a.page(ctx, patience{apart: true}, Query{CreatedLTE: a.clock.now().Add(-time.Hour), Limit: 1}, nil)
+	_, err := a.page(ctx, patience{apart: true}, wooshpay.Query{CreatedLTE: a.clock.now().Add(-time.Hour), Limit: 1}, nil)
 	return err == nil
 }

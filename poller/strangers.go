@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"checkout-notifier/poller/internal/index"
+	"checkout-notifier/poller/wooshpay"
 )
 
 const (
@@ -44,8 +45,8 @@ func (a *account) knows(id []byte) bool {
 // when asked for it apart. Those that this pass was shown stand elsewhere in the list,
 // and what a page repeats of the one before says nothing of it. A filter hides known
 // sessions for a reason of its own.
-func (a *account) plausible(ctx context.Context, page *Page, q Query, repeats []uint64) error {
-	if a.cfg.Filter != (Filter{}) {
+func (a *account) plausible(ctx context.Context, page *wooshpay.Page, q wooshpay.Query, repeats []uint64) error {
+	if a.cfg.Filter != (wooshpay.Filter{}) {
 		return nil
 	}
 	for i := range page.Bad {
@@ -77,14 +78,14 @@ func (a *account) plausible(ctx context.Context, page *Page, q Query, repeats []
 		return nil
 	}
 	// Of the page's oldest second some may stand on the next page.
-	from, to := time.Unix(oldest, 0).Add(2*createdRounding), time.Unix(newest, 0).Add(-createdRounding)
-	ordered := page.ordered() // a few sessions may look ordered by chance
+	from, to := time.Unix(oldest, 0).Add(2*wooshpay.CreatedRounding), time.Unix(newest, 0).Add(-wooshpay.CreatedRounding)
+	ordered := page.Ordered() // a few sessions may look ordered by chance
 	// Where the index has forgotten sessions a stranger may be one of them.
 	if strangers >= enoughToTell && ordered && oldest >= a.forgotten.Unix() && a.standing(from, to, enoughToTell) == enoughToTell {
 		return errForeignPage
 	}
-	if page.ends() {
-		from = q.CreatedGTE.Add(2 * createdRounding)
+	if page.Ends() {
+		from = q.CreatedGTE.Add(2 * wooshpay.CreatedRounding)
 	}
 	if q.StartingAfter == "" && q.CreatedLTE.IsZero() {
 		to = endOfTime
@@ -178,8 +179,8 @@ func (a *account) askKnown(ctx context.Context) (m meeting, err error) {
 	if m.asked == 0 {
 		return m, nil
 	}
-	until := newest.Add(createdRounding)
-	page, err := a.list(ctx, patience{apart: true}, Query{CreatedLTE: until, Limit: a.cfg.Poll.Tuning.PageSize})
+	until := newest.Add(wooshpay.CreatedRounding)
+	page, err := a.list(ctx, patience{apart: true}, wooshpay.Query{CreatedLTE: until, Limit: a.cfg.Poll.Tuning.PageSize})
 	switch {
 	case refused(err):
 		return m, nil
@@ -190,8 +191,8 @@ func (a *account) askKnown(ctx context.Context) (m meeting, err error) {
 		return m, err
 	}
 	m.known, m.gone = a.showsKnown(page), page.Total == 0
-	m.others = !m.known && len(page.Items) > 0 && !page.newest().After(until.Add(createdRounding)) // else it ignores the time
-	page.release()
+	m.others = !m.known && len(page.Items) > 0 && !page.Newest().After(until.Add(wooshpay.CreatedRounding)) // else it ignores the time
+	page.Release()
 	return m, nil
 }
 

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"checkout-notifier/poller/wooshpay"
 )
 
 // sweep reads a range of the list besides what the passes read, a part of it in
@@ -42,27 +44,27 @@ func (s *sweep) announce() bool { return s != nil && s.backfill != nil && s.back
 
 // leavesOut says whether an item is not of the range that was asked for, which
 // pages overlap at both ends.
-func (s *sweep) leavesOut(it *Item) bool {
-	if s == nil || s.backfill == nil || it.isAbsurd() {
+func (s *sweep) leavesOut(it *wooshpay.Item) bool {
+	if s == nil || s.backfill == nil || it.IsAbsurd() {
 		return false
 	}
-	created := it.created()
+	created := it.CreatedAt()
 	return created.Before(s.since.Truncate(time.Second)) || (!s.until.IsZero() && created.After(s.until))
 }
 
 // saw counts a page.
-func (s *sweep) saw(page *Page) {
+func (s *sweep) saw(page *wooshpay.Page) {
 	if s == nil {
 		return
 	}
 	s.report.Pages++
 	for i := range page.Items {
-		if it := &page.Items[i]; !it.again && !s.leavesOut(it) {
+		if it := &page.Items[i]; !it.Again && !s.leavesOut(it) {
 			s.report.Sessions++
 		}
 	}
 	if len(page.Items) > 0 {
-		s.report.Reached = page.last().created()
+		s.report.Reached = page.Last().CreatedAt()
 	}
 	s.tell()
 }

@@ -14,6 +14,7 @@ import (
 	"checkout-notifier/event"
 	"checkout-notifier/loglimit"
 	"checkout-notifier/poller"
+	"checkout-notifier/poller/wooshpay"
 	"checkout-notifier/secret"
 )
 
@@ -146,19 +147,19 @@ func TestTwoAccountsOfOneHost(t *testing.T) {
 
 // Filters of which no session passes both keep accounts with one key apart.
 func TestAccountsThatMayShareSessions(t *testing.T) {
-	account := func(url string, f poller.Filter) poller.Account {
+	account := func(url string, f wooshpay.Filter) poller.Account {
 		return poller.Account{SecretKey: "sk_test_1", BaseURL: url, Filter: f}
 	}
 	for _, tt := range []struct {
 		a, b poller.Account
 		want bool
 	}{
-		{account("", poller.Filter{}), account("https://APItest.wooshpay.com/", poller.Filter{}), true},
-		{account("", poller.Filter{}), account("https://api.example", poller.Filter{}), false},
-		{account("", poller.Filter{}), account("", poller.Filter{Customer: "cus_1"}), true},
-		{account("", poller.Filter{Customer: "cus_2"}), account("", poller.Filter{Customer: "cus_1"}), false},
-		{account("", poller.Filter{PaymentIntent: "pi_2"}), account("", poller.Filter{Customer: "cus_1"}), true},
-		{account("", poller.Filter{CustomerEmail: "Ann@shop.example"}), account("", poller.Filter{CustomerEmail: "ann@shop.example"}), true},
+		{account("", wooshpay.Filter{}), account("https://APItest.wooshpay.com/", wooshpay.Filter{}), true},
+		{account("", wooshpay.Filter{}), account("https://api.example", wooshpay.Filter{}), false},
+		{account("", wooshpay.Filter{}), account("", wooshpay.Filter{Customer: "cus_1"}), true},
+		{account("", wooshpay.Filter{Customer: "cus_2"}), account("", wooshpay.Filter{Customer: "cus_1"}), false},
+		{account("", wooshpay.Filter{PaymentIntent: "pi_2"}), account("", wooshpay.Filter{Customer: "cus_1"}), true},
+		{account("", wooshpay.Filter{CustomerEmail: "Ann@shop.example"}), account("", wooshpay.Filter{CustomerEmail: "ann@shop.example"}), true},
 	} {
 		if got := tt.a.MayShare(tt.b); got != tt.want || tt.b.MayShare(tt.a) != got {
 			t.Errorf("%+v and %+v: %t, want %t", tt.a, tt.b, got, tt.want)

@@ -12,6 +12,7 @@ import (
 	"checkout-notifier/checkout"
 	"checkout-notifier/event"
 	"checkout-notifier/poller/internal/index"
+	"checkout-notifier/poller/wooshpay"
 	"checkout-notifier/secret"
 )
 
@@ -85,9 +86,9 @@ func (u *unreadable) text() string {
 // contradicts says what makes it impossible to take a session as it is shown, if
 // anything: it lacks what decides its state. An open session owes nothing, and the list
 // may leave out its payment_status.
-func (a *account) contradicts(e *index.Entry, it *Item, apart bool) error {
+func (a *account) contradicts(e *index.Entry, it *wooshpay.Item, apart bool) error {
 	switch {
-	case it.isAbsurd() && (e == nil || e.Created().Unix() >= oldestCreated):
+	case it.IsAbsurd() && (e == nil || e.Created().Unix() >= wooshpay.OldestCreated):
 		return errAbsurd
 	case e != nil && !a.index.IsRevisited(e): // nothing more is expected of it
 		return nil
@@ -103,7 +104,7 @@ func (a *account) contradicts(e *index.Entry, it *Item, apart bool) error {
 
 // isUnreadable says whether a row of the list contradicts itself or what is known, and
 // notes it then.
-func (a *account) isUnreadable(e *index.Entry, page *Page, at int, batch *Batch, by *sweep) bool {
+func (a *account) isUnreadable(e *index.Entry, page *wooshpay.Page, at int, batch *Batch, by *sweep) bool {
 	it := &page.Items[at]
 	cause := cmp.Or(a.misdated(e, page, at, batch, by), a.contradicts(e, it, false))
 	if cause == nil {
@@ -117,8 +118,8 @@ func (a *account) isUnreadable(e *index.Entry, page *Page, at int, batch *Batch,
 	default:
 		a.odd("contradictory_item", "the list shows a session without its status, or with a creation time that cannot be right; it is asked for by its id", "session", id, "error", cause)
 	}
-	u := newUnreadable(id, it.created())
-	if errors.Is(cause, errMisdated) || errors.Is(cause, errOld) || it.isAbsurd() {
+	u := newUnreadable(id, it.CreatedAt())
+	if errors.Is(cause, errMisdated) || errors.Is(cause, errOld) || it.IsAbsurd() {
 		a.locate(u, page, at, at+1)
 	}
 	a.noteUnreadable(u, cause, by)
@@ -126,7 +127,7 @@ func (a *account) isUnreadable(e *index.Entry, page *Page, at int, batch *Batch,
 }
 
 // noteBad notes the items of a page that make no sense.
-func (a *account) noteBad(page *Page, by *sweep) {
+func (a *account) noteBad(page *wooshpay.Page, by *sweep) {
 	for i := range page.Bad {
 		bad := &page.Bad[i]
 		a.odd("bad_item", "a session in the list cannot be read; it is asked for by its id", "error", bad)
@@ -134,7 +135,7 @@ func (a *account) noteBad(page *Page, by *sweep) {
 		if errors.Is(bad.Err, checkout.ErrLongID) {
 			u.ID = ""
 		}
-		a.locate(u, page, bad.place, bad.place)
+		a.locate(u, page, bad.Place, bad.Place)
 		a.noteUnreadable(u, bad.Err, by)
 	}
 }
@@ -207,15 +208,15 @@ func (a *account) existedUntil() time.Time {
 	case a.starting == a.now.number:
 		return a.existing
 	}
-	return a.state.Start.Add(createdRounding)
+	return a.state.Start.Add(wooshpay.CreatedRounding)
 }
 
 // readByID is getByID for an answer that is to say what became of a session.
-func (a *account) readByID(ctx context.Context, id string) (*Page, error) {
+func (a *account) readByID(ctx context.Context, id string) (*wooshpay.Page, error) {
 	page, err := a.getByID(ctx, id)
 	if err == nil {
 		if cause := a.contradicts(a.index.Get(id), &page.Items[0], true); cause != nil {
-			return nil, nonsense(page.Answer, cause.Error())
+			return nil, wooshpay.Nonsense(page.Answer, cause.Error())
 		}
 	}
 	return page, err
@@ -248,7 +249,7 @@ func (a *account) askUnreadable(ctx context.Context, until time.Time) error {
 		switch {
 		case err == nil:
 			u.answer, away = nil, 0
-			page.existed = u.Existed
+			page.Existed = u.Existed
 			if err := a.handle(ctx, page, u.by()); err != nil {
 				return err
 			}
@@ -260,8 +261,8 @@ func (a *account) askUnreadable(ctx context.Context, until time.Time) error {
 			old := refused(err) && u.Error == errOld.Error()
 			u.believed = (refused(err) && u.Asked.Sub(u.Since) >= refusalBelieved) || (old && a.answersNone(ctx))
 			u.logged = u.logged || old // it will be believed
-			var failure *Error
-			if away++; errors.As(err, &failure) && failure.Kind != KindServer && failure.Kind != KindNetwork {
+			var failure *wooshpay.Error
+			if away++; errors.As(err, &failure) && failure.Kind != wooshpay.KindServer && failure.Kind != wooshpay.KindNetwork {
 				away = 0
 			}
 		}

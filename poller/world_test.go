@@ -18,6 +18,7 @@ import (
 	"checkout-notifier/event"
 	"checkout-notifier/loglimit"
 	"checkout-notifier/poller"
+	"checkout-notifier/poller/wooshpay"
 	"checkout-notifier/secret"
 	"checkout-notifier/simulator"
 )
@@ -61,7 +62,7 @@ func newWorld(t *testing.T) *world {
 	t.Cleanup(synctest.Wait) // for a timer of this very moment that writes to the test's log
 	cfg := poller.Account{
 		Name: "main", SecretKey: secret.String(testKey), BaseURL: "https://api.example", Start: poller.StartNow,
-		ListParams: poller.ParamsBody, Poll: poller.DefaultPoll(),
+		ListParams: wooshpay.ParamsBody, Poll: poller.DefaultPoll(),
 	}
 	cfg.Poll.RateLimit = 0
 	return &world{

@@ -16,6 +16,7 @@ import (
 	"checkout-notifier/event"
 	"checkout-notifier/pipeline"
 	"checkout-notifier/poller"
+	"checkout-notifier/poller/wooshpay"
 	"checkout-notifier/secret"
 	"checkout-notifier/state"
 )
@@ -46,7 +47,7 @@ type daemon struct {
 func newDaemon(t *testing.T, o options, a *api, c *oracle) *daemon {
 	cfg := poller.Account{
 		Name: account, SecretKey: secret.String("sk_test_bench"), BaseURL: "https://api.example", Start: poller.StartNow,
-		ListParams: poller.ParamsBody, Poll: poller.DefaultPoll(),
+		ListParams: wooshpay.ParamsBody, Poll: poller.DefaultPoll(),
 	}
 	cfg.Poll.Interval, cfg.Poll.UnpaidFor = o.interval, o.unpaidFor
 	cfg.Poll.RateLimit = o.rateLimit

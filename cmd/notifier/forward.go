@@ -18,7 +18,7 @@ import (
 
 	"checkout-notifier/config"
 	"checkout-notifier/event"
-	"checkout-notifier/poller"
+	"checkout-notifier/poller/wooshpay"
 	"checkout-notifier/publish"
 	"checkout-notifier/rules"
 )
@@ -118,7 +118,7 @@ func (a *app) forward(ctx context.Context, o forwardOptions) (err error) {
 	for _, n := range loaded.Notes {
 		fmt.Fprintln(a.err, "note:", flagOf.Replace(n.Message))
 	}
-	refused := denials{newLogger(config.Log{Level: "warn", Format: config.LogText}, a.err).Handler(), make(chan *poller.Error, 1)}
+	refused := denials{newLogger(config.Log{Level: "warn", Format: config.LogText}, a.err).Handler(), make(chan *wooshpay.Error, 1)}
 	printer := newNarrator(a.out)
 	printer.answers = true
 	d, err := newDaemon(ctx, loaded, daemonOptions{witness: printer, longestProbePause: forwardPause}, slog.New(refused))
@@ -152,15 +152,15 @@ func forwardUntilDenied(ctx context.Context, d *daemon, o forwardOptions, refuse
 // on the first such error instead.
 type denials struct {
 	slog.Handler
-	found chan *poller.Error // has room for one
+	found chan *wooshpay.Error // has room for one
 }
 
 // Handle implements slog.Handler.
 func (h denials) Handle(ctx context.Context, r slog.Record) error {
 	denied := false
 	r.Attrs(func(a slog.Attr) bool {
-		e, ok := a.Value.Any().(*poller.Error)
-		if denied = ok && e.Kind == poller.KindDenied; denied {
+		e, ok := a.Value.Any().(*wooshpay.Error)
+		if denied = ok && e.Kind == wooshpay.KindDenied; denied {
 			select {
 			case h.found <- e:
 			default:

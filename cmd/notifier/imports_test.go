@@ -25,10 +25,11 @@ var allowed = map[string][]string{
 	"checkout":              {},
 	"simulator":             {}, // shares no code with the client, so that it can disagree with it
 	"event":                 {"checkout"},
-	"poller":                {"checkout", "event", "loglimit", "poller/internal/index", "poller/pacer", "secret"},
+	"poller":                {"checkout", "event", "loglimit", "poller/internal/index", "poller/pacer", "poller/wooshpay", "secret"},
 	"poller/hashtable":      {},
 	"poller/internal/index": {"checkout", "event", "poller/hashtable"},
 	"poller/pacer":          {},
+	"poller/wooshpay":       {"checkout", "secret"},
 	"diff":                  {"checkout", "event"},
 	"rules":                 {"checkout", "event", "rules/check", "rules/logic", "rules/schema"},
 	"rules/check":           {"checkout", "event", "rules/logic", "rules/schema", "spelling"},
@@ -45,7 +46,7 @@ var allowed = map[string][]string{
 	"broker/brokertest":     {"broker"},
 	"pipeline":              {"checkout", "diff", "event", "loglimit", "poller", "rules"},
 	"docs/generate":         {"config", "rules", "rules/schema"}, // writes parts of the documentation
-	"config":                {"admin", "broker", "checkout", "event", "heartbeat", "poller", "publish", "rules", "secret", "spelling", "state"},
+	"config":                {"admin", "broker", "checkout", "event", "heartbeat", "poller", "poller/wooshpay", "publish", "rules", "secret", "spelling", "state"},
 }
 
 // owners are the only packages that may import a library.
@@ -74,7 +75,7 @@ const maxLines = 4000
 // oversized are the packages that are still to be split, and what each may have
 // until then. A number only ever becomes smaller.
 var oversized = map[string]int{
-	"cmd/notifier": 8420, "poller": 6480, "publish": 8250, "state": 5550,
+	"cmd/notifier": 8420, "poller": 5680, "publish": 8250, "state": 5550,
 }
 
 type goPackage struct {

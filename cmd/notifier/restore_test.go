@@ -13,7 +13,7 @@ import (
 
 	"checkout-notifier/admin"
 	"checkout-notifier/event"
-	"checkout-notifier/poller"
+	"checkout-notifier/poller/wooshpay"
 	"checkout-notifier/state"
 )
 
@@ -40,7 +40,7 @@ func stored(t *testing.T, accounts ...event.Account) (path, backup string) {
 
 // Whoever restores the copy of another notifier is warned.
 func TestRestoreWarnsOfAnotherNotifiersCopy(t *testing.T) {
-	ours := event.Account{Name: "main", Host: "127.0.0.1:1", Mode: poller.ModeTest}
+	ours := event.Account{Name: "main", Host: "127.0.0.1:1", Mode: wooshpay.ModeTest}
 	for name, tc := range map[string]struct {
 		accounts []event.Account // of the other copy; nil: it is our own
 		fresh    bool            // there is no state file
@@ -49,8 +49,8 @@ func TestRestoreWarnsOfAnotherNotifiersCopy(t *testing.T) {
 		"our own":                   {},
 		"ours, on a new machine":    {accounts: []event.Account{ours}, fresh: true},
 		"ours, after it was lost":   {accounts: []event.Account{ours}, want: []string{"was begun anew since"}},
-		"of another API":            {accounts: []event.Account{{Name: "main", Host: "api.wooshpay.com", Mode: poller.ModeLive}}, fresh: true, want: []string{"belongs to api.wooshpay.com (live), that of the configuration to 127.0.0.1:1 (test)"}},
-		"of other accounts":         {accounts: []event.Account{{Name: "other", Host: "api", Mode: poller.ModeTest}}, fresh: true, want: []string{"does not name account other (api, test)"}},
+		"of another API":            {accounts: []event.Account{{Name: "main", Host: "api.wooshpay.com", Mode: wooshpay.ModeLive}}, fresh: true, want: []string{"belongs to api.wooshpay.com (live), that of the configuration to 127.0.0.1:1 (test)"}},
+		"of other accounts":         {accounts: []event.Account{{Name: "other", Host: "api", Mode: wooshpay.ModeTest}}, fresh: true, want: []string{"does not name account other (api, test)"}},
 		"without an account of now": {accounts: []event.Account{}, want: []string{"account main (127.0.0.1:1, test) of the state file", "was begun anew since"}},
 	} {
 		t.Run(name, func(t *testing.T) {

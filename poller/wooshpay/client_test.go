@@ -1,4 +1,4 @@
-package poller_test
+package wooshpay_test
 
 import (
 	"bytes"
@@ -12,8 +12,10 @@ import (
 	"testing"
 	"time"
 
-	"checkout-notifier/poller"
+	"checkout-notifier/poller/wooshpay"
 )
+
+const testKey = "sk_test_poller"
 
 // answer is a transport that gives one answer.
 type answer struct {
@@ -36,10 +38,10 @@ func (a *answer) RoundTrip(req *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: a.status, Header: header, Body: io.NopCloser(strings.NewReader(a.body)), Request: req}, nil
 }
 
-func newClient(t testing.TB, transport http.RoundTripper) *poller.Client {
+func newClient(t testing.TB, transport http.RoundTripper) *wooshpay.Client {
 	t.Helper()
-	c, err := poller.NewClient(poller.ClientOptions{
-		BaseURL: "https://api.example/base", Key: testKey, ListParams: poller.ParamsBody, Timeout: 30 * time.Second, Version: "1.0", Transport: transport,
+	c, err := wooshpay.New(wooshpay.Options{
+		BaseURL: "https://api.example/base", Key: testKey, ListParams: wooshpay.ParamsBody, Timeout: 30 * time.Second, Version: "1.0", Transport: transport,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -54,34 +56,34 @@ func TestErrorsSayWhatHappened(t *testing.T) {
 	tests := []struct {
 		name   string
 		answer answer
-		kind   poller.Kind
+		kind   wooshpay.Kind
 		wait   time.Duration
 		says   string
 	}{
-		{"throttled", answer{status: 429, header: retry("7")}, poller.KindThrottled, 7 * time.Second, "slow down"},
-		{"throttled until", answer{status: 429, header: retry("Sun, 22 Nov 2026 10:00:30 GMT")}, poller.KindThrottled, 30 * time.Second, "slow down"},
-		{"throttled for days", answer{status: 429, header: retry("864000")}, poller.KindThrottled, 10 * time.Minute, "slow down"},
-		{"throttled in the past", answer{status: 429, header: retry("Sun, 22 Nov 2026 09:00:00 GMT")}, poller.KindThrottled, 0, "slow down"},
-		{"denied", answer{status: 401, body: `{"error":{"message":"invalid api key sk_test_12345"}}`}, poller.KindDenied, 0, "check secret_key"},
-		{"forbidden", answer{status: 403}, poller.KindDenied, 0, "check secret_key"},
-		{"HTML", answer{status: 502, body: "<html><body>Bad gateway</body></html>"}, poller.KindServer, 0, "<html>"},
-		{"request timeout", answer{status: 408}, poller.KindServer, 0, "408"},
-		{"flat message", answer{status: 400, body: `{"message":"limit is wrong"}`}, poller.KindRefused, 0, "limit is wrong"},
-		{"error as text", answer{status: 400, body: `{"error":"oops"}`}, poller.KindRefused, 0, "oops"},
-		{"not found", answer{status: 404, body: `{"error":{"code":"resource_missing"}}`}, poller.KindNotFound, 0, "resource_missing"},
-		{"redirect", answer{status: 302, header: http.Header{"Location": {"https://login.example/?token=t"}}}, poller.KindRedirect, 0, "https://login.example"},
-		{"no answer", answer{err: &url.Error{Op: "Get", URL: "https://api.example/?secret=s", Err: errors.New("connection reset")}}, poller.KindNetwork, 0, "connection reset"},
-		{"HTML for a list", answer{status: 200, body: "<html>login</html>"}, poller.KindNonsense, 0, "<html>"},
-		{"half a list", answer{status: 200, body: `{"object":"list","data":[{"id":"cs_1","customer_email":"a@b.example"`}, poller.KindNonsense, 0, "cut off or malformed"},
-		{"an error with status 200", answer{status: 200, body: `{"error":{"message":"temporary"}}`}, poller.KindNonsense, 0, "temporary"},
-		{"no data", answer{status: 200, body: `{}`}, poller.KindNonsense, 0, "no data"},
-		{"an error beside no rows", answer{status: 200, body: `{"code":500,"msg":"busy","data":[]}`}, poller.KindNonsense, 0, "busy"},
-		{"an error in words beside no rows", answer{status: 200, body: `{"data":[],"code":"SYSTEM_ERROR","message":"busy"}`}, poller.KindNonsense, 0, "busy"},
+		{"throttled", answer{status: 429, header: retry("7")}, wooshpay.KindThrottled, 7 * time.Second, "slow down"},
+		{"throttled until", answer{status: 429, header: retry("Sun, 22 Nov 2026 10:00:30 GMT")}, wooshpay.KindThrottled, 30 * time.Second, "slow down"},
+		{"throttled for days", answer{status: 429, header: retry("864000")}, wooshpay.KindThrottled, 10 * time.Minute, "slow down"},
+		{"throttled in the past", answer{status: 429, header: retry("Sun, 22 Nov 2026 09:00:00 GMT")}, wooshpay.KindThrottled, 0, "slow down"},
+		{"denied", answer{status: 401, body: `{"error":{"message":"invalid api key sk_test_12345"}}`}, wooshpay.KindDenied, 0, "check secret_key"},
+		{"forbidden", answer{status: 403}, wooshpay.KindDenied, 0, "check secret_key"},
+		{"HTML", answer{status: 502, body: "<html><body>Bad gateway</body></html>"}, wooshpay.KindServer, 0, "<html>"},
+		{"request timeout", answer{status: 408}, wooshpay.KindServer, 0, "408"},
+		{"flat message", answer{status: 400, body: `{"message":"limit is wrong"}`}, wooshpay.KindRefused, 0, "limit is wrong"},
+		{"error as text", answer{status: 400, body: `{"error":"oops"}`}, wooshpay.KindRefused, 0, "oops"},
+		{"not found", answer{status: 404, body: `{"error":{"code":"resource_missing"}}`}, wooshpay.KindNotFound, 0, "resource_missing"},
+		{"redirect", answer{status: 302, header: http.Header{"Location": {"https://login.example/?token=t"}}}, wooshpay.KindRedirect, 0, "https://login.example"},
+		{"no answer", answer{err: &url.Error{Op: "Get", URL: "https://api.example/?secret=s", Err: errors.New("connection reset")}}, wooshpay.KindNetwork, 0, "connection reset"},
+		{"HTML for a list", answer{status: 200, body: "<html>login</html>"}, wooshpay.KindNonsense, 0, "<html>"},
+		{"half a list", answer{status: 200, body: `{"object":"list","data":[{"id":"cs_1","customer_email":"a@b.example"`}, wooshpay.KindNonsense, 0, "cut off or malformed"},
+		{"an error with status 200", answer{status: 200, body: `{"error":{"message":"temporary"}}`}, wooshpay.KindNonsense, 0, "temporary"},
+		{"no data", answer{status: 200, body: `{}`}, wooshpay.KindNonsense, 0, "no data"},
+		{"an error beside no rows", answer{status: 200, body: `{"code":500,"msg":"busy","data":[]}`}, wooshpay.KindNonsense, 0, "busy"},
+		{"an error in words beside no rows", answer{status: 200, body: `{"data":[],"code":"SYSTEM_ERROR","message":"busy"}`}, wooshpay.KindNonsense, 0, "busy"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := newClient(t, &tt.answer).List(t.Context(), poller.Query{Limit: 100})
-			var failure *poller.Error
+			_, err := newClient(t, &tt.answer).List(t.Context(), wooshpay.Query{Limit: 100})
+			var failure *wooshpay.Error
 			if !errors.As(err, &failure) {
 				t.Fatalf("error = %v, want an *Error", err)
 			}
@@ -120,7 +122,7 @@ func TestListReadsTheEnvelope(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			page, err := newClient(t, &answer{status: 200, body: tt.body}).List(t.Context(), poller.Query{Limit: 100})
+			page, err := newClient(t, &answer{status: 200, body: tt.body}).List(t.Context(), wooshpay.Query{Limit: 100})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -136,7 +138,7 @@ func TestListReadsTheEnvelope(t *testing.T) {
 
 func TestRequest(t *testing.T) {
 	a := &answer{status: 200, body: `{"object":"list","data":[]}`}
-	if _, err := newClient(t, a).List(t.Context(), poller.Query{Limit: 50, StartingAfter: "cs_9", CreatedGTE: time.Unix(1773130522, 0)}); err != nil {
+	if _, err := newClient(t, a).List(t.Context(), wooshpay.Query{Limit: 50, StartingAfter: "cs_9", CreatedGTE: time.Unix(1773130522, 0)}); err != nil {
 		t.Fatal(err)
 	}
 	if got, want := a.asked.URL.String(), "https://api.example/base/v1/checkout/sessions/list"; got != want {
@@ -165,11 +167,11 @@ func TestIDsAreEscapedOnce(t *testing.T) {
 			t.Errorf("URL = %s, want %s", got, want)
 		}
 		a = &answer{status: 200, body: `{"object":"list","data":[]}`}
-		c, err := poller.NewClient(poller.ClientOptions{BaseURL: "https://api.example", Key: testKey, ListParams: poller.ParamsBoth, Version: "1.0", Transport: a})
+		c, err := wooshpay.New(wooshpay.Options{BaseURL: "https://api.example", Key: testKey, ListParams: wooshpay.ParamsBoth, Version: "1.0", Transport: a})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := c.List(t.Context(), poller.Query{Limit: 1, StartingAfter: id}); err != nil {
+		if _, err := c.List(t.Context(), wooshpay.Query{Limit: 1, StartingAfter: id}); err != nil {
 			t.Fatal(err)
 		}
 		var params struct {
@@ -192,7 +194,7 @@ func FuzzList(f *testing.F) {
 	f.Add([]byte(`{"data":[{"id":1,"created":"2026-11-22T10:00:00Z"},[],{}]}`))
 	f.Add([]byte(`<html>`))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		page, err := newClient(t, &answer{status: 200, body: string(bytes.Clone(body))}).List(t.Context(), poller.Query{Limit: 100})
+		page, err := newClient(t, &answer{status: 200, body: string(bytes.Clone(body))}).List(t.Context(), wooshpay.Query{Limit: 100})
 		if err != nil {
 			return
 		}

@@ -1,4 +1,4 @@
-package poller
+package wooshpay
 
 import (
 	"bytes"
@@ -17,33 +17,35 @@ import (
 )
 
 const (
-	// largestPage is the most sessions that the API shows at once, and defaultLimit how
-	// many it shows when it ignores the limit.
-	largestPage  = 100
-	defaultLimit = 10
-	// createdRounding is by how much a creation time may be rounded by the API.
-	createdRounding = time.Second
-	// oldestCreated is before every session of the API: a creation time below it makes no
-	// sense, and would let a new session pass for one that existed before the account's start.
-	oldestCreated = 1288834974
+	// LargestPage is the most sessions that the API shows at once.
+	LargestPage = 100
+	// DefaultLimit is the API's page size when it ignores ours.
+	DefaultLimit = 10
+	// CreatedRounding is by how much a creation time may be rounded by the API.
+	CreatedRounding = time.Second
+	// OldestCreated is before every session of the API: a creation time below it makes no
+	// sense, and would let a new session pass for one that is long known.
+	OldestCreated = 1288834974
 )
 
-// Item is one session of a page. Its bytes belong to the page.
+// Item is one session of a page. Its bytes belong to the page. Like the page it is for
+// one goroutine at a time.
 type Item struct {
 	checkout.Glance
-	twice   bool // its page shows it in two ways
-	again   bool // set by the reader of several pages: an earlier one has shown it
+	Twice   bool // its page shows it in two ways
+	Again   bool // set by who asked for the page, if an earlier one has shown it
 	raw     []byte
 	session *checkout.Session // once it was decoded
 }
 
-func (it *Item) created() time.Time { return time.Unix(it.Created, 0).UTC() }
+// CreatedAt is Created as a time.
+func (it *Item) CreatedAt() time.Time { return time.Unix(it.Created, 0).UTC() }
 
-// isAbsurd says whether the item's creation time makes no sense.
-func (it *Item) isAbsurd() bool { return it.Created < oldestCreated }
+// IsAbsurd says whether the item's creation time makes no sense.
+func (it *Item) IsAbsurd() bool { return it.Created < OldestCreated }
 
-// decode reads the whole item, once.
-func (it *Item) decode() (*checkout.Session, error) {
+// Decode reads the whole item, once. An error means that the item is no JSON: see Reread.
+func (it *Item) Decode() (*checkout.Session, error) {
 	if it.session == nil {
 		s, err := checkout.Parse(it.raw)
 		if err != nil {
@@ -54,8 +56,8 @@ func (it *Item) decode() (*checkout.Session, error) {
 	return it.session, nil
 }
 
-// decoded is an item as the checked decoder gives it.
-func decoded(s *checkout.Session) Item {
+// Decoded makes an item of a session that was decoded.
+func Decoded(s *checkout.Session) Item {
 	return Item{
 		Glance: checkout.Glance{
 			ID: []byte(s.ID), Status: []byte(s.Status), PaymentStatus: []byte(s.PaymentStatus),
@@ -73,9 +75,9 @@ func (it *Item) meet(other *checkout.Session) {
 		return
 	}
 	if progress(other) > progress(kept) {
-		*it = decoded(other)
+		*it = Decoded(other)
 	}
-	it.twice = true
+	it.Twice = true
 }
 
 // progress is how far a session has come.
@@ -95,9 +97,10 @@ type Bad struct {
 	ID  string // of its session, "" if it has none
 	Err error
 
-	place int // how many items that make sense stand above it on its page
+	Place int // how many items that make sense stand above it on its page
 }
 
+// Error says what is wrong with which session.
 func (b *Bad) Error() string {
 	if b.ID == "" {
 		return b.Err.Error()
@@ -105,7 +108,8 @@ func (b *Bad) Error() string {
 	return secret.MaskID(b.ID, checkout.MaxID) + ": " + b.Err.Error()
 }
 
-// Page is one answer of the list, read item by item.
+// Page is one answer of the list, read item by item, or what was asked for by ids in the
+// form of one. It belongs to who asked for it, who releases it after use.
 type Page struct {
 	Items    []Item // the sessions in the order of the answer, each id once
 	Bad      []Bad  // items that make no sense
@@ -113,27 +117,28 @@ type Page struct {
 	Total    int    // all items of the answer
 	HasMore  *bool  // nil when the API did not say
 	Answer   Answer
-	asked    Query // what was asked for; zero for what was asked for by id
-	checked  bool  // read by the checked decoder
+	Asked    Query // what was asked for; zero for what was asked for by id
+	Checked  bool  // read by the checked decoder
 
-	// Set by the reader, who alone uses them.
-	apart   bool      // what it shows was asked for apart, as far as it was to be
-	existed time.Time // until which creation time what it shows existed before the start
+	// Set and read by who asked for the page.
+	Apart   bool      // what it shows was asked for apart, as far as it was to be
+	Existed time.Time // until which creation time what it shows existed before the start
 
 	body   []byte
-	memory *pageMemory
+	memory *Memory
 }
 
-// pageMemory is what a page lives in, for one page after the other.
-type pageMemory struct {
-	body  bytes.Buffer
+// Memory is what a page lives in, for one page after the other.
+type Memory struct {
+	Body  bytes.Buffer // the answer
 	split splitPage
 }
 
-var pageMemories = sync.Pool{New: func() any { return new(pageMemory) }}
+var pageMemories = sync.Pool{New: func() any { return new(Memory) }}
 
-// release gives the page's memory back; its items must not be used any more.
-func (p *Page) release() {
+// Release gives the page's memory back; its items must not be used any more. To release
+// a page twice does no harm.
+func (p *Page) Release() {
 	if p.memory != nil {
 		p.Items, p.body = nil, nil
 		pageMemories.Put(p.memory)
@@ -141,19 +146,22 @@ func (p *Page) release() {
 	}
 }
 
-// size is the length of the answer in bytes.
-func (p *Page) size() int { return len(p.body) }
+// Size is the length of the answer in bytes.
+func (p *Page) Size() int { return len(p.body) }
 
-// mayBeEnd says whether the list may end with the page, which nothing promises to go on.
-func (p *Page) mayBeEnd() bool { return p.Total < p.asked.Limit && (p.HasMore == nil || !*p.HasMore) }
+// MayBeEnd says whether the list may end with the page, which nothing promises to go on.
+func (p *Page) MayBeEnd() bool { return p.Total < p.Asked.Limit && (p.HasMore == nil || !*p.HasMore) }
 
-func (p *Page) first() *Item { return &p.Items[0] }
-func (p *Page) last() *Item  { return &p.Items[len(p.Items)-1] }
+// First returns the first item of a page that has any.
+func (p *Page) First() *Item { return &p.Items[0] }
 
-// newest is the latest creation time on the page, zero if it shows nothing.
-func (p *Page) newest() (newest time.Time) {
+// Last returns the last item of a page that has any.
+func (p *Page) Last() *Item { return &p.Items[len(p.Items)-1] }
+
+// Newest is the latest creation time on the page, zero if it shows nothing.
+func (p *Page) Newest() (newest time.Time) {
 	for i := range p.Items {
-		if created := p.Items[i].created(); created.After(newest) {
+		if created := p.Items[i].CreatedAt(); created.After(newest) {
 			newest = created
 		}
 	}
@@ -162,10 +170,10 @@ func (p *Page) newest() (newest time.Time) {
 
 var flags = [2]bool{false, true}
 
-// readPage reads the list answer in the memory, in one pass if it is an ordinary
+// ReadPage reads the list answer in the memory, in one pass if it is an ordinary
 // one. The page owns the memory from then on.
-func readPage(memory *pageMemory) (*Page, error) {
-	body := memory.body.Bytes()
+func ReadPage(memory *Memory) (*Page, error) {
+	body := memory.Body.Bytes()
 	if !split(body, &memory.split) {
 		page, err := readChecked(body)
 		if err == nil {
@@ -239,24 +247,24 @@ func readChecked(body []byte) (*Page, error) {
 	case e.Data == nil && e.Object != "list":
 		return nil, errors.New("the answer has no data")
 	}
-	page := &Page{Total: len(e.Data), HasMore: readFlag(e.HasMore), body: body, checked: true}
+	page := &Page{Total: len(e.Data), HasMore: readFlag(e.HasMore), body: body, Checked: true}
 	seen := make(map[string]int, len(e.Data)) // places from 1
 	for _, raw := range e.Data {
 		s, err := checkout.Parse(raw)
 		switch {
 		case err != nil:
-			page.Bad = append(page.Bad, Bad{ID: s.ID, Err: err, place: len(page.Items)})
+			page.Bad = append(page.Bad, Bad{ID: s.ID, Err: err, Place: len(page.Items)})
 		case seen[s.ID] > 0:
 			page.Repeated++
 			page.Items[seen[s.ID]-1].meet(&s)
 		default:
-			page.Items = append(page.Items, decoded(&s))
+			page.Items = append(page.Items, Decoded(&s))
 			seen[s.ID] = len(page.Items)
 		}
 	}
 	for i := range page.Bad {
 		if at := seen[page.Bad[i].ID]; at > 0 {
-			page.Items[at-1].twice = true
+			page.Items[at-1].Twice = true
 		}
 	}
 	return page, nil
@@ -273,14 +281,14 @@ func readFlag(raw []byte) *bool {
 	return nil
 }
 
-// ordered says whether the page runs from newer to older sessions, allowing for
+// Ordered says whether the page runs from newer to older sessions, allowing for
 // the API's rounding of creation times. Within a second the ids tell: a page on
 // which every session is newer than the one before runs the wrong way.
-func (p *Page) ordered() bool {
+func (p *Page) Ordered() bool {
 	ascends := len(p.Items) >= enoughToAscend
 	for i := 1; i < len(p.Items); i++ {
 		before, it := &p.Items[i-1], &p.Items[i]
-		if it.Created > before.Created+int64(createdRounding/time.Second) {
+		if it.Created > before.Created+int64(CreatedRounding/time.Second) {
 			return false
 		}
 		ascends = ascends && older(before, it)
@@ -288,17 +296,17 @@ func (p *Page) ordered() bool {
 	return !ascends
 }
 
-// ends says whether the list says that it shows nothing below the page.
-func (p *Page) ends() bool {
+// Ends says whether the list says that it shows nothing below the page.
+func (p *Page) Ends() bool {
 	if p.HasMore == nil {
-		return p.Total < min(p.asked.Limit, defaultLimit)
+		return p.Total < min(p.Asked.Limit, DefaultLimit)
 	}
-	return !*p.HasMore && p.Total < p.asked.Limit
+	return !*p.HasMore && p.Total < p.Asked.Limit
 }
 
-// oldestSecond returns from which place on the page shows nothing but sessions of its
+// OldestSecond returns from which place on the page shows nothing but sessions of its
 // oldest second.
-func (p *Page) oldestSecond() int {
+func (p *Page) OldestSecond() int {
 	oldest := slices.MinFunc(p.Items, func(a, b Item) int { return cmp.Compare(a.Created, b.Created) }).Created
 	from := len(p.Items)
 	for from > 0 && p.Items[from-1].Created == oldest {
@@ -307,21 +315,21 @@ func (p *Page) oldestSecond() int {
 	return from
 }
 
-// repeats says whether the chain has shown all of the page before.
-func (p *Page) repeats() bool {
-	return !slices.ContainsFunc(p.Items, func(it Item) bool { return !it.again })
+// Repeats says whether earlier pages have shown all of this one: see Item.Again.
+func (p *Page) Repeats() bool {
+	return !slices.ContainsFunc(p.Items, func(it Item) bool { return !it.Again })
 }
 
-// excludes says whether the page was not asked for a creation time.
-func (p *Page) excludes(created time.Time) bool {
-	return created.Before(p.asked.CreatedGTE.Add(-createdRounding))
+// Excludes says whether the page was not asked for a creation time.
+func (p *Page) Excludes(created time.Time) bool {
+	return created.Before(p.Asked.CreatedGTE.Add(-CreatedRounding))
 }
 
-// reaches says whether the page goes down below a time. The last two sessions must
+// Reaches says whether the page goes down below a time. The last two sessions must
 // say so: one alone may have a creation time that makes no sense.
-func (p *Page) reaches(t time.Time) bool {
+func (p *Page) Reaches(t time.Time) bool {
 	before := &p.Items[max(len(p.Items)-2, 0)]
-	return p.last().created().Before(t) && before.created().Before(t)
+	return p.Last().CreatedAt().Before(t) && before.CreatedAt().Before(t)
 }
 
 // older says whether a stands below b in a list.

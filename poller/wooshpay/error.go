@@ -1,4 +1,4 @@
-package poller
+package wooshpay
 
 import (
 	"context"
@@ -43,7 +43,7 @@ type Error struct {
 	Message    string
 	Reason     string // of a 429, in the header in which Stripe gives it
 	Answer     Answer // when it came; a failure tells the server's time, too
-	asked      Query  // the page of the list that was asked for; zero for one session
+	Asked      Query  // the page of the list that was asked for; zero for one session
 }
 
 func (e *Error) Error() string {
@@ -67,8 +67,8 @@ func (e *Error) Error() string {
 // Is makes a 404 an ErrNotFound.
 func (e *Error) Is(target error) bool { return target == ErrNotFound && e.Kind == KindNotFound }
 
-// code is the error's label in the metrics; nil is none.
-func (e *Error) code() string {
+// Code is the error's label in the metrics; nil is none.
+func (e *Error) Code() string {
 	switch {
 	case e == nil:
 		return strconv.Itoa(http.StatusOK)
@@ -78,20 +78,20 @@ func (e *Error) code() string {
 	return strconv.Itoa(e.Status)
 }
 
-// concernsAll says whether a failure is not about what was asked for: then every
+// ConcernsAll says whether a failure is not about what was asked for: then every
 // request waits.
-func (e *Error) concernsAll() bool {
+func (e *Error) ConcernsAll() bool {
 	return e.RetryAfter > 0 || e.Kind == KindDenied || e.Kind == KindThrottled
 }
 
-// overtaxed says whether fewer requests a second might have been answered. Once
+// Overtaxed says whether fewer requests a second might have been answered. Once
 // may be chance: only a 429 says so.
-func (e *Error) overtaxed() bool {
+func (e *Error) Overtaxed() bool {
 	return e.Kind == KindThrottled || e.Kind == KindServer || e.Kind == KindNetwork
 }
 
-// crowded says whether the API objects to the number of requests at once.
-func (e *Error) crowded() bool {
+// Crowded says whether the API objects to the number of requests at once.
+func (e *Error) Crowded() bool {
 	if e.Kind != KindThrottled && e.Status != http.StatusConflict && e.Status != http.StatusLocked {
 		return false
 	}
@@ -117,8 +117,8 @@ func (c *Client) networkError(ctx context.Context, answer Answer, err error) err
 	return &Error{Kind: KindNetwork, Message: message, Answer: answer}
 }
 
-// nonsense is a 200 that does not answer the question.
-func nonsense(answer Answer, message string) *Error {
+// Nonsense is a 200 that does not answer the question.
+func Nonsense(answer Answer, message string) *Error {
 	return &Error{Kind: KindNonsense, Status: http.StatusOK, Message: message, Answer: answer}
 }
 

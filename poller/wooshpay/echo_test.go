@@ -1,4 +1,4 @@
-package poller_test
+package wooshpay_test
 
 import (
 	"encoding/base64"
@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"checkout-notifier/poller"
+	"checkout-notifier/poller/wooshpay"
 )
 
 // Whatever the API, or who stands before it, repeats of a request, and wherever: no error
@@ -33,10 +33,10 @@ func TestNoErrorShowsWhatWasRepeated(t *testing.T) {
 		"what a server says in TLS": {err: errors.New("tls: certificate of https://jane:LINK@api.example")},
 	} {
 		client := newClient(t, &a)
-		_, listed := client.List(t.Context(), poller.Query{Limit: 100})
+		_, listed := client.List(t.Context(), wooshpay.Query{Limit: 100})
 		_, _, got := client.Get(t.Context(), "cs_1")
 		for _, err := range []error{listed, got} {
-			var failure *poller.Error
+			var failure *wooshpay.Error
 			if !errors.As(err, &failure) {
 				t.Fatalf("%s: %v, want an *Error", name, err)
 			}

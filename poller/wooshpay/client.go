@@ -1,4 +1,8 @@
-package poller
+// Package wooshpay asks WooshPay's API for checkout sessions and reads what it answers,
+// with the oddities that were seen of it. It makes one request at a time, as it is told:
+// what to ask for, when, and what to believe of an answer is for its caller. It knows
+// neither accounts nor what was shown before.
+package wooshpay
 
 import (
 	"bytes"
@@ -18,7 +22,7 @@ import (
 	"checkout-notifier/secret"
 )
 
-// The API's two modes and hosts. The key's prefix decides between them.
+// The API's two modes and hosts. A key's prefix decides between them.
 const (
 	ModeLive = "live"
 	ModeTest = "test"
@@ -53,15 +57,15 @@ type Client struct {
 	base    *url.URL
 	key     string
 	hidden  secret.List // what each request tells
-	where   string      // see params
+	where   string      // see Params
 	filter  Filter
 	version string
 	now     func() time.Time // our own clock
 }
 
-// ClientOptions say what a client asks, and how.
-type ClientOptions struct {
-	BaseURL     string
+// Options say what a client asks, and how.
+type Options struct {
+	BaseURL     string // without the path of the API's version
 	Key         secret.String
 	ListParams  string // ParamsBody, ParamsQuery or ParamsBoth
 	Filter      Filter
@@ -72,8 +76,8 @@ type ClientOptions struct {
 	Now         func() time.Time  // our own clock; nil: time.Now
 }
 
-// NewClient returns a client. It asks the API nothing.
-func NewClient(o ClientOptions) (*Client, error) {
+// New returns a client; it asks nothing. An error means that BaseURL is no URL.
+func New(o Options) (*Client, error) {
 	base, err := url.Parse(o.BaseURL)
 	if err != nil {
 		return nil, errors.New("base_url is not a URL")
@@ -102,18 +106,18 @@ func NewClient(o ClientOptions) (*Client, error) {
 	}, nil
 }
 
-// params returns where list filters travel: ParamsBody, ParamsQuery or ParamsBoth.
-func (c *Client) params() string { return c.where }
+// Params returns where list filters travel: ParamsBody, ParamsQuery or ParamsBoth.
+func (c *Client) Params() string { return c.where }
 
-// withParams returns the client with list filters travelling elsewhere.
-func (c *Client) withParams(params string) *Client {
+// WithParams returns a client like this one whose list filters travel elsewhere.
+func (c *Client) WithParams(params string) *Client {
 	other := *c
 	other.where = params
 	return &other
 }
 
-// within returns the client with another time for each request.
-func (c *Client) within(timeout time.Duration) *Client {
+// Within returns a client like this one with another time for each request.
+func (c *Client) Within(timeout time.Duration) *Client {
 	if timeout == c.http.Timeout {
 		return c
 	}
@@ -144,37 +148,38 @@ type Answer struct {
 	Date           time.Time // the server's, whole seconds; zero if it did not say
 }
 
-// List asks for a page.
+// List asks for a page. An error is an *Error, unless ctx has ended or no request can be
+// made of the base URL. The page holds memory until it is released.
 func (c *Client) List(ctx context.Context, q Query) (page *Page, err error) {
 	defer func() {
 		err = c.masked(err)
 		if failure := (*Error)(nil); errors.As(err, &failure) {
-			failure.asked = q
+			failure.Asked = q
 		}
 	}()
-	memory := pageMemories.Get().(*pageMemory)
-	answer, err := c.get(ctx, listPath, c.listParams(q), &memory.body)
+	memory := pageMemories.Get().(*Memory)
+	answer, err := c.get(ctx, listPath, c.listParams(q), &memory.Body)
 	if err != nil {
 		pageMemories.Put(memory)
 		return nil, err
 	}
-	page, err = readPage(memory)
+	page, err = ReadPage(memory)
 	if err != nil {
 		pageMemories.Put(memory)
-		return nil, nonsense(answer, err.Error())
+		return nil, Nonsense(answer, err.Error())
 	}
-	page.Answer, page.asked = answer, q
+	page.Answer, page.Asked = answer, q
 	return page, nil
 }
 
-// reread reads a page again by the checked decoder, of which an item turned out to be no
-// JSON. The page must not be used any more: its memory is the new one's.
-func (c *Client) reread(page *Page) (*Page, error) {
+// Reread reads a page again, by the checked decoder, once an item of it cannot be decoded.
+// The first page must not be used any more, nor released: the new one has its memory.
+func (c *Client) Reread(page *Page) (*Page, error) {
 	checked, err := readChecked(page.body)
 	if err != nil {
-		return nil, c.masked(nonsense(page.Answer, err.Error()))
+		return nil, c.masked(Nonsense(page.Answer, err.Error()))
 	}
-	checked.Answer, checked.asked, checked.memory = page.Answer, page.asked, page.memory
+	checked.Answer, checked.Asked, checked.memory = page.Answer, page.Asked, page.memory
 	return checked, nil
 }
 
@@ -193,10 +198,10 @@ func (c *Client) Get(ctx context.Context, id string) (s checkout.Session, answer
 	}
 	s, err = checkout.Parse(body.Bytes())
 	if err != nil {
-		return checkout.Session{}, answer, nonsense(answer, err.Error())
+		return checkout.Session{}, answer, Nonsense(answer, err.Error())
 	}
 	if s.ID != id {
-		return checkout.Session{}, answer, nonsense(answer, "the answer is about another session")
+		return checkout.Session{}, answer, Nonsense(answer, "the answer is about another session")
 	}
 	return s, answer, nil
 }
@@ -277,7 +282,7 @@ func (c *Client) get(ctx context.Context, path string, params map[string]any, bo
 	case err != nil:
 		return answer, c.networkError(ctx, answer, fmt.Errorf("the answer was cut off: %w", err))
 	case body.Len() > maxAnswer:
-		return answer, nonsense(answer, "the answer is larger than 32 MiB")
+		return answer, Nonsense(answer, "the answer is larger than 32 MiB")
 	}
 	return answer, nil
 }

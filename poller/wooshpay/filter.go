@@ -1,4 +1,4 @@
-package poller
+package wooshpay
 
 import (
 	"encoding/json"
@@ -15,17 +15,18 @@ type Filter struct {
 	PaymentIntent string `koanf:"payment_intent"`
 }
 
-// verdict is what a filter says of a session.
-type verdict int
+// Verdict is what a filter says of a session.
+type Verdict int
 
+// The verdicts, from the best to the worst.
 const (
-	wanted   verdict = iota
-	unclear          // the session does not show what the filter asks for
-	unwanted         // it shows another value
+	Wanted   Verdict = iota
+	Unclear          // the session does not show what the filter asks for
+	Unwanted         // it shows another value
 )
 
-// judge compares a session with the filter, for an API that ignores it.
-func (f Filter) judge(s *checkout.Session) (verdict, error) {
+// Judge compares a session with the filter, for an API that ignores it.
+func (f Filter) Judge(s *checkout.Session) (Verdict, error) {
 	var shown struct {
 		Customer      string `json:"customer"`
 		CustomerEmail string `json:"customer_email"`
@@ -35,25 +36,25 @@ func (f Filter) judge(s *checkout.Session) (verdict, error) {
 		} `json:"customer_details"`
 	}
 	if f == (Filter{}) {
-		return wanted, nil
+		return Wanted, nil
 	}
 	if err := json.Unmarshal(s.Object, &shown); err != nil {
-		return unclear, fmt.Errorf("reading session %s: %w", s.ID, err)
+		return Unclear, fmt.Errorf("reading session %s: %w", s.ID, err)
 	}
 	email := shown.Details.Email
 	if email == "" || strings.EqualFold(shown.CustomerEmail, f.CustomerEmail) {
 		email = shown.CustomerEmail
 	}
-	worst := wanted
+	worst := Wanted
 	for _, c := range []struct{ asked, shown string }{
 		{f.Customer, shown.Customer}, {strings.ToLower(f.CustomerEmail), strings.ToLower(email)}, {f.PaymentIntent, shown.PaymentIntent},
 	} {
 		switch {
 		case c.asked == "" || c.asked == c.shown:
 		case c.shown == "":
-			worst = max(worst, unclear)
+			worst = max(worst, Unclear)
 		default:
-			worst = unwanted
+			worst = Unwanted
 		}
 	}
 	return worst, nil

@@ -1,4 +1,4 @@
-package poller
+package wooshpay
 
 import (
 	"bytes"
