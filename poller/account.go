@@ -13,6 +13,7 @@ import (
 	"checkout-notifier/event"
 	"checkout-notifier/loglimit"
 	"checkout-notifier/poller/internal/index"
+	"checkout-notifier/poller/internal/serverclock"
 	"checkout-notifier/poller/pacer"
 	"checkout-notifier/poller/wooshpay"
 )
@@ -58,7 +59,7 @@ type account struct {
 	polledFrom    time.Time      // since when the account is polled, at least, by the clock of the process
 	existing      time.Time      // until which creation time what that pass shows existed
 	forgotten     time.Time      // settled sessions created before are not in the index
-	clock         clock
+	clock         *serverclock.Clock
 	leapt         time.Time     // when the server's clock was last found to be ahead of what was known
 	failures      int           // requests in a row
 	took          time.Duration // what answers took at most since tookFrom
@@ -131,7 +132,7 @@ func newAccount(cfg Account, client *wooshpay.Client, tracker Tracker, handler H
 		tries:      triesPerRequest,
 		index:      index.New(),
 		unreadable: make(map[string]*unreadable),
-		clock:      clock{own: o.now},
+		clock:      serverclock.New(o.now),
 	}
 	name := fnv.New64a()
 	_, _ = name.Write([]byte(cfg.Name)) // never fails
@@ -230,7 +231,7 @@ func (a *account) onePass(ctx context.Context, until time.Time) PassReport {
 	defer a.mu.Unlock()
 	err := a.pass(ctx, until)
 	report := PassReport{
-		Account: a.cfg.Name, Took: event.Seconds(a.clock.own().Sub(a.now.began)),
+		Account: a.cfg.Name, Took: event.Seconds(a.clock.Own().Sub(a.now.began)),
 		Requests: a.now.requests, Sessions: a.now.sessions, events: a.events.Load(),
 	}
 	switch {

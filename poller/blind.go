@@ -12,6 +12,7 @@ import (
 	"checkout-notifier/event"
 	"checkout-notifier/loglimit"
 	"checkout-notifier/poller/internal/index"
+	"checkout-notifier/poller/internal/serverclock"
 	"checkout-notifier/poller/wooshpay"
 )
 
@@ -47,7 +48,7 @@ func (a *account) blind() error {
 // shownNow notes that a session is shown.
 func (a *account) shownNow(e *index.Entry) {
 	if e.Setbacks() > 0 {
-		a.shownAgain = a.clock.now()
+		a.shownAgain = a.clock.Now()
 	}
 	e.SetSetbacks(0)
 }
@@ -151,12 +152,12 @@ func (a *account) isUntold(e *index.Entry) bool {
 // are asked for alone. If that fails as well, even if there are none, it is an error: no
 // later session can be shown. It tells nothing where created[gte] is ignored.
 func (a *account) readAboveTop(ctx context.Context) error {
-	h, now := a.top(), a.clock.now()
-	if h == nil || a.now.sinceless || now.Sub(h.Since) < skewNoticed {
+	h, now := a.top(), a.clock.Now()
+	if h == nil || a.now.sinceless || now.Sub(h.Since) < serverclock.SkewNoticed {
 		return nil
 	}
-	_, latest := a.clock.span(a.clock.own())
-	from := later(h.Since.Add(latest.Sub(now)+skewNoticed), earlier(a.aboveTop, now).Add(-a.cfg.Poll.Tuning.Overlap))
+	_, latest := a.clock.Span(a.clock.Own())
+	from := later(h.Since.Add(latest.Sub(now)+serverclock.SkewNoticed), earlier(a.aboveTop, now).Add(-a.cfg.Poll.Tuning.Overlap))
 	q, newest := wooshpay.Query{CreatedGTE: from, Limit: a.cfg.Poll.Tuning.PageSize}, a.aboveTop
 	for tries := 0; tries < triesPerPage; { // one failure may be chance
 		page, err := a.page(ctx, patience{apart: true}, q, nil)

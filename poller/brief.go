@@ -55,7 +55,7 @@ func (a *account) within(apart bool) time.Duration {
 
 // withinSince is how long a request may take for what could not be shown since a time.
 func (a *account) withinSince(since time.Time) time.Duration {
-	return min(max(a.brief(), (a.clock.now().Sub(since)/patienceShare).Truncate(time.Second)), a.cfg.Poll.Timeout)
+	return min(max(a.brief(), (a.clock.Now().Sub(since)/patienceShare).Truncate(time.Second)), a.cfg.Poll.Timeout)
 }
 
 // withinByID is how long a request for one session may take.

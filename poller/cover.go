@@ -18,7 +18,7 @@ import (
 // two in a row are an API that is away.
 func (a *account) revisit(ctx context.Context, until time.Time) error {
 	r := &revisit{account: a, ctx: ctx, until: until, asked: make(map[*index.Entry]bool)}
-	round := a.clock.now()
+	round := a.clock.Now()
 	a.distrust(round)
 	due := a.due(round)
 	for ; r.cover(due); due = r.left(a.due(round)) {
@@ -175,7 +175,7 @@ func (a *account) lookAt(ctx context.Context, e *index.Entry) error {
 	var goesOn bool
 	var err error
 	before := e.TriedAt()
-	e.SetTried(a.clock.now())
+	e.SetTried(a.clock.Now())
 	neighbour := a.index.NewerNeighbour(e)
 	hidden := a.isHidden(e)
 	onPage := !a.standsAlone(e) && (!hidden || a.probesHidden())

@@ -54,7 +54,7 @@ func (a *account) lacksPayment(e *index.Entry, it *wooshpay.Item) bool {
 	if e == nil || a.index.Status(e) != checkout.StatusComplete {
 		return true
 	}
-	return a.roundBefore(a.clock.now(), a.cfg.Poll.Tuning.UnpaidEvery).After(a.state.UnpaidRound)
+	return a.roundBefore(a.clock.Now(), a.cfg.Poll.Tuning.UnpaidEvery).After(a.state.UnpaidRound)
 }
 
 func (a *account) oddPayment(id string) {

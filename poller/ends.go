@@ -139,7 +139,7 @@ type mistrust struct {
 // mistrusts notes that what the list shows may not be all.
 func (a *account) mistrusts() {
 	if a.mistrust.since.IsZero() {
-		a.mistrust.since = a.clock.now()
+		a.mistrust.since = a.clock.Now()
 	}
 }
 
@@ -195,7 +195,7 @@ func (c *chain) insists() bool {
 // rereadFrom lets the next reconciliation begin at a time that no later pass reads, as
 // far back as anything can change.
 func (a *account) rereadFrom(lo time.Time) {
-	earliest, latest := a.clock.span(a.clock.own())
+	earliest, latest := a.clock.Span(a.clock.Own())
 	if !lo.Before(latest.Add(-Window)) {
 		return
 	}
@@ -217,7 +217,7 @@ func (a *account) reconcileEvery() time.Duration {
 	if a.mistrust.since.IsZero() {
 		return every
 	}
-	return min(every, max(a.clock.now().Sub(a.mistrust.since)/4, time.Minute))
+	return min(every, max(a.clock.Now().Sub(a.mistrust.since)/4, time.Minute))
 }
 
 // reconciled notes that a reconciliation from a creation time on was completed. One that

@@ -11,6 +11,7 @@ import (
 
 	"checkout-notifier/event"
 	"checkout-notifier/loglimit"
+	"checkout-notifier/poller/internal/serverclock"
 	"checkout-notifier/poller/wooshpay"
 )
 
@@ -21,7 +22,7 @@ func (a *account) ask(ctx context.Context, tries int, request func(context.Conte
 	for n := 1; ; n++ {
 		failure, err := a.tryPage(ctx, a.within(false), request, a.leave)
 		if failure != nil {
-			a.clock.hear(failure.Answer)
+			a.clock.Hear(failure.Answer)
 		}
 		switch {
 		case ctx.Err() != nil:
@@ -67,7 +68,7 @@ func (a *account) askApart(ctx context.Context, within time.Duration, request fu
 		a.leave(failure, sent)
 	})
 	if failure != nil {
-		a.clock.hear(failure.Answer)
+		a.clock.Hear(failure.Answer)
 	}
 	switch {
 	case ctx.Err() != nil:
@@ -195,10 +196,10 @@ func (a *account) page(ctx context.Context, p patience, q wooshpay.Query, check 
 		if err != nil {
 			return nil, err
 		}
-		if !a.clock.settle(page.Answer, n >= mostHeard) {
+		if !a.clock.Settle(page.Answer, n >= serverclock.MostHeard) {
 			continue
 		}
-		a.clock.hear(page.Answer) // the page may be good for nothing else
+		a.clock.Hear(page.Answer) // the page may be good for nothing else
 		if page.Repeated > 0 {
 			a.odd("duplicate_items", "the API shows a session twice on one page of the list; it is handled once")
 		}
@@ -298,7 +299,7 @@ func (a *account) decodeChanged(client *wooshpay.Client, page *wooshpay.Page) (*
 func (a *account) changed(page *wooshpay.Page) (items []*wooshpay.Item) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	asked := a.clock.asked(page.Answer)
+	asked := a.clock.Asked(page.Answer)
 	for i := range page.Items {
 		it := &page.Items[i]
 		if e := a.index.Find(it.ID); e == nil || a.cfg.Filter != (wooshpay.Filter{}) || !a.unchanged(e, it, asked) {

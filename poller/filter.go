@@ -28,7 +28,7 @@ func (a *account) placeFilter(ctx context.Context) error {
 	if a.cfg.Filter == (wooshpay.Filter{}) || a.filterPlaced || a.client.Params() == wooshpay.ParamsBoth {
 		return nil
 	}
-	page, err := a.page(ctx, patience{tries: a.tries}, wooshpay.Query{CreatedGTE: a.clock.now().Add(beyond), Limit: 1}, nil)
+	page, err := a.page(ctx, patience{tries: a.tries}, wooshpay.Query{CreatedGTE: a.clock.Now().Add(beyond), Limit: 1}, nil)
 	switch {
 	case refusedQuestion(err): // the head finds out why
 		return nil

@@ -97,7 +97,7 @@ func note(ids map[string]bool, batch *Batch) {
 // shown notes that this pass has had its look at a session, whatever came of it.
 func (a *account) shown(e *index.Entry) {
 	e.Pass = a.now.number
-	e.SetTried(a.clock.now())
+	e.SetTried(a.clock.Now())
 }
 
 // mostNamed is how many sessions of one batch the status names; the log names all.
@@ -147,6 +147,6 @@ func (a *account) take(handled Handled, by *sweep) {
 	if drift > 0 {
 		a.observer.Drifted(a.cfg.Name, drift)
 		a.log.Warn("a reconciliation found sessions that the passes had missed, and announces them; if it happens again, raise poll.tuning.overlap", "sessions", drift)
-		a.status.update(func(s *Status) { s.Drift += drift; s.DriftLast = a.clock.now() })
+		a.status.update(func(s *Status) { s.Drift += drift; s.DriftLast = a.clock.Now() })
 	}
 }

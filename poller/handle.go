@@ -11,17 +11,18 @@ import (
 	"checkout-notifier/checkout"
 	"checkout-notifier/event"
 	"checkout-notifier/poller/internal/index"
+	"checkout-notifier/poller/internal/serverclock"
 	"checkout-notifier/poller/wooshpay"
 )
 
 // handle hands on what a page shows that may be new, and notes the rest as seen.
 func (a *account) handle(ctx context.Context, page *wooshpay.Page, by *sweep) error {
 	at := a.observe(page.Answer)
-	asked := a.clock.asked(page.Answer)
-	early, late := a.clock.uncertain()
-	if a.clock.skewed() {
+	asked := a.clock.Asked(page.Answer)
+	early, late := a.clock.Uncertain()
+	if a.clock.Skewed() {
 		a.odd("clock_skew", "the clocks of the API and of this machine differ: check that this machine keeps time (NTP)",
-			"detail", "the API's is "+apart(a.clock.told())+", and is used"+word(a.clock.doubted.IsZero(), "", " once its answers agree for a minute"))
+			"detail", "the API's is "+apart(a.clock.Told())+", and is used"+word(a.clock.IsDoubted(), " once its answers agree for a minute", ""))
 	}
 	existing, err := a.begin(ctx, page)
 	if err != nil {
@@ -120,13 +121,13 @@ func (a *account) handLooks(ctx context.Context, batch Batch, by *sweep) error {
 // clock was ahead, the looks since it leapt were not as late as was noted; by how much is
 // known as well as the time is now.
 func (a *account) observe(answer wooshpay.Answer) time.Time {
-	known, was := a.clock.known, a.clock.at(answer.Received)
-	at := a.clock.observe(answer)
+	known, was := a.clock.IsKnown(), a.clock.At(answer.Received)
+	at := a.clock.Observe(answer)
 	switch ahead := was.Sub(at); {
-	case known && ahead >= skewNoticed:
-		a.index.SetBack(ahead+a.clock.late, a.leapt)
+	case known && ahead >= serverclock.SkewNoticed:
+		a.index.SetBack(ahead+a.clock.LateBy(), a.leapt)
 		a.leapt, a.shownAgain = time.Time{}, time.Time{}
-	case known && -ahead >= skewNoticed:
+	case known && -ahead >= serverclock.SkewNoticed:
 		a.leapt = was
 	}
 	return at
@@ -177,8 +178,8 @@ func (a *account) completeInTheFuture(e *index.Entry) bool {
 	if a.index.Status(e) != checkout.StatusComplete {
 		return false
 	}
-	_, latest := a.clock.span(a.clock.own())
-	return e.GiveUpAt(-skewNoticed).After(latest)
+	_, latest := a.clock.Span(a.clock.Own())
+	return e.GiveUpAt(-serverclock.SkewNoticed).After(latest)
 }
 
 // ending says whether a look is the first within warm_every of the session's

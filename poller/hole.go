@@ -8,6 +8,7 @@ import (
 
 	"checkout-notifier/event"
 	"checkout-notifier/poller/internal/index"
+	"checkout-notifier/poller/internal/serverclock"
 	"checkout-notifier/poller/wooshpay"
 )
 
@@ -25,7 +26,7 @@ const (
 // holeDueAt returns when a hole is to be asked for again. Times of the future were
 // made by a clock that was wrong.
 func (a *account) holeDueAt(h *event.Hole, now time.Time) time.Time {
-	if h.Asked.After(now.Add(skewNoticed)) || h.Asked.Before(a.shownAgain) {
+	if h.Asked.After(now.Add(serverclock.SkewNoticed)) || h.Asked.Before(a.shownAgain) {
 		return now
 	}
 	return h.Asked.Add(min(max(now.Sub(h.Since)/4, holeLeast), holeMost))
@@ -59,7 +60,7 @@ func (c *chain) outOf(h *event.Hole) bool {
 }
 
 func (a *account) closed(h *event.Hole) {
-	a.shownAgain = a.clock.now()
+	a.shownAgain = a.clock.Now()
 	a.log.Info("a part of the list that the API could not show was read", "since", h.Since)
 }
 
@@ -211,7 +212,7 @@ func (a *account) suspect(neighbour string, from *index.Entry) {
 			left--
 		}
 	}
-	h := event.Hole{Above: neighbour, Below: a.index.ID(a.index.At(last)), BelowAt: a.index.At(last).Created(), Since: a.clock.now()}
+	h := event.Hole{Above: neighbour, Below: a.index.ID(a.index.At(last)), BelowAt: a.index.At(last).Created(), Since: a.clock.Now()}
 	if above := a.index.Get(neighbour); neighbour != "" && above != nil {
 		h.AboveAt = above.Created()
 	} else {
@@ -235,7 +236,7 @@ func (a *account) askSuspects(ctx context.Context, until time.Time) error {
 
 // askHoles asks for the holes that are due, those first that have waited longest.
 func (a *account) askHoles(ctx context.Context, until time.Time) error {
-	now := a.clock.now()
+	now := a.clock.Now()
 	var due []event.Hole
 	for i := range a.state.Holes {
 		if h := &a.state.Holes[i]; !a.holeDueAt(h, now).After(now) {
@@ -268,10 +269,10 @@ func (a *account) askHole(ctx context.Context, h event.Hole, stored bool, until 
 	rest := len(a.state.Holes)
 	// One of the future was made by a wrong clock, and so was one before that with which the
 	// hole ends.
-	h.Since = later(earlier(h.Since, a.clock.now()), h.BelowAt)
+	h.Since = later(earlier(h.Since, a.clock.Now()), h.BelowAt)
 	asked := h
 	if stored {
-		asked.Asked = a.clock.now()
+		asked.Asked = a.clock.Now()
 	}
 	a.asking = &asked
 	p, hi := patience{tries: 1, apart: true, deep: true}, time.Time{}
@@ -303,7 +304,7 @@ func (a *account) askHole(ctx context.Context, h event.Hole, stored bool, until 
 			h.Above = ""
 			fallthrough
 		default:
-			h.Asked = a.clock.now()
+			h.Asked = a.clock.Now()
 		}
 		a.asking = &h // it is known
 		a.addHole(h)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"checkout-notifier/poller/internal/index"
+	"checkout-notifier/poller/internal/serverclock"
 	"checkout-notifier/poller/wooshpay"
 )
 
@@ -27,7 +28,7 @@ func (a *account) missingDueAt(e *index.Entry, last, now time.Time) time.Time {
 	switch {
 	case !now.Before(e.GiveUpAt(a.cfg.Poll.UnpaidFor)):
 		return now.Add(missingSlowEvery)
-	case last.After(now.Add(skewNoticed)): // by a clock that was wrong
+	case last.After(now.Add(serverclock.SkewNoticed)): // by a clock that was wrong
 		return now
 	case now.Sub(e.LookedAt()) < missingSlow:
 		return last.Add(missingEvery)
@@ -42,7 +43,7 @@ func (a *account) askMissing(ctx context.Context, until time.Time) error {
 	if !a.now.listed {
 		return nil // the API may know no address, or no session at all
 	}
-	now := a.clock.now()
+	now := a.clock.Now()
 	failed := 0
 	for _, e := range a.missing(now) {
 		e.SetTried(now)

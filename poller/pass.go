@@ -20,7 +20,7 @@ const missesToVanish = 3
 // on with the sweeps. What older sessions cannot be looked at by the given time
 // is left to the next pass; the zero time leaves nothing.
 func (a *account) pass(ctx context.Context, until time.Time) (err error) {
-	a.now = running{number: a.now.number + 1, began: a.clock.own().UTC(), garbled: make(map[*index.Entry]error)}
+	a.now = running{number: a.now.number + 1, began: a.clock.Own().UTC(), garbled: make(map[*index.Entry]error)}
 	defer func() {
 		a.finish(ctx, err)
 		a.publish(until)
@@ -58,7 +58,7 @@ func (a *account) pass(ctx context.Context, until time.Time) (err error) {
 		return err
 	}
 	a.noteTwin()
-	now, _ := a.clock.span(a.clock.own())
+	now, _ := a.clock.Span(a.clock.Own())
 	a.forgotten = later(a.forgotten, now.Add(-a.reach()))
 	a.index.Forget(a.forgotten)
 	return nil
@@ -72,7 +72,7 @@ func (a *account) reach() time.Duration {
 
 // finish tells how the pass went.
 func (a *account) finish(ctx context.Context, err error) {
-	took := a.clock.own().Sub(a.now.began)
+	took := a.clock.Own().Sub(a.now.began)
 	a.observer.Passed(a.cfg.Name, took, err)
 	if err != nil && ctx.Err() == nil {
 		for _, s := range a.sweeps { // whoever waits for them should know
@@ -141,7 +141,7 @@ func (a *account) head(ctx context.Context) error {
 	}
 	lo = a.downToLeftOvers(lo, lo.Add(-a.cfg.Poll.Tuning.Overlap))
 	sighting := a.sightings
-	p := patience{tries: a.tries, deep: lo.Before(a.clock.now().Add(-Window - a.cfg.Poll.Tuning.Overlap))}
+	p := patience{tries: a.tries, deep: lo.Before(a.clock.Now().Add(-Window - a.cfg.Poll.Tuning.Overlap))}
 	rows := a.now.rows
 	s, err := a.readHead(ctx, p, lo)
 	for errors.Is(err, errAgain) {
@@ -150,14 +150,14 @@ func (a *account) head(ctx context.Context) error {
 	if err == nil && a.now.rows == rows {
 		err = a.noteEmpty(ctx, lo)
 	}
-	a.last = Chain{From: s.newest, To: lo, Took: event.Seconds(a.clock.own().Sub(a.now.began)), Pages: s.pages, Slices: s.slices}
+	a.last = Chain{From: s.newest, To: lo, Took: event.Seconds(a.clock.Own().Sub(a.now.began)), Pages: s.pages, Slices: s.slices}
 	if err != nil {
 		return err
 	}
 	if a.mistrust.since.IsZero() {
 		a.readThrough(lo, time.Time{}, sighting)
 	}
-	began := a.clock.at(a.now.began) // by what the answers tell: before them our own clock told the time
+	began := a.clock.At(a.now.began) // by what the answers tell: before them our own clock told the time
 	if lo.Before(began.Add(-Window)) {
 		a.state.Reconciled = began
 		a.rereadFrom(lo)

@@ -92,7 +92,7 @@ func (a *account) standsBelowOld(page *wooshpay.Page, at int, batch *Batch) bool
 
 // isOld says whether no new session can stand below a known one.
 func (a *account) isOld(e *index.Entry, batch *Batch) bool {
-	now, _ := a.clock.span(a.clock.own())
+	now, _ := a.clock.Span(a.clock.Own())
 	return batch.existed(e.Created()) || e.Created().Before(now.Add(-Window))
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"checkout-notifier/poller/internal/serverclock"
 	"checkout-notifier/poller/wooshpay"
 )
 
@@ -45,10 +46,10 @@ func Probe(ctx context.Context, a Account, version string) (findings []Finding, 
 	findings = []Finding{{
 		What: "key and list", OK: true, Said: fmt.Sprintf("the API answers; sessions on the first page: %d", first.Total),
 	}}
-	skew := &clock{own: time.Now}
-	skew.observe(first.Answer)
+	skew := serverclock.New(time.Now)
+	skew.Observe(first.Answer)
 	findings = append(findings, Finding{
-		What: "clock", OK: !skew.skewed(), Said: "the API's clock is " + apart(skew.told()),
+		What: "clock", OK: !skew.Skewed(), Said: "the API's clock is " + apart(skew.Told()),
 		Remedy: "compare this machine's clock with NTP: nothing is lost, but what depends on time may be late",
 	})
 	if len(first.Items) < 2 {

@@ -50,7 +50,7 @@ func newScan(a *account, p patience, by *sweep, lo, hi time.Time) *scan {
 
 // sliceable says what is known of created[lte]: what was found out holds for a while.
 func (a *account) sliceable() slicing {
-	if a.clock.now().Sub(a.slicingProbed).Abs() < a.cfg.Poll.Tuning.ReconcileEvery {
+	if a.clock.Now().Sub(a.slicingProbed).Abs() < a.cfg.Poll.Tuning.ReconcileEvery {
 		return a.slicingFound
 	}
 	return slicingUnknown
@@ -58,7 +58,7 @@ func (a *account) sliceable() slicing {
 
 // sliced notes what was found out of created[lte].
 func (a *account) sliced(found slicing) {
-	a.slicingFound, a.slicingProbed = found, a.clock.now()
+	a.slicingFound, a.slicingProbed = found, a.clock.Now()
 	if found == slicingFails {
 		a.odd("created_lte_ignored", "the API ignores created[lte]; the list is read page after page instead of in parallel")
 	}

@@ -5,6 +5,7 @@ import (
 
 	"checkout-notifier/checkout"
 	"checkout-notifier/poller/internal/index"
+	"checkout-notifier/poller/internal/serverclock"
 	"checkout-notifier/poller/wooshpay"
 )
 
@@ -51,8 +52,8 @@ type moment struct {
 // because its session is taken for an older one than it is.
 func (a *account) moment(now time.Time) moment {
 	m := moment{now, now}
-	ahead := a.clock.offset()
-	if own := now.Add(-ahead); ahead >= skewNoticed && a.last.From.Before(own.Add(skewNoticed)) {
+	ahead := a.clock.Offset()
+	if own := now.Add(-ahead); ahead >= serverclock.SkewNoticed && a.last.From.Before(own.Add(serverclock.SkewNoticed)) {
 		m.earliest = own
 	}
 	return m
@@ -167,7 +168,7 @@ func (a *account) shownAt(e *index.Entry) time.Time {
 // would make all that they are about due in every pass until then.
 func (a *account) distrust(now time.Time) {
 	for _, round := range []*time.Time{&a.before.WarmRound, &a.before.UnpaidRound} {
-		if round.After(now.Add(skewNoticed)) {
+		if round.After(now.Add(serverclock.SkewNoticed)) {
 			*round = time.Time{}
 		}
 	}
@@ -190,7 +191,7 @@ func (a *account) due(now time.Time) []*index.Entry {
 		}
 		last := a.lastLook(e)
 		// A look of the future tells of a Date that was wrong then, or is now.
-		if last.After(now.Add(skewNoticed)) || !a.dueAt(e, last, m).After(now) {
+		if last.After(now.Add(serverclock.SkewNoticed)) || !a.dueAt(e, last, m).After(now) {
 			due = append(due, slot)
 		}
 	}

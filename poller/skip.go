@@ -9,6 +9,7 @@ import (
 
 	"checkout-notifier/event"
 	"checkout-notifier/poller/internal/index"
+	"checkout-notifier/poller/internal/serverclock"
 	"checkout-notifier/poller/wooshpay"
 )
 
@@ -163,7 +164,7 @@ func (c *chain) found(ctx context.Context, h *event.Hole, cause error) error {
 	if err != nil {
 		return fmt.Errorf("reading the store's record of account %s: %w", c.cfg.Name, err)
 	}
-	h.Asked, h.Error = c.clock.now(), cause.Error()
+	h.Asked, h.Error = c.clock.Now(), cause.Error()
 	h.Since = later(h.Asked, h.BelowAt) // whatever the clocks say
 	h.Pruned = h.BelowAt.Before(later(stored.ForgottenBefore, c.state.ForgottenBefore))
 	h.First = !c.state.StartFixed
@@ -261,8 +262,8 @@ func (c *chain) lower(ctx context.Context, h *event.Hole) (found bool, err error
 	}
 	from := h.AboveAt
 	if from.IsZero() {
-		_, from = c.clock.span(c.clock.own())
-		from = from.Add(skewNoticed).Truncate(time.Second)
+		_, from = c.clock.Span(c.clock.Own())
+		from = from.Add(serverclock.SkewNoticed).Truncate(time.Second)
 	}
 	if n > 0 && !c.p.apart { // if the next known session is what hides, no time ends the hole above it
 		far = far[:1]

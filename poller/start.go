@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"checkout-notifier/poller/internal/serverclock"
 	"checkout-notifier/poller/wooshpay"
 )
 
@@ -32,7 +33,7 @@ func (a *account) begin(ctx context.Context, page *wooshpay.Page) (until time.Ti
 	case a.state.Restart || a.cfg.Start == StartNow:
 		a.state.Start, a.state.StartShown, a.existing = a.present(page), a.afterNewest(page), a.shownAtStart(page)
 		if accepted := a.state.Accepted; !accepted.IsZero() && accepted.Before(page.Answer.Received) { // what was created since is new
-			earliest, latest := a.clock.span(accepted)
+			earliest, latest := a.clock.Span(accepted)
 			a.state.Start, a.existing = earliest.Truncate(time.Second), latest.Truncate(time.Second)
 		}
 		a.state.Restart, a.state.Accepted, a.state.ByClock = false, time.Time{}, true
@@ -58,7 +59,7 @@ func (a *account) begin(ctx context.Context, page *wooshpay.Page) (until time.Ti
 // of the newest session it was shown so far, and what any clock tells. A pass may come to
 // the head of the list again, by when that shows new sessions.
 func (a *account) shownAtStart(page *wooshpay.Page) time.Time {
-	_, latest := a.clock.span(page.Answer.Received)
+	_, latest := a.clock.Span(page.Answer.Received)
 	return later(later(page.Newest(), a.now.newest), latest).Add(wooshpay.CreatedRounding)
 }
 
@@ -67,17 +68,17 @@ func (a *account) shownAtStart(page *wooshpay.Page) time.Time {
 // is taken for an old one, but no earlier than the newest session that was shown.
 func (a *account) present(page *wooshpay.Page) time.Time {
 	if !a.clocksDiffer(page) {
-		return a.clock.at(page.Answer.Received).Truncate(time.Second)
+		return a.clock.At(page.Answer.Received).Truncate(time.Second)
 	}
-	earliest, _ := a.clock.span(page.Answer.Received)
+	earliest, _ := a.clock.Span(page.Answer.Received)
 	return later(earliest.Truncate(time.Second), a.afterNewest(page))
 }
 
 // clocksDiffer says whether the server's clock and ours tell different times of an
 // answer. As long as the server's is not known, ours is the only one.
 func (a *account) clocksDiffer(page *wooshpay.Page) bool {
-	earliest, latest := a.clock.span(page.Answer.Received)
-	return latest.Sub(earliest) >= skewNoticed
+	earliest, latest := a.clock.Span(page.Answer.Received)
+	return latest.Sub(earliest) >= serverclock.SkewNoticed
 }
 
 // afterNewest is the first moment after the creation of the newest session that the
@@ -86,7 +87,7 @@ func (a *account) afterNewest(page *wooshpay.Page) time.Time {
 	if a.now.newest.IsZero() {
 		return time.Time{}
 	}
-	_, latest := a.clock.span(page.Answer.Received)
+	_, latest := a.clock.Span(page.Answer.Received)
 	return earlier(a.now.newest.Add(time.Millisecond), latest)
 }
 
@@ -151,10 +152,10 @@ func (a *account) correctStart() {
 	if start, err := time.Parse(time.RFC3339, a.cfg.Start); err == nil && start.Equal(a.state.Start) {
 		return // as configured
 	}
-	_, latest := a.clock.span(a.clock.own())
+	_, latest := a.clock.Span(a.clock.Own())
 	polled := a.polled()
 	start := later(latest.Add(-polled).Truncate(time.Second), a.state.StartShown)
-	if a.state.Start.Sub(start) <= skewNoticed+polled/clockDrift {
+	if a.state.Start.Sub(start) <= serverclock.SkewNoticed+polled/clockDrift {
 		return
 	}
 	a.log.Warn("the account's start was told by a clock that was ahead, and is put right; what was created since and was recorded silently is announced",
@@ -185,7 +186,7 @@ func (a *account) bound(ctx context.Context) (time.Time, error) {
 	switch {
 	case refusedQuestion(err) || (unavailable(err) && a.olderShown(ctx)):
 		// The head finds out why, or the newest session is what the API cannot show.
-		page = &wooshpay.Page{Answer: wooshpay.Answer{Received: a.clock.own()}}
+		page = &wooshpay.Page{Answer: wooshpay.Answer{Received: a.clock.Own()}}
 	case err != nil:
 		return time.Time{}, err
 	}
@@ -194,7 +195,7 @@ func (a *account) bound(ctx context.Context) (time.Time, error) {
 		return low.Add(-a.cfg.Poll.Tuning.Overlap), nil
 	}
 	a.state.Low = time.Time{}
-	now, _ := a.clock.span(page.Answer.Received)
+	now, _ := a.clock.Span(page.Answer.Received)
 	if newest := page.Newest(); !newest.IsZero() {
 		now = earlier(now, newest)
 	}
@@ -207,7 +208,7 @@ func (a *account) bound(ctx context.Context) (time.Time, error) {
 
 // low is the low-water mark, zero if there is none or it lies in the future.
 func (a *account) low() time.Time {
-	if _, latest := a.clock.span(a.clock.own()); a.state.Low.After(latest.Add(skewNoticed)) {
+	if _, latest := a.clock.Span(a.clock.Own()); a.state.Low.After(latest.Add(serverclock.SkewNoticed)) {
 		return time.Time{}
 	}
 	return a.state.Low
@@ -215,6 +216,6 @@ func (a *account) low() time.Time {
 
 // olderShown says whether the API shows sessions of an hour ago.
 func (a *account) olderShown(ctx context.Context) bool {
-	_, err := a.page(ctx, patience{apart: true}, wooshpay.Query{CreatedLTE: a.clock.now().Add(-time.Hour), Limit: 1}, nil)
+	_, err := a.page(ctx, patience{apart: true}, wooshpay.Query{CreatedLTE: a.clock.Now().Add(-time.Hour), Limit: 1}, nil)
 	return err == nil
 }

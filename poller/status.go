@@ -120,9 +120,9 @@ func (s *Status) recovered() {
 
 // publish brings the status up to date with what the account knows.
 func (a *account) publish(until time.Time) {
-	now := a.clock.now()
+	now := a.clock.Now()
 	m := a.moment(now)
-	held, tracked, skew := 0, a.index.Len(), a.clock.offset()
+	held, tracked, skew := 0, a.index.Len(), a.clock.Offset()
 	watching := 0
 	tiers := []Tier{{Name: tierHot}, {Name: tierWarm}, {Name: tierUnpaid}, {Name: tierExpiring}, {Name: tierHeld}, {Name: TierVanished}}
 	var next time.Time

@@ -163,7 +163,7 @@ func (a *account) askKnown(ctx context.Context) (m meeting, err error) {
 	newest := time.Time{}
 	for _, e := range a.acquaintances() {
 		m.asked++
-		m.recent = m.recent || e.IsWatched() || e.Created().After(a.clock.now().Add(-a.reach()))
+		m.recent = m.recent || e.IsWatched() || e.Created().After(a.clock.Now().Add(-a.reach()))
 		newest = later(newest, e.Created())
 		_, err := a.getByID(ctx, a.index.ID(e))
 		switch {

@@ -140,7 +140,7 @@ func (s *sweep) repeats(row *Row) bool {
 // as a first pass or a catch-up did, and further while the list is mistrusted: what the
 // API insisted on wrongly would be hidden for good.
 func (a *account) reconcile() {
-	now := a.clock.now()
+	now := a.clock.Now()
 	age := now.Sub(a.state.Reconciled)
 	// One of the future tells of a Date that was wrong then, or is now.
 	if (age >= 0 && age < a.reconcileEvery()) || a.reconciling() {
@@ -240,7 +240,7 @@ func (a *account) completed(s *sweep) {
 // putOff lets a sweep rest after a failure. A reconciliation that has failed for a
 // whole window gives way to one over what is of interest by now.
 func (a *account) putOff(s *sweep, err error) {
-	if s.backfill == nil && a.clock.now().Sub(a.begun) >= Window {
+	if s.backfill == nil && a.clock.Now().Sub(a.begun) >= Window {
 		a.end(s, err)
 		return
 	}

@@ -187,14 +187,14 @@ func (a *account) remember(u *unreadable, cause error) *unreadable {
 			}
 			delete(a.unreadable, oldest)
 		}
-		u.Since = a.clock.now()
+		u.Since = a.clock.Now()
 		a.unreadable[key] = u
 		known = u
 	} else {
 		a.moved(known, u, known.pass == a.now.number)
 	}
 	a.sightings++
-	known.pass, known.Shown, known.sighting, known.gone = a.now.number, a.clock.now(), a.sightings, false
+	known.pass, known.Shown, known.sighting, known.gone = a.now.number, a.clock.Now(), a.sightings, false
 	known.Error = cause.Error()
 	return known
 }
@@ -243,7 +243,7 @@ func (a *account) askUnreadable(ctx context.Context, until time.Time) error {
 		if !until.IsZero() && (i >= mostDoubts || (i >= a.share() && past(until))) {
 			return nil
 		}
-		u.Asked = a.clock.now()
+		u.Asked = a.clock.Now()
 		u.Since = later(earlier(u.Since, u.Asked), u.From) // whatever the clocks said
 		page, err := a.readByID(ctx, u.ID)
 		switch {
@@ -295,7 +295,7 @@ func (u *unreadable) by() *sweep {
 
 // dueUnreadable lists the rows whose sessions are to be asked for.
 func (a *account) dueUnreadable() (due []*unreadable) {
-	now := a.clock.now()
+	now := a.clock.Now()
 	for _, u := range a.unreadable {
 		e := a.index.Get(u.ID)
 		asks := (e == nil && !u.done) || (e != nil && e.IsVanished())
@@ -312,7 +312,7 @@ func (a *account) dueUnreadable() (due []*unreadable) {
 // forgetUnreadable drops what was made out since, or what neither the list nor the API
 // shows any more, and names the rest in the log.
 func (a *account) forgetUnreadable() {
-	now := a.clock.now()
+	now := a.clock.Now()
 	var names []string
 	for key, u := range a.unreadable {
 		e := a.index.Get(u.ID)

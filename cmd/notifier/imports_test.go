@@ -18,35 +18,36 @@ const module = "checkout-notifier/"
 
 // allowed is the house: what each package may import of ours.
 var allowed = map[string][]string{
-	"secret":                {},
-	"loglimit":              {},
-	"personal":              {"event"},
-	"filelock":              {},
-	"checkout":              {},
-	"simulator":             {}, // shares no code with the client, so that it can disagree with it
-	"event":                 {"checkout"},
-	"poller":                {"checkout", "event", "loglimit", "poller/internal/index", "poller/pacer", "poller/wooshpay", "secret"},
-	"poller/hashtable":      {},
-	"poller/internal/index": {"checkout", "event", "poller/hashtable"},
-	"poller/pacer":          {},
-	"poller/wooshpay":       {"checkout", "secret"},
-	"diff":                  {"checkout", "event"},
-	"rules":                 {"checkout", "event", "rules/check", "rules/logic", "rules/schema"},
-	"rules/check":           {"checkout", "event", "rules/logic", "rules/schema", "spelling"},
-	"rules/logic":           {"checkout", "event", "rules/schema"},
-	"rules/schema":          {},
-	"spelling":              {},
-	"state":                 {"event", "filelock"},
-	"publish":               {"checkout", "event", "loglimit", "secret"},
-	"admin":                 {"event", "secret", "spelling"},
-	"broker":                {"filelock", "loglimit"},
-	"backup":                {}, // has its copies made by an interface
-	"jobs":                  {}, // rows are its own, the store keeps them unread
-	"heartbeat":             {"loglimit", "secret"},
-	"broker/brokertest":     {"broker"},
-	"pipeline":              {"checkout", "diff", "event", "loglimit", "poller", "rules"},
-	"docs/generate":         {"config", "rules", "rules/schema"}, // writes parts of the documentation
-	"config":                {"admin", "broker", "checkout", "event", "heartbeat", "poller", "poller/wooshpay", "publish", "rules", "secret", "spelling", "state"},
+	"secret":                      {},
+	"loglimit":                    {},
+	"personal":                    {"event"},
+	"filelock":                    {},
+	"checkout":                    {},
+	"simulator":                   {}, // shares no code with the client, so that it can disagree with it
+	"event":                       {"checkout"},
+	"poller":                      {"checkout", "event", "loglimit", "poller/internal/index", "poller/internal/serverclock", "poller/pacer", "poller/wooshpay", "secret"},
+	"poller/hashtable":            {},
+	"poller/internal/index":       {"checkout", "event", "poller/hashtable"},
+	"poller/internal/serverclock": {"poller/wooshpay"},
+	"poller/pacer":                {},
+	"poller/wooshpay":             {"checkout", "secret"},
+	"diff":                        {"checkout", "event"},
+	"rules":                       {"checkout", "event", "rules/check", "rules/logic", "rules/schema"},
+	"rules/check":                 {"checkout", "event", "rules/logic", "rules/schema", "spelling"},
+	"rules/logic":                 {"checkout", "event", "rules/schema"},
+	"rules/schema":                {},
+	"spelling":                    {},
+	"state":                       {"event", "filelock"},
+	"publish":                     {"checkout", "event", "loglimit", "secret"},
+	"admin":                       {"event", "secret", "spelling"},
+	"broker":                      {"filelock", "loglimit"},
+	"backup":                      {}, // has its copies made by an interface
+	"jobs":                        {}, // rows are its own, the store keeps them unread
+	"heartbeat":                   {"loglimit", "secret"},
+	"broker/brokertest":           {"broker"},
+	"pipeline":                    {"checkout", "diff", "event", "loglimit", "poller", "rules"},
+	"docs/generate":               {"config", "rules", "rules/schema"}, // writes parts of the documentation
+	"config":                      {"admin", "broker", "checkout", "event", "heartbeat", "poller", "poller/wooshpay", "publish", "rules", "secret", "spelling", "state"},
 }
 
 // owners are the only packages that may import a library.
@@ -75,7 +76,7 @@ const maxLines = 4000
 // oversized are the packages that are still to be split, and what each may have
 // until then. A number only ever becomes smaller.
 var oversized = map[string]int{
-	"cmd/notifier": 8420, "poller": 5680, "publish": 8250, "state": 5550,
+	"cmd/notifier": 8420, "poller": 5540, "publish": 8250, "state": 5550,
 }
 
 type goPackage struct {
