@@ -105,7 +105,9 @@ func (a *account) noteEmpty(ctx context.Context, from time.Time) error {
 			return err
 		}
 		defer page.Release()
-		switch contradicts := func(it wooshpay.Item) bool { return a.knows(it.ID) && it.CreatedAt().After(from) }; {
+		switch contradicts := func(it wooshpay.Item) bool {
+			return a.shouldStand(a.index.Find(it.ID)) && it.CreatedAt().After(from)
+		}; {
 		case page.Total == 0:
 			n = all
 		case !slices.ContainsFunc(page.Items, contradicts):

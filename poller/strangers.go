@@ -104,11 +104,16 @@ var endOfTime = time.Unix(1<<40, 0)
 // show.
 func (a *account) standing(from, to time.Time, most int) (n int) {
 	for i, end := a.index.Search(from), a.index.Search(to); i < end && n < most; i++ {
-		if e := a.index.At(i); !e.IsVanished() && e.Pass != a.now.number && !a.inHole(e) {
+		if a.shouldStand(a.index.At(i)) {
 			n++
 		}
 	}
 	return n
+}
+
+// shouldStand says whether the list should show a session that it did not show to this pass.
+func (a *account) shouldStand(e *index.Entry) bool {
+	return e != nil && !e.IsVanished() && e.Pass != a.now.number && !a.inHole(e)
 }
 
 // askWhose says whether a page of strangers can be of this account, by asking for known
