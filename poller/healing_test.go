@@ -5,22 +5,25 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"checkout-notifier/poller"
 )
 
-// failing lets a listing fail over each range in which a session stands, on whatever page
+// byRange lets the API fail over each range in which a session stands, on whatever page
 // of it, and over the session itself.
-func (l *listing) failing(poison map[string]bool) func(*http.Request) (int, string) {
+func byRange(l *listing, ill map[string]bool) func(*http.Request) (int, string) {
 	return func(req *http.Request) (int, string) {
 		body, _ := io.ReadAll(req.Body)
 		req.Body = io.NopCloser(bytes.NewReader(body))
 		whole := req.Clone(req.Context())
 		whole.Body = io.NopCloser(bytes.NewReader(limits.ReplaceAll(body, []byte(`"limit":1000`))))
 		_, all := l.within(whole)
-		for id := range poison {
+		for id := range ill {
 			if strings.Contains(all, fmt.Sprintf("%q", id)) {
 				return http.StatusInternalServerError, "boom"
 			}
@@ -36,7 +39,7 @@ func TestHoleThatHealsWhileThePassGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		l, poison, healing := newListing(), make(map[string]bool), false
-		answer := l.failing(poison)
+		answer := byRange(l, poison)
 		w.answer = func(req *http.Request) (int, string) {
 			body, _ := io.ReadAll(req.Body)
 			req.Body = io.NopCloser(bytes.NewReader(body))
@@ -73,4 +76,112 @@ func TestHoleThatHealsWhileThePassGoesOn(t *testing.T) {
 			t.Errorf("%d of 20 passes failed, holes %+v", failed, s.Holes)
 		}
 	})
+}
+
+// till is a listing that takes orders while it is polled.
+type till struct {
+	*world
+	*listing
+	ill  map[string]bool // sessions that the API cannot show
+	made map[string]time.Time
+}
+
+// till lets a function of a listing and what is ill answer.
+func (w *world) till(answer func(*listing, map[string]bool) func(*http.Request) (int, string)) *till {
+	s := &till{world: w, listing: newListing(), ill: make(map[string]bool), made: make(map[string]time.Time)}
+	answers := answer(s.listing, s.ill)
+	w.answer = func(req *http.Request) (int, string) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return answers(req)
+	}
+	return s
+}
+
+func (s *till) paid(id string, ill bool) {
+	s.world.mu.Lock()
+	defer s.world.mu.Unlock()
+	s.made[id] = time.Now()
+	s.order(id, "complete", "paid")
+	if ill {
+		s.ill[id] = true
+	}
+}
+
+// heal lets the API show everything.
+func (s *till) heal() {
+	s.world.mu.Lock()
+	defer s.world.mu.Unlock()
+	clear(s.ill)
+}
+
+// waits lets a poller run for a while, with an order every so often, and returns for how
+// long each one waited that was announced meanwhile, counted from now at the earliest.
+// Those that are not announced have waited so far.
+func (s *till) waits(p *poller.Poller, d, every time.Duration) map[string]time.Duration {
+	began, waited := time.Now(), make(map[string]time.Duration)
+	stop := s.start(p)
+	for next := began; time.Since(began) < d; time.Sleep(time.Second / 2) {
+		if !time.Now().Before(next) {
+			next = next.Add(every)
+			s.paid(fmt.Sprintf("cs_9%d", time.Now().Unix()), false)
+		}
+		s.world.mu.Lock()
+		for id, at := range s.made {
+			if _, told := waited[id]; !told && slices.Contains(s.events[id], "fulfillable") {
+				waited[id] = min(time.Since(began), time.Since(at))
+			}
+		}
+		s.world.mu.Unlock()
+	}
+	stop()
+	for id, at := range s.made {
+		if _, told := waited[id]; !told {
+			waited[id] = min(time.Since(began), time.Since(at))
+		}
+	}
+	return waited
+}
+
+// byPage lets the API fail over each page with an ill session, and over that session.
+func byPage(l *listing, ill map[string]bool) func(*http.Request) (int, string) {
+	return l.sick(ill, func() bool { return false })
+}
+
+// What stands in holes is told soon after the API shows it, in whole pages, also where
+// passes take longer than their interval. It holds up nobody who orders meanwhile.
+func TestHolesAreReadInWholePagesOnceTheyAreShown(t *testing.T) {
+	t.Parallel()
+	for _, interval := range []time.Duration{time.Second, 10 * time.Second} {
+		t.Run(interval.String(), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.cfg.Poll.RateLimit, w.cfg.Poll.Interval, w.cfg.Poll.Tuning.PageSize = 5, interval, 10
+				s := w.till(byPage)
+				for n := range 60 {
+					s.order(fmt.Sprintf("cs_%d", 1000+n), "open", "unpaid")
+					time.Sleep(time.Minute)
+				}
+				w.run(w.poller(), 20*time.Second)
+				for n := range 600 { // as many as a pass reads in twelve seconds
+					s.paid(fmt.Sprintf("cs_%d", 2000+n), n%150 >= 100)
+					time.Sleep(50 * time.Millisecond)
+				}
+				p := w.poller()
+				w.run(p, 150*time.Second)
+				if n := len(p.Status()[0].Holes); n != 4 {
+					t.Fatalf("%d holes", n)
+				}
+				s.heal()
+				longest := make(map[bool]time.Duration) // of those in the holes, and of others
+				for id, waited := range s.waits(p, 2*time.Minute, 5*time.Second) {
+					longest[id < "cs_9"] = max(longest[id < "cs_9"], waited)
+				}
+				if longest[true] > 35*time.Second || longest[false] > 20*time.Second || len(p.Status()[0].Holes) > 0 {
+					t.Errorf("those in the holes waited for up to %v, others for up to %v; holes %+v", longest[true], longest[false], p.Status()[0].Holes)
+				}
+			})
+		})
+	}
 }
