@@ -7,11 +7,10 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"checkout-notifier/poller"
 )
 
 // byRange lets the API fail over each range in which a session stands, on whatever page
@@ -115,12 +114,25 @@ func (s *till) heal() {
 	clear(s.ill)
 }
 
-// waits lets a poller run for a while, with an order every so often, and returns for how
-// long each one waited that was announced meanwhile, counted from now at the earliest.
-// Those that are not announced have waited so far.
-func (s *till) waits(p *poller.Poller, d, every time.Duration) map[string]time.Duration {
+// pay lets a session be paid.
+func (s *till) pay(id string) {
+	s.world.mu.Lock()
+	defer s.world.mu.Unlock()
+	s.made[id] = time.Now()
+	s.set(id, time.Unix(s.created[id], 0), "complete", "paid")
+}
+
+func (s *till) asked() int {
+	s.world.mu.Lock()
+	defer s.world.mu.Unlock()
+	return s.requests
+}
+
+// waits lets some time pass, with an order every so often, and returns for how long each one
+// waited that was announced meanwhile, counted from now at the earliest. Those that are not
+// announced have waited so far.
+func (s *till) waits(d, every time.Duration) map[string]time.Duration {
 	began, waited := time.Now(), make(map[string]time.Duration)
-	stop := s.start(p)
 	for next := began; time.Since(began) < d; time.Sleep(time.Second / 2) {
 		if !time.Now().Before(next) {
 			next = next.Add(every)
@@ -134,7 +146,6 @@ func (s *till) waits(p *poller.Poller, d, every time.Duration) map[string]time.D
 		}
 		s.world.mu.Unlock()
 	}
-	stop()
 	for id, at := range s.made {
 		if _, told := waited[id]; !told {
 			waited[id] = min(time.Since(began), time.Since(at))
@@ -174,14 +185,74 @@ func TestHolesAreReadInWholePagesOnceTheyAreShown(t *testing.T) {
 					t.Fatalf("%d holes", n)
 				}
 				s.heal()
+				stop := s.start(p)
 				longest := make(map[bool]time.Duration) // of those in the holes, and of others
-				for id, waited := range s.waits(p, 2*time.Minute, 5*time.Second) {
+				for id, waited := range s.waits(2*time.Minute, 5*time.Second) {
 					longest[id < "cs_9"] = max(longest[id < "cs_9"], waited)
 				}
+				stop()
 				if longest[true] > 35*time.Second || longest[false] > 20*time.Second || len(p.Status()[0].Holes) > 0 {
 					t.Errorf("those in the holes waited for up to %v, others for up to %v; holes %+v", longest[true], longest[false], p.Status()[0].Holes)
 				}
 			})
 		})
+	}
+}
+
+// An API that comes back after an outage with a session that it cannot show, on the newest
+// page, is read as soon as it is asked: the pauses of the outage are no pauses of that
+// session. While it is away it is asked seldom.
+func TestOutageThatLeavesASessionThatCannotBeShown(t *testing.T) {
+	t.Parallel()
+	const asked = 30 * time.Second // the longest pause of an outage
+	for name, answer := range map[string]func(*listing, map[string]bool) func(*http.Request) (int, string){"page": byPage, "range": byRange} {
+		for _, outage := range []time.Duration{15 * time.Second, time.Minute, 10 * time.Minute} {
+			t.Run(fmt.Sprint(name, outage), func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					w := newWorld(t)
+					w.cfg.Poll.RateLimit = 5
+					s := w.till(answer)
+					for n := range 60 {
+						s.paid(fmt.Sprintf("cs_%d", 1000+n), false)
+						time.Sleep(time.Minute)
+					}
+					clear(s.made)
+					s.set("cs_1050", time.Unix(s.created["cs_1050"], 0), "open", "unpaid")
+					var down atomic.Bool
+					answers := w.answer
+					w.answer = func(req *http.Request) (int, string) {
+						if down.Load() {
+							return http.StatusServiceUnavailable, "down"
+						}
+						return answers(req)
+					}
+					p := w.poller()
+					w.run(p, 20*time.Second)
+					stop := s.start(p)
+					down.Store(true)
+					before := s.asked()
+					s.pay("cs_1050")
+					for n := range 20 {
+						s.paid(fmt.Sprintf("cs_%d", 2000+n), n == 10)
+						time.Sleep(outage / 20)
+					}
+					if n := s.asked() - before; n > 18+int(outage/(4*time.Second)) {
+						t.Errorf("%d requests in an outage of %v", n, outage)
+					}
+					down.Store(false)
+					ended, ill := time.Now(), s.made["cs_2010"]
+					for id, waited := range s.waits(2*time.Minute, 5*time.Second) {
+						if at := s.made[id]; id == "cs_2010" || name == "range" && at.After(ill) && at.Before(ended.Add(asked+10*time.Second)) {
+							continue // nothing shows what came after it and before it was found
+						}
+						if waited > asked+10*time.Second {
+							t.Errorf("%s waited for %v", id, waited)
+						}
+					}
+					stop()
+				})
+			})
+		}
 	}
 }
