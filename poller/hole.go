@@ -234,9 +234,9 @@ func (a *account) askSuspects(ctx context.Context, until time.Time) error {
 	return nil
 }
 
-// askHoles asks for the holes that are due, those first that have waited longest. What
-// the API shows of them by now, orders perhaps, is read for an interval longer than the
-// pass has time, if it is so long.
+// askHoles asks for the holes that are due, those first that have waited longest. While
+// the API shows what it could not, orders perhaps, an interval is given to them, however
+// long the pass takes.
 func (a *account) askHoles(ctx context.Context, until time.Time) error {
 	now := a.clock.Now()
 	var due []event.Hole
@@ -246,27 +246,20 @@ func (a *account) askHoles(ctx context.Context, until time.Time) error {
 		}
 	}
 	slices.SortStableFunc(due, func(x, y event.Hole) int { return x.Asked.Compare(y.Asked) })
-	longer := until
-	if !until.IsZero() {
-		longer = later(until, time.Now().Add(a.cfg.Poll.Interval))
-	}
+	longer := time.Now().Add(a.cfg.Poll.Interval)
 	for i, h := range due {
-		if i > 0 && past(until) {
+		if healing := !a.shownAgain.Before(now); i > 0 && past(until) && (!healing || past(longer)) {
 			break
 		}
-		shown := a.shownAgain
-		if err := a.askHole(ctx, h, true, longer); err != nil {
+		if err := a.askHole(ctx, h, true, until); err != nil {
 			return err
-		}
-		if !a.shownAgain.Equal(shown) { // others may be shown as well
-			until = longer
 		}
 	}
 	return nil
 }
 
-// askHole reads a hole as far as that is possible in the given time. What cannot be
-// read of it stays.
+// askHole reads a hole as far as that is possible in the given time, a stored one for an
+// interval at least. What cannot be read of it stays.
 func (a *account) askHole(ctx context.Context, h event.Hole, stored bool, until time.Time) error {
 	before := a.state.Holes
 	at := slices.IndexFunc(before, func(other event.Hole) bool { return other == h })
@@ -296,7 +289,8 @@ func (a *account) askHole(ctx context.Context, h event.Hole, stored bool, until 
 	c.query.StartingAfter, c.query.Limit, c.narrowed = h.Above, 1, c.query.Limit
 	c.cursorAt = h.AboveAt
 	sighting := a.sightings
-	err := c.walk(ctx, func() bool { return c.pages > 1 && past(until) }) // the first is of one session
+	longer := time.Now().Add(a.cfg.Poll.Interval)
+	err := c.walk(ctx, func() bool { return past(until) && (!stored || past(longer) && c.pages > 1) }) // the first is of one session
 	a.asking = nil
 	if errors.Is(err, errNotDone) && c.outOf(&h) {
 		err = nil

@@ -111,7 +111,8 @@ func (a *account) standing(from, to time.Time, most int) (n int) {
 	return n
 }
 
-// shouldStand says whether the list should show a session that it did not show to this pass.
+// shouldStand says whether the list should show a session that it did not show to this
+// pass: one that is known, and not in a hole, which may be shown by now.
 func (a *account) shouldStand(e *index.Entry) bool {
 	return e != nil && !e.IsVanished() && e.Pass != a.now.number && !a.inHole(e)
 }
