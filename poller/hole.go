@@ -239,12 +239,9 @@ func (a *account) askSuspects(ctx context.Context, until time.Time) error {
 // long the pass takes.
 func (a *account) askHoles(ctx context.Context, until time.Time) error {
 	now := a.clock.Now()
-	var due []event.Hole
-	for i := range a.state.Holes {
-		if h := &a.state.Holes[i]; !a.holeDueAt(h, now).After(now) {
-			due = append(due, *h)
-		}
-	}
+	due := slices.DeleteFunc(slices.Clone(a.state.Holes), func(h event.Hole) bool {
+		return a.holeDueAt(&h, now).After(now)
+	})
 	slices.SortStableFunc(due, func(x, y event.Hole) int { return x.Asked.Compare(y.Asked) })
 	longer := time.Now().Add(a.cfg.Poll.Interval)
 	for i, h := range due {
