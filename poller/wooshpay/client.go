@@ -16,6 +16,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"checkout-notifier/checkout"
@@ -61,6 +62,7 @@ type Client struct {
 	filter  Filter
 	version string
 	now     func() time.Time // our own clock
+	failed  *atomic.Int32    // requests in a row, of all clients that share the connections
 }
 
 // Options say what a client asks, and how.
@@ -83,14 +85,7 @@ func New(o Options) (*Client, error) {
 		return nil, errors.New("base_url is not a URL")
 	}
 	if o.Transport == nil {
-		o.Transport = &http.Transport{
-			Proxy:               http.ProxyFromEnvironment,
-			DialContext:         (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
-			TLSHandshakeTimeout: 10 * time.Second,
-			MaxIdleConnsPerHost: max(o.Connections, 1),
-			IdleConnTimeout:     90 * time.Second,
-			ForceAttemptHTTP2:   true,
-		}
+		o.Transport = newTransport(o)
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -102,8 +97,22 @@ func New(o Options) (*Client, error) {
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 		base: base, key: o.Key.Reveal(), hidden: secret.OfClient(o.Key.Reveal()),
-		where: o.ListParams, filter: o.Filter, version: o.Version, now: o.Now,
+		where: o.ListParams, filter: o.Filter, version: o.Version, now: o.Now, failed: new(atomic.Int32),
 	}, nil
+}
+
+func newTransport(o Options) *http.Transport {
+	return &http.Transport{
+		Proxy:               http.ProxyFromEnvironment,
+		DialContext:         (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
+		TLSHandshakeTimeout: 10 * time.Second,
+		MaxIdleConnsPerHost: max(o.Connections, 1),
+		IdleConnTimeout:     90 * time.Second,
+		ForceAttemptHTTP2:   true,
+		// All requests share one connection of HTTP/2. If nobody is left at its other end,
+		// this is found out while the first request waits, not once the kernel gives up.
+		HTTP2: &http.HTTP2Config{SendPingTimeout: o.Timeout / 3, PingTimeout: o.Timeout / 3},
+	}
 }
 
 // Params returns where list filters travel: ParamsBody, ParamsQuery or ParamsBoth.
@@ -152,7 +161,7 @@ type Answer struct {
 // made of the base URL. The page holds memory until it is released.
 func (c *Client) List(ctx context.Context, q Query) (page *Page, err error) {
 	defer func() {
-		err = c.masked(err)
+		err = c.done(err)
 		if failure := (*Error)(nil); errors.As(err, &failure) {
 			failure.Asked = q
 		}
@@ -186,7 +195,7 @@ func (c *Client) Reread(page *Page) (*Page, error) {
 // Get asks for one session. ErrNotFound means that the API does not know it; a 403
 // is about the session and not about the key, and of KindRefused.
 func (c *Client) Get(ctx context.Context, id string) (s checkout.Session, answer Answer, err error) {
-	defer func() { err = c.masked(err) }()
+	defer func() { err = c.done(err) }()
 	var body bytes.Buffer
 	answer, err = c.get(ctx, sessionPath+url.PathEscape(id), nil, &body)
 	var failure *Error
@@ -204,6 +213,19 @@ func (c *Client) Get(ctx context.Context, id string) (s checkout.Session, answer
 		return checkout.Session{}, answer, Nonsense(answer, "the answer is about another session")
 	}
 	return s, answer, nil
+}
+
+// done ends a request. After two failures in a row the open connections are not used again:
+// a balancer may lead new ones to a server that is well.
+func (c *Client) done(err error) error {
+	var failure *Error
+	switch {
+	case err == nil || errors.Is(err, ErrNotFound):
+		c.failed.Store(0)
+	case errors.As(err, &failure) && c.failed.Add(1)%2 == 0:
+		c.http.CloseIdleConnections()
+	}
+	return c.masked(err)
 }
 
 // masked hides in an error what the API, or who stands before it, repeats of the request.
