@@ -319,7 +319,7 @@ func TestConditionsThatMeanSomethingElse(t *testing.T) {
 func TestWhatIsFineIsNotWarnedOf(t *testing.T) {
 	for _, when := range []string{
 		`event.type in ["checkout.session.paid", "checkout.session.expired"]`, `event.change.field == "loyalty"`,
-		`raw("loyalty") == nil or session.payment_method_types == nil or session.metadata == nil`,
+		`raw("loyalty") == nil or not has("payment_method_types") or not has("metadata")`,
 		`raw("x", 0) > 0 && raw("y", "") < "a" && raw("z", false)`, `raw("x") == 5 && raw("y") != "a" && "a" in raw("z")`,
 		`raw("x") != nil && raw("x") > 5`, `raw("x") == nil or raw("x") > 5`, `raw("x") == nil ? false : raw("x") > 5`,
 		`(raw("x") ?? 0) > 5`, `string(raw("x")) == "a"`, `raw("x") contains "a" or raw("x") matches "a"`,

@@ -17,6 +17,9 @@ import (
 // stateName is how rewritten calls name the state. No rule can.
 const stateName = check.Reserved + "state"
 
+// filledName is the call that ?? on a text becomes.
+const filledName = "filled"
+
 // operators are the functions that rewritten operators and environment
 // functions become.
 var operators = map[string]call{
@@ -24,6 +27,7 @@ var operators = map[string]call{
 	"each":     each,
 	"look":     look,
 	"within":   within,
+	filledName: filled,
 	"add":      add,
 	"range":    makeRange,
 	"equal":    equal,
@@ -76,6 +80,9 @@ func look(s *state, args []any) (any, error) {
 func within(_ *state, args []any) (any, error) {
 	return runtime.MoreOrEqual(args[0], args[1]) && runtime.LessOrEqual(args[0], args[2]), nil
 }
+
+// filled says whether there is a text that is not empty.
+func filled(_ *state, args []any) (any, error) { return args[0] != nil && args[0] != "", nil }
 
 func add(s *state, args []any) (any, error) {
 	a, ok := args[0].(string)

@@ -167,20 +167,39 @@ func replaceBinary(n *ast.BinaryNode, looped bool) ast.Node {
 }
 
 // replaceDefault makes `text ?? other` take the other for a text that is missing:
-// a text of the env is then empty and never nil.
+// a text of the env is then empty and never nil. In `a ?? b ?? c` it goes on to c.
 func replaceDefault(n *ast.BinaryNode) ast.Node {
-	if path := logic.PathOf(n.Left); len(path) < 2 || !n.Left.Nature().IsString() {
+	if first, ok := n.Left.(*ast.ConditionalNode); ok && isDefault(first) {
+		n.Left = first.Exp2
+		first.Exp2 = replaceDefault(n)
+		return first
+	}
+	if path := logic.PathOf(n.Left); len(path) < 2 && !isEntry(n.Left) || !n.Left.Nature().IsString() {
 		return n
 	}
-	empty := &ast.StringNode{}
-	empty.SetType(reflect.TypeFor[string]())
-	there := &ast.BinaryNode{Operator: "!=", Left: n.Left, Right: empty}
-	there.SetLocation(n.Location())
-	there.SetType(reflect.TypeFor[bool]())
-	choice := &ast.ConditionalNode{Cond: there, Exp1: n.Left, Exp2: n.Right}
+	choice := &ast.ConditionalNode{Cond: callNode(n, filledName, n.Left), Exp1: n.Left, Exp2: n.Right}
 	choice.SetLocation(n.Location())
 	choice.SetNature(*n.Nature())
 	return choice
+}
+
+// isDefault says whether replaceDefault made a node.
+func isDefault(n *ast.ConditionalNode) bool {
+	call, ok := n.Cond.(*ast.CallNode)
+	if !ok {
+		return false
+	}
+	callee, ok := call.Callee.(*ast.IdentifierNode)
+	return ok && callee.Value == check.Reserved+filledName
+}
+
+// isEntry says whether a node is the text under a key, whatever that is.
+func isEntry(n ast.Node) bool {
+	if chain, ok := n.(*ast.ChainNode); ok {
+		n = chain.Node
+	}
+	member, ok := n.(*ast.MemberNode)
+	return ok && member.Node.Nature().Kind == reflect.Map
 }
 
 // replaceIn writes lists of constants once instead of at every evaluation, and

@@ -100,6 +100,7 @@ func (c *Checker) Expression(text string) (*Checked, []Fault) {
 	c.text = []rune(text)
 	faults, complete := c.mistakes(tree)
 	if complete {
+		plainKeys(&tree.Node)
 		faults = append(faults, c.lint(tree.Node)...)
 		faults = append(faults, lintMoney(tree.Node)...)
 		faults = append(faults, lintMissing(tree.Node)...)

@@ -50,7 +50,7 @@ func (c *Checker) conversion(b *ast.BinaryNode) string {
 		return fmt.Sprintf("; a span is written duration(%q)", example(literal.Value, isDuration, "30m"))
 	case right.Type() == reflect.TypeFor[[]string]() && isLiteral && slices.Contains([]string{"==", "!=", "contains"}, b.Operator) && logic.Spell(right) != "":
 		return fmt.Sprintf("; whether it is one of a list is asked by %q in %s", literal.Value, logic.Spell(right))
-	case right.Type() == reflect.TypeFor[map[string]string]() && isLiteral && logic.Spell(right) != "":
+	case right.Type() == textMap && isLiteral && logic.Spell(right) != "":
 		return fmt.Sprintf("; whether there is a key is asked by %q in %s", literal.Value, logic.Spell(right))
 	case right.Type() != nil && schemaTypes[strings.TrimPrefix(right.Type().String(), "*")] != nil:
 		t := schemaTypes[strings.TrimPrefix(right.Type().String(), "*")]
@@ -109,7 +109,7 @@ func conversionOfNumber(b *ast.BinaryNode) string {
 	case b.Left.Nature().IsDuration(), b.Right.Nature().IsDuration(),
 		value.Nature().IsTime() && other.Nature().IsNumber() && (b.Operator == "+" || b.Operator == "-"):
 		return `; a span is written duration("30m")`
-	case b.Left.Type() == reflect.TypeFor[map[string]string]():
+	case b.Left.Type() == textMap:
 		return "; its values are texts, each asked for by its key, as in session.metadata.key == \"true\""
 	case b.Left.Nature().IsBool() && b.Right.Nature().IsNumber():
 		return "; it is true or false, and no number"

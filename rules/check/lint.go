@@ -199,8 +199,11 @@ func lintValue(operator string, value, other ast.Node) []Fault {
 
 func lintNil(n *ast.BinaryNode, value, other ast.Node) (Fault, bool) {
 	_, isNil := other.(*ast.NilNode)
-	if !isNil || n.Operator != "==" && n.Operator != "!=" || !neverNil(value) {
+	if !isNil || n.Operator != "==" && n.Operator != "!=" {
 		return Fault{}, false
+	}
+	if !neverNil(value) {
+		return lintNilList(n, value)
 	}
 	name := logic.Spell(value)
 	if name == "" {
@@ -211,6 +214,19 @@ func lintNil(n *ast.BinaryNode, value, other ast.Node) (Fault, bool) {
 		f.Message = name + " is never nil" + hint
 	}
 	return f, true
+}
+
+// lintNilList warns of a map or a list of a session that is compared with nil.
+func lintNilList(n *ast.BinaryNode, value ast.Node) (Fault, bool) {
+	hint := absence(value)
+	if n.Operator == "!=" {
+		hint = presence(value)
+	}
+	if kind := value.Nature().Kind; hint == "" || kind != reflect.Map && kind != reflect.Slice {
+		return Fault{}, false
+	}
+	return Fault{At: value.Location().From, Code: CodeMisleading,
+		Message: logic.Spell(value) + " may be empty, and is not nil then: whether it has a value is asked by " + hint}, true
 }
 
 // neverNil says whether a part of the schema has a zero value instead. Maps and

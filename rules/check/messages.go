@@ -190,7 +190,7 @@ func compareIt(n ast.Node) string {
 		return fmt.Sprintf("; it is a number: compare it, as in %s > 0", text)
 	case isMetadata(n):
 		return fmt.Sprintf(`; it is a text: compare it, as in %[1]s == "true", or %[1]s != "" if any value will do`, text)
-	case isWhole(n) && presence(n) != "", n.Type() == reflect.TypeFor[map[string]string]() && presence(n) != "":
+	case isWhole(n) && presence(n) != "", n.Type() == textMap && presence(n) != "":
 		return "; whether it has a value is asked by " + presence(n)
 	case !n.Nature().IsString():
 		return ""
@@ -319,7 +319,7 @@ func (c *Checker) unquoted(b *ast.BinaryNode, name string) string {
 	if here, ok := value.(*ast.IdentifierNode); ok && here.Value == name {
 		value = b.Right
 	}
-	if value.Type() == reflect.TypeFor[map[string]string]() && b.Operator == "in" {
+	if value.Type() == textMap && b.Operator == "in" {
 		return name
 	}
 	if _, literal := value.(*ast.StringNode); literal || !value.Nature().IsString() {

@@ -116,13 +116,34 @@ func missable(n ast.Node) (key string, fails func(parent ast.Node) (Fault, bool)
 	return "", nil
 }
 
+var textMap = reflect.TypeFor[map[string]string]()
+
+// plainKeys makes metadata.key of each metadata?.key and get(metadata, "key"): the
+// others are nil, which no text is, where there is no metadata or no such key.
+func plainKeys(place *ast.Node) {
+	for _, child := range logic.Children(*place) {
+		plainKeys(child)
+	}
+	switch n := (*place).(type) {
+	case *ast.MemberNode:
+		n.Optional = n.Optional && n.Node.Type() != textMap
+	case *ast.BuiltinNode:
+		if n.Name == "get" && n.Arguments[0].Type() == textMap {
+			member := &ast.MemberNode{Node: n.Arguments[0], Property: n.Arguments[1]}
+			member.SetLocation(n.Location())
+			member.SetNature(*n.Nature())
+			*place = member
+		}
+	}
+}
+
 // metadataKey is the constant key under which a node reads a map of texts.
 func metadataKey(n ast.Node) (string, bool) {
 	if chain, ok := n.(*ast.ChainNode); ok {
 		n = chain.Node
 	}
 	member, ok := n.(*ast.MemberNode)
-	if !ok || member.Node.Type() == nil || member.Node.Type() != reflect.TypeFor[map[string]string]() {
+	if !ok || member.Node.Type() != textMap {
 		return "", false
 	}
 	key, ok := member.Property.(*ast.StringNode)
@@ -144,6 +165,9 @@ func ofList(n ast.Node) (list, message string) {
 	case *ast.BuiltinNode:
 		if isFind(n) {
 			return found + listName(n.Arguments[0]), fmt.Sprintf("%s is nil where nothing fits, and the rule then fails: write any(…) with the whole condition, or (%[1]s(…) ?? …)", n.Name)
+		}
+		if n.Name == "get" && n.Arguments[0].Nature().IsArray() {
+			return listName(n.Arguments[0]), "get is nil where the list has no such element, and the rule then fails: ask for its length before, or write (get(…) ?? …)"
 		}
 		if slices.Contains([]string{"max", "min", "first", "last"}, n.Name) && len(n.Arguments) > 0 && n.Arguments[0].Nature().IsArray() && !neverEmpty(n.Arguments[0]) {
 			return listName(n.Arguments[0]), fmt.Sprintf("%s of an empty list is nil, and the rule then fails: ask for its length before, or write (%[1]s(…) ?? …)", n.Name)
@@ -197,12 +221,23 @@ func listFails(n ast.Node, message string, parent ast.Node) (Fault, bool) {
 		f.At = member.Property.Location().From
 		return f, true
 	}
-	return f, ofMember && of.Node == n || neutral(parent, n) != ""
+	return f, ofMember && of.Node == n && !of.Optional || neutral(parent, n) != "" || comparesTyped(parent)
+}
+
+// comparesTyped says whether a node compares two values of one simple type, which fails
+// where one of them is nil.
+func comparesTyped(n ast.Node) bool {
+	b, ok := n.(*ast.BinaryNode)
+	if !ok || b.Operator != "==" && b.Operator != "!=" {
+		return false
+	}
+	left, right := b.Left.Nature(), b.Right.Nature()
+	return left.IsString() && right.IsString() || left.IsInteger && right.IsInteger
 }
 
 func rawFails(call *ast.CallNode, path string, parent ast.Node) (Fault, bool) {
 	f := Fault{At: call.Location().From, Code: CodeMissing}
-	if member, ok := parent.(*ast.MemberNode); ok && member.Node == call {
+	if member, ok := parent.(*ast.MemberNode); ok && member.Node == call && !member.Optional {
 		f.Message = fmt.Sprintf("raw(%q) is nil where the path is missing, and the rule then fails: name the whole path", path)
 		if property, ok := member.Property.(*ast.StringNode); ok {
 			f.Suggestion = fmt.Sprintf("raw(%q)", path+"."+property.Value)
