@@ -160,8 +160,9 @@ func typesSent(senders []publish.Sender) []string {
 }
 
 func (l *loader) checkBody(path, text, contentType string, omit []string, senders []publish.Sender) {
-	l.checkTemplate(path, text, publish.CheckTemplate(text, omit, typesSent(senders)))
-	l.warnTemplate(path, text, publish.DoubtsOfBody(text, contentType, omit, senders))
+	types := typesSent(senders)
+	l.checkTemplate(path, text, publish.CheckTemplate(text, omit, types))
+	l.warnTemplate(path, text, publish.DoubtsOfBody(text, contentType, omit, types, senders))
 }
 
 func (l *loader) checkSubject(path, text string, omit []string, senders []publish.Sender) {

@@ -16,25 +16,25 @@ const (
 // What a sample can be rendered with, and most deliveries cannot, is warned of.
 func TestDoubtfulTemplatesAreWarnedOf(t *testing.T) {
 	for text, want := range map[string]string{
-		`{"a": {{ .Session.customer_details.name }}}`:                   "is no JSON, which its content type says it is (rendered line 1, column 7: ",
-		`{"a": {{ json .Session.id }}`:                                  "is no JSON",
-		`{"a": {{ json .Session.id }}}`:                                 "",
-		`{{ .Session.amount_total }}`:                                   "",
-		`{"a": {{ json (time "YYYY-MM-DD" .Event.Time) }}}`:             `9:36: warning: destinations[0].template: the layout "YYYY-MM-DD" does not say`,
-		`{"a": {{ json (.Event.Time | time "date") }}}`:                 "the layout",
-		`{"a": {{ json (time "2006-01-02 15:04" "UTC" .Event.Time) }}}`: "",
-		`{"a": {{ json (time "Jan" .Event.Time) }}}`:                    "",
-		`{"a": {{ json (time .Event.Time) }}}`:                          "",
-		`{"a": {{ json .Labels.team }}}`:                                "11:12: warning: destinations[0].template: " + noLabel,
-		`{"a": {{ json .Labels.size }}}`:                                "",
-		`{"a": {{ json (default "" .Labels.team) }}}`:                   "",
-		`{"a": {{ with .Labels }}{{ json .team }}{{ end }}}`:            noLabel,
-		`{"a": "{{ if eq .Rule "other" }}{{ .Labels.team }}{{ end }}"}`: "",
-		`{"a": {{ json .Labels.a }}, "b": {{ json .Labels.team }}}`:     noLabel,
-		`{"a": {{ json .Session.metadata.plan }}}`:                      "9:30: warning: destinations[0].template: where a session has " + noKey,
-		`{"a": {{ json .Previous.metadata.plan }}}`:                     noKey,
-		`{"a": {{ json (default "" .Session.metadata.plan) }}}`:         "",
-		`{"a": {{ json .Session.metadata }}}`:                           "",
+		`{"a": {{ .Session.customer_details.name }}}`:                    "is no JSON, which its content type says it is (rendered line 1, column 7: ",
+		`{"a": {{ json .Session.id }}`:                                   "is no JSON",
+		`{"a": {{ json .Session.id }}}`:                                  "",
+		`total {{ .Session.amount_total }}`:                              "is no JSON",
+		`{"a": {{ json (time "YYYY-MM-DD" .Event.Time) }}}`:              `9:36: warning: destinations[0].template: the layout "YYYY-MM-DD" does not say`,
+		`{"a": {{ json (.Event.Time | time "date") }}}`:                  "the layout",
+		`{"a": {{ json (time "2006-01-02 15:04" "UTC" .Event.Time) }}}`:  "",
+		`{"a": {{ json (time "Jan" .Event.Time) }}}`:                     "",
+		`{"a": {{ json (time .Event.Time) }}}`:                           "",
+		`{"a": {{ json .Labels.team }}}`:                                 "11:12: warning: destinations[0].template: " + noLabel,
+		`{"a": {{ json .Labels.size }}}`:                                 "",
+		`{"a": {{ json (default "" .Labels.team) }}}`:                    "",
+		`{"a": {{ with .Labels }}{{ json .team }}{{ end }}}`:             noLabel,
+		`{"a": "-{{ if eq .Rule "other" }}{{ .Labels.team }}{{ end }}"}`: "",
+		`{"a": {{ json .Labels.a }}, "b": {{ json .Labels.team }}}`:      noLabel,
+		`{"a": {{ json .Session.metadata.plan }}}`:                       "9:30: warning: destinations[0].template: where a session has " + noKey,
+		`{"a": {{ json .Previous.metadata.plan }}}`:                      noKey,
+		`{"a": {{ json (default "" .Session.metadata.plan) }}}`:          "",
+		`{"a": {{ json .Session.metadata }}}`:                            "",
 	} {
 		loaded := load(t, templatedShop+text+"'\nrules:\n  - {name: ship, events: [paid], labels: {size: big}, to: [shop]}\n", config.Options{})
 		got := ""
@@ -76,5 +76,57 @@ func TestMistakesInNamesOfTemplates(t *testing.T) {
 		if !strings.Contains(got, want) {
 			t.Errorf("%s: says %q, want %q", text, got, want)
 		}
+	}
+}
+
+// A body without a text is no message: a receiver such as Slack refuses it.
+func TestBodiesThatSayNothingAreWarnedOf(t *testing.T) {
+	const paid, expired = "checkout.session.paid", "checkout.session.expired"
+	for _, c := range []struct{ text, always, null string }{
+		{`{{ if eq .Change "paid" }}{"text": "paid"}{{ end }}`, expired, ""},
+		{`{{ if eq .Change "refunded" }}{"text": "back"}{{ end }}`, expired + ", " + paid, ""},
+		{"{{/* later */}} \t", expired + ", " + paid, ""},
+		{`{"text": "{{ if eq .Change "paid" }}paid{{ end }}"}`, expired, ""},
+		{`{"blocks": [{"text": {"text": "{{ if eq .Change "paid" }}paid{{ end }} "}}], "emoji": ""}`, expired, ""},
+		{`{{ with .Session.customer_details.name }}{"text": {{ json . }}}{{ end }} `, "", expired + ", " + paid},
+		{`{{ if eq .Change "paid" }}{{ with .Session.customer }}{"text": {{ json . }}}{{ end }}{{ end }}`, expired, paid},
+		{`{"text": {{ json (default "" .Session.customer_details.name) }}}`, "", ""}, // an answer, if a short one
+		{`{"text": "{{ .Change }}", "emoji": ""}`, "", ""},
+		{`{"paid": {{ eq .Change "paid" }}}`, "", ""},
+		{`{"count": 0, "text": ""}`, "", ""},
+		{`{}`, "", ""},
+		{`{"text": "paid"}`, "", ""},
+	} {
+		for _, kind := range []string{"application/json", "text/plain"} {
+			loaded := load(t, templatedShop+c.text+"'\n    content_type: "+kind+"\nrules:\n  - {name: ship, events: [paid, expired], to: [shop]}\n", config.Options{})
+			want := ""
+			if c.always != "" {
+				want += "the body says nothing for " + c.always + ":"
+			}
+			if c.null != "" {
+				want += "the body is empty for " + c.null + " where the API sends null:"
+			}
+			got := lines(loaded.Warnings)
+			if want == "" && got != "" || !strings.Contains(got, "destinations[0].template: the body") && want != "" || strings.Contains(got, "no JSON") {
+				t.Errorf("%s: %s", c.text, got)
+			}
+			for part := range strings.SplitSeq(strings.ReplaceAll(want, ":the", ":\nthe"), "\n") {
+				if !strings.Contains(got, part) {
+					t.Errorf("%s: want %s, got %s", c.text, part, got)
+				}
+			}
+		}
+	}
+	for text, kind := range map[string]string{`"{{ .Change }}": ""`: "text/plain", `total {{ .Session.amount_total }}`: "application/json"} {
+		loaded := load(t, templatedShop+text+"'\n    content_type: "+kind+"\nrules:\n  - {name: ship, events: [paid, expired], to: [shop]}\n", config.Options{})
+		if got := lines(loaded.Warnings); strings.Contains(got, "says nothing") || strings.Contains(got, "no JSON") != (kind == "application/json") || strings.Contains(got, paid) {
+			t.Errorf("%s: %s", text, got) // of several types the first is named whose body is no JSON
+		}
+	}
+	source := minimal + `destinations: [{name: shop, type: http, url: "https://shop.example/hooks"}]
+rules: [{name: own, events: [paid, expired], to: [shop], content_type: text/plain, template: '{{ if eq .Change "paid" }}paid{{ end }}'}]
+`
+	if got := lines(load(t, source, config.Options{}).Warnings); !strings.Contains(got, "rules[0].template: the body says nothing for "+expired) {
+		t.Errorf("of a rule: %s", got)
 	}
 }

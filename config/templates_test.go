@@ -135,13 +135,13 @@ rules:
 // A body that is JSON for a full session, and broken by the first null, is warned of.
 func TestBodiesBrokenByNullsAreWarnedOf(t *testing.T) {
 	for text, want := range map[string]bool{
-		`{"amount": {{ .Session.amount_total }}}`:                      true,
-		`{"amount": {{ json .Session.amount_total }}}`:                 false,
-		`{"currency": "{{ .Session.currency }}"}`:                      false,
-		`{{ .Session.amount_total }}`:                                  false, // a number alone may be text
-		`amount={{ .Session.amount_total }}`:                           false,
-		`{{ if .Session.currency }}{"a": 1}{{ else }}{"a": }{{ end }}`: true,
-		`{"id": {{ json .Session.id }}, "at": {{ .Session.created }}}`: false,
+		`{"amount": {{ .Session.amount_total }}}`:                        true,
+		`{"amount": {{ json .Session.amount_total }}}`:                   false,
+		`{"currency": "{{ .Session.currency }}"}`:                        false,
+		`{{ with .Session.amount_total }}{{ . }}{{ else }}none{{ end }}`: false, // a number alone may be text
+		`amount={{ .Session.amount_total }}`:                             false,
+		`{{ if .Session.currency }}{"a": 1}{{ else }}{"a": }{{ end }}`:   true,
+		`{"id": {{ json .Session.id }}, "at": {{ .Session.created }}}`:   false,
 	} {
 		loaded := load(t, minimal+"destinations:\n  - {name: shop, type: http, url: \"https://shop.example/hooks\", format: template, template: '"+text+
 			"'}\nrules: [{name: ship, events: [paid], to: [shop]}]\n", config.Options{})

@@ -30,23 +30,15 @@ type Doubt struct {
 }
 
 // DoubtsOfBody looks for what goes wrong with a template of a body, although its
-// samples can be rendered: bodies that are no JSON, labels that a sender does not
-// have, keys that a merchant need not set, layouts that show nothing of a time.
-func DoubtsOfBody(text, contentType string, omit []string, senders []Sender) []Doubt {
+// samples can be rendered: bodies that say nothing or are no JSON, labels that a sender
+// does not have, keys that a merchant need not set, layouts that show nothing of a time.
+// types are those of all senders, each once.
+func DoubtsOfBody(text, contentType string, omit, types []string, senders []Sender) []Doubt {
 	p, err := compile(text, "_show")
 	if err != nil {
 		return nil // its check says so
 	}
-	var types []string
-	for _, s := range senders {
-		types = append(types, s.Types...)
-	}
-	slices.Sort(types)
-	doubts := p.doubts(omit, senders)
-	if d, found := p.noJSON(isJSON(contentType), omit, slices.Compact(types)); found {
-		doubts = append(doubts, d)
-	}
-	return doubts
+	return append(p.doubts(omit, senders), p.doubtsOfSamples(isJSON(contentType), omit, types)...)
 }
 
 // DoubtsOfSubject is DoubtsOfBody for a subject.
@@ -183,28 +175,45 @@ func (p *program) bareSample(eventType string, sparse bool, omit []string, s Sen
 	return data, nil
 }
 
-// noJSON finds the first type whose sample is rendered as no JSON although the
-// body is said to be, or is as long as nothing is null: an unquoted value leaves a
-// hole in the body, and a text that stands in quotes ends at the first one in it.
-func (p *program) noJSON(said bool, omit, types []string) (Doubt, bool) {
+// doubtsOfSamples finds the types whose body says nothing, and of the others the first
+// whose body is no JSON although it is said to be, or is as long as nothing is null: an
+// unquoted value leaves a hole in it, and a text in quotes ends at the first one in it.
+func (p *program) doubtsOfSamples(said bool, omit, types []string) (doubts []Doubt) {
+	var nothing, emptied []string
 	for _, eventType := range types {
 		full, err := p.renderSample(eventType, false, omit)
+		sparse, sparseErr := p.renderSample(eventType, true, omit)
 		place := invalidJSON(full)
 		switch {
-		case err != nil || place != "" && !said:
-			continue
-		case place != "":
-			return Doubt{Text: fmt.Sprintf("the body of %s is no JSON, which its content type says it is (%s): insert values with `json` and without quotes around them, since a text may have a quotation mark, a backslash or a line break in it; or set content_type", eventType, place)}, true
-		case !bytes.ContainsAny(bytes.TrimSpace(full)[:1], "{["):
-			continue
-		}
-		if sparse, err := p.renderSample(eventType, true, omit); err == nil {
-			if place := invalidJSON(sparse); place != "" {
-				return Doubt{Text: fmt.Sprintf("the body of %s is no valid JSON where the API sends null (%s): insert values with `json`", eventType, place)}, true
-			}
+		case err != nil:
+		case saysNothing(full):
+			nothing = append(nothing, eventType)
+		case sparseErr == nil && len(bytes.TrimSpace(sparse)) == 0:
+			emptied = append(emptied, eventType)
+		case len(doubts) > 0:
+		case place != "" && said:
+			doubts = []Doubt{{Text: fmt.Sprintf("the body of %s is no JSON, which its content type says it is (%s): insert values with `json` and without quotes around them, since a text may have a quotation mark, a backslash or a line break in it; or set content_type", eventType, place)}}
+		case place == "" && bytes.ContainsAny(bytes.TrimSpace(full)[:1], "{[") && sparseErr == nil && invalidJSON(sparse) != "":
+			doubts = []Doubt{{Text: fmt.Sprintf("the body of %s is no valid JSON where the API sends null (%s): insert values with `json`", eventType, invalidJSON(sparse))}}
 		}
 	}
-	return Doubt{}, false
+	if len(nothing) > 0 {
+		doubts = append(doubts, Doubt{Text: fmt.Sprintf("the body says nothing for %s: it is sent all the same, and many receivers refuse it. Leave these out of the events of the rule, or write something for them", strings.Join(nothing, ", "))})
+	}
+	if len(emptied) > 0 {
+		doubts = append(doubts, Doubt{Text: fmt.Sprintf("the body is empty for %s where the API sends null: it is sent all the same, and many receivers refuse it. Write something for this case", strings.Join(emptied, ", "))})
+	}
+	return doubts
+}
+
+var (
+	memberNames = regexp.MustCompile(`"(?:[^"\\]|\\.)*"\s*:`)
+	emptyTexts  = regexp.MustCompile(`^[\s{}\[\],]*(?:"(?:\s|\\n)*"[\s{}\[\],]*)+$`)
+)
+
+// saysNothing says whether a body is blank, or JSON all of whose values are blank texts.
+func saysNothing(body []byte) bool {
+	return len(bytes.TrimSpace(body)) == 0 || json.Valid(body) && emptyTexts.Match(memberNames.ReplaceAll(body, nil))
 }
 
 // invalidJSON says where and why a text is no JSON, "" if it is.
