@@ -13,6 +13,7 @@ var (
 	throttled = &Failure{Throttled: true, Overtaxed: true}
 	broken    = &Failure{Overtaxed: true}
 	refusal   = &Failure{Denied: true}
+	forbidden = &Failure{MaybeDenied: true}
 	tooMany   = &Failure{Throttled: true, Overtaxed: true, Crowded: true}
 )
 
@@ -209,6 +210,45 @@ func TestPacerTriesADeniedKeyOnce(t *testing.T) {
 		defer mu.Unlock()
 		if tries < 20 {
 			t.Errorf("%d requests once the key was taken again", tries)
+		}
+	})
+}
+
+// Where the key may be refused, or only what was asked for, one request at a time finds
+// out which, without a pause; after the first that is answered they go side by side again.
+func TestPacerTriesAKeyThatMayBeDeniedOneByOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := New(0, 4)
+		p.send(t, 0, forbidden)
+		outcomes := make(chan *Failure, 7) // in the order in which the requests begin
+		for _, failure := range []*Failure{forbidden, forbidden, nil, nil, nil, nil, nil} {
+			outcomes <- failure
+		}
+		began := time.Now()
+		var all sync.WaitGroup
+		for range cap(outcomes) {
+			all.Go(func() {
+				if _, err := p.Enter(t.Context()); err != nil {
+					t.Error(err)
+					return
+				}
+				sent, outcome := time.Now(), <-outcomes
+				time.Sleep(time.Second)
+				p.Leave(outcome, sent)
+			})
+		}
+		all.Wait()
+		if took := time.Since(began); took != 4*time.Second {
+			t.Errorf("three requests one by one and four side by side, of a second each, took %v", took)
+		}
+		p.expect(t, 0, 4)
+		p.send(t, 0, forbidden)
+		p.Pause(time.Hour)
+		p.TryNow()
+		began = time.Now()
+		p.send(t, 0, nil)
+		if waited := time.Since(began); waited != 0 {
+			t.Errorf("a request that was to be tried now waited for %v", waited)
 		}
 	})
 }
