@@ -27,8 +27,9 @@ var proposals = []proposal{
 	{`session.metadata.size == 5`, `session.metadata.size == "5"`, "metadata", map[string]any{"size": 5}, false},
 	{`session.metadata.size > 4`, `int(session.metadata.size ?? "0") > 4`, "metadata", map[string]any{"size": 5}, false},
 	{`session.currency == 978`, `session.currency == "USD"`, "currency", "USD", false},
+	{`session.customer_details.address.country == 49`, `session.customer_details.address.country == "DE"`, "customer_details", map[string]any{"address": map[string]any{"country": "DE"}}, false},
 	{`session.status == 5`, `session.status == "open"`, "status", "open", false},
-	{`session.id == 5`, `session.id == "5"`, "", nil, false},
+	{`session.id == 5`, `session.id == "5"`, "id", "5", false},
 	{`session.customer_details.phone == 4930`, `session.customer_details.phone == "4930"`, "customer_details", map[string]any{"phone": "4930"}, false},
 	{`session.customer_details.address.postal_code == 10115`, `session.customer_details.address.postal_code == "10115"`, "customer_details", map[string]any{"address": map[string]any{"postal_code": "10115"}}, false},
 	{`session.customer_details.address.postal_code == 01067`, `session.customer_details.address.postal_code == "01067"`, "customer_details", map[string]any{"address": map[string]any{"postal_code": "01067"}}, false},
@@ -39,6 +40,7 @@ var proposals = []proposal{
 	{`session.expires_at == ""`, `not has("expires_at")`, "expires_at", now.Unix(), true},
 	{`"" != session.expires_at`, `has("expires_at")`, "expires_at", now.Unix(), false},
 	{`session.expires_at > 0`, `has("expires_at")`, "expires_at", now.Unix(), false},
+	{`0 < session.expires_at`, `has("expires_at")`, "expires_at", now.Unix(), false},
 	{`session.expires_at == nil`, `not has("expires_at")`, "expires_at", now.Unix(), true},
 	{`session.expires_at.Unix() == 0`, `not has("expires_at")`, "expires_at", now.Unix(), true},
 	{`0 != session.expires_at.UnixMilli()`, `has("expires_at")`, "expires_at", now.Unix(), false},
@@ -64,6 +66,13 @@ var proposals = []proposal{
 	{`int(session.client_reference_id) == 4711`, `session.client_reference_id matches "^[0-9]+$" and int(session.client_reference_id) == 4711`, "client_reference_id", "4711", false},
 }
 
+// proposes says whether a message ends with a condition, and with nothing else of one.
+func proposes(message, condition string) bool {
+	message, _, _ = strings.Cut(message, ", or ")
+	before, found := strings.CutSuffix(message, condition)
+	return found && slices.ContainsFunc([]string{" as in ", " asked by ", " where it is one: ", " ask before: ", " compare it: "}, func(lead string) bool { return strings.HasSuffix(before, lead) })
+}
+
 func TestEveryProposedConditionWorks(t *testing.T) {
 	for _, p := range proposals {
 		_, problems := rules.Compile([]rules.Rule{rule("r", p.when)}, known)
@@ -71,23 +80,46 @@ func TestEveryProposedConditionWorks(t *testing.T) {
 		if strings.HasPrefix(p.when, "int(") {
 			said = `… matches "^[0-9]+$" and int(…)` // of which the place is known, not the field
 		}
-		if len(problems) != 1 || !strings.Contains(" "+problems[0].Message, " "+said) || !p.without && strings.Contains(problems[0].Message, "not "+said) {
+		if len(problems) != 1 || !proposes(problems[0].Message, said) {
 			t.Errorf("%s: want %s, got %s", p.when, said, describe(problems))
 		}
 		often := func(p rules.Problem) bool { return p.Code == rules.CodeRepeats } // which is another matter
 		if warned := slices.DeleteFunc(warningsOf(t, p.proposed), often); len(warned) > 0 {
 			t.Errorf("%s became %s: %s", p.when, p.proposed, describe(warned))
 		}
-		if p.field == "" {
-			continue
-		}
 		set := compile(t, rule("r", p.proposed))
-		for _, value := range []any{p.value, nil, ""} {
+		values := []any{p.value, nil, ""}
+		if p.field == "id" {
+			values = values[:1] // it is never missing
+		}
+		for _, value := range values {
 			e, previous := paid(t, map[string]any{p.field: value})
 			result := set.Match(e, previous, now)
 			if want := (value != nil && value != "") != p.without; len(result.Errors) > 0 || len(result.Targets) > 0 != want {
 				t.Errorf("%s became %s: of %v it is %+v, want %t", p.when, p.proposed, value, result, want)
 			}
+		}
+	}
+}
+
+// Where no condition can be proposed that is the same for every session, the hint says
+// what is known, and proposes nothing else.
+func TestHintsWithoutAWholeCondition(t *testing.T) {
+	for when, says := range map[string]string{
+		`previous.customer == true`:                          `asked by previous.customer != ""`,
+		`previous.customer == false`:                         `asked by previous.customer == ""`,
+		`any(session.line_items.data, .description != true)`: `asked by .description == ""`,
+		`previous.shipping == nil`:                           `never nil: what is missing is "", 0 or false`,
+		`session.customer != nil`:                            `never nil: what is missing is "", 0 or false`,
+		`lower(session.customer) == 5`:                       `; a text is made a number by int(…), a number a text by string(…)`,
+		`5 < lower(session.customer)`:                        `; a text is made a number by int(…), a number a text by string(…)`,
+		`session.client_reference_id > session.amount_total`: `; a text is made a number by int(session.client_reference_id)`,
+		`session.client_reference_id * 5 == 10`:              `; a text is made a number by int(session.client_reference_id)`,
+		`any(session.line_items.data, .quantity > 1)`:        `; a text is made a number by int(…), as in int(.quantity) > 1`,
+	} {
+		_, problems := rules.Compile([]rules.Rule{rule("r", when)}, known)
+		if len(problems) != 1 || !strings.HasSuffix(problems[0].Message, says) {
+			t.Errorf("%s: want %s, got %s", when, says, describe(problems))
 		}
 	}
 }

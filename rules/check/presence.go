@@ -12,8 +12,8 @@ import (
 	"github.com/expr-lang/expr/ast"
 )
 
-// presence is the condition that a field has a value, "" for what is no field of a
-// session.
+// presence writes the condition that a value is there: has("customer") for a field of the
+// session, previous.customer != "" for any other text, "" if there is no such condition.
 func presence(n ast.Node) string {
 	text := logic.Spell(n)
 	path, ofSession := strings.CutPrefix(text, "session.")
@@ -26,29 +26,27 @@ func presence(n ast.Node) string {
 	return ""
 }
 
-// absence is the condition that a field has no value, "" for what has does not know.
+// absence writes the opposite condition, "" where presence is.
 func absence(n ast.Node) string {
-	if asked := presence(n); strings.HasPrefix(asked, "has(") {
-		return "not " + asked
+	asked := presence(n)
+	if text, isText := strings.CutSuffix(asked, ` != ""`); isText {
+		return text + ` == ""`
 	}
-	return ""
+	if asked == "" {
+		return ""
+	}
+	return "not " + asked
 }
 
-// isWhole says whether a node is an object, a list or a time, which is neither empty
-// text, zero nor nil while it is missing.
+// isWhole says whether a node is an object, a list or a time. What is missing of these
+// is neither "" nor 0 nor nil, so that it is asked for by has alone.
 func isWhole(n ast.Node) bool {
-	if n.Type() == nil || isMetadata(n) {
-		return false
-	}
-	t := n.Type()
-	if t.Kind() == reflect.Pointer {
-		t = t.Elem()
-	}
-	return t.Kind() == reflect.Struct || t.Kind() == reflect.Slice
+	return n.Type() != nil && (n.Type().Kind() == reflect.Struct || n.Type().Kind() == reflect.Slice)
 }
 
-// presenceHint says how it is asked whether a field has a value that is compared with
-// true or false, or with nothing, "" where something else is meant.
+// presenceHint is for what is written in other languages to ask whether there is a value,
+// such as session.customer == true or session.shipping != nil: it says how that is asked
+// here. For anything else it is "".
 func presenceHint(b *ast.BinaryNode) string {
 	for _, side := range [][2]ast.Node{{b.Left, b.Right}, {b.Right, b.Left}} {
 		value, other := side[0], side[1]
@@ -72,7 +70,8 @@ func presenceHint(b *ast.BinaryNode) string {
 	return ""
 }
 
-// isNothing says whether a node is what a missing value is in other languages.
+// isNothing says whether a node is a constant that stands for a missing value in other
+// languages: "", 0 or nil.
 func isNothing(n ast.Node) bool {
 	switch n := n.(type) {
 	case *ast.StringNode:
@@ -85,7 +84,8 @@ func isNothing(n ast.Node) bool {
 	return false
 }
 
-// asText says how a text is compared with a number.
+// asText says how a comparison of a text with a number is to be written: with the number
+// in quotes, or with a number made of the text. b is the comparison of the two others.
 func (c *Checker) asText(b *ast.BinaryNode, value, number ast.Node) string {
 	text, operator := logic.Spell(value), b.Operator
 	bounds, _ := number.(*ast.BinaryNode)
@@ -118,11 +118,11 @@ func (c *Checker) asText(b *ast.BinaryNode, value, number ast.Node) string {
 	return fmt.Sprintf(`; a text is made a number by int(…), where it is one: %s matches "^[0-9]+$" and %s`, text, compared)
 }
 
-// exampleOf are values of the kinds of fields that are codes.
+// exampleOf is a value to show for a field that holds a code, by the kind of field.
 var exampleOf = map[string]string{"currency": "USD", "country": "DE"}
 
-// lintZeroTime warns of the seconds of a time that are compared with zero: those of a
-// missing one are far below it.
+// lintZeroTime warns of session.expires_at.Unix() == 0, which is meant to find a missing
+// time: that is one of the year 1, and its seconds are far below zero.
 func lintZeroTime(operator string, value, other ast.Node) []Fault {
 	method, call, of := methodCall(value)
 	if of != timeType || method != "Unix" && method != "UnixMilli" || !isNothing(other) || operator != "==" && operator != "!=" {

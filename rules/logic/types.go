@@ -122,8 +122,8 @@ func excludedBy(n ast.Node, known []demand) (x Exclusion, found bool) {
 	return x, found
 }
 
-// empty is that all of previous which a condition compares with constants has no
-// value.
+// empty are the facts of a first sight for a condition: what it compares of previous with
+// a constant has no value.
 func empty(n ast.Node) (demands []demand) {
 	seen := make(map[string]bool)
 	var walk func(n ast.Node)
