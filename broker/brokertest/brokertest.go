@@ -6,14 +6,17 @@
 package brokertest
 
 import (
+	"errors"
+	"fmt"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-// readyLimit is how long a server may take to accept connections.
-const readyLimit = 20 * time.Second
+// readyLimit is how long a server may take to accept connections, or a cluster to have a
+// leader, on a machine that has much else to do. What ends a start is told at once.
+const readyLimit = time.Minute
 
 // lameDuck is how long a server that retires takes.
 const lameDuck = 200 * time.Millisecond
@@ -77,18 +80,17 @@ func Start(t testing.TB, o Options) Server {
 // serve starts a server and stops it with the test.
 func serve(t testing.TB, options *server.Options) (Server, *server.Server) {
 	t.Helper()
-	srv, err := server.NewServer(options)
-	if err != nil {
+	srv, err := begin(options)
+	if srv == nil {
 		t.Fatalf("preparing a NATS server: %v", err)
 	}
-	go srv.Start()
 	stop := func() {
 		srv.Shutdown()
 		srv.WaitForShutdown()
 	}
 	t.Cleanup(stop)
-	if !srv.ReadyForConnections(readyLimit) {
-		t.Fatal("the NATS server did not become ready")
+	if err != nil {
+		t.Fatalf("starting a NATS server: %v", err)
 	}
 	reload := func(change func(*server.Options)) {
 		changed := options.Clone()
@@ -111,6 +113,56 @@ func serve(t testing.TB, options *server.Options) (Server, *server.Server) {
 		},
 	}, srv
 }
+
+// begin returns when a server accepts connections, or will not. It is nil if there is
+// nothing to shut down.
+func begin(options *server.Options) (*server.Server, error) {
+	srv, err := server.NewServer(options)
+	if err != nil {
+		return nil, err
+	}
+	why := make(obstacle, 1)
+	srv.SetLoggerV2(why, false, false, false)
+	go srv.Start()
+	const look = 100 * time.Millisecond
+	for deadline := time.Now().Add(readyLimit); !srv.ReadyForConnections(look); {
+		select {
+		case text := <-why:
+			return srv, errors.New(text)
+		default:
+		}
+		if time.Now().After(deadline) {
+			return srv, errors.New("it is not ready in time")
+		}
+	}
+	return srv, nil
+}
+
+// obstacle is a log that keeps what a server cannot start with: it tells nobody else.
+type obstacle chan string
+
+// Fatalf implements server.Logger.
+func (o obstacle) Fatalf(format string, values ...any) {
+	select {
+	case o <- fmt.Sprintf(format, values...):
+	default: // the first is enough
+	}
+}
+
+// Noticef implements server.Logger.
+func (obstacle) Noticef(string, ...any) {}
+
+// Warnf implements server.Logger.
+func (obstacle) Warnf(string, ...any) {}
+
+// Errorf implements server.Logger.
+func (obstacle) Errorf(string, ...any) {}
+
+// Debugf implements server.Logger.
+func (obstacle) Debugf(string, ...any) {}
+
+// Tracef implements server.Logger.
+func (obstacle) Tracef(string, ...any) {}
 
 func usersOf(users []User) []*server.User {
 	var all []*server.User

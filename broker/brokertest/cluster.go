@@ -2,6 +2,7 @@ package brokertest
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/url"
 	"testing"
@@ -17,20 +18,14 @@ const ClusterSize = 3
 // a leader. again starts one that was stopped, with its files.
 func Cluster(t testing.TB) (servers []Server, again func(i int) Server) {
 	t.Helper()
-	// They must know of each other before they start: the ports are looked for
-	// first, and are free as long as nobody else takes them meanwhile.
+	// They must know of each other before they start: the ports are looked for first.
 	all := make([]*server.Options, ClusterSize)
 	var routes []*url.URL
 	for i := range all {
-		listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it is closed at once
-		if err != nil {
-			t.Fatal(err)
-		}
-		port := listener.Addr().(*net.TCPAddr).Port
-		_ = listener.Close()
+		client, port := freePort(t), freePort(t)
 		routes = append(routes, &url.URL{Scheme: "nats", Host: fmt.Sprintf("127.0.0.1:%d", port)})
 		all[i] = &server.Options{
-			ServerName: fmt.Sprintf("test-%d", i), Host: "127.0.0.1", Port: server.RANDOM_PORT, NoLog: true, NoSigs: true,
+			ServerName: fmt.Sprintf("test-%d", i), Host: "127.0.0.1", Port: client, NoLog: true, NoSigs: true,
 			JetStream: true, StoreDir: t.TempDir(),
 			Cluster: server.ClusterOpts{Name: "test", Host: "127.0.0.1", Port: port, NoAdvertise: true},
 		}
@@ -52,6 +47,26 @@ func Cluster(t testing.TB) (servers []Server, again func(i int) Server) {
 		s, _ := serve(t, all[i])
 		return s
 	}
+}
+
+// The ports that a system gives to whoever asks for any, as every connection does, are
+// higher: they begin at 32768 with Linux.
+const lowestPort, highestPort = 10_000, 32_000
+
+// freePort returns a port that nobody is given by chance, so that a server which is
+// stopped finds its ports free when it starts again, whatever connects meanwhile.
+func freePort(t testing.TB) int {
+	t.Helper()
+	for range highestPort - lowestPort {
+		port := lowestPort + rand.IntN(highestPort-lowestPort)
+		listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)) //nolint:noctx // it is closed at once
+		if err == nil {
+			_ = listener.Close()
+			return port
+		}
+	}
+	t.Fatal("no port is free")
+	return 0
 }
 
 // led says whether all servers follow a leader, which knows them all.
