@@ -90,7 +90,7 @@ type account struct {
 	suspects      []event.Hole           // pages that a look at older sessions could not be had of: to be asked for apart
 	asking        *event.Hole            // the hole that is being asked for apart
 	newest        []string               // of the list, as far as it cannot be read: see noteNewest
-	aboveTop      time.Time              // creation time of the newest session that readAboveTop has read, with all below it
+	aboveTop      topRange               // the list above the hole that begins with the newest session
 	topRead       bool                   // the head came to a hole that begins with the newest session
 	unreadable    map[string]*unreadable // rows that make no sense, by what they are known by
 	sightings     uint64                 // of such rows
@@ -112,6 +112,7 @@ type running struct {
 	lost      []string  // ids of known sessions that cannot be shown, since this pass
 	sinceless bool      // a page showed that created[gte] is ignored
 	empty     error     // the list shows nothing where known sessions should stand
+	blindTop  error     // it shows neither the newest sessions nor any that came later
 	read      bool      // the head of the list
 	met       bool      // it was shown a known session
 	meets     bool      // known sessions are being asked for apart

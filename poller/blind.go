@@ -1,7 +1,6 @@
 package poller
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -9,10 +8,8 @@ import (
 	"time"
 
 	"checkout-notifier/checkout"
-	"checkout-notifier/event"
 	"checkout-notifier/loglimit"
 	"checkout-notifier/poller/internal/index"
-	"checkout-notifier/poller/internal/serverclock"
 	"checkout-notifier/poller/wooshpay"
 )
 
@@ -145,44 +142,4 @@ func (a *account) isUntold(e *index.Entry) bool {
 	}
 	u := a.unreadable[a.index.ID(e)]
 	return u != nil && u.Error == errNoPayment.Error()
-}
-
-// readAboveTop reads, where the newest sessions are a hole, those that came after it was
-// found: an API that fails over whatever range has the hole in it shows them only if they
-// are asked for alone. If that fails as well, even if there are none, it is an error: no
-// later session can be shown. It tells nothing where created[gte] is ignored.
-func (a *account) readAboveTop(ctx context.Context) error {
-	h, now := a.top(), a.clock.Now()
-	if h == nil || a.now.sinceless || now.Sub(h.Since) < serverclock.SkewNoticed {
-		return nil
-	}
-	_, latest := a.clock.Span(a.clock.Own())
-	from := later(h.Since.Add(latest.Sub(now)+serverclock.SkewNoticed), earlier(a.aboveTop, now).Add(-a.cfg.Poll.Tuning.Overlap))
-	q, newest := wooshpay.Query{CreatedGTE: from, Limit: a.cfg.Poll.Tuning.PageSize}, a.aboveTop
-	for tries := 0; tries < triesPerPage; { // one failure may be chance
-		page, err := a.page(ctx, patience{apart: true}, q, nil)
-		if unavailable(err) {
-			tries++
-			continue
-		} else if err != nil {
-			return err
-		}
-		before := q.StartingAfter
-		if len(page.Items) > 0 {
-			newest, q.StartingAfter = later(newest, earlier(page.Newest(), now)), string(page.Last().ID)
-		}
-		ended := page.Ends() || page.Excludes(page.Newest()) || q.StartingAfter == before
-		err = a.handle(ctx, page, nil)
-		page.Release()
-		if err == nil && ended {
-			a.aboveTop = newest
-		}
-		if err != nil || ended {
-			return err
-		}
-	}
-	if q.StartingAfter != "" { // the next pass asks again
-		return nil
-	}
-	return fmt.Errorf("the API shows neither the newest sessions, since %s, nor any that came later: what is ordered, a payment perhaps, is not seen; it says: %s", event.FormatTime(h.Since), h.Error)
 }

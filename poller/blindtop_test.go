@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -205,5 +204,3 @@ func TestOrdersAboveANewSessionThatCannotBeShown(t *testing.T) {
 		})
 	}
 }
-
-var limits = regexp.MustCompile(`"limit":\d+`)

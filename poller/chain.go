@@ -68,12 +68,8 @@ func newChain(a *account, p patience, by *sweep, lo, hi time.Time) *chain {
 	// A head that shows nothing does not move the low-water mark.
 	c.saidEnd = by == nil && hi.IsZero() && a.asking == nil && a.state.StartFixed
 	c.query = wooshpay.Query{Limit: a.cfg.Poll.Tuning.PageSize}
-	if !lo.IsZero() {
-		c.query.CreatedGTE = lo.Add(-wooshpay.CreatedRounding)
-	}
-	if !hi.IsZero() {
-		c.query.CreatedLTE = hi.Add(wooshpay.CreatedRounding)
-	} else if a.asking == nil && a.top() != nil && !by.dry() {
+	c.span()
+	if hi.IsZero() && a.asking == nil && a.top() != nil && !by.dry() {
 		c.atTop, c.certain, c.narrowed, c.query.Limit = true, true, c.query.Limit, 1
 	}
 	return c

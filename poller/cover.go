@@ -112,8 +112,13 @@ func (r *revisit) cover(due []*index.Entry) bool {
 
 // reach returns the place of the oldest session on a page that begins at a place.
 func (r *revisit) reach(place int) int {
+	floor := r.floor(r.index.At(place))
 	for left := r.room(place+1, r.cfg.Poll.Tuning.PageSize); place >= 0; place-- {
-		if e := r.index.At(place); e.Listed() {
+		e := r.index.At(place)
+		if !e.Created().After(floor) {
+			return place + 1
+		}
+		if e.Listed() {
 			if left--; left == 0 {
 				return place
 			}
@@ -228,6 +233,7 @@ func (a *account) showPage(ctx context.Context, e *index.Entry, neighbour string
 	if a.cursorless {
 		q.StartingAfter, q.CreatedLTE = "", e.Created().Add(wooshpay.CreatedRounding)
 	}
+	a.clearOf(&q, e, neighbour)
 	q.Limit = a.room(a.index.Position(e)+1, q.Limit)
 	page, err := a.page(ctx, p, q, nil)
 	if err != nil {

@@ -275,7 +275,7 @@ func (a *account) startOver(ctx context.Context) error {
 	if err := a.load(ctx); err != nil {
 		return err
 	}
-	a.strangers, a.forbiddenPage, a.lastShown, a.aboveTop = wooshpay.Query{}, wooshpay.Query{}, wooshpay.Query{}, time.Time{}
+	a.strangers, a.forbiddenPage, a.lastShown, a.aboveTop = wooshpay.Query{}, wooshpay.Query{}, wooshpay.Query{}, topRange{}
 	a.mistrust, a.hidden, a.suspects, a.topRead, a.unreadable = mistrust{}, hidden{}, nil, false, make(map[string]*unreadable)
 	a.sweeps = slices.DeleteFunc(a.sweeps, func(s *sweep) bool { return s.backfill == nil })
 	a.goesOn()

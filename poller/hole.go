@@ -207,7 +207,8 @@ func (a *account) suspect(neighbour string, from *index.Entry) {
 		return
 	}
 	last := a.index.Position(from)
-	for left := a.cfg.Poll.Tuning.PageSize; last > 0 && left > 0; last-- {
+	floor := a.floor(from)
+	for left := a.cfg.Poll.Tuning.PageSize; last > 0 && left > 0 && a.index.At(last-1).Created().After(floor); last-- {
 		if a.index.At(last).Listed() {
 			left--
 		}
@@ -251,6 +252,9 @@ func (a *account) askHoles(ctx context.Context, until time.Time) error {
 		if err := a.askHole(ctx, h, true, until); err != nil {
 			return err
 		}
+		if err := a.cutWide(ctx, &h, until); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -279,7 +283,7 @@ func (a *account) askHole(ctx context.Context, h event.Hole, stored bool, until 
 	if stored {
 		p.within = a.withinSince(h.Since)
 	}
-	if h.Above == "" {
+	if h.Above == "" && a.sliceable() != slicingFails {
 		hi = h.AboveAt
 	}
 	c := newChain(a, p, nil, h.BelowAt, hi)
@@ -299,6 +303,8 @@ func (a *account) askHole(ctx context.Context, h event.Hole, stored bool, until 
 	case err == nil:
 	case stored:
 		switch {
+		case errors.Is(err, errTooNew) && !hi.IsZero(): // the next pass reads it from the top
+			a.sliced(slicingFails)
 		case errors.Is(err, errNotDone): // the next pass goes on
 			h.Above, h.AboveAt = c.query.StartingAfter, c.cursorAt
 		case refused(err) && !c.stood: // the session above it is gone, perhaps

@@ -31,7 +31,9 @@ func (a *account) pass(ctx context.Context, until time.Time) (err error) {
 	if err := a.placeFilter(ctx); err != nil {
 		return err
 	}
-	err = a.head(ctx)
+	if err = a.head(ctx); err == nil {
+		err = a.boundTop(ctx)
+	}
 	if !errors.Is(err, errForeignPage) && !denied(err) && ctx.Err() == nil {
 		// A page of the head that always fails must not keep the known sessions from being looked at.
 		err = a.revisitAfter(ctx, until, err)
@@ -44,10 +46,7 @@ func (a *account) pass(ctx context.Context, until time.Time) (err error) {
 	if err == nil && until.IsZero() { // no later pass of this process asks for what that came upon
 		err = a.askUnreadable(ctx, until)
 	}
-	if err == nil {
-		err = a.readAboveTop(ctx)
-	}
-	err = cmp.Or(err, a.now.empty, a.blindToNew(), a.blindToPayments(), a.blind())
+	err = cmp.Or(err, a.now.empty, a.now.blindTop, a.blindToNew(), a.blindToPayments(), a.blind())
 	if errors.Is(err, errForeignPage) {
 		return a.stop(ctx, errForeignPage.Error())
 	}

@@ -125,7 +125,7 @@ func (s *scan) begin(ctx context.Context) error {
 	if s.slicing == slicingFails {
 		hi = time.Time{}
 	}
-	s.todo = []*chain{newChain(s.account, s.p, s.by, s.lo, hi)}
+	s.todo = s.pieces(s.lo, hi)
 	return nil
 }
 

@@ -65,7 +65,7 @@ func (c *chain) pass(h *event.Hole) {
 	c.promised, c.more, c.atTop, c.tie, c.stood, c.shownLast = false, false, false, nil, false, [2]string{h.Below}
 	c.narrowed, c.query.Limit = 0, c.cfg.Poll.Tuning.PageSize
 	c.passed = true
-	c.ended = h.BelowAt.IsZero() || (c.pages > 0 && h.BelowAt.Before(c.lo)) || (c.p.apart && !h.BelowAt.After(c.lo))
+	c.ended = h.BelowAt.IsZero() || (h.Below == "" && h.BelowAt.Before(c.query.CreatedGTE)) || (c.pages > 0 && h.BelowAt.Before(c.lo)) || (c.p.apart && !h.BelowAt.After(c.lo))
 	c.query.StartingAfter = h.Below
 	c.seen[hashID([]byte(h.Below))] = struct{}{}
 	if h.Below == "" && !c.ended {
@@ -269,6 +269,9 @@ func (c *chain) lower(ctx context.Context, h *event.Hole) (found bool, err error
 		far = far[:1]
 	}
 	found, err = c.lowerTime(ctx, h, from, far)
+	if edge := c.edge(); !found && err == nil && edge != nil { // nothing is left between the two
+		h.Below, h.BelowAt, found = "", edge.AboveAt, true
+	}
 	return found || n > 0, err
 }
 
