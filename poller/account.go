@@ -98,7 +98,7 @@ type account struct {
 	now           running
 	last          Chain
 	begun         time.Time // when the present reconciliation began
-	requests      hourly
+	requests      pacer.Hourly
 }
 
 // running is what the account notes during a pass.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"checkout-notifier/poller/internal/holes"
 	"checkout-notifier/poller/wooshpay"
 )
 
@@ -68,7 +69,7 @@ func newChain(a *account, p patience, by *sweep, lo, hi time.Time) *chain {
 	// A head that shows nothing does not move the low-water mark.
 	c.saidEnd = by == nil && hi.IsZero() && a.asking == nil && a.state.StartFixed
 	c.query = wooshpay.Query{Limit: a.cfg.Poll.Tuning.PageSize}
-	c.span()
+	c.query.CreatedGTE, c.query.CreatedLTE = holes.Ask(by.known(a.state.Holes), lo, hi)
 	if hi.IsZero() && a.asking == nil && a.top() != nil && !by.dry() {
 		c.atTop, c.certain, c.narrowed, c.query.Limit = true, true, c.query.Limit, 1
 	}

@@ -144,10 +144,10 @@ func (a *account) requested(code string) {
 	a.observer.APIRequest(a.cfg.Name, code)
 	a.now.requests++
 	now := time.Now()
-	a.requests.add(now)
+	a.requests.Add(now)
 	a.status.update(func(s *Status) {
 		s.Requests++
-		s.RequestsLastHour = a.requests.sum(now)
+		s.RequestsLastHour = a.requests.Sum(now)
 	})
 }
 

@@ -22,7 +22,7 @@ func (a *account) handle(ctx context.Context, page *wooshpay.Page, by *sweep) er
 	early, late := a.clock.Uncertain()
 	if a.clock.Skewed() {
 		a.odd("clock_skew", "the clocks of the API and of this machine differ: check that this machine keeps time (NTP)",
-			"detail", "the API's is "+apart(a.clock.Told())+", and is used"+word(a.clock.IsDoubted(), " once its answers agree for a minute", ""))
+			"detail", "the API's is "+serverclock.Apart(a.clock.Told())+", and is used"+word(a.clock.IsDoubted(), " once its answers agree for a minute", ""))
 	}
 	existing, err := a.begin(ctx, page)
 	if err != nil {

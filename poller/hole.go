@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"checkout-notifier/event"
+	"checkout-notifier/poller/internal/holes"
 	"checkout-notifier/poller/internal/index"
 	"checkout-notifier/poller/internal/serverclock"
 	"checkout-notifier/poller/wooshpay"
@@ -16,8 +17,6 @@ import (
 // which it fails. Whatever reads the list passes over it; it is stored, and asked
 // for apart until it can be read.
 const (
-	// mostHoles bounds the holes of an account: two that lie close are one then.
-	mostHoles = 32
 	// A hole is asked for again after a quarter of its age, within these bounds.
 	holeLeast = 30 * time.Second
 	holeMost  = time.Hour
@@ -76,10 +75,10 @@ func (a *account) passedOver() []event.Hole {
 func (a *account) addHole(h event.Hole) (known bool) {
 	known = a.asking != nil && !a.asking.Asked.IsZero()
 	if a.asking != nil {
-		h = inherit(h, a.asking)
+		h = holes.Inherit(h, a.asking)
 	}
-	holes, h, found := withHole(a.state.Holes, h)
-	a.state.Holes = holes
+	var found bool
+	a.state.Holes, h, found = holes.With(a.state.Holes, h)
 	known = known || found
 	a.topRead = a.topRead || h.Newest()
 	if !known {
@@ -90,74 +89,7 @@ func (a *account) addHole(h event.Hole) (known bool) {
 }
 
 // JoinHoles returns the holes of two accounts that become one.
-func JoinHoles(a, b []event.Hole) []event.Hole {
-	for _, h := range b {
-		a, _, _ = withHole(a, h)
-	}
-	return a
-}
-
-// withHole adds a hole to others, the newest first, as one with those that it touches.
-func withHole(others []event.Hole, h event.Hole) (holes []event.Hole, whole event.Hole, known bool) {
-	holes = make([]event.Hole, 0, len(others)+1)
-	for i := range others {
-		if !touch(&h, &others[i]) {
-			holes = append(holes, others[i])
-			continue
-		}
-		known = true
-		h = join(h, &others[i])
-	}
-	holes = append(holes, h)
-	slices.SortFunc(holes, func(x, y event.Hole) int {
-		switch {
-		case x.Newest():
-			return -1
-		case y.Newest():
-			return 1
-		}
-		return y.AboveAt.Compare(x.AboveAt)
-	})
-	return few(holes), h, known
-}
-
-// inherit gives a hole what is known of the one of which it is a part.
-func inherit(h event.Hole, of *event.Hole) event.Hole {
-	h.Since, h.First, h.Pruned = earlier(h.Since, of.Since), h.First || of.First, h.Pruned || of.Pruned
-	return h
-}
-
-// touch says whether two holes overlap or nothing that is known lies between them.
-func touch(a, b *event.Hole) bool {
-	return (b.Newest() || !a.BelowAt.After(b.AboveAt)) && (a.Newest() || !b.BelowAt.After(a.AboveAt))
-}
-
-// join makes one hole of two.
-func join(h event.Hole, other *event.Hole) event.Hole {
-	h = inherit(h, other)
-	if !h.Newest() && (other.Newest() || other.AboveAt.After(h.AboveAt)) {
-		h.Above, h.AboveAt = other.Above, other.AboveAt
-	}
-	if other.BelowAt.Before(h.BelowAt) {
-		h.Below, h.BelowAt = other.Below, other.BelowAt
-	}
-	return h
-}
-
-// few joins the holes that lie closest to each other until they are not too many.
-func few(holes []event.Hole) []event.Hole {
-	for len(holes) > mostHoles {
-		closest := 0
-		for i := range len(holes) - 1 {
-			if holes[i].BelowAt.Sub(holes[i+1].AboveAt) < holes[closest].BelowAt.Sub(holes[closest+1].AboveAt) {
-				closest = i
-			}
-		}
-		holes[closest] = join(holes[closest], &holes[closest+1])
-		holes = slices.Delete(holes, closest+1, closest+2)
-	}
-	return holes
-}
+func JoinHoles(a, b []event.Hole) []event.Hole { return holes.Join(a, b) }
 
 // inHole says whether a page that begins with a known session cannot be had
 // because of a hole.
@@ -203,7 +135,7 @@ func (a *account) room(position, limit int) int {
 // suspect notes that a page of older sessions cannot be had although the API
 // answers: it is asked for apart by the same pass.
 func (a *account) suspect(neighbour string, from *index.Entry) {
-	if !a.now.read || len(a.suspects) == mostHoles {
+	if !a.now.read || len(a.suspects) == holes.Most {
 		return
 	}
 	last := a.index.Position(from)

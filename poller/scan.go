@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"checkout-notifier/poller/internal/holes"
 	"checkout-notifier/poller/wooshpay"
 )
 
@@ -125,7 +126,13 @@ func (s *scan) begin(ctx context.Context) error {
 	if s.slicing == slicingFails {
 		hi = time.Time{}
 	}
-	s.todo = s.pieces(s.lo, hi)
+	for _, piece := range holes.Pieces(s.by.known(s.state.Holes), s.lo, hi, s.slicing != slicingFails) {
+		c := newChain(s.account, s.p, s.by, piece.Lo, piece.Hi)
+		if piece.Under != nil {
+			c.pass(piece.Under)
+		}
+		s.todo = append(s.todo, c)
+	}
 	return nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"checkout-notifier/event"
+	"checkout-notifier/poller/internal/holes"
 	"checkout-notifier/poller/internal/index"
 	"checkout-notifier/poller/internal/serverclock"
 	"checkout-notifier/poller/wooshpay"
@@ -246,7 +247,7 @@ func (c *chain) lower(ctx context.Context, h *event.Hole) (found bool, err error
 	if c.pages == 0 && !c.now.read {
 		far = far[:1]
 	}
-	n, err := nearest(len(below), far, 1, false, func(n int) (bool, error) {
+	n, err := holes.Nearest(len(below), far, 1, false, func(n int) (bool, error) {
 		id := c.index.ID(below[n-1])
 		return c.answers(ctx, wooshpay.Query{StartingAfter: id, CreatedGTE: c.query.CreatedGTE, Limit: 1}, func(page *wooshpay.Page) bool { return !c.above(page, id) })
 	})
@@ -269,7 +270,7 @@ func (c *chain) lower(ctx context.Context, h *event.Hole) (found bool, err error
 		far = far[:1]
 	}
 	found, err = c.lowerTime(ctx, h, from, far)
-	if edge := c.edge(); !found && err == nil && edge != nil { // nothing is left between the two
+	if edge := holes.RightBelow(c.state.Holes, c.lo); !found && err == nil && edge != nil { // nothing is left between the two
 		h.Below, h.BelowAt, found = "", edge.AboveAt, true
 	}
 	return found || n > 0, err
@@ -282,7 +283,7 @@ func (c *chain) lowerTime(ctx context.Context, h *event.Hole, from time.Time, fa
 		to = from.Add(-beyond)
 	}
 	ignored := false
-	seconds, err := nearest(int(from.Sub(to)/time.Second), far, 0, c.known(), func(n int) (bool, error) {
+	seconds, err := holes.Nearest(int(from.Sub(to)/time.Second), far, 0, c.known(), func(n int) (bool, error) {
 		t := from.Add(-time.Duration(n) * time.Second)
 		return c.answers(ctx, wooshpay.Query{CreatedLTE: t, CreatedGTE: c.query.CreatedGTE, Limit: 1}, func(page *wooshpay.Page) bool {
 			ignored = ignored || (len(page.Items) > 0 && page.First().CreatedAt().After(t.Add(2*wooshpay.CreatedRounding)))

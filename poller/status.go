@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"checkout-notifier/event"
+	"checkout-notifier/poller/internal/holes"
 	"checkout-notifier/poller/internal/index"
 )
 
@@ -167,7 +168,7 @@ func (a *account) publish(until time.Time) {
 		s.Holes = holes
 		s.Chain, s.Waiting, s.NextDue, s.NextPass = a.last, a.now.waiting, ours(next, skew), until
 		s.Reconciled, s.ReconcileEvery, s.Reconciling = ours(a.state.Reconciled, skew), event.Seconds(a.cfg.Poll.Tuning.ReconcileEvery), a.reconciling()
-		s.RequestsLastHour = a.requests.sum(time.Now())
+		s.RequestsLastHour = a.requests.Sum(time.Now())
 		s.RateLimit, s.Concurrency = a.cfg.Poll.RateLimit, a.cfg.Poll.Tuning.Concurrency
 	})
 }
@@ -180,7 +181,7 @@ func (a *account) addUnshown(list []Hole, e *index.Entry, m moment) []Hole {
 	switch u := a.unreadable[id]; {
 	case u != nil:
 		h.Session, h.Since, h.Error = u.Name, u.Since, u.text()
-	case e.Setbacks() == 1 || len(list) >= mostHoles:
+	case e.Setbacks() == 1 || len(list) >= holes.Most:
 		return list
 	}
 	return append(list, h)
@@ -220,32 +221,6 @@ func Holes(stored []event.Hole) []Hole {
 		})
 	}
 	return holes
-}
-
-// hourly counts what happened within the last hour, by minutes.
-type hourly struct {
-	minutes [60]struct {
-		minute int64
-		n      int
-	}
-}
-
-func (h *hourly) add(now time.Time) {
-	minute := now.Unix() / 60
-	m := &h.minutes[minute%60]
-	if m.minute != minute {
-		m.minute, m.n = minute, 0
-	}
-	m.n++
-}
-
-func (h *hourly) sum(now time.Time) (n int) {
-	for _, m := range h.minutes {
-		if now.Unix()/60-m.minute < 60 {
-			n += m.n
-		}
-	}
-	return n
 }
 
 // Oddity is something in the API's answers that is not as documented, said in

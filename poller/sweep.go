@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"checkout-notifier/event"
 	"checkout-notifier/poller/wooshpay"
 )
 
@@ -38,6 +39,14 @@ const (
 
 // dry says whether nothing of it is to be recorded.
 func (s *sweep) dry() bool { return s != nil && s.backfill != nil && s.backfill.DryRun }
+
+// known are the holes that are read around: a dry run comes upon them.
+func (s *sweep) known(holes []event.Hole) []event.Hole {
+	if s.dry() {
+		return nil
+	}
+	return holes
+}
 
 // announce says whether what was forgotten is announced all the same.
 func (s *sweep) announce() bool { return s != nil && s.backfill != nil && s.backfill.Announce }

@@ -226,3 +226,15 @@ func (c *Clock) Told() time.Duration {
 
 // Skewed says whether the two clocks differ enough to be worth saying.
 func (c *Clock) Skewed() bool { return c.Told().Abs() >= SkewNoticed }
+
+// Apart says how far the API's clock is from ours.
+func Apart(ahead time.Duration) string {
+	ahead = ahead.Round(time.Second)
+	switch {
+	case ahead > 0:
+		return ahead.String() + " ahead of this machine's"
+	case ahead < 0:
+		return (-ahead).String() + " behind this machine's"
+	}
+	return "the same as this machine's"
+}

@@ -1,0 +1,105 @@
+package holes
+
+import (
+	"time"
+
+	"checkout-notifier/event"
+)
+
+// Cut returns the parts of a hole between two times that are left when all is taken out
+// of it for which the API answers, the newest first. asks says whether it answers for a
+// range of creation times; once enough holds, what is left of the hole stays whole.
+func Cut(h event.Hole, asks func(from, to time.Time) (bool, error), enough func() bool) (parts []event.Hole, err error) {
+	from, to := h.BelowAt.Truncate(time.Second).Add(time.Second), h.AboveAt.Truncate(time.Second)
+	if h.Below != "" || h.BelowAt.IsZero() || !from.Before(to) {
+		return []event.Hole{h}, nil
+	}
+	if answered, err := asks(from, to); answered || err != nil { // it is a hole for another reason
+		return []event.Hole{h}, err
+	}
+	var halve func(from, to time.Time) error // a range for which it does not answer
+	halve = func(from, to time.Time) error {
+		if from.Equal(to) || enough() {
+			part := h
+			part.AboveAt, part.BelowAt = to, from.Add(-time.Second)
+			if n := len(parts); n > 0 && !to.Before(parts[n-1].BelowAt) {
+				part.AboveAt, parts = parts[n-1].AboveAt, parts[:n-1]
+			}
+			parts = append(parts, part)
+			return nil
+		}
+		middle := from.Add(to.Sub(from) / 2).Truncate(time.Second)
+		newer, err := asks(middle.Add(time.Second), to)
+		if err != nil {
+			return err
+		}
+		older := false // where the newer half is answered the older one is not
+		if !newer {
+			if err := halve(middle.Add(time.Second), to); err != nil {
+				return err
+			}
+			if older, err = asks(from, middle); err != nil {
+				return err
+			}
+		}
+		if older {
+			return nil
+		}
+		return halve(from, middle)
+	}
+	err = halve(from, to)
+	return parts, err
+}
+
+// Nearest returns the smallest n up to most, as far as it can tell, for which ok
+// holds, 0 if it seems to hold for none: neither for those up to first, which are
+// asked for first, nor for one of the given parts of most. What is near is asked
+// for with care. What was bounded before has seldom become less.
+func Nearest(most int, parts []int, first int, bounded bool, ok func(n int) (bool, error)) (n int, err error) {
+	low, high := 0, 0
+	for ; high == 0 && low < min(first, most); low++ {
+		if holds, err := ok(low + 1); err != nil || holds {
+			return low + 1, err
+		}
+	}
+	for _, part := range parts {
+		if most/part <= low || high > 0 {
+			continue
+		}
+		if holds, err := ok(most / part); err != nil {
+			return 0, err
+		} else if holds {
+			high = most / part
+		}
+	}
+	if bounded && high-low > 2 {
+		if holds, err := ok(high - 1); err != nil || !holds {
+			return high, err
+		}
+		high--
+	}
+	for step := low + 1; step < high; step *= 2 {
+		holds, err := ok(step)
+		if err != nil {
+			return 0, err
+		}
+		if holds {
+			high = step
+			break
+		}
+		low = step
+	}
+	for high-low > 1 {
+		middle := low + (high-low)/2
+		holds, err := ok(middle)
+		switch {
+		case err != nil:
+			return 0, err
+		case holds:
+			high = middle
+		default:
+			low = middle
+		}
+	}
+	return high, nil
+}

@@ -1,0 +1,179 @@
+// Package holes is how the parts of a list that the API cannot show are put together, cut
+// and read around. It asks for nothing itself, and changes no hole in place.
+package holes
+
+import (
+	"slices"
+	"time"
+
+	"checkout-notifier/event"
+)
+
+// Most bounds the holes of an account: two that lie close are one then.
+const Most = 32
+
+// Join returns the holes of two accounts that become one.
+func Join(a, b []event.Hole) []event.Hole {
+	for _, h := range b {
+		a, _, _ = With(a, h)
+	}
+	return a
+}
+
+// With adds a hole to others, the newest first, as one with those that it touches.
+func With(others []event.Hole, h event.Hole) (holes []event.Hole, whole event.Hole, known bool) {
+	holes = make([]event.Hole, 0, len(others)+1)
+	for i := range others {
+		if !Touch(&h, &others[i]) {
+			holes = append(holes, others[i])
+			continue
+		}
+		known = true
+		h = join(h, &others[i])
+	}
+	holes = append(holes, h)
+	slices.SortFunc(holes, func(x, y event.Hole) int {
+		switch {
+		case x.Newest():
+			return -1
+		case y.Newest():
+			return 1
+		}
+		return y.AboveAt.Compare(x.AboveAt)
+	})
+	return few(holes), h, known
+}
+
+// Replace replaces one of several holes by its parts.
+func Replace(others []event.Hole, h event.Hole, parts []event.Hole) []event.Hole {
+	others = slices.DeleteFunc(slices.Clone(others), func(other event.Hole) bool { return other == h })
+	return Join(others, parts)
+}
+
+// Inherit gives a hole what is known of the one of which it is a part.
+func Inherit(h event.Hole, of *event.Hole) event.Hole {
+	if of.Since.Before(h.Since) {
+		h.Since = of.Since
+	}
+	h.First, h.Pruned = h.First || of.First, h.Pruned || of.Pruned
+	return h
+}
+
+// Touch says whether two holes overlap or nothing that is known lies between them.
+func Touch(a, b *event.Hole) bool {
+	return (b.Newest() || !a.BelowAt.After(b.AboveAt)) && (a.Newest() || !b.BelowAt.After(a.AboveAt))
+}
+
+// join makes one hole of two.
+func join(h event.Hole, other *event.Hole) event.Hole {
+	h = Inherit(h, other)
+	if !h.Newest() && (other.Newest() || other.AboveAt.After(h.AboveAt)) {
+		h.Above, h.AboveAt = other.Above, other.AboveAt
+	}
+	if other.BelowAt.Before(h.BelowAt) {
+		h.Below, h.BelowAt = other.Below, other.BelowAt
+	}
+	return h
+}
+
+// few joins the holes that lie closest to each other until they are not too many.
+func few(holes []event.Hole) []event.Hole {
+	for len(holes) > Most {
+		closest := 0
+		for i := range len(holes) - 1 {
+			if holes[i].BelowAt.Sub(holes[i+1].AboveAt) < holes[closest].BelowAt.Sub(holes[closest+1].AboveAt) {
+				closest = i
+			}
+		}
+		holes[closest] = join(holes[closest], &holes[closest+1])
+		holes = slices.Delete(holes, closest+1, closest+2)
+	}
+	return holes
+}
+
+// rounding is by how much a creation time may be rounded by the API.
+const rounding = time.Second
+
+// IsTimed says whether only a time tells where a hole begins.
+func IsTimed(h *event.Hole) bool { return h.Above == "" && !h.Newest() }
+
+// Piece is a part of a range of creation times that has no hole of which only times tell
+// where it begins.
+type Piece struct {
+	Lo, Hi time.Time   // zero: no end
+	Under  *event.Hole // it begins below the session with which this one ends
+}
+
+// Pieces cuts a range at those holes; byTime tells that one which ends at a time can be
+// read around.
+func Pieces(holes []event.Hole, lo, hi time.Time, byTime bool) (pieces []Piece) {
+	var under *event.Hole
+	for i := range holes {
+		h := &holes[i]
+		reached := hi.IsZero() || h.BelowAt.Before(hi.Add(rounding))
+		ends := !lo.IsZero() && h.AboveAt.Before(lo.Add(-rounding))
+		if !IsTimed(h) || !reached || ends || (h.Below == "" && !byTime) {
+			continue
+		}
+		if hi.IsZero() || h.AboveAt.Before(hi) {
+			pieces = append(pieces, Piece{Lo: h.AboveAt.Add(time.Second), Hi: hi, Under: under})
+		}
+		under, hi = nil, h.BelowAt
+		if h.Below != "" {
+			under, hi = h, time.Time{}
+		}
+		if !lo.IsZero() && !h.BelowAt.After(lo.Add(-rounding)) && len(pieces) > 0 {
+			return pieces
+		}
+	}
+	return append(pieces, Piece{Lo: lo, Hi: hi, Under: under})
+}
+
+// Ask returns the creation times to ask for to read a range: its ends, allowing for the
+// API's rounding, but no second of such a hole right below or above it.
+func Ask(holes []event.Hole, lo, hi time.Time) (from, to time.Time) {
+	if !lo.IsZero() {
+		from = lo.Add(-rounding)
+	}
+	if !hi.IsZero() {
+		to = hi.Add(rounding)
+	}
+	if h := RightBelow(holes, lo); h != nil {
+		from = h.AboveAt.Add(time.Second)
+	}
+	for i := range holes {
+		if h := &holes[i]; IsTimed(h) && h.Below == "" && !h.BelowAt.Before(hi) && h.BelowAt.Before(to) {
+			to = h.BelowAt
+		}
+	}
+	return from, to
+}
+
+// RightBelow returns such a hole that a range lies right above, nil if there is none.
+func RightBelow(holes []event.Hole, lo time.Time) *event.Hole {
+	if h := Below(holes, lo); h != nil && !h.AboveAt.Before(lo.Add(-rounding)) {
+		return h
+	}
+	return nil
+}
+
+// Below returns the next such hole below a time, nil if there is none.
+func Below(holes []event.Hole, at time.Time) *event.Hole {
+	for i := range holes {
+		if h := &holes[i]; IsTimed(h) && h.AboveAt.Before(at) {
+			return h
+		}
+	}
+	return nil
+}
+
+// Between returns such a hole between two times, the upper one of which may be zero: no
+// end. It is the lowest.
+func Between(holes []event.Hole, lower, upper time.Time) *event.Hole {
+	for i := range slices.Backward(holes) {
+		if h := &holes[i]; IsTimed(h) && !lower.After(h.BelowAt) && (upper.IsZero() || upper.After(h.BelowAt)) {
+			return h
+		}
+	}
+	return nil
+}

@@ -1,0 +1,73 @@
+package holes_test
+
+import (
+	"math/bits"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"checkout-notifier/event"
+	"checkout-notifier/poller/internal/holes"
+)
+
+func at(second int64) time.Time { return time.Unix(second, 0) }
+
+// A hole is cut into exactly the seconds for which the API does not answer, with not many
+// questions; the pieces between them are all the rest, and none is asked for with one of
+// those seconds in its range.
+func TestCutAndPieces(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		const from, to = 1000, 3000 // seconds
+		broken := rapid.SliceOfNDistinct(rapid.Int64Range(from, to), 1, 8, rapid.ID).Draw(rt, "broken")
+		lo, hi := slices.Min(broken), slices.Max(broken)
+		answers := func(a, b time.Time) bool {
+			return !slices.ContainsFunc(broken, func(s int64) bool {
+				return (a.IsZero() || s >= a.Unix()) && (b.IsZero() || s <= b.Unix())
+			})
+		}
+		asked := 0
+		whole := event.Hole{AboveAt: at(hi), BelowAt: at(lo - 1), Error: "boom"}
+		parts, err := holes.Cut(whole, func(a, b time.Time) (bool, error) {
+			asked++
+			return answers(a, b), nil
+		}, func() bool { return false })
+		if err != nil {
+			rt.Fatal(err)
+		}
+		if most := 1 + 2*len(broken)*bits.Len64(uint64(to-from)); asked > most {
+			rt.Errorf("%d questions for %d seconds", asked, len(broken))
+		}
+		for s := int64(from - 5); s < to+5; s++ {
+			in := slices.ContainsFunc(parts, func(h event.Hole) bool { return s > h.BelowAt.Unix() && s <= h.AboveAt.Unix() })
+			if in != slices.Contains(broken, s) {
+				rt.Fatalf("second %d: in a part %t, parts %v", s, in, parts)
+			}
+		}
+		all := holes.Replace([]event.Hole{whole}, whole, parts)
+		if len(all) != len(parts) || !slices.EqualFunc(all, parts, func(x, y event.Hole) bool { return x == y }) {
+			rt.Fatalf("%v became %v", parts, all)
+		}
+		below, above := at(rapid.Int64Range(from-50, to).Draw(rt, "lo")), time.Time{}
+		if rapid.Bool().Draw(rt, "ends") {
+			above = at(rapid.Int64Range(below.Unix(), to+50).Draw(rt, "hi"))
+		}
+		covered := make(map[int64]bool)
+		pieces := holes.Pieces(all, below, above, true)
+		for _, p := range pieces {
+			a, b := holes.Ask(all, p.Lo, p.Hi)
+			if !answers(a, b) && (len(pieces) > 1 || answers(below, above)) {
+				rt.Errorf("a range from %d to %d is asked for, broken are %v", a.Unix(), b.Unix(), broken)
+			}
+			for s := a.Unix(); s < to+60 && (b.IsZero() || s <= b.Unix()); s++ {
+				covered[s] = true
+			}
+		}
+		for s := below.Unix(); s < to+60 && (above.IsZero() || s <= above.Unix()); s++ {
+			if !covered[s] && !slices.Contains(broken, s) {
+				rt.Fatalf("second %d is in no piece %v between %d and %d", s, pieces, below.Unix(), above.Unix())
+			}
+		}
+	})
+}
