@@ -117,6 +117,14 @@ func (r *ranged) heal(ids ...string) {
 	}
 }
 
+// countAnew returns how many requests there were, and counts from zero.
+func (r *ranged) countAnew() (n int) {
+	r.world.mu.Lock()
+	defer r.world.mu.Unlock()
+	n, r.requests = r.requests, 0
+	return n
+}
+
 // late lists the orders that were not told within a time.
 func (r *ranged) late(most time.Duration) (ids []string) {
 	r.world.mu.Lock()
@@ -235,13 +243,13 @@ func TestOrdersAroundSessionsThatNoRangeShows(t *testing.T) {
 					stop = w.start(p)
 				}
 				checks("later", 12*time.Minute, 35*time.Second)
-				w.requests = 0
+				r.countAnew()
 				checks("in the end", 10*time.Minute, 35*time.Second)
-				st := p.Status()[0]
-				if w.requests/10 > scene.most || (scene.found > 0 && (!st.Healthy || len(st.Holes) == 0 || time.Since(st.Low) > time.Minute)) {
-					t.Errorf("%d requests in a minute, healthy %t (%s), low mark %s, holes %+v", w.requests/10, st.Healthy, st.Error, st.Low, st.Holes)
+				st, requests := p.Status()[0], r.countAnew()
+				if requests/10 > scene.most || (scene.found > 0 && (!st.Healthy || len(st.Holes) == 0 || time.Since(st.Low) > time.Minute)) {
+					t.Errorf("%d requests in a minute, healthy %t (%s), low mark %s, holes %+v", requests/10, st.Healthy, st.Error, st.Low, st.Holes)
 				}
-				t.Logf("%d requests in a minute, %d holes: %+v", w.requests/10, len(st.Holes), st.Holes)
+				t.Logf("%d requests in a minute, %d holes: %+v", requests/10, len(st.Holes), st.Holes)
 				r.heal(broken[0])
 				checks("one is healed", 15*time.Minute, 12*time.Minute)
 				r.heal(broken[1:]...)
@@ -292,10 +300,10 @@ func TestKnownSessionThatNoRangeShows(t *testing.T) {
 						t.Fatalf("%v are not told; %+v", late, p.Status()[0])
 					}
 				}
-				w.requests = 0
+				r.countAnew()
 				time.Sleep(time.Hour)
-				st := p.Status()[0]
-				if n := w.requests / 60; n > 13 || !st.Healthy || time.Since(st.Reconciled) > 62*time.Minute {
+				st, requests := p.Status()[0], r.countAnew()
+				if n := requests / 60; n > 13 || !st.Healthy || time.Since(st.Reconciled) > 62*time.Minute {
 					t.Errorf("%d requests in a minute, healthy %t (%s), reconciled %s", n, st.Healthy, st.Error, st.Reconciled)
 				}
 				for _, h := range st.Holes {
@@ -303,12 +311,14 @@ func TestKnownSessionThatNoRangeShows(t *testing.T) {
 						t.Errorf("the hole is %+v", h)
 					}
 				}
-				t.Logf("%d requests in a minute, holes %+v", w.requests/60, st.Holes)
+				t.Logf("%d requests in a minute, holes %+v", requests/60, st.Holes)
 				if report, err := p.Backfill(t.Context(), poller.Backfill{Since: time.Now().Add(-5 * time.Hour)}, nil); err != nil {
 					t.Errorf("backfill: %v, %+v", err, report)
 				}
-				r.heal(id)
+				r.mu.Lock()
 				r.l.set(id, time.Unix(r.l.created[id], 0), "complete", "paid")
+				r.mu.Unlock()
+				r.heal(id)
 				time.Sleep(2 * time.Hour)
 				if st := p.Status()[0]; len(st.Holes) > 0 || !st.Healthy {
 					t.Errorf("it can be shown again: healthy %t (%s), holes %+v", st.Healthy, st.Error, st.Holes)
