@@ -167,13 +167,21 @@ func (j *judgement) delay(b *being, t telling) {
 
 // inOneHole says whether a session cannot be seen while the API fails over another one, or
 // over itself. What is not known yet stands in the hole unless the list can be read in
-// between: from known sessions on and, where created[lte] works, from each second. A hole
-// is not left for what becomes visible in it later.
+// between: from known sessions on and, where created[lte] works, from each whole second of what
+// that compares. A hole is not left for what becomes visible in it later.
 func (j *judgement) inOneHole(b, broken *being) bool {
 	return b == broken || j.firstAt[b.id] >= broken.born+broken.breaks &&
-		(b.lag > 0 || j.api.shownCreated(b).Equal(j.api.shownCreated(broken)) || slices.ContainsFunc(j.spells, func(s spell) bool {
+		(b.lag > 0 || j.api.listedUntil(b).Equal(j.api.listedUntil(broken)) || slices.ContainsFunc(j.spells, func(s spell) bool {
 			return s.does == noUpper || s.does == noFilter
 		}))
+}
+
+// listedUntil is the first second that created[lte] must name to show a session.
+func (a *trueAPI) listedUntil(b *being) time.Time {
+	if !a.exact {
+		return a.shownCreated(b)
+	}
+	return a.clock(b.born + time.Second - 1).Truncate(time.Second)
 }
 
 // together says whether one look told both.
