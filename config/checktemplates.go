@@ -160,9 +160,8 @@ func typesSent(senders []publish.Sender) []string {
 }
 
 func (l *loader) checkBody(path, text, contentType string, omit []string, senders []publish.Sender) {
-	types := typesSent(senders)
-	l.checkTemplate(path, text, publish.CheckTemplate(text, omit, types))
-	l.warnTemplate(path, text, publish.DoubtsOfBody(text, contentType, omit, types, senders))
+	l.checkTemplate(path, text, publish.CheckTemplate(text, omit, typesSent(senders)))
+	l.warnTemplate(path, text, publish.DoubtsOfBody(text, contentType, omit, typesSent(senders), senders))
 }
 
 func (l *loader) checkSubject(path, text string, omit []string, senders []publish.Sender) {

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"checkout-notifier/event"
 )
 
 // Sender is a rule that sends with a template.
@@ -183,13 +185,13 @@ func (p *program) doubtsOfSamples(said bool, omit, types []string) (doubts []Dou
 	for _, eventType := range types {
 		full, err := p.renderSample(eventType, false, omit)
 		sparse, sparseErr := p.renderSample(eventType, true, omit)
-		place := invalidJSON(full)
+		place, name := invalidJSON(full), strings.TrimPrefix(eventType, event.TypePrefix) // as rules name it
 		switch {
 		case err != nil:
 		case saysNothing(full):
-			nothing = append(nothing, eventType)
+			nothing = append(nothing, name)
 		case sparseErr == nil && len(bytes.TrimSpace(sparse)) == 0:
-			emptied = append(emptied, eventType)
+			emptied = append(emptied, name)
 		case len(doubts) > 0:
 		case place != "" && said:
 			doubts = []Doubt{{Text: fmt.Sprintf("the body of %s is no JSON, which its content type says it is (%s): insert values with `json` and without quotes around them, since a text may have a quotation mark, a backslash or a line break in it; or set content_type", eventType, place)}}
