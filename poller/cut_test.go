@@ -162,7 +162,8 @@ func TestOrdersAroundSessionsThatNoRangeShows(t *testing.T) {
 		kept    bool          // notifier runs meanwhile
 		away    bool          // as long as the API is away
 		restart bool
-		most    int // requests in a minute in the end
+		own     time.Duration // by how much our own clock is ahead
+		most    int           // requests in a minute in the end
 	}{
 		"one":                          {broken: []int{2}, found: 10 * time.Second, most: 24},
 		"one, restarted":               {broken: []int{2}, found: 10 * time.Second, restart: true, most: 24},
@@ -180,12 +181,15 @@ func TestOrdersAroundSessionsThatNoRangeShows(t *testing.T) {
 		"two, created[lte] is ignored": {broken: []int{2, 40}, ignores: "lte", most: 40},
 		"two, created[gte] is ignored": {broken: []int{2, 40}, ignores: "gte", most: 60},
 		"many, one after the other":    {broken: []int{2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13}, found: 90 * time.Second, most: 60},
+		"two, our clock is ahead":      {broken: []int{2, 40}, found: 30 * time.Second, own: 480 * time.Hour, most: 24},
+		"two, our clock is behind":     {broken: []int{2, 40}, found: 90 * time.Second, own: -480 * time.Hour, most: 24},
 		"one, and later many":          {broken: []int{2}, found: 10 * time.Second, kept: true, most: 24},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)
+				w.own = scene.own
 				r := w.ranged()
 				r.ignores = scene.ignores
 				p := w.poller()
