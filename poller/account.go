@@ -13,6 +13,7 @@ import (
 	"checkout-notifier/event"
 	"checkout-notifier/loglimit"
 	"checkout-notifier/poller/internal/index"
+	"checkout-notifier/poller/internal/latency"
 	"checkout-notifier/poller/internal/serverclock"
 	"checkout-notifier/poller/pacer"
 	"checkout-notifier/poller/wooshpay"
@@ -60,13 +61,10 @@ type account struct {
 	existing      time.Time      // until which creation time what that pass shows existed
 	forgotten     time.Time      // settled sessions created before are not in the index
 	clock         *serverclock.Clock
-	leapt         time.Time     // when the server's clock was last found to be ahead of what was known
-	failures      int           // requests in a row
-	took          time.Duration // what answers took at most since tookFrom
-	tookBefore    time.Duration // and in the time before
-	tookFrom      time.Time
-	hung          time.Time // when a request last failed after a longer time than that
-	forbidden     int       // answers in a row that were a 403
+	leapt         time.Time // when the server's clock was last found to be ahead of what was known
+	failures      int       // requests in a row
+	latency       *latency.Latency
+	forbidden     int // answers in a row that were a 403
 	forbiddenPage wooshpay.Query
 	lastShown     wooshpay.Query // for the last session on the last page that showed any
 	blank         int            // answers to tryElsewhere since a session was shown
@@ -132,6 +130,7 @@ func newAccount(cfg Account, client *wooshpay.Client, tracker Tracker, handler H
 		nudges:     make(chan chan<- PassReport),
 		tries:      triesPerRequest,
 		index:      index.New(),
+		latency:    latency.New(cfg.Poll.Timeout),
 		unreadable: make(map[string]*unreadable),
 		clock:      serverclock.New(o.now),
 	}
@@ -191,6 +190,11 @@ func (a *account) run(ctx context.Context) error {
 	}
 	a.status.update(func(s *Status) { s.read = time.Now() }) // from now on it is to be
 	var asked []chan<- PassReport
+	a.mu.Lock()
+	if len(a.state.Holes) > 0 { // nobody remembers whether one hangs
+		a.latency.Hung()
+	}
+	a.mu.Unlock()
 	for ctx.Err() == nil {
 		began := time.Now()
 		report := a.onePass(ctx, began.Add(a.cfg.Poll.Interval))

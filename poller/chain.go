@@ -32,6 +32,7 @@ type chain struct {
 	stepped  int       // pages in a row of which no item makes sense
 	passed   bool      // the chain has gone on below a hole
 	under    time.Time // where that hole ends at a time: no session of the next page is newer
+	until    time.Time // when what comes first waits; zero: never
 	ended    bool      // nothing of the range is left below that hole
 	refusals int       // how often the API refused the question for the first page
 	flukes   int       // how often what seemed to be a hole was shown when it was asked for again
@@ -148,11 +149,7 @@ func (c *chain) next(ctx context.Context) (*wooshpay.Page, error) {
 	p := c.p
 	q, guess := c.limited()
 	p.tries, p.apart, p.tie, c.asked = 1, p.apart || c.narrowed > 0 || guess, c.tie, q.Limit
-	if guess { // the API may show the hole by not answering
-		p.within = c.brief()
-	}
 	page, err := c.page(ctx, p, q, c.sensible)
-	c.p.within = 0
 	c.certain = c.certain || (guess && hides(err)) // most likely it is the known hole
 	if err == nil && page.Total > 0 && len(page.Items) == 0 && !page.MayBeEnd() {
 		if c.awaits(page) {

@@ -1,7 +1,6 @@
 package poller
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -20,7 +19,8 @@ import (
 // request runs without mu.
 func (a *account) ask(ctx context.Context, tries int, request func(context.Context, *wooshpay.Client) error) error {
 	for n := 1; ; n++ {
-		failure, err := a.tryPage(ctx, a.within(false), request, a.leave)
+		within := a.within()
+		failure, err := a.tryPage(ctx, within, request, a.leave)
 		if failure != nil {
 			a.clock.Hear(failure.Answer)
 		}
@@ -34,6 +34,10 @@ func (a *account) ask(ctx context.Context, tries int, request func(context.Conte
 			return err
 		}
 		wait := a.failed(failure, n)
+		if failure.Kind == wooshpay.KindNetwork && a.slowed(ctx, within) {
+			n--
+			continue
+		}
 		if n >= tries || (failure.Kind == wooshpay.KindDenied && a.tries == triesPerRequestOnce) {
 			return err
 		}
@@ -98,7 +102,9 @@ func (a *account) try(ctx context.Context, within time.Duration, request func(co
 	a.mu.Unlock()
 	defer func() {
 		a.mu.Lock()
-		a.noteTime(took, within, err)
+		if a.latency.Note(took, within, err == nil || refused(err), unshown(err)) {
+			a.shownAgain = a.clock.Now() // what was not waited for may come as late
+		}
 	}()
 	waited, err := a.pacer.Enter(ctx)
 	if waited > 0 {
@@ -154,7 +160,7 @@ func (a *account) requested(code string) {
 // failed notes a request that failed for the n-th time, and returns how long the next
 // one waits: longer while the API is away.
 func (a *account) failed(failure *wooshpay.Error, n int) (wait time.Duration) {
-	wait = backoff(failure, max(n, a.failures+1), rand.Float64())
+	wait = failure.Backoff(max(n, a.failures+1), rand.Float64())
 	a.requested(failure.Code())
 	a.failures++
 	level := slog.LevelWarn
@@ -179,11 +185,10 @@ const (
 
 // patience is how long a page is asked for.
 type patience struct {
-	tries  int           // of each request
-	within time.Duration // which time the next page is given if it is asked for apart; 0: as usual
-	apart  bool          // it may be what the API cannot show: see askApart
-	deep   bool          // no later pass reads the page: what it hides for a moment would be hidden for ever
-	tie    []uint64      // hashes of the ids that the page may repeat
+	tries int      // of each request
+	apart bool     // it may be what the API cannot show: see askApart
+	deep  bool     // no later pass reads the page: what it hides for a moment would be hidden for ever
+	tie   []uint64 // hashes of the ids that the page may repeat
 }
 
 // page asks for a page until one makes sense: first that it is an answer at
@@ -252,7 +257,7 @@ func (a *account) list(ctx context.Context, p patience, q wooshpay.Query) (page 
 		return err
 	}
 	if p.apart {
-		err = a.askApart(ctx, cmp.Or(p.within, a.within(true)), request)
+		err = a.askApart(ctx, a.within(), request)
 	} else {
 		err = a.ask(ctx, p.tries, request)
 	}
@@ -313,7 +318,7 @@ func (a *account) changed(page *wooshpay.Page) (items []*wooshpay.Item) {
 // cannot show is asked for again later.
 func (a *account) getByID(ctx context.Context, id string) (*wooshpay.Page, error) {
 	page := &wooshpay.Page{Total: 1, Checked: true, Apart: true}
-	err := a.askApart(ctx, a.withinByID(id), func(ctx context.Context, client *wooshpay.Client) error {
+	err := a.askApart(ctx, a.within(), func(ctx context.Context, client *wooshpay.Client) error {
 		s, answer, err := client.Get(ctx, id)
 		if err == nil {
 			page.Items, page.Answer = []wooshpay.Item{wooshpay.Decoded(&s)}, answer

@@ -64,7 +64,7 @@ func (a *account) tryPage(ctx context.Context, within time.Duration, request fun
 // a 403. That the API knows no such part any more is an answer, too.
 func (a *account) tryElsewhere(ctx context.Context) (failure *wooshpay.Error, err error) {
 	q := a.elsewhere()
-	failure, err = a.try(ctx, a.within(true), func(ctx context.Context, client *wooshpay.Client) error { _, err := client.List(ctx, q); return err }, a.leave)
+	failure, err = a.try(ctx, a.cfg.Poll.Timeout, func(ctx context.Context, client *wooshpay.Client) error { _, err := client.List(ctx, q); return err }, a.leave)
 	if err != nil && !refused(err) {
 		a.lastShown = wooshpay.Query{}
 		if denied(err) {

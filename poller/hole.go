@@ -212,9 +212,6 @@ func (a *account) askHole(ctx context.Context, h event.Hole, stored bool, until 
 	}
 	a.asking = &asked
 	p, hi := patience{tries: 1, apart: true, deep: true}, time.Time{}
-	if stored {
-		p.within = a.withinSince(h.Since)
-	}
 	if h.Above == "" && a.sliceable() != slicingFails {
 		hi = h.AboveAt
 	}
@@ -223,6 +220,9 @@ func (a *account) askHole(ctx context.Context, h event.Hole, stored bool, until 
 	c.cursorAt = h.AboveAt
 	sighting := a.sightings
 	longer := time.Now().Add(a.cfg.Poll.Interval)
+	if !until.IsZero() {
+		c.until = later(until, longer)
+	}
 	err := c.walk(ctx, func() bool { return past(until) && (!stored || past(longer) && c.pages > 1) }) // the first is of one session
 	a.asking = nil
 	if errors.Is(err, errNotDone) && c.outOf(&h) {
@@ -249,7 +249,7 @@ func (a *account) askHole(ctx context.Context, h event.Hole, stored bool, until 
 		a.addHole(h)
 		a.asking = nil
 	}
-	if errors.Is(err, errNotDone) || ((unavailable(err) || senseless(err)) && ctx.Err() == nil) {
+	if errors.Is(err, errNotDone) || errors.Is(err, errAgain) || ((unavailable(err) || senseless(err)) && ctx.Err() == nil) {
 		return nil
 	}
 	return err

@@ -25,7 +25,7 @@ func (c *chain) narrow(err error) bool {
 		return untied
 	}
 	c.unshown = err
-	c.certain = c.certain || c.narrowed > 0 || c.hangs()
+	c.certain = c.certain || c.narrowed > 0 || c.latency.Hangs()
 	c.query.Limit = 1
 	if c.narrowed > 0 {
 		c.query.Limit = c.asked / 2
@@ -69,7 +69,7 @@ func (c *chain) wait(ctx context.Context, err error) bool {
 			c.narrowed, c.query.Limit = 0, c.cfg.Poll.Tuning.PageSize
 		}
 	}
-	wait := backoff(failure, max(c.setbacks, c.failures), rand.Float64())
+	wait := failure.Backoff(max(c.setbacks, c.failures), rand.Float64())
 	return c.backOff(ctx, wait)
 }
 

@@ -208,6 +208,7 @@ func (p *Poller) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	for _, a := range p.accounts {
 		g.Go(func() error { return a.run(ctx) })
+		g.Go(func() error { return a.askPatiently(ctx) })
 	}
 	return g.Wait()
 }

@@ -6,7 +6,6 @@ import (
 	"checkout-notifier/checkout"
 	"checkout-notifier/poller/internal/index"
 	"checkout-notifier/poller/internal/serverclock"
-	"checkout-notifier/poller/wooshpay"
 )
 
 const (
@@ -196,20 +195,4 @@ func (a *account) due(now time.Time) []*index.Entry {
 		}
 	}
 	return a.index.NewestFirst(due)
-}
-
-// deniedPause is at most how long the API is left alone after it refused the key,
-// unless it says how long itself.
-const deniedPause = 5 * time.Minute
-
-// backoff returns how long to wait after the n-th failure in a row (from 1).
-func backoff(e *wooshpay.Error, n int, jitter float64) time.Duration {
-	wait := min(time.Second<<min(n-1, 5), 30*time.Second)
-	if e.Kind == wooshpay.KindDenied {
-		wait = deniedPause
-	}
-	if e.RetryAfter > 0 {
-		return e.RetryAfter
-	}
-	return time.Duration(float64(wait) * (1 - jitter/2))
 }

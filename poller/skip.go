@@ -124,7 +124,7 @@ func (c *chain) skip(ctx context.Context, cause error) (passed bool, err error) 
 	}
 	known := c.addHole(h)
 	c.pass(&h)
-	if head := c.by == nil && c.asking == nil && !c.p.deep; head && !known && c.hangs() && time.Since(c.now.headFrom) >= c.cfg.Poll.Interval {
+	if head := c.by == nil && c.asking == nil && !c.p.deep; head && !known && c.latency.Hangs() && time.Since(c.now.headFrom) >= c.cfg.Poll.Interval {
 		return false, errAgain
 	}
 	return true, nil
@@ -140,7 +140,7 @@ func (c *chain) chance(ctx context.Context) (shown bool, err error) {
 		return false, nil
 	}
 	again := againForAHole
-	if c.hangs() { // it takes long, and larger pages with it were tried
+	if c.latency.Hangs() { // it takes long, and larger pages with it were tried
 		again = 1
 	}
 	for range again {
@@ -342,6 +342,9 @@ func (c *chain) mayStandAbove(e *index.Entry) bool {
 // answers says whether the API answers a question, in a way that makes sense. An
 // error is one that says nothing of the question.
 func (c *chain) answers(ctx context.Context, q wooshpay.Query, sensible func(*wooshpay.Page) bool) (bool, error) {
+	if c.known() && past(c.until) {
+		return false, errAgain
+	}
 	page, err := c.page(ctx, patience{apart: true}, q, nil)
 	switch {
 	case unavailable(err):

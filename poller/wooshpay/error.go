@@ -177,3 +177,20 @@ func retryAfter(resp *http.Response) time.Duration {
 	}
 	return min(max(wait, 0), maxRetryAfter)
 }
+
+// deniedPause is at most how long the API is left alone after it refused the key,
+// unless it says how long itself.
+const deniedPause = 5 * time.Minute
+
+// Backoff returns how long to wait after it, the n-th failure in a row (from 1). Jitter, up
+// to 1, takes up to a half of that off.
+func (e *Error) Backoff(n int, jitter float64) time.Duration {
+	wait := min(time.Second<<min(n-1, 5), 30*time.Second)
+	if e.Kind == KindDenied {
+		wait = deniedPause
+	}
+	if e.RetryAfter > 0 {
+		return e.RetryAfter
+	}
+	return time.Duration(float64(wait) * (1 - jitter/2))
+}
