@@ -2,7 +2,6 @@ package publish
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -11,7 +10,6 @@ import (
 	"strings"
 	"text/template"
 	"time"
-	"unicode/utf8"
 
 	"checkout-notifier/checkout"
 	"checkout-notifier/event"
@@ -145,13 +143,8 @@ func text(v any) string {
 		return ""
 	case string:
 		return v
-	case json.Number:
-		return v.String()
 	case map[string]any, []any:
-		s, err := toJSON(v)
-		if err != nil {
-			return ""
-		}
+		s, _ := toJSON(v) // "" for what has no JSON
 		return s
 	}
 	return fmt.Sprint(v)
@@ -178,23 +171,19 @@ func truncated(n, v any) (string, error) {
 
 // truncate shortens to at most n characters, the last an ellipsis.
 func truncate(n int, s string) string {
-	if n < 1 || utf8.RuneCountInString(s) <= n {
-		if n < 1 {
-			return ""
-		}
-		return s
+	if n < 1 {
+		return ""
 	}
-	runes := []rune(s)
-	return string(runes[:n-1]) + "…"
+	if runes := []rune(s); len(runes) > n {
+		s = string(runes[:n-1]) + "…"
+	}
+	return s
 }
 
 // Money writes an amount in minor units as templates do: 1234 and "usd" are
 // "12.34 USD", 1234 and "jpy" are "1234 JPY".
 func Money(amount int64, currency string) string {
-	written, err := money(strconv.FormatInt(amount, 10), currency)
-	if err != nil { // a number is always an amount
-		return ""
-	}
+	written, _ := money(strconv.FormatInt(amount, 10), currency) // a number is always an amount
 	return written
 }
 

@@ -56,8 +56,26 @@ func (e *TemplateError) where() string {
 
 const templateName = "template"
 
-// dashed is a path whose last name cannot stand behind a dot.
-var dashed = regexp.MustCompile(`\{\{[^{}]*?(\.[A-Z][\w.]*)\.(\w+(?:-\w+)+)`)
+// otherWays are what other languages have in their templates: what the parser says of it,
+// where it stands, and how it is written here.
+var otherWays = []struct {
+	reason, place *regexp.Regexp
+	written       string
+}{
+	{regexp.MustCompile(`bad character U\+002D`), regexp.MustCompile(`\{\{[^{}]*?(\.[A-Z][\w.]*)\.(\w+(?:-\w+)+)`), `: a name with other signs in it is read as in index $1 "$2"`},
+	{regexp.MustCompile(`bad character U\+005B|unexpected "\.`), regexp.MustCompile(`\{\{[^{}]*?(\.[A-Z][\w.]*?)(?:\[(\d+|"[^"]*")\]|\.(\d+))`), ": an element is read as in index $1 $2$3"},
+	{regexp.MustCompile(`unexpected "[/*+%]" in operand|illegal number syntax: "[+-]"|bad character U\+002F|function "(?:div|mul|add|sub|mod|round)f?"`), regexp.MustCompile(``), ": nothing is computed in a template; an amount is written as in money .Session.amount_total .Session.currency"},
+}
+
+// otherwise says how that is written which the parser did not take.
+func otherwise(text string, err error) string {
+	for _, w := range otherWays {
+		if at := w.place.FindStringSubmatchIndex(text); at != nil && w.reason.MatchString(err.Error()) {
+			return string(w.place.ExpandString(nil, w.written, text, at))
+		}
+	}
+	return ""
+}
 
 // The forms of text/template's messages: where, and what at the end.
 var (
@@ -120,6 +138,7 @@ var quoting = []struct {
 	form  *regexp.Regexp
 	plain string
 }{
+	{regexp.MustCompile(`(?s)can't give argument to non-function .*`), "only a function takes something behind it"},
 	{regexp.MustCompile(`(?s)range can't iterate over .*`), "range can't iterate over this value"},
 	{regexp.MustCompile(`(?s)can't use .* iterate over more than one variable`), "this value has only one variable to iterate over"},
 	{regexp.MustCompile(`(?s)if/with can't use .*`), "if and with can't use this value"},
@@ -157,11 +176,8 @@ type run struct {
 // in the place of functions that do not exist, so that its samples can be tried.
 func compile(text, last string) (*program, error) {
 	trees, err := parseAll(text)
-	if name := dashed.FindStringSubmatch(text); err != nil && name != nil && strings.Contains(err.Error(), "bad character U+002D") {
-		err = fmt.Errorf("%w: a name with other signs in it is read as in index %s %q", err, name[1], name[2])
-	}
 	if err != nil {
-		return nil, explain(err, "")
+		return nil, explain(fmt.Errorf("%w%s", err, otherwise(text, err)), "")
 	}
 	t := template.New(templateName).Option("missingkey=error").Funcs(functions(&execution{})).Funcs(internals(&execution{}))
 	rewriter := rewriter{last: last, needs: needs{words: make(map[string]bool)}, functions: functions(&execution{})}
@@ -179,7 +195,8 @@ func compile(text, last string) (*program, error) {
 	}
 	var unknown []error
 	for _, name := range rewriter.unknown {
-		e := &TemplateError{Reason: fmt.Sprintf("function %q not defined", name.Ident), Name: name.Ident, Known: known}
+		undefined := fmt.Errorf("function %q not defined", name.Ident)
+		e := &TemplateError{Reason: undefined.Error() + otherwise(text, undefined), Name: name.Ident, Known: known}
 		e.Line, e.Column = placeIn(text, int(name.Pos))
 		if there := ofSession(name.Ident); there != "" {
 			e.Reason += ", but " + there

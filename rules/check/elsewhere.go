@@ -214,7 +214,17 @@ func (c *Checker) explainMember(f Fault, owner, kind, name string, found []*ast.
 		f.Suggestion = rawCall(path, inside)
 		return f
 	}
-	if f.Suggestion = suggestField(t, name); f.Suggestion != "" {
+	if len(path) > 2 && path[1] == name && t != schema.SystemType && slices.Contains([]string{"session", "data", "object"}, name) {
+		f.Suggestion = ofEnvelope(path[1:])
+	}
+	f.Suggestion = cmp.Or(f.Suggestion, suggestField(t, name))
+	if f.Suggestion != "" {
+		return f
+	}
+	if t == schema.ChangeType {
+		if f.Suggestion = changeNames[name]; f.Suggestion == "" {
+			f.Message += "; a change has field, from and to"
+		}
 		return f
 	}
 	prefix := "session."
@@ -224,11 +234,12 @@ func (c *Checker) explainMember(f Fault, owner, kind, name string, found []*ast.
 	elsewhere := otherPlaces(name, prefix)
 	switch {
 	case t == schema.SystemType:
-		f.Message += "; what the event's data holds is read with " + rawCall(path, inside)
+		f.Message += "; what the event's data holds is read with " + cmp.Or(ofSystem(path[min(1, len(path)):], inside), rawCall(path, inside))
 	case t == schema.EventType && slices.Contains([]string{"session", "data", "object"}, name):
 		f.Message += "; the session is session, as in session.amount_total"
 	case t == schema.EventType && slices.Contains([]string{"previous", "previous_attributes", "before"}, name):
-		f.Suggestion = "previous"
+		f.Message += "; the session of the look before stands alone"
+		f.Suggestion = logic.SpellPath(append([]string{"previous"}, path[min(2, len(path)):]...))
 	case (t == schema.EventType || t == schema.SystemType) && slices.Contains([]string{"name", "kind", "event"}, name):
 		f.Suggestion = "type"
 	case t == schema.EventType && isField(schema.SessionType, name):

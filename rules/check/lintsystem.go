@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"checkout-notifier/event"
+	"checkout-notifier/rules/schema"
 
 	"github.com/expr-lang/expr/ast"
 )
@@ -25,6 +26,21 @@ var dataMembers = sync.OnceValue(func() (members []string) {
 	slices.Sort(members)
 	return slices.Compact(members)
 })
+
+// ofSystem is what a path of names means in a rule with on: system: a field of the event
+// or a member of its data; "" where that is not known. inside is the node that the path
+// stands in.
+func ofSystem(path []string, inside ast.Node) string {
+	for i, name := range path {
+		switch {
+		case slices.Contains(dataMembers(), name):
+			return rawCall(append([]string{"event"}, path[i:]...), inside)
+		case isField(schema.SystemType, name):
+			return "event." + name
+		}
+	}
+	return ""
+}
 
 // lintMember warns of a member that the data of the program's own events never has. Only
 // the list of rules has anything inside.

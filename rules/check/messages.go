@@ -18,6 +18,11 @@ import (
 	"github.com/expr-lang/expr/file"
 )
 
+// unknownName begins expr's message about a name that is not in scope.
+const unknownName = "unknown name "
+
+const beginsWith = "; a name begins with session, previous or event, as in session.amount_total"
+
 // explain turns an error of expr's checker into a fault in the words of the
 // reference, and says where in the tree it is.
 func (c *Checker) explain(err *file.Error, root ast.Node) (Fault, file.Location) {
@@ -30,7 +35,7 @@ func (c *Checker) explain(err *file.Error, root ast.Node) (Fault, file.Location)
 	if len(found) > 1 {
 		parent = *found[1]
 	}
-	if name, ok := strings.CutPrefix(f.Message, "unknown name "); ok {
+	if name, ok := strings.CutPrefix(f.Message, unknownName); ok {
 		return c.explainName(f, name, found), err.Location
 	}
 	if m := noMember.FindStringSubmatch(f.Message); m != nil {
@@ -236,7 +241,11 @@ func (c *Checker) explainName(f Fault, name string, found []*ast.Node) Fault {
 	if _, ok := parent.(*ast.ArrayNode); ok && len(found) > 2 {
 		parent = *found[2] // as an element of a list
 	}
-	if typed := strings.Join(longestPath(found), "."); slices.Contains(event.Types(), typed) || slices.Contains(event.SystemTypes(), typed) {
+	path, inside := wholePath(found, name)
+	if i := slices.IndexFunc(path, isNumber); i >= 0 { // the index of a list
+		path = path[:i]
+	}
+	if typed := strings.Join(path, "."); slices.Contains(event.Types(), typed) || slices.Contains(event.SystemTypes(), typed) {
 		f.Message += ": a text stands in quotes"
 		f.Suggestion = strconv.Quote(typed)
 		return f
@@ -245,11 +254,20 @@ func (c *Checker) explainName(f Fault, name string, found []*ast.Node) Fault {
 	call, called := parent.(*ast.CallNode)
 	called = called && call.Callee.Location() == parent.Location()
 	b, compared := parent.(*ast.BinaryNode)
+	around := !c.system && len(path) > 1 && path[0] == name && isEnvelope(name)
 	switch method := Closest(name, schema.Methods(timeType)); {
 	case inItem && isField(schema.LineItemType, name) && !c.system:
 		f.Suggestion = "." + name
 	case compared && b.Operator == "-" && isMetadata(b.Left):
 		f.Message += fmt.Sprintf("; a key with a sign in it is written as in session.metadata[%q]", "a-b")
+	case c.system && !called && ofSystem(path, inside) != "":
+		f.Suggestion = ofSystem(path, inside)
+	case around && inItem && isField(schema.LineItemType, path[1]):
+		f.Suggestion = "." + strings.Join(path[1:], ".")
+	case around && !inItem && ofEnvelope(path) != "":
+		f.Suggestion = ofEnvelope(path)
+	case around && name == "data":
+		f.Message += beginsWith
 	case c.suggestName(name, called) != "":
 		f.Suggestion = c.suggestName(name, called)
 	case called && strings.EqualFold(method, name):
@@ -266,10 +284,13 @@ func (c *Checker) explainName(f Fault, name string, found []*ast.Node) Fault {
 		f.Message += "; it is written " + fmt.Sprintf(otherWays[strings.ToLower(name)], cmp.Or(firstText(call), "session.customer_email"))
 	case called && slices.Contains([]string{"empty", "isempty", "isnull", "is_null", "isnil", "isblank"}, strings.ToLower(name)):
 		f.Message += askHas
-	case strings.HasPrefix(name, "$"):
+	case strings.HasPrefix(name, "$") && len(path) < 2:
 		f.Message += otherCharacters["€£¥"]
 	case !called && !c.system:
 		f.Message += otherPlaces(name, "session.")
+		if f.Message == unknownName+name && around {
+			f.Message += beginsWith
+		}
 	}
 	return f
 }
@@ -287,14 +308,9 @@ func firstText(call *ast.CallNode) string {
 // yesOrNo are the words of YAML for true and false that are none here.
 var yesOrNo = map[string]string{"yes": "true", "Yes": "true", "YES": "true", "on": "true", "no": "false", "No": "false", "NO": "false", "off": "false"}
 
-// longestPath is the path of constant names around a place.
-func longestPath(found []*ast.Node) (path []string) {
-	for _, place := range found {
-		if longer := logic.PathOf(*place); longer != nil {
-			path = longer
-		}
-	}
-	return path
+func isNumber(name string) bool {
+	_, err := strconv.Atoi(name)
+	return err == nil
 }
 
 // isKey says whether a name stands where the key of a map does.

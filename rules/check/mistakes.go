@@ -140,6 +140,17 @@ func isHole(n ast.Node) bool {
 	return ok && callee.Value == holeName
 }
 
+// hasHole says whether a value stands for a mistake, is called on one or read of one.
+func hasHole(n ast.Node) bool {
+	switch n := n.(type) {
+	case *ast.MemberNode:
+		return hasHole(n.Node)
+	case *ast.CallNode:
+		return isHole(n) || hasHole(n.Callee)
+	}
+	return false
+}
+
 // notBoolean says what an expression is that is neither true nor false. Beside
 // other mistakes only a type that is certain counts.
 func (c *Checker) notBoolean(root ast.Node, mistaken bool) (Fault, bool) {

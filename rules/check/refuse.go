@@ -228,7 +228,7 @@ func refusePath(at int, function, path string) (Fault, bool) {
 		return Fault{At: at, Message: fmt.Sprintf("%q is no path: use names separated by dots", path)}, true
 	}
 	f := Fault{At: at, Message: fmt.Sprintf("the session has no documented field %q", path)}
-	if inside, ok := strings.CutPrefix(path, "session."); ok && documentedPath(inside) {
+	if inside := insideSession(path); documentedPath(inside) {
 		f.Suggestion = inside
 	} else if near := nearPath(path, suggestField); documentedPath(near) {
 		f.Suggestion = near
@@ -343,7 +343,7 @@ func callProblem(n *ast.CallNode) string {
 		return ""
 	case *ast.MemberNode:
 		name, ok := callee.Property.(*ast.StringNode)
-		if called, ok := callee.Node.(*ast.CallNode); ok && isHole(called.Callee) {
+		if hasHole(callee.Node) {
 			return "" // what is called is told already
 		}
 		if !ok || !slices.Contains(schema.Methods(callee.Node.Type()), name.Value) {

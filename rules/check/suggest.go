@@ -3,7 +3,9 @@ package check
 import (
 	"reflect"
 	"slices"
+	"strings"
 
+	"checkout-notifier/rules/logic"
 	"checkout-notifier/rules/schema"
 )
 
@@ -54,4 +56,41 @@ func (c *Checker) suggestName(name string, called bool) string {
 func isField(t reflect.Type, name string) bool {
 	_, ok := schema.FieldByName(t, name)
 	return ok
+}
+
+// ofEnvelope is what a path means that begins with what stands around the session
+// elsewhere, as in data.object.status or payload.session.status; "" where that is not
+// known.
+func ofEnvelope(path []string) string {
+	for i := 1; i < len(path); i++ {
+		switch name := path[i]; {
+		case name == "session" || name == "previous" || name == "event":
+			return logic.SpellPath(path[i:])
+		case name == "previous_attributes":
+			return logic.SpellPath(append([]string{"previous"}, path[i+1:]...))
+		case isField(schema.SessionType, name) && (name != "object" || i == len(path)-1):
+			return logic.SpellPath(append([]string{"session"}, path[i:]...))
+		case i == 1 && isField(schema.EventType, name):
+			return logic.SpellPath(append([]string{"event"}, path[i:]...))
+		}
+	}
+	for i := 1; i < len(path); i++ {
+		if near := nearPath(strings.Join(path[i:], "."), suggestField); near != "" {
+			return "session." + near
+		}
+	}
+	return ""
+}
+
+// isEnvelope says whether an unknown name can be what stands around a session: it is
+// no object inside of one, and no misspelt word.
+func isEnvelope(name string) bool {
+	return otherWords[name] == "" && Closest(name, []string{"event", "session", "previous"}) == "" && !slices.ContainsFunc(reference(), func(path string) bool { return strings.Contains("."+path, "."+name+".") })
+}
+
+// changeNames are what the fields of a change are called elsewhere.
+var changeNames = map[string]string{
+	"old": "from", "before": "from", "previous": "from", "was": "from", "old_value": "from",
+	"new": "to", "after": "to", "current": "to", "now": "to", "value": "to", "new_value": "to",
+	"name": "field", "key": "field", "path": "field", "type": "field",
 }

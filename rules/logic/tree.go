@@ -84,6 +84,11 @@ func Spell(n ast.Node) string {
 	if len(path) < 2 {
 		return ""
 	}
+	return SpellPath(path)
+}
+
+// SpellPath writes a path of names as an expression.
+func SpellPath(path []string) string {
 	text := path[0]
 	for _, name := range path[1:] {
 		if identifier.MatchString(name) {
