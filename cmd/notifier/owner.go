@@ -56,8 +56,11 @@ type owner struct {
 	committed func(events []event.Event, deliveries []event.Delivery)
 	log       *slog.Logger
 
-	passes     map[string]int       // of an account in trouble, when it was last seen so
-	troubled   map[string]time.Time // when that was
+	passes map[string]int // of an account in trouble, when it was last seen so
+	// well is how long an account has been well since its last trouble, in this process from
+	// its first pass on and, as is stored from time to time after a relapse, in those before
+	// it. Time in which the program did not run is neither well nor trouble.
+	well       map[string]time.Duration
 	recovered  map[string]time.Time // when an account was told to be well
 	rows       map[string]time.Time // Status.ErrorSince of an account that fails and is untold
 	spaceError bool                 // it was said that the disk does not tell
@@ -75,7 +78,7 @@ func nameOf(c event.Condition) conditionName { return conditionName{c.Kind, c.Su
 // the configuration no longer names.
 func (o *owner) remember(stored []event.Condition) (stale []event.Condition) {
 	o.passes, o.rows = make(map[string]int), make(map[string]time.Time)
-	o.troubled, o.recovered = make(map[string]time.Time), make(map[string]time.Time)
+	o.well, o.recovered = make(map[string]time.Duration), make(map[string]time.Time)
 	o.conditions = make(map[conditionName]event.Condition)
 	for _, c := range stored {
 		_, configured := o.intervals[c.Subject]
@@ -83,7 +86,7 @@ func (o *owner) remember(stored []event.Condition) (stale []event.Condition) {
 		case c.Kind == event.ConditionAccount && !configured:
 			stale = append(stale, c)
 		case c.Kind != event.ConditionRule:
-			o.conditions[nameOf(c)], o.troubled[c.Subject] = c, time.Now()
+			o.conditions[nameOf(c)], o.well[c.Subject] = c, c.Well
 		}
 	}
 	return stale
@@ -221,11 +224,15 @@ func (o *owner) lookAtAccounts(tx *event.Tx, now time.Time) {
 		c, known := o.conditions[conditionName{event.ConditionAccount, s.Account}]
 		open := known && !c.Untold
 		troubled := s.Error != "" || s.Foreign != ""
+		if troubled {
+			o.well[s.Account], o.passes[s.Account] = 0, s.Passes
+		} else if s.Passes > o.passes[s.Account] {
+			o.well[s.Account] += ownerEvery // the time since the last look, but what the process was stopped for
+		}
 		switch {
 		case troubled && open:
-			o.passes[s.Account], o.troubled[s.Account] = s.Passes, now
 			was := c
-			c.Why = cmp.Or(s.Foreign, s.Error)
+			c.Well, c.Why = 0, cmp.Or(s.Foreign, s.Error)
 			if !strings.Contains(c.Cause, causeOf(&s)) { // it was told that the trouble may pass by itself
 				o.tellFailing(tx, &c, &s, now)
 			}
@@ -236,7 +243,6 @@ func (o *owner) lookAtAccounts(tx *event.Tx, now time.Time) {
 			last := c.Last
 			c = o.row(c, &s, now)
 			if failing(&s, &c, o.intervals[s.Account], now) {
-				o.passes[s.Account], o.troubled[s.Account] = s.Passes, now
 				c.Untold, c.Last, c.Away, c.Relapse = false, time.Time{}, 0, now.Sub(o.recovered[s.Account]) < relapseWithin
 				o.tellFailing(tx, &c, &s, now)
 			}
@@ -245,7 +251,12 @@ func (o *owner) lookAtAccounts(tx *event.Tx, now time.Time) {
 			}
 		case known && !open && s.Healthy:
 			tx.Cleared = append(tx.Cleared, c)
-		case open && s.Passes >= o.passes[s.Account]+wellPasses && (!c.Relapse || now.Sub(o.troubled[s.Account]) >= relapseWithin):
+		case open && c.Relapse && o.well[s.Account] < relapseWithin:
+			if o.well[s.Account] >= c.Well+rowEvery {
+				c.Well = o.well[s.Account]
+				tx.Raised = append(tx.Raised, c)
+			}
+		case open && s.Passes >= o.passes[s.Account]+wellPasses:
 			o.recovered[s.Account] = now
 			e, err := accountRecoveredEvent(c, now)
 			tx.Cleared = append(tx.Cleared, c)

@@ -443,12 +443,12 @@ func TestAnAccountThatComesAndGoesIsToldOfTwice(t *testing.T) {
 				w.restart()
 				flap()
 				w.well(wellPasses)
-				w.run(relapseWithin - 3*time.Second)
+				w.run(relapseWithin - 5*time.Second)
 				w.expect("account.failing main", "account.recovered main", "account.failing main")
 				if open := w.owner.open(); len(open) > 0 { // it is polled, so that the heartbeat goes on
 					w.t.Errorf("it is well, and %v holds the heartbeat up", open)
 				}
-				w.run(4 * time.Second)
+				w.run(6 * time.Second)
 				w.expect("account.failing main", "account.recovered main", "account.failing main", "account.recovered main")
 				if got := w.data(3)["summary"]; got != "Account main has been well for ten minutes; it had failed again soon after it was polled again, 23m ago." {
 					w.t.Errorf("summary %q", got)
@@ -465,6 +465,66 @@ func TestAnAccountThatComesAndGoesIsToldOfTwice(t *testing.T) {
 			})
 		})
 	}
+}
+
+// The ten minutes in which an account must be well go on over restarts, however often
+// they come. Time in which the program does not run, or is stopped, does not count.
+func TestTheTimeInWhichAnAccountIsWellOutlastsRestarts(t *testing.T) {
+	inBubble(t, func(w *ownerWorld) {
+		relapse := func() {
+			for range 2 {
+				w.trouble("stopped")
+				w.accounts[0].Denied = true
+				w.run(2 * time.Second)
+				w.well(wellPasses)
+				w.run(2 * time.Second)
+			}
+		}
+		again := func() { // a crash, an hour of nothing, and a start
+			w.restart()
+			time.Sleep(time.Hour)
+			w.run(20 * time.Second) // until the first pass nothing is known
+			w.well(wellPasses)
+			w.run(time.Minute)
+		}
+		relapse()
+		for range 9 {
+			again()
+		}
+		w.expect("account.failing main", "account.recovered main", "account.failing main")
+		for range 2 { // what the crashes lost is less than a minute
+			again()
+		}
+		w.expect("account.failing main", "account.recovered main", "account.failing main", "account.recovered main")
+		w.expectOpen()
+	})
+}
+
+// Trouble between two restarts begins the ten minutes anew, and a process that is stopped
+// does not see that an account is well.
+func TestOnlyTimeInWhichAnAccountIsSeenWellCounts(t *testing.T) {
+	inBubble(t, func(w *ownerWorld) {
+		for range 2 {
+			w.trouble("stopped")
+			w.accounts[0].Denied = true
+			w.run(2 * time.Second)
+			w.well(wellPasses)
+			w.run(9 * time.Minute)
+		}
+		want := []string{"account.failing main", "account.recovered main", "account.failing main"}
+		w.expect(want...)
+		w.trouble("stopped")
+		w.run(2 * time.Second)
+		w.restart()
+		w.well(wellPasses)
+		w.run(2 * time.Minute)
+		w.expect(want...)
+		time.Sleep(time.Hour) // as in a container that is paused
+		w.run(7 * time.Minute)
+		w.expect(want...)
+		w.run(2 * time.Minute)
+		w.expect(append(want, "account.recovered main")...)
+	})
 }
 
 // Nor does each change from one cause to another and back call somebody.

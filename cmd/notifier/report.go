@@ -188,10 +188,7 @@ func storedReport(ctx context.Context, store *state.Store) (*report, error) {
 // its last complete pass was then or later. The first one reads the whole window; it
 // leaves no low mark where the list is empty.
 func knownPass(a *event.Account) time.Time {
-	if a.Reconciled.IsZero() {
-		return time.Time{}
-	}
-	if a.Reconciled.After(a.WarmRound) {
+	if a.Reconciled.IsZero() || a.Reconciled.After(a.WarmRound) {
 		return a.Reconciled
 	}
 	return a.WarmRound
@@ -258,11 +255,9 @@ func (r *report) add(conditions []event.Condition) {
 // measure gives the present figures for a lack of space: those that were stored are
 // of when it began.
 func (r *report) measure(store *state.Store) {
+	free, size, err := store.Space()
 	for i, c := range r.Conditions {
-		if c.Kind != event.ConditionStore {
-			continue
-		}
-		if free, size, err := store.Space(); err == nil {
+		if c.Kind == event.ConditionStore && err == nil {
 			r.Conditions[i].Why = spaceText(free, size)
 		}
 	}
