@@ -14,16 +14,16 @@ import (
 	"checkout-notifier/spelling"
 )
 
-// Renderings says what the renderer of a destination must know of the rules:
-// those that render their deliveries to it in their own way, and which types
-// each rule can send to it. It is what NewRenderer takes.
+// Renderings is what NewRenderer takes of the rules that send to a destination: own is
+// the format, template or subject of each rule that has one of these itself, by the
+// rule's name; sent is which types of events each rule can send.
 func (l *Loaded) Renderings(destination string) (own map[string]publish.Rendering, sent []publish.RuleTypes) {
 	return renderings(&l.Config, typesOf(l.Rules, l.Config.Rules), destination)
 }
 
-// renderings is Renderings for a configuration that is being checked, with the
-// types of its rules. A rule that is switched off sends nothing; its own
-// templates are checked all the same, like its expression.
+// renderings does the same for a configuration that is being checked. types are those
+// that each rule can match. A rule with enabled: false sends nothing, and is in sent only
+// for what it has of its own: that is checked, too.
 func renderings(c *Config, types [][]string, destination string) (own map[string]publish.Rendering, sent []publish.RuleTypes) {
 	own = make(map[string]publish.Rendering)
 	for i, rule := range c.Rules {

@@ -22,8 +22,8 @@ type ledger struct {
 	store *state.Store
 	cfg   *config.Config
 	note  func(error) error // hears of every error of the store, and returns it
-	// since is when the daemon began, which makes the attempts that have no result since
-	// then; zero without one.
+	// since is when the daemon that asks was started: an attempt without a result is under
+	// way if it began later, and lost if it began earlier. Zero without a daemon.
 	since time.Time
 }
 

@@ -104,6 +104,18 @@ func TestPollStatusIsComplete(t *testing.T) {
 	}
 }
 
+// What was over before an account began to fail does not look current while it fails.
+func TestWhatIsOverStaysSoInAnOutage(t *testing.T) {
+	now := time.Now()
+	s := poller.Status{Error: "connection refused", LastSuccess: now.Add(-5 * time.Minute), LastPass: event.Seconds(2 * time.Second)}
+	for since, over := range map[time.Duration]bool{6 * time.Minute: true, 5*time.Minute + time.Second: false, time.Minute: false} {
+		text := oddityText(&s, &poller.Oddity{Code: "order", Message: "the list is not in order", Count: 1, Last: now.Add(-since)})
+		if strings.HasPrefix(text, "not in the last pass any more: ") != over {
+			t.Errorf("%s ago: %s", since, text)
+		}
+	}
+}
+
 // Who waits for a pass of an account that fails is told so, and then answered.
 func TestWaitingForAPassIsExplained(t *testing.T) {
 	told := make(chan struct{})

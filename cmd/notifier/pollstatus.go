@@ -107,7 +107,7 @@ func (a *app) printPollStatus(r *report, items []pollStatus) {
 // oddityText says what is odd about the API's answers, and whether it still may be.
 func oddityText(s *poller.Status, o *poller.Oddity) string {
 	text := ""
-	if s.Error == "" && o.Last.Before(s.LastSuccess.Add(-s.LastPass.Duration())) {
+	if o.Last.Before(s.LastSuccess.Add(-s.LastPass.Duration())) {
 		text = "not in the last pass any more: "
 	}
 	text += fmt.Sprintf("%s (%s, %s, last %s)", o.Message, o.Code, count(o.Count, "time"), ago(o.Last))
