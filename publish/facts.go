@@ -1,6 +1,7 @@
 package publish
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -57,7 +58,7 @@ func sessionNotice(m *Message, omit []string) (notice, error) {
 	n.add("Status", joinWords(s["status"], s["payment_status"]))
 	n.add("Amount", amount)
 	n.add("Reference", text(s["client_reference_id"]))
-	n.add("Customer", firstText(s["customer_email"], details["email"], s["customer"]))
+	n.add("Customer", cmp.Or(text(s["customer_email"]), text(details["email"]), text(s["customer"])))
 	n.add("Reason", m.Event.Reason)
 	n.add("Rules", strings.Join(m.Delivery.Rules, ", "))
 	return n, nil
@@ -127,13 +128,4 @@ func joinWords(values ...any) string {
 		}
 	}
 	return strings.Join(words, ", ")
-}
-
-func firstText(values ...any) string {
-	for _, v := range values {
-		if s := text(v); s != "" {
-			return s
-		}
-	}
-	return ""
 }

@@ -1,6 +1,7 @@
 package publish
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -139,7 +140,7 @@ func goodEnd(d *event.Delivery, sent map[string][]string) (rule, action string) 
 func systemScope(e *event.Event, data map[string]any) string {
 	subject := e.Subject
 	if e.Type == event.DeliveryDead { // each is to be looked at
-		subject = firstText(data["delivery"], e.ID)
+		subject = cmp.Or(text(data["delivery"]), e.ID)
 	}
 	kind, _, _ := strings.Cut(strings.TrimPrefix(e.Type, event.SystemPrefix), ".")
 	return "notifier/" + kind + "/" + subject
