@@ -92,6 +92,12 @@ func (l *loader) checkOwnRendering(path string, rule rules.Rule, destinations ma
 	if severity, set := rule.Labels["severity"]; set && severities {
 		l.oneOf(join(path, "labels.severity"), severity, publish.Severities()...)
 	}
+	for name := range rule.Labels {
+		if severities && name != "severity" && strings.EqualFold(name, "severity") {
+			l.report(join(path, "labels."+name), Problem{Severity: SeverityWarning, Code: codeReference, Suggestion: "severity",
+				Message: "label " + quote(name) + " is not the severity that PagerDuty is told: labels are written in the case in which they are asked for"})
+		}
+	}
 	if rule.Subject != "" && nats == 0 {
 		l.errorf(join(path, "subject"), codeConflict, "%s.subject has no effect: none of its destinations is of type nats", path)
 	}

@@ -42,10 +42,12 @@ func (l *loader) check() *rules.Set {
 	l.warnPending()
 	l.warnSameKey()
 	l.warnModes(set)
-	l.warnUnused()
-	l.warnStripe(set)
-	l.warnSelfReports()
-	l.warnUnclosed()
+	if len(l.of(SeverityError)) == 0 { // else a mistake in one rule would be told twice
+		l.warnUnused()
+		l.warnStripe(set)
+		l.warnSelfReports()
+		l.warnUnclosed()
+	}
 	l.warnPorts()
 	l.build(set)
 	return set
@@ -148,26 +150,24 @@ func (l *loader) webURL(path, text string, schemes ...string) *url.URL {
 	if l.untouchable(path) {
 		return nil
 	}
-	if text != strings.TrimSpace(text) || strings.ContainsAny(text, " \t\r\n") {
-		l.errorf(path, codeValue, "%s contains white space", path)
-		return nil
-	}
 	u, err := url.Parse(text) // its error would print the URL
+	problem := ""
 	switch {
+	case strings.ContainsAny(text, " \t\r\n") || text != strings.TrimSpace(text):
+		problem = "contains white space"
 	case err != nil:
-		l.errorf(path, codeValue, "%s is not a URL", path)
-		return nil
+		problem = "is not a URL"
 	case !slices.Contains(schemes, u.Scheme):
-		l.errorf(path, codeValue, "%s must be a URL that begins with %s", path, alternatives(prefixes(schemes)))
-		return nil
+		problem = "must be a URL that begins with " + alternatives(prefixes(schemes))
 	case u.Hostname() == "":
-		l.errorf(path, codeValue, "%s names no host", path)
-		return nil
+		problem = "names no host"
 	case !validPort(u.Port(), true):
-		l.errorf(path, codeValue, "%s has a port outside 1 to 65535", path)
-		return nil
+		problem = "has a port outside 1 to 65535"
+	default:
+		return u
 	}
-	return u
+	l.errorf(path, codeValue, "%s %s", path, problem)
+	return nil
 }
 
 func prefixes(schemes []string) []string {

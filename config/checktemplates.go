@@ -18,7 +18,7 @@ import (
 // the format, template or subject of each rule that has one of these itself, by the
 // rule's name; sent is which types of events each rule can send.
 func (l *Loaded) Renderings(destination string) (own map[string]publish.Rendering, sent []publish.RuleTypes) {
-	return renderings(&l.Config, typesOf(l.Rules, l.Config.Rules), destination)
+	return renderings(&l.Config, l.loader.types, destination)
 }
 
 // renderings does the same for a configuration that is being checked. types are those

@@ -1,6 +1,10 @@
 package config
 
 import (
+	"maps"
+	"slices"
+	"strings"
+
 	"checkout-notifier/rules"
 )
 
@@ -15,16 +19,19 @@ func (l *loader) compile() *rules.Set {
 		known.Accounts = append(known.Accounts, account.Name)
 	}
 	set, problems := rules.Compile(l.config.Rules, known)
-	l.types = typesOf(set, l.config.Rules)
 	if set == nil {
 		l.types = rules.Types(l.config.Rules, known)
+	} else {
+		for _, rule := range l.config.Rules {
+			l.types = append(l.types, set.Types(rule.Name))
+		}
 	}
 	for _, p := range problems {
 		if p.Code == rules.CodeName || p.Code == rules.CodeDuplicate || p.Code == rules.CodeOn {
 			continue
 		}
 		rule := index(rulesKey, p.Rule)
-		if (p.Code == rules.CodeMatchesEverything || p.Code == rules.CodeRepeats) && (l.untouchable(join(rule, "events")) || l.untouchable(join(rule, "when"))) {
+		if slices.Contains([]string{rules.CodeMatchesEverything, rules.CodeRepeats, rules.CodeMissesOrders}, p.Code) && l.misread(p.Rule) {
 			continue // what would narrow it was refused
 		}
 		path := join(rule, p.Key)
@@ -46,15 +53,12 @@ func (l *loader) compile() *rules.Set {
 	return set
 }
 
-// typesOf lists for each rule the types of events that it can match.
-func typesOf(set *rules.Set, list []rules.Rule) [][]string {
-	types := make([][]string, len(list))
-	for i, rule := range list {
-		if set != nil {
-			types[i] = set.Types(rule.Name)
-		}
-	}
-	return types
+// misread says whether a key of a rule was refused, or says that the rule is of another
+// kind: which events it is meant for is not known then.
+func (l *loader) misread(i int) bool {
+	refused := slices.AppendSeq(slices.Collect(maps.Keys(l.failed)), maps.Keys(l.missing))
+	ofRule := func(path string) bool { return strings.HasPrefix(path+".", index(rulesKey, i)+".") }
+	return slices.ContainsFunc(refused, ofRule) || !slices.Contains([]string{"", rules.OnEvent, rules.OnSystem}, l.config.Rules[i].On)
 }
 
 // reportInside reports a problem with a place inside a text.

@@ -122,3 +122,44 @@ rules: [{name: own, events: [paid, expired], to: [shop], content_type: text/plai
 		t.Errorf("of a rule: %s", got)
 	}
 }
+
+// What only follows from a mistake is not told beside it: which events a rule is meant
+// for, and what the rules do together, is known once the mistake is mended.
+func TestWarningsThatFollowFromMistakesAreLeftOut(t *testing.T) {
+	const pager = `  - {name: pager, type: http, url: "https://events.example/v2/enqueue", format: pagerduty, routing_key: R0UT1NG}
+`
+	const open = `when: 'session.status == "open"', to: [shop, pager]}`
+	for _, rules := range []string{
+		"rules:\n  ship: {events: [fulfillable], to: [shop]}\n",
+		"rules:\n  - {name: ship, events: [fulfillable], to: [shp, pager]}\n",
+		"rules:\n  - {name: stays, on: session, for: 30m, " + open,
+		"rules:\n  - {name: stays, for: 30m, " + open,
+		"rules:\n  - {name: stays, on: sesion, " + open,
+		"rules:\n  - {name: stays, event: [created], " + open,
+		"rules:\n  - {name: stays, event: [created], to: [shop, pager]}\n",
+		ship + "  - {name: night, on: system, events: [account.failing, acount.recovered], to: [pager]}\n",
+	} {
+		_, err := config.Load(config.Options{Source: []byte(minimal + shop + pager + rules), Name: "test.yaml", Environ: environ()})
+		if err == nil {
+			t.Errorf("%s is no mistake", rules)
+		} else if found := problemsOf(t, err).Warnings; len(found) > 0 {
+			t.Errorf("%s: %s", rules, lines(found))
+		}
+	}
+}
+
+// A label in another case than PagerDuty's is no severity, and pages nobody.
+func TestSeverityIsAskedForInItsCase(t *testing.T) {
+	const pager = minimal + `destinations:
+  - {name: pager, type: http, url: "https://events.example/v2/enqueue", format: pagerduty, routing_key: R0UT1NG}
+`
+	for rule, want := range map[string]string{
+		`{name: r, events: [expired], labels: {Severity: critical}, to: [pager]}`:                                     `label "Severity" is not the severity that PagerDuty is told: labels are written in the case in which they are asked for, did you mean "severity"?`,
+		`{name: r, events: [expired], labels: {severity: critical, team: a}, to: [pager]}`:                            "",
+		`{name: r, events: [expired], labels: {SEVERITY: critical}, template: "{{ json .Labels.SEVERITY }}", to: [pager]}`: "",
+	} {
+		if got := lines(load(t, pager+"rules: ["+rule+"]", config.Options{}).Warnings); !strings.Contains(got, want) || want == "" && got != "" {
+			t.Errorf("%s: %s", rule, got)
+		}
+	}
+}

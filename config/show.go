@@ -14,6 +14,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"checkout-notifier/event"
 	"checkout-notifier/publish"
 	"checkout-notifier/secret"
 )
@@ -131,8 +132,7 @@ func (v *visitor) emit(s *schema, value, standard any, path string) {
 	if v.done {
 		return
 	}
-	setting := Setting{Path: path, Value: v.shown(s, value, path), isDefault: reflect.DeepEqual(value, standard)}
-	setting.Origin = Origin{Source: SourceDefault}
+	setting := Setting{Path: path, Value: v.shown(s, value, path), Origin: Origin{Source: SourceDefault}, isDefault: reflect.DeepEqual(value, standard)}
 	if p, ok := v.placeOf(path); ok {
 		setting.Origin = p.origin
 	}
@@ -192,12 +192,10 @@ func (v *visitor) shown(s *schema, value any, path string) any {
 func maskServers(text string) string {
 	masked := strings.Split(text, ",")
 	for i, server := range masked {
-		server = strings.TrimSpace(server)
-		if !strings.Contains(server, "://") && !strings.Contains(server, "@") {
-			masked[i] = server
-			continue
+		masked[i] = strings.TrimSpace(server)
+		if strings.Contains(server, "://") || strings.Contains(server, "@") {
+			masked[i] = secret.String(masked[i]).URL()
 		}
-		masked[i] = secret.String(server).URL()
 	}
 	return strings.Join(masked, ",")
 }
@@ -213,19 +211,17 @@ const (
 // Show writes the effective configuration with the origin of every value and
 // without any secret, in one of the formats above.
 func (l *Loaded) Show(w io.Writer, format string) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false)
 	switch format {
 	case ShowYAML:
 		return l.showYAML(w)
 	case ShowTable:
 		return l.showTable(w)
 	case ShowJSON:
-		encoder := json.NewEncoder(w)
-		encoder.SetEscapeHTML(false)
 		encoder.SetIndent("", "  ")
 		return encoder.Encode(l.Settings())
 	case ShowLines:
-		encoder := json.NewEncoder(w)
-		encoder.SetEscapeHTML(false)
 		for s := range l.settings() {
 			if err := encoder.Encode(s); err != nil {
 				return err
@@ -287,13 +283,11 @@ func inline(value any) string {
 }
 
 func marshal(value any) string {
-	var b strings.Builder
-	encoder := json.NewEncoder(&b)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(value); err != nil {
+	text, err := event.Marshal(value)
+	if err != nil {
 		return strconv.Quote(fmt.Sprint(value))
 	}
-	return strings.TrimSuffix(b.String(), "\n")
+	return string(text)
 }
 
 // plainWord says whether a text means itself in YAML without quotes.
