@@ -154,8 +154,8 @@ func TestSeverityIsAskedForInItsCase(t *testing.T) {
   - {name: pager, type: http, url: "https://events.example/v2/enqueue", format: pagerduty, routing_key: R0UT1NG}
 `
 	for rule, want := range map[string]string{
-		`{name: r, events: [expired], labels: {Severity: critical}, to: [pager]}`:                                     `label "Severity" is not the severity that PagerDuty is told: labels are written in the case in which they are asked for, did you mean "severity"?`,
-		`{name: r, events: [expired], labels: {severity: critical, team: a}, to: [pager]}`:                            "",
+		`{name: r, events: [expired], labels: {Severity: critical}, to: [pager]}`:                                          `label "Severity" is not the severity that PagerDuty is told: labels are written in the case in which they are asked for, did you mean "severity"?`,
+		`{name: r, events: [expired], labels: {severity: critical, team: a}, to: [pager]}`:                                 "",
 		`{name: r, events: [expired], labels: {SEVERITY: critical}, template: "{{ json .Labels.SEVERITY }}", to: [pager]}`: "",
 	} {
 		if got := lines(load(t, pager+"rules: ["+rule+"]", config.Options{}).Warnings); !strings.Contains(got, want) || want == "" && got != "" {

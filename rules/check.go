@@ -159,6 +159,7 @@ func (c *checkers) compile(rule Rule) *compiled {
 func (c *checkers) constant(r *compiled, allTypes bool) {
 	when := strings.TrimSpace(r.rule.When)
 	constant := r.expression != nil && r.expression.constant
+	ofWhen := func(p Problem) bool { return p.Rule == c.at && p.Key == "when" } // which says why it holds
 	message := ""
 	switch {
 	case constant && !r.expression.holds:
@@ -166,7 +167,7 @@ func (c *checkers) constant(r *compiled, allTypes bool) {
 	case !allTypes || len(r.rule.Events) > 0:
 	case when == "":
 		message = "rule %q has neither events nor when: it matches every event; events: ['*'] says that this is meant"
-	case constant:
+	case constant, r.expression != nil && r.expression.always && !slices.ContainsFunc(c.problems, ofWhen):
 		message = "rule %q matches every event, for its condition always holds; events: ['*'] says that this is meant"
 	}
 	if message != "" {

@@ -21,6 +21,7 @@ type expression struct {
 	onlyAsync bool           // it holds only for what was paid after the checkout
 	constant  bool           // it depends on nothing
 	holds     bool           // if it is constant: whether it holds
+	always    bool           // it holds whatever the event is
 	demanded  logic.Demanded // of the state of the session
 	together  logic.Together // events of one look that match it
 	missed    []logic.Missed // events that it leaves out, probably without being meant to
@@ -57,6 +58,7 @@ func compileExpression(s *scope, text string) (x *expression, faults []check.Fau
 		x.parts = append(x.parts, logic.ExcludedTypes(part))
 	}
 	x.holds, x.constant = logic.Constant(tree.Node)
+	x.always = logic.Always(tree.Node)
 	x.demanded, x.together, x.missed = logic.DemandedOf(tree.Node), logic.TogetherOf(tree.Node), logic.MissedBy(tree.Node)
 	collectUses(tree.Node, &x.uses)
 	rewrite(&tree.Node)

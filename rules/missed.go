@@ -24,6 +24,8 @@ var missedOrders = map[logic.Way]string{
 		"remove the condition, or write `event.inferred` if that is meant",
 	logic.StillOpen: "this asks for %s, and leaves out each order that is paid, or has nothing to pay, while the checkout is open, and is completed later; " +
 		"write `events: [fulfillable]`, without this condition",
+	logic.Unchanged: "this compares with %s, which is empty when a session is first seen: it holds then for each order that is created and paid between two looks, although nothing changed; " +
+		"add `not event.inferred` if only changes are meant",
 	logic.PaidBefore: "this asks for %s, and leaves out each order that is paid, or has nothing to pay, before the checkout is complete; remove the condition",
 }
 
@@ -54,7 +56,11 @@ func (c *checkers) missed(r *compiled) {
 			if m.Of == "event.revision" {
 				text = strings.Replace(text, "which is empty", "which is 1", 1)
 			}
-			c.warnAt(r.rule.When, m.At, CodeMissesOrders, fmt.Sprintf(text, m.Of))
+			code := CodeMissesOrders
+			if m.Way == logic.Unchanged {
+				code = CodeMisleading
+			}
+			c.warnAt(r.rule.When, m.At, code, fmt.Sprintf(text, m.Of))
 		}
 	}
 }

@@ -2,6 +2,7 @@ package rules_test
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"checkout-notifier/checkout"
@@ -158,6 +159,47 @@ func TestPlausibleRules(t *testing.T) {
 		}
 		if errs := append(result.Errors, set.Match(&empty, nil, now).Errors...); len(errs) > 0 {
 			t.Errorf("%s: %v", when, errs)
+		}
+	}
+}
+
+// What a rule cannot hear of, or hears of always or at each first sight, is told.
+func TestConditionsThatAreNotWhatTheySeem(t *testing.T) {
+	const never, first, always = "exclude each other", "it holds then for each order", "matches every event, for its condition always holds"
+	for _, tt := range []struct{ events, when, want string }{
+		{"paid", `not changed("payment_status")`, never},
+		{"expired", `not changed("status")`, never},
+		{"completed", `session.livemode and not changed("status")`, never},
+		{"paid", `not changed("status")`, ""}, // what is paid later
+		{"paid", `changed("payment_status")`, ""},
+		{"paid", `event.type endsWith "expired"`, never},
+		{"paid", `event.type contains "expired"`, never},
+		{"paid", `event.type startsWith "checkout.session.exp"`, never},
+		{"paid", `not (event.type endsWith "paid")`, never},
+		{"paid expired", `event.type contains "expired"`, ""},
+		{"paid", `event.type startsWith "checkout."`, ""},
+		{"*", `event.type endsWith "paid"`, ""},
+		{"fulfillable", `previous.amount_total != session.amount_total`, first},
+		{"fulfillable", `session.amount_total > previous.amount_total and session.livemode`, first},
+		{"completed", `previous.customer_details.email != session.customer_details.email`, first},
+		{"fulfillable", `session.amount_total < previous.amount_total`, ""},
+		{"fulfillable", `previous.amount_total != session.amount_total && not event.inferred`, ""},
+		{"fulfillable", `previous.amount_total != session.amount_total && previous.status != ""`, ""},
+		{"updated", `previous.amount_total != session.amount_total`, ""},
+		{"", `previous.amount_total != session.amount_total`, ""},
+		{"", `session.amount_total >= 0`, always},
+		{"", `not (session.amount_subtotal < 0) or session.livemode`, always},
+		{"", `event.revision >= 1 and session.amount_total > -1`, always},
+		{"", `session.amount_total > 0`, ""},
+		{"", `session.amount_total >= 0 && session.livemode`, ""},
+		{"*", `session.amount_total >= 0`, ""},
+	} {
+		r := rule("r", tt.when)
+		r.Events = strings.Fields(tt.events)
+		_, problems := rules.Compile([]rules.Rule{r}, known)
+		got := describe(problems)
+		if tt.want == "" && got != "" || !strings.Contains(got, tt.want) || len(problems) > 1 {
+			t.Errorf("[%s] %s: want %q, got %s", tt.events, tt.when, tt.want, got)
 		}
 	}
 }

@@ -85,7 +85,7 @@ func TestRulesThatMatchSeveralEventsOfALook(t *testing.T) {
 		{"completed paid expired", `event.async || session.amount_total > 100_00`},
 		{"created completed expired unresolved", `session.payment_status == "unpaid"`},
 		{"", ship + ` && event.change.field == "status"`},
-		{"", ship + ` && event.type endsWith ".fulfillable"`},
+		{"", ship + ` && event.type matches "fulfillable$"`},
 		{"", ship + ` && not (changed("status") or changed("payment_status"))`},
 		{"", ship + ` && previous.status == "complete" && previous.payment_status == "paid" && changed("shipping")`},
 		{"", `session.status == "open" && changed("payment_status")`},

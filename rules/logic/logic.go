@@ -43,6 +43,9 @@ func demandOf(n ast.Node, negated bool) (demand, bool) {
 		if d, ok := comparedWithBefore(n, negated); ok {
 			return d, true
 		}
+		if d, ok := partOfType(n, negated); ok {
+			return d, true
+		}
 		if d, ok := compared(n.Left, n.Operator, n.Right, negated); ok {
 			return d, true
 		}

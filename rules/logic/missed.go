@@ -23,6 +23,9 @@ const (
 	PaidBefore            // fulfillable of what was paid before the checkout was complete
 	StillOpen             // paid, or without anything to pay, while the checkout is open
 	SeenBefore            // of a session that was seen in another state before
+	// Unchanged is the other way round: at first sight the condition holds, although it
+	// asks for a change.
+	Unchanged
 )
 
 // Missed is a type of event for which a condition does not hold when the event comes
@@ -91,7 +94,36 @@ func MissedBy(n ast.Node) (missed []Missed) {
 			}
 		}
 	}
-	return missed
+	return append(missed, unchanged(n)...)
+}
+
+// unchanged finds what compares a field of previous with that of the session, which
+// differ whenever a session is first seen.
+func unchanged(n ast.Node) (found []Missed) {
+	first := ways[FirstSight]
+	if asksForFormer(n) {
+		return nil
+	}
+	for _, part := range operands(n, "&&", "and") {
+		b, ok := part.(*ast.BinaryNode)
+		if !ok {
+			continue
+		}
+		was, is, operator := PathOf(b.Left), PathOf(b.Right), b.Operator
+		if len(was) > 0 && was[0] == "session" {
+			was, is, operator = is, was, Mirrored(operator)
+		}
+		if len(was) < 2 || len(is) < 2 || was[0] != "previous" || is[0] != "session" || !slices.Equal(was[1:], is[1:]) || !slices.Contains([]string{"!=", "<", "<="}, operator) {
+			continue
+		}
+		for _, t := range first.types {
+			known := slices.Concat(shown[t], first.named, first.shown, empty(n))
+			if _, excluded := impossible(n, known); !excluded && !slices.Contains(transitionFields, was[1]) {
+				found = append(found, Missed{Type: t, Way: Unchanged, At: b.Left.Location().From, Of: strings.Join(was, ".")})
+			}
+		}
+	}
+	return found
 }
 
 // asksForFormer says whether a condition asks that there was a value before, whatever

@@ -8,6 +8,7 @@ import (
 
 	"checkout-notifier/checkout"
 	"checkout-notifier/event"
+	"checkout-notifier/rules/schema"
 
 	"github.com/expr-lang/expr/ast"
 )
@@ -67,6 +68,26 @@ func comparedWithBefore(b *ast.BinaryNode, negated bool) (demand, bool) {
 	return d, true
 }
 
+// partOfType reads what asks for a part of event.type as the types that have it.
+func partOfType(b *ast.BinaryNode, negated bool) (demand, bool) {
+	part, ok := b.Right.(*ast.StringNode)
+	if !ok || !slices.Equal(PathOf(b.Left), []string{"event", "type"}) {
+		return demand{}, false
+	}
+	has := map[string]func(text, part string) bool{"startsWith": strings.HasPrefix, "endsWith": strings.HasSuffix, "contains": strings.Contains}[b.Operator]
+	if has == nil {
+		return demand{}, false
+	}
+	d := newDemand(valuePath(b.Left), b.Right)
+	d.some = []any{}
+	for _, t := range slices.Concat(event.Types(), event.SystemTypes()) {
+		if has(t, part.Value) != negated {
+			d.some = append(d.some, t)
+		}
+	}
+	return d, true
+}
+
 // CanBeTransition says whether a condition may hold for a change of status or
 // payment_status.
 func CanBeTransition(n ast.Node) bool {
@@ -76,6 +97,24 @@ func CanBeTransition(n ast.Node) bool {
 		}
 	}
 	return false
+}
+
+// Always says whether a condition holds whatever the event is, because amounts are never
+// negative and a revision is at least 1.
+func Always(n ast.Node) bool {
+	least := func(path string, least float64) demand {
+		d := is(path)
+		d.some, d.least = nil, least
+		return d
+	}
+	known := []demand{least("event.revision", 1)}
+	for i := range schema.SessionType.NumField() {
+		if f := schema.SessionType.Field(i); f.Tag.Get("kind") == "money" {
+			known = append(known, least("session."+schema.FieldName(f), 0))
+		}
+	}
+	_, never := contradicts(condition{n, true}, known)
+	return never
 }
 
 // Exclusion is why a condition never holds for a type of event.
@@ -157,7 +196,7 @@ func is(path string, values ...any) demand {
 var shown = func() map[string][]demand {
 	const status, payment, field, to = "session.status", "session.payment_status", "event.change.field", "event.change.to"
 	becomes := func(of, name, word string) []demand {
-		return []demand{is(of, word), is(field, name), is(to, word)}
+		return []demand{is(of, word), is(field, name), is(to, word), is(fmt.Sprintf("changed(%q)", name), true)}
 	}
 	paid := []any{checkout.PaymentPaid, checkout.PaymentNotRequired}
 	known := map[string][]demand{
