@@ -136,6 +136,12 @@ func (a *account) answersRange(ctx context.Context, from, to time.Time) (answere
 // lowest part.
 func (a *account) cut(ctx context.Context, h event.Hole) (parts []event.Hole, shown bool, err error) {
 	asked, began, highest := 0, time.Now(), time.Time{}
+	if h.Below != "" && a.sliceable() != slicingWorks { // with created[lte] ignored this has the hole in it
+		answered, _, err := a.answersRange(ctx, h.BelowAt.Add(-time.Hour), h.BelowAt.Add(-time.Second))
+		if !answered || err != nil || a.sliceable() == slicingFails {
+			return []event.Hole{h}, false, err
+		}
+	}
 	parts, err = holes.Cut(h, func(from, to time.Time) (bool, error) {
 		answered, any, err := a.answersRange(ctx, from, to)
 		if asked++; any {
@@ -150,7 +156,7 @@ func (a *account) cut(ctx context.Context, h event.Hole) (parts []event.Hole, sh
 // and reads what is no part of it any more.
 func (a *account) cutWide(ctx context.Context, of *event.Hole, until time.Time) error {
 	i := slices.IndexFunc(a.state.Holes, func(h event.Hole) bool {
-		return holes.IsTimed(&h) && h.Below == "" && h.AboveAt.Sub(h.BelowAt) > time.Second && holes.Touch(&h, of)
+		return holes.IsWide(&h) && holes.Touch(&h, of)
 	})
 	if i < 0 || past(until) {
 		return nil

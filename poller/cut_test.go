@@ -162,6 +162,7 @@ func TestOrdersAroundSessionsThatNoRangeShows(t *testing.T) {
 		kept    bool          // notifier runs meanwhile
 		away    bool          // as long as the API is away
 		restart bool
+		known   bool          // the newest session that is known before is broken as well
 		own     time.Duration // by how much our own clock is ahead
 		most    int           // requests in a minute in the end
 	}{
@@ -181,6 +182,7 @@ func TestOrdersAroundSessionsThatNoRangeShows(t *testing.T) {
 		"two, created[lte] is ignored": {broken: []int{2, 40}, ignores: "lte", most: 40},
 		"two, created[gte] is ignored": {broken: []int{2, 40}, ignores: "gte", most: 60},
 		"many, one after the other":    {broken: []int{2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13}, found: 90 * time.Second, most: 60},
+		"a known one and a later one":  {broken: []int{40}, known: true, found: 30 * time.Second, most: 24},
 		"two, our clock is ahead":      {broken: []int{2, 40}, found: 30 * time.Second, own: 480 * time.Hour, most: 24},
 		"two, our clock is behind":     {broken: []int{2, 40}, found: 90 * time.Second, own: -480 * time.Hour, most: 24},
 		"one, and later many":          {broken: []int{2}, found: 10 * time.Second, kept: true, most: 24},
@@ -202,6 +204,12 @@ func TestOrdersAroundSessionsThatNoRangeShows(t *testing.T) {
 				r.hangs, r.away = scene.hangs, scene.away
 				r.mu.Unlock()
 				var broken []string
+				if scene.known {
+					broken = append(broken, fmt.Sprintf("cs_%d", r.n))
+					r.mu.Lock()
+					r.broken[broken[0]] = true
+					r.mu.Unlock()
+				}
 				for i := range 60 {
 					if slices.Contains(scene.broken, i) {
 						broken = append(broken, r.breaks())
@@ -255,6 +263,9 @@ func TestOrdersAroundSessionsThatNoRangeShows(t *testing.T) {
 				}
 				t.Logf("%d requests in a minute, %d holes: %+v", requests/10, len(st.Holes), st.Holes)
 				r.heal(broken[0])
+				if scene.known { // it is older than the account's start
+					delete(r.paid, broken[0])
+				}
 				checks("one is healed", 15*time.Minute, 12*time.Minute)
 				r.heal(broken[1:]...)
 				checks("all are healed", 20*time.Minute, 18*time.Minute)

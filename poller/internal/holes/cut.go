@@ -6,14 +6,31 @@ import (
 	"checkout-notifier/event"
 )
 
+// seconds returns the first and the last second of a hole that begins at a time. The
+// session with which it ends may share its second with what the API cannot show.
+func seconds(h *event.Hole) (from, to time.Time) {
+	from = h.BelowAt.Truncate(time.Second)
+	if h.Below == "" {
+		from = from.Add(time.Second)
+	}
+	return from, h.AboveAt.Truncate(time.Second)
+}
+
+// IsWide says whether a hole that begins at a time has several seconds, and may be cut.
+func IsWide(h *event.Hole) bool {
+	from, to := seconds(h)
+	return IsTimed(h) && from.Before(to)
+}
+
 // Cut returns the parts of a hole between two times that are left when all is taken out
 // of it for which the API answers, the newest first. asks says whether it answers for a
 // range of creation times; once enough holds, what is left of the hole stays whole.
 func Cut(h event.Hole, asks func(from, to time.Time) (bool, error), enough func() bool) (parts []event.Hole, err error) {
-	from, to := h.BelowAt.Truncate(time.Second).Add(time.Second), h.AboveAt.Truncate(time.Second)
-	if h.Below != "" || h.BelowAt.IsZero() || !from.Before(to) {
+	from, to := seconds(&h)
+	if h.BelowAt.IsZero() || !from.Before(to) {
 		return []event.Hole{h}, nil
 	}
+	first := from
 	if answered, err := asks(from, to); answered || err != nil { // it is a hole for another reason
 		return []event.Hole{h}, err
 	}
@@ -21,7 +38,9 @@ func Cut(h event.Hole, asks func(from, to time.Time) (bool, error), enough func(
 	halve = func(from, to time.Time) error {
 		if from.Equal(to) || enough() {
 			part := h
-			part.AboveAt, part.BelowAt = to, from.Add(-time.Second)
+			if part.AboveAt = to; h.Below == "" || from.After(first) {
+				part.Below, part.BelowAt = "", from.Add(-time.Second)
+			}
 			if n := len(parts); n > 0 && !to.Before(parts[n-1].BelowAt) {
 				part.AboveAt, parts = parts[n-1].AboveAt, parts[:n-1]
 			}
