@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"checkout-notifier/poller/internal/holes"
 	"checkout-notifier/poller/internal/index"
 	"checkout-notifier/poller/wooshpay"
 )
@@ -112,7 +113,7 @@ func (r *revisit) cover(due []*index.Entry) bool {
 
 // reach returns the place of the oldest session on a page that begins at a place.
 func (r *revisit) reach(place int) int {
-	floor := r.floor(r.index.At(place))
+	floor := holes.Floor(r.state.Holes, r.index.At(place).Created())
 	for left := r.room(place+1, r.cfg.Poll.Tuning.PageSize); place >= 0; place-- {
 		e := r.index.At(place)
 		if !e.Created().After(floor) {

@@ -177,19 +177,10 @@ func (a *account) cutWide(ctx context.Context, of *event.Hole, until time.Time) 
 	return err
 }
 
-// floor is the creation time down to which a page that begins with a known session may
-// reach: that of the next hole of which only times tell where it begins.
-func (a *account) floor(e *index.Entry) time.Time {
-	if h := holes.Below(a.state.Holes, e.Created()); h != nil {
-		return h.AboveAt
-	}
-	return time.Time{}
-}
-
 // clearOf changes a question for the page that begins with a known session, below a newer
-// one, so that it asks for none of those holes.
+// one, so that it asks for no hole of which only times tell where it begins.
 func (a *account) clearOf(q *wooshpay.Query, e *index.Entry, neighbour string) {
-	if floor := a.floor(e); !floor.IsZero() {
+	if floor := holes.Floor(a.state.Holes, e.Created()); !floor.IsZero() {
 		q.CreatedGTE = floor.Add(time.Second)
 	}
 	var upper time.Time

@@ -139,7 +139,7 @@ func (a *account) suspect(neighbour string, from *index.Entry) {
 		return
 	}
 	last := a.index.Position(from)
-	floor := a.floor(from)
+	floor := holes.Floor(a.state.Holes, from.Created())
 	for left := a.cfg.Poll.Tuning.PageSize; last > 0 && left > 0 && a.index.At(last-1).Created().After(floor); last-- {
 		if a.index.At(last).Listed() {
 			left--

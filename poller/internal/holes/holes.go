@@ -167,6 +167,15 @@ func Below(holes []event.Hole, at time.Time) *event.Hole {
 	return nil
 }
 
+// Floor is the creation time down to which a page may reach that begins at a time: that
+// of the next such hole.
+func Floor(holes []event.Hole, at time.Time) time.Time {
+	if h := Below(holes, at); h != nil {
+		return h.AboveAt
+	}
+	return time.Time{}
+}
+
 // Between returns such a hole between two times, the upper one of which may be zero: no
 // end. It is the lowest.
 func Between(holes []event.Hole, lower, upper time.Time) *event.Hole {
