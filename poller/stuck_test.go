@@ -25,7 +25,7 @@ type stuck struct {
 	sessions []string
 	slow     string // a session that takes slowBy to show
 	slowBy   time.Duration
-	garbled  string        // a session of which the list shows nothing but the id
+	garbled  string        // a session of which the list shows nothing but the id, and at once
 	old      []string      // sessions that are shown after four seconds
 	latency  time.Duration // of each answer
 }
@@ -40,7 +40,7 @@ func (w *world) stuck() *stuck {
 		}
 		body, _ := io.ReadAll(resp.Body)
 		resp.Body = io.NopCloser(bytes.NewReader(s.garble(req, body)))
-		held, latency := s.holds(string(body))
+		held, latency := s.holds(req, string(body))
 		if !held {
 			select {
 			case <-req.Context().Done():
@@ -64,10 +64,10 @@ func (w *world) stuck() *stuck {
 	return s
 }
 
-func (s *stuck) holds(body string) (held bool, latency time.Duration) {
+func (s *stuck) holds(req *http.Request, body string) (held bool, latency time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if latency = s.latency; s.slow != "" && strings.Contains(body, s.slow) {
+	if latency = s.latency; s.slow != "" && strings.Contains(body, s.slow) && (s.garbled == "" || !isList(req)) {
 		latency += s.slowBy
 	}
 	if slices.ContainsFunc(s.old, func(id string) bool { return strings.Contains(body, id) }) {
