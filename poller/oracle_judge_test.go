@@ -168,20 +168,25 @@ func (j *judgement) delay(b *being, t telling) {
 // inOneHole says whether a session cannot be seen while the API fails over another one, or
 // over itself. What is not known yet stands in the hole unless the list can be read in
 // between: from known sessions on and, where created[lte] works, from each whole second of what
-// that compares. A hole is not left for what becomes visible in it later.
+// that compares (docs/polling.md: what was created in the same second waits with it). A hole is
+// not left for what becomes visible in it later.
 func (j *judgement) inOneHole(b, broken *being) bool {
 	return b == broken || j.firstAt[b.id] >= broken.born+broken.breaks &&
-		(b.lag > 0 || j.api.listedUntil(b).Equal(j.api.listedUntil(broken)) || slices.ContainsFunc(j.spells, func(s spell) bool {
+		(b.lag > 0 || j.api.inOneSecond(b, broken) || slices.ContainsFunc(j.spells, func(s spell) bool {
 			return s.does == noUpper || s.does == noFilter
 		}))
 }
 
-// listedUntil is the first second that created[lte] must name to show a session.
-func (a *trueAPI) listedUntil(b *being) time.Time {
+// inOneSecond says whether no two whole seconds, as created[gte] and created[lte], show one of
+// two sessions without the other, or without both.
+func (a *trueAPI) inOneSecond(b, other *being) bool {
 	if !a.exact {
-		return a.shownCreated(b)
+		return a.shownCreated(b).Equal(a.shownCreated(other))
 	}
-	return a.clock(b.born + time.Second - 1).Truncate(time.Second)
+	first := func(b *being, rounding time.Duration) time.Time {
+		return a.clock(b.born + rounding).Truncate(time.Second)
+	}
+	return first(b, 0).Equal(first(other, 0)) || first(b, time.Second-1).Equal(first(other, time.Second-1))
 }
 
 // together says whether one look told both.

@@ -165,10 +165,12 @@ func (l *ledger) crashes(end context.Context) {
 	for i, c := range l.universe.crashes {
 		rest(end, time.Until(l.api.began.Add(c.at)))
 		l.mu.Lock()
-		if c.how == stopped {
+		switch {
+		case c.how == stopped && l.die == nil: // none has begun
+		case c.how == stopped:
 			l.down = c.down
 			l.die()
-		} else {
+		default:
 			l.crash = &l.universe.crashes[i]
 		}
 		l.mu.Unlock()
