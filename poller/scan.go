@@ -136,11 +136,12 @@ func (s *scan) begin(ctx context.Context) error {
 	return nil
 }
 
-// probe asks whether created[lte] is honoured: with a session that the list has.
+// probe asks whether created[lte] is honoured: with a session that the list has, and for no
+// older one, over which the API may fail.
 func (s *scan) probe(ctx context.Context, created time.Time) error {
 	s.slicing = slicingAsked
 	defer s.turn.Broadcast()
-	page, err := s.page(ctx, s.p, wooshpay.Query{CreatedLTE: created.Add(wooshpay.CreatedRounding), Limit: 1}, nil)
+	page, err := s.page(ctx, s.p, wooshpay.Query{CreatedGTE: created.Add(-wooshpay.CreatedRounding), CreatedLTE: created.Add(wooshpay.CreatedRounding), Limit: 1}, nil)
 	switch {
 	case refused(err) || unshown(err) || (err == nil && len(page.Items) == 0): // that session may be what the API cannot show
 		s.slicing = slicingFails
