@@ -158,7 +158,7 @@ func (a *account) cutWide(ctx context.Context, of *event.Hole, until time.Time) 
 	i := slices.IndexFunc(a.state.Holes, func(h event.Hole) bool {
 		return holes.IsWide(&h) && holes.Touch(&h, of)
 	})
-	if i < 0 || past(until) {
+	if i < 0 {
 		return nil
 	}
 	h := a.state.Holes[i]
@@ -167,6 +167,9 @@ func (a *account) cutWide(ctx context.Context, of *event.Hole, until time.Time) 
 		return err
 	}
 	a.state.Holes = holes.Replace(a.state.Holes, h, parts)
+	if !until.IsZero() { // else all the cutting would have been for nothing
+		until = later(until, time.Now().Add(a.cfg.Poll.Interval))
+	}
 	err = newScan(a, patience{tries: a.tries, deep: true}, nil, h.BelowAt, h.AboveAt).run(ctx, until)
 	if err != nil { // nobody else reads it
 		a.state.Holes, _, _ = holes.With(a.state.Holes, h)

@@ -24,6 +24,8 @@ func TestSweepsAroundSessionsThatNoRangeShows(t *testing.T) {
 	}{
 		"one":            {broken: []int{150}, found: 2 * time.Minute, late: 35 * time.Second},
 		"two":            {broken: []int{150, 195}, found: 2 * time.Minute, late: 35 * time.Second},
+		"one that hangs": {broken: []int{150}, hangs: true, found: 5 * time.Minute, late: 40 * time.Second},
+		"two that hang":  {broken: []int{150, 195}, hangs: true, found: 10 * time.Minute, late: 40 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
