@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"checkout-notifier/event"
@@ -155,13 +154,10 @@ func (a *account) cut(ctx context.Context, h event.Hole) (parts []event.Hole, sh
 // cutWide cuts the hole between two times that is left of one that was just asked for,
 // and reads what is no part of it any more.
 func (a *account) cutWide(ctx context.Context, of *event.Hole, until time.Time) error {
-	i := slices.IndexFunc(a.state.Holes, func(h event.Hole) bool {
-		return holes.IsWide(&h) && holes.Touch(&h, of)
-	})
-	if i < 0 {
+	h, found := holes.Wide(a.state.Holes, of)
+	if !found {
 		return nil
 	}
-	h := a.state.Holes[i]
 	parts, _, err := a.cut(ctx, h)
 	if err != nil || (len(parts) == 1 && parts[0].AboveAt.Sub(parts[0].BelowAt) >= h.AboveAt.Sub(h.BelowAt)) {
 		return err

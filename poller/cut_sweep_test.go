@@ -89,7 +89,7 @@ func TestSweepsAroundSessionsThatNoRangeShows(t *testing.T) {
 					t.Errorf("healthy %t (%s), holes %+v", st.Healthy, st.Error, st.Holes)
 				}
 				report, err := p.Backfill(t.Context(), poller.Backfill{Since: time.Now().Add(-72 * time.Hour)}, nil)
-				if err != nil || report.Sessions < 230 {
+				if err != nil || report.Sessions < 230 || len(report.Unread) != len(broken) {
 					t.Errorf("backfill: %v, %+v", err, report)
 				}
 				orders(time.Minute, scene.late)

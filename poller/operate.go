@@ -51,8 +51,9 @@ type BackfillReport struct {
 	Events   int       `json:"events"`   // in a dry run those that there would be
 	Silent   int       `json:"silent"`   // new sessions that are recorded without an announcement
 	Reached  time.Time `json:"reached,omitzero"`
-	Error    string    `json:"error,omitempty"` // why it does not go on; it is tried again
-	Found    []Found   `json:"found,omitempty"` // in a dry run, at most 1000
+	Error    string    `json:"error,omitempty"`  // why it does not go on; it is tried again
+	Unread   []string  `json:"unread,omitempty"` // parts of the range that the API cannot show, and how long they are
+	Found    []Found   `json:"found,omitempty"`  // in a dry run, at most 1000
 }
 
 // Found is a session of which a dry run would record something.
@@ -193,6 +194,7 @@ func total(parts []BackfillReport) (sum BackfillReport) {
 		sum.Silent += part.Silent
 		sum.Error = cmp.Or(sum.Error, part.Error)
 		sum.Reached = later(sum.Reached, part.Reached)
+		sum.Unread = append(sum.Unread, part.Unread...)
 		sum.Found = append(sum.Found, part.Found[:min(len(part.Found), MostFound-len(sum.Found))]...)
 	}
 	return sum

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"checkout-notifier/event"
+	"checkout-notifier/poller/internal/holes"
 	"checkout-notifier/poller/wooshpay"
 )
 
@@ -41,11 +42,11 @@ const (
 func (s *sweep) dry() bool { return s != nil && s.backfill != nil && s.backfill.DryRun }
 
 // known are the holes that are read around: a dry run comes upon them.
-func (s *sweep) known(holes []event.Hole) []event.Hole {
+func (s *sweep) known(all []event.Hole) []event.Hole {
 	if s.dry() {
 		return nil
 	}
-	return holes
+	return all
 }
 
 // announce says whether what was forgotten is announced all the same.
@@ -236,6 +237,8 @@ func (a *account) completed(s *sweep) {
 		if !s.dry() {
 			a.readThrough(s.since, s.until, s.sighting)
 		}
+		s.report.Unread = holes.Unread(a.state.Holes, s.since, s.until)
+		s.tell()
 		return
 	}
 	a.reconciled(s.since)

@@ -183,5 +183,8 @@ func reportText(r *poller.BackfillReport, announced string) string {
 	if known := r.Sessions - r.New - r.Changed; known > 0 {
 		text += fmt.Sprintf("; known already: %d, and what was recorded silently stays so", known)
 	}
+	if len(r.Unread) > 0 {
+		text += "; NOT READ, because the API cannot show it: " + strings.Join(r.Unread, "; ")
+	}
 	return text
 }

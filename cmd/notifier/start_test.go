@@ -42,6 +42,8 @@ func TestBackfillCountsWhatIsKnown(t *testing.T) {
 	for want, r := range map[string]poller.BackfillReport{
 		"1 page, 12 sessions, of which 0 new and 0 changed; 0 events announced, 0 sessions recorded silently; known already: 12, and what was recorded silently stays so": {Pages: 1, Sessions: 12},
 		"1 page, 3 sessions, of which 2 new and 1 changed; 4 events announced, 0 sessions recorded silently":                                                              {Pages: 1, Sessions: 3, New: 2, Changed: 1, Events: 4},
+		"1 page, 1 session, of which 1 new and 0 changed; 1 event announced, 0 sessions recorded silently; NOT READ, because the API cannot show it: from a down to b (1h0m0s); from c down to d (1s)": {
+			Pages: 1, Sessions: 1, New: 1, Events: 1, Unread: []string{"from a down to b (1h0m0s)", "from c down to d (1s)"}},
 	} {
 		if got := reportText(&r, "announced"); got != want {
 			t.Errorf("it says %q, want %q", got, want)

@@ -22,6 +22,16 @@ func IsWide(h *event.Hole) bool {
 	return IsTimed(h) && from.Before(to)
 }
 
+// Wide returns the first such hole that is left of another one.
+func Wide(holes []event.Hole, of *event.Hole) (h event.Hole, found bool) {
+	for i := range holes {
+		if IsWide(&holes[i]) && Touch(&holes[i], of) {
+			return holes[i], true
+		}
+	}
+	return h, false
+}
+
 // Cut returns the parts of a hole between two times that are left when all is taken out
 // of it for which the API answers, the newest first. asks says whether it answers for a
 // range of creation times; once enough holds, what is left of the hole stays whole.

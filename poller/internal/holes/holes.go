@@ -44,6 +44,37 @@ func With(others []event.Hole, h event.Hole) (holes []event.Hole, whole event.Ho
 	return few(holes), h, known
 }
 
+// Unread describes the holes in a range of creation times, an end of which may be zero, and
+// how long each is.
+func Unread(holes []event.Hole, since, until time.Time) (parts []string) {
+	for i := range holes {
+		h := &holes[i]
+		if (!until.IsZero() && h.BelowAt.After(until)) || (!h.Newest() && h.AboveAt.Before(since)) {
+			continue
+		}
+		from, to := "the newest session", "the end of the list"
+		if !h.Newest() {
+			from = place(h.Above, h.AboveAt)
+		}
+		if !h.BelowAt.IsZero() {
+			to = place(h.Below, h.BelowAt)
+		}
+		part := "from " + from + " down to " + to
+		if !h.Newest() && !h.BelowAt.IsZero() {
+			part += " (" + h.AboveAt.Sub(h.BelowAt).Round(time.Second).String() + ")"
+		}
+		parts = append(parts, part)
+	}
+	return parts
+}
+
+func place(id string, created time.Time) string {
+	if id == "" {
+		return event.FormatTime(created)
+	}
+	return id + " of " + event.FormatTime(created)
+}
+
 // Replace replaces one of several holes by its parts.
 func Replace(others []event.Hole, h event.Hole, parts []event.Hole) []event.Hole {
 	others = slices.DeleteFunc(slices.Clone(others), func(other event.Hole) bool { return other == h })

@@ -71,3 +71,33 @@ func TestCutAndPieces(t *testing.T) {
 		}
 	})
 }
+
+// A range tells the holes that it touches, and no others.
+func TestUnread(t *testing.T) {
+	all := []event.Hole{
+		{Below: "cs_9", BelowAt: at(9000)},
+		{AboveAt: at(7200), BelowAt: at(3600)},
+		{Above: "cs_2", AboveAt: at(2000), Below: "cs_1", BelowAt: at(1999)},
+		{Above: "cs_0", AboveAt: at(1000)},
+	}
+	texts := []string{
+		"from the newest session down to cs_9 of 1970-01-01T02:30:00Z",
+		"from 1970-01-01T02:00:00Z down to 1970-01-01T01:00:00Z (1h0m0s)",
+		"from cs_2 of 1970-01-01T00:33:20Z down to cs_1 of 1970-01-01T00:33:19Z (1s)",
+		"from cs_0 of 1970-01-01T00:16:40Z down to the end of the list",
+	}
+	for _, tt := range []struct {
+		since, until time.Time
+		want         []string
+	}{
+		{at(1), time.Time{}, texts},
+		{at(1), at(8000), texts[1:]},
+		{at(3000), at(4000), texts[1:2]},
+		{at(7201), at(8999), nil},
+		{at(2000), at(3000), texts[2:3]},
+	} {
+		if got := holes.Unread(all, tt.since, tt.until); !slices.Equal(got, tt.want) {
+			t.Errorf("from %d to %d: %q, want %q", tt.since.Unix(), tt.until.Unix(), got, tt.want)
+		}
+	}
+}
