@@ -42,9 +42,7 @@ func (l *lane) isBroken() bool {
 func (l *lane) probePause(failed int) time.Duration {
 	pause := breakFirstLook
 	for range failed {
-		if pause *= 2; pause >= l.longestPause {
-			return l.longestPause
-		}
+		pause = min(2*pause, l.longestPause)
 	}
 	return pause
 }
@@ -288,13 +286,9 @@ func (l *lane) recovering() bool {
 // hasten makes due what waits, after a breaker has closed or a pause has ended.
 func (l *lane) hasten(send context.Context, now time.Time) error {
 	ctx := context.WithoutCancel(send)
-	for {
-		n, err := l.outbox.Hasten(ctx, l.dest.Name, now, hastenAtOnce)
-		if err != nil {
+	for n, err := hastenAtOnce, error(nil); n == hastenAtOnce; {
+		if n, err = l.outbox.Hasten(ctx, l.dest.Name, now, hastenAtOnce); err != nil {
 			return err
-		}
-		if n < hastenAtOnce {
-			break
 		}
 	}
 	l.mu.Lock()

@@ -124,7 +124,9 @@ func (l *lane) takeUp(stored event.DestinationState) {
 	l.reset()
 	now := time.Now()
 	l.standing = corrected(stored.Standing, now)
-	l.subjects.row = l.standing.Blocked
+	if stored.Pending > 0 {
+		l.subjects.row = l.standing.Blocked
+	}
 	l.health.marks.wrote(&stored.Standing)
 	l.clock = upClock{total: stored.UpClock}
 	if l.standing.Paused.IsZero() && l.standing.Broken.IsZero() {

@@ -123,7 +123,7 @@ func (p *NATSPublisher) judgeStream(subject string, info *jetstream.StreamInfo, 
 	name := p.dest.Stream.Name
 	switch {
 	case errors.Is(asked, jetstream.ErrStreamNotFound) && ensures && stray:
-		why = "no stream takes the subject, and stream.subjects do not name it: add it there, or leave stream.subjects out"
+		why = notListed
 	case errors.Is(asked, jetstream.ErrStreamNotFound) && ensures:
 	case errors.Is(asked, jetstream.ErrStreamNotFound) && subject == "":
 		why = "there is no such stream"

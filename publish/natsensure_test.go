@@ -138,6 +138,46 @@ func TestEnsureLeavesAStreamOfOthers(t *testing.T) {
 	}
 }
 
+// A stream that is as the configuration says lacks what stream.subjects lack: that is said,
+// and not asked whether the stream is there.
+func TestASubjectThatIsNotListedIsSaidToBe(t *testing.T) {
+	url := embedded(t)
+	nc, err := nats.Connect(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	d := natsDestination(url)
+	d.Stream.Name, d.Stream.Ensure, d.Stream.Subjects = "CHECKOUT", true, []string{"checkout.*.paid"}
+	p := newNATS(t, d, nil)
+	const says = "no stream takes the subject, and stream.subjects do not name it: add it there, or leave stream.subjects out (server "
+	for _, m := range []publish.Message{message(event.Expired), message(event.Expired)} {
+		if r := p.Publish(t.Context(), m); r.Outcome != event.OutcomeUnavailable || !strings.HasPrefix(r.Error, says) {
+			t.Errorf("result %+v", r)
+		}
+	}
+	if r := p.Publish(t.Context(), message(event.Paid)); r.Outcome != event.OutcomeAccepted {
+		t.Errorf("a listed one: %+v", r)
+	}
+	// Somebody else may give the stream the subject.
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := js.Stream(t.Context(), "CHECKOUT")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := s.CachedInfo().Config
+	config.Subjects = append(config.Subjects, "checkout.*.expired")
+	if _, err := js.UpdateStream(t.Context(), config); err != nil {
+		t.Fatal(err)
+	}
+	if r := p.Publish(t.Context(), message(event.Expired)); r.Outcome != event.OutcomeAccepted {
+		t.Errorf("one that somebody else added: %+v", r)
+	}
+}
+
 // TestEnsureThatFailsIsAComplaint has streams that cannot be brought up to date.
 // Whether messages are taken shows with each of them.
 func TestEnsureThatFailsIsAComplaint(t *testing.T) {

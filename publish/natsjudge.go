@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -54,7 +55,7 @@ func (p *NATSPublisher) failed(m *Message, subject string, l *link, err error) R
 		return p.answered(subject, answer)
 	case errors.Is(err, errNoStream):
 		p.ensured.Store(false)
-		return blocked(subject, p.noStream(l))
+		return blocked(subject, p.noStream(subject, l))
 	case notSent(err):
 		if !errors.Is(err, errNotConnected) {
 			err = l.why()
@@ -87,9 +88,15 @@ func (p *NATSPublisher) denial(m *Message, err error) string {
 	return fmt.Sprintf("%v: to publish to the subject", ErrDenied)
 }
 
-func (p *NATSPublisher) noStream(l *link) string {
+// notListed is said of a subject that the stream lacks, as the configuration does.
+const notListed = "no stream takes the subject, and stream.subjects do not name it: add it there, or leave stream.subjects out"
+
+func (p *NATSPublisher) noStream(subject string, l *link) string {
 	text := errNoStream.Error()
-	if p.dest.Stream.Name != "" {
+	switch listed := slices.ContainsFunc(p.subjects, func(pattern string) bool { return covers(pattern, subject) }); {
+	case p.dest.Stream.Ensure && !listed && !p.ensureOff.lasts(): // the stream is as the configuration says
+		text = notListed
+	case p.dest.Stream.Name != "":
 		text += ": is there a stream " + p.dest.Stream.Name + "?"
 	}
 	if l.retiring.Load() {
@@ -103,7 +110,7 @@ func (p *NATSPublisher) noStream(l *link) string {
 
 // answered judges what a stream, or the server for it, said to a publish.
 func (p *NATSPublisher) answered(subject string, a *jetstream.APIError) Result {
-	why := ""
+	why := "the stream does not take it"
 	switch a.ErrorCode {
 	case codeMessageTooLarge:
 		return tooLarge("the message is over the stream's maximum")
@@ -119,8 +126,6 @@ func (p *NATSPublisher) answered(subject string, a *jetstream.APIError) Result {
 		why = "the server's storage is used up"
 	case codeNoLeader:
 		why = "the stream has no leader at present"
-	default:
-		why = "the stream does not take it"
 	}
 	return blocked(subject, truncate(reasonLimit, why+": "+a.Description))
 }

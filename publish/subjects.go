@@ -71,6 +71,9 @@ func (s *subjects) add(subject string, now time.Time) *blockedSubject {
 		return nil
 	}
 	b := &blockedSubject{since: now}
+	if len(s.known) == 0 {
+		b.since = s.row.Since // it may be what the last process left
+	}
 	s.known[subject] = b
 	s.sorted = false
 	return b
@@ -127,9 +130,7 @@ func (s *subjects) hurry(now time.Time) {
 			b.next = now
 		}
 	}
-	if len(s.known) > 0 {
-		s.sooner(now)
-	}
+	s.sooner(now)
 }
 
 // settling says whether it will show at once whether an earlier delivery that is

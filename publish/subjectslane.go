@@ -101,6 +101,9 @@ func (l *lane) blocked(v *event.Verdict, d *event.Delivery, r Result, now time.T
 // tookSubject notes that a delivery was accepted. The caller holds mu.
 func (l *lane) tookSubject(d *event.Delivery, now time.Time) {
 	s := &l.subjects
+	if len(s.known) == 0 && !s.more {
+		s.row = event.Trouble{} // see moreSubjects
+	}
 	if subject, ok := s.probes[d.ID]; ok {
 		delete(s.probes, d.ID)
 		s.release(subject, now)
@@ -177,6 +180,7 @@ func (l *lane) unblocked(u *event.Unblock, ids []string) {
 		s.sooner(time.Now())
 	default:
 		b.probe = ids[0]
+		b.next = time.Now().Add(lostProbeAfter) // all may have been hurried while this one was made due
 		s.probes[b.probe] = u.Subject
 	}
 }
@@ -192,7 +196,8 @@ func (l *lane) withdrawBlocked() (withdrawn []event.Begin) {
 }
 
 // moreSubjects takes subjects up that are blocked besides those that are known. What
-// the last process left is probed at once.
+// the last process left is probed at once. If it ended during the only probe, the outbox
+// shows no subject: what was blocked lasts on until a delivery is accepted.
 func (l *lane) moreSubjects(send context.Context, now time.Time) error {
 	l.mu.Lock()
 	s := &l.subjects
@@ -226,8 +231,9 @@ func (l *lane) moreSubjects(send context.Context, now time.Time) error {
 	case len(list) == room:
 		s.after = list[room-1]
 	case after == "":
-		s.more = false // these are all
-		s.forget("")
+		if s.more = false; !first { // these are all
+			s.forget("")
+		}
 	default:
 		s.after = ""
 	}
