@@ -85,7 +85,7 @@ func New(o Options) (*Client, error) {
 		return nil, errors.New("base_url is not a URL")
 	}
 	if o.Transport == nil {
-		o.Transport = newTransport(o)
+		o.Transport = newConnections(newTransport(o))
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -213,6 +213,30 @@ func (c *Client) Get(ctx context.Context, id string) (s checkout.Session, answer
 		return checkout.Session{}, answer, Nonsense(answer, "the answer is about another session")
 	}
 	return s, answer, nil
+}
+
+// connections are those to the API. It is safe for concurrent use.
+type connections struct {
+	now atomic.Pointer[http.Transport]
+}
+
+func newConnections(t *http.Transport) *connections {
+	c := new(connections)
+	c.now.Store(t)
+	return c
+}
+
+func (c *connections) RoundTrip(req *http.Request) (*http.Response, error) {
+	return c.now.Load().RoundTrip(req)
+}
+
+// CloseIdleConnections lets no later request use a connection that is open now, also one
+// on which a request has just been given up, or others still wait.
+func (c *connections) CloseIdleConnections() {
+	former := c.now.Load()
+	if c.now.CompareAndSwap(former, former.Clone()) {
+		former.CloseIdleConnections() // the others close when they have been idle for a while
+	}
 }
 
 // done ends a request. After two failures in a row the open connections are not used again:
