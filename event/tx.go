@@ -226,7 +226,8 @@ func (c *Condition) Reason() string {
 	return c.Why
 }
 
-// RuleQuiet is how long a failing rule that works again must not fail to be well.
+// RuleQuiet ends the condition of a rule: once its expression works again, the rule
+// counts as failing until this long after its last failure, and as well from then on.
 const RuleQuiet = 24 * time.Hour
 
 // Open says whether the owner was told of the condition and it is not over.

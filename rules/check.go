@@ -164,6 +164,8 @@ func (c *checkers) constant(r *compiled, allTypes bool) {
 	switch {
 	case constant && !r.expression.holds:
 		c.never(r.rule.When, strings.Index(r.rule.When, when), "the condition is never true: enabled: false switches a rule off")
+	case constant && when != "true" && (!allTypes || len(r.rule.Events) > 0):
+		c.add(Problem{Key: "when", Index: -1, Warning: true, Code: CodeMisleading, Message: "the condition always holds, so that the rule matches each of its events: leave it out, or the constant in it"})
 	case !allTypes || len(r.rule.Events) > 0:
 	case when == "":
 		message = "rule %q has neither events nor when: it matches every event; events: ['*'] says that this is meant"

@@ -319,6 +319,8 @@ func TestOtherWaysToWriteARule(t *testing.T) {
 		`session.amount_total > 1.000.00`:                    `grouped by _`,
 		`session.amount_total > 100k`:                        `grouped by _`,
 		`session.amount_total > 1e`:                          `bad number syntax: "1e"`,
+		`now() > "22:00"`:                                    `the hour of a time, in UTC, is a number: now().Hour()`,
+		`"09:30:00" <= session.created`:                      `the hour of a time, in UTC, is a number: session.created.Hour()`,
 		`session.created > now() - 7d`:                       `duration("7d")`,
 		`session.amount_total in 100-200`:                    `session.amount_total in 1_00..5_00`,
 		`event.type == checkout.session.paid`:                `"\"checkout.session.paid\""`,

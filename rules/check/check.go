@@ -102,9 +102,10 @@ func (c *Checker) Expression(text string) (*Checked, []Fault) {
 	if complete {
 		plainKeys(&tree.Node)
 		faults = append(faults, c.lint(tree.Node)...)
-		faults = append(faults, lintMoney(tree.Node)...)
+		faults = append(faults, c.lintMoney(tree.Node)...)
 		faults = append(faults, lintMissing(tree.Node)...)
 		faults = append(faults, lintLogic(tree.Node)...)
+		faults = append(faults, lintHolds(tree.Node)...)
 		faults = append(faults, lintChange(tree.Node)...)
 		faults = append(faults, lintMixed(tree.Node, depths)...)
 	}

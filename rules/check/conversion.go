@@ -44,6 +44,8 @@ func (c *Checker) conversion(b *ast.BinaryNode) string {
 		return c.asText(b, left, right)
 	case nature.IsTime() && isLiteral && isDuration(literal.Value) && b.Operator != "+" && b.Operator != "-":
 		return fmt.Sprintf("; a time is compared with a time, as in now() + duration(%q)", literal.Value)
+	case nature.IsTime() && isLiteral && inLayouts(literal.Value, []string{"15:04", "15:04:05"}) && b.Operator != "+" && b.Operator != "-":
+		return fmt.Sprintf("; the hour of a time, in UTC, is a number: %s.Hour()", cmp.Or(timeName(right), "…"))
 	case nature.IsTime() && isLiteral && b.Operator != "+" && b.Operator != "-":
 		return fmt.Sprintf("; a time is written date(%q)", example(literal.Value, isDate, "2026-01-31"))
 	case (nature.IsTime() || nature.IsDuration()) && isLiteral:

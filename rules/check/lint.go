@@ -192,6 +192,28 @@ func (c *Checker) lintSides(n *ast.BinaryNode) (faults []Fault) {
 	return slices.Concat(faults, lintRange(n), lintElements(n), lintUnits(n))
 }
 
+// lintHolds warns of an or that always holds inside a condition that does not: whoever
+// knows the rule's events tells of a whole condition that does.
+func lintHolds(root ast.Node) (faults []Fault) {
+	if _, constant := logic.Constant(root); constant {
+		return nil
+	}
+	var walk func(n ast.Node)
+	walk = func(n ast.Node) {
+		b, ok := n.(*ast.BinaryNode)
+		if holds, constant := logic.Constant(n); ok && holds && constant && (b.Operator == "or" || b.Operator == "||") {
+			faults = append(faults, Fault{At: n.Location().From, Code: CodeMisleading, Warning: true,
+				Message: "one side of this " + b.Operator + " is always true, so that it always holds, whatever the other side is: leave the constant out"})
+			return
+		}
+		for _, child := range logic.Children(n) {
+			walk(*child)
+		}
+	}
+	walk(root)
+	return faults
+}
+
 // lintValue looks at a comparison of a value with another.
 func lintValue(operator string, value, other ast.Node) []Fault {
 	return slices.Concat(lintClock(operator, value, other), lintZeroTime(operator, value, other), lintRaw(value, other), lintDigits(operator, value, other), lintSpan(operator, value, other))
@@ -285,13 +307,15 @@ func noCode(found *Fault, kind, name, word string, fold func(string) string) boo
 		found.Message = fmt.Sprintf("%s is never %q: currencies are codes of three letters, such as USD", name, word)
 	case kind == "country" && upper == "UK":
 		found.Message, found.Suggestion = fmt.Sprintf("%s is never %q: the code of the United Kingdom is GB", name, word), "GB"
-		if fold != nil {
-			found.Suggestion = fold("GB")
-		}
+	case kind == "currency" && upper == "RMB":
+		found.Message, found.Suggestion = fmt.Sprintf("%s is never %q: the code of the renminbi is CNY", name, word), "CNY"
 	case kind == "country" && upper == "EU":
 		found.Message = fmt.Sprintf(`%s is never %q: the European Union is no country; one of several is asked for as in ["DE", "FR"]`, name, word)
 	default:
 		return false
+	}
+	if fold != nil {
+		found.Suggestion = fold(found.Suggestion)
 	}
 	return true
 }

@@ -57,13 +57,15 @@ func lintChanged(value, other ast.Node, transition bool) (faults []Fault) {
 func neverChanges(name string) (message, suggestion string) {
 	documented := checkout.Fields()
 	top, member, inside := strings.Cut(name, ".")
+	unknown, _ := refusePath(0, "changed", name)
 	switch near := Closest(top, documented); {
 	case name == checkout.FieldURL:
 		return "event.change.field is never \"url\": a rotating url is not a change", ""
-	case slices.Contains(documented, top) && !inside, !inside && near == "":
-		return "", ""
+	case !inside && strings.Contains(unknown.Suggestion, "."): // a member of an object
+		top, _, _ = strings.Cut(unknown.Suggestion, ".")
+		return fmt.Sprintf("%s: whether that of %s changed is asked by changed(%q)", unknown.Message, top, unknown.Suggestion), top
 	case !inside:
-		return fmt.Sprintf("the session has no documented field %q", name), near
+		return unknown.Message, unknown.Suggestion
 	case slices.Contains(documented, top):
 		return fmt.Sprintf("event.change.field is a whole top-level field, never %q: whether a member changed is asked by changed(%q)", name, name), top
 	case near != "":

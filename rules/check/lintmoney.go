@@ -3,6 +3,7 @@ package check
 import (
 	"fmt"
 	"math"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,7 +15,7 @@ import (
 )
 
 // lintMoney warns of amounts that are written in the currency's main unit.
-func lintMoney(root ast.Node) (faults []Fault) {
+func (c *Checker) lintMoney(root ast.Node) (faults []Fault) {
 	currencies := currenciesOf(root)
 	var walk func(n ast.Node)
 	walk = func(n ast.Node) {
@@ -22,7 +23,7 @@ func lintMoney(root ast.Node) (faults []Fault) {
 		if ok && slices.Contains([]string{"==", "!=", "in", "<", "<=", ">", ">="}, b.Operator) {
 			for _, side := range [][2]ast.Node{{b.Left, b.Right}, {b.Right, b.Left}} {
 				for _, fraction := range fractionsIn(side[1]) {
-					if f := notMinor(fraction, currencies); isMoney(side[0]) && !slices.Contains(faults, f) { // `a < b < c` has b twice
+					if f := c.notMinor(fraction, currencies); isMoney(side[0]) && !slices.Contains(faults, f) { // `a < b < c` has b twice
 						faults = append(faults, f)
 					}
 				}
@@ -115,12 +116,15 @@ func fractionsOfProduct(n *ast.BinaryNode) (found []*ast.FloatNode) {
 	return found[:1]
 }
 
+// grouped is a fraction that looks like thousands with a dot between them.
+var grouped = regexp.MustCompile(`^[1-9][0-9]{0,2}\.[0-9]{3}$`)
+
 // notMinor says how a fraction is written in the smallest unit of a currency. Without
 // a currency, or with several that differ, it is that of most.
-func notMinor(n *ast.FloatNode, currencies []string) Fault {
+func (c *Checker) notMinor(n *ast.FloatNode, currencies []string) Fault {
 	f := Fault{At: n.Location().From, Code: CodeFraction, Warning: true}
 	code, places := "", checkout.Decimals
-	if len(currencies) > 0 && !slices.ContainsFunc(currencies, func(c string) bool { return places(c) != places(currencies[0]) }) {
+	if len(currencies) > 0 && !slices.ContainsFunc(currencies, func(other string) bool { return places(other) != places(currencies[0]) }) {
 		code = currencies[0]
 	}
 	f.Suggestion = minorUnits(n.Value, places(code))
@@ -129,6 +133,14 @@ func notMinor(n *ast.FloatNode, currencies []string) Fault {
 		f.Message += fmt.Sprintf("; of a currency without cents, such as JPY, it is %s", whole)
 	} else if code != "" && places(code) == 0 {
 		f.Message = fmt.Sprintf("amounts are whole numbers of the smallest unit: %s has no smaller one, and this is a fraction", code)
+	}
+	if written := string(c.text[n.Location().From:n.Location().To]); grouped.MatchString(written) && places(code) < 3 {
+		whole := strings.Replace(written, ".", "", 1)
+		amount, _ := strconv.ParseFloat(whole, 64) // of digits
+		f.Message += fmt.Sprintf("; if the dot separates thousands, %s is meant", whole)
+		if places(code) > 0 {
+			f.Message += ", written " + minorUnits(amount, places(code))
+		}
 	}
 	return f
 }
