@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"sync"
@@ -25,12 +26,14 @@ type directoryLock struct {
 	release func()
 }
 
-func lockDirectory(ctx context.Context, dir string) (*directoryLock, error) {
+func lockDirectory(ctx context.Context, dir string, log *slog.Logger) (*directoryLock, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("nats.embedded.store_dir cannot be used: %w", err)
 	}
 	path := filepath.Join(dir, lockName)
-	file, holder, err := filelock.Open(ctx, path, os.O_RDWR|os.O_CREATE, time.Now().Add(lockWait))
+	file, holder, err := filelock.Open(ctx, path, os.O_RDWR|os.O_CREATE, time.Now().Add(lockWait), func(holder string) {
+		log.Warn(fmt.Sprintf("another notifier%s keeps its streams in nats.embedded.store_dir: it is waited for up to %s", holder, lockWait), slog.String("store_dir", dir))
+	})
 	switch {
 	case errors.Is(err, filelock.ErrHeld):
 		return nil, fmt.Errorf("%w: another notifier%s keeps its streams in %s: stop it or choose another nats.embedded.store_dir", ErrHeld, holder, dir)

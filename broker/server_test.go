@@ -1,13 +1,16 @@
 package broker_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -51,6 +54,19 @@ func TestStreamSurvivesRestart(t *testing.T) {
 	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "S", Subjects: []string{"s.>"}}); err != nil {
 		t.Fatal(err)
 	}
+	synctest.Test(t, func(t *testing.T) {
+		var said bytes.Buffer
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		stopped, err := broker.New(broker.Config{Listen: "127.0.0.1:0", StoreDir: dir}, slog.New(slog.NewTextHandler(&said, nil)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := fmt.Sprintf("another notifier (pid %d) keeps its streams in ", os.Getpid())
+		if err := stopped.Start(ctx); !errors.Is(err, broker.ErrHeld) || !strings.Contains(err.Error(), want) || !strings.Contains(said.String(), want) {
+			t.Errorf("one that is stopped while it waits: %v, logged %q", err, &said)
+		}
+	})
 	if _, err := js.Publish(t.Context(), "s.one", []byte("kept")); err != nil {
 		t.Fatal(err)
 	}

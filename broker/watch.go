@@ -164,7 +164,7 @@ func (s *Server) begin(ctx context.Context) error {
 	lock := s.lock
 	if lock == nil {
 		var err error
-		if lock, err = lockDirectory(ctx, s.config.StoreDir); err != nil {
+		if lock, err = lockDirectory(ctx, s.config.StoreDir, s.log); err != nil {
 			return err
 		}
 	}

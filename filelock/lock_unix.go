@@ -20,7 +20,8 @@ const Works = true
 const lockEvery = 50 * time.Millisecond
 
 // Lock takes the file's lock, shared or exclusive, at the latest at the
-// deadline; then the error is ErrHeld. Closing the file releases the lock.
+// deadline; then the error is ErrHeld, joined with that of ctx when ctx ended first.
+// Closing the file releases the lock.
 func Lock(ctx context.Context, file *os.File, shared bool, deadline time.Time) error {
 	how := syscall.LOCK_EX | syscall.LOCK_NB
 	if shared {
@@ -42,7 +43,7 @@ func Lock(ctx context.Context, file *os.File, shared bool, deadline time.Time) e
 		select {
 		case <-ctx.Done():
 			timer.Stop()
-			return ctx.Err()
+			return errors.Join(ErrHeld, ctx.Err())
 		case <-timer.C:
 		}
 	}

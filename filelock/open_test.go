@@ -17,19 +17,19 @@ func TestAFileThatWasReplacedIsLetGo(t *testing.T) {
 		t.Skip("no file can be locked here")
 	}
 	path := filepath.Join(t.TempDir(), "notifier.db")
-	first, _, err := filelock.Open(t.Context(), path, os.O_RDWR|os.O_CREATE, time.Now())
+	first, _, err := filelock.Open(t.Context(), path, os.O_RDWR|os.O_CREATE, time.Now(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer first.Close()
-	_, holder, err := filelock.Open(t.Context(), path, os.O_RDONLY, time.Now())
+	_, holder, err := filelock.Open(t.Context(), path, os.O_RDONLY, time.Now(), nil)
 	if want := fmt.Sprintf(" (pid %d)", os.Getpid()); !errors.Is(err, filelock.ErrHeld) || holder != want {
 		t.Errorf("held by %q, %v", holder, err)
 	}
 	if err := errors.Join(os.WriteFile(path+".other", nil, 0o600), os.Rename(path+".other", path)); err != nil {
 		t.Fatal(err)
 	}
-	second, _, err := filelock.Open(t.Context(), path, os.O_RDWR, time.Now())
+	second, _, err := filelock.Open(t.Context(), path, os.O_RDWR, time.Now(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -32,7 +32,7 @@ func Compact(ctx context.Context, cfg Config, now time.Time) (before, after int6
 	if _, err := os.Stat(target); err != nil {
 		return 0, 0, fileError(cfg.Path, true, err)
 	}
-	present, err := openLocked(ctx, target, os.O_RDWR, time.Now().Add(waitToRestore))
+	present, err := openLocked(ctx, target, os.O_RDWR, time.Now().Add(waitToRestore), nil)
 	if err != nil {
 		return 0, 0, err
 	}

@@ -28,7 +28,7 @@ const (
 
 // Open opens the state file for reading and writing and makes it, and its
 // directory, if they are missing. One that is empty is damaged: Open makes none. It waits up to 10 seconds for another process
-// to let go of the file. Errors: ErrHeld, ErrNewer, ErrForeign, ErrDirectory,
+// to let go of the file, and logs after a second which one it is. Errors: ErrHeld (with that of ctx when ctx ended meanwhile), ErrNewer, ErrForeign, ErrDirectory,
 // ErrDamaged, ErrReadOnly, ErrDiskFull, or that of ctx.
 func Open(ctx context.Context, cfg Config, log *slog.Logger) (*Store, error) {
 	if cfg.Path == "" {
@@ -55,10 +55,13 @@ func OpenReadOnly(ctx context.Context, cfg Config) (*Store, error) {
 func open(ctx context.Context, path string, flags int, wait time.Duration, log *slog.Logger) (*Store, error) {
 	s := &Store{path: path, log: log, commit: (*bolt.Tx).Commit, offers: newOffers(), places: newPlaces()}
 	deadline, toRead := time.Now().Add(wait), flags == os.O_RDONLY
+	waits := func(holder string) {
+		log.Warn(fmt.Sprintf("another notifier%s holds the state file: it is waited for up to %s", holder, wait), slog.String("state", path))
+	}
 	var file *os.File
 	for {
 		var err error
-		file, err = openLocked(ctx, path, flags, deadline)
+		file, err = openLocked(ctx, path, flags, deadline, waits)
 		if err == nil {
 			break
 		}
@@ -97,20 +100,20 @@ const orMoveAway = "stop it or choose another state.path"
 // makeLocked is openLocked for an unfinished file of ours, which is made if there is
 // none.
 func makeLocked(ctx context.Context, path string, deadline time.Time) (*os.File, error) {
-	return openLocked(ctx, path, os.O_RDWR|os.O_CREATE, deadline)
+	return openLocked(ctx, path, os.O_RDWR|os.O_CREATE, deadline, nil)
 }
 
-// openLocked opens the file and takes its lock.
-func openLocked(ctx context.Context, path string, flags int, deadline time.Time) (*os.File, error) {
+// openLocked opens the file and takes its lock. For waits see filelock.Open.
+func openLocked(ctx context.Context, path string, flags int, deadline time.Time, waits func(holder string)) (*os.File, error) {
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() { // opening a pipe could block
 		return nil, directory(path, errors.New("it is a directory, a pipe or a device, and a file is expected"))
 	}
-	file, holder, err := filelock.Open(ctx, path, flags, deadline)
+	file, holder, err := filelock.Open(ctx, path, flags, deadline, waits)
 	switch {
 	case err == nil:
 		return file, nil
 	case errors.Is(err, ErrHeld):
-		return nil, &fault{kind: ErrHeld, message: fmt.Sprintf("another notifier%s holds %s: %s", holder, path, orMoveAway)}
+		return nil, &fault{kind: ErrHeld, cause: ctx.Err(), message: fmt.Sprintf("another notifier%s holds %s: %s", holder, path, orMoveAway)}
 	}
 	return nil, fileError(path, flags == os.O_RDONLY, err)
 }

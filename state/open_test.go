@@ -14,11 +14,13 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
 
 	"checkout-notifier/event"
+	"checkout-notifier/filelock"
 	"checkout-notifier/state"
 )
 
@@ -425,4 +427,28 @@ func TestVerifySeesWhatBboltCannot(t *testing.T) {
 			wants(t, s.Verify(t.Context()), state.ErrDamaged, path)
 		})
 	}
+}
+
+// Whoever starts a second daemon is told at once what it waits for, also when it is
+// stopped while it waits.
+func TestAHeldFileIsNamedWhileItIsWaitedFor(t *testing.T) {
+	if !filelock.Works {
+		t.Skip("no file can be locked here")
+	}
+	cfg := config(t)
+	openStore(t, cfg)
+	holder := fmt.Sprintf("another notifier (pid %d) holds", os.Getpid())
+	synctest.Test(t, func(t *testing.T) {
+		for stopped, logged := range map[time.Duration]bool{500 * time.Millisecond: false, 2 * time.Second: true, time.Hour: true} {
+			var said bytes.Buffer
+			ctx, cancel := context.WithTimeout(t.Context(), stopped)
+			_, err := state.Open(ctx, cfg, slog.New(slog.NewTextHandler(&said, nil)))
+			cancel()
+			wants(t, err, state.ErrHeld, holder, cfg.Path)
+			want := holder + " the state file: it is waited for up to 10s"
+			if lines := strings.Count(said.String(), "\n"); strings.Contains(said.String(), want) != logged || lines > 1 {
+				t.Errorf("stopped after %v: logged %q", stopped, &said)
+			}
+		}
+	})
 }

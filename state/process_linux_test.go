@@ -63,9 +63,9 @@ func TestHeldFile(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	if err := open(ctx, cfg); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("with a context that ended: %v", err)
-	}
+	err = open(ctx, cfg)
+	wants(t, err, context.DeadlineExceeded)
+	wants(t, err, state.ErrHeld, "another notifier (pid "+strconv.Itoa(child.Process.Pid)+")")
 	// A writer outwaits one that lets go.
 	opened := make(chan error, 1)
 	go func() { opened <- open(t.Context(), cfg) }()

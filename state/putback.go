@@ -101,7 +101,7 @@ func (s *Store) keepOut(ctx context.Context) {
 	}
 	_ = s.other.Close() // perhaps there is none; nothing was written to it
 	var err error
-	if s.other, err = openLocked(ctx, s.path, os.O_RDWR, time.Now()); !errors.Is(err, ErrHeld) {
+	if s.other, err = openLocked(ctx, s.path, os.O_RDWR, time.Now(), nil); !errors.Is(err, ErrHeld) {
 		s.rival.Store(nil)
 		return
 	}

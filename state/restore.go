@@ -60,7 +60,7 @@ func Restore(ctx context.Context, cfg Config, from string, now time.Time, agree 
 		return Restored{}, err
 	}
 	until, unfinished := time.Now().Add(waitToRestore), ""
-	locked, err := openLocked(ctx, target, os.O_RDWR, until)
+	locked, err := openLocked(ctx, target, os.O_RDWR, until, nil)
 	if errors.Is(err, fs.ErrNotExist) { // then the lock of whoever makes a file there
 		unfinished = target + suffixUnfinished
 		locked, err = makeLocked(ctx, unfinished, until)
