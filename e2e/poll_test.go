@@ -3,8 +3,11 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -74,6 +77,36 @@ func TestPollNowFails(t *testing.T) {
 	w.operate(d)
 	w.says("poll now", 1, `main .* failed: .* other sessions .*notifier accounts accept main`, `1 of 1 pass could not be completed`)
 	w.says("poll status", 0, `main .*: stopped: .*\n  last pass +\d+s ago, .*; next `, ``)
+	d.stop()
+}
+
+// TestPollNowOfAnAPIThatIsDown tells one that cannot be reached from one that fails.
+func TestPollNowOfAnAPIThatIsDown(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	var down atomic.Int32
+	api := httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, in *http.Request) {
+		switch code := int(down.Load()); code {
+		case 0:
+			w.api.ServeHTTP(out, in)
+		case -1:
+			panic(http.ErrAbortHandler) // closes the connection without an answer
+		default:
+			out.WriteHeader(code)
+		}
+	}))
+	t.Cleanup(api.Close)
+	w.accounts[0]["base_url"] = api.URL
+	w.poll["interval"] = "10m" // nothing but the command makes a second pass
+	d := w.daemon()
+	w.awaitPass(d)
+	w.operate(d)
+	down.Store(-1)
+	w.says("poll now", 4, `main .* failed: the API cannot be reached: `, `1 of 1 pass could not be completed`)
+	down.Store(0)
+	w.says("poll now", 0, `ok\n$`, ``)
+	down.Store(401)
+	w.says("poll now", 1, `main .* failed: the API refused the key`, `1 of 1 pass could not be completed`)
 	d.stop()
 }
 

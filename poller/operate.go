@@ -29,6 +29,8 @@ type PassReport struct {
 	Sessions int           `json:"sessions"` // looks
 	Events   int           `json:"events"`   // since it was asked for: also those of a pass that was under way
 	Error    string        `json:"error,omitempty"`
+	// Unreachable says that the error is that the API could not be reached.
+	Unreachable bool `json:"unreachable,omitempty"`
 
 	events int64 // of the account when the pass ended
 }

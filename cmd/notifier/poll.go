@@ -37,8 +37,8 @@ started. Restart it for one that was changed, or whose file was. Each account ge
 line: how long its pass took, the requests that it needed, the sessions that it was
 shown, and the events that came since it was asked for.
 
-Exit codes: 0 every pass was completed, 1 one was not (what it read is kept, the
-next pass reads the rest), 4 no daemon answers, 5 there is no such account.`,
+Exit codes: 0 every pass was completed, 1 one was not (the next pass reads the rest),
+4 no daemon answers, or no API (nothing, or a gateway's 502), 5 there is no such account.`,
 		Example: "  notifier poll now\n  notifier poll now --account main -o json",
 		Args:    usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -76,14 +76,17 @@ func (a *app) pollNow(ctx context.Context, accounts []string, output string) err
 	if err != nil {
 		return err
 	}
-	failed := 0
+	failed, code := 0, exitFailure
 	for _, r := range answer.Items {
 		if r.Error != "" {
 			failed++
 		}
+		if r.Unreachable {
+			code = exitUnreachable
+		}
 	}
 	if failed > 0 {
-		return exit(exitFailure, fmt.Errorf("%d of %s could not be completed", failed, passes(len(answer.Items))))
+		return exit(code, fmt.Errorf("%d of %s could not be completed", failed, passes(len(answer.Items))))
 	}
 	return nil
 }

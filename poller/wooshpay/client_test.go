@@ -67,6 +67,7 @@ func TestErrorsSayWhatHappened(t *testing.T) {
 		{"denied", answer{status: 401, body: `{"error":{"message":"invalid api key sk_test_12345"}}`}, wooshpay.KindDenied, 0, "check secret_key"},
 		{"forbidden", answer{status: 403}, wooshpay.KindDenied, 0, "check secret_key"},
 		{"HTML", answer{status: 502, body: "<html><body>Bad gateway</body></html>"}, wooshpay.KindServer, 0, "<html>"},
+		{"an error of its own", answer{status: 500}, wooshpay.KindServer, 0, "500"},
 		{"request timeout", answer{status: 408}, wooshpay.KindServer, 0, "408"},
 		{"flat message", answer{status: 400, body: `{"message":"limit is wrong"}`}, wooshpay.KindRefused, 0, "limit is wrong"},
 		{"error as text", answer{status: 400, body: `{"error":"oops"}`}, wooshpay.KindRefused, 0, "oops"},
@@ -89,6 +90,9 @@ func TestErrorsSayWhatHappened(t *testing.T) {
 			}
 			if failure.Kind != tt.kind || failure.RetryAfter != tt.wait {
 				t.Errorf("kind %s, wait %v; want %s, %v", failure.Kind, failure.RetryAfter, tt.kind, tt.wait)
+			}
+			if want := tt.answer.err != nil || tt.answer.status == 502; failure.Unreachable() != want {
+				t.Errorf("unreachable: %t, want %t", failure.Unreachable(), want)
 			}
 			if !strings.Contains(err.Error(), tt.says) {
 				t.Errorf("error %q does not say %q", err, tt.says)

@@ -84,6 +84,12 @@ func (e *Error) ConcernsAll() bool {
 	return e.RetryAfter > 0 || e.Kind == KindDenied || e.Kind == KindThrottled
 }
 
+// Unreachable says whether nothing answered for the API: no answer at all, a cut one, or
+// one of whatever stands before it, such as a gateway's 502. A 500 is the API's own.
+func (e *Error) Unreachable() bool {
+	return e.Kind == KindNetwork || e.Kind == KindServer && e.Status > http.StatusInternalServerError
+}
+
 // Overtaxed says whether fewer requests a second might have been answered. Once
 // may be chance: only a 429 says so.
 func (e *Error) Overtaxed() bool {
