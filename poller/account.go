@@ -239,11 +239,10 @@ func (a *account) onePass(ctx context.Context, until time.Time) PassReport {
 		Account: a.cfg.Name, Took: event.Seconds(a.clock.Own().Sub(a.now.began)),
 		Requests: a.now.requests, Sessions: a.now.sessions, events: a.events.Load(),
 	}
-	switch {
+	switch failure := (*wooshpay.Error)(nil); {
 	case err == nil:
 		a.broken = 0
 	case ctx.Err() == nil:
-		var failure *wooshpay.Error
 		report.Error, report.Unreachable = err.Error(), errors.As(err, &failure) && failure.Unreachable()
 		a.broken++
 		a.log.Warn("a pass over the account's list was not completed: the next one reads what this one left, and nothing is lost", loglimit.Repeats("pass"), slog.Any("error", err), slog.Int("in_a_row", a.broken))

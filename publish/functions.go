@@ -222,9 +222,6 @@ func (x *execution) formatTime(args ...any) (string, error) {
 	}
 	at, err := readTime(value)
 	if err != nil {
-		if _, swapped := readTime(args[0]); len(args) == 2 && swapped == nil {
-			return "", errors.New("time: the layout comes first, the time last")
-		}
 		return "", err
 	}
 	layout, zone := time.RFC3339, time.UTC

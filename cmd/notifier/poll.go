@@ -76,19 +76,15 @@ func (a *app) pollNow(ctx context.Context, accounts []string, output string) err
 	if err != nil {
 		return err
 	}
-	failed, code := 0, exitFailure
-	for _, r := range answer.Items {
-		if r.Error != "" {
-			failed++
-		}
-		if r.Unreachable {
-			code = exitUnreachable
-		}
+	failed := slices.DeleteFunc(slices.Clone(answer.Items), func(r poller.PassReport) bool { return r.Error == "" })
+	if len(failed) == 0 {
+		return nil
 	}
-	if failed > 0 {
-		return exit(code, fmt.Errorf("%d of %s could not be completed", failed, passes(len(answer.Items))))
+	code := exitFailure
+	if slices.ContainsFunc(failed, func(r poller.PassReport) bool { return r.Unreachable }) {
+		code = exitUnreachable
 	}
-	return nil
+	return exit(code, fmt.Errorf("%d of %s could not be completed", len(failed), passes(len(answer.Items))))
 }
 
 // explainAfter is how long a command waits before it says what keeps the accounts.
