@@ -24,6 +24,8 @@ const (
 	// the time where each takes long. What is left stays one hole until that is due.
 	mostCuts = 64
 	cutFor   = 20 * time.Second
+	// leastCuts takes something out of most holes, however long each takes.
+	leastCuts = 4
 )
 
 // topRange is what was found out of the list above the hole that begins with its newest session.
@@ -52,7 +54,7 @@ func (a *account) boundTop(ctx context.Context) error {
 	if from := a.aboveTop.from; from.After(hole.BelowAt) && (shown || a.aboveTop != known) {
 		bounded := hole
 		bounded.AboveAt = from.Add(-time.Second)
-		parts, between, err := a.cut(ctx, bounded)
+		parts, between, err := a.cut(ctx, bounded, cutFor)
 		if err != nil {
 			return err
 		}
@@ -124,16 +126,18 @@ func (a *account) answersRange(ctx context.Context, from, to time.Time) (answere
 	for i := range page.Items {
 		created := page.Items[i].CreatedAt()
 		a.now.sinceless = a.now.sinceless || page.Excludes(created)
-		if !to.IsZero() && created.After(to.Add(2*wooshpay.CreatedRounding)) {
+		if end := to.Add(2 * wooshpay.CreatedRounding); !to.IsZero() && created.After(end) {
 			a.sliced(slicingFails)
+		} else if !to.IsZero() && a.state.Low.After(end) { // newer ones were shown before
+			a.sliced(slicingWorks)
 		}
 	}
 	return true, page.Total > 0, nil
 }
 
-// cut cuts a hole between two times, and says whether any session is shown above its
-// lowest part.
-func (a *account) cut(ctx context.Context, h event.Hole) (parts []event.Hole, shown bool, err error) {
+// cut cuts a hole between two times for as long as given, and says whether any session is
+// shown above its lowest part.
+func (a *account) cut(ctx context.Context, h event.Hole, most time.Duration) (parts []event.Hole, shown bool, err error) {
 	asked, began, highest := 0, time.Now(), time.Time{}
 	if h.Below != "" && a.sliceable() != slicingWorks { // with created[lte] ignored this has the hole in it
 		answered, _, err := a.answersRange(ctx, h.BelowAt.Add(-time.Hour), h.BelowAt.Add(-time.Second))
@@ -147,18 +151,21 @@ func (a *account) cut(ctx context.Context, h event.Hole) (parts []event.Hole, sh
 			highest = later(highest, from)
 		}
 		return answered, err
-	}, func() bool { return asked >= mostCuts || time.Since(began) > cutFor || a.sliceable() == slicingFails })
+	}, func() bool {
+		return asked >= mostCuts || (asked > leastCuts && time.Since(began) > most) || a.sliceable() == slicingFails
+	})
 	return parts, err == nil && highest.After(parts[len(parts)-1].BelowAt), err
 }
 
 // cutWide cuts the hole between two times that is left of one that was just asked for,
-// and reads what is no part of it any more.
+// and reads what is no part of it any more. The passes wait for it: an old hole, which is
+// asked for less often, is given more time.
 func (a *account) cutWide(ctx context.Context, of *event.Hole, until time.Time) error {
 	h, found := holes.Wide(a.state.Holes, of)
 	if !found {
 		return nil
 	}
-	parts, _, err := a.cut(ctx, h)
+	parts, _, err := a.cut(ctx, h, min(max(cutFor/2, a.clock.Now().Sub(h.Since)/32), cutFor))
 	if err != nil || (len(parts) == 1 && parts[0].AboveAt.Sub(parts[0].BelowAt) >= h.AboveAt.Sub(h.BelowAt)) {
 		return err
 	}

@@ -22,10 +22,14 @@ func TestSweepsAroundSessionsThatNoRangeShows(t *testing.T) {
 		found  time.Duration // until what turned up late is told
 		late   time.Duration // how long a new order may wait
 	}{
-		"one":            {broken: []int{150}, found: 2 * time.Minute, late: 35 * time.Second},
-		"two":            {broken: []int{150, 195}, found: 2 * time.Minute, late: 35 * time.Second},
-		"one that hangs": {broken: []int{150}, hangs: true, found: 5 * time.Minute, late: 40 * time.Second},
-		"two that hang":  {broken: []int{150, 195}, hangs: true, found: 10 * time.Minute, late: 40 * time.Second},
+		"one":                 {broken: []int{150}, found: 2 * time.Minute, late: 35 * time.Second},
+		"two":                 {broken: []int{150, 195}, found: 2 * time.Minute, late: 35 * time.Second},
+		"one that hangs":      {broken: []int{150}, hangs: true, found: 5 * time.Minute, late: 40 * time.Second},
+		"eight":               {broken: []int{100, 120, 150, 151, 170, 190, 195, 200}, found: 3 * time.Minute, late: 35 * time.Second},
+		"near ones":           {broken: []int{150, 203, 204, 205, 206}, found: 3 * time.Minute, late: 35 * time.Second},
+		"near ones that hang": {broken: []int{150, 203, 204, 205, 206}, hangs: true, found: 20 * time.Minute, late: 60 * time.Second},
+		"eight that hang":     {broken: []int{100, 120, 150, 151, 170, 190, 195, 200}, hangs: true, found: 20 * time.Minute, late: 60 * time.Second},
+		"two that hang":       {broken: []int{150, 195}, hangs: true, found: 10 * time.Minute, late: 40 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -94,15 +94,8 @@ func JoinHoles(a, b []event.Hole) []event.Hole { return holes.Join(a, b) }
 // inHole says whether a page that begins with a known session cannot be had
 // because of a hole.
 func (a *account) inHole(e *index.Entry) bool {
-	created := e.Created()
 	inside := func(h event.Hole) bool {
-		switch {
-		case created.Before(h.BelowAt), !h.Newest() && created.After(h.AboveAt):
-			return false
-		case h.Below == "" && created.Equal(h.BelowAt):
-			return false
-		}
-		return h.Above == "" || a.index.Get(h.Above) != e
+		return holes.Holds(&h, e.Created()) && (h.Above == "" || a.index.Get(h.Above) != e)
 	}
 	return slices.ContainsFunc(a.state.Holes, inside) || slices.ContainsFunc(a.suspects, inside)
 }

@@ -117,7 +117,11 @@ func (s *scan) begin(ctx context.Context) error {
 	}
 	hi := s.hi
 	if !hi.IsZero() && s.slicing == slicingUnknown {
-		if i := s.index.Search(hi); i == 0 {
+		i := s.index.Search(hi)
+		for i > 0 && s.inHole(s.index.At(i-1)) {
+			i--
+		}
+		if i == 0 {
 			s.slicing = slicingFails // nothing is known by which to tell
 		} else if err := s.probe(ctx, s.index.At(i-1).Created()); err != nil {
 			return err
@@ -143,12 +147,11 @@ func (s *scan) probe(ctx context.Context, created time.Time) error {
 	defer s.turn.Broadcast()
 	page, err := s.page(ctx, s.p, wooshpay.Query{CreatedGTE: created.Add(-wooshpay.CreatedRounding), CreatedLTE: created.Add(wooshpay.CreatedRounding), Limit: 1}, nil)
 	switch {
-	case refused(err) || unshown(err) || (err == nil && len(page.Items) == 0): // that session may be what the API cannot show
-		s.slicing = slicingFails
-	case err != nil:
+	case unshown(err): // that session may be what the API cannot show: nobody knows
+	case err != nil && !refused(err):
 		s.slicing = slicingUnknown
 		return err
-	case page.First().CreatedAt().Before(created.Add(-2 * wooshpay.CreatedRounding)):
+	case err != nil || len(page.Items) == 0 || page.First().CreatedAt().Before(created.Add(-2*wooshpay.CreatedRounding)):
 		s.slicing = slicingFails
 	case page.First().CreatedAt().After(created.Add(2 * wooshpay.CreatedRounding)):
 		s.learn(slicingFails)

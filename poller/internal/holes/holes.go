@@ -95,6 +95,14 @@ func Touch(a, b *event.Hole) bool {
 	return (b.Newest() || !a.BelowAt.After(b.AboveAt)) && (a.Newest() || !b.BelowAt.After(a.AboveAt))
 }
 
+// Holds says whether what was created at a time may stand in a hole, or be the session above it.
+func Holds(h *event.Hole, created time.Time) bool {
+	if created.Before(h.BelowAt) || (!h.Newest() && created.After(h.AboveAt)) {
+		return false
+	}
+	return h.Below != "" || !created.Equal(h.BelowAt)
+}
+
 // join makes one hole of two.
 func join(h event.Hole, other *event.Hole) event.Hole {
 	h = Inherit(h, other)
