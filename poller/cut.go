@@ -21,11 +21,10 @@ import (
 
 const (
 	// mostCuts bounds the ranges that are asked for at once to find those seconds, and cutFor
-	// the time where each takes long. What is left stays one hole until that is due.
-	mostCuts = 64
-	cutFor   = 20 * time.Second
-	// leastCuts takes something out of most holes, however long each takes.
-	leastCuts = 4
+	// the time where each takes long; leastCuts take something out of most holes. What is
+	// left stays one hole until that is due.
+	mostCuts, leastCuts = 64, 4
+	cutFor              = 20 * time.Second
 )
 
 // topRange is what was found out of the list above the hole that begins with its newest session.
