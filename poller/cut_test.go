@@ -26,13 +26,17 @@ type ranged struct {
 	broken  map[string]bool
 	ignores string // a bound of creation times that it ignores, gte or lte
 	hangs   bool   // it does not answer instead of failing
+	cut     bool   // it takes the range from its store and cuts the page later: no cursor leads past a broken one
 	away    bool
 	n       int                  // of sessions
 	paid    map[string]time.Time // when the others were ordered
 	waited  map[string]time.Duration
 }
 
-var limits = regexp.MustCompile(`"limit":\d+`)
+var (
+	limits  = regexp.MustCompile(`"limit":\d+`)
+	cursors = regexp.MustCompile(`"starting_after":"[^"]*"`)
+)
 
 func (w *world) ranged() *ranged {
 	r := &ranged{world: w, l: newListing(), broken: make(map[string]bool), paid: make(map[string]time.Time), waited: make(map[string]time.Duration), n: 1000}
@@ -76,7 +80,11 @@ func (r *ranged) answer(req *http.Request) (status int, answer string) {
 		return r.l.within(asked)
 	}
 	status, answer = ask(body)
-	_, all := ask(limits.ReplaceAll(body, []byte(`"limit":100000`)))
+	whole := limits.ReplaceAll(body, []byte(`"limit":100000`))
+	if r.cut {
+		whole = cursors.ReplaceAll(whole, []byte(`"nothing":""`))
+	}
+	_, all := ask(whole)
 	for id := range r.broken {
 		if strings.Contains(all, fmt.Sprintf("%q", id)) {
 			if r.hangs {
@@ -158,6 +166,7 @@ func TestOrdersAroundSessionsThatNoRangeShows(t *testing.T) {
 		broken  []int // of 60 orders, one each four seconds
 		ignores string
 		hangs   bool
+		cut     bool
 		found   time.Duration // until the others are told; 0: they are not before the broken ones can be shown
 		kept    bool          // notifier runs meanwhile
 		away    bool          // as long as the API is away
@@ -166,26 +175,29 @@ func TestOrdersAroundSessionsThatNoRangeShows(t *testing.T) {
 		own     time.Duration // by how much our own clock is ahead
 		most    int           // requests in a minute in the end
 	}{
-		"one":                          {broken: []int{2}, found: 10 * time.Second, most: 24},
-		"one, restarted":               {broken: []int{2}, found: 10 * time.Second, restart: true, most: 24},
-		"one, the last":                {broken: []int{59}, found: 10 * time.Second, most: 24},
-		"two":                          {broken: []int{2, 40}, found: 20 * time.Second, most: 24},
-		"three":                        {broken: []int{2, 3, 40}, found: 20 * time.Second, most: 24},
-		"three, restarted":             {broken: []int{2, 30, 58}, found: 20 * time.Second, restart: true, most: 24},
-		"eight":                        {broken: []int{2, 5, 9, 20, 33, 40, 41, 58}, found: 60 * time.Second, most: 36},
-		"three, after an outage":       {broken: []int{2, 30, 58}, found: 120 * time.Second, kept: true, away: true, most: 24},
-		"three, while it is asked":     {broken: []int{2, 30, 58}, found: 20 * time.Second, kept: true, most: 24},
-		"one that hangs":               {broken: []int{2}, found: 80 * time.Second, hangs: true, most: 24},
-		"two that hang":                {broken: []int{2, 40}, found: 2 * time.Minute, hangs: true, most: 24},
-		"one, created[lte] is ignored": {broken: []int{2}, ignores: "lte", found: 20 * time.Second, most: 40},
-		"one, created[gte] is ignored": {broken: []int{2}, ignores: "gte", most: 60},
-		"two, created[lte] is ignored": {broken: []int{2, 40}, ignores: "lte", most: 40},
-		"two, created[gte] is ignored": {broken: []int{2, 40}, ignores: "gte", most: 60},
-		"many, one after the other":    {broken: []int{2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13}, found: 90 * time.Second, most: 60},
-		"a known one and a later one":  {broken: []int{40}, known: true, found: 30 * time.Second, most: 24},
-		"two, our clock is ahead":      {broken: []int{2, 40}, found: 30 * time.Second, own: 480 * time.Hour, most: 24},
-		"two, our clock is behind":     {broken: []int{2, 40}, found: 90 * time.Second, own: -480 * time.Hour, most: 24},
-		"one, and later many":          {broken: []int{2}, found: 10 * time.Second, kept: true, most: 24},
+		"one":                                 {broken: []int{2}, found: 10 * time.Second, most: 24},
+		"one, restarted":                      {broken: []int{2}, found: 10 * time.Second, restart: true, most: 24},
+		"one, the last":                       {broken: []int{59}, found: 10 * time.Second, most: 24},
+		"two":                                 {broken: []int{2, 40}, found: 20 * time.Second, most: 24},
+		"three":                               {broken: []int{2, 3, 40}, found: 20 * time.Second, most: 24},
+		"three, restarted":                    {broken: []int{2, 30, 58}, found: 20 * time.Second, restart: true, most: 24},
+		"eight":                               {broken: []int{2, 5, 9, 20, 33, 40, 41, 58}, found: 60 * time.Second, most: 36},
+		"three, after an outage":              {broken: []int{2, 30, 58}, found: 120 * time.Second, kept: true, away: true, most: 24},
+		"three, while it is asked":            {broken: []int{2, 30, 58}, found: 20 * time.Second, kept: true, most: 24},
+		"one that hangs":                      {broken: []int{2}, found: 80 * time.Second, hangs: true, most: 24},
+		"two that hang":                       {broken: []int{2, 40}, found: 2 * time.Minute, hangs: true, most: 24},
+		"one, created[lte] is ignored":        {broken: []int{2}, ignores: "lte", found: 20 * time.Second, most: 40},
+		"one, created[gte] is ignored":        {broken: []int{2}, ignores: "gte", most: 60},
+		"two, created[lte] is ignored":        {broken: []int{2, 40}, ignores: "lte", most: 40},
+		"two, created[gte] is ignored":        {broken: []int{2, 40}, ignores: "gte", most: 60},
+		"many, one after the other":           {broken: []int{2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13}, found: 90 * time.Second, most: 60},
+		"a known one and a later one":         {broken: []int{40}, known: true, found: 30 * time.Second, most: 24},
+		"two, our clock is ahead":             {broken: []int{2, 40}, found: 30 * time.Second, own: 480 * time.Hour, most: 24},
+		"two, our clock is behind":            {broken: []int{2, 40}, found: 90 * time.Second, own: -480 * time.Hour, most: 24},
+		"one, whatever the cursor":            {broken: []int{2}, cut: true, found: 30 * time.Second, most: 24},
+		"one, whatever the cursor, meanwhile": {broken: []int{2}, cut: true, kept: true, found: 10 * time.Second, most: 24},
+		"two, whatever the cursor":            {broken: []int{2, 40}, cut: true, found: 30 * time.Second, most: 24},
+		"one, and later many":                 {broken: []int{2}, found: 10 * time.Second, kept: true, most: 24},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -201,7 +213,7 @@ func TestOrdersAroundSessionsThatNoRangeShows(t *testing.T) {
 					stop()
 				}
 				r.mu.Lock()
-				r.hangs, r.away = scene.hangs, scene.away
+				r.hangs, r.cut, r.away = scene.hangs, scene.cut, scene.away
 				r.mu.Unlock()
 				var broken []string
 				if scene.known {

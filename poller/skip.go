@@ -247,9 +247,10 @@ func (c *chain) upper() (h event.Hole) {
 // created[lte], at a time.
 func (c *chain) lower(ctx context.Context, h *event.Hole) (found bool, err error) {
 	below := c.below()
-	// Whether the API is away is found out by few questions.
+	// Whether the API is away is found out by few questions. After a pause it is known that
+	// it is not: it has answered elsewhere.
 	far := []int{1, 4, 32}
-	if c.pages == 0 && !c.now.read {
+	if c.pages == 0 && !c.now.read && c.setbacks == 0 {
 		far = far[:1]
 	}
 	n, err := holes.Nearest(len(below), far, 1, false, func(n int) (bool, error) {
