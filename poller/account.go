@@ -67,7 +67,8 @@ type account struct {
 	forbidden     int // answers in a row that were a 403
 	forbiddenPage wooshpay.Query
 	lastShown     wooshpay.Query // for the last session on the last page that showed any
-	blank         int            // answers to tryElsewhere since a session was shown
+	cutOff        wooshpay.Query // for the last page that was read in smaller ones
+	blank         int            // answers to tryElsewhere since sessions were shown
 	broken        int            // passes in a row
 	limitHonoured bool
 	filterPlaced  bool // the API was asked whether it reads the parameters where they are sent

@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"checkout-notifier/event"
 	"checkout-notifier/poller/wooshpay"
 )
 
@@ -31,7 +30,7 @@ func (a *account) within() time.Duration {
 // slowed says whether the API has become slow, rather than hang over what it was asked for:
 // it takes longer than a time, that a request was given, for what it showed before.
 func (a *account) slowed(ctx context.Context, within time.Duration) bool {
-	return within < a.cfg.Poll.Timeout && a.answersElsewhere(ctx) && a.latency.Slowest() > within
+	return within < a.cfg.Poll.Timeout && a.answersElsewhere(ctx, true) && a.latency.Slowest() > within
 }
 
 // askPatiently asks, while passes are made, for what the API cannot show: with the whole
@@ -48,7 +47,8 @@ func (a *account) askPatiently(ctx context.Context) error {
 }
 
 // askLost asks for one part of the list, or one session, that cannot be shown: for another
-// one at each turn. Passes find out what an answer means.
+// one at each turn. If there is none it asks for the last page that was read in smaller ones.
+// Passes find out what an answer means.
 func (a *account) askLost(ctx context.Context, turn int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -63,8 +63,18 @@ func (a *account) askLost(ctx context.Context, turn int) {
 			ids = append(ids, u.ID)
 		}
 	}
-	parts := a.passedOver()
-	n := len(parts) + len(ids)
+	var parts []wooshpay.Query
+	for _, h := range a.passedOver() {
+		q := wooshpay.Query{StartingAfter: h.Above, CreatedGTE: h.BelowAt, Limit: 1} // its newest session
+		if h.Above == "" {
+			q.CreatedLTE = h.AboveAt
+		}
+		parts = append(parts, q)
+	}
+	if len(ids)+len(parts) == 0 && a.cutOff.Limit > 0 { // whatever took long was shown in smaller pages
+		parts = append(parts, a.cutOff)
+	}
+	n := len(ids) + len(parts)
 	if n == 0 || !a.latency.TakeCutOff() {
 		return
 	}
@@ -72,17 +82,8 @@ func (a *account) askLost(ctx context.Context, turn int) {
 		if i := turn % n; i < len(ids) {
 			_, _, err = client.Get(ctx, ids[i])
 		} else {
-			_, err = client.List(ctx, startOf(&parts[i-len(ids)]))
+			_, err = client.List(ctx, parts[i-len(ids)])
 		}
 		return failedPage(err)
 	})
-}
-
-// startOf asks for the newest session of a part of the list.
-func startOf(h *event.Hole) wooshpay.Query {
-	q := wooshpay.Query{StartingAfter: h.Above, CreatedGTE: h.BelowAt, Limit: 1}
-	if h.Above == "" {
-		q.CreatedLTE = h.AboveAt
-	}
-	return q
 }

@@ -168,7 +168,7 @@ func (c *chain) next(ctx context.Context) (*wooshpay.Page, error) {
 		}
 		return c.accept(page), nil
 	}
-	if c.away && hides(err) && c.answersElsewhere(ctx) { // the outage is over, and this is about the page
+	if c.away && hides(err) && c.answersElsewhere(ctx, false) { // the outage is over, and this is about the page
 		c.away = false
 	}
 	helped := c.narrow(err)

@@ -207,7 +207,7 @@ func (a *account) lookAt(ctx context.Context, e *index.Entry) error {
 	if unavailable(err) && e.Pass == a.now.number && !hidden {
 		a.suspect(neighbour, e)
 	}
-	if unavailable(alone) && a.now.read && (err == nil && !hidden || e.Setbacks() > 0 || a.answersElsewhere(ctx)) {
+	if unavailable(alone) && a.now.read && (err == nil && !hidden || e.Setbacks() > 0 || a.answersElsewhere(ctx, false)) {
 		a.setBack(e, before)
 		return nil
 	}

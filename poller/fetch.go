@@ -267,7 +267,7 @@ func (a *account) list(ctx context.Context, p patience, q wooshpay.Query) (page 
 	if !p.apart {
 		a.status.update(func(s *Status) { s.read = time.Now() })
 	}
-	a.shows(page, q)
+	a.shows(page)
 	a.now.rows += page.Total
 	if q.StartingAfter == "" && q.CreatedLTE.IsZero() {
 		a.noteNewest(page, q.Limit, p.apart)

@@ -29,7 +29,7 @@ func failedPage(err error) error {
 // they about what was asked for. Until it is answered nothing else is asked for.
 func (a *account) tryPage(ctx context.Context, within time.Duration, request func(context.Context, *wooshpay.Client) error, leave func(*wooshpay.Error, time.Time)) (failure *wooshpay.Error, err error) {
 	if a.forbidden > 1 {
-		if failure, err := a.tryElsewhere(ctx); a.forbidden > 1 {
+		if failure, err := a.tryElsewhere(ctx, false); a.forbidden > 1 {
 			return failure, err
 		}
 	}
@@ -51,7 +51,7 @@ func (a *account) tryPage(ctx context.Context, within time.Duration, request fun
 	if a.forbidden == 1 {
 		return failure, err
 	}
-	if other, _ := a.tryElsewhere(ctx); other != nil && a.forbidden > 1 {
+	if other, _ := a.tryElsewhere(ctx, false); other != nil && a.forbidden > 1 {
 		a.count(other)
 		if other.Kind == wooshpay.KindDenied {
 			failure.Kind = wooshpay.KindDenied
@@ -62,8 +62,8 @@ func (a *account) tryPage(ctx context.Context, within time.Duration, request fun
 
 // tryElsewhere asks for another part of the list than the page that was answered by
 // a 403. That the API knows no such part any more is an answer, too.
-func (a *account) tryElsewhere(ctx context.Context) (failure *wooshpay.Error, err error) {
-	q := a.elsewhere()
+func (a *account) tryElsewhere(ctx context.Context, shows bool) (failure *wooshpay.Error, err error) {
+	q := a.elsewhere(shows)
 	failure, err = a.try(ctx, a.cfg.Poll.Timeout, func(ctx context.Context, client *wooshpay.Client) error { _, err := client.List(ctx, q); return err }, a.leave)
 	if err != nil && !refused(err) {
 		a.lastShown = wooshpay.Query{}
@@ -72,7 +72,7 @@ func (a *account) tryElsewhere(ctx context.Context) (failure *wooshpay.Error, er
 		}
 		return failure, err
 	}
-	if a.blank++; q.CreatedLTE.IsZero() {
+	if a.blank++; !q.CreatedGTE.IsZero() {
 		a.blank = 0
 	}
 	a.forbidden = 0
@@ -80,42 +80,45 @@ func (a *account) tryElsewhere(ctx context.Context) (failure *wooshpay.Error, er
 	return nil, nil
 }
 
-// answersElsewhere says whether the API answers while it fails over something else.
-func (a *account) answersElsewhere(ctx context.Context) bool {
-	failure, err := a.tryElsewhere(ctx)
+// answersElsewhere says whether the API answers while it fails over something else: with a
+// session that it showed, where shows says so, or with anything.
+func (a *account) answersElsewhere(ctx context.Context, shows bool) bool {
+	failure, err := a.tryElsewhere(ctx, shows)
 	a.count(failure)
 	return err == nil
 }
 
-// shows notes how to ask for the last session on a page again.
-func (a *account) shows(page *wooshpay.Page, q wooshpay.Query) {
-	n := len(page.Items)
-	if n == 0 {
-		return
+// shows notes how to ask for the last session on a page again, below the one above it.
+func (a *account) shows(page *wooshpay.Page) {
+	if n := len(page.Items); n > 1 {
+		above := &page.Items[n-2]
+		a.blank, a.lastShown = 0, after(string(above.ID), above.CreatedAt(), page.Last().CreatedAt())
 	}
-	a.blank, a.lastShown = 0, wooshpay.Query{StartingAfter: q.StartingAfter, Limit: 1}
-	if n > 1 {
-		a.lastShown.StartingAfter = string(page.Items[n-2].ID)
-	}
+}
+
+// after asks for a session below another one, and for no part of the list around them.
+func after(id string, above, below time.Time) wooshpay.Query {
+	return wooshpay.Query{StartingAfter: id, CreatedLTE: above.Add(wooshpay.CreatedRounding), CreatedGTE: below.Add(-wooshpay.CreatedRounding), Limit: 1}
 }
 
 // elsewhere asks for what was shown last and, if that fails as well, for a known session
 // that the API can show, as far as is known: another one each time. It asks for those
 // among them that are older than any can be. That shows none, unless the API ignores
-// created[lte]; after many such answers and no session one of them has to be shown.
-func (a *account) elsewhere() wooshpay.Query {
+// created[lte]; after many such answers and no session, or where shows says so, one of them
+// has to be shown.
+func (a *account) elsewhere(shows bool) wooshpay.Query {
 	const draws, mostBlank = 20, 30
 	q, known := a.lastShown, a.index.Len()
 	for n := min(known, draws); n > 0 && q.Limit == 0; n-- {
 		e := a.index.At(rand.IntN(known))
-		after := a.index.NewerNeighbour(e)
+		newer := a.index.Get(a.index.NewerNeighbour(e))
 		shown := e.Listed() && e.Setbacks() == 0 && !a.inHole(e) || n == 1 && known > draws
-		if shown && after != "" && after != a.forbiddenPage.StartingAfter {
-			q = wooshpay.Query{StartingAfter: after, Limit: 1}
+		if shown && newer != nil && a.index.ID(newer) != a.forbiddenPage.StartingAfter {
+			q = after(a.index.ID(newer), newer.Created(), e.Created())
 		}
 	}
-	if q.Limit == 0 || a.blank < mostBlank {
-		q.Limit, q.CreatedLTE = 1, time.Unix(wooshpay.OldestCreated, 0)
+	if q.Limit == 0 || (a.blank < mostBlank && !shows) {
+		q = wooshpay.Query{StartingAfter: q.StartingAfter, CreatedLTE: time.Unix(wooshpay.OldestCreated, 0), Limit: 1}
 	}
 	return q
 }

@@ -50,6 +50,74 @@ func TestAPIThatBecomesSlowBesideASessionThatHangs(t *testing.T) {
 	}
 }
 
+// After one outage in which nothing was answered, an API may become slow that has no session
+// that hangs: with all that shows any, or with large pages. It is given its time, also where
+// answers that show nothing are fast as before.
+func TestAPIThatBecomesSlowWithWhatItShows(t *testing.T) {
+	t.Parallel()
+	for name, scene := range map[string]struct {
+		slow time.Duration
+		from int // rows from which on it is slow
+		most time.Duration
+	}{
+		"4 s":               {slow: 4 * time.Second, from: 1, most: 25 * time.Second},
+		"10 s":              {slow: 10 * time.Second, from: 1, most: 40 * time.Second},
+		"4 s, large pages":  {slow: 4 * time.Second, from: 6, most: 25 * time.Second},
+		"10 s, large pages": {slow: 10 * time.Second, from: 6, most: 40 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				for range 300 {
+					w.create(simulator.Fields{"status": "complete", "payment_status": "paid"})
+					time.Sleep(5 * time.Minute)
+				}
+				s := w.stuck()
+				p := w.poller()
+				stop := w.start(p)
+				s.waits(20*time.Second, 1, func(time.Duration) {})
+				s.hang("") // whatever it is asked for
+				time.Sleep(35 * time.Second)
+				s.heal()
+				time.Sleep(30 * time.Second)
+				s.change(func() {
+					s.byRows = func(rows int) (latency time.Duration) {
+						if rows >= scene.from {
+							latency = scene.slow
+						}
+						return latency
+					}
+				})
+				requests, failing, failed := 0, 0, 0
+				most := s.waits(8*time.Minute, 8, func(at time.Duration) {
+					st := p.Status()[0]
+					if failing++; st.Error == "" {
+						failing = 0
+					}
+					if failed = max(failed, failing); len(st.Holes) > 0 {
+						t.Errorf("holes: %+v", st.Holes)
+					}
+					if at == 6*time.Minute {
+						s.world.mu.Lock()
+						requests = w.requests
+						s.world.mu.Unlock()
+					} else if at == 8*time.Minute-time.Second {
+						s.world.mu.Lock()
+						requests = w.requests - requests
+						s.world.mu.Unlock()
+					}
+				})
+				stop()
+				t.Log(most, requests, failed)
+				if slices.Max(most) > scene.most || requests > 30 || failed > 30 {
+					t.Errorf("the orders of each minute waited for up to %s; %d requests in two minutes, in trouble for %d s", most, requests, failed)
+				}
+			})
+		})
+	}
+}
+
 // While a session hangs on nothing waits for it: what is asked for with the whole timeout is
 // asked for beside the passes.
 func TestNothingWaitsForASessionThatHangsOn(t *testing.T) {

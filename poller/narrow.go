@@ -24,7 +24,7 @@ func (c *chain) narrow(err error) bool {
 	if untied := c.untie(); c.asked == 1 {
 		return untied
 	}
-	c.unshown = err
+	c.unshown, c.cutOff = err, c.query
 	c.certain = c.certain || c.narrowed > 0 || c.latency.Hangs()
 	c.query.Limit = 1
 	if c.narrowed > 0 {

@@ -25,9 +25,10 @@ type stuck struct {
 	sessions []string
 	slow     string // a session that takes slowBy to show
 	slowBy   time.Duration
-	garbled  string        // a session of which the list shows nothing but the id, and at once
-	old      []string      // sessions that are shown after four seconds
-	latency  time.Duration // of each answer
+	garbled  string                       // a session of which the list shows nothing but the id, and at once
+	old      []string                     // sessions that are shown after four seconds
+	latency  time.Duration                // of each answer
+	byRows   func(rows int) time.Duration // of an answer that shows so many sessions, besides; nil: none
 }
 
 func (w *world) stuck() *stuck {
@@ -69,6 +70,9 @@ func (s *stuck) holds(req *http.Request, body string) (held bool, latency time.D
 	defer s.mu.Unlock()
 	if latency = s.latency; s.slow != "" && strings.Contains(body, s.slow) && (s.garbled == "" || !isList(req)) {
 		latency += s.slowBy
+	}
+	if s.byRows != nil {
+		latency += s.byRows(strings.Count(body, `"payment_status"`))
 	}
 	if slices.ContainsFunc(s.old, func(id string) bool { return strings.Contains(body, id) }) {
 		latency += 4 * time.Second
