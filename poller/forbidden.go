@@ -14,10 +14,7 @@ import (
 // until tryPage finds that it is not.
 func failedPage(err error) error {
 	var failure *wooshpay.Error
-	if !errors.As(err, &failure) {
-		return err
-	}
-	if failure.Status == http.StatusForbidden && failure.RetryAfter == 0 {
+	if errors.As(err, &failure) && failure.Status == http.StatusForbidden && failure.RetryAfter == 0 {
 		failure.Kind = wooshpay.KindForbidden
 	}
 	return err

@@ -69,8 +69,7 @@ func (c *chain) wait(ctx context.Context, err error) bool {
 			c.narrowed, c.query.Limit = 0, c.cfg.Poll.Tuning.PageSize
 		}
 	}
-	wait := failure.Backoff(max(c.setbacks, c.failures), rand.Float64())
-	return c.backOff(ctx, wait)
+	return c.backOff(ctx, failure.Backoff(max(c.setbacks, c.failures), rand.Float64()))
 }
 
 // stands says whether the list still shows the session after which the chain goes
