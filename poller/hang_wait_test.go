@@ -98,14 +98,13 @@ func TestAPIThatBecomesSlowWithWhatItShows(t *testing.T) {
 					if failed = max(failed, failing); len(st.Holes) > 0 {
 						t.Errorf("holes: %+v", st.Holes)
 					}
-					if at == 6*time.Minute {
-						s.world.mu.Lock()
+					s.world.mu.Lock()
+					defer s.world.mu.Unlock()
+					switch at {
+					case 6 * time.Minute:
 						requests = w.requests
-						s.world.mu.Unlock()
-					} else if at == 8*time.Minute-time.Second {
-						s.world.mu.Lock()
+					case 8*time.Minute - time.Second:
 						requests = w.requests - requests
-						s.world.mu.Unlock()
 					}
 				})
 				stop()
