@@ -189,7 +189,7 @@ func (a *account) run(ctx context.Context) error {
 	if err := a.check(ctx); err != nil && ctx.Err() == nil {
 		return err
 	}
-	a.status.update(func(s *Status) { s.read = time.Now() }) // from now on it is to be
+	a.status.update(func(s *Status) { s.Read = time.Now() }) // from now on it is to be
 	var asked []chan<- PassReport
 	a.mu.Lock()
 	if len(a.state.Holes) > 0 { // nobody remembers whether one hangs

@@ -265,7 +265,7 @@ func (a *account) list(ctx context.Context, p patience, q wooshpay.Query) (page 
 		return nil, err
 	}
 	if !p.apart {
-		a.status.update(func(s *Status) { s.read = time.Now() })
+		a.status.update(func(s *Status) { s.Read = time.Now() })
 	}
 	a.shows(page)
 	a.now.rows += page.Total

@@ -175,7 +175,7 @@ func (a *account) head(ctx context.Context) error {
 	}
 	a.correctStart()
 	a.now.read = true
-	a.status.update(func(s *Status) { s.read = time.Now() })
+	a.status.update(func(s *Status) { s.Read = time.Now() })
 	a.closeTop()
 	if !a.state.StartFixed && !a.state.Start.IsZero() { // an answer has said when it is
 		a.state.StartFixed = true

@@ -1,7 +1,7 @@
 package poller
 
 import (
-	"fmt"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -56,7 +56,9 @@ type Status struct {
 	Holes            []Hole        `json:"holes,omitempty"` // what the API cannot show
 	Oddities         []Oddity      `json:"oddities,omitempty"`
 
-	read time.Time // when the head of the list, or a page, was last read as usual
+	// Read is when the head of the list, or a page, was last read as usual; until the first
+	// one, when this process began to ask for it.
+	Read time.Time `json:"-"`
 }
 
 // Tier is a part of the sessions that are looked at again, by how soon.
@@ -102,16 +104,19 @@ func (s *Status) fail(err error) {
 // passes are due less often; five intervals then.
 const mostUnread = 2 * time.Minute
 
+// ErrUnread is the trouble of a list that has not been read for long.
+var ErrUnread = errors.New("the list of sessions cannot be read: what is ordered, a payment perhaps, is not seen")
+
 // unread notes that the list has not been read for long, although no request may fail at
 // present.
 func (s *Status) unread(interval time.Duration) {
-	if s.read.IsZero() || time.Since(s.read) < max(mostUnread, 5*interval) {
+	if s.Read.IsZero() || time.Since(s.Read) < max(mostUnread, 5*interval) {
 		return
 	}
 	if s.Error == "" {
-		s.fail(fmt.Errorf("the list could not be read since %s: what is ordered, a payment perhaps, is not seen", event.FormatTime(s.read)))
+		s.fail(ErrUnread)
 	}
-	s.ErrorSince = earlier(s.ErrorSince, s.read)
+	s.ErrorSince = earlier(s.ErrorSince, s.Read)
 }
 
 // recovered notes that all is well.

@@ -33,6 +33,10 @@ const (
 	wellPasses    = 2
 	relapseWithin = 10 * time.Minute
 
+	// unreadAfter is for how long a pass may read no page until that is stored: an API that
+	// hangs fails no request of a process that ends before.
+	unreadAfter = 10 * time.Second
+
 	stoppedFor   = 30 * time.Second // without a look: the process was stopped
 	stopForgiven = 15 * time.Second // and is given this time for a pass
 
@@ -62,7 +66,7 @@ type owner struct {
 	// it. Time in which the program did not run is neither well nor trouble.
 	well       map[string]time.Duration
 	recovered  map[string]time.Time // when an account was told to be well
-	rows       map[string]time.Time // Status.ErrorSince of an account that fails and is untold
+	rows       map[string]time.Time // since when an account is in trouble and untold, as this process saw it last
 	spaceError bool                 // it was said that the disk does not tell
 
 	mu         sync.Mutex // guards what follows
@@ -239,7 +243,7 @@ func (o *owner) lookAtAccounts(tx *event.Tx, now time.Time) {
 			if c != was {
 				tx.Raised = append(tx.Raised, c)
 			}
-		case troubled:
+		case troubled, !open && unread(&s, now):
 			last := c.Last
 			c = o.row(c, &s, now)
 			if failing(&s, &c, o.intervals[s.Account], now) {
@@ -272,27 +276,33 @@ func (o *owner) tellFailing(tx *event.Tx, c *event.Condition, s *poller.Status, 
 	o.tell(tx, e, err)
 }
 
+// unread says whether a pass that was due has not read a page of the list for a while,
+// though no request need have failed. The first one of a process is due at its start.
+func unread(s *poller.Status, now time.Time) bool {
+	return !s.Read.IsZero() && now.Sub(s.Read) >= unreadAfter && now.Sub(s.NextPass) >= unreadAfter
+}
+
 // row is the condition of an account in trouble that is untold: what an earlier process
-// left goes on unless the account was well meanwhile. What lasts is stored from time to
+// left goes on unless the account was well meanwhile. It is the same trouble while its
+// error stays, or no page of the list was read. What lasts is stored from time to
 // time: what was not, before a crash, counts as time in which the program did not run.
 func (o *owner) row(c event.Condition, s *poller.Status, now time.Time) event.Condition {
+	since := cmp.Or(s.ErrorSince, s.Read, now).UTC()
 	began, seen := o.rows[s.Account]
 	switch {
-	case seen && began.Equal(s.ErrorSince) && !c.Last.IsZero():
+	case seen && (began.Equal(since) || !s.Read.After(began)) && !c.Last.IsZero():
 		if now.Sub(c.Last) >= rowEvery {
 			c.Last = now.UTC()
 		}
+		c.Since = earlier(since, c.Since)
 	case !seen && s.Passes == 0 && c.Untold && !c.Last.After(now):
-		c.Away += now.Sub(c.Last)
+		c.Away += max(0, s.Read.Sub(c.Last))
 		c.Last = now.UTC()
 	default:
-		c = event.Condition{Kind: event.ConditionAccount, Subject: s.Account, Since: now.UTC(), Last: now.UTC(), Untold: true}
-		if !s.ErrorSince.IsZero() {
-			c.Since = s.ErrorSince.UTC()
-		}
+		c = event.Condition{Kind: event.ConditionAccount, Subject: s.Account, Since: since, Last: now.UTC(), Untold: true}
 	}
-	o.rows[s.Account] = s.ErrorSince
-	c.Why = cmp.Or(s.Foreign, s.Error)
+	o.rows[s.Account] = since
+	c.Why = cmp.Or(s.Foreign, s.Error, poller.ErrUnread.Error())
 	return c
 }
 

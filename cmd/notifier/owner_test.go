@@ -173,14 +173,16 @@ func (w *ownerWorld) data(i int) map[string]any {
 	return data
 }
 
-// trouble makes the account fail from now on.
+// trouble makes the account fail from now on, until when it was read or not asked for.
 func (w *ownerWorld) trouble(why string) {
 	w.accounts[0].Healthy, w.accounts[0].Error, w.accounts[0].ErrorSince = false, why, time.Now()
+	w.accounts[0].Read = time.Now()
 }
 
 func (w *ownerWorld) well(passes int) {
 	a := &w.accounts[0]
 	a.Healthy, a.Error, a.ErrorSince, a.Denied, a.Foreign = true, "", time.Time{}, false, ""
+	a.Read = time.Time{}
 	a.Passes += passes
 }
 
