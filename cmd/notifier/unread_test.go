@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -67,7 +66,7 @@ func (w *polledWorld) process(d time.Duration) {
 	w.t.Helper()
 	w.open()
 	p, err := poller.New([]poller.Account{w.cfg}, w.store, noStages{}, poller.Options{
-		Version: "test", Observer: noMetrics{}, Transport: w, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Version: "test", Observer: noMetrics{}, Transport: w, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		w.t.Fatal(err)
