@@ -33,10 +33,6 @@ const (
 	wellPasses    = 2
 	relapseWithin = 10 * time.Minute
 
-	// unreadAfter is for how long a pass may read no page until that is stored: an API that
-	// hangs fails no request of a process that ends before.
-	unreadAfter = 10 * time.Second
-
 	stoppedFor   = 30 * time.Second // without a look: the process was stopped
 	stopForgiven = 15 * time.Second // and is given this time for a pass
 
@@ -228,6 +224,9 @@ func (o *owner) lookAtAccounts(tx *event.Tx, now time.Time) {
 		c, known := o.conditions[conditionName{event.ConditionAccount, s.Account}]
 		open := known && !c.Untold
 		troubled := s.Error != "" || s.Foreign != ""
+		// A pass that was due, the first one at the start, has read no page of the list for ten
+		// seconds. An API that hangs fails no request of a process that ends before its timeout.
+		unread := !s.Read.IsZero() && now.Sub(s.Read) >= 2*rowEvery && now.Sub(s.NextPass) >= 2*rowEvery
 		if troubled {
 			o.well[s.Account], o.passes[s.Account] = 0, s.Passes
 		} else if s.Passes > o.passes[s.Account] {
@@ -243,7 +242,7 @@ func (o *owner) lookAtAccounts(tx *event.Tx, now time.Time) {
 			if c != was {
 				tx.Raised = append(tx.Raised, c)
 			}
-		case troubled, !open && unread(&s, now):
+		case troubled, !open && unread:
 			last := c.Last
 			c = o.row(c, &s, now)
 			if failing(&s, &c, o.intervals[s.Account], now) {
@@ -274,12 +273,6 @@ func (o *owner) tellFailing(tx *event.Tx, c *event.Condition, s *poller.Status, 
 	c.Cause = strings.TrimSpace(c.Cause + " " + causeOf(s))
 	e, err := accountFailingEvent(*c, s, now)
 	o.tell(tx, e, err)
-}
-
-// unread says whether a pass that was due has not read a page of the list for a while,
-// though no request need have failed. The first one of a process is due at its start.
-func unread(s *poller.Status, now time.Time) bool {
-	return !s.Read.IsZero() && now.Sub(s.Read) >= unreadAfter && now.Sub(s.NextPass) >= unreadAfter
 }
 
 // row is the condition of an account in trouble that is untold: what an earlier process
