@@ -104,9 +104,6 @@ func (s *Status) fail(err error) {
 // passes are due less often; five intervals then.
 const mostUnread = 2 * time.Minute
 
-// ErrUnread is the trouble of a list that has not been read for long.
-var ErrUnread = errors.New("the list of sessions cannot be read: what is ordered, a payment perhaps, is not seen")
-
 // unread notes that the list has not been read for long, although no request may fail at
 // present.
 func (s *Status) unread(interval time.Duration) {
@@ -114,7 +111,7 @@ func (s *Status) unread(interval time.Duration) {
 		return
 	}
 	if s.Error == "" {
-		s.fail(ErrUnread)
+		s.fail(errors.New("the list of sessions cannot be read: what is ordered, a payment perhaps, is not seen"))
 	}
 	s.ErrorSince = earlier(s.ErrorSince, s.Read)
 }

@@ -295,7 +295,7 @@ func (o *owner) row(c event.Condition, s *poller.Status, now time.Time) event.Co
 		c = event.Condition{Kind: event.ConditionAccount, Subject: s.Account, Since: since, Last: now.UTC(), Untold: true}
 	}
 	o.rows[s.Account] = since
-	c.Why = cmp.Or(s.Foreign, s.Error, poller.ErrUnread.Error())
+	c.Why = cmp.Or(s.Foreign, s.Error, "the API does not answer when it is asked for the list of sessions")
 	return c
 }
 
