@@ -20,10 +20,14 @@ func failedPage(err error) error {
 	return err
 }
 
+// mostElsewhere bounds the other parts of the list that are asked for before a key counts as
+// refused: sessions that the API does not give away may stand there, too.
+const mostElsewhere = 2
+
 // tryPage is try for what may be a page or a session that the API does not give away.
 // With a refused key it shows nothing at all: one 403 may be chance, after a second one
-// in a row another part of the list is asked for, once, and only if that is answered are
-// they about what was asked for. Until it is answered nothing else is asked for.
+// in a row other parts of the list are asked for, and only if one is answered are they about
+// what was asked for. Until it is answered nothing else is asked for.
 func (a *account) tryPage(ctx context.Context, within time.Duration, request func(context.Context, *wooshpay.Client) error, leave func(*wooshpay.Error, time.Time)) (failure *wooshpay.Error, err error) {
 	if a.forbidden > 1 {
 		if failure, err := a.tryElsewhere(ctx, false); a.forbidden > 1 {
@@ -48,12 +52,17 @@ func (a *account) tryPage(ctx context.Context, within time.Duration, request fun
 	if a.forbidden == 1 {
 		return failure, err
 	}
-	if other, _ := a.tryElsewhere(ctx, false); other != nil && a.forbidden > 1 {
+	for range mostElsewhere {
+		other, _ := a.tryElsewhere(ctx, false)
+		if other == nil || a.forbidden <= 1 {
+			return failure, err
+		}
 		a.count(other)
-		if other.Kind == wooshpay.KindDenied {
-			failure.Kind = wooshpay.KindDenied
+		if other.Kind != wooshpay.KindDenied {
+			return failure, err
 		}
 	}
+	failure.Kind = wooshpay.KindDenied
 	return failure, err
 }
 
@@ -85,11 +94,15 @@ func (a *account) answersElsewhere(ctx context.Context, shows bool) bool {
 	return err == nil
 }
 
-// shows notes how to ask for the last session on a page again, below the one above it.
+// shows notes how to ask for the last session on a page again: below the one above it, or as
+// it was, if it is alone.
 func (a *account) shows(page *wooshpay.Page) {
 	if n := len(page.Items); n > 1 {
 		above := &page.Items[n-2]
 		a.blank, a.lastShown = 0, after(string(above.ID), above.CreatedAt(), page.Last().CreatedAt())
+	} else if n == 1 && !page.Apart {
+		a.lastShown = page.Asked
+		a.lastShown.Limit = 1
 	}
 }
 
