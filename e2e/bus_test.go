@@ -265,7 +265,16 @@ func TestNATSRefusalsOpenTheBreaker(t *testing.T) {
 	expect("OTHER")
 	w.asks(d, 0, "destinations resume bus") // or the next probe, in a while
 	w.awaitOwnerTold("notifier.destination.failing bus", "notifier.destination.recovered bus")
-	w.awaitDelivered(d, 2) // requests; the rest goes to the bus
+	eventually(t, patience, func() error { // what the kill met on its way to the owner came twice
+		s, err := d.status()
+		if err != nil {
+			return err
+		}
+		if pending, dead := s.waiting(); pending+dead > 0 {
+			return fmt.Errorf("%d pending, %d dead", pending, dead)
+		}
+		return nil
+	})
 	awaitState(d, "ok")
 	d.stop()
 	if n := len(b.stored("OTHER")); n != sessions {
