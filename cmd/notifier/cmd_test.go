@@ -474,14 +474,8 @@ rules: [{name: ship, events: [fulfillable], to: [bus]}]
 
 // A stream that never acknowledges is named before anything is sent to it.
 func TestOnlineCheckNamesAStreamThatNeverAcknowledges(t *testing.T) {
-	server := brokertest.Start(t, brokertest.Options{})
-	nc, err := nats.Connect(server.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(nc.Close)
 	for name, c := range map[string]struct {
-		stream, config string // streams of one name that follow each other are in each other's way
+		stream, config string
 		code           int
 		says           string
 	}{
@@ -489,14 +483,16 @@ func TestOnlineCheckNamesAStreamThatNeverAcknowledges(t *testing.T) {
 		"another": {"ANOTHER", `{"name":"ANOTHER","subjects":["orders.>"],"no_ack":true}`, exitFailure, "FAIL destination bus: what is sent to checkout.main.fulfillable would not be taken: no stream takes the subject"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			ask := func(request, body string) {
-				answer, err := nc.Request("$JS.API.STREAM."+request+"."+c.stream, []byte(body), 10*time.Second)
-				if err != nil || strings.Contains(string(answer.Data), `"error"`) {
-					t.Fatalf("%s: %s, %v", request, answer.Data, err)
-				}
+			server := brokertest.Start(t, brokertest.Options{}) // which cannot create a stream while it deletes its last one
+			nc, err := nats.Connect(server.URL)
+			if err != nil {
+				t.Fatal(err)
 			}
-			ask("CREATE", c.config)
-			defer ask("DELETE", "")
+			t.Cleanup(nc.Close)
+			answer, err := nc.Request("$JS.API.STREAM.CREATE."+c.stream, []byte(c.config), 10*time.Second)
+			if err != nil || strings.Contains(string(answer.Data), `"error"`) {
+				t.Fatalf("%s, %v", answer.Data, err)
+			}
 			file := filepath.Join(t.TempDir(), "c.yaml")
 			text := fmt.Sprintf(`accounts: [{name: main, secret_key: "${NOT_SET_HERE}", base_url: "http://127.0.0.1:1"}]
 nats: {url: "%s"}
