@@ -234,10 +234,11 @@ func (j *judgement) rate() {
 }
 
 // pauses looks for requests while the API has asked for patience, and for more
-// than a handful each five minutes while it denies the key. A 403 over a session is
-// no denial, and one before an answer was none.
+// than a few each five minutes while it denies the key: a 403 may be about a session, so each
+// of the requests that are made at once may be made twice, and two for other parts of the
+// list. A 403 over a session is no denial, and one before an answer was none.
 func (j *judgement) pauses() {
-	const window, handful = 5 * time.Minute, 3
+	const window, elsewhere = 5 * time.Minute, 2
 	if j.cron {
 		return
 	}
@@ -257,7 +258,7 @@ func (j *judgement) pauses() {
 				denied++
 			}
 		}
-		most := handful + j.poll.Tuning.Concurrency - 1
+		most := 2*j.poll.Tuning.Concurrency + elsewhere
 		if j.nudges > 0 { // whoever asks for a pass has the key tried
 			most += int(window / j.nudges)
 		}
