@@ -2,6 +2,7 @@ package poller_test
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -27,6 +28,8 @@ type ranged struct {
 	ignores string // a bound of creation times that it ignores, gte or lte
 	hangs   bool   // it does not answer instead of failing
 	cut     bool   // it takes the range from its store and cuts the page later: no cursor leads past a broken one
+	status  int    // of a failure; 0: 500
+	pages   bool   // it fails only over pages that hold the session
 	away    bool
 	n       int                  // of sessions
 	paid    map[string]time.Time // when the others were ordered
@@ -85,12 +88,15 @@ func (r *ranged) answer(req *http.Request) (status int, answer string) {
 		whole = cursors.ReplaceAll(whole, []byte(`"nothing":""`))
 	}
 	_, all := ask(whole)
+	if r.pages {
+		all = answer
+	}
 	for id := range r.broken {
 		if strings.Contains(all, fmt.Sprintf("%q", id)) {
 			if r.hangs {
 				return 0, ""
 			}
-			return http.StatusInternalServerError, "boom"
+			return cmp.Or(r.status, http.StatusInternalServerError), "boom"
 		}
 	}
 	return status, answer

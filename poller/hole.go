@@ -9,27 +9,8 @@ import (
 	"checkout-notifier/event"
 	"checkout-notifier/poller/internal/holes"
 	"checkout-notifier/poller/internal/index"
-	"checkout-notifier/poller/internal/serverclock"
 	"checkout-notifier/poller/wooshpay"
 )
-
-// A hole is a part of the list that the API cannot show, such as one session over
-// which it fails. Whatever reads the list passes over it; it is stored, and asked
-// for apart until it can be read.
-const (
-	// A hole is asked for again after a quarter of its age, within these bounds.
-	holeLeast = 30 * time.Second
-	holeMost  = time.Hour
-)
-
-// holeDueAt returns when a hole is to be asked for again. Times of the future were
-// made by a clock that was wrong.
-func (a *account) holeDueAt(h *event.Hole, now time.Time) time.Time {
-	if h.Asked.After(now.Add(serverclock.SkewNoticed)) || h.Asked.Before(a.shownAgain) {
-		return now
-	}
-	return h.Asked.Add(min(max(now.Sub(h.Since)/4, holeLeast), holeMost))
-}
 
 // top returns the hole that begins with the newest session, nil if there is none.
 func (a *account) top() *event.Hole {
@@ -165,10 +146,7 @@ func (a *account) askSuspects(ctx context.Context, until time.Time) error {
 // long the pass takes.
 func (a *account) askHoles(ctx context.Context, until time.Time) error {
 	now := a.clock.Now()
-	due := slices.DeleteFunc(slices.Clone(a.state.Holes), func(h event.Hole) bool {
-		return a.holeDueAt(&h, now).After(now)
-	})
-	slices.SortStableFunc(due, func(x, y event.Hole) int { return x.Asked.Compare(y.Asked) })
+	due := holes.Due(a.state.Holes, now, a.shownAgain)
 	longer := time.Now().Add(a.cfg.Poll.Interval)
 	for i, h := range due {
 		if healing := !a.shownAgain.Before(now); i > 0 && past(until) && (!healing || past(longer)) {

@@ -25,14 +25,15 @@ func (a *account) pass(ctx context.Context, until time.Time) (err error) {
 		a.finish(ctx, err)
 		a.publish(until)
 	}()
-	if err := a.identify(ctx); err != nil {
-		return err
+	for _, step := range []func(context.Context) error{a.identify, a.placeFilter} {
+		if err := step(ctx); err != nil {
+			return err
+		}
 	}
-	if err := a.placeFilter(ctx); err != nil {
-		return err
-	}
-	if err = a.head(ctx); err == nil {
-		err = a.boundTop(ctx)
+	for _, step := range []func(context.Context) error{a.head, a.boundTop, a.fixStart} {
+		if err == nil {
+			err = step(ctx)
+		}
 	}
 	if !errors.Is(err, errForeignPage) && !denied(err) && ctx.Err() == nil {
 		// A page of the head that always fails must not keep the known sessions from being looked at.
@@ -177,10 +178,6 @@ func (a *account) head(ctx context.Context) error {
 	a.now.read = true
 	a.status.update(func(s *Status) { s.Read = time.Now() })
 	a.closeTop()
-	if !a.state.StartFixed && !a.state.Start.IsZero() { // an answer has said when it is
-		a.state.StartFixed = true
-		return a.save(ctx)
-	}
 	return nil
 }
 

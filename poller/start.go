@@ -19,17 +19,16 @@ func (a *account) begin(ctx context.Context, page *wooshpay.Page) (until time.Ti
 	case a.state.StartFixed:
 		return time.Time{}, nil
 	case !a.state.Start.IsZero(): // the first chain is not finished
-		until = a.state.Start.Add(wooshpay.CreatedRounding)
-		if a.starting == a.now.number {
+		if a.starting > 0 { // by this process
 			// The first answer may have shown no new session. What is shown now may have been
 			// created since.
 			shown := a.afterNewest(page).Add(-time.Since(a.polledFrom))
-			if until = a.existing; a.clocksDiffer(page) {
-				a.state.Start = later(a.state.Start, earlier(shown, until))
+			if a.clock.Differs(page.Answer.Received) {
+				a.state.Start = later(a.state.Start, earlier(shown, a.existing))
 			}
 			a.state.StartShown = later(a.state.StartShown, shown)
 		}
-		return until, a.save(ctx) // it could not be stored at once
+		return a.existedUntil(), a.save(ctx) // it could not be stored at once
 	case a.state.Restart || a.cfg.Start == StartNow:
 		a.state.Start, a.state.StartShown, a.existing = a.present(page), a.afterNewest(page), a.shownAtStart(page)
 		if accepted := a.state.Accepted; !accepted.IsZero() && accepted.Before(page.Answer.Received) { // what was created since is new
@@ -67,18 +66,11 @@ func (a *account) shownAtStart(page *wooshpay.Page) time.Time {
 // the server's clock and ours differ it is the earlier one, so that no new session
 // is taken for an old one, but no earlier than the newest session that was shown.
 func (a *account) present(page *wooshpay.Page) time.Time {
-	if !a.clocksDiffer(page) {
+	if !a.clock.Differs(page.Answer.Received) {
 		return a.clock.At(page.Answer.Received).Truncate(time.Second)
 	}
 	earliest, _ := a.clock.Span(page.Answer.Received)
 	return later(earliest.Truncate(time.Second), a.afterNewest(page))
-}
-
-// clocksDiffer says whether the server's clock and ours tell different times of an
-// answer. As long as the server's is not known, ours is the only one.
-func (a *account) clocksDiffer(page *wooshpay.Page) bool {
-	earliest, latest := a.clock.Span(page.Answer.Received)
-	return latest.Sub(earliest) >= serverclock.SkewNoticed
 }
 
 // afterNewest is the first moment after the creation of the newest session that the
@@ -129,6 +121,16 @@ func (a *account) recall(ctx context.Context) error {
 		i = min(i-1, a.index.Search(oldest))
 	}
 	return nil
+}
+
+// fixStart makes the start final once the head was read that an answer has said when it is.
+// Where the clocks differ, only what is shown tells which of them is wrong.
+func (a *account) fixStart(ctx context.Context) error {
+	if a.state.StartFixed || a.state.Start.IsZero() || (a.now.newest.IsZero() && a.clock.Differs(a.clock.Own())) {
+		return nil
+	}
+	a.state.StartFixed = true
+	return a.save(ctx)
 }
 
 // fixesStart says whether the present pass is the one that fixes the start.
@@ -183,9 +185,11 @@ func (a *account) bound(ctx context.Context) (time.Time, error) {
 		return low.Add(-a.cfg.Poll.Tuning.Overlap), nil
 	}
 	page, err := a.page(ctx, patience{tries: a.tries}, wooshpay.Query{Limit: 1}, nil)
+	if unavailable(err) && !refusedQuestion(err) { // the newest session, or one below it, may be what the API cannot show
+		page, err = a.startElsewhere(ctx, err)
+	}
 	switch {
-	case refusedQuestion(err) || (unavailable(err) && a.olderShown(ctx)):
-		// The head finds out why, or the newest session is what the API cannot show.
+	case refusedQuestion(err): // the head finds out why
 		page = &wooshpay.Page{Answer: wooshpay.Answer{Received: a.clock.Own()}}
 	case err != nil:
 		return time.Time{}, err
@@ -214,8 +218,24 @@ func (a *account) low() time.Time {
 	return a.state.Low
 }
 
-// olderShown says whether the API shows sessions of an hour ago.
-func (a *account) olderShown(ctx context.Context) bool {
-	_, err := a.page(ctx, patience{apart: true}, wooshpay.Query{CreatedLTE: a.clock.Now().Add(-time.Hour), Limit: 1}, nil)
-	return err == nil
+// startElsewhere starts the account by an answer for a part of the list without what the
+// API cannot show, and returns that; if there is none, cause is the error. It asks for what is
+// an hour old and, if that fails too, for what nobody can have created: before WooshPay, and
+// after tomorrow. Where the API answers that, it takes the key, and its head is read.
+func (a *account) startElsewhere(ctx context.Context, cause error) (*wooshpay.Page, error) {
+	for _, q := range []wooshpay.Query{
+		{CreatedLTE: a.clock.Now().Add(-time.Hour), Limit: 1},
+		{CreatedLTE: time.Unix(wooshpay.OldestCreated, 0), Limit: 1},
+		{CreatedGTE: a.clock.Now().Add(Window), Limit: 1},
+	} {
+		page, err := a.page(ctx, patience{apart: true}, q, nil)
+		if err == nil {
+			a.observe(page.Answer)
+			_, err = a.begin(ctx, page)
+		}
+		if !unavailable(err) {
+			return page, err
+		}
+	}
+	return nil, cause
 }

@@ -158,16 +158,16 @@ func (a *account) publish(until time.Time) {
 			next = due
 		}
 	}
-	holes := Holes(a.state.Holes)
+	hidden := Holes(a.state.Holes)
 	for i := range a.state.Holes {
-		holes[i].Next = a.holeDueAt(&a.state.Holes[i], now)
+		hidden[i].Next = holes.DueAt(&a.state.Holes[i], now, a.shownAgain)
 	}
-	holes = append(append(holes, sessions...), a.leftOvers(now)...)
+	hidden = append(append(hidden, sessions...), a.leftOvers(now)...)
 	a.status.update(func(s *Status) {
 		s.Tracked, s.Watched, s.Held, s.Tiers = tracked, watching, held, tiers
 		s.Start, s.Low, s.Foreign = a.state.Start, a.state.Low, a.state.Foreign
 		s.ClockSkew = event.Seconds(skew)
-		s.Holes = holes
+		s.Holes = hidden
 		s.Chain, s.Waiting, s.NextDue, s.NextPass = a.last, a.now.waiting, ours(next, skew), until
 		s.Reconciled, s.ReconcileEvery, s.Reconciling = ours(a.state.Reconciled, skew), event.Seconds(a.cfg.Poll.Tuning.ReconcileEvery), a.reconciling()
 		s.RequestsLastHour = a.requests.Sum(time.Now())

@@ -11,6 +11,7 @@ import (
 
 	"checkout-notifier/checkout"
 	"checkout-notifier/event"
+	"checkout-notifier/poller/internal/holes"
 	"checkout-notifier/poller/internal/index"
 	"checkout-notifier/poller/wooshpay"
 	"checkout-notifier/secret"
@@ -299,7 +300,7 @@ func (a *account) dueUnreadable() (due []*unreadable) {
 	for _, u := range a.unreadable {
 		e := a.index.Get(u.ID)
 		asks := (e == nil && !u.done) || (e != nil && e.IsVanished())
-		if u.ID != "" && asks && !a.holeDueAt(&u.Hole, now).After(now) {
+		if u.ID != "" && asks && !holes.DueAt(&u.Hole, now, a.shownAgain).After(now) {
 			due = append(due, u)
 		}
 	}
@@ -352,7 +353,7 @@ func (a *account) leftOvers(now time.Time) (list []Hole) {
 		h := Holes([]event.Hole{u.Hole})[0]
 		h.Session, h.Error = u.Name, u.text()
 		if u.ID != "" {
-			h.Next = a.holeDueAt(&u.Hole, now)
+			h.Next = holes.DueAt(&u.Hole, now, a.shownAgain)
 		}
 		list = append(list, h)
 	}

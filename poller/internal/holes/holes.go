@@ -1,5 +1,7 @@
-// Package holes is how the parts of a list that the API cannot show are put together, cut
-// and read around. It asks for nothing itself, and changes no hole in place.
+// Package holes is how the parts of a list that the API cannot show, such as one session
+// over which it fails, are put together, cut and read around. Whatever reads the list passes
+// over a hole; it is stored, and asked for apart until it can be read. The package asks for
+// nothing itself, and changes no hole in place.
 package holes
 
 import (
@@ -11,6 +13,30 @@ import (
 
 // Most bounds the holes of an account: two that lie close are one then.
 const Most = 32
+
+const (
+	// A hole is asked for again after a quarter of its age, within these bounds.
+	leastRest = 30 * time.Second
+	mostRest  = time.Hour
+	// slack is how far a time may lie ahead of a clock that is right.
+	slack = 5 * time.Second
+)
+
+// DueAt returns when a hole is to be asked for again: at once if what could not be shown was
+// shown since. Times of the future were made by a clock that was wrong.
+func DueAt(h *event.Hole, now, shownAgain time.Time) time.Time {
+	if h.Asked.After(now.Add(slack)) || h.Asked.Before(shownAgain) {
+		return now
+	}
+	return h.Asked.Add(min(max(now.Sub(h.Since)/4, leastRest), mostRest))
+}
+
+// Due lists the holes that are to be asked for, those first that have waited longest.
+func Due(holes []event.Hole, now, shownAgain time.Time) []event.Hole {
+	due := slices.DeleteFunc(slices.Clone(holes), func(h event.Hole) bool { return DueAt(&h, now, shownAgain).After(now) })
+	slices.SortStableFunc(due, func(x, y event.Hole) int { return x.Asked.Compare(y.Asked) })
+	return due
+}
 
 // Join returns the holes of two accounts that become one.
 func Join(a, b []event.Hole) []event.Hole {

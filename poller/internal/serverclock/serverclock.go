@@ -207,6 +207,13 @@ func (c *Clock) Span(local time.Time) (earliest, latest time.Time) {
 	return earliest, latest
 }
 
+// Differs says whether the server's clock and ours tell different times of a moment. As
+// long as the server's is not known, ours is the only one.
+func (c *Clock) Differs(at time.Time) bool {
+	earliest, latest := c.Span(at)
+	return latest.Sub(earliest) >= SkewNoticed
+}
+
 // Offset is how far the server's clock is ahead of ours.
 func (c *Clock) Offset() time.Duration {
 	if !c.known {
