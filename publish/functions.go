@@ -249,7 +249,7 @@ func readTime(v any) (time.Time, error) {
 	}
 	at, err := time.Parse(time.RFC3339, s)
 	if err != nil {
-		return time.Time{}, errors.New("time: neither seconds nor RFC 3339")
+		return time.Time{}, errors.New("time: neither seconds nor RFC 3339; the time comes last, after a layout and a zone")
 	}
 	return at, nil
 }

@@ -16,7 +16,8 @@ func TestRenderErrorsAreFinalAndSayWhere(t *testing.T) {
 	url, got := callback(t, nil)
 	for text, want := range map[string]string{
 		"a\n {{ money .Session.customer_email \"EUR\" }}":                                                 "line 2, column 5: money: not an amount in minor units",
-		"{{ time .Session.customer_email }}":                                                              "line 1, column 4: time: neither seconds nor RFC 3339",
+		"{{ time .Session.customer_email }}":                                                              "line 1, column 4: time: neither seconds nor RFC 3339; the time comes last, after a layout and a zone",
+		"{{ time .Session.created `2006-01-02` }}":                                                        "line 1, column 4: time: neither seconds nor RFC 3339; the time comes last, after a layout and a zone",
 		"{{ time \"15:04\" .Session.customer_email .Session.created }}":                                   "line 1, column 4: time: unknown zone",
 		"{{ range .Session.customer_email }}{{ end }}":                                                    "line 1, column 10: range can't iterate over this value",
 		"{{ range $a, $b := .Session.amount_total }}{{ end }}":                                            "line 1, column 20: this value has only one variable to iterate over",
