@@ -13,6 +13,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"checkout-notifier/secret"
 )
 
 // stall is a list with a session now and then, the newest a minute ago.
@@ -254,6 +256,67 @@ func TestYoungerAccountStops(t *testing.T) {
 				})
 			}
 		}
+	}
+}
+
+// A replica that lags denies what is younger than its lag. Until its first pass is complete
+// an account may know nothing older, and is not taken for another one by what such a
+// replica says; with another account's key it is stopped all the same.
+func TestReplicaWithoutTheNewestSessionsIsNoOtherAccount(t *testing.T) {
+	for name, c := range map[string]struct {
+		fails, restart bool   // after the first page
+		key            string // from then on
+	}{
+		"in the first pass": {},
+		"in the next pass":  {fails: true},
+		"after a restart":   {fails: true, restart: true},
+		"another key":       {fails: true, restart: true, key: "sk_test_other"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.cfg.Poll.Tuning.PageSize = 3
+				l, replica := stall(100000, 10, time.Minute), stall(100000, 10, time.Minute)
+				for i := range 3 {
+					l.order(fmt.Sprintf("cs_%d", 100001+i), "open", "unpaid")
+				}
+				pages, fails := 0, c.fails
+				w.answer = func(req *http.Request) (int, string) {
+					if _, _, limit, _ := asked(req); pages > 0 && fails {
+						return http.StatusServiceUnavailable, "down"
+					} else if pages > 0 {
+						return replica.within(req)
+					} else if limit > 1 {
+						pages++
+					}
+					return l.within(req)
+				}
+				p := w.poller()
+				if c.fails {
+					w.run(p, 5*time.Second)
+					fails = false
+				}
+				if c.key != "" {
+					w.cfg.SecretKey, replica = secret.String(c.key), stall(900000, 10, time.Minute)
+				}
+				if c.restart {
+					p = w.poller()
+				}
+				w.run(p, time.Minute)
+				if stops := c.key != ""; w.foreign() != stops {
+					t.Errorf("stopped %t, want %t: %s", !stops, stops, w.account.Foreign)
+				}
+				w.expect("cs_900000")
+				w.answer = l.within
+				l.order("cs_100004", "complete", "paid")
+				w.run(p, time.Minute)
+				w.expect("cs_100004", "created", "completed", "paid", "fulfillable")
+				w.expect("cs_100003")
+				if s := p.Status()[0]; !s.Healthy {
+					t.Errorf("status = %+v", s)
+				}
+			})
+		})
 	}
 }
 
