@@ -30,7 +30,7 @@ func (a *account) missingDueAt(e *index.Entry, last, now time.Time) time.Time {
 		return now.Add(missingSlowEvery)
 	case last.After(now.Add(serverclock.SkewNoticed)): // by a clock that was wrong
 		return now
-	case now.Sub(e.LookedAt()) < missingSlow:
+	case now.Sub(later(e.LookedAt(), e.Created())) < missingSlow: // by a clock that was behind a look may seem older than its session
 		return last.Add(missingEvery)
 	}
 	return last.Add(missingSlowEvery)

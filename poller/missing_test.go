@@ -164,27 +164,36 @@ func TestManyVanishedSessionsCostLittle(t *testing.T) {
 	})
 }
 
-// A Date that was a day ahead for a while does not make a session that vanished just now
-// one that vanished long ago.
+// A Date that was wrong for a while does not make a session that vanished just now one
+// that vanished long ago.
 func TestVanishedWhileTheClockWasWrong(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
-		w.cfg.Poll.Tuning.ReconcileEvery = 1000 * time.Hour
-		p := w.poller()
-		w.run(p, time.Minute)
-		id := w.create(open(nil))
-		w.run(p, 5*time.Minute)
-		w.faults(simulator.Faults{Vanished: []string{id}, ClockSkewS: 24 * 60 * 60})
-		w.run(p, 15*time.Minute)
-		w.faults(simulator.Faults{Vanished: []string{id}})
-		w.create(open(nil)) // the head does not reach down to the first one any more
-		w.run(p, 15*time.Minute)
-		if s := w.snapshots[id]; !s.Watch.Is(event.Vanished) {
-			t.Fatalf("watch = %s, want vanished", s.Watch)
-		}
-		w.faults(simulator.Faults{})
-		w.update(id, paid())
-		w.run(p, 61*time.Minute)
-		w.expect(id, "created", "completed", "paid", "fulfillable")
-	})
+	for name, skew := range map[string]struct{ shown, vanished int }{
+		"ahead while it vanished":       {vanished: 24 * 60 * 60},
+		"behind while it was shown":     {shown: -2 * 24 * 60 * 60},
+		"far behind while it was shown": {shown: -20 * 24 * 60 * 60},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.cfg.Poll.Tuning.ReconcileEvery = 1000 * time.Hour
+				p := w.poller()
+				w.run(p, time.Minute)
+				id := w.create(open(nil))
+				w.faults(simulator.Faults{ClockSkewS: skew.shown})
+				w.run(p, 5*time.Minute)
+				w.faults(simulator.Faults{Vanished: []string{id}, ClockSkewS: skew.vanished})
+				w.run(p, 15*time.Minute)
+				w.faults(simulator.Faults{Vanished: []string{id}})
+				w.create(open(nil)) // the head does not reach down to the first one any more
+				w.run(p, 15*time.Minute)
+				if s := w.snapshots[id]; !s.Watch.Is(event.Vanished) {
+					t.Fatalf("watch = %s, want vanished", s.Watch)
+				}
+				w.faults(simulator.Faults{})
+				w.update(id, paid())
+				w.run(p, 61*time.Minute)
+				w.expect(id, "created", "completed", "paid", "fulfillable")
+			})
+		})
+	}
 }
