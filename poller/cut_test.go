@@ -31,6 +31,7 @@ type ranged struct {
 	status  int    // of a failure; 0: 500
 	pages   bool   // it fails only over pages that hold the session
 	away    bool
+	hiccup  string               // the next question with this in it is not answered
 	n       int                  // of sessions
 	paid    map[string]time.Time // when the others were ordered
 	waited  map[string]time.Duration
@@ -73,6 +74,10 @@ func (r *ranged) answer(req *http.Request) (status int, answer string) {
 	var body []byte
 	if req.Body != nil {
 		body, _ = io.ReadAll(req.Body)
+	}
+	if r.hiccup != "" && bytes.Contains(body, []byte(r.hiccup)) {
+		r.hiccup = ""
+		return http.StatusInternalServerError, "boom"
 	}
 	if r.ignores != "" {
 		body = bytes.ReplaceAll(body, []byte(r.ignores), []byte("nothing"))

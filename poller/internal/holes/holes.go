@@ -118,6 +118,9 @@ func Inherit(h event.Hole, of *event.Hole) event.Hole {
 
 // Touch says whether two holes overlap or nothing that is known lies between them.
 func Touch(a, b *event.Hole) bool {
+	if (a.Below != "" && a.Below == b.Above) || (b.Below != "" && b.Below == a.Above) {
+		return false // the session between the two was shown
+	}
 	return (b.Newest() || !a.BelowAt.After(b.AboveAt)) && (a.Newest() || !b.BelowAt.After(a.AboveAt))
 }
 
