@@ -63,6 +63,8 @@ func (a *account) boundTop(ctx context.Context) error {
 			}
 			a.state.Holes = holes.Replace(a.state.Holes, hole, parts)
 			a.aboveTop.below = parts[0].BelowAt
+			// It may have taken in older ones: what is no part of it any more is read down to its end.
+			a.state.Low = earlier(a.state.Low, hole.BelowAt.Add(a.cfg.Poll.Tuning.Overlap))
 			return a.head(ctx)
 		}
 	}

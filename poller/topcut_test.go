@@ -52,3 +52,31 @@ func TestNewHoleRightAboveAnOlderOne(t *testing.T) {
 		r.once()
 	})
 }
+
+// A hole that begins with the newest session may have taken in an older one. What is no part
+// of it any more once it is cut is read, however far below what passes read: a session that
+// was healed meanwhile is told.
+func TestOlderHoleInOneThatIsCut(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r, p, older, stop := afterAStop(t)
+		time.Sleep(time.Second)
+		newest := r.breaks()
+		time.Sleep(4 * time.Second)
+		r.heal(older) // after the first pass: the second one makes one hole of two
+		time.Sleep(10 * time.Second)
+		r.setHiccup("gte") // the third one comes to that hole, and is shown then what is above it
+		r.order()
+		time.Sleep(30 * time.Minute)
+		if late := r.late(0); len(late) > 0 {
+			t.Errorf("%v are never told; holes %+v", late, p.Status()[0].Holes)
+		}
+		r.heal(newest)
+		time.Sleep(time.Hour)
+		stop()
+		if st := p.Status()[0]; len(r.late(0)) > 0 || len(st.Holes) > 0 || !st.Healthy {
+			t.Errorf("all can be shown again: healthy %t (%s), holes %+v, not told %v", st.Healthy, st.Error, st.Holes, r.late(0))
+		}
+		r.once()
+	})
+}
