@@ -101,6 +101,19 @@ func (a *trueAPI) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
+// answeredWithin says whether a question that was answered was under way from one time to
+// another.
+func (a *trueAPI) answeredWithin(from, to time.Duration) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, r := range slices.Backward(a.requests) {
+		if r.status == http.StatusOK && r.answered >= from && r.sent <= to {
+			return true
+		}
+	}
+	return false
+}
+
 func (a *trueAPI) response(rec *reply, req *http.Request) *http.Response {
 	if !a.noDate {
 		rec.header.Set("Date", a.clock(a.now()).UTC().Format(http.TimeFormat))

@@ -270,8 +270,8 @@ func (l *ledger) checkTimes(prev *event.Snapshot, look *poller.Look, since time.
 		return
 	}
 	early, late := at-look.Early, at+look.Late
-	if early > now+time.Second+slowestWay || late < now-l.poll.Timeout { // Date is cut to the second
-		l.object(untrue, "%s: a look that arrived at %s is said to have arrived between %s and %s", prev.ID, now, early, late)
+	if !l.api.answeredWithin(early-time.Second-slowestWay, late+time.Second) { // Date is cut to the second
+		l.object(untrue, "%s: a look that was told at %s is said to have arrived between %s and %s, when no answer did", prev.ID, now, early, late)
 	}
 	l.checkLastLook(prev, since)
 }
