@@ -193,7 +193,7 @@ func (c *chain) believable(page *wooshpay.Page, err error) bool {
 	case errors.Is(err, errEarlyEnd): // it insists
 		// Without cursors an empty page means that created[lte] is something else: the
 		// oldest second at least should be repeated.
-		if (c.byTime && page.Total == 0) || !c.concedes() {
+		if (c.byTime && page.Total == 0 && c.shown > 0) || !c.concedes() {
 			return false
 		}
 		if c.byTime {
@@ -293,8 +293,8 @@ func (c *chain) adapt(err error) bool {
 		c.odd("cursor_ignored", "the API ignores or refuses the cursor starting_after; pages are asked for by creation time instead, which takes more requests", "error", err)
 		c.byTime = true
 		c.widen(c.narrowed) // a page must hold more than one moment's sessions
+		c.query.CreatedLTE = holes.EndsAt(c.state.Holes, c.query.StartingAfter, c.oldest).Add(wooshpay.CreatedRounding)
 		c.query.StartingAfter, c.tie = "", nil
-		c.query.CreatedLTE = c.oldest.Add(wooshpay.CreatedRounding)
 	default:
 		return false
 	}

@@ -51,7 +51,7 @@ func (c *chain) credible(page *wooshpay.Page) bool {
 func (c *chain) end(page *wooshpay.Page) error {
 	promised := c.more
 	if page.Total == 0 {
-		promised = c.promised || c.byTime
+		promised = c.promised || (c.byTime && c.shown > 0)
 	}
 	switch {
 	case promised || c.missesAny():

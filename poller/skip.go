@@ -65,8 +65,8 @@ func (c *chain) canPass(h *event.Hole) bool {
 func (c *chain) pass(h *event.Hole) {
 	c.promised, c.more, c.atTop, c.tie, c.stood, c.shownLast = false, false, false, nil, false, [2]string{h.Below}
 	c.narrowed, c.query.Limit = 0, c.cfg.Poll.Tuning.PageSize
+	c.ended = h.BelowAt.IsZero() || (h.Below == "" && h.BelowAt.Before(c.query.CreatedGTE)) || ((c.pages > 0 || c.passed) && h.BelowAt.Before(c.lo)) || (c.p.apart && !h.BelowAt.After(c.lo))
 	c.passed = true
-	c.ended = h.BelowAt.IsZero() || (h.Below == "" && h.BelowAt.Before(c.query.CreatedGTE)) || (c.pages > 0 && h.BelowAt.Before(c.lo)) || (c.p.apart && !h.BelowAt.After(c.lo))
 	c.query.StartingAfter = h.Below
 	c.seen[hashID([]byte(h.Below))] = struct{}{}
 	if h.Below == "" && !c.ended {

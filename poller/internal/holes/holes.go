@@ -162,6 +162,17 @@ func few(holes []event.Hole) []event.Hole {
 // rounding is by how much a creation time may be rounded by the API.
 const rounding = time.Second
 
+// EndsAt is the creation time at which the hole ends that ends with a session, and otherwise
+// if none does.
+func EndsAt(holes []event.Hole, below string, otherwise time.Time) time.Time {
+	for i := range holes {
+		if holes[i].Below == below {
+			return holes[i].BelowAt
+		}
+	}
+	return otherwise
+}
+
 // IsTimed says whether only a time tells where a hole begins.
 func IsTimed(h *event.Hole) bool { return h.Above == "" && !h.Newest() }
 
