@@ -185,10 +185,10 @@ func (c *chain) keepSpoiled(ctx context.Context, page *wooshpay.Page, cause erro
 	}
 	h := c.upper()
 	n, first := len(page.Items), 0 // how many stand above all that makes no sense
-	for first < n && len(page.Items[first].Status) > 0 && !page.Items[first].IsAbsurd() && (len(page.Bad) == 0 || first < page.Bad[0].Place) {
+	for first < n && page.Items[first].IsSound() && (len(page.Bad) == 0 || first < page.Bad[0].Place) {
 		first++
 	}
-	goesOn := n > 0 && (!page.Last().CreatedAt().After(c.lo) || !c.done(page)) // else they may stand below the last
+	goesOn := n > 0 && page.Last().IsSound() && (!page.Last().CreatedAt().After(c.lo) || !c.done(page)) // else they may stand below the last
 	if goesOn && first == n {
 		return nil // the next page shows them
 	}

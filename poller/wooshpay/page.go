@@ -44,6 +44,10 @@ func (it *Item) CreatedAt() time.Time { return time.Unix(it.Created, 0).UTC() }
 // IsAbsurd says whether the item's creation time makes no sense.
 func (it *Item) IsAbsurd() bool { return it.Created < OldestCreated }
 
+// IsSound says whether the item shows a status, and a creation time that may be right: if not
+// it tells no place of the list, and no session perhaps.
+func (it *Item) IsSound() bool { return len(it.Status) > 0 && !it.IsAbsurd() }
+
 // Decode reads the whole item, once. An error means that the item is no JSON: see Reread.
 func (it *Item) Decode() (*checkout.Session, error) {
 	if it.session == nil {
