@@ -75,7 +75,7 @@ func TestPollNowFails(t *testing.T) {
 	w.accounts[0]["secret_key"] = "sk_test_other"
 	d := w.daemon()
 	w.operate(d)
-	w.says("poll now", 1, `main .* failed: .* other sessions .*notifier accounts accept main`, `1 of 1 pass could not be completed`)
+	w.says("poll now", 1, `main .* failed: .* other sessions .*notifier accounts accept main`, `1 of 1 passes could not be completed`)
 	w.says("poll status", 0, `main .*: stopped: .*\n  last pass +\d+s ago, .*; next `, ``)
 	d.stop()
 }
@@ -102,11 +102,11 @@ func TestPollNowOfAnAPIThatIsDown(t *testing.T) {
 	w.awaitPass(d)
 	w.operate(d)
 	down.Store(-1)
-	w.says("poll now", 4, `main .* failed: the API cannot be reached: `, `1 of 1 pass could not be completed`)
+	w.says("poll now", 4, `main .* failed: the API cannot be reached: `, `1 of 1 passes could not be completed`)
 	down.Store(0)
 	w.says("poll now", 0, `ok\n$`, ``)
 	down.Store(401)
-	w.says("poll now", 1, `main .* failed: the API refused the key`, `1 of 1 pass could not be completed`)
+	w.says("poll now", 1, `main .* failed: the API refused the key`, `1 of 1 passes could not be completed`)
 	d.stop()
 }
 
@@ -119,7 +119,7 @@ func TestPollNowDuringALongPause(t *testing.T) {
 	w.awaitPass(d)
 	w.operate(d)
 	w.faults(simulator.Faults{RateLimited: simulator.Always(), RetryAfterS: 600})
-	w.says("poll now", 1, `main .* failed: the API asked for a pause \(Retry-After\), and is asked again in (10m0s|9m\d+s): .*429`, `1 of 1 pass could not be completed`)
+	w.says("poll now", 1, `main .* failed: the API asked for a pause \(Retry-After\), and is asked again in (10m0s|9m\d+s): .*429`, `1 of 1 passes could not be completed`)
 	w.says("poll backfill --since 1h --dry-run", 1, `^$`, `account main: the API asked for a pause .* asked again in (10m0s|9m\d+s)`)
 	w.says("poll status", 0, `^main \(.*\): failing for .*, next try in 9m as the API asked \(Retry-After\): .*429.*\n  last pass .*; next in 9m\n`, `^$`)
 	w.says("poll status -o json", 0, `(?s)"next_try": "2.*"asked_to_wait": true.*"next_pass": "2`, `^$`)

@@ -27,8 +27,9 @@ func (a *account) within() time.Duration {
 	return a.cfg.Poll.Timeout
 }
 
-// slowed says whether the API has become slow, rather than hang over what it was asked for:
-// it takes longer than a time, that a request was given, for what it showed before.
+// slowed says whether a request that was cut off after a time failed because the API has
+// become slow, and not because it hangs over what it was asked for: what it showed before
+// takes it longer than that time as well.
 func (a *account) slowed(ctx context.Context, within time.Duration) bool {
 	return within < a.cfg.Poll.Timeout && a.answersElsewhere(ctx, true) && a.latency.Slowest() > within
 }

@@ -33,10 +33,10 @@ type topRange struct {
 	from  time.Time // the list is answered from this creation time on
 }
 
-// boundTop ends the hole that begins with the newest session where the list is answered
-// again above it, if that shows anything, and reads what it shows. Where the list is
-// answered nowhere, or where the hole has grown since it was found and nothing is shown
-// above, no later session can be shown: then it sets blindTop.
+// boundTop looks for the creation time from which on the API answers again above the hole
+// that begins with the newest session. If it shows sessions there, the hole ends below them,
+// and they are read. If it answers from no time on, or only from one after the hole was
+// found, what was created since cannot be shown either: then it sets blindTop.
 func (a *account) boundTop(ctx context.Context) error {
 	h, now := a.top(), a.clock.Now()
 	if h == nil || h.BelowAt.IsZero() || a.now.sinceless {
@@ -94,7 +94,7 @@ func (a *account) findAbove(ctx context.Context, h *event.Hole, last time.Time) 
 		a.aboveTop = topRange{below: h.BelowAt}
 	}
 	base, found := a.aboveTop.from, insists
-	if base.IsZero() { // if it is answered from here on, it is a hole for another reason
+	if base.IsZero() { // an API that answers for a range with the hole in it fails over pages, not over ranges
 		base, found = h.BelowAt.Truncate(time.Second), answers
 	}
 	answered, err := found(base)

@@ -28,8 +28,8 @@ func (a *app) pollNowCommand() *cobra.Command {
 		Short: "Make a pass at once and wait for it",
 		Long: `Have the running daemon make a pass over every account, or over those that are
 named, without waiting for poll.interval, and wait until all are finished. A pass
-under way is finished first; after five seconds the accounts that fail are named
-on stderr, for the API is asked again only as back-off allows. An account whose
+under way is finished first; accounts that fail are named on stderr, five seconds
+later or as soon as they do, for the API is asked again only as back-off allows. An account whose
 API asked for a pause of more than 30 seconds (Retry-After) is not waited for: its
 line says so, and when its next try is. Where the API refused the key it is asked
 once, at once, whether it still does: with the key that notifier read when it
@@ -84,10 +84,11 @@ func (a *app) pollNow(ctx context.Context, accounts []string, output string) err
 	if slices.ContainsFunc(failed, func(r poller.PassReport) bool { return r.Unreachable }) {
 		code = exitUnreachable
 	}
-	return exit(code, fmt.Errorf("%d of %s could not be completed", len(failed), passes(len(answer.Items))))
+	return exit(code, fmt.Errorf("%d of %d passes could not be completed", len(failed), len(answer.Items)))
 }
 
-// explainAfter is how long a command waits before it says what keeps the accounts.
+// explainAfter is how long a command waits before it says what keeps the accounts, and
+// looks again whether one fails.
 const explainAfter = 5 * time.Second
 
 // await asks for what takes passes, and tells meanwhile which of the accounts
@@ -97,27 +98,23 @@ func (a *app) await(ctx context.Context, c *client, after time.Duration, account
 	defer cancel()
 	done := make(chan error, 1)
 	go func() { done <- c.patient().send(ctx, http.MethodPost, pollPath, order, answer) }()
-	select {
-	case err := <-done:
-		return err
-	case <-time.After(after):
-	}
-	var r report
-	if c.call(ctx, http.MethodGet, "/api/v1/status", &r) == nil { // else the answer tells why
+	for told := false; ; {
+		select {
+		case err := <-done:
+			return err
+		case <-time.After(after):
+		}
+		var r report
+		if told || c.call(ctx, http.MethodGet, "/api/v1/status", &r) != nil { // the answer tells why
+			continue
+		}
 		for _, s := range r.Accounts {
 			if (s.Error != "" || s.Foreign != "") && (len(accounts) == 0 || slices.Contains(accounts, s.Account)) {
+				told = true
 				fmt.Fprintf(a.err, "%s: %s; waiting for it, Ctrl-C ends that\n", s.Account, accountState(&r, s))
 			}
 		}
 	}
-	return <-done
-}
-
-func passes(n int) string {
-	if n == 1 {
-		return "1 pass"
-	}
-	return fmt.Sprintf("%d passes", n)
 }
 
 // interrupted says what becomes of what was asked for when the user does not

@@ -118,11 +118,15 @@ func TestWhatIsOverStaysSoInAnOutage(t *testing.T) {
 
 // Who waits for a pass of an account that fails is told so, and then answered.
 func TestWaitingForAPassIsExplained(t *testing.T) {
-	told := make(chan struct{})
+	told, asked := make(chan struct{}), 0
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == pollPath {
 			<-told
 			_, _ = io.WriteString(w, `{"items": [{"account": "main"}]}`)
+			return
+		}
+		if asked++; asked == 1 { // its first request still hangs
+			_, _ = io.WriteString(w, `{"running": true, "accounts": [{"account": "main"}]}`)
 			return
 		}
 		defer close(told)

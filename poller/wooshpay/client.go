@@ -63,6 +63,7 @@ type Client struct {
 	version string
 	now     func() time.Time // our own clock
 	failed  *atomic.Int32    // requests in a row, of all clients that share the connections
+	timeout time.Duration    // as configured: see Within
 }
 
 // Options say what a client asks, and how.
@@ -97,7 +98,7 @@ func New(o Options) (*Client, error) {
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 		base: base, key: o.Key.Reveal(), hidden: secret.OfClient(o.Key.Reveal()),
-		where: o.ListParams, filter: o.Filter, version: o.Version, now: o.Now, failed: new(atomic.Int32),
+		where: o.ListParams, filter: o.Filter, version: o.Version, now: o.Now, failed: new(atomic.Int32), timeout: o.Timeout,
 	}, nil
 }
 

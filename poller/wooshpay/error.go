@@ -119,6 +119,9 @@ func (c *Client) networkError(ctx context.Context, answer Answer, err error) err
 	var timeout net.Error
 	if errors.As(err, &timeout) && timeout.Timeout() {
 		message = fmt.Sprintf("no whole answer within %s", c.http.Timeout)
+		if c.http.Timeout < c.timeout {
+			message += fmt.Sprintf(" (after a request that hung, less is waited than poll.timeout, %s)", c.timeout)
+		}
 	}
 	return &Error{Kind: KindNetwork, Message: message, Answer: answer}
 }

@@ -116,7 +116,8 @@ func Inherit(h event.Hole, of *event.Hole) event.Hole {
 	return h
 }
 
-// Touch says whether two holes overlap or nothing that is known lies between them.
+// Touch says whether two holes are to be one: they overlap or meet, and do not merely end and
+// begin with the same session, which was shown.
 func Touch(a, b *event.Hole) bool {
 	if (a.Below != "" && a.Below == b.Above) || (b.Below != "" && b.Below == a.Above) {
 		return false // the session between the two was shown
