@@ -47,8 +47,8 @@ func (a *account) askPatiently(ctx context.Context) error {
 	return nil
 }
 
-// askLost asks for one part of the list, or one session, that cannot be shown: for another
-// one at each turn. If there is none it asks for the last page that was read in smaller ones.
+// askLost asks for the last page that was read in smaller ones, for one part of the list, or
+// for one session, that cannot be shown: for another one at each turn.
 // Passes find out what an answer means.
 func (a *account) askLost(ctx context.Context, turn int) {
 	a.mu.Lock()
@@ -65,6 +65,9 @@ func (a *account) askLost(ctx context.Context, turn int) {
 		}
 	}
 	var parts []wooshpay.Query
+	if a.cutOff.Limit > 0 { // what took long may be shown in smaller pages
+		parts = append(parts, a.cutOff)
+	}
 	for _, h := range a.passedOver() {
 		q := wooshpay.Query{StartingAfter: h.Above, CreatedGTE: h.BelowAt, Limit: 1} // its newest session
 		if h.Above == "" {
@@ -72,18 +75,15 @@ func (a *account) askLost(ctx context.Context, turn int) {
 		}
 		parts = append(parts, q)
 	}
-	if len(ids)+len(parts) == 0 && a.cutOff.Limit > 0 { // whatever took long was shown in smaller pages
-		parts = append(parts, a.cutOff)
-	}
 	n := len(ids) + len(parts)
 	if n == 0 || !a.latency.TakeCutOff() {
 		return
 	}
 	_ = a.askApart(ctx, a.cfg.Poll.Timeout, func(ctx context.Context, client *wooshpay.Client) (err error) {
-		if i := turn % n; i < len(ids) {
-			_, _, err = client.Get(ctx, ids[i])
+		if i := turn % n; i < len(parts) {
+			_, err = client.List(ctx, parts[i])
 		} else {
-			_, err = client.List(ctx, parts[i-len(ids)])
+			_, _, err = client.Get(ctx, ids[i-len(parts)])
 		}
 		return failedPage(err)
 	})

@@ -208,6 +208,9 @@ func (a *account) lookAt(ctx context.Context, e *index.Entry) error {
 		a.suspect(neighbour, e)
 	}
 	if unavailable(alone) && a.now.read && (err == nil && !hidden || e.Setbacks() > 0 || a.answersElsewhere(ctx, false)) {
+		if unavailable(err) && onPage && !hidden { // another session may be what the page cannot show
+			a.suspect(neighbour, e)
+		}
 		a.setBack(e, before)
 		return nil
 	}

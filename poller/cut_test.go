@@ -30,6 +30,8 @@ type ranged struct {
 	cut     bool   // it takes the range from its store and cuts the page later: no cursor leads past a broken one
 	status  int    // of a failure; 0: 500
 	pages   bool   // it fails only over pages that hold the session
+	ms      bool   // it takes bounds of creation times for milliseconds
+	listing bool   // the key may list sessions only, and gets a 403 for a single one
 	away    bool
 	hiccup  string               // the next question with this in it is not answered
 	n       int                  // of sessions
@@ -39,6 +41,7 @@ type ranged struct {
 
 var (
 	limits  = regexp.MustCompile(`"limit":\d+`)
+	bounds  = regexp.MustCompile(`"(gte|lte)":"(\d+)\d\d\d"`)
 	cursors = regexp.MustCompile(`"starting_after":"[^"]*"`)
 )
 
@@ -78,6 +81,12 @@ func (r *ranged) answer(req *http.Request) (status int, answer string) {
 	if r.hiccup != "" && bytes.Contains(body, []byte(r.hiccup)) {
 		r.hiccup = ""
 		return http.StatusInternalServerError, "boom"
+	}
+	if r.listing && !isList(req) {
+		return http.StatusForbidden, "this key may list sessions only"
+	}
+	if r.ms {
+		body = bounds.ReplaceAll(body, []byte(`"$1":"$2"`))
 	}
 	if r.ignores != "" {
 		body = bytes.ReplaceAll(body, []byte(r.ignores), []byte("nothing"))

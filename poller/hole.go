@@ -90,20 +90,7 @@ func (a *account) room(position, limit int) int {
 			uppers = append(uppers, e)
 		}
 	}
-	if len(uppers) == 0 {
-		return limit
-	}
-	n := 0
-	for i := position - 1; i >= 0 && n < limit; i-- {
-		e := a.index.At(i)
-		if e.Listed() {
-			n++
-		}
-		if slices.Contains(uppers, e) {
-			return max(n, 1)
-		}
-	}
-	return limit
+	return a.index.Room(position, limit, uppers)
 }
 
 // suspect notes that a page of older sessions cannot be had although the API

@@ -35,20 +35,16 @@ func (c *chain) approach() (ended bool) {
 		c.dropTop(h) // all of it was read
 		c.atTop, c.certain, c.narrowed, c.query.Limit = false, false, 0, c.cfg.Poll.Tuning.PageSize
 	}
-	if c.query.StartingAfter != "" && c.passes() {
-		for i := range c.state.Holes {
-			if h := &c.state.Holes[i]; h.Above == c.query.StartingAfter && h.Above != h.Below && c.canPass(h) {
-				c.pass(h)
-				break
-			}
+	slice := !c.hi.IsZero() && c.pages == 0 && !c.passed
+	for i := range c.state.Holes {
+		h := &c.state.Holes[i]
+		begins := h.Above == c.query.StartingAfter && h.Above != h.Below
+		if c.query.StartingAfter == "" { // a slice begins in a hole
+			begins = slice && !h.Newest() && h.BelowAt.Before(c.hi) && !h.AboveAt.Before(c.hi)
 		}
-	}
-	if slice := !c.hi.IsZero() && c.pages == 0 && !c.passed; slice && c.query.StartingAfter == "" && c.passes() {
-		for i := range c.state.Holes { // it begins in one
-			if h := &c.state.Holes[i]; !h.Newest() && h.BelowAt.Before(c.hi) && !h.AboveAt.Before(c.hi) && c.canPass(h) {
-				c.pass(h)
-				break
-			}
+		if begins && c.passes() && c.canPass(h) {
+			c.pass(h)
+			break
 		}
 	}
 	return c.ended
@@ -288,13 +284,23 @@ func (c *chain) lowerTime(ctx context.Context, h *event.Hole, from time.Time, fa
 	if to.IsZero() {
 		to = from.Add(-beyond)
 	}
-	ignored := false
+	ignored, empty := false, false
 	seconds, err := holes.Nearest(int(from.Sub(to)/time.Second), far, 0, c.known(), func(n int) (bool, error) {
 		t := from.Add(-time.Duration(n) * time.Second)
-		return c.answers(ctx, wooshpay.Query{CreatedLTE: t, CreatedGTE: c.query.CreatedGTE, Limit: 1}, func(page *wooshpay.Page) bool {
-			ignored = ignored || (len(page.Items) > 0 && page.First().CreatedAt().After(t.Add(2*wooshpay.CreatedRounding)))
-			return len(page.Items) == 0 || c.honours(page.First(), t)
+		answered, err := c.answers(ctx, wooshpay.Query{CreatedLTE: t, CreatedGTE: c.query.CreatedGTE, Limit: 1}, func(page *wooshpay.Page) bool {
+			empty = len(page.Items) == 0
+			ignored = ignored || (!empty && page.First().CreatedAt().After(t.Add(2*wooshpay.CreatedRounding)))
+			return empty || c.honours(page.First(), t)
 		})
+		if answered && err == nil && empty && c.sliceable() != slicingWorks && c.standing(time.Time{}, t, 1) > 0 {
+			// Nothing was shown that tells. An API that reads milliseconds shows nothing at all.
+			_, err = c.answers(ctx, wooshpay.Query{CreatedLTE: t, Limit: 1}, func(page *wooshpay.Page) bool {
+				ignored = ignored || page.Total == 0
+				return true
+			})
+			answered = !ignored
+		}
+		return answered, err
 	})
 	switch {
 	case err == nil && seconds > 0:

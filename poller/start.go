@@ -92,10 +92,13 @@ func (a *account) recall(ctx context.Context) error {
 	for i, n := a.index.Len(), 0; i > 0 && n < mostRecalled; n++ {
 		until := a.index.At(i - 1).Created().Add(wooshpay.CreatedRounding)
 		page, err := a.list(ctx, patience{apart: true}, wooshpay.Query{CreatedLTE: until, Limit: a.cfg.Poll.Tuning.PageSize})
-		if refused(err) {
+		switch {
+		case refused(err):
 			return nil
-		}
-		if err != nil {
+		case unavailable(err): // it may hold a session that the API cannot show
+			i--
+			continue
+		case err != nil:
 			return err
 		}
 		var newest, oldest time.Time

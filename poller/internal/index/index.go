@@ -8,6 +8,7 @@ import (
 	"hash/maphash"
 	"iter"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -216,4 +217,23 @@ func (x *Index) ListedFrom(from int) string {
 		}
 	}
 	return ""
+}
+
+// Room returns how many sessions, up to a limit, a page may show that begins below a
+// position, so that it ends with the first of the given ones; one at least.
+func (x *Index) Room(position, limit int, last []*Entry) int {
+	if len(last) == 0 {
+		return limit
+	}
+	n := 0
+	for i := position - 1; i >= 0 && n < limit; i-- {
+		e := x.At(i)
+		if e.Listed() {
+			n++
+		}
+		if slices.Contains(last, e) {
+			return max(n, 1)
+		}
+	}
+	return limit
 }
