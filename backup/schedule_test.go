@@ -97,7 +97,10 @@ func TestACopyOfAnOperatorCounts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir, m := t.TempDir(), &maker{}
 		s := newSchedule(dir, m, time.Hour, 3)
-		go func() { _ = s.Run(t.Context()) }()
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- s.Run(ctx) }()
+		defer func() { cancel(); <-ended }() // before its folder is removed
 		time.Sleep(30 * time.Minute)
 		made := time.Now().UTC().Truncate(time.Second)
 		put(t, dir, Name(id, made))
