@@ -91,9 +91,7 @@ func (l *lane) judge(t *task, a *event.Attempt, r Result, now time.Time) outcome
 	l.noteContact(r.Contact, now)
 	l.count(&d, a.Outcome)
 	d.Attempts = a.N
-	if r.Unsent && l.passing[d.ID] {
-		d.Overtook = nil // nobody has seen it, so that it has passed nobody
-	}
+	unseen := r.Unsent && l.passing[d.ID]
 	delete(l.passing, d.ID)
 	d.BlockedSubject = ""
 	o := outcome{verdict: event.Verdict{Attempt: a, At: now}}
@@ -124,7 +122,9 @@ func (l *lane) judge(t *task, a *event.Attempt, r Result, now time.Time) outcome
 	if l.standing.AnnouncedRefused && (v.Accepted || v.Dead != "") && d.Attempts > event.OftenRefused {
 		l.health.refusals.next = time.Time{} // it may be the last one
 	}
-	v.Delivery = d
+	if v.Delivery = d; unseen {
+		v.Delivery.Overtook = nil // it has passed nobody, but those behind it have waited as well
+	}
 	v.UpClock, v.Standing = l.clock.known(now), l.snapshot(now)
 	return o
 }

@@ -251,6 +251,33 @@ func TestAnEventBehindABlockedOneKeepsTheOrder(t *testing.T) {
 	}
 }
 
+// An event waits for order_hold once, however many of those before it wait for subjects that
+// are known to be blocked, one behind the other.
+func TestAnEventBehindSeveralBlockedOnesWaitsOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, to := newOutbox(), newSubjectBus("created", "completed", "paid")
+		r := relay(t, o, publish.Options{}, publish.Lane{Destination: busOf(), Publisher: to})
+		stop := run(t, r)
+		defer stop()
+		for _, session := range []string{"cs_1", "cs_2", "cs_3"} { // of the first one nobody knows that the subjects are blocked
+			var last string
+			for _, kind := range []string{"created", "completed", "paid", "fulfillable"} {
+				last = o.put("bus", session, ofType(kind))
+				r.Wake("bus")
+				time.Sleep(time.Second)
+			}
+			time.Sleep(20 * time.Minute)
+			got := o.get(last)
+			if wait, most := got.Finished.Sub(got.Created), publish.DefaultNATS().OrderHold+30*time.Second; got.Status != event.StatusAccepted || wait > most {
+				t.Errorf("%s: %s after %s, want it accepted within %s", session, got.Status, wait, most)
+			}
+			if len(got.Overtook) != 3 {
+				t.Errorf("%s: it overtook %v", session, got.Overtook)
+			}
+		}
+	})
+}
+
 // Where one cause had blocked all subjects, sessions go in order when it is gone,
 // however long that took.
 func TestSubjectsThatRecoverTogetherKeepTheOrder(t *testing.T) {

@@ -251,12 +251,12 @@ func (l *lane) mustAwait(job *event.Job, now time.Time) *event.Verdict {
 		l.tally.waits[job.Delivery.ID] = true
 	}
 	d := job.Delivery
-	if _, decided := l.passing[d.ID]; decided {
-		delete(l.passing, d.ID)
-		d.Overtook = nil // it passes nobody yet
-	}
 	var v event.Verdict
 	l.await(&v, &d, subject, now)
+	if _, decided := l.passing[d.ID]; decided {
+		delete(l.passing, d.ID)
+		v.Delivery.Overtook = nil // it passes nobody yet, but those behind it have waited as well
+	}
 	return &v
 }
 
