@@ -49,7 +49,7 @@ func Functions() []Field {
 		{`has("field")`, "bool", "the session's field, or a member such as customer_details.email, has a value: it is present and not null, empty or made of nothing else"},
 		{`changed("field")`, "bool", "the field, a member of it, or an undocumented top-level field differs from the look before; at first sight: it has a value"},
 		{`raw("path", default)`, "any", "a value of the session that the API does not document, by its dotted path; the default where it is missing or null, nil without a default"},
-		{`now()`, "time", "the time of the evaluation"},
+		{`now()`, "time", "when the event's look was taken, so that a rule means the same whenever it is evaluated"},
 		{`duration("7d")`, "duration", "a constant span: Go's units, and d for 24 hours"},
 	}
 }
