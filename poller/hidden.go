@@ -22,8 +22,8 @@ func (a *account) isHidden(e *index.Entry) bool {
 	return !e.Created().After(a.hidden.until) && e.Setbacks() == 0
 }
 
-// probesHidden says whether a hidden session is asked for by its page all the same: one
-// in each pass, and while that shows them.
+// probesHidden says whether a hidden session is asked for by its page all the same, to find
+// out whether the list shows such sessions again. Each pass does so with one of them.
 func (a *account) probesHidden() bool {
 	if a.hidden.pass == a.now.number {
 		a.odd("unlisted", "the list does not show old sessions that are known, or does not go on from them; each is asked for by its id instead, which takes more requests")

@@ -80,10 +80,11 @@ func Cut(h event.Hole, asks func(from, to time.Time) (bool, error), enough func(
 	return parts, err
 }
 
-// Nearest returns the smallest n up to most, as far as it can tell, for which ok
-// holds, 0 if it seems to hold for none: neither for those up to first, which are
-// asked for first, nor for one of the given parts of most. What is near is asked
-// for with care. What was bounded before has seldom become less.
+// Nearest searches for the smallest n up to most for which ok holds, by few questions. It
+// asks for 1 to first, then for most divided by each of the parts; if ok holds for none of
+// these the answer is 0. Between the last failure and the first success it doubles its steps
+// from the near end, then halves. bounded says that most is what an earlier search found,
+// which is tried first one lower, since such a bound seldom becomes less.
 func Nearest(most int, parts []int, first int, bounded bool, ok func(n int) (bool, error)) (n int, err error) {
 	low, high := 0, 0
 	for ; high == 0 && low < min(first, most); low++ {

@@ -210,7 +210,7 @@ func Pieces(holes []event.Hole, lo, hi time.Time, byTime bool) (pieces []Piece) 
 }
 
 // Ask returns the creation times to ask for to read a range: its ends, allowing for the
-// API's rounding, but no second of such a hole right below or above it.
+// API's rounding, but no second of a hole between two times right below or above it.
 func Ask(holes []event.Hole, lo, hi time.Time) (from, to time.Time) {
 	if !lo.IsZero() {
 		from = lo.Add(-rounding)
@@ -229,7 +229,8 @@ func Ask(holes []event.Hole, lo, hi time.Time) (from, to time.Time) {
 	return from, to
 }
 
-// RightBelow returns such a hole that a range lies right above, nil if there is none.
+// RightBelow returns the hole of which only a time tells where it begins, and that a range
+// lies right above; nil if there is none.
 func RightBelow(holes []event.Hole, lo time.Time) *event.Hole {
 	if h := Below(holes, lo); h != nil && !h.AboveAt.Before(lo.Add(-rounding)) {
 		return h
@@ -237,7 +238,8 @@ func RightBelow(holes []event.Hole, lo time.Time) *event.Hole {
 	return nil
 }
 
-// Below returns the next such hole below a time, nil if there is none.
+// Below returns the next hole below a time of which only a time tells where it begins, nil
+// if there is none.
 func Below(holes []event.Hole, at time.Time) *event.Hole {
 	for i := range holes {
 		if h := &holes[i]; IsTimed(h) && h.AboveAt.Before(at) {
