@@ -37,7 +37,7 @@ func (c *Checker) conversion(b *ast.BinaryNode) string {
 	case nature.IsNumber() && isLiteral, nature.IsBool() && isLiteral:
 		return fmt.Sprintf("; %s without quotes", map[bool]string{true: "a number stands", false: "true and false stand"}[nature.IsNumber()])
 	case isTrue:
-		return compareIt(left)
+		return compareIt(left, false)
 	case isList && logic.Spell(left) != "":
 		return fmt.Sprintf("; whether it is one of several is asked by %s in […]", logic.Spell(left))
 	case nature.IsNumber(), b.Operator == "in" && isNumberOrBool(right) && !isList:

@@ -77,7 +77,7 @@ func (c *Checker) explain(err *file.Error, root ast.Node) (Fault, file.Location)
 		if b, ok := parent.(*ast.BinaryNode); ok && b.Left == node {
 			f.Message += "; what is denied stands in parentheses: not (…)"
 		} else {
-			f.Message += compareIt(n.Node)
+			f.Message += compareIt(n.Node, n.Operator == "not" || n.Operator == "!")
 		}
 	}
 	return f, err.Location
@@ -183,26 +183,33 @@ func rangeHint(b *ast.BinaryNode) string {
 	return ""
 }
 
-// compareIt says how a value is made a condition that is neither true nor false.
-func compareIt(n ast.Node) string {
+// compareIt says how a value is made a condition that is neither true nor false; denied
+// tells that it stands behind not.
+func compareIt(n ast.Node, denied bool) string {
 	text := logic.Spell(n)
 	f, _, _ := fieldOf(n)
 	words := strings.Fields(f.Tag.Get("words"))
+	number, word, any, not := " > 0", "==", `!= ""`, ""
+	if denied {
+		number, word, any, not = " == 0", "!=", `== ""`, "not "
+	}
 	switch {
 	case text == "":
 		return ""
 	case n.Nature().IsNumber():
-		return fmt.Sprintf("; it is a number: compare it, as in %s > 0", text)
+		return "; it is a number: compare it, as in " + text + number
+	case isMetadata(n) && denied:
+		return fmt.Sprintf(`; it is a text: compare it, as in %[1]s != "true", or %[1]s == "" if there is to be no value`, text)
 	case isMetadata(n):
 		return fmt.Sprintf(`; it is a text: compare it, as in %[1]s == "true", or %[1]s != "" if any value will do`, text)
 	case isWhole(n) && presence(n) != "", n.Type() == textMap && presence(n) != "":
-		return "; whether it has a value is asked by " + presence(n)
+		return "; whether it has a value is asked by " + not + presence(n)
 	case !n.Nature().IsString():
 		return ""
 	case len(words) > 0:
-		return fmt.Sprintf("; it is a text: compare it, as in %s == %q", text, words[0])
+		return fmt.Sprintf("; it is a text: compare it, as in %s %s %q", text, word, words[0])
 	}
-	return fmt.Sprintf(`; it is a text: compare it, as in %s != ""`, text)
+	return fmt.Sprintf("; it is a text: compare it, as in %s %s", text, any)
 }
 
 // callHint says that a method is called, and not read.

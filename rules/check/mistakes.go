@@ -163,6 +163,6 @@ func (c *Checker) notBoolean(root ast.Node, mistaken bool) (Fault, bool) {
 		f.Message = `the expression must be true or false, and its type is only known later: compare it, as in raw("x") == true`
 		return f, !mistaken
 	}
-	f.Message = "the expression must be true or false, but is " + plain(nature.String()) + compareIt(root)
+	f.Message = "the expression must be true or false, but is " + plain(nature.String()) + compareIt(root, false)
 	return f, true
 }
