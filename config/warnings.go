@@ -147,7 +147,7 @@ func (l *loader) warnUnknownToStripe(i int, destination string, types []string, 
 		case eventType != event.Paid:
 			unknown = append(unknown, event.Short(eventType))
 		case !async:
-			unknown = append(unknown, "paid (it knows only what is paid after the checkout: when: event.async)")
+			unknown = append(unknown, "paid (it knows only what is paid after the checkout: a rule for paid alone, with when: event.async)")
 		}
 	}
 	if len(unknown) > 0 {

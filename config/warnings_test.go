@@ -48,7 +48,7 @@ func TestWarnings(t *testing.T) {
 			`test.yaml:7:26: rule "ship" sends destination "shop" types that Stripe does not know: no_payment_required, regressed, updated, unresolved`},
 		{"stripe, by condition", minimal + stripe + strings.Replace(ship, "events: [fulfillable]", "when: event.type == 'checkout.session.fulfillable'", 1), ""},
 		{"stripe, paid", minimal + stripe + strings.Replace(ship, "fulfillable", "paid", 1),
-			`test.yaml:7:26: rule "ship" sends destination "shop" types that Stripe does not know: paid (it knows only what is paid after the checkout: when: event.async)`},
+			`test.yaml:7:26: rule "ship" sends destination "shop" types that Stripe does not know: paid (it knows only what is paid after the checkout: a rule for paid alone, with when: event.async)`},
 		{"stripe, paid after the checkout", minimal + stripe + strings.Replace(strings.Replace(ship, "fulfillable", "paid", 1), "to:", "when: event.async and session.livemode, to:", 1), ""},
 		{"stripe, twice", minimal + stripe + strings.Replace(ship, "fulfillable", "fulfillable, completed", 1),
 			`test.yaml:7:26: destination "shop" gets both fulfillable and completed in Stripe's format: a handler of Stripe's events would act twice`},

@@ -290,9 +290,9 @@ func (r *report) merge(live []publish.DestinationStatus) {
 	}
 	for _, d := range r.Destinations {
 		if !d.told.IsZero() && d.State != stateOrphaned {
-			why := cmp.Or(d.Why, "nothing that waits for it is accepted; a running daemon says why")
-			if d.Why == "" && d.Refusal != "" {
-				why = "it takes others, but refuses some again and again, last: " + d.Refusal
+			why := cmp.Or(d.Why, "it takes others, but refuses some again and again, last: "+d.Refusal)
+			if !r.Running && d.Why+d.Refusal == "" {
+				why = "not all that waits for it is accepted; a running daemon says why"
 			}
 			r.Conditions = append(r.Conditions, conditionReport{Kind: conditionDestination, Subject: d.Name, Since: d.told, Why: why})
 		}

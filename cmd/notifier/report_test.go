@@ -142,6 +142,23 @@ func TestTheLineOfADestinationTellsWhatComesNext(t *testing.T) {
 	}
 }
 
+// Why a destination fails that its owner was told of is not known without a daemon where only
+// subjects are blocked: nothing is made up.
+func TestWithoutADaemonNothingIsMadeUp(t *testing.T) {
+	for want, d := range map[string]destinationReport{
+		"not all that waits for it is accepted; a running daemon says why":    {},
+		"it takes others, but refuses some again and again, last: status 422": {Refusal: "status 422"},
+		"not connected to NATS": {Why: "not connected to NATS"},
+	} {
+		d.Name, d.told = "bus", time.Now()
+		r := report{Destinations: []destinationReport{d}}
+		r.merge([]publish.DestinationStatus{{Name: "bus"}})
+		if len(r.Conditions) != 1 || r.Conditions[0].Why != want {
+			t.Errorf("%+v is told as %+v, want %q", d, r.Conditions, want)
+		}
+	}
+}
+
 // The heartbeat asks whether the last write arrived, not whether a caller erred.
 func TestVaultRemembersFailedWrites(t *testing.T) {
 	w := newOwnerWorld(t)
