@@ -240,6 +240,7 @@ func TestAmountsInFractions(t *testing.T) {
 		`session.amount_total > 99.90 * 2`:                                    "99_90",
 		`2 * 100.00 < session.amount_total`:                                   "100_00",
 		`session.amount_total > 99.90 + 5`:                                    "99_90",
+		`session.amount_total == 19.90 * 100`:                                 "19_90",
 		`session.amount_total > session.amount_subtotal + 5.00`:               "5_00",
 	} {
 		problems := warningsOf(t, when)
@@ -413,7 +414,8 @@ func TestRulesThatChooseNothing(t *testing.T) {
 // A whole number is no fraction, however it is written.
 func TestWholeAmounts(t *testing.T) {
 	for _, when := range []string{`session.amount_total > 1e3`, `session.amount_total > 100_00`,
-		`session.amount_total > session.amount_subtotal * 0.9`, `session.amount_total > 100_00 * 1.5`} {
+		`session.amount_total > session.amount_subtotal * 0.9`, `session.amount_total > 100_00 * 1.5`,
+		`session.amount_total > 50.00 * 100`, `100 * 50.0 < session.amount_total`, `session.amount_total >= 49.99 * 100`, `session.amount_total > 1000.00 * 100`} {
 		if problems := warningsOf(t, when); len(problems) > 0 {
 			t.Errorf("%s: %s", when, describe(problems))
 		}

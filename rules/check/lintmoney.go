@@ -12,6 +12,7 @@ import (
 	"checkout-notifier/rules/logic"
 
 	"github.com/expr-lang/expr/ast"
+	"github.com/expr-lang/expr/file"
 )
 
 // lintMoney warns of amounts that are written in the currency's main unit.
@@ -97,21 +98,31 @@ func fractionsIn(n ast.Node) (found []*ast.FloatNode) {
 
 // fractionsOfProduct finds the amount in a product of two numbers: the one that looks
 // like one, such as 100.00, or the only one with a fraction if there is one in the result.
+// What is multiplied by 100 is cents already, and wrong only if that makes no whole number,
+// as 19.90 * 100 does not: then the whole product is what is found.
 func fractionsOfProduct(n *ast.BinaryNode) (found []*ast.FloatNode) {
-	product := 1.0
+	product, amount, cents := 1.0, 0.0, false
 	for _, factor := range []ast.Node{n.Left, n.Right} {
 		switch factor := factor.(type) {
 		case *ast.IntegerNode:
 			product *= float64(factor.Value)
+			cents = factor.Value == 100
 		case *ast.FloatNode:
-			product *= factor.Value
+			product, amount = product*factor.Value, factor.Value
 			found = append(found, factor)
 		default:
 			return nil // a part of an amount, as in session.amount_subtotal * 0.9
 		}
 	}
-	if whole := product == math.Trunc(product); whole {
+	switch whole := product == math.Trunc(product); {
+	case whole && cents:
+		return nil
+	case whole:
 		return slices.DeleteFunc(found, func(f *ast.FloatNode) bool { return f.Value != math.Trunc(f.Value) })
+	case cents:
+		all := &ast.FloatNode{Value: amount}
+		all.SetLocation(file.Location{From: n.Left.Location().From, To: n.Right.Location().To})
+		return []*ast.FloatNode{all}
 	}
 	return found[:1]
 }
