@@ -4,12 +4,14 @@ GO       ?= go
 FUZZTIME ?= 30s
 DAYS     ?= 7
 SESSIONS ?= 10000
+WORLDS   ?= 400
+SEED     ?= $(shell date +%s)
 BIN      ?= bin/notifier
 PREFIX   ?= /usr/local
 LINT      = $(GO) tool -modfile=tools/go.mod golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help build install demo test race lint fuzz bench bench-poll bench-cycle bench-deliver bench-index test-32 generate check
+.PHONY: help build install demo test race lint fuzz bench bench-poll bench-cycle bench-deliver bench-index test-32 generate check oracle
 
 help: ## Show this help
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -39,6 +41,9 @@ fuzz: ## Fuzz whatever reads foreign input, FUZZTIME each
 			echo "$$package $$target"; $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \
 		done; \
 	done
+
+oracle: ## Judge the poller in WORLDS worlds that SEED draws (400, by the clock)
+	$(GO) test ./poller -run 'TestOracle$$' -count=1 -timeout 0 -rapid.checks=$(WORLDS) -rapid.seed=$(SEED)
 
 bench: ## Run the benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...
