@@ -158,16 +158,16 @@ func (a *account) publish(until time.Time) {
 			next = due
 		}
 	}
-	hidden := Holes(a.state.Holes)
+	unshown := Holes(a.state.Holes)
 	for i := range a.state.Holes {
-		hidden[i].Next = holes.DueAt(&a.state.Holes[i], now, a.shownAgain)
+		unshown[i].Next = holes.DueAt(&a.state.Holes[i], now, a.shownAgain)
 	}
-	hidden = append(append(hidden, sessions...), a.leftOvers(now)...)
+	unshown = append(append(unshown, sessions...), a.leftOvers(now)...)
 	a.status.update(func(s *Status) {
 		s.Tracked, s.Watched, s.Held, s.Tiers = tracked, watching, held, tiers
 		s.Start, s.Low, s.Foreign = a.state.Start, a.state.Low, a.state.Foreign
 		s.ClockSkew = event.Seconds(skew)
-		s.Holes = hidden
+		s.Holes = unshown
 		s.Chain, s.Waiting, s.NextDue, s.NextPass = a.last, a.now.waiting, ours(next, skew), until
 		s.Reconciled, s.ReconcileEvery, s.Reconciling = ours(a.state.Reconciled, skew), event.Seconds(a.cfg.Poll.Tuning.ReconcileEvery), a.reconciling()
 		s.RequestsLastHour = a.requests.Sum(time.Now())

@@ -28,14 +28,15 @@ func (a *app) pollNowCommand() *cobra.Command {
 		Short: "Make a pass at once and wait for it",
 		Long: `Have the running daemon make a pass over every account, or over those that are
 named, without waiting for poll.interval, and wait until all are finished. A pass
-under way is finished first; accounts that fail are named on stderr, five seconds
-later or as soon as they do, for the API is asked again only as back-off allows. An account whose
-API asked for a pause of more than 30 seconds (Retry-After) is not waited for: its
-line says so, and when its next try is. Where the API refused the key it is asked
-once, at once, whether it still does: with the key that notifier read when it
-started. Restart it for one that was changed, or whose file was. Each account gets a
-line: how long its pass took, the requests that it needed, the sessions that it was
-shown, and the events that came since it was asked for.
+under way is finished first; after five seconds the accounts that fail are named
+on stderr, or as soon as one does, for the API is asked again only as back-off
+allows. An account whose API asked for a pause of more than 30 seconds
+(Retry-After) is not waited for: its line says so, and when its next try is. Where
+the API refused the key it is asked once, at once, whether it still does: with the
+key that notifier read when it started. Restart it for one that was changed, or
+whose file was. Each account gets a line: how long its pass took, the requests that
+it needed, the sessions that it was shown, and the events that came since it was
+asked for.
 
 Exit codes: 0 every pass was completed, 1 one was not (the next pass reads the rest),
 4 no daemon answers, or no API (nothing, or a gateway's 502), 5 there is no such account.`,
