@@ -41,8 +41,8 @@ func (c *checkers) missed(r *compiled) {
 		return
 	}
 	hears := func(t string) bool {
-		_, excluded := x.excluded[t]
-		return !excluded && slices.Contains(r.types, t)
+		why, excluded := x.excluded[t]
+		return (!excluded || why.Own) && slices.Contains(r.types, t)
 	}
 	for _, m := range x.missed {
 		state := m.Way == logic.FirstSight && slices.Contains(formerStates, m.Of)

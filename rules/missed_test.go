@@ -70,7 +70,6 @@ func TestConditionsThatLeaveOrdersOut(t *testing.T) {
 		{"", `event.revision == 1`},
 		{"fulfillable paid", `event.revision == 1 or event.async`},
 		{"completed", `previous.status != session.status and previous.amount_total == session.amount_total`},
-		{"updated", `previous.payment_status != session.payment_status`},
 		{"fulfillable", `event.revision > 1 and not event.inferred`},
 		{"fulfillable", `event.revision > 1 or session.amount_total > 100_00`},
 		{"paid", `event.async and event.revision > 1`},

@@ -3,6 +3,7 @@ package rules
 import (
 	"slices"
 
+	"checkout-notifier/event"
 	"checkout-notifier/rules/logic"
 )
 
@@ -38,6 +39,14 @@ func (c *checkers) excludeParts(r *compiled) (told bool) {
 	return told
 }
 
+// sentFor says of types what they are sent for, where their names do not.
+var sentFor = map[string]string{
+	event.Updated: "updated is sent for what has no type of its own, and a change of status or payment_status has one, unless the word is one that the API does not document; " +
+		"name what happened: completed, expired, paid, no_payment_required or regressed",
+	event.Unresolved: "unresolved is sent for a session that is complete and not paid, or still open, and event.change has the same value before and after",
+	event.Regressed:  "regressed is sent for a step back: of status to open, or of payment_status to unpaid",
+}
+
 // exclude warns of a condition that holds for no type of event that the rule hears of,
 // and says whether it is one.
 func (c *checkers) exclude(r *compiled, excluded exclusions) bool {
@@ -53,12 +62,18 @@ func (c *checkers) exclude(r *compiled, excluded exclusions) bool {
 		}
 		why = x
 	}
+	shows := ""
+	if only := r.known(); len(only) == 1 && (only[0] != event.Updated || why.Own) {
+		shows = sentFor[only[0]]
+	}
 	message := "the events of the rule and this condition exclude each other"
 	switch {
 	case len(r.types) == 0 || r.rule.On == OnSystem:
 		return false
 	case why.Previous:
 		message += ": previous is empty in created, the first sight of a session"
+	case shows != "":
+		message += ": " + shows
 	case why.Change:
 		message = "the field that changed never has this value"
 	}

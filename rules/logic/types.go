@@ -122,6 +122,7 @@ type Exclusion struct {
 	At       int  // in the text, in runes
 	Change   bool // it asks for a word that the field which changed never has
 	Previous bool // it asks for a value of previous, which is empty at first sight
+	Own      bool // it asks for a change that has a type of its own
 }
 
 // ExcludedTypes are the types of events for which a condition never holds, ""
@@ -132,11 +133,52 @@ func ExcludedTypes(n ast.Node) map[string]Exclusion {
 		if t == event.Created {
 			known = slices.Concat(known, empty(n))
 		}
-		if x, found := excludedBy(n, known); found {
+		if x, found := excludedFrom(n, known, cases[t]); found {
 			excluded[t] = x
 		}
 	}
+	if _, found := excluded[event.Updated]; !found && !asksForOther(n) {
+		if x, found := excludedFrom(n, shown[event.Updated], sameStates); found {
+			x.Own = true
+			excluded[event.Updated] = x
+		}
+	}
 	return excluded
+}
+
+// excludedFrom says whether a condition holds in none of some cases while what is known
+// does. No cases are one of which nothing is known.
+func excludedFrom(n ast.Node, known []demand, cases [][]demand) (x Exclusion, found bool) {
+	for _, one := range cases {
+		next, never := excludedBy(n, slices.Concat(known, one))
+		if !never {
+			return Exclusion{}, false
+		}
+		if !found {
+			x, found = next, true
+		}
+	}
+	if len(cases) == 0 {
+		return excludedBy(n, known)
+	}
+	return x, found
+}
+
+// asksForOther says whether a condition asks for another status or payment_status than
+// those that the API documents, or for none: updated shows such changes.
+func asksForOther(n ast.Node) bool {
+	for _, field := range transitionFields {
+		about := []demand{is("event.change.field", field)}
+		if _, never := impossible(n, about); never {
+			continue
+		}
+		for _, path := range []string{"session." + field, "previous." + field, "event.change.from", "event.change.to"} {
+			if _, never := impossible(n, append(about, is(path, transitions[field][1:]...))); never {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // excludedBy says whether a condition holds for no kind of change while what is
