@@ -329,32 +329,24 @@ func (a *account) getByID(ctx context.Context, id string) (*wooshpay.Page, error
 	return page, err
 }
 
-// kindOf is what a failure of the API is; "" for anything else.
-func kindOf(err error) wooshpay.Kind {
-	if failure := (*wooshpay.Error)(nil); errors.As(err, &failure) {
-		return failure.Kind
-	}
-	return ""
-}
-
 // refused says whether the API answered that it does not take the question,
 // such as a cursor that it does not know any more.
 func refused(err error) bool {
-	return slices.Contains([]wooshpay.Kind{wooshpay.KindRefused, wooshpay.KindNotFound}, kindOf(err))
+	return slices.Contains([]wooshpay.Kind{wooshpay.KindRefused, wooshpay.KindNotFound}, wooshpay.KindOf(err))
 }
 
 // unanswered says whether it is the API that failed, and not we.
-func unanswered(err error) bool { return kindOf(err) != "" }
+func unanswered(err error) bool { return wooshpay.KindOf(err) != "" }
 
 // unshown says whether the API failed over what it was asked to show, or over
 // anything else that the same question might meet again.
-func unshown(err error) bool { return slices.Contains(kindsUnshown, kindOf(err)) }
+func unshown(err error) bool { return slices.Contains(kindsUnshown, wooshpay.KindOf(err)) }
 
 var kindsUnshown = []wooshpay.Kind{wooshpay.KindServer, wooshpay.KindNetwork, wooshpay.KindNonsense, wooshpay.KindForbidden}
 
 // denied says whether the API refused the key.
-func denied(err error) bool { return kindOf(err) == wooshpay.KindDenied }
+func denied(err error) bool { return wooshpay.KindOf(err) == wooshpay.KindDenied }
 
 // refusedQuestion is refused without the 404, which a wrong address or a
 // disturbed router gives whatever the question.
-func refusedQuestion(err error) bool { return kindOf(err) == wooshpay.KindRefused }
+func refusedQuestion(err error) bool { return wooshpay.KindOf(err) == wooshpay.KindRefused }

@@ -167,11 +167,11 @@ func (a *account) meet(ctx context.Context) (meeting, error) {
 }
 
 func (a *account) askKnown(ctx context.Context) (m meeting, err error) {
-	newest := time.Time{}
-	for _, e := range a.acquaintances() {
+	list := a.acquaintances()
+	slices.SortFunc(list, func(e, other *index.Entry) int { return other.Created().Compare(e.Created()) })
+	for _, e := range list {
 		m.asked++
 		m.recent = m.recent || e.IsWatched() || e.Created().After(a.clock.Now().Add(-a.reach()))
-		newest = later(newest, e.Created())
 		_, err := a.getByID(ctx, a.index.ID(e))
 		switch {
 		case err == nil:
@@ -183,24 +183,37 @@ func (a *account) askKnown(ctx context.Context) (m meeting, err error) {
 			return m, err
 		}
 	}
-	if m.asked == 0 {
-		return m, nil
+	return m, a.askWhereTheyStood(ctx, list, &m)
+}
+
+// askWhereTheyStood asks the list for what stands where known sessions stood, from the
+// newest of them to the oldest until it answers: it may fail over a session of its own
+// that it cannot show, and then be able to show one alone.
+func (a *account) askWhereTheyStood(ctx context.Context, list []*index.Entry, m *meeting) error {
+	var failed error
+	for _, limit := range []int{a.cfg.Poll.Tuning.PageSize, 1} {
+		for i, e := range list {
+			until := e.Created().Add(wooshpay.CreatedRounding)
+			page, err := a.list(ctx, patience{apart: true}, wooshpay.Query{CreatedLTE: until, Limit: limit})
+			switch {
+			case refused(err):
+				return nil
+			case unavailable(err):
+				failed = cmp.Or(failed, err)
+				continue
+			case err != nil:
+				return err
+			}
+			m.known, m.gone = a.showsKnown(page), i == 0 && page.Total == 0
+			m.others = !m.known && len(page.Items) > 0 && !page.Newest().After(until.Add(wooshpay.CreatedRounding)) // else it ignores the time
+			page.Release()
+			if i == 0 || m.known || m.others {
+				return nil
+			}
+		}
 	}
-	until := newest.Add(wooshpay.CreatedRounding)
-	page, err := a.list(ctx, patience{apart: true}, wooshpay.Query{CreatedLTE: until, Limit: a.cfg.Poll.Tuning.PageSize})
-	switch {
-	case refused(err):
-		return m, nil
-	case unavailable(err):
-		m.failed = cmp.Or(m.failed, err)
-		return m, nil
-	case err != nil:
-		return m, err
-	}
-	m.known, m.gone = a.showsKnown(page), page.Total == 0
-	m.others = !m.known && len(page.Items) > 0 && !page.Newest().After(until.Add(wooshpay.CreatedRounding)) // else it ignores the time
-	page.Release()
-	return m, nil
+	m.failed = cmp.Or(m.failed, failed)
+	return nil
 }
 
 // acquaintances are the known sessions that are asked for: of those that the list should

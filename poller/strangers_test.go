@@ -346,3 +346,42 @@ func TestSettledSessionsThatTheAPIForgotAreNoOtherAccount(t *testing.T) {
 		})
 	}
 }
+
+// Another account's list may hold a session that the API cannot show: the account is
+// stopped all the same, so that the operator can put the key right or accept it.
+func TestOtherAccountWithAHoleStops(t *testing.T) {
+	for _, known := range []int{3, 50} {
+		for name, every := range map[string]time.Duration{"as busy": 2 * time.Minute, "quiet": 40 * time.Minute} {
+			for _, broken := range []int{0, 1, 3, 8} {
+				t.Run(fmt.Sprint(known, " known, the other one ", name, ", broken ", broken), func(t *testing.T) {
+					t.Parallel()
+					synctest.Test(t, func(t *testing.T) {
+						w := newWorld(t)
+						own, other := stall(100000, known, 2*time.Minute), stall(900000, 60, every)
+						w.answer = own.within
+						p := w.poller()
+						w.run(p, 5*time.Minute)
+						poison := strconv.Quote(other.ids[broken])
+						w.answer = func(req *http.Request) (int, string) {
+							status, body := other.within(req)
+							if strings.Contains(body, poison) {
+								return http.StatusInternalServerError, "boom"
+							}
+							return status, body
+						}
+						w.run(p, time.Minute)
+						other.order("cs_900001", "complete", "paid")
+						w.run(p, 3*time.Minute)
+						if len(w.events) > 0 || w.account.Foreign == "" {
+							t.Errorf("%d sessions were told of, foreign %q: %+v", len(w.events), w.account.Foreign, p.Status()[0])
+						}
+						w.answer = own.within
+						own.order("cs_100001", "complete", "paid")
+						w.run(p, time.Minute)
+						w.expect("cs_100001", "created", "completed", "paid", "fulfillable")
+					})
+				})
+			}
+		}
+	}
+}

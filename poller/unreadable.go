@@ -262,8 +262,7 @@ func (a *account) askUnreadable(ctx context.Context, until time.Time) error {
 			old := refused(err) && u.Error == errOld.Error()
 			u.believed = (refused(err) && u.Asked.Sub(u.Since) >= refusalBelieved) || (old && a.answersNone(ctx))
 			u.logged = u.logged || old // it will be believed
-			var failure *wooshpay.Error
-			if away++; errors.As(err, &failure) && failure.Kind != wooshpay.KindServer && failure.Kind != wooshpay.KindNetwork {
+			if away++; !slices.Contains([]wooshpay.Kind{wooshpay.KindServer, wooshpay.KindNetwork}, wooshpay.KindOf(err)) {
 				away = 0
 			}
 		}

@@ -67,6 +67,14 @@ func (e *Error) Error() string {
 // Is makes a 404 an ErrNotFound.
 func (e *Error) Is(target error) bool { return target == ErrNotFound && e.Kind == KindNotFound }
 
+// KindOf is what a failure of the API is; "" for anything else.
+func KindOf(err error) Kind {
+	if failure := (*Error)(nil); errors.As(err, &failure) {
+		return failure.Kind
+	}
+	return ""
+}
+
 // Code is the error's label in the metrics; nil is none.
 func (e *Error) Code() string {
 	switch {
