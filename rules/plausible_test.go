@@ -203,3 +203,41 @@ func TestConditionsThatAreNotWhatTheySeem(t *testing.T) {
 		}
 	}
 }
+
+// Amounts are never negative, and the first look at a session is its revision 1.
+func TestNumbersThatAreNeverSoSmall(t *testing.T) {
+	for when, want := range map[string]string{
+		`session.amount_total < 0`:                                                   "session.amount_total is never below 0",
+		`0 > session.amount_subtotal`:                                                "session.amount_subtotal is never below 0",
+		`session.amount_total <= -1 and session.livemode`:                            "session.amount_total is never below 0",
+		`session.amount_total == -5_00`:                                              "session.amount_total is never below 0",
+		`session.amount_total in [-1, -2] or session.livemode`:                       "session.amount_total is never below 0",
+		`session.amount_total in -5..-1`:                                             "session.amount_total is never below 0",
+		`previous.amount_total < 0`:                                                  "previous.amount_total is never below 0",
+		`not (session.amount_total >= 0)`:                                            "session.amount_total is never below 0",
+		`session.livemode and (event.async or event.revision < 1)`:                   "event.revision is never below 1: it is 1 when a session is first seen",
+		`event.revision == 0`:                                                        "event.revision is never below 1",
+		`event.revision <= 0 and session.livemode`:                                   "event.revision is never below 1",
+		`session.livemode ? session.amount_total < 0 : event.async`:                  "",
+		`any(session.line_items.data, .amount_total < 0)`:                            "", // a credit
+		`session.amount_total - session.amount_subtotal < 0`:                         "",
+		`session.amount_total < session.amount_subtotal`:                             "",
+		`session.amount_total <= 0`:                                                  "",
+		`session.amount_total < 1`:                                                   "",
+		`session.amount_total in [-1, 0]`:                                            "",
+		`session.amount_total != -1 and session.livemode`:                            "",
+		`not (session.amount_total < 0) and session.livemode`:                        "",
+		`session.amount_total > -1 and session.livemode`:                             "",
+		`event.revision < 2 or session.livemode`:                                     "",
+		`int(session.metadata.points ?? "0") < 0`:                                    "",
+		`raw("balance", 0) < 0`:                                                      "",
+		`session.expires_at - now() < duration("0s")`:                                "",
+		`not (event.revision == 0 or session.amount_total < 0) and session.livemode`: "",
+	} {
+		problems := warningsOf(t, when, "*")
+		got := describe(problems)
+		if want == "" && got != "" || !strings.Contains(got, want) || want != "" && (len(problems) != 1 || problems[0].Code != rules.CodeNeverMatches || problems[0].Snippet == "") {
+			t.Errorf("%s: want %q, got %s", when, want, got)
+		}
+	}
+}

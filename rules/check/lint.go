@@ -108,6 +108,13 @@ func lintLogic(root ast.Node) (faults []Fault) {
 		}
 		faults = append(faults, f)
 	}
+	for _, found := range logic.TooSmall(root) {
+		least := "0"
+		if found.Of == "event.revision" {
+			least = "1: it is 1 when a session is first seen"
+		}
+		faults = append(faults, Fault{At: found.At, Code: CodeNeverMatches, Warning: true, Message: fmt.Sprintf("%s is never below %s", found.Of, least)})
+	}
 	return faults
 }
 

@@ -88,10 +88,12 @@ func compared(value ast.Node, operator string, other ast.Node, negated bool) (de
 	switch operator {
 	case "==", "in":
 		if bounds, isRange := other.(*ast.BinaryNode); isRange && operator == "in" && bounds.Operator == ".." {
-			least, ok := bounds.Left.(*ast.IntegerNode)
-			most, also := bounds.Right.(*ast.IntegerNode)
+			left, _ := constantsOf(bounds.Left)
+			right, _ := constantsOf(bounds.Right)
+			least, ok := first(left).(float64)
+			most, also := first(right).(float64)
 			if ok && also {
-				d.least, d.most = float64(least.Value), float64(most.Value)
+				d.least, d.most = least, most
 			}
 			return d, ok && also
 		}

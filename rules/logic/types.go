@@ -99,22 +99,52 @@ func CanBeTransition(n ast.Node) bool {
 	return false
 }
 
+// smallest are the least values of what is never below them: the amounts of a session,
+// and its revision.
+var smallest = func() (known []demand) {
+	least := func(path string, least float64) {
+		d := is(path)
+		d.some, d.least = nil, least
+		known = append(known, d)
+	}
+	least("event.revision", 1)
+	for i := range schema.SessionType.NumField() {
+		if f := schema.SessionType.Field(i); f.Tag.Get("kind") == "money" {
+			least("session."+schema.FieldName(f), 0)
+			least("previous."+schema.FieldName(f), 0)
+		}
+	}
+	return known
+}()
+
 // Always says whether a condition holds whatever the event is, because amounts are never
 // negative and a revision is at least 1.
 func Always(n ast.Node) bool {
-	least := func(path string, least float64) demand {
-		d := is(path)
-		d.some, d.least = nil, least
-		return d
-	}
-	known := []demand{least("event.revision", 1)}
-	for i := range schema.SessionType.NumField() {
-		if f := schema.SessionType.Field(i); f.Tag.Get("kind") == "money" {
-			known = append(known, least("session."+schema.FieldName(f), 0))
+	_, never := contradicts(condition{n, true}, smallest)
+	return never
+}
+
+// TooSmall finds the conditions that ask for less than a value ever is, by the place of
+// what it is compared with.
+func TooSmall(n ast.Node) (found []Finding) {
+	var walk func(c condition)
+	walk = func(c condition) {
+		if not, ok := c.tree.(*ast.UnaryNode); ok && (not.Operator == "!" || not.Operator == "not") {
+			walk(condition{not.Node, !c.denied})
+			return
+		}
+		if left, right, both, choice := c.parts(); both || choice {
+			walk(left)
+			walk(right)
+			return
+		}
+		d, ok := demandOf(c.tree, c.denied)
+		if _, never := exclude([]demand{d}, smallest); ok && never {
+			found = append(found, Finding{At: d.at, Of: said(d.path)})
 		}
 	}
-	_, never := contradicts(condition{n, true}, known)
-	return never
+	walk(condition{n, false})
+	return found
 }
 
 // Exclusion is why a condition never holds for a type of event.
