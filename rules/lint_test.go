@@ -371,7 +371,7 @@ func TestWhatIsFineIsNotWarnedOf(t *testing.T) {
 		{"created", `event.change.to == "open"`}, {"created", `event.change.from == ""`},
 		{"updated", `event.change.field == "payment_status" and event.change.from == ""`},
 		{"unresolved", `session.status == "open"`}, {"updated", `event.change.field == "loyalty"`}, {"*", `session.status == "expired"`},
-		{"expired", `event.reason != "manual"`}, {"created", `session.status == "complete"`}, {"regressed", `session.payment_status == "unpaid"`},
+		{"expired", `event.reason != "manual"`}, {"regressed", `session.payment_status == "unpaid"`},
 	} {
 		if problems := warningsOf(t, c.when, strings.Fields(c.events)...); len(problems) > 0 {
 			t.Errorf("%s of %s: %s", c.when, c.events, describe(problems))

@@ -24,6 +24,7 @@ var missedOrders = map[logic.Way]string{
 		"remove the condition, or write `event.inferred` if that is meant",
 	logic.StillOpen: "this asks for %s, and leaves out each order that is paid, or has nothing to pay, while the checkout is open, and is completed later; " +
 		"write `events: [fulfillable]`, without this condition",
+	logic.SeenOpen: "this asks for %s, and leaves out each session that is seen open first, as most are: created comes once, when a session is first seen; ",
 	logic.Unchanged: "this compares with %s, which is empty when a session is first seen: it holds then for each order that is created and paid between two looks, although nothing changed; " +
 		"add `not event.inferred` if only changes are meant",
 	logic.PaidBefore: "this asks for %s, and leaves out each order that is paid, or has nothing to pay, before the checkout is complete; remove the condition",
@@ -48,21 +49,33 @@ func (c *checkers) missed(r *compiled) {
 		state := m.Way == logic.FirstSight && slices.Contains(formerStates, m.Of)
 		paid := m.Way == logic.StillDue && (hears(event.Paid) || hears(event.Fulfillable))
 		completed := m.Way == logic.StillOpen && (hears(event.Completed) || hears(event.Fulfillable))
-		if hears(m.Type) && !paid && !completed && (state || !hears(event.Updated)) {
-			text := missedOrders[m.Way]
-			if m.Type == event.Expired {
-				text = strings.Replace(text, "order that is created and paid", "session that is created and expires", 1)
-			}
-			if m.Of == "event.revision" {
-				text = strings.Replace(text, "which is empty", "which is 1", 1)
-			}
+		several := m.Way == logic.SeenOpen && slices.ContainsFunc(r.known(), func(t string) bool { return t != event.Created && hears(t) })
+		if hears(m.Type) && !paid && !completed && !several && (state || !hears(event.Updated)) {
 			code := CodeMissesOrders
 			if m.Way == logic.Unchanged {
 				code = CodeMisleading
 			}
-			c.warnAt(r.rule.When, m.At, code, fmt.Sprintf(text, m.Of))
+			c.warnAt(r.rule.When, m.At, code, x.missesText(m))
 		}
 	}
+}
+
+// missesText is what is said of events that are left out.
+func (x *expression) missesText(m logic.Missed) string {
+	text := fmt.Sprintf(missedOrders[m.Way], m.Of)
+	if m.Type == event.Expired {
+		text = strings.Replace(text, "order that is created and paid", "session that is created and expires", 1)
+	}
+	if m.Of == "event.revision" {
+		text = strings.Replace(text, "which is empty", "which is 1", 1)
+	}
+	if m.Way != logic.SeenOpen {
+		return text
+	}
+	if once := x.demanded.Once(); len(once) > 0 {
+		return text + fmt.Sprintf("write `events: [%s]` instead, which comes also for a session that is first seen so", short(once))
+	}
+	return text + "write the `events` that are meant instead, such as completed, expired, paid or fulfillable, which come also for a session that is first seen so"
 }
 
 // neverMatches says whether a condition of the rule was said never to hold.

@@ -16,7 +16,7 @@ import (
 
 // A condition that leaves out orders for the way in which they came about is warned of.
 func TestConditionsThatLeaveOrdersOut(t *testing.T) {
-	const firstSight, free, later, before, due, open = "is empty when a session is first seen", "without anything to pay, which", "paid after the checkout", "before the checkout is complete", "completed comes once", "while the checkout is open"
+	const firstSight, free, later, before, due, open, sight = "is empty when a session is first seen", "without anything to pay, which", "paid after the checkout", "before the checkout is complete", "completed comes once", "while the checkout is open", "created comes once, when a session is first seen"
 	for _, c := range []struct{ events, when, want string }{
 		{"fulfillable", `previous.payment_status == "unpaid"`, firstSight},
 		{"fulfillable", `"unpaid" == previous.payment_status and session.livemode`, firstSight},
@@ -56,6 +56,18 @@ func TestConditionsThatLeaveOrdersOut(t *testing.T) {
 		{"paid expired", `session.status != "open"`, open},
 		{"no_payment_required", `session.status in ["complete"]`, open},
 		{"", `event.type == "checkout.session.paid" and session.status == "complete"`, open},
+		{"created", `session.payment_status == "paid"`, sight + "; write `events: [fulfillable]` instead"},
+		{"created", `session.status == "complete" and session.payment_status == "paid"`, "write `events: [fulfillable]` instead, which comes also for a session that is first seen so"},
+		{"created", `session.status == "complete"`, "write `events: [completed]`"},
+		{"created", `session.livemode and session.status in ["complete"] and session.payment_status == "unpaid"`, "write `events: [completed]`"},
+		{"created", `session.status == "expired"`, "write `events: [expired]`"},
+		{"created", `session.status in ["complete", "expired"]`, "write `events: [completed, expired]`"},
+		{"created", `session.status != "open"`, "write the `events` that are meant instead, such as completed, expired, paid or fulfillable"},
+		{"created", `session.payment_status in ["paid", "no_payment_required"]`, sight},
+		{"created", `session.payment_status != "unpaid"`, sight},
+		{"created", `event.change.to == "complete"`, sight},
+		{"created", `event.change.field == "status" and event.change.to != "open"`, sight},
+		{"", `event.type == "checkout.session.created" and session.payment_status == "paid"`, sight},
 	} {
 		problems := warningsOf(t, c.when, strings.Fields(c.events)...)
 		if len(problems) != 1 || problems[0].Code != rules.CodeMissesOrders || !problems[0].Warning || problems[0].Snippet == "" || !strings.Contains(problems[0].Message, c.want) {
@@ -109,6 +121,16 @@ func TestConditionsThatLeaveOrdersOut(t *testing.T) {
 		{"paid", `session.status in ["open", "complete"]`},
 		{"paid", `session.status == "open"`},
 		{"paid updated", `session.status == "complete"`},
+		{"created", `session.status == "open"`},
+		{"created", `session.payment_status == "unpaid"`},
+		{"created", `session.payment_status == "no_payment_required"`}, // often from the beginning
+		{"created", `session.status != "expired"`},
+		{"created", `session.status == "open" or session.payment_status == "paid"`},
+		{"created", `session.amount_total > 100_00 and session.livemode`},
+		{"created", `event.change.to == "open"`},
+		{"created expired", `session.status == "expired" and session.livemode`},
+		{"created fulfillable", `session.payment_status == "paid" and session.currency == "EUR" or session.livemode`},
+		{"*", `session.status == "complete"`},
 	} {
 		if problems := warningsOf(t, c.when, strings.Fields(c.events)...); len(problems) > 0 {
 			t.Errorf("%s of %s:%s", c.when, c.events, describe(problems))
@@ -129,6 +151,7 @@ func TestOrdersThatAreLeftOutDoNotMatch(t *testing.T) {
 		{[][2]string{{"open", "no_payment_required"}, {"complete", "no_payment_required"}}, event.Fulfillable, []string{`changed("payment_status")`, `event.change.from == "unpaid"`, `previous.payment_status != session.payment_status`}},
 		{[][2]string{{"complete", "unpaid"}, {"complete", "paid"}}, event.Fulfillable, []string{`changed("status")`, `previous.status == "open"`}},
 		{[][2]string{{"open", "unpaid"}, {"open", "paid"}}, event.Paid, []string{`session.status == "complete"`}},
+		{[][2]string{{"open", "unpaid"}}, event.Created, []string{`session.payment_status == "paid"`, `session.status == "complete"`, `session.status != "open"`, `event.change.to == "complete"`}},
 		{[][2]string{{"open", "unpaid"}, {"complete", "unpaid"}}, event.Completed, []string{`session.payment_status == "paid"`, `changed("payment_status")`}},
 	} {
 		list := []rules.Rule{{Name: "all", Events: []string{c.events}, To: []string{"bus"}, Enabled: true}}

@@ -23,6 +23,7 @@ const (
 	PaidBefore            // fulfillable of what was paid before the checkout was complete
 	StillOpen             // paid, or without anything to pay, while the checkout is open
 	SeenBefore            // of a session that was seen in another state before
+	SeenOpen              // created, of a session that is open and unpaid
 	// Unchanged is the other way round: at first sight the condition holds, although it
 	// asks for a change.
 	Unchanged
@@ -44,7 +45,7 @@ type way struct {
 	named, shown []demand
 }
 
-var ways = func() [SeenBefore + 1]way {
+var ways = func() [SeenOpen + 1]way {
 	const status, payment, amount = "session.status", "session.payment_status", "session.amount_total"
 	const wasStatus, wasPayment, from, to = "previous.status", "previous.payment_status", "event.change.from", "event.change.to"
 	const async, inferred, changedStatus, changedPayment = "event.async", "event.inferred", `changed("status")`, `changed("payment_status")`
@@ -68,6 +69,8 @@ var ways = func() [SeenBefore + 1]way {
 			named: []demand{is(async, false), created, is(status, checkout.StatusOpen, checkout.StatusComplete)}, shown: []demand{is(status, checkout.StatusOpen)}},
 		SeenBefore: {types: reached, named: []demand{is(inferred, false)},
 			shown: []demand{{path: "event" + Separator + "revision", least: 2, most: math.Inf(1)}}},
+		SeenOpen: {types: []string{event.Created}, named: []demand{is(payment, checkout.PaymentUnpaid, checkout.PaymentPaid)}, // without anything to pay: often from the beginning
+			shown: []demand{is(status, checkout.StatusOpen), is(payment, checkout.PaymentUnpaid), is(to, checkout.StatusOpen)}},
 	}
 }()
 
