@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"checkout-notifier/simulator"
 )
@@ -25,6 +26,8 @@ func TestOnlineCheckNamesWhatFailed(t *testing.T) {
 			want: "account main: clock failed: compare this machine's clock with NTP: nothing is lost, but what depends on time may be late"},
 		{name: "the limit", faults: simulator.Faults{IgnoreLimit: simulator.Always()}, code: exitFailure,
 			want: "account main: limit in the body failed: try another list_params; " + price},
+		{name: "the bounds", faults: simulator.Faults{FilterUnit: simulator.UnitMillis}, code: exitFailure,
+			want: "account main: created[lte] in the body, created[gte] in the body failed: try another list_params; " + price},
 		{name: "the order", faults: simulator.Faults{Ascending: simulator.Always()}, code: exitFailure, want: "account main: order failed: " + price},
 		{name: "both", faults: simulator.Faults{ClockSkewS: -900, IgnoreLimit: simulator.Always()}, code: exitFailure,
 			want: "may be late; account main: limit in the body failed: "},
@@ -35,8 +38,8 @@ func TestOnlineCheckNamesWhatFailed(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			api := simulator.NewAPI(simulator.Config{SecretKey: "sk_test_simulated"})
-			for range 5 { // so many tell their order
-				if _, err := api.Create(simulator.Fields{}); err != nil {
+			for i := range 5 { // so many tell their order
+				if _, err := api.Create(simulator.Fields{"created": time.Now().Add(time.Duration(i-10) * time.Minute).UnixMilli()}); err != nil {
 					t.Fatal(err)
 				}
 			}

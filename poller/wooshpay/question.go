@@ -16,14 +16,20 @@ type Question struct {
 // Questions are those that can be put to a list that begins with a page, which shows
 // sessions.
 func Questions(first *Page) []Question {
-	newest := first.Items[0]
+	newest, oldest := first.Items[0], first.Items[len(first.Items)-1]
+	// Up to a session that is known one at least is shown: nothing at all is what an API
+	// shows that reads milliseconds.
+	upTo, some := oldest.Created+1, true
+	if newest.Created-upTo <= 1 { // it would be shown in any case
+		upTo, some = newest.Created-int64(time.Hour/time.Second), false
+	}
 	return []Question{
 		{"limit", Query{Limit: 1}, func(p *Page) bool { return p.Total == 1 }},
 		{"starting_after", Query{Limit: 1, StartingAfter: string(newest.ID)}, func(p *Page) bool {
 			return p.Total == 0 || (len(p.Items) > 0 && string(p.Items[0].ID) != string(newest.ID))
 		}},
-		{"created[lte]", Query{Limit: 1, CreatedLTE: newest.CreatedAt().Add(-time.Hour)}, func(p *Page) bool {
-			return len(p.Items) == 0 || p.First().Created <= newest.Created-int64(time.Hour/time.Second)+1
+		{"created[lte]", Query{Limit: 1, CreatedLTE: time.Unix(upTo, 0)}, func(p *Page) bool {
+			return (len(p.Items) == 0 && !some) || (len(p.Items) > 0 && p.First().Created <= upTo+1)
 		}},
 		{"created[gte]", Query{Limit: 1, CreatedGTE: newest.CreatedAt().Add(24 * time.Hour)}, func(p *Page) bool { return p.Total == 0 }},
 	}
