@@ -65,7 +65,22 @@ var proposals = []proposal{
 	{`session.customer and session.livemode`, `has("customer")`, "customer", "cus_1", false},
 	{`session.status == true`, `session.status == "open"`, "status", "open", false},
 	{`session.metadata.gift == true`, `session.metadata.gift == "true"`, "metadata", map[string]any{"gift": true}, false},
+	{`sum(session.line_items.data, .quantity) > 3`, `sum(session.line_items.data, int(.quantity)) > 3`, "line_items", items("2", "2"), false},
+	{`3 < sum(session.line_items.data, .quantity)`, `3 < sum(session.line_items.data, int(.quantity))`, "line_items", items("2", "2"), false},
+	{`sum(session.line_items.data, .quantity) == 4`, `sum(session.line_items.data, int(.quantity)) == 4`, "line_items", items("2", "2"), false},
+	{`sum(session.line_items.data, .quantity) in 4..8`, `sum(session.line_items.data, int(.quantity)) in 4..8`, "line_items", items("2", "2"), false},
+	{`sum(map(session.line_items.data, .quantity)) > 3`, `sum(map(session.line_items.data, int(.quantity))) > 3`, "line_items", items("2", "2"), false},
+	{`sum(session.line_items.data, .price.metadata.points) > 3`, `sum(session.line_items.data, int(.price.metadata.points ?? "0")) > 3`, "line_items",
+		map[string]any{"data": []any{map[string]any{"price": map[string]any{"metadata": map[string]any{"points": 5}}}, map[string]any{"id": "li_1"}}}, false},
 	{`int(session.client_reference_id) == 4711`, `session.client_reference_id matches "^[0-9]+$" and int(session.client_reference_id) == 4711`, "client_reference_id", "4711", false},
+}
+
+func items(quantities ...string) map[string]any {
+	var list []any
+	for _, quantity := range quantities {
+		list = append(list, map[string]any{"quantity": quantity})
+	}
+	return map[string]any{"data": list}
 }
 
 // proposes says whether a message ends with a condition, and with nothing else of one.
@@ -117,6 +132,9 @@ func TestHintsWithoutAWholeCondition(t *testing.T) {
 		`5 < lower(session.customer)`:                        `; a text is made a number by int(…), a number a text by string(…)`,
 		`session.client_reference_id > session.amount_total`: `; a text is made a number by int(session.client_reference_id)`,
 		`session.client_reference_id * 5 == 10`:              `; a text is made a number by int(session.client_reference_id)`,
+		`sum(session.payment_method_types) > 3`:              `; a text is made a number by int(…), a number a text by string(…)`,
+		`int(map(session.line_items.data, .quantity)) > 3`:   `invalid argument for int (type list); each element is made a number, as in map(session.line_items.data, int(.quantity))`,
+		`sum(session.line_items.data, int(#)) > 3`:           `invalid argument for int (type line item); a member of it begins with a dot, as in int(.quantity)`,
 		`any(session.line_items.data, .quantity > 1)`:        `; a text is made a number by int(…), as in int(.quantity) > 1`,
 	} {
 		_, problems := rules.Compile([]rules.Rule{rule("r", when)}, known)
@@ -149,6 +167,39 @@ func TestTheFirstPartOfATextIsThere(t *testing.T) {
 			if result := compile(t, rule("r", when)).Match(e, previous, now); len(result.Errors) > 0 {
 				t.Errorf("%s of %v: %+v", when, value, result.Errors)
 			}
+		}
+	}
+}
+
+// A sum of texts fails on each session with an element: how it is written is told, whatever
+// is made of the sum.
+func TestSumsOfTexts(t *testing.T) {
+	for when, want := range map[string]string{
+		`int(sum(session.line_items.data, .quantity)) > 3`:                  "sum(session.line_items.data, int(.quantity))",
+		`float(sum(map(session.line_items.data, .quantity))) > 3.5`:         "sum(map(session.line_items.data, int(.quantity)))",
+		`string(sum(session.line_items.data, .quantity)) == "3"`:            "sum(session.line_items.data, int(.quantity))",
+		`sum(session.line_items.data, .quantity) == "3"`:                    "sum(session.line_items.data, int(.quantity))",
+		`int(sum(session.line_items.data, .price.metadata.points)) > 3`:     `sum(session.line_items.data, int(.price.metadata.points ?? "0"))`,
+		`(max(map(session.line_items.data, .quantity)) ?? 0) > 3`:           "max(map(session.line_items.data, int(.quantity)))",
+		`mean(map(session.line_items.data, .quantity)) > 3`:                 "mean(map(session.line_items.data, int(.quantity)))",
+		`sum(session.line_items.data, int(.quantity)) > 3`:                  "",
+		`sum(session.line_items.data, .amount_total) > 3`:                   "",
+		`sum(session.line_items.data, int(.quantity) * .amount_total) > 3`:  "",
+		`(max(map(session.line_items.data, .amount_total)) ?? 0) > 3`:       "",
+		`sum(session.line_items.data, len(.description)) > 3`:               "",
+		`sum([1, 2]) < session.amount_total`:                                "",
+		`(max(1, session.amount_total) ?? 0) > 3`:                           "",
+		`sum(split(session.metadata.sizes ?? "0", ","), int(# ?? "0")) > 3`: "",
+	} {
+		problems := warningsOf(t, when, "paid")
+		if want == "" {
+			if len(problems) > 0 {
+				t.Errorf("%s: %s", when, describe(problems))
+			}
+			continue
+		}
+		if len(problems) != 1 || problems[0].Code != rules.CodeMisleading || problems[0].Suggestion != want || !strings.Contains(problems[0].Message, "adds") && !strings.Contains(problems[0].Message, "compares") {
+			t.Errorf("%s: want %s, got %s", when, want, describe(problems))
 		}
 	}
 }

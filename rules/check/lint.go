@@ -87,7 +87,7 @@ func (c *Checker) lintNode(n ast.Node) []Fault {
 		}
 		return lintCall(n)
 	case *ast.BuiltinNode:
-		return lintPredicate(n)
+		return append(lintPredicate(n), lintSum(n)...)
 	case *ast.SequenceNode:
 		return []Fault{{At: n.Nodes[0].Location().From, Code: CodeMisleading, Message: "only what stands behind the last ; counts: join conditions by and"}}
 	}

@@ -79,6 +79,8 @@ func (c *Checker) explain(err *file.Error, root ast.Node) (Fault, file.Location)
 		} else {
 			f.Message += compareIt(n.Node, n.Operator == "not" || n.Operator == "!")
 		}
+	case *ast.BuiltinNode:
+		f.Message += ofInt(n)
 	}
 	return f, err.Location
 }

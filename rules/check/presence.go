@@ -93,7 +93,10 @@ func (c *Checker) asText(b *ast.BinaryNode, value, number ast.Node) string {
 	if operator == "in" && !isRange {
 		operator = "=="
 	}
+	sum, _ := asNumbers(value)
 	switch {
+	case sum != "" && isNumberOrBool(number):
+		return "; a text is made a number by int(…), as in " + comparedWith(b, value, sum, operator, number)
 	case text == "":
 		return "; a text is made a number by int(…), a number a text by string(…)"
 	case operator == "==" || operator == "!=":
@@ -108,14 +111,19 @@ func (c *Checker) asText(b *ast.BinaryNode, value, number ast.Node) string {
 	if !isNumberOrBool(number) || !isRange && !strings.ContainsAny(operator, "<>") {
 		return "; a text is made a number by " + whole
 	}
-	compared := fmt.Sprintf("%s %s %s", whole, operator, number)
-	if value == b.Right {
-		compared = fmt.Sprintf("%s %s %s", number, operator, whole)
-	}
+	compared := comparedWith(b, value, whole, operator, number)
 	if isMetadata(value) || strings.HasPrefix(text, ".") {
 		return "; a text is made a number by int(…), as in " + compared
 	}
 	return fmt.Sprintf(`; a text is made a number by int(…), where it is one: %s matches "^[0-9]+$" and %s`, text, compared)
+}
+
+// comparedWith writes a comparison of which one side, the value, is written in another way.
+func comparedWith(b *ast.BinaryNode, value ast.Node, written, operator string, number ast.Node) string {
+	if value == b.Right {
+		return fmt.Sprintf("%s %s %s", number, operator, written)
+	}
+	return fmt.Sprintf("%s %s %s", written, operator, number)
 }
 
 // exampleOf is a value to show for a field that holds a code, by the kind of field.
