@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"checkout-notifier/event"
+	"checkout-notifier/publish/internal/sign"
 	"checkout-notifier/secret"
 )
 
@@ -22,7 +23,7 @@ const (
 func secretsOf(dest Destination) secret.List {
 	texts := []string{dest.Auth.Bearer.Reveal(), dest.Auth.Basic.Password.Reveal(), dest.RoutingKey.Reveal()}
 	for _, s := range dest.Secrets {
-		texts = append(texts, s.Reveal(), strings.TrimPrefix(s.Reveal(), secretPrefix))
+		texts = append(texts, s.Reveal(), strings.TrimPrefix(s.Reveal(), sign.Prefix))
 	}
 	if basic := dest.Auth.Basic; basic.Username != "" {
 		texts = append(texts, base64.StdEncoding.EncodeToString([]byte(basic.Username+":"+basic.Password.Reveal())))

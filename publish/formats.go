@@ -7,6 +7,7 @@ import (
 
 	"checkout-notifier/checkout"
 	"checkout-notifier/event"
+	"checkout-notifier/publish/internal/stripe"
 )
 
 // The names under which handlers of Stripe's events know ours.
@@ -59,6 +60,18 @@ func stripeBody(e *event.Event, apiVersion string, omit []string) ([]byte, error
 		return nil, err
 	}
 	return event.Marshal(body)
+}
+
+// stripeObject is a session, or what it was before, as Stripe's types take it.
+func stripeObject(raw json.RawMessage, previous bool) (json.RawMessage, error) {
+	members, err := decodeMembers(raw)
+	if err != nil {
+		return nil, err
+	}
+	if err := stripe.Shape(members, previous); err != nil {
+		return nil, err
+	}
+	return event.Marshal(members)
 }
 
 func withoutFields(e *event.Event, omit []string) (object, previous json.RawMessage, err error) {

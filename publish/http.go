@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"checkout-notifier/event"
+	"checkout-notifier/publish/internal/sign"
 	"checkout-notifier/secret"
 )
 
@@ -32,7 +33,7 @@ type HTTP struct {
 	transport *http.Transport
 	dialer    *dialer
 	renderer  *Renderer
-	signer    signer
+	signer    sign.Signer
 	url       *url.URL // of every request: nobody changes it
 	header    http.Header
 	agent     string
@@ -58,7 +59,7 @@ func NewHTTP(dest Destination, renderer *Renderer, o HTTPOptions) (*HTTP, error)
 	var err error
 	h.url, err = checkURL("url", dest.URL.Reveal())
 	note(err)
-	h.signer, err = newSigner(dest.Secrets)
+	h.signer, err = sign.New(dest.Secrets)
 	note(err)
 	h.header, err = checkHeaders(dest.Headers, dest.Auth)
 	note(err)
@@ -193,11 +194,11 @@ func (h *HTTP) headers(id string, body Body, seconds int64) http.Header {
 	header.Set("User-Agent", h.agent)
 	header.Set("Webhook-Id", id)
 	header.Set("Webhook-Timestamp", strconv.FormatInt(seconds, 10))
-	if signature := h.signer.standard(id, seconds, body.Content); signature != "" {
+	if signature := h.signer.Standard(id, seconds, body.Content); signature != "" {
 		header.Set("Webhook-Signature", signature)
 	}
 	if body.Format == FormatStripe {
-		if signature := h.signer.stripe(seconds, body.Content); signature != "" {
+		if signature := h.signer.Stripe(seconds, body.Content); signature != "" {
 			header.Set("Stripe-Signature", signature)
 		}
 	}

@@ -1,4 +1,6 @@
-package publish
+// Package sign makes the signatures of messages: that of Standard Webhooks and that of
+// Stripe. It sends nothing.
+package sign
 
 import (
 	"crypto/hmac"
@@ -15,29 +17,30 @@ import (
 	"checkout-notifier/secret"
 )
 
-// secretPrefix begins a Standard Webhooks secret; the rest is Base64.
-const secretPrefix = "whsec_"
+// Prefix begins a Standard Webhooks secret; the rest is Base64.
+const Prefix = "whsec_"
 
 // ErrSecret is returned for a signing secret that Standard Webhooks does not allow.
 var ErrSecret = errors.New("a signing secret is whsec_ followed by the Base64 of 24 to 64 bytes")
 
-// signer signs bodies with every secret of a destination, so that a receiver
+// Signer signs bodies with every secret of a destination, so that a receiver
 // that knows the old one and a receiver that knows the new one both accept.
-type signer struct {
+type Signer struct {
 	keys    []*hashing // decoded, for webhook-signature
 	written []*hashing // as written, for Stripe-Signature
 }
 
-func newSigner(secrets []secret.String) (signer, error) {
-	var s signer
+// New reads the secrets.
+func New(secrets []secret.String) (Signer, error) {
+	var s Signer
 	for _, text := range secrets {
-		encoded, ok := strings.CutPrefix(text.Reveal(), secretPrefix)
+		encoded, ok := strings.CutPrefix(text.Reveal(), Prefix)
 		if !ok {
-			return signer{}, ErrSecret
+			return Signer{}, ErrSecret
 		}
 		key, err := base64.StdEncoding.DecodeString(encoded)
 		if err != nil || len(key) < 24 || len(key) > 64 {
-			return signer{}, ErrSecret // err would quote the secret
+			return Signer{}, ErrSecret // err would quote the secret
 		}
 		s.keys = append(s.keys, newHashing(key))
 		s.written = append(s.written, newHashing([]byte(text.Reveal())))
@@ -45,8 +48,8 @@ func newSigner(secrets []secret.String) (signer, error) {
 	return s, nil
 }
 
-// standard returns the value of webhook-signature, "" without secrets.
-func (s *signer) standard(id string, seconds int64, body []byte) string {
+// Standard returns the value of webhook-signature, "" without secrets.
+func (s *Signer) Standard(id string, seconds int64, body []byte) string {
 	signatures := make([]string, len(s.keys))
 	for i, key := range s.keys {
 		sum := key.sum(id+"."+strconv.FormatInt(seconds, 10)+".", body)
@@ -55,8 +58,8 @@ func (s *signer) standard(id string, seconds int64, body []byte) string {
 	return strings.Join(signatures, " ")
 }
 
-// stripe returns the value of Stripe-Signature, "" without secrets.
-func (s *signer) stripe(seconds int64, body []byte) string {
+// Stripe returns the value of Stripe-Signature, "" without secrets.
+func (s *Signer) Stripe(seconds int64, body []byte) string {
 	if len(s.written) == 0 {
 		return ""
 	}

@@ -1,4 +1,5 @@
-package publish
+// Package stripe brings sessions into the types of Stripe's SDKs.
+package stripe
 
 import (
 	"encoding/json"
@@ -13,34 +14,28 @@ import (
 // whatever a merchant put there. Stripe's SDKs read a session into types, and
 // refuse it as a whole for one value of another type.
 
-// stripeIntegers and stripeTimes are the members that Stripe has as integers,
+// integers and times are the members that Stripe has as integers,
 // wherever they stand.
 var (
-	stripeIntegers = map[string]bool{
+	integers = map[string]bool{
 		"amount_subtotal": true, "amount_total": true, "amount_discount": true, "amount_tax": true, "quantity": true,
 		"unit_amount": true, "flat_amount": true, "up_to": true, "interval_count": true,
 	}
-	stripeTimes = map[string]bool{"created": true, "updated": true}
+	times = map[string]bool{"created": true, "updated": true}
 )
 
-// stripeShape brings a session, or what it was before, into Stripe's types. What
+// shape is how a session, or what it was before, is brought into Stripe's types. What
 // makes no sense as an integer stays as it is: that a receiver refuses it is
 // better than an amount that nobody sent.
-type stripeShape struct{ previous bool }
+type shape struct{ previous bool }
 
-// stripeObject is the session as Stripe's types take it.
-func stripeObject(raw json.RawMessage, previous bool) (json.RawMessage, error) {
-	members, err := decodeMembers(raw)
-	if err != nil {
-		return nil, err
-	}
-	if err := (stripeShape{previous}).object(members, true); err != nil {
-		return nil, err
-	}
-	return event.Marshal(members)
+// Shape changes the members of a session, or of what it was before, to what Stripe's
+// types take.
+func Shape(members map[string]any, previous bool) error {
+	return shape{previous}.object(members, true)
 }
 
-func (s stripeShape) object(members map[string]any, top bool) error {
+func (s shape) object(members map[string]any, top bool) error {
 	for name, v := range members {
 		text, isText := v.(string)
 		metadata, isObject := v.(map[string]any)
@@ -51,8 +46,8 @@ func (s stripeShape) object(members map[string]any, top bool) error {
 			}
 		case name == "currency" && isText:
 			members[name] = strings.ToLower(text)
-		case stripeIntegers[name] || stripeTimes[name]:
-			if n, ok := stripeInteger(name, v); ok {
+		case integers[name] || times[name]:
+			if n, ok := integer(name, v); ok {
 				members[name] = n
 			} else if checkout.Empty(v) && !top && !s.previous {
 				delete(members, name) // Stripe has null in a session alone
@@ -68,14 +63,14 @@ func (s stripeShape) object(members map[string]any, top bool) error {
 	return nil
 }
 
-func stripeInteger(name string, v any) (json.Number, bool) {
-	if stripeTimes[name] {
+func integer(name string, v any) (json.Number, bool) {
+	if times[name] {
 		return checkout.Seconds(v)
 	}
 	return checkout.Integer(v)
 }
 
-func (s stripeShape) value(v any) error {
+func (s shape) value(v any) error {
 	switch v := v.(type) {
 	case map[string]any:
 		return s.object(v, false)
@@ -91,7 +86,7 @@ func (s stripeShape) value(v any) error {
 
 // metadata makes every value a text. A key without a value does not exist for
 // Stripe; before a change, null says that it was not there.
-func (s stripeShape) metadata(members map[string]any) error {
+func (s shape) metadata(members map[string]any) error {
 	for key, v := range members {
 		switch v.(type) {
 		case string:
