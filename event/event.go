@@ -185,7 +185,8 @@ type Delivery struct {
 	HeldAt   *time.Duration `json:"held_at,omitempty"`
 	Overtook []string       `json:"overtook,omitempty"` // event ids, fixed at the first attempt that may have arrived
 	Finished time.Time      `json:"finished,omitzero"`
-	// Reason is why it was given up last, or who purged it; "" once it is accepted.
+	// Reason is why it was given up last, or who purged it, or what made it void; "" once
+	// it is accepted.
 	// A pending delivery has one if it was a dead letter before.
 	Reason string `json:"reason,omitempty"`
 
@@ -287,7 +288,7 @@ type Job struct {
 }
 
 // Verdict is what becomes of a delivery after an attempt, or after it was found
-// that it must wait. Exactly one of Accepted, Dead and Retry applies: Retry is
+// that it must wait. Exactly one of Accepted, Dead, Void and Retry applies: Retry is
 // the time at which it is due again. With none of them the delivery waits: for its
 // BlockedSubject, or else for the earlier ones of its session.
 type Verdict struct {
@@ -295,6 +296,7 @@ type Verdict struct {
 	Attempt  *Attempt // nil when nothing was sent
 	Accepted bool
 	Dead     string // the reason, when it is buried
+	Void     string // why it is sent no more, when a later one has made it void: it is kept as a purged one
 	Retry    time.Time
 	At       time.Time     // now
 	UpClock  time.Duration // of the destination, to be kept
@@ -303,6 +305,16 @@ type Verdict struct {
 	// Release, when not zero, is when the next parked event of the same session
 	// may be looked at although this one is still pending.
 	Release time.Time
+}
+
+// Ends says in how many ways the verdict ends the delivery: one at most is right.
+func (v *Verdict) Ends() (n int) {
+	for _, end := range []bool{v.Accepted, v.Dead != "", v.Void != ""} {
+		if end {
+			n++
+		}
+	}
+	return n
 }
 
 // Begin is an attempt that is about to be made. Its delivery brings the Overtook

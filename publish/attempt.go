@@ -100,7 +100,7 @@ func (l *lane) judge(t *task, a *event.Attempt, r Result, now time.Time) outcome
 	case event.OutcomeAccepted:
 		v.Accepted = true
 		l.tookSubject(&d, now)
-		l.rescued(&o, &d, now)
+		o.news = rescued(&d, fmt.Sprintf("was accepted at attempt %d", d.Attempts), now)
 		l.succeeded(t.job, now)
 	case event.OutcomeUnavailable:
 		if r.Subject != "" {

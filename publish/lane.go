@@ -49,11 +49,12 @@ type lane struct {
 	claimed   map[string]bool // deliveries in queue, begun, under way, or with a result that is not written down
 	stopping  bool
 
-	stalled  map[string]bool // held followers that wait until the clock runs again
-	passing  map[string]bool // deliveries whose Overtook the attempt under way is the first to tell
-	reuse    map[string]int  // number of the last attempt, if it found the destination unavailable
-	tried    map[string]bool // deliveries that were probes since the breaker opened, or since all were
-	asked    []string        // deliveries that somebody wants to be tried at once
+	paging   map[string]string // incidents of which a delivery is begun, under way, or with a result that is not written down
+	stalled  map[string]bool   // held followers that wait until the clock runs again
+	passing  map[string]bool   // deliveries whose Overtook the attempt under way is the first to tell
+	reuse    map[string]int    // number of the last attempt, if it found the destination unavailable
+	tried    map[string]bool   // deliveries that were probes since the breaker opened, or since all were
+	asked    []string          // deliveries that somebody wants to be tried at once
 	subjects subjects
 	clock    upClock
 	pacer    pacer
@@ -109,6 +110,7 @@ func (l *lane) reset() {
 	l.begun, l.leaving, l.overtaken, l.results, l.news, l.starting, l.early, l.stopping = nil, nil, nil, nil, nil, 0, 0, false
 	l.subjects.reset()
 	l.claimed, l.stalled, l.passing = make(map[string]bool), make(map[string]bool), make(map[string]bool)
+	l.paging = make(map[string]string)
 	l.reuse, l.tried, l.asked = make(map[string]int), make(map[string]bool), nil
 	l.health = health{}
 	l.pacer, l.window, l.holds = newPacer(l.dest.RateLimit), 0, false
@@ -221,9 +223,12 @@ func (l *lane) writeLast(send context.Context) (done bool, err error) {
 	l.writing <- struct{}{}
 	defer func() { <-l.writing }()
 	l.tell(send)
-	results, refused := l.takeResults()
+	step, refused, err := l.takeResults(send)
+	if err != nil {
+		return false, err
+	}
 	l.mu.Lock()
-	step := event.Step{Resolved: results, Withdrawn: l.withdraw()}
+	step.Withdrawn = l.withdraw()
 	done = step.Empty() && len(l.news) == 0
 	l.mu.Unlock()
 	if done {

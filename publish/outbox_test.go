@@ -294,6 +294,8 @@ func (o *memoryOutbox) resolve(v *event.Verdict) (woke bool, err error) {
 		r.Status, r.Finished, r.Due = event.StatusAccepted, v.At, time.Time{}
 	case v.Dead != "":
 		r.Status, r.Finished, r.Reason, r.Due = event.StatusDead, v.At, v.Dead, time.Time{}
+	case v.Void != "":
+		r.Status, r.Finished, r.Reason, r.Due = event.StatusPurged, v.At, v.Void, time.Time{}
 	case r.Due.IsZero() && !r.Blocked() && len(o.earlier(r)) == 0:
 		r.Due = v.At
 	}

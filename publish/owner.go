@@ -229,17 +229,17 @@ func (l *lane) bury(o *outcome, d *event.Delivery, r Result, why string, now tim
 	}})
 }
 
-// rescued reports that a former dead letter was accepted after all. Only what
-// keeps an incident open until then is sent the event: see Options.Announce.
-func (l *lane) rescued(o *outcome, d *event.Delivery, now time.Time) {
+// rescued reports that a former dead letter was accepted after all, or what else became of
+// it. Only what keeps an incident open until then is sent the event: see Options.Announce.
+func rescued(d *event.Delivery, what string, now time.Time) []news {
 	if d.Reason == "" || event.IsSystemType(d.EventType) {
-		return
+		return nil
 	}
-	o.news = append(o.news, news{eventType: event.DeliveryDead, about: fmt.Sprintf("%s/%d", d.ID, d.Attempts), at: now, data: &event.DeliveryDeadData{
-		Summary:     fmt.Sprintf("The delivery of %s of session %s to %s was accepted at attempt %d.", event.Short(d.EventType), d.Session, l.dest.Name, d.Attempts),
-		Destination: l.dest.Name, Delivery: d.ID, Event: d.EventID, EventType: d.EventType, Account: d.Account, Session: d.Session,
+	return []news{{eventType: event.DeliveryDead, about: fmt.Sprintf("%s/%d", d.ID, d.Attempts), at: now, data: &event.DeliveryDeadData{
+		Summary:     fmt.Sprintf("The delivery of %s of session %s to %s %s.", event.Short(d.EventType), d.Session, d.Destination, what),
+		Destination: d.Destination, Delivery: d.ID, Event: d.EventID, EventType: d.EventType, Account: d.Account, Session: d.Session,
 		Rules: d.Rules, Reason: d.Reason, Attempts: d.Attempts, Status: event.StatusResolved,
-	}})
+	}}}
 }
 
 // stop pauses the destination until somebody resumes it, which its owner hears.

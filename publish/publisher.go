@@ -4,8 +4,9 @@
 // It promises that every attempt is written down before it is sent and every
 // result after, that a destination delays no other, and that the events of one
 // session reach a destination in their order unless one that went ahead says
-// so. It never drops a delivery, never follows a redirect, never changes an
-// event, and lets no secret, URL or body into a log or an error.
+// so. It drops no delivery but what would undo what a later one did to an incident,
+// never follows a redirect, never changes an event, and lets no secret, URL or body into a
+// log or an error.
 package publish
 
 import (
@@ -40,6 +41,12 @@ type Waker interface {
 // take nothing while others do. Its errors are those of Publish.
 type Router interface {
 	Subject(m Message) (string, error)
+}
+
+// Pager is a Publisher some of whose messages open incidents, and others close them.
+// Incident returns which one a message is about, "" if none, and what it does to it.
+type Pager interface {
+	Incident(m Message) (key, action string)
 }
 
 // Complainer is a Publisher that goes on although something is not as it was

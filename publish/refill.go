@@ -2,6 +2,7 @@ package publish
 
 import (
 	"context"
+	"maps"
 	"time"
 
 	"checkout-notifier/event"
@@ -113,9 +114,15 @@ func (l *lane) claim(job *event.Job) {
 	}
 }
 
+// release forgets that a delivery is in hand.
+func (l *lane) release(id string) {
+	delete(l.claimed, id)
+	maps.DeleteFunc(l.paging, func(_, of string) bool { return of == id })
+}
+
 // unclaim lets a delivery be read again: nothing came of it.
 func (l *lane) unclaim(id string) {
-	delete(l.claimed, id)
+	l.release(id)
 	delete(l.passing, id)
 	if l.tally != nil {
 		delete(l.tally.seen, id)

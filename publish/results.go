@@ -1,6 +1,7 @@
 package publish
 
 import (
+	"context"
 	"slices"
 	"time"
 
@@ -30,10 +31,11 @@ func (l *lane) gathering(now time.Time) time.Duration {
 // long others wait for the store.
 const stepSize = 256
 
-// takeResults returns results as they are to be stored, with what the owner hears
+// takeResults returns a step with results, what they make void, and what the owner hears
 // of the deliveries. refused is by how many those that were refused and wait become more
-// with them. The caller does not hold mu: it takes a look at the outbox.
-func (l *lane) takeResults() (list []event.Verdict, refused int) {
+// with them. After an error they are there still. The caller does not hold mu: it takes a
+// look at the outbox.
+func (l *lane) takeResults(send context.Context) (step event.Step, refused int, err error) {
 	l.mu.Lock()
 	n := min(len(l.results), stepSize)
 	if l.health.stores.next > 0 {
@@ -47,7 +49,11 @@ func (l *lane) takeResults() (list []event.Verdict, refused int) {
 	l.mu.Unlock()
 	for _, o := range taken {
 		o.verdict.Notices = append(o.verdict.Notices, l.notices(o.news, 0)...)
-		list, refused = append(list, o.verdict), refused+o.refused
+		step.Resolved, refused = append(step.Resolved, o.verdict), refused+o.refused
 	}
-	return list, refused
+	n, err = l.void(send, &step)
+	if err != nil {
+		l.putBack(&step, nil, nil)
+	}
+	return step, refused - n, err
 }

@@ -42,7 +42,7 @@ func (l *lane) take(send context.Context, step *event.Step, tasks []task, refuse
 	l.health.storeless = time.Time{}
 	for i := range step.Resolved {
 		v := &step.Resolved[i]
-		delete(l.claimed, v.Delivery.ID)
+		l.release(v.Delivery.ID)
 		if v.Attempt.Outcome == event.OutcomeUnavailable {
 			l.reuse[v.Delivery.ID] = v.Attempt.N
 			l.waitsFor(v)
@@ -57,6 +57,9 @@ func (l *lane) take(send context.Context, step *event.Step, tasks []task, refuse
 	for i := range step.Parked {
 		l.queue.sooner(step.Parked[i].Retry)
 		l.queue.sooner(step.Parked[i].Release)
+		if v := &step.Parked[i]; v.Void != "" {
+			l.log.Info("a delivery is given up: it would change an incident of which a later one was accepted", "delivery", v.Delivery.ID, "event", v.Delivery.EventID, "type", v.Delivery.EventType, "reason", v.Void)
+		}
 	}
 	for i, ids := range met.Unblocked {
 		l.unblocked(&step.Unblocked[i], ids)

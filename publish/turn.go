@@ -32,8 +32,10 @@ func (l *lane) turn(send context.Context) turn {
 	}
 	l.tell(send)
 	l.tellRefused(send, now)
-	results, refused := l.takeResults()
-	step := event.Step{Resolved: results}
+	step, refused, err := l.takeResults(send)
+	if err != nil {
+		return l.failing("reading what an accepted delivery has overtaken", err)
+	}
 	tasks, wait, err := l.plan(send, now, &step)
 	if err != nil {
 		l.putBack(&step, tasks, nil)
@@ -202,6 +204,11 @@ func (l *lane) pick(now time.Time) (tasks []task, wait time.Duration) {
 			break
 		}
 		job := l.queue.take(from)
+		if key, _ := l.incident(job); l.paging[key] != "" {
+			l.unclaim(job.Delivery.ID)
+			l.queue.unseen = true
+			continue // the end of that one brings the next turn
+		}
 		if job.Delivery.Repeated() {
 			lateRoom--
 		}
@@ -217,6 +224,9 @@ func (l *lane) pick(now time.Time) (tasks []task, wait time.Duration) {
 
 func (l *lane) prepare(job *event.Job, now time.Time) task {
 	d := &job.Delivery
+	if key, _ := l.incident(job); key != "" {
+		l.paging[key] = d.ID
+	}
 	return task{
 		job: job, late: d.Repeated(), asked: slices.Contains(l.asked, d.ID),
 		attempt: event.Attempt{DeliveryID: d.ID, N: l.number(d), Started: now, Outcome: event.OutcomeUnknown, Actor: d.Actor},

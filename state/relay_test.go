@@ -347,6 +347,8 @@ func TestRelayErrors(t *testing.T) {
 		"begin attempt 0":   {s.Begin(ctx, event.Attempt{DeliveryID: d.ID}), state.ErrInvalid},
 		"resolve unknown":   {s.Resolve(ctx, event.Verdict{Delivery: unknown, Accepted: true, At: start}), state.ErrNotPending},
 		"two ends":          {s.Resolve(ctx, event.Verdict{Delivery: d, Accepted: true, Dead: "x", At: start}), state.ErrInvalid},
+		"dead and void":     {s.Resolve(ctx, event.Verdict{Delivery: d, Dead: "x", Void: "x", At: start}), state.ErrInvalid},
+		"void and retry":    {s.Resolve(ctx, event.Verdict{Delivery: d, Void: "x", Retry: start, At: start}), state.ErrInvalid},
 		"end and retry":     {s.Resolve(ctx, event.Verdict{Delivery: d, Dead: "x", Retry: start, At: start}), state.ErrInvalid},
 		"no time":           {s.Resolve(ctx, event.Verdict{Delivery: d, Accepted: true}), state.ErrInvalid},
 		"foreign attempt":   {s.Resolve(ctx, event.Verdict{Delivery: d, Attempt: &event.Attempt{DeliveryID: "dlv_x", N: 1}, Accepted: true, At: start}), state.ErrInvalid},

@@ -27,7 +27,7 @@ func attemptNumber(key []byte) int {
 // Of a verdict's Delivery it takes Attempts, Slots, HeldAt, Overtook and
 // BlockedSubject; the rest is as it was stored. What the verdict says decides:
 //
-//   - Accepted or Dead: the delivery is finished. The first one of its session and
+//   - Accepted, Dead or Void: the delivery is finished. The first one of its session and
 //     destination that waits for earlier ones becomes due at At.
 //   - Retry: the delivery is due then.
 //   - None of these, with a BlockedSubject: it waits until an Unblock of that subject.
@@ -57,10 +57,9 @@ func (s *Store) Take(ctx context.Context, step event.Step) (event.Stepped, error
 }
 
 func checkVerdict(v *event.Verdict) error {
-	finished := v.Accepted || v.Dead != ""
-	switch {
-	case v.Accepted && v.Dead != "", finished && !v.Retry.IsZero():
-		return fmt.Errorf("verdict on delivery %s: %w", v.Delivery.ID, invalid("more than one of accepted, dead and retry"))
+	switch ends := v.Ends(); {
+	case ends > 1, ends == 1 && !v.Retry.IsZero():
+		return fmt.Errorf("verdict on delivery %s: %w", v.Delivery.ID, invalid("more than one of accepted, dead, void and retry"))
 	case v.At.IsZero():
 		return fmt.Errorf("verdict on delivery %s: %w", v.Delivery.ID, invalid("no time is given"))
 	}
@@ -198,13 +197,13 @@ func resolve(b *batch, v *event.Verdict) (woke bool, err error) {
 	if err := announce(b, v.Notices); err != nil {
 		return false, err
 	}
-	if v.Accepted || v.Dead != "" {
+	if v.Ends() > 0 {
 		return finish(b, &r, state, v)
 	}
 	return postpone(b, &r, v)
 }
 
-// finish takes an accepted or dead delivery out of everything that is pending.
+// finish takes an accepted, dead or void delivery out of everything that is pending.
 func finish(b *batch, r *record, state *event.DestinationState, v *event.Verdict) (woke bool, err error) {
 	r.BlockedSubject = ""
 	if err := b.setDue(r, time.Time{}); err != nil {
@@ -215,8 +214,11 @@ func finish(b *batch, r *record, state *event.DestinationState, v *event.Verdict
 	}
 	state.Pending--
 	r.Finished = v.At
-	if v.Accepted {
-		r.Status, r.Reason = event.StatusAccepted, ""
+	if v.Dead == "" {
+		r.Status, r.Reason = event.StatusAccepted, v.Void
+		if v.Void != "" {
+			r.Status = event.StatusPurged
+		}
 		err = b.put(bucketAccepted, acceptedKey(v.At, r.sequence), nil)
 	} else {
 		r.Status, r.Reason = event.StatusDead, v.Dead
