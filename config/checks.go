@@ -74,13 +74,9 @@ func (l *loader) oneOf(path, value string, allowed ...string) {
 	if slices.Contains(allowed, value) {
 		return
 	}
-	shown := value
-	if l.places[path].expanded {
-		shown = ""
-	}
 	message := path + " must be " + alternatives(allowed)
-	if shown != "" {
-		message += ", not " + quote(shown)
+	if value != "" && !l.places[path].expanded {
+		message += ", not " + quote(value)
 	}
 	l.unknownName(path, codeValue, message, value, allowed)
 }

@@ -41,6 +41,10 @@ var remedies = []struct {
 	{regexp.MustCompile(`^[^{]*\bwhen:[ \t]+[^|>]`), "an expression that begins with a quote or a sign, or has `: ` or ` #` in it, is put in quotes or under `when: |`"},
 }
 
+// cutByComment finds an expression in lines that ends before a comment for YAML, and the
+// line behind it that has no key.
+var cutByComment = regexp.MustCompile(`(?:^|\n)[ -]*when:(?:\s+#[^\n]*)*\s+[^|>\s#](?:[^:\n#]|:\S|[ \t]:|\S#|\n)*\s#[^\n]*(?:\n[ \t]*(?:#[^\n]*)?)*\n[ \t]*[^\s#](?:[^:\n]|:\S|[ \t]:)*$`)
+
 // unknownAnchor is the one message of the parser that has no line.
 var unknownAnchor = regexp.MustCompile(`^unknown anchor '([^']*)' referenced$`)
 
@@ -118,6 +122,9 @@ func (r *reader) syntax(err error) {
 		if known.line.MatchString(content) {
 			text += " (" + known.remedy + ")"
 		}
+	}
+	if cutByComment.MatchString(strings.Join(r.file.lines[:line], "\n")) {
+		text += " (a comment ends a text in YAML, so that this line is no part of the condition: write it under `when: |`, where // begins a comment)"
 	}
 	r.fail(line, column, codeSyntax, "not valid YAML: "+text)
 }

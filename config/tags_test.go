@@ -55,6 +55,42 @@ func TestTagsAreRefused(t *testing.T) {
 	}
 }
 
+// A comment ends a text without quotes for YAML, and what follows in the next line is
+// told as a mistake in a language that nobody wrote: the error says what became of it.
+func TestCommentsInsideConditions(t *testing.T) {
+	const cut = "(a comment ends a text in YAML, so that this line is no part of the condition: write it under `when: |`, where // begins a comment)"
+	for source, want := range map[string]string{
+		"    when: session.livemode # no tests\n      && event.async\n":                                    "test.yaml:12:7: not valid YAML: did not find expected alphabetic or numeric character " + cut,
+		"    when: session.livemode && # no tests\n      event.async\n":                                    "test.yaml:12:7: not valid YAML: did not find expected key " + cut,
+		"    when: session.livemode # no tests\n      and event.async\n":                                   cut,
+		"    when: session.livemode # note: no tests\n      and event.async\n":                             cut,
+		"    when: session.livemode\n      && event.async # paid later\n      && event.inferred\n":         "test.yaml:13:7: not valid YAML: did not find expected alphabetic or numeric character " + cut,
+		"    when: session.livemode\n      # paid later\n      or event.async\n":                           cut,
+		"    when: session.livemode # no tests\n\n      # paid later\n      or event.async\n":              cut,
+		"    when:\n      session.livemode # no tests\n      or event.async\n":                             cut,
+		"    when: # no tests\n      session.livemode # paid later\n      or event.async\n":                cut,
+		"    when: (session.livemode # no tests\n      || event.async)\n":                                  cut,
+		"    when: \"session.livemode\" # no tests\n      && event.async\n":                                cut,
+		"  - when: session.livemode # no tests\n      && event.async\n    name: x\n    to: [shop]\n":       cut,
+		"    when: session.livemode # no tests\n      or session.amount_total > (event.async ? 5 : 6)\n":   cut,
+		"    when: |\n      session.livemode # no tests\n      && event.async\n":                           "unexpected #; a comment begins with //",
+		"    when: >\n      session.livemode # no tests\n      && event.async\n":                           "unexpected #; a comment begins with //",
+		"    when: session.livemode // no tests\n      && event.async\n":                                   "the comment takes in the rest of the condition",
+		"    when: session.livemode # no tests\n      to: [shop]\n":                                        "",
+		"    when: # of customers\n      !has(\"customer\")\n":                                             "",
+		"    # when: session.livemode # no tests\n     && event.async\n":                                   "",
+		"    when: session.livemode # no tests\n    enabled: true\n    template: {{ .Session.id }} paid\n": "",
+		"    when: session.livemode\n    labels: {a: b} # of ours\n      c\n":                              "",
+		"    when: |\n      session.livemode // # no tests\n    template: {{ .Session.id }} paid\n":        "",
+		"    when: any(session.line_items.data, #.quantity == \"1\")\n    template: {{ .Session.id }} x\n": "",
+	} {
+		got := strings.TrimSpace(refused(t, withRule(source), config.Options{}))
+		if !strings.Contains(got, want) || want == "" && strings.Contains(got, "a comment") {
+			t.Errorf("%s got %s\nwant %s", source, got, want)
+		}
+	}
+}
+
 // The place of a tag is found whatever ends the lines before it.
 func TestTagsBehindOtherLineBreaks(t *testing.T) {
 	for _, before := range []string{"\u2028", "\u2029", "\u0085", "\r"} {

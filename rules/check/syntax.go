@@ -189,6 +189,8 @@ func (s *place) misuse() (hint, suggestion string) {
 		return "", "!="
 	case token == "is" && s.followedBy("in"):
 		return "", "in"
+	case token == "#":
+		return "; a comment begins with //", ""
 	case token == "between":
 		return "; a range is asked for as in session.amount_total in 1_00..5_00", ""
 	case token == "," && digit(s.at-1) && digit(s.at+1), here.Kind == lexer.Number && last.Kind == lexer.Number && strings.HasPrefix(s.source(here), "."):
