@@ -13,6 +13,7 @@ import (
 
 	"checkout-notifier/checkout"
 	"checkout-notifier/event"
+	"checkout-notifier/publish/internal/null"
 )
 
 // The budget of one execution: steps of loops and calls, and bytes that
@@ -42,7 +43,7 @@ var ownFunctions = []string{"json", "money", "time", "default", "truncate", "low
 // are replaced by ones that stay within the budget, and all of them by ones for
 // which null is empty.
 func functions(x *execution) template.FuncMap {
-	all := nullFunctions()
+	all := template.FuncMap(null.Functions())
 	maps.Copy(all, template.FuncMap{
 		"json":     func(v any) (string, error) { return x.made(toJSON(v)) },
 		"money":    money,
@@ -162,7 +163,7 @@ func truncated(n, v any) (string, error) {
 	if n == nil {
 		return "", nil
 	}
-	limit, ok := integer(n)
+	limit, ok := null.Integer(n)
 	if !ok {
 		return "", errors.New("truncate: the length is not an integer")
 	}

@@ -40,7 +40,8 @@ var allowed = map[string][]string{
 	"rules/schema":                {},
 	"spelling":                    {},
 	"state":                       {"event", "filelock"},
-	"publish":                     {"checkout", "event", "loglimit", "publish/internal/sign", "publish/internal/stripe", "secret"},
+	"publish":                     {"checkout", "event", "loglimit", "publish/internal/null", "publish/internal/sign", "publish/internal/stripe", "secret"},
+	"publish/internal/null":       {},
 	"publish/internal/sign":       {"secret"},
 	"publish/internal/stripe":     {"checkout", "event"},
 	"admin":                       {"event", "secret", "spelling"},
@@ -69,7 +70,7 @@ var owners = map[string][]string{
 }
 
 // pure packages do no I/O and read no clock.
-var pure = []string{"checkout", "event", "diff", "rules", "rules/check", "rules/logic", "rules/schema", "spelling", "publish/internal/stripe", "poller/hashtable", "poller/internal/holes", "poller/internal/index"}
+var pure = []string{"checkout", "event", "diff", "rules", "rules/check", "rules/logic", "rules/schema", "spelling", "publish/internal/null", "publish/internal/stripe", "poller/hashtable", "poller/internal/holes", "poller/internal/index"}
 
 var impure = []string{"net", "net/http", "os", "io/ioutil", "database/sql", "syscall"}
 
@@ -80,7 +81,7 @@ const maxLines = 4000
 // oversized are the packages that are still to be split, and what each may have
 // until then. A number only ever becomes smaller.
 var oversized = map[string]int{
-	"cmd/notifier": 8420, "poller": 5560, "publish": 8230, "state": 5550,
+	"cmd/notifier": 8420, "poller": 5560, "publish": 8100, "state": 5550,
 }
 
 type goPackage struct {
