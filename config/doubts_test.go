@@ -10,31 +10,44 @@ import (
 const (
 	templatedShop = minimal + "destinations:\n  - name: shop\n    type: http\n    url: https://shop.example/hooks\n    format: template\n    template: '"
 	noLabel       = `line 1 names the label "team", which rule "ship" does not have`
+	tooShort      = `where the text is shorter, slice fails, and the delivery becomes a dead letter at its first attempt`
 	noKey         = `no key "plan" in its metadata`
 )
 
 // What a sample can be rendered with, and most deliveries cannot, is warned of.
 func TestDoubtfulTemplatesAreWarnedOf(t *testing.T) {
 	for text, want := range map[string]string{
-		`{"a": {{ .Session.customer_details.name }}}`:                    "is no JSON, which its content type says it is (rendered line 1, column 7: ",
-		`{"a": {{ json .Session.id }}`:                                   "is no JSON",
-		`{"a": {{ json .Session.id }}}`:                                  "",
-		`total {{ .Session.amount_total }}`:                              "is no JSON",
-		`{"a": {{ json (time "YYYY-MM-DD" .Event.Time) }}}`:              `9:36: warning: destinations[0].template: the layout "YYYY-MM-DD" does not say`,
-		`{"a": {{ json (.Event.Time | time "date") }}}`:                  "the layout",
-		`{"a": {{ json (time "2006-01-02 15:04" "UTC" .Event.Time) }}}`:  "",
-		`{"a": {{ json (time "Jan" .Event.Time) }}}`:                     "",
-		`{"a": {{ json (time .Event.Time) }}}`:                           "",
-		`{"a": {{ json .Labels.team }}}`:                                 "11:12: warning: destinations[0].template: " + noLabel,
-		`{"a": {{ json .Labels.size }}}`:                                 "",
-		`{"a": {{ json (default "" .Labels.team) }}}`:                    "",
-		`{"a": {{ with .Labels }}{{ json .team }}{{ end }}}`:             noLabel,
-		`{"a": "-{{ if eq .Rule "other" }}{{ .Labels.team }}{{ end }}"}`: "",
-		`{"a": {{ json .Labels.a }}, "b": {{ json .Labels.team }}}`:      noLabel,
-		`{"a": {{ json .Session.metadata.plan }}}`:                       "9:30: warning: destinations[0].template: where a session has " + noKey,
-		`{"a": {{ json .Previous.metadata.plan }}}`:                      noKey,
-		`{"a": {{ json (default "" .Session.metadata.plan) }}}`:          "",
-		`{"a": {{ json .Session.metadata }}}`:                            "",
+		`{"a": {{ .Session.customer_details.name }}}`:                                                         "is no JSON, which its content type says it is (rendered line 1, column 7: ",
+		`{"a": {{ json .Session.id }}`:                                                                        "is no JSON",
+		`{"a": {{ json .Session.id }}}`:                                                                       "",
+		`total {{ .Session.amount_total }}`:                                                                   "is no JSON",
+		`{"a": {{ json (time "YYYY-MM-DD" .Event.Time) }}}`:                                                   `9:36: warning: destinations[0].template: the layout "YYYY-MM-DD" does not say`,
+		`{"a": {{ json (.Event.Time | time "date") }}}`:                                                       "the layout",
+		`{"a": {{ json (time "2006-01-02 15:04" "UTC" .Event.Time) }}}`:                                       "",
+		`{"a": {{ json (time "Jan" .Event.Time) }}}`:                                                          "",
+		`{"a": {{ json (time .Event.Time) }}}`:                                                                "",
+		`{"a": {{ json .Labels.team }}}`:                                                                      "11:12: warning: destinations[0].template: " + noLabel,
+		`{"a": {{ json .Labels.size }}}`:                                                                      "",
+		`{"a": {{ json (default "" .Labels.team) }}}`:                                                         "",
+		`{"a": {{ with .Labels }}{{ json .team }}{{ end }}}`:                                                  noLabel,
+		`{"a": "-{{ if eq .Rule "other" }}{{ .Labels.team }}{{ end }}"}`:                                      "",
+		`{"a": {{ json .Labels.a }}, "b": {{ json .Labels.team }}}`:                                           noLabel,
+		`{"a": {{ json .Session.metadata.plan }}}`:                                                            "9:30: warning: destinations[0].template: where a session has " + noKey,
+		`{"a": {{ json .Previous.metadata.plan }}}`:                                                           noKey,
+		`{"a": {{ json (default "" .Session.metadata.plan) }}}`:                                               "",
+		`{"a": {{ json .Session.metadata }}}`:                                                                 "",
+		`{"a": {{ json (slice .Session.client_reference_id 0 4) }}}`:                                          "9:31: warning: destinations[0].template: " + tooShort,
+		`{"a": {{ json (slice .Session.client_reference_id 6) }}}`:                                            tooShort,
+		`{"a": {{ json (slice .Session.customer_details.name 0 4) }}}`:                                        tooShort,
+		`{"a": {{ json (slice (default "none" .Session.metadata.plan) 0 4) }}}`:                               tooShort,
+		`{"a": {{ with .Session.shipping }}{{ json (slice .address.postal_code 0 2) }}{{ else }}""{{ end }}}`: tooShort,
+		`{"a": [{{ range .Session.line_items.data }}{{ json (slice .description 0 9) }}{{ end }}]}`:           tooShort,
+		`{"a": {{ if gt (len .Session.client_reference_id) 4 }}{{ json (slice .Session.client_reference_id 0 4) }}{{ else }}"none"{{ end }}}`: "",
+		`{"a": {{ if eq (default "" .Session.metadata.plan) "pro-1" }}{{ json (slice .Session.metadata.plan 0 3) }}{{ else }}"no"{{ end }}}`:  "",
+		`{"a": {{ json (slice .Session.id 3 9) }}, "b": {{ json (slice .Session.currency 0 2) }}, "c": {{ json (slice .Event.ID 0 8) }}}`:     "",
+		`{"a": {{ json (slice .Session.client_reference_id 0) }}, "b": {{ json (slice .Session.customer_details.email 0 3) }}}`:               "",
+		`{"a": {{ json (printf "%.4s" .Session.client_reference_id) }}, "b": {{ json (truncate 4 .Session.customer_details.name) }}}`:         "",
+		`{"a": {{ json (index .Session.line_items.data 0).description }}, "b": {{ json (slice .Session.payment_method_types 0 1) }}}`:         "",
 	} {
 		loaded := load(t, templatedShop+text+"'\nrules:\n  - {name: ship, events: [paid], labels: {size: big}, to: [shop]}\n", config.Options{})
 		got := ""
@@ -85,16 +98,22 @@ func TestBodiesThatSayNothingAreWarnedOf(t *testing.T) {
 		`{{ if eq .Change "paid" }}{"text": "paid"}{{ end }}`:     {"says nothing for expired:"},
 		`{{ if eq .Change "refunded" }}{"text": "back"}{{ end }}`: {"says nothing for expired, paid:"},
 		"{{/* later */}} \t": {"says nothing for expired, paid:"},
-		`{"text": "{{ if eq .Change "paid" }}paid{{ end }}"}`:                                            {"says nothing for expired:"},
-		`{"blocks": [{"text": {"text": "{{ if eq .Change "paid" }}paid{{ end }} "}}], "emoji": ""}`:      {"says nothing for expired:"},
-		`{{ with .Session.customer_details.name }}{"text": {{ json . }}}{{ end }} `:                      {"is empty for expired, paid where the API sends null:"},
-		`{{ if eq .Change "paid" }}{{ with .Session.customer }}{"text": {{ json . }}}{{ end }}{{ end }}`: {"says nothing for expired:", "is empty for paid where the API sends null:"},
-		`{"text": {{ json (default "" .Session.customer_details.name) }}}`:                               nil, // it may say something
-		`{"text": "{{ .Change }}", "emoji": ""}`:                                                         nil,
-		`{"paid": {{ eq .Change "paid" }}}`:                                                              nil,
-		`{"count": 0, "text": ""}`:                                                                       nil,
-		`{}`:                                                                                             nil,
-		`{"text": "paid"}`:                                                                               nil,
+		`{"text": "{{ if eq .Change "paid" }}paid{{ end }}"}`:                                                                        {"says nothing for expired:"},
+		`{"blocks": [{"text": {"text": "{{ if eq .Change "paid" }}paid{{ end }} "}}], "emoji": ""}`:                                  {"says nothing for expired:"},
+		`{{ with .Session.customer_details.name }}{"text": {{ json . }}}{{ end }} `:                                                  {"says nothing for expired, paid where the API sends null:"},
+		`{{ if eq .Change "paid" }}{{ with .Session.customer }}{"text": {{ json . }}}{{ end }}{{ end }}`:                             {"says nothing for expired:", "says nothing for paid where the API sends null:"},
+		`{"text": {{ json (default "" .Session.customer_details.name) }}}`:                                                           {"says nothing for expired, paid where the API sends null:"},
+		`{"text": {{ json (default "" .Session.metadata.note) }}}`:                                                                   {"says nothing for expired, paid where the API sends null:"},
+		`{"order": {{ json (default "" .Session.metadata.order) }}}`:                                                                 nil, // to a program that says something
+		`{ "content": {{ json (.Session.customer_details.name | default " ") }} }`:                                                   {"says nothing for expired, paid where the API sends null:"},
+		`{"text": {{ json (default "no name" .Session.customer_details.name) }}}`:                                                    nil,
+		`{"text": {{ json .Session.customer_details.name }}}`:                                                                        nil, // null
+		`{"name": {{ json (default "" .Session.customer_details.name) }}, "order": {{ json (default "" .Session.metadata.order) }}}`: nil, // one of them may be there
+		`{"text": "{{ .Change }}", "emoji": ""}`:                                                                                     nil,
+		`{"paid": {{ eq .Change "paid" }}}`:                                                                                          nil,
+		`{"count": 0, "text": ""}`:                                                                                                   nil,
+		`{}`:                                                                                                                         nil,
+		`{"text": "paid"}`:                                                                                                           nil,
 	} {
 		for _, kind := range []string{"application/json", "text/plain"} {
 			loaded := load(t, templatedShop+text+"'\n    content_type: "+kind+"\nrules:\n  - {name: ship, events: [paid, expired], to: [shop]}\n", config.Options{})

@@ -63,6 +63,7 @@ func (p *program) doubts(omit []string, senders []Sender) []Doubt {
 			})
 		}
 	}
+	doubts = append(doubts, p.shortTexts(omit, senders)...)
 	seen := make(map[Doubt]bool)
 	missing := make(map[string][]*TemplateError) // of senders that are all the same to the template
 	for _, s := range senders {
@@ -190,7 +191,7 @@ func (p *program) doubtsOfSamples(said bool, omit, types []string) (doubts []Dou
 		case err != nil:
 		case saysNothing(full):
 			nothing = append(nothing, name)
-		case sparseErr == nil && len(bytes.TrimSpace(sparse)) == 0:
+		case sparseErr == nil && (len(bytes.TrimSpace(sparse)) == 0 || emptyMessage.Match(sparse)):
 			emptied = append(emptied, name)
 		case len(doubts) > 0:
 		case place != "" && said:
@@ -203,7 +204,7 @@ func (p *program) doubtsOfSamples(said bool, omit, types []string) (doubts []Dou
 		doubts = append(doubts, Doubt{Text: fmt.Sprintf("the body says nothing for %s: it is sent all the same, and many receivers refuse it. Leave these out of the events of the rule, or write something for them", strings.Join(nothing, ", "))})
 	}
 	if len(emptied) > 0 {
-		doubts = append(doubts, Doubt{Text: fmt.Sprintf("the body is empty for %s where the API sends null: it is sent all the same, and many receivers refuse it. Write something for this case", strings.Join(emptied, ", "))})
+		doubts = append(doubts, Doubt{Text: fmt.Sprintf("the body says nothing for %s where the API sends null: it is sent all the same, and many receivers refuse it. Write something for this case, as in `default \"nobody\" .Session.customer_details.name`", strings.Join(emptied, ", "))})
 	}
 	return doubts
 }
@@ -211,6 +212,9 @@ func (p *program) doubtsOfSamples(said bool, omit, types []string) (doubts []Dou
 var (
 	memberNames = regexp.MustCompile(`"(?:[^"\\]|\\.)*"\s*:`)
 	emptyTexts  = regexp.MustCompile(`^[\s{}\[\],]*(?:"(?:\s|\\n)*"[\s{}\[\],]*)+$`)
+
+	// emptyMessage is a message to people, as chats take it, whose only text is blank.
+	emptyMessage = regexp.MustCompile(`^\s*\{\s*"(?:text|content|message|body)"\s*:\s*"(?:\s|\\n)*"\s*\}\s*$`)
 )
 
 // saysNothing says whether a body is blank, or JSON all of whose values are blank texts.
