@@ -12,6 +12,8 @@ import (
 	"checkout-notifier/diff"
 	"checkout-notifier/event"
 	"checkout-notifier/rules"
+
+	"pgregory.net/rapid"
 )
 
 // exclusion is a rule that no event meets, and what is said of it.
@@ -145,6 +147,55 @@ func TestWhatATypeNeverShowsIsNotShown(t *testing.T) {
 			t.Errorf("%s of %s: no event meets it", c.when, c.events)
 		}
 	}
+}
+
+// Of conditions that nobody thought of, too, none is said never to hold that an event meets.
+func TestWhatIsSaidNeverToHoldNeverDoes(t *testing.T) {
+	type shown struct {
+		e        *event.Event
+		previous []byte
+	}
+	byType := make(map[string][]shown)
+	lives(t, func(e *event.Event, previous []byte) {
+		byType[e.Type] = append(byType[e.Type], shown{e, previous})
+	})
+	status, payment := []string{"open", "complete", "expired"}, []string{"unpaid", "paid", "no_payment_required"}
+	literals := []string{`changed("status")`, `changed("payment_status")`, `changed("metadata")`, `event.inferred`, `event.async`, `event.revision > 1`, `event.revision == 1`,
+		`previous.status == session.status`, `previous.payment_status != session.payment_status`, `session.mode == "setup"`, `previous.status == ""`,
+		`event.change.field == "status"`, `event.change.field == "payment_status"`, `event.change.field == "note"`, `event.change.from == ""`}
+	for _, word := range append(status, payment...) {
+		literals = append(literals, fmt.Sprintf("event.change.from == %q", word), fmt.Sprintf("event.change.to == %q", word))
+	}
+	for i := range status {
+		for _, of := range []string{"session", "previous"} {
+			literals = append(literals, fmt.Sprintf("%s.status == %q", of, status[i]), fmt.Sprintf("%s.payment_status == %q", of, payment[i]),
+				fmt.Sprintf("%s.status in [%q, %q]", of, status[i], status[(i+1)%len(status)]), fmt.Sprintf("%s.payment_status != %q", of, payment[i]))
+		}
+	}
+	literal := rapid.Custom(func(t *rapid.T) string {
+		one := rapid.SampledFrom(literals)
+		switch rapid.IntRange(0, 3).Draw(t, "form") {
+		case 0:
+			return "not (" + one.Draw(t, "a") + ")"
+		case 1:
+			return "not (" + one.Draw(t, "a") + rapid.SampledFrom([]string{" or ", " and "}).Draw(t, "by") + one.Draw(t, "b") + ")"
+		}
+		return one.Draw(t, "a")
+	})
+	rapid.Check(t, func(t *rapid.T) {
+		when := strings.Join(rapid.SliceOfN(literal, 1, 4).Draw(t, "parts"), " and ")
+		eventType := rapid.SampledFrom(event.Types()).Draw(t, "type")
+		set, problems := rules.Compile([]rules.Rule{{Name: "r", Events: []string{eventType}, When: when, To: []string{"bus"}, Enabled: true}}, known)
+		never := func(p rules.Problem) bool { return strings.HasPrefix(p.Message, "the events of the rule") }
+		if set == nil || !slices.ContainsFunc(problems, never) {
+			return
+		}
+		for _, s := range byType[eventType] {
+			if result := set.Match(s.e, s.previous, now); len(result.Targets) > 0 {
+				t.Fatalf("%s of %s matches %s before, %s:%s", when, eventType, s.previous, s.e.Object, describe(problems))
+			}
+		}
+	})
 }
 
 // lives shows the events of all sessions that are seen in three states: of status and
