@@ -149,6 +149,7 @@ func (c *checkers) compile(rule Rule) *compiled {
 	c.constant(r, matchesAll)
 	c.repeats(r)
 	c.narrow(r)
+	c.aged(r)
 	c.missed(r)
 	c.try(r)
 	return r

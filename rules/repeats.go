@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"checkout-notifier/checkout"
 	"checkout-notifier/event"
 )
 
@@ -34,6 +35,11 @@ func (r *compiled) repeatsAlways() string {
 	state := r.expression.demanded
 	if len(state.Types) < 2 {
 		return ""
+	}
+	if r.expression.age.At >= 0 && state.CanBe(checkout.StatusOpen, checkout.PaymentUnpaid) {
+		types := slices.DeleteFunc(slices.Clone(state.Types), func(t string) bool { return t == event.Created })
+		return fmt.Sprintf("each event of a session that is %s: %s and every later change, each of them is delivered, but %s. Add the `events` that are meant, or `events: ['*']` if all are",
+			state, short(types), noAge)
 	}
 	add := "add the `events` that are meant"
 	if once := state.Once(); len(once) > 0 {

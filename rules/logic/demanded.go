@@ -102,6 +102,15 @@ func (s Demanded) Once() (types []string) {
 	return types
 }
 
+// CanBe says whether a session in a status, and in a payment_status, can be meant; "" is
+// any.
+func (s Demanded) CanBe(status, payment string) bool {
+	can := func(demanded []string, word string) bool {
+		return demanded == nil || word == "" || slices.Contains(demanded, word)
+	}
+	return can(s.Status, status) && can(s.Payment, payment)
+}
+
 func (s Demanded) String() string {
 	var parts []string
 	for _, words := range [][]string{s.Status, s.Payment} {
