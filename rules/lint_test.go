@@ -353,7 +353,7 @@ func TestWhatIsFineIsNotWarnedOf(t *testing.T) {
 		`event.type == "checkout.session.paid" && session.livemode || event.type == "checkout.session.expired"`,
 		`session.amount_total / 100 > 50 and session.amount_total / 100 == 51`, `now() - session.created > duration("1h")`, `session.created - now() > duration("-1h")`, `session.expires_at - now() < duration("1h")`,
 		`raw("metadata.seats") == "3" or raw("loyalty.points") == 3 or raw("amount_total", 0) > 5 or raw("livemode") == true or raw("x.metadata.y") == 1`,
-		`lower(session.customer_email) == "jane@example.com" and upper(session.currency) in ["EUR"] and "A Gift" contains lower(session.metadata.kind)`,
+		`lower(session.customer_email) == "jane@example.com" and upper(session.currency) in ["EUR"] and session.metadata.kind != "" and "A Gift" contains lower(session.metadata.kind)`,
 		`lower(session.customer_email) == session.metadata.Mail or lower(session.metadata.plan) < "Pro"`,
 		`session.status contains "comp" and event.type matches "paid|fulfillable" and session.currency matches "(?i)^usd$" and session.currency matches "^U\\w\\w$"`,
 		`lower(session.status) in ["complete", ""] and "open,complete" contains session.status and event.account startsWith "m"`,

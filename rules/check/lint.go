@@ -174,7 +174,9 @@ func lintLayout(n ast.Node) []Fault {
 func (c *Checker) lintSides(n *ast.BinaryNode) (faults []Fault) {
 	for _, side := range [][2]ast.Node{{n.Left, n.Right}, {n.Right, n.Left}} {
 		if slices.Contains([]string{"==", "!=", "in", "contains", "startsWith", "endsWith"}, n.Operator) {
-			faults = append(faults, c.lintWords(n.Operator, side[0], side[1])...)
+			if partOf[n.Operator] == nil || side[0] == n.Left { // else lintEmptyParts tells
+				faults = append(faults, c.lintWords(n.Operator, side[0], side[1])...)
+			}
 			faults = append(faults, c.lintData(n.Operator, side[0], side[1])...)
 			faults = append(faults, c.lintZeros(side[0], side[1])...)
 		}

@@ -62,6 +62,14 @@ func isLogical(n ast.Node) bool {
 
 // mentions notes the values that a condition asks for.
 func mentions(n ast.Node, asked map[string]bool) {
+	mention(n, asked)
+	for _, child := range logic.Children(n) {
+		mentions(*child, asked)
+	}
+}
+
+// mention is mentions for a node without those below it.
+func mention(n ast.Node, asked map[string]bool) {
 	switch n := n.(type) {
 	case *ast.CallNode:
 		callee, ok := n.Callee.(*ast.IdentifierNode)
@@ -86,9 +94,6 @@ func mentions(n ast.Node, asked map[string]bool) {
 		} else if len(path) > 1 {
 			asked[strings.Join(path, ".")] = true
 		}
-	}
-	for _, child := range logic.Children(n) {
-		mentions(*child, asked)
 	}
 }
 
