@@ -294,34 +294,6 @@ func ofValue(f Fault, owner, kind, name string, path []string) Fault {
 	return f
 }
 
-// otherWays are how what other languages call on a text is written here.
-var otherWays = map[string]string{
-	"length": "len(%s)", "len": "len(%s)", "size": "len(%s)", "contains": `%s contains "x"`, "includes": `%s contains "x"`,
-	"startswith": `%s startsWith "x"`, "endswith": `%s endsWith "x"`, "matches": `%s matches "x"`, "match": `%s matches "x"`,
-	"lower": "lower(%s)", "tolowercase": "lower(%s)", "upper": "upper(%s)", "touppercase": "upper(%s)",
-	"split": `split(%s, "x")`, "trim": "trim(%s)", "replace": `replace(%s, "x", "y")`, "indexof": `indexOf(%s, "x")`,
-	"isempty": `%s == ""`,
-}
-
-// ofElements says how the elements of a list are asked for.
-func ofElements(node, parent ast.Node) string {
-	property, ok := node.(*ast.StringNode)
-	member, also := parent.(*ast.MemberNode)
-	if !ok || !also {
-		return ""
-	}
-	list := strings.Join(logic.PathOf(member.Node), ".")
-	switch {
-	case list == "":
-		return ""
-	case slices.Contains([]string{"length", "len", "size", "count"}, property.Value):
-		return fmt.Sprintf("; it is written len(%s)", list)
-	case member.Node.Type() == reflect.SliceOf(reflect.PointerTo(schema.LineItemType)):
-		return fmt.Sprintf("; each is asked for as in any(%[1]s, .%[2]s == …) or map(%[1]s, .%[2]s)", list, property.Value)
-	}
-	return ""
-}
-
 // wholePath is the path of constant names that the unknown name is a part of, and
 // the node that the path stands in.
 func wholePath(found []*ast.Node, name string) (path []string, inside ast.Node) {

@@ -55,7 +55,7 @@ func (c *Checker) explain(err *file.Error, root ast.Node) (Fault, file.Location)
 	case err.Message == "string is not callable":
 		f.Message += "; a key of the metadata is asked for as in session.metadata.plan"
 	case strings.HasPrefix(err.Message, "array elements can only"):
-		f.Message += ofElements(node, parent)
+		f.Message += ofElements(found)
 	}
 	if strings.Contains(f.Message, "(type location)") || strings.Contains(f.Message, "as type location") {
 		f.Message += `; a time zone is written timezone("Europe/Berlin")`

@@ -95,6 +95,8 @@ func (c *Checker) asText(b *ast.BinaryNode, value, number ast.Node) string {
 	}
 	sum, _ := asNumbers(value)
 	switch {
+	case partOf[b.Operator] != nil && isNumberOrBool(number) && value == b.Left:
+		return fmt.Sprintf("; a text stands in quotes, as in %s %s %q", cmp.Or(text, "…"), b.Operator, c.written(number))
 	case sum != "" && isNumberOrBool(number):
 		return "; a text is made a number by int(…), as in " + comparedWith(b, value, sum, operator, number)
 	case text == "":

@@ -189,6 +189,8 @@ func (s *place) misuse() (hint, suggestion string) {
 		return "", "!="
 	case token == "is" && s.followedBy("in"):
 		return "", "in"
+	case strings.EqualFold(token, "like"), strings.EqualFold(token, "ilike"):
+		return like(string(s.text[here.To:]))
 	case token == "#":
 		return "; a comment begins with //", ""
 	case token == "between":
@@ -248,7 +250,7 @@ func (s *place) namesElement() bool {
 // otherSigns are what is written for these in other languages.
 var otherSigns = map[string]string{
 	"=": "==", "===": "==", "!==": "!=", "<>": "!=", "=>": ">=", "=<": "<=", "&": "&&",
-	"AND": "and", "OR": "or", "NOT": "not", "IN": "in", "is": "==", "like": "matches",
+	"AND": "and", "OR": "or", "NOT": "not", "IN": "in", "is": "==",
 	"ends": "endsWith", "starts": "startsWith", "endswith": "endsWith", "startswith": "startsWith", "ends_with": "endsWith", "starts_with": "startsWith", "isnt": "!=", "match": "matches", "includes": "contains", "has": "contains",
 	"eq": "==", "equals": "==", "ne": "!=", "gt": ">", "lt": "<",
 }
