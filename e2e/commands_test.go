@@ -74,11 +74,11 @@ func TestCommandsAskTheDaemon(t *testing.T) {
 	d.stop()
 	code, p := run(t, w.dir, nil, "status", "-c", w.configPath())
 	// The file knows of passes, though not of each.
-	silent := regexp.MustCompile(`(?s)no daemon is running.*\nmain +127\.0\.0\.1:\d+ +test +at most \d+[sm]\d* ago .*\nhook +\w+ +0 +- +0 +\d+s ago\n`)
+	silent := regexp.MustCompile(`(?s)no daemon is running.*\nmain +127\.0\.0\.1:\d+ +test +within the last \d+[sm]\d* .*\nhook +\w+ +0 +- +0 +\d+s ago\n`)
 	if code != 0 || !silent.MatchString(p.stdout.String()) {
 		t.Errorf("status without a daemon: exit code %d: %s%s", code, p.stdout, p.stderr)
 	}
-	if _, p := run(t, w.dir, nil, "accounts", "list", "-c", w.configPath()); !strings.Contains(p.stdout.String(), " at most ") {
+	if _, p := run(t, w.dir, nil, "accounts", "list", "-c", w.configPath()); !strings.Contains(p.stdout.String(), " within the last ") {
 		t.Errorf("accounts list without a daemon: %s", p.stdout)
 	}
 }

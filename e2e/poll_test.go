@@ -76,7 +76,7 @@ func TestPollNowFails(t *testing.T) {
 	d := w.daemon()
 	w.operate(d)
 	w.says("poll now", 1, `main .* failed: .* other sessions .*notifier accounts accept main`, `1 of 1 passes could not be completed`)
-	w.says("poll status", 0, `main .*: stopped: .*\n  last pass +\d+s ago, .*; next `, ``)
+	w.says("poll status", 0, `main .*: stopped: .*\n  last pass +within the last \d+s, .*; next `, ``)
 	d.stop()
 }
 

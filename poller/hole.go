@@ -32,8 +32,8 @@ func (a *account) dropTop(h *event.Hole) {
 	a.state.Holes = slices.Clone(a.state.Holes[1:])
 }
 
-// outOf says whether nothing of a hole is left where the chain has come to. Within a
-// second no time tells, but the session with which the hole ends does.
+// outOf says whether the chain has read to the end of a hole: by creation time, and within
+// the second in which the hole ends by whether the session was shown with which it ends.
 func (c *chain) outOf(h *event.Hole) bool {
 	_, seen := c.seen[hashID([]byte(h.Below))]
 	return c.cursorAt.Before(h.BelowAt) || (h.Below != "" && seen) || (h.Below == "" && c.cursorAt.Equal(h.BelowAt))
@@ -63,7 +63,7 @@ func (a *account) addHole(h event.Hole) (known bool) {
 	known = known || found
 	a.topRead = a.topRead || h.Newest()
 	if !known {
-		a.log.Warn("the API cannot show a part of the list: nothing of the sessions in it is announced until it can; it is asked for again and again, and the rest is read as usual",
+		a.log.Warn("the API cannot show a part of the list: what has not been seen yet of the sessions there is announced once it can; it is asked for again and again, and the rest is read as usual",
 			"above", h.Above, "from", h.BelowAt, "until", h.AboveAt, "error", h.Error)
 	}
 	return known

@@ -62,8 +62,11 @@ func (l *lane) succeeded(job *event.Job, now time.Time) {
 	l.widen()
 	l.tookType(job, now)
 	if l.broken() {
-		l.log.Info("destination takes deliveries again", loglimit.Ends("refused", "unavailable"),
-			slog.String("after", now.Sub(began).Round(time.Second).String()), slog.Any("but_not", slices.Sorted(maps.Keys(s.RefusedTypes))))
+		attrs := []any{loglimit.Ends("refused", "unavailable"), slog.String("after", now.Sub(began).Round(time.Second).String())}
+		if len(s.RefusedTypes) > 0 {
+			attrs = append(attrs, slog.Any("types_still_refused", slices.Sorted(maps.Keys(s.RefusedTypes))))
+		}
+		l.log.Info("destination takes deliveries again", attrs...)
 		s.Broken, s.NextProbe, s.Probes, s.Judging = time.Time{}, time.Time{}, 0, time.Time{}
 		s.Recovering, s.Unsettled = true, now
 		l.window = 1 // all that waits at once might overtax what has just come back
@@ -126,9 +129,9 @@ func (l *lane) gaveUp(r Result, now time.Time) {
 	l.stopClock(now)
 }
 
-// countFailure adds a refusal to the row that is told of and, unless it is excused,
-// may open the breaker. An outage is no part of it, and what came before one is
-// another row.
+// countFailure counts a refusal as one of the failures in a row. These are shown and, unless
+// they are excused, may open the breaker. The row begins anew after an outage, in which the
+// destination could not be reached.
 func (l *lane) countFailure(d *event.Delivery, excused bool, now time.Time) {
 	s := &l.standing
 	if s.FailedSince.IsZero() || l.down() && !l.broken() {

@@ -145,7 +145,7 @@ func (d *daemon) tellOfPurge(purged []event.Delivery, now time.Time) (notices []
 		}
 		e, err := purgedEvent(&purged[i], now)
 		if err != nil { // of data that has no JSON, which ours has
-			d.log.Error("an event for the owner could not be made", "error", err)
+			d.log.Error("an event about notifier itself could not be made", "error", err)
 			continue
 		}
 		if n := d.announce(e); n.Event.ID != "" {

@@ -126,7 +126,7 @@ func (a *announcer) note(e *event.Event, result rules.Result) {
 func (a *announcer) tellOfRule(c event.Condition) event.Notice {
 	e, err := ruleFailingEvent(c)
 	if err != nil { // of data that has no JSON, which ours has
-		a.log.Error("an event for the owner could not be made", "error", err)
+		a.log.Error("an event about notifier itself could not be made", "error", err)
 		return event.Notice{}
 	}
 	return a.announce(e)

@@ -197,11 +197,11 @@ func (o *owner) apply(tx *event.Tx) {
 	o.committed(events, deliveries)
 }
 
-// logTold says that an event for the owner is stored. Dead letters may be many.
+// logTold logs that an event about notifier itself is stored. Dead letters may be many.
 func logTold(log *slog.Logger, n *event.Notice) {
-	said := "told the owner"
+	said := "an event about notifier itself is stored, and is sent as the rules with on: system say"
 	if len(n.Deliveries) == 0 {
-		said = "nobody is told of an event for the owner, because no rule with on: system sends it anywhere; it is stored"
+		said = "an event about notifier itself is stored, but nobody is told of it: no rule with on: system sends it anywhere"
 	}
 	attrs := []slog.Attr{slog.String("event", n.Event.ID), slog.String("type", n.Event.Type), slog.String("subject", n.Event.Subject), slog.Int("deliveries", len(n.Deliveries))}
 	if n.Event.Type == event.DeliveryDead {
@@ -213,7 +213,7 @@ func logTold(log *slog.Logger, n *event.Notice) {
 // tell adds an event with who hears of it.
 func (o *owner) tell(tx *event.Tx, e event.Event, err error) {
 	if err != nil { // of data that has no JSON, which ours has
-		o.log.Error("an event for the owner could not be made", "error", err)
+		o.log.Error("an event about notifier itself could not be made", "error", err)
 		return
 	}
 	tx.Notices = append(tx.Notices, o.announce(e))

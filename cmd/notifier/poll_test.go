@@ -78,7 +78,7 @@ func TestPollStatusIsComplete(t *testing.T) {
   reconciled  20m ago, again in 39m; at work on it
   drift       2 sessions that only a reconciliation found, last 5m ago
   steps back  1 session with a change that may be an old answer of the API; it is announced once it is confirmed
-  holes       5 parts of the list that the API cannot show; nothing of the sessions in it is announced until it can
+  holes       5 parts of the list that the API cannot show; what has not been seen yet of the sessions there is announced once it can
   requests    360 in the last hour, 900 since the start
   rate        2.5/s now, limit 5/s; 3 of 4 at once
   answers     1.2 MB read, 1 page of an unusual form
@@ -248,11 +248,11 @@ func TestStateOfAnAccountTellsTheNextTry(t *testing.T) {
 	now := time.Now()
 	failing := poller.Status{Error: "status 429", ErrorSince: now.Add(-time.Minute)}
 	for want, change := range map[string]func(*poller.Status){
-		"failing for 1m, being tried: status 429":                                                        func(*poller.Status) {},
-		"failing for 1m, next try in 9m: status 429":                                                     func(s *poller.Status) { s.NextTry = now.Add(10 * time.Minute) },
-		"failing for 1m, next try in 9m as the API asked (Retry-After): status 429":                      func(s *poller.Status) { s.NextTry, s.AskedToWait = now.Add(10*time.Minute), true },
-		"failing for 1m, next try in 9m (at once when the key is mended: notifier poll now): status 429": func(s *poller.Status) { s.NextTry, s.Denied = now.Add(10*time.Minute), true },
-		"waiting, next try in 9m as the API asked (Retry-After)":                                         func(s *poller.Status) { s.NextTry, s.AskedToWait, s.Error = now.Add(10*time.Minute), true, "" },
+		"failing for 1m, being tried: status 429":                                                               func(*poller.Status) {},
+		"failing for 1m, next try in 9m: status 429":                                                            func(s *poller.Status) { s.NextTry = now.Add(10 * time.Minute) },
+		"failing for 1m, next try in 9m as the API asked (Retry-After): status 429":                             func(s *poller.Status) { s.NextTry, s.AskedToWait = now.Add(10*time.Minute), true },
+		"failing for 1m, next try in 9m (at once after a correction at the API: notifier poll now): status 429": func(s *poller.Status) { s.NextTry, s.Denied = now.Add(10*time.Minute), true },
+		"waiting, next try in 9m as the API asked (Retry-After)":                                                func(s *poller.Status) { s.NextTry, s.AskedToWait, s.Error = now.Add(10*time.Minute), true, "" },
 	} {
 		s := failing
 		change(&s)

@@ -144,7 +144,7 @@ func passLines(s *pollStatus) []string {
 	}
 	holes := "none"
 	if n := len(s.Holes); n > 0 {
-		holes = count(n, "part") + " of the list that the API cannot show; nothing of the sessions in it is announced until it can"
+		holes = count(n, "part") + " of the list that the API cannot show; what has not been seen yet of the sessions there is announced once it can"
 	}
 	held := "none"
 	if s.Held > 0 {
@@ -152,7 +152,7 @@ func passLines(s *pollStatus) []string {
 	}
 	last := "none yet"
 	if !s.LastSuccess.IsZero() {
-		last = ago(s.LastSuccess) + ", took " + shortDuration(s.LastPass.Duration())
+		last = lastPass(s.Status) + ", took " + shortDuration(s.LastPass.Duration())
 	}
 	return []string{
 		"  last pass\t" + last + "; next " + in(s.NextPass),
@@ -166,6 +166,18 @@ func passLines(s *pollStatus) []string {
 	}
 }
 
+// placeText names one end of a hole: its session, if it is known, or its time; none is
+// the name of that end of the list.
+func placeText(id string, at time.Time, none string) string {
+	switch {
+	case id != "":
+		return id + " of " + clock(at)
+	case !at.IsZero():
+		return clock(at)
+	}
+	return none
+}
+
 // holeText says what the API cannot show, and when it is asked for it again.
 func holeText(h *poller.Hole) string {
 	text := fmt.Sprintf("session %s, shown last %s", h.Session, ago(h.Since))
@@ -173,20 +185,7 @@ func holeText(h *poller.Hole) string {
 	case h.Session != "" && h.Error != "":
 		text = fmt.Sprintf("session %s, which cannot be read, found %s", h.Session, ago(h.Since))
 	case h.Session == "":
-		above, below := "the newest session", "the end of the list"
-		switch {
-		case h.Above != "":
-			above = h.Above + " of " + clock(h.AboveAt)
-		case !h.AboveAt.IsZero():
-			above = clock(h.AboveAt)
-		}
-		switch {
-		case h.Below != "":
-			below = h.Below + " of " + clock(h.BelowAt)
-		case !h.BelowAt.IsZero():
-			below = clock(h.BelowAt)
-		}
-		text = fmt.Sprintf("from %s down to %s, found %s", above, below, ago(h.Since))
+		text = fmt.Sprintf("from %s down to %s, found %s", placeText(h.Above, h.AboveAt, "the newest session"), placeText(h.Below, h.BelowAt, "the end of the list"), ago(h.Since))
 	}
 	if !h.Asked.IsZero() {
 		text += ", asked for " + ago(h.Asked)

@@ -56,6 +56,30 @@ func TestRedrivesAndPurges(t *testing.T) {
 	o.stop()
 }
 
+// What a job makes due for a destination that takes nothing waits: the plan says so, and
+// by which command it goes on.
+func TestAPlanSaysThatItsDestinationTakesNothing(t *testing.T) {
+	for want, standing := range map[string]event.Standing{
+		"shop is failing: what is made due for it waits until a probe is accepted; notifier destinations resume shop sends one at once": {Version: 1, Broken: time.Now()},
+		"shop is paused: what is made due for it waits until notifier destinations resume shop":                                         {Version: 1, Paused: time.Now()},
+	} {
+		o := newOffice(t, filepath.Join(t.TempDir(), "n.db"), dearWorks)
+		events := o.happen(7)
+		if err := o.store.SaveStanding(t.Context(), event.StandingChange{Destination: "shop", Standing: standing}); err != nil {
+			t.Fatal(err)
+		}
+		redrive, err := o.PlanRedrive(t.Context(), admin.Redrive{Selection: admin.Selection{All: true}})
+		if diff := cmp.Diff([]string{want}, redrive.(*redeliveryPlan).Warnings); diff != "" || err != nil {
+			t.Errorf("redrive: %v (-want +got):\n%s", err, diff)
+		}
+		replay, err := o.PlanReplay(t.Context(), admin.Replay{Events: []string{events[0].ID}, To: []string{"shop"}})
+		if got := replay.(*redeliveryPlan).Warnings; err != nil || len(got) == 0 || got[0] != want {
+			t.Errorf("replay: %v, %q, want %q first", err, got, want)
+		}
+		o.stop()
+	}
+}
+
 // A dead letter that nobody wants any more is no incident any more.
 func TestAPurgeClosesIncidents(t *testing.T) {
 	dir := t.TempDir()

@@ -13,6 +13,7 @@ import (
 	"checkout-notifier/admin"
 	"checkout-notifier/event"
 	"checkout-notifier/jobs"
+	"checkout-notifier/publish"
 	"checkout-notifier/state"
 )
 
@@ -164,8 +165,7 @@ func (l *ledger) countLetters(ctx context.Context, f *letterFilter) (*redelivery
 		return ctx.Err()
 	})
 	plan.Deliveries = plan.Matched
-	l.conclude(plan, lines)
-	return plan, err
+	return plan, cmp.Or(err, l.conclude(ctx, plan, lines))
 }
 
 func lineOf(lines map[string]*planLine, destination string) *planLine {
@@ -175,19 +175,26 @@ func lineOf(lines map[string]*planLine, destination string) *planLine {
 	return lines[destination]
 }
 
-// conclude brings the parts of a plan in order, and says what is to be thought of.
-func (l *ledger) conclude(plan *redeliveryPlan, lines map[string]*planLine) {
+// conclude sorts the lines of a plan, and adds warnings.
+func (l *ledger) conclude(ctx context.Context, plan *redeliveryPlan, lines map[string]*planLine) error {
+	stands, err := l.stands(ctx)
 	plan.By, plan.Warnings = []planLine{}, []string{}
 	for _, line := range slices.SortedFunc(maps.Values(lines), func(a, b *planLine) int { return cmp.Compare(a.Destination, b.Destination) }) {
 		plan.By = append(plan.By, *line)
-		if !l.configured(line.Destination) {
-			plan.Warnings = append(plan.Warnings, fmt.Sprintf("%s is not in the configuration: what is made due for it waits until it is", line.Destination))
+		switch state := stands[line.Destination].State; {
+		case !l.configured(line.Destination):
+			plan.Warnings = append(plan.Warnings, line.Destination+" is not in the configuration: what is made due for it waits until it is")
+		case state == publish.StatePaused:
+			plan.Warnings = append(plan.Warnings, fmt.Sprintf("%s is paused: what is made due for it waits until notifier destinations resume %[1]s", line.Destination))
+		case state == publish.StateFailing:
+			plan.Warnings = append(plan.Warnings, fmt.Sprintf("%s is failing: what is made due for it waits until a probe is accepted; notifier destinations resume %[1]s sends one at once", line.Destination))
 		}
 		if len(line.shipping) > 0 {
 			plan.Warnings = append(plan.Warnings, fmt.Sprintf("%s has already accepted events by which goods may be shipped (%s) and would get them again: make sure that it recognises an id that it has seen, or it may ship twice",
 				line.Destination, tally(line.shipping)))
 		}
 	}
+	return l.note(err)
 }
 
 // PlanRedrive implements admin.Redeliveries.
@@ -281,11 +288,7 @@ func (d *daemon) actOf(job *jobs.Job, planned time.Time) event.Act {
 
 // wakeFor makes the relay look at deliveries that were made due.
 func (d *daemon) wakeFor(deliveries []event.Delivery) {
-	woken := make(map[string]bool)
-	for i := range deliveries {
-		if name := deliveries[i].Destination; !woken[name] {
-			woken[name] = true
-			d.relay.Wake(name)
-		}
+	for _, name := range slices.Compact(names(deliveries, func(x event.Delivery) string { return x.Destination })) {
+		d.relay.Wake(name)
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -331,9 +332,8 @@ func (d *daemon) countReplay(ctx context.Context, r *replayer) (*redeliveryPlan,
 		}
 		return ctx.Err()
 	})
-	d.conclude(plan, lines)
 	plan.Takes = event.Seconds(jobs.Takes(plan.Deliveries, r.Rate))
-	return plan, err
+	return plan, cmp.Or(err, d.conclude(ctx, plan, lines))
 }
 
 // add counts one delivery of a replay. What the job made due before is its own.

@@ -207,7 +207,7 @@ func rememberPass(s *poller.Status, stored []poller.Status) {
 // lastPass says when an account was last read without a gap.
 func lastPass(s poller.Status) string {
 	if s.Passes == 0 && !s.LastSuccess.IsZero() {
-		return "at most " + ago(s.LastSuccess) // of an earlier process
+		return "within the last " + lasting(s.LastSuccess) // the store says no more of an earlier process
 	}
 	return ago(s.LastSuccess)
 }

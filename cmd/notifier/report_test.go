@@ -82,9 +82,9 @@ func TestStatusKnowsOfPassesBeforeTheStart(t *testing.T) {
 	}
 	stored := []poller.Status{{Account: "other", LastSuccess: now}, {Account: "main", LastSuccess: knownPass(&a)}}
 	for want, s := range map[string]poller.Status{
-		"at most 4m ago": {Account: "main"},
-		"3s ago":         {Account: "main", Passes: 1, LastSuccess: now.Add(-3 * time.Second)},
-		"-":              {Account: "new"},
+		"within the last 4m": {Account: "main"},
+		"3s ago":             {Account: "main", Passes: 1, LastSuccess: now.Add(-3 * time.Second)},
+		"-":                  {Account: "new"},
 	} {
 		if rememberPass(&s, stored); lastPass(s) != want {
 			t.Errorf("%s: last pass %s, want %s", s.Account, lastPass(s), want)
@@ -108,7 +108,7 @@ func TestTheLineOfADestinationTellsWhatComesNext(t *testing.T) {
 		"not connected to NATS, for 12m, 50 failures in a row, next try in 3s": {
 			State: publish.StateUnreachable, Why: "not connected to NATS", Since: since, Failures: 50, NextTry: now.Add(3 * time.Second),
 		},
-		"status 503, breaker open for 12m, 11 failures in a row, next probe in 3s": {
+		"status 503, breaker open for 12m, 11 failures in a row, next probe in 3s (at once: notifier destinations resume shop)": {
 			State: publish.StateFailing, Why: "status 503", Since: since, Failures: 11, NextProbe: now.Add(3 * time.Second),
 		},
 		"status 502, breaker open for 12m, 11 failures in a row, the next delivery is the next probe": {

@@ -244,7 +244,7 @@ func (d *destinationReport) story() string {
 	case !d.NextProbe.IsZero() && d.Pending == 0: // there is nothing to probe with
 		parts = append(parts, "the next delivery is the next probe")
 	case !d.NextProbe.IsZero():
-		parts = append(parts, "next probe "+in(d.NextProbe))
+		parts = append(parts, "next probe "+in(d.NextProbe)+" (at once: notifier destinations resume "+d.Name+")")
 	case !d.NextTry.IsZero():
 		parts = append(parts, "next try "+in(d.NextTry))
 	}
@@ -297,7 +297,7 @@ func nextTry(s poller.Status) string {
 	case s.AskedToWait:
 		return "next try " + in(s.NextTry) + " as the API asked (Retry-After)"
 	case s.Denied:
-		return "next try " + in(s.NextTry) + " (at once when the key is mended: notifier poll now)"
+		return "next try " + in(s.NextTry) + " (at once after a correction at the API: notifier poll now)"
 	}
 	return "next try " + in(s.NextTry)
 }

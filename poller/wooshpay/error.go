@@ -49,7 +49,7 @@ type Error struct {
 func (e *Error) Error() string {
 	switch e.Kind {
 	case KindDenied:
-		return fmt.Sprintf("the API refused the key (status %d): check secret_key, its mode and its permissions (a key that was changed, or its file, is read when notifier is restarted): %s", e.Status, e.Message)
+		return fmt.Sprintf("the API refused the key (status %d): check secret_key, its mode and its permissions (if you changed secret_key, its variable or its file: a running notifier reads it when it is restarted): %s", e.Status, e.Message)
 	case KindForbidden:
 		return fmt.Sprintf("the API refuses a part of the list (status %d): %s", e.Status, e.Message)
 	case KindThrottled:
