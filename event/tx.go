@@ -49,12 +49,12 @@ func (d *DestinationState) Up(clock time.Duration, at time.Time) {
 // Look is what is asked of the deliveries of a destination that are due at Now.
 type Look struct {
 	Now    time.Time
-	Newest int       // of those that were never refused, nor sent again, so many of the last due
-	After  time.Time // and of these none that was due by then
-	First  int       // of the others of these, so many of the longest due
+	Newest int       // how many that were never refused nor sent again, those that became due last
+	After  time.Time // Newest leaves out what was due by then
+	First  int       // how many others that were never refused nor sent again, the longest due
 
-	SentAgain int                          // of those that are sent again, and were not refused since, so many of the longest due
-	Again     int                          // of those that were refused before, so many of the longest due
+	SentAgain int                          // how many that are sent again and were not refused since, the longest due
+	Again     int                          // how many that were refused before, the longest due
 	Skip      func(deliveryID string) bool // leaves some out; may be nil
 }
 
@@ -64,8 +64,8 @@ const MostRefused = 1000
 // OftenRefused is how many attempts make a delivery one of DestinationState.RefusedAt.
 const OftenRefused = 3
 
-// Standing is how a destination stands: what its lane takes up again after a
-// restart.
+// Standing is the health of a destination, as it is stored for the time after a restart:
+// failures, breaker, pauses, and what was told of them.
 type Standing struct {
 	// Version grows with every change, so that a later standing is never
 	// overwritten by an earlier one.
@@ -99,14 +99,15 @@ type Standing struct {
 	Probes     int       `json:"probes,omitempty"` // that failed since then
 	NextProbe  time.Time `json:"next_probe,omitzero"`
 	Recovering bool      `json:"recovering,omitempty"` // the breaker has closed, and what waits is not all due yet
-	// Opened is when the breaker opened last, Relapse says that this was soon after it had
-	// closed, Unsettled is when it closed last or refused since then what waited for that.
-	// All are zero where an earlier version stored them.
+	// Opened is when the breaker opened last, and Relapse says that this was soon after it
+	// had closed. Unsettled is when it closed last or, if that is later, when a delivery that
+	// had waited for it to close was refused last. All are zero where an earlier version
+	// stored them.
 	Opened    time.Time `json:"opened,omitzero"`
 	Relapse   bool      `json:"relapse,omitempty"`
 	Unsettled time.Time `json:"unsettled,omitzero"`
-	// Judging is since when every refusal under the open breaker was about the message,
-	// as a destination gives that is well; zero: the last one was not.
+	// Judging is since when every refusal under the open breaker was about the message (a
+	// 422, say), so that the destination itself may be well; zero: the last one was not.
 	Judging time.Time `json:"judging,omitzero"`
 	// RefusedTypes are the types of events that were refused since the breaker opened,
 	// and when last; and while it is closed those that were then, if others were taken.

@@ -72,9 +72,9 @@ func newValues(changes []checkout.Change) ([]string, error) {
 	return values, nil
 }
 
-// address asks the rules who must hear of the events of one look, which have the
-// state before it in common, and makes the deliveries. It also returns the
-// verdicts that concern the rule watch.
+// address makes the deliveries that the rules want of the events of one look, which all have
+// the same previous state. It also returns what the rules met, for the watch over rules that
+// fail.
 func (p *Pipeline) address(events []event.Event) (deliveries []event.Delivery, verdicts []Verdict, err error) {
 	if len(events) == 0 {
 		return nil, nil, nil

@@ -93,12 +93,12 @@ func isPolled(a *event.Account, configured []poller.Account) bool {
 	return slices.ContainsFunc(configured, func(cfg poller.Account) bool { return cfg.Name == a.Name && hasKey(a, &cfg) })
 }
 
-// formersOf are the stored accounts that an account takes over, the last polled one at
-// the end: those that were last polled with its key, and are not any more, under
-// whatever name the configuration has for that key now. One that has begun is such an
-// account itself: it takes back what took it over, even from one that is still polled,
-// or what an earlier version let begin when it had stopped. elsewhere is one of another
-// host.
+// formersOf returns the stored accounts that an account takes over, the last polled one at
+// the end: those that were last polled with its key, and that the configuration does not
+// poll with that key any more. An account that has a start already takes over only its own
+// successors: an account that took it over before, even if that is still polled, or one that
+// an earlier version started anew when this one had stopped. elsewhere is the name of one
+// that has the key, but on another host.
 func formersOf(own *event.Account, cfg *poller.Account, stored []event.Account, configured []poller.Account) (formers []event.Account, elsewhere string) {
 	host, _ := cfg.Binding()
 	for i := range stored {
@@ -148,7 +148,7 @@ func takeOver(ctx context.Context, store Memory, cfg *poller.Account, own event.
 	return next, nil
 }
 
-// joined is the record of accounts that become one: it has missed what any of them had.
+// joined is the record of accounts that become one: it has missed what any of them has missed.
 func joined(formers []event.Account) event.Account {
 	next := formers[len(formers)-1]
 	next.Low = formers[0].Low
@@ -169,8 +169,9 @@ func joined(formers []event.Account) event.Account {
 	return next
 }
 
-// takeBack lets an account know what was announced under the name that went on with it
-// until that was accepted for another key: its sessions of then count as given up there.
+// takeBack copies back to an account the sessions that were announced under the name that had
+// taken it over. That name was accepted with another key since, so that it stores these
+// sessions as given up (Vanished).
 func takeBack(ctx context.Context, store Memory, own *event.Account) error {
 	return copySessions(ctx, store, own.TakenOverBy, own.Name, func(s, known *event.Snapshot) bool {
 		given := s.Watch.Is(event.Vanished)
@@ -181,10 +182,10 @@ func takeBack(ctx context.Context, store Memory, own *event.Account) error {
 	})
 }
 
-// meet lets an account whose name had another key before know the sessions that were
-// polled with its key under names that are not any more. It stops all the same, because
-// its key shows other sessions than its own. Until it is accepted these count as given up,
-// as its own do then: so the poller finds out from when on nothing was announced.
+// meet is for an account that stops because its name had another key before, so that its key
+// shows other sessions than the stored ones. It copies to it, as given up, the sessions that
+// were polled with its present key under names that are gone. When the account is accepted,
+// the poller finds these in the list, and knows from when on nothing was announced.
 func meet(ctx context.Context, store Memory, cfg *poller.Account, stored []event.Account, configured []poller.Account) error {
 	formers, _ := formersOf(&event.Account{}, cfg, stored, configured)
 	for i := range formers {

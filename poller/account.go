@@ -82,7 +82,7 @@ type account struct {
 	slicingProbed time.Time
 	sinceIgnored  uint32 // the last pass in which a known session showed that created[gte] is ignored
 	committing    bool
-	queue         []*handing // batches that wait to be committed
+	queue         []*pendingBatch // batches that wait to be committed
 	sweeps        []*sweep
 	probed        *index.Entry           // what cannot be shown that the next pass asks for in any case: see blind
 	shownAgain    time.Time              // when something was last shown that could not be shown before

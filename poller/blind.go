@@ -16,9 +16,10 @@ import (
 // A known session that the API shows neither in the list nor by its id is a hole of its
 // own, and asked for less and less often. Most of them at once are an API that is ill.
 
-// blind says whether most of the watched sessions that were due cannot be shown. Of the
-// others those count that were shown since the last of these. One of them is asked for by
-// the next pass then, so that it is known soon when the API is well.
+// blind returns an error if, of the watched sessions that were due, more cannot be shown
+// (lost) than can. Of the latter it counts those alone that the API showed after it had
+// shown the last of the lost ones. It also picks a lost session at random, for which the
+// next pass asks, so that it is noticed soon when the API is well again.
 func (a *account) blind() error {
 	var last time.Time
 	lost, shown := 0, 0
@@ -50,9 +51,12 @@ func (a *account) shownNow(e *index.Entry) {
 	e.SetSetbacks(0)
 }
 
-// setBack notes that a session could not be shown, which was asked for before at a time.
-// Once may be chance. A probe puts off nothing; where another one was shown since, what
-// is left is asked for soon again.
+// setBack counts that the API could not show a session that was asked for by its id. The
+// higher the count, the longer the pause until the next question; at two the session is
+// named in the log, for once may be chance. before is when it was asked for the last time
+// but this. A session that was only asked for as a.probed (see blind) keeps its count and its
+// time. If another lost session was shown since before, the count begins again at two,
+// because the API may be well again.
 func (a *account) setBack(e *index.Entry, before time.Time) {
 	switch id := a.index.ID(e); {
 	case e == a.probed && e.Setbacks() > 0:

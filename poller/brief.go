@@ -10,8 +10,9 @@ import (
 // A session that the API cannot show may keep it from answering at all. Each request that
 // looks for that session then costs the whole timeout, and nothing else is read meanwhile.
 // So for a while after a request that failed late, requests are given not much longer than
-// answers take. One that is cut off counts as any other that failed. What may only take long
-// is asked for with the whole timeout beside the passes, which wait for nothing then.
+// answers take. One that is cut off counts as any other that failed. What may
+// only be slow is asked for with the whole timeout by askPatiently, which runs beside the
+// passes and makes none of them wait.
 const (
 	// After a question with the whole timeout there is none for restTimes as long as it
 	// took, and for restLeast at least.

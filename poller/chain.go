@@ -47,10 +47,10 @@ type chain struct {
 	stood     bool      // the cursor is known to be in the list: a refusal is not about it
 
 	// Whether more pages follow.
-	promised bool // by the last page, or because sessions are to be repeated
-	more     bool // by the page that showed shownLast
-	saidEnd  bool // an answer said that no more follow: a second one that says so is believed
-	anchored bool // the end of the list is known: see anchors
+	promised     bool // by the last page, or because sessions are to be repeated
+	more         bool // by the page that showed shownLast
+	saidEnd      bool // an answer said that no more follow: a second one that says so is believed
+	readsToKnown bool // see account.readsToKnown
 
 	// After a page that the API failed to show: see narrow.
 	narrowed int   // how many of the next sessions stood on it; they are asked for in smaller pages
@@ -66,7 +66,7 @@ type chain struct {
 const mostStepped = mostUnreadable / wooshpay.LargestPage
 
 func newChain(a *account, p patience, by *sweep, lo, hi time.Time) *chain {
-	c := &chain{account: a, p: p, by: by, lo: lo, hi: hi, seen: make(map[uint64]struct{}), garbled: make(map[uint64]bool), anchored: a.anchors(p, by)}
+	c := &chain{account: a, p: p, by: by, lo: lo, hi: hi, seen: make(map[uint64]struct{}), garbled: make(map[uint64]bool), readsToKnown: a.readsToKnown(p, by)}
 	// A head that shows nothing does not move the low-water mark.
 	c.saidEnd = by == nil && hi.IsZero() && a.asking == nil && a.state.StartFixed
 	c.query = wooshpay.Query{Limit: a.cfg.Poll.Tuning.PageSize}
@@ -143,7 +143,7 @@ func (c *chain) ahead(ctx context.Context) (wait func() (*wooshpay.Page, error))
 // either the page is asked for again, later each time. No page at all means that
 // nothing is left below a hole.
 func (c *chain) next(ctx context.Context) (*wooshpay.Page, error) {
-	if ended := c.approach(); ended {
+	if ended := c.passKnownHole(); ended {
 		return nil, nil
 	}
 	p := c.p

@@ -20,7 +20,7 @@ import (
 func (a *account) revisit(ctx context.Context, until time.Time) error {
 	r := &revisit{account: a, ctx: ctx, until: until, asked: make(map[*index.Entry]bool)}
 	round := a.clock.Now()
-	a.distrust(round)
+	a.dropFutureRounds(round)
 	due := a.due(round)
 	for ; r.cover(due); due = r.left(a.due(round)) {
 		a.parallel(min(max(a.cfg.Poll.Tuning.Concurrency, 1), len(r.pages)), r.work)
@@ -222,7 +222,7 @@ var errNoCursors = errors.New("the API ignores starting_after")
 
 // showPage handles the page that begins with a session: after a newer neighbour
 // or, where cursors are ignored, at its creation time. goesOn says whether the page
-// shows anything that may stand there.
+// shows any row that may stand in the session's place or below it.
 func (a *account) showPage(ctx context.Context, e *index.Entry, neighbour string) (goesOn bool, err error) {
 	p := patience{tries: 1} // there is another way
 	q := wooshpay.Query{StartingAfter: neighbour, Limit: a.cfg.Poll.Tuning.PageSize}

@@ -136,8 +136,9 @@ func (a *account) answersRange(ctx context.Context, from, to time.Time) (answere
 	return true, page.Total > 0, nil
 }
 
-// cut cuts a hole between two times for as long as given, and says whether any session is
-// shown above its lowest part.
+// cut asks for halves of a hole between two times, and returns the parts that the API cannot
+// show (see holes.Cut). most is how long it may take. shown says whether the API showed a
+// session above the lowest of these parts.
 func (a *account) cut(ctx context.Context, h event.Hole, most time.Duration) (parts []event.Hole, shown bool, err error) {
 	asked, began, highest := 0, time.Now(), time.Time{}
 	if h.Below != "" && a.sliceable() != slicingWorks { // with created[lte] ignored this has the hole in it
@@ -184,8 +185,9 @@ func (a *account) cutWide(ctx context.Context, of *event.Hole, until time.Time) 
 	return err
 }
 
-// clearOf changes a question for the page that begins with a known session, below a newer
-// one, so that it asks for no hole of which only times tell where it begins.
+// clearOf changes the query for the page that begins with the known session e, after its
+// newer neighbour, so that it asks for no part of a hole. It is about the holes of which only
+// a time says where they begin; showPage sees to those that begin after the neighbour.
 func (a *account) clearOf(q *wooshpay.Query, e *index.Entry, neighbour string) {
 	if floor := holes.Floor(a.state.Holes, e.Created()); !floor.IsZero() {
 		q.CreatedGTE = floor.Add(time.Second)

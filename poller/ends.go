@@ -16,9 +16,10 @@ import (
 // end. One short or empty page among right ones would hide all that is below, so that
 // word is taken only where what is known confirms it, or if another answer repeats it.
 
-// anchors says whether the end of what a reader of the list reads is known: the passes
-// go down to sessions that they know, and so do reconciliations of what passes read.
-func (a *account) anchors(p patience, by *sweep) bool {
+// readsToKnown says whether a reader of the list comes to sessions that are stored already,
+// which confirm where the list ends. A pass does once there is a low-water mark, and so does
+// a reconciliation; not a backfill, nor whoever reads where no later pass does (patience.deep).
+func (a *account) readsToKnown(p patience, by *sweep) bool {
 	if by == nil {
 		return !a.low().IsZero()
 	}
@@ -27,13 +28,13 @@ func (a *account) anchors(p patience, by *sweep) bool {
 
 // credible says whether a page that says that it is the last one is believed without
 // asking again: the chain has come to below its lower bound anyway, or the end of the
-// list is known (see anchors), no known session is missing, and the last session on the
+// list can be confirmed (see readsToKnown), no known session is missing, and the last session on the
 // page was known before the pass. In a list without order all sessions on it must be.
 func (c *chain) credible(page *wooshpay.Page) bool {
 	if !c.unordered && c.oldest.Before(c.lo) {
 		return true
 	}
-	if !c.anchored || c.missesAny() {
+	if !c.readsToKnown || c.missesAny() {
 		return false
 	}
 	items := page.Items
@@ -145,11 +146,11 @@ func (a *account) mistrusts() {
 	}
 }
 
-// concedes says whether the chain gives in to an API that says that the list ends here,
-// although it promised more or does not show known sessions: where some are missing, not
-// before it has said so in several passes. The list is not expected to show them any more
-// then, and what was not read is read once more by the next reconciliation. While sessions
-// are missing every reconciliation reads as far, and the first ones follow soon.
+// concedes says whether the chain accepts that the list ends here, as the API insists,
+// although it had promised more or known sessions are missing. Where some are missing, it
+// does so only after several passes (see insists), and expects them in the list no more. The
+// next reconciliation reads what was not read; while sessions are missing all of them read as
+// far, and the first ones follow soon.
 func (c *chain) concedes() bool {
 	if c.shown == 0 && c.hi.IsZero() && !c.p.apart { // the next pass reads as far
 		return true
@@ -194,8 +195,8 @@ func (c *chain) insists() bool {
 	return c.mistrust.times >= passesToBelieve
 }
 
-// rereadFrom lets the next reconciliation begin at a time that no later pass reads, as
-// far back as anything can change.
+// rereadFrom makes the next reconciliation read down to lo, if later passes do not read that
+// far; but not further than to the oldest session that may still change.
 func (a *account) rereadFrom(lo time.Time) {
 	earliest, latest := a.clock.Span(a.clock.Own())
 	if !lo.Before(latest.Add(-Window)) {

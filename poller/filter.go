@@ -77,8 +77,8 @@ func (a *account) outside(page *wooshpay.Page) map[string]bool {
 	return out
 }
 
-// leaveOut takes known sessions that the filter leaves out, as one that was made
-// narrower does, for sessions that the list does not show: nothing of them is announced.
+// leaveOut treats known sessions that the filter leaves out, for instance since it was made
+// narrower, like sessions that the list does not show any more: nothing of them is announced.
 func (a *account) leaveOut(ctx context.Context, known []*index.Entry) error {
 	var gone []Gone
 	for _, e := range known {

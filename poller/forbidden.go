@@ -24,10 +24,11 @@ func failedPage(err error) error {
 // refused: sessions that the API does not give away may stand there, too.
 const mostElsewhere = 2
 
-// tryPage is try for what may be a page or a session that the API does not give away.
-// With a refused key it shows nothing at all: one 403 may be chance, after a second one
-// in a row other parts of the list are asked for, and only if one is answered are they about
-// what was asked for. Until it is answered nothing else is asked for.
+// tryPage is try for a request that a 403 may answer for either of two reasons: the key is
+// refused, or the API does not show just this page or session. One 403 may be chance. After a
+// second one in a row it asks for other parts of the list: if one is answered, the 403s are
+// about the request alone; if each is refused as well, the key counts as refused. Until one
+// is answered nothing else is asked for.
 func (a *account) tryPage(ctx context.Context, within time.Duration, request func(context.Context, *wooshpay.Client) error, leave func(*wooshpay.Error, time.Time)) (failure *wooshpay.Error, err error) {
 	if a.forbidden > 1 {
 		if failure, err := a.tryElsewhere(ctx, false); a.forbidden > 1 {

@@ -13,18 +13,19 @@ import (
 // mostLooks bounds how many looks are committed together.
 const mostLooks = 500
 
-// handing is a batch that waits to be committed.
-type handing struct {
+// pendingBatch is a batch that waits to be committed.
+type pendingBatch struct {
 	batch Batch
 	by    *sweep // nil: a pass
 	err   error
 	done  bool
 }
 
-// hand gives a batch to the stages and takes back the rows. Batches that wait
-// while another is committed go together: one fsync for all of them.
+// hand gives a batch to the stages behind the poller (diff, rules, store), and returns once
+// it is committed. Batches that wait while another one is committed are then committed
+// together, with one fsync.
 func (a *account) hand(ctx context.Context, batch Batch, by *sweep) error {
-	h := &handing{batch: batch, by: by}
+	h := &pendingBatch{batch: batch, by: by}
 	a.queue = append(a.queue, h)
 	for !h.done {
 		if a.committing {
@@ -66,9 +67,9 @@ func (a *account) stages(ctx context.Context, batch Batch, by *sweep) (Handled, 
 
 // gather takes from the queue what is committed together: batches of the same
 // kind, and no session twice, for each look is compared with what is stored.
-func (a *account) gather() (Batch, []*handing) {
+func (a *account) gather() (Batch, []*pendingBatch) {
 	first := a.queue[0]
-	batch, group := first.batch, []*handing{first}
+	batch, group := first.batch, []*pendingBatch{first}
 	rest := a.queue[:0]
 	ids := make(map[string]bool)
 	note(ids, &batch)

@@ -36,9 +36,9 @@ func (a *account) missingDueAt(e *index.Entry, last, now time.Time) time.Time {
 	return last.Add(missingSlowEvery)
 }
 
-// askMissing asks for the vanished sessions that are due, for those first that
-// have waited longest. What the API has no answer for is asked for as late as what
-// it denies.
+// askMissing asks for the vanished sessions that are due, for those first that have waited
+// longest. A session for which the API fails is asked for again as late as one of which it
+// says that it does not exist.
 func (a *account) askMissing(ctx context.Context, until time.Time) error {
 	if !a.now.listed {
 		return nil // the API may know no address, or no session at all

@@ -71,8 +71,9 @@ func (a *account) readToStart(batch *Batch, by *sweep) bool {
 	return batch.Existing.IsZero() && !a.state.Reconciled.IsZero() && (by == nil || by.backfill == nil)
 }
 
-// standsBelowOld says whether a row stands below a known session that is older than all
-// that may be new, or at any place of a page that shows known sessions from old to new.
+// standsBelowOld says whether a row stands below a known session so old that nothing below
+// it can be new (see isOld). It is true of all rows of a page on which known sessions stand
+// in the order from old to new.
 func (a *account) standsBelowOld(page *wooshpay.Page, at int, batch *Batch) bool {
 	cursor, above := a.index.Get(page.Asked.StartingAfter), (*index.Entry)(nil)
 	for i := range page.Items {
@@ -127,8 +128,9 @@ func (a *account) lowest(u *unreadable) time.Time {
 	return u.From
 }
 
-// readThrough notes that the list was read from one creation time to another, zero for
-// all that is newer, and that what it showed then came after a sighting.
+// readThrough notes that the list was read between two creation times; if to is zero, up to
+// the newest session. A row that makes no sense and should stand there is gone, if it was
+// last seen before that reading, whose rows have numbers greater than sighting.
 func (a *account) readThrough(from, to time.Time, sighting uint64) {
 	if len(a.unreadable) == 0 || a.lacksAny(from) { // it may not have shown all
 		return
@@ -155,9 +157,8 @@ func (a *account) passedBy(u *unreadable) bool {
 	})
 }
 
-// downToLeftOvers is how far down a reader of the list goes that would go down to a
-// time, so that it comes to where rows stood of which no sense was made; no further than
-// to the given bound.
+// downToLeftOvers returns how far down a reader of the list must go that would go down to lo,
+// so that it also reads where rows stood that made no sense, unless they are older than bound.
 func (a *account) downToLeftOvers(lo, bound time.Time) time.Time {
 	down := lo
 	for _, u := range a.unreadable {

@@ -79,8 +79,8 @@ type Look struct {
 	Own     time.Time // when it had arrived, by our own clock
 	// Early is by how much At and Asked may be too late, Late by how much too early.
 	Early, Late time.Duration
-	// LastLooked is when the last look that showed what is stored was asked for;
-	// zero if unknown.
+	// LastLooked is when the last look before this one was asked for that showed the
+	// session as it is stored; zero if unknown.
 	LastLooked time.Time
 }
 

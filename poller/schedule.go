@@ -163,9 +163,10 @@ func (a *account) shownAt(e *index.Entry) time.Time {
 	return later(e.LookedAt(), a.before.WarmRound)
 }
 
-// distrust forgets rounds of the future: they tell of a Date that was wrong, and
-// would make all that they are about due in every pass until then.
-func (a *account) distrust(now time.Time) {
+// dropFutureRounds forgets rounds whose time lies in the future: the Date of an answer was
+// wrong then. Until that time has come, all sessions that such a round looked at would be due
+// in every pass.
+func (a *account) dropFutureRounds(now time.Time) {
 	for _, round := range []*time.Time{&a.before.WarmRound, &a.before.UnpaidRound} {
 		if round.After(now.Add(serverclock.SkewNoticed)) {
 			*round = time.Time{}

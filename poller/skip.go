@@ -22,15 +22,16 @@ const (
 	againForAHole = 2
 )
 
-// passes says whether the chain passes over holes: not while it is asked for one,
-// and not where a list has no order or cannot be asked for from a place on.
+// passes says whether the chain leaves out holes and goes on below them: not if it reads
+// what may be a hole itself (patience.apart), not in a dry run, and not where the list has
+// no order or cannot be read from a certain place on.
 func (c *chain) passes() bool {
 	return !c.p.apart && !c.by.dry() && !c.byTime && !c.unordered && !c.cursorless
 }
 
-// approach passes over the known hole that begins where the chain has come to, and
-// says whether nothing of the chain is left below it.
-func (c *chain) approach() (ended bool) {
+// passKnownHole goes on below the known hole that begins where the chain has come to, if
+// there is one. ended says that nothing of the chain's range is left below it.
+func (c *chain) passKnownHole() (ended bool) {
 	if h := c.top(); c.atTop && h != nil && c.query.StartingAfter != "" && !c.unordered && c.outOf(h) {
 		c.dropTop(h) // all of it was read
 		c.atTop, c.certain, c.narrowed, c.query.Limit = false, false, 0, c.cfg.Poll.Tuning.PageSize
@@ -50,8 +51,8 @@ func (c *chain) approach() (ended bool) {
 	return c.ended
 }
 
-// canPass says whether it is known how to go on below a hole: not if what it ends with
-// stands above it.
+// canPass says whether it is known how to go on below a hole: not if the session with which
+// it ends was shown above it.
 func (c *chain) canPass(h *event.Hole) bool {
 	_, above := c.seen[hashID([]byte(h.Below))]
 	return h.Below != "" && !above || h.Below == "" && (h.BelowAt.IsZero() || c.slicingFound != slicingFails)
@@ -345,7 +346,8 @@ func (c *chain) place() int {
 }
 
 // mayStandAbove says whether a session that is not newer than where the chain has come
-// to may stand above that all the same: the ids of one second tell nothing.
+// to may stand above that all the same, because it was shown there, or because it is of the
+// same second, within which the order of sessions is not known.
 func (c *chain) mayStandAbove(e *index.Entry) bool {
 	_, seen := c.seen[hashID([]byte(c.index.ID(e)))]
 	return seen || (c.asking != nil && c.query.StartingAfter != "" && !e.Created().Before(c.cursorAt))

@@ -86,8 +86,9 @@ func (a *account) afterNewest(page *wooshpay.Page) time.Time {
 // mostRecalled bounds the pages on which sessions that were given up are looked for.
 const mostRecalled = 10
 
-// recall sets the start of an account that shows sessions which were given up: it was
-// here before, and what is newer than those has never been told.
+// recall sets the start of an account that was accepted, if it shows sessions that were
+// given up by an acceptance: then it was polled before, and what is newer than the newest
+// of these was never announced.
 func (a *account) recall(ctx context.Context) error {
 	for i, n := a.index.Len(), 0; i > 0 && n < mostRecalled; n++ {
 		until := a.index.At(i - 1).Created().Add(wooshpay.CreatedRounding)
@@ -126,8 +127,9 @@ func (a *account) recall(ctx context.Context) error {
 	return nil
 }
 
-// fixStart makes the start final once the head was read that an answer has said when it is.
-// Where the clocks differ, only what is shown tells which of them is wrong.
+// fixStart makes the start final once the head of the list was read. Where the server's
+// clock and ours differ, it waits until a session was shown: only the creation time of one
+// tells which clock is wrong.
 func (a *account) fixStart(ctx context.Context) error {
 	if a.state.StartFixed || a.state.Start.IsZero() || (a.now.newest.IsZero() && a.clock.Differs(a.clock.Own())) {
 		return nil
@@ -148,11 +150,11 @@ func (a *account) polled() time.Duration {
 	return time.Since(a.polledFrom)
 }
 
-// correctStart takes back a start that is later than the true one, because clocks were
-// ahead when they made it: what is created until then would be recorded silently. By the
-// clocks of now the account began no later than it has been polled for, and no earlier
-// than the newest session that existed then. What was recorded silently since is
-// announced when the next pass shows it, so that one reads down to there.
+// correctStart moves a start back that was set while a clock was ahead: what is created
+// before the start is recorded silently. The true start is the present time less how long the
+// account has been polled, but not before the newest session that existed at the start. The
+// next pass reads down to the corrected start, and announces what was recorded silently
+// since.
 func (a *account) correctStart() {
 	if start, err := time.Parse(time.RFC3339, a.cfg.Start); err == nil && start.Equal(a.state.Start) {
 		return // as configured

@@ -84,9 +84,9 @@ func (u *unreadable) text() string {
 	return u.Error + "; asked for by its id: " + u.answer.Error()
 }
 
-// contradicts says what makes it impossible to take a session as it is shown, if
-// anything: it lacks what decides its state. An open session owes nothing, and the list
-// may leave out its payment_status.
+// contradicts returns why a session cannot be taken as it is shown, nil if it can: its
+// creation time is absurd, or it lacks what decides its state. The list may leave out the
+// payment_status of an open session, which decides nothing yet.
 func (a *account) contradicts(e *index.Entry, it *wooshpay.Item, apart bool) error {
 	switch {
 	case it.IsAbsurd() && (e == nil || e.Created().Unix() >= wooshpay.OldestCreated):

@@ -62,17 +62,17 @@ func (l *lane) stored() (state event.DestinationState, err error) {
 	return state, err
 }
 
-// statement is how the destination stands, with all that its owner has not heard of that.
-// Both are decided under mu, taken together and stored together: so the owner hears in the
-// order of what happens, and no stored standing takes as told what is not stored.
+// statement is the health of the destination, with the news of it that was not stored yet.
+// Both are read together under mu and stored in one transaction: so news is told in the order
+// in which it happened, and no stored health says that something was told which is not stored.
 type statement struct {
 	change  event.StandingChange
 	news    []news
-	refused int // by how many those that were refused and wait become more with what is not written down
+	refused int // how many more deliveries wait after a refusal once the results are stored that are not yet
 }
 
-// statement takes what is to be stored. The caller has begun writing and holds mu; it
-// stores all, or gives the news back.
+// statement returns what is to be stored, and empties l.news. The caller has begun writing
+// and holds mu; if it cannot store all, it puts the news back.
 func (l *lane) statement(now time.Time) statement {
 	s := statement{change: l.change(now), news: l.news}
 	l.news = nil
@@ -82,8 +82,8 @@ func (l *lane) statement(now time.Time) statement {
 	return s
 }
 
-// save stores a statement apart from what attempts bring. own is the news of what is taken
-// back if it cannot be stored.
+// save stores a statement that comes with no results of attempts. own is news of a change
+// that the caller undoes if it cannot be stored.
 func (l *lane) save(ctx context.Context, s *statement, own ...news) error {
 	s.change.Notices = append(l.notices(s.news, s.refused), l.notices(own, s.refused)...)
 	if err := l.outbox.SaveStanding(ctx, s.change); err != nil {
@@ -99,9 +99,9 @@ func (l *lane) save(ctx context.Context, s *statement, own ...news) error {
 	return nil
 }
 
-// tell stores what the owner has not heard, unless it comes with results. If these could not
-// be stored it comes without: one of them may be why. What cannot be stored is said with the
-// next turn.
+// tell stores the news of the destination, unless there are results, with which it is stored
+// together. If these could not be stored before, the news is stored without them: one of them
+// may be the reason. What cannot be stored is tried again with the next turn.
 func (l *lane) tell(send context.Context) {
 	l.mu.Lock()
 	if len(l.news) == 0 || len(l.results) > 0 && l.health.stores.next == 0 {

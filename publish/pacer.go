@@ -7,12 +7,12 @@ import (
 )
 
 const (
-	// slowest is the rate below which no 429 brings a destination, a second: one
-	// that takes less says so by Retry-After.
+	// slowest is the lowest rate, in deliveries a second, to which 429s slow a destination
+	// down: one that takes less says so by Retry-After.
 	slowest = 0.5
-	// restoreIn is in how many accepted deliveries a rate grows by what it was cut
-	// to, and forgetAfter how long after the last 429 it is held: one 429 alone is
-	// chance.
+	// restoreIn is how many deliveries must be accepted until a rate that was halved is
+	// double again. forgetAfter is how long after the last 429 the limit goes, and within
+	// which a second 429 brings it: one alone may be chance.
 	restoreIn   = 15
 	forgetAfter = 5 * time.Minute
 	// oneBurst is how long refusals count as one: what was under way when the first

@@ -37,9 +37,9 @@ func aboutMessage(r Result) bool {
 	return r.Class == ClassBody || r.Class == ClassNATS
 }
 
-// noteType notes what was refused as a probe. The first answer about a
-// message after others shows that those were an outage: what it refused is forgotten.
-// The caller holds mu.
+// noteType notes that a probe with an event of a type was refused. The first answer that is
+// about the message shows that any before it, which were not, came from an outage: the types
+// that were refused until then are forgotten. The caller holds mu.
 func (l *lane) noteType(d *event.Delivery, r Result, now time.Time) {
 	s := &l.standing
 	switch about := aboutMessage(r); {
@@ -63,10 +63,11 @@ func (l *lane) refuses(eventType string, now time.Time) {
 	l.standing.RefusedTypes = types
 }
 
-// tookType notes that a type was accepted. Those that were refused under the breaker
-// that this closes open none again as long as they are answered, if it is known that
-// they are what was refused: otherwise it would be open for ever, and holds would not
-// run out. Nor do, over NATS, those that it has overtaken. The caller holds mu.
+// tookType notes that an event of a type was accepted. Answered refusals of the types that
+// stay in RefusedTypes do not open the breaker again: otherwise a type that is always refused
+// would keep it open, and holds would not run out. All are forgotten if an outage may have
+// refused them. Over NATS the types of the refused events that were overtaken are added. The
+// caller holds mu.
 func (l *lane) tookType(job *event.Job, now time.Time) {
 	s := &l.standing
 	if l.broken() && s.Judging.IsZero() && first(job) {
@@ -84,8 +85,8 @@ func (l *lane) tookType(job *event.Job, now time.Time) {
 	}
 }
 
-// refusesType says whether a refusal is only what is known of its type. The caller
-// holds mu.
+// refusesType says whether a refusal tells nothing new, because it is known that events of
+// this type are refused. The caller holds mu.
 func (l *lane) refusesType(d *event.Delivery, r Result) bool {
 	_, known := l.standing.RefusedTypes[d.EventType]
 	return known && r.Contact == ContactMade && !r.Throttled

@@ -12,14 +12,14 @@ import (
 // take turns with those that have waited longest: what is well does not wait until all
 // that came before it and is refused was tried.
 
-// relapseWithin is how long after the breaker closed, and after the last refusal of what
-// waited for that, its opening counts as a relapse, and after its recovery a destination
-// that fails again is told of only if that lasts: one that comes and goes would call
-// somebody each minute.
+// relapseWithin is for how long the breaker's opening counts as a relapse: since it closed,
+// or since the last refusal of a delivery that had waited for it to close. A destination that
+// fails within this time after its recovery is told of only if that lasts: one that comes and
+// goes would call somebody each minute.
 const relapseWithin = 10 * time.Minute
 
-// onTrial says whether the breaker closed of late, or what waited for that was refused
-// of late. The caller holds mu.
+// onTrial says whether, within relapseWithin, the breaker closed, or a delivery that had
+// waited for it to close was refused. The caller holds mu.
 func (l *lane) onTrial(now time.Time) bool { return now.Sub(l.standing.Unsettled) < relapseWithin }
 
 // stayOnTrial notes the refusal of a delivery that may have waited for the breaker to
@@ -44,9 +44,9 @@ func (l *lane) open(r Result, now time.Time) {
 	}
 }
 
-// stopClock lets the time of holds stand still under an open breaker. In a relapse it
-// goes on for as long as another would be one: otherwise what comes and goes would make
-// a hold endless. The caller holds mu.
+// stopClock stops the reachable time, by which order_hold is measured, while the breaker is
+// open. In a relapse it stops only after relapseWithin: otherwise a destination that comes
+// and goes would hold events back for ever. The caller holds mu.
 func (l *lane) stopClock(now time.Time) {
 	s := &l.standing
 	if l.broken() && (!s.Relapse || now.Sub(s.Broken) >= relapseWithin) {
@@ -54,10 +54,9 @@ func (l *lane) stopClock(now time.Time) {
 	}
 }
 
-// refusedBefore says whether a refusal is only what is known of the delivery: it was
-// refused before, others were accepted since, and it is refused again. Over NATS, where
-// that repeats for ever, it is a reason to leave the destination alone. The caller holds
-// mu.
+// refusedBefore says whether a refusal tells nothing new, because the delivery was refused
+// before and others were accepted since. Over NATS, where such a delivery is sent again for
+// ever, each refusal counts against the destination. The caller holds mu.
 func (l *lane) refusedBefore(d *event.Delivery, r Result, now time.Time) bool {
 	if l.dest.Type != TypeHTTP || d.HeldAt == nil || r.Contact != ContactMade || r.Throttled {
 		return false

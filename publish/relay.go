@@ -17,19 +17,21 @@ import (
 // Outbox is the store's side of the relay. An implementation is safe for use
 // from several goroutines.
 type Outbox interface {
-	// Due returns what a look asks for of the deliveries of a destination, each once: the
-	// newest, the last due first, then the others, the longest due first. next is when the
-	// next one becomes due (zero: none is known). It fills in Delivery.Attempts with the
-	// highest number of any attempt on record.
+	// Due returns deliveries of a destination that are due, each once, and of each kind as
+	// many as look asks for: the newest ones first, the last due at the front, then the
+	// others, the longest due at the front. next is when the next one becomes due (zero:
+	// none is known). It fills in Delivery.Attempts with the highest number of any attempt
+	// on record.
 	Due(ctx context.Context, destination string, look event.Look) (jobs []event.Job, next time.Time, err error)
-	// Pick returns what has waited longest for a destination, or with newest what came
-	// last, due or not, among what skip leaves and fits takes, and what does not wait
-	// for its subject.
+	// Pick returns the delivery that has waited longest for a destination, or with newest
+	// the one that came last, due or not. It leaves out those for which skip returns true or
+	// fits returns false, and those that wait for their subject.
 	Pick(ctx context.Context, destination string, newest bool, skip func(*event.Delivery) bool, fits func(*event.Job) bool) (job event.Job, found bool, err error)
-	// Offer lets commits begin the first attempts of at most slots deliveries to a
-	// destination, until the next call, and returns what was begun so since the last
-	// one: attempts that are durable, have the number 1, and are resolved or withdrawn
-	// by Take. Neither Due nor Pick returns a delivery that Offer has yet to return.
+	// Offer allows commits to store new deliveries to a destination together with their
+	// first attempts, at most slots of them until the next call. It returns those that were
+	// stored so since the last call: their attempts are durable, have the number 1, and are
+	// to be sent now, and resolved or withdrawn by Take. Neither Due nor Pick returns a
+	// delivery that Offer has yet to return.
 	Offer(destination string, slots int) (begun []event.Job)
 	// BlockedSubjects returns at most limit subjects for which deliveries wait,
 	// each once, behind after in an order that is fixed.
@@ -39,10 +41,10 @@ type Outbox interface {
 	// Verdict.Release does so at its time.
 	Take(ctx context.Context, step event.Step) (event.Stepped, error)
 	// Hasten makes due now what waits for later, at most limit deliveries; fewer
-	// means that none is left. A pause that it cuts short uses no slot, but for a
-	// delivery's first.
+	// means that none is left. A pause that it cuts short does not use up a step of the
+	// delivery's retry schedule, unless it is the first.
 	Hasten(ctx context.Context, destination string, now time.Time, limit int) (hastened int, err error)
-	// SaveStanding keeps a standing that no attempt brought.
+	// SaveStanding stores a change of a destination's health that came of no attempt.
 	SaveStanding(ctx context.Context, c event.StandingChange) error
 	// Destinations returns what is remembered of each destination.
 	Destinations(ctx context.Context) ([]event.DestinationState, error)

@@ -57,8 +57,8 @@ func (b *backoff) step(first time.Duration) time.Duration {
 
 func (b *backoff) reset() { b.next = 0 }
 
-// rest is a pause that any goroutine may begin or ask for. It goes by the monotonic
-// clock: whatever is done to the hands of ours, it does not last longer.
+// rest is a pause that any goroutine may begin or ask about. It goes by the monotonic
+// clock, so that setting the wall clock does not make it longer.
 type rest struct{ until atomic.Pointer[time.Time] }
 
 func (r *rest) begin(pause time.Duration) {

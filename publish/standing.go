@@ -31,9 +31,10 @@ func corrected(s event.Standing, now time.Time) event.Standing {
 	return s
 }
 
-// retime makes what a standing waits for as far from now by our clock as it is by the
-// monotonic one, by which the process goes: our clock may have been set since. A stored
-// time goes by the monotonic clock from then on.
+// retime corrects the wall clock times at which pauses end. If the wall clock was set since
+// such a time was computed, its wall clock reading is wrong, but Sub uses the monotonic one
+// and returns what is really left of the pause. A time that was read from the store has no
+// monotonic reading and gets one here.
 func retime(s *event.Standing, now time.Time) {
 	for _, until := range []*time.Time{&s.NextProbe, &s.Throttled} {
 		if !until.IsZero() {

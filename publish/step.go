@@ -82,8 +82,9 @@ func (l *lane) take(send context.Context, step *event.Step, tasks []task, refuse
 	return nil
 }
 
-// putBack takes up again what could not be written down: results behind the
-// others, what was to begin and what the owner is to hear at the front.
+// putBack undoes a step that could not be stored. Its results go behind those that came
+// meanwhile, its news and the attempts that commits had begun to the front, and the
+// deliveries whose attempts it would have begun are read again.
 func (l *lane) putBack(step *event.Step, tasks []task, unheard []news) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

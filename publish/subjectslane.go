@@ -46,17 +46,17 @@ func (l *lane) blockedNow(job *event.Job) string {
 	return subject
 }
 
-// await lets a delivery wait for its subject, which nobody is to be told twice. The
-// caller holds mu.
+// await fills in the verdict by which a delivery waits until its subject is taken again.
+// The caller holds mu.
 func (l *lane) await(v *event.Verdict, d *event.Delivery, subject string, now time.Time) {
 	d.BlockedSubject = subject
 	l.hold(v, d, now)
 	v.Delivery, v.At, v.UpClock = *d, now, l.clock.known(now)
 }
 
-// waitsFor notes that a delivery waits for its subject from now on, as a verdict says
-// that was written down. The subject may have been forgotten before, because nothing
-// waited for it yet. The caller holds mu.
+// waitsFor is called once the verdict is stored by which a delivery waits for its subject. It
+// adds the subject again if that was forgotten meanwhile, because nothing waited for it yet.
+// The caller holds mu.
 func (l *lane) waitsFor(v *event.Verdict) {
 	s, subject := &l.subjects, v.Delivery.BlockedSubject
 	if subject == "" || s.known[subject] != nil || s.more {
@@ -260,8 +260,9 @@ func (l *lane) mustAwait(job *event.Job, now time.Time) *event.Verdict {
 	return &v
 }
 
-// sortAgain gives back what was read and not begun, if a subject was blocked
-// meanwhile. The caller does not hold mu, and is the loop.
+// sortAgain drops what was read ahead and not started, if a subject was blocked since: it is
+// read again, for some of it may have to wait for that subject. Only the loop calls it,
+// without mu.
 func (l *lane) sortAgain() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

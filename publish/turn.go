@@ -10,14 +10,15 @@ import (
 	"checkout-notifier/loglimit"
 )
 
-// turn says what a turn of the loop came to.
-type turn struct {
-	wait time.Duration // until the next one, unless called
-	idle bool          // nothing is under way, and nothing can be begun now
+// nextTurn says how the loop of a lane goes on after a turn.
+type nextTurn struct {
+	wait time.Duration // until the next turn, unless the loop is woken before
+	idle bool          // no attempt is under way, and none can be started now
 }
 
-// turn writes down what came of attempts, and begins what is due and may be sent.
-func (l *lane) turn(send context.Context) turn {
+// turn is one round of the loop: it stores the results of attempts, and starts attempts of
+// what is due and may be sent.
+func (l *lane) turn(send context.Context) nextTurn {
 	l.writing <- struct{}{}
 	defer func() { <-l.writing }()
 	now := time.Now()
@@ -25,10 +26,10 @@ func (l *lane) turn(send context.Context) turn {
 		l.start(send, nil)
 	}
 	if wait := l.storeWait(now); wait > 0 {
-		return turn{wait: wait, idle: l.still()}
+		return nextTurn{wait: wait, idle: l.still()}
 	}
 	if wait := l.gather(now); wait > 0 {
-		return turn{wait: wait}
+		return nextTurn{wait: wait}
 	}
 	l.tell(send)
 	l.tellRefused(send, now)
@@ -44,18 +45,18 @@ func (l *lane) turn(send context.Context) turn {
 	if step.Empty() {
 		l.start(send, nil) // what was begun before, if its senders met a pause that is over
 		wait = min(wait, l.markTrouble(send, now, false))
-		return turn{wait: wait, idle: l.still()}
+		return nextTurn{wait: wait, idle: l.still()}
 	}
 	if err := l.take(send, &step, tasks, refused); err != nil {
 		return l.failing("writing deliveries down", err)
 	}
 	l.start(send, tasks)
-	return turn{}
+	return nextTurn{}
 }
 
-// collect adds what commits have begun to what is to be sent, and offers the slots
-// that are free now to those that come: so the first attempt of a delivery to a
-// destination that is idle costs no write of its own, and waits for none.
+// collect adds the attempts that commits have stored (see Outbox.Offer) to what is to be
+// sent, and offers the free slots to the next commits: so the first attempt of a delivery to
+// an idle destination needs no write of its own, and waits for none.
 func (l *lane) collect(now time.Time) (found bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -88,10 +89,10 @@ func (l *lane) spare(now time.Time) int {
 	return max(0, l.dest.Concurrency-l.sending.all-len(l.begun))
 }
 
-// failing is a turn that the store did not let happen.
-func (l *lane) failing(doing string, err error) turn {
+// failing ends a turn in which the state file failed.
+func (l *lane) failing(doing string, err error) nextTurn {
 	l.log.Error("the state file failed while "+doing+": nothing is lost, and it is tried again", loglimit.Repeats(doing), slog.Any("error", err))
-	return turn{wait: l.storeFailed(time.Now()), idle: l.still()}
+	return nextTurn{wait: l.storeFailed(time.Now()), idle: l.still()}
 }
 
 // still says whether nothing is under way or waits to be.

@@ -174,9 +174,10 @@ func (b *batch) save(r *record) error {
 	return rows.Put(sequenceKey(r.sequence), row)
 }
 
-// setDue moves a delivery among what is due, and from one kind to the other if its
-// slots were changed; the zero time lets it wait for its BlockedSubject, or parks
-// it. The record is to be saved afterwards.
+// setDue changes when a delivery is due, and moves it to the part of the queue (see dueKinds)
+// where it belongs after other changes of it. With the zero time it waits for its
+// BlockedSubject or, without one, is parked behind an earlier one of its session. The caller
+// saves the record afterwards.
 func (b *batch) setDue(r *record, due time.Time) error {
 	var err error
 	switch {
@@ -263,9 +264,9 @@ func (b *batch) bringForward(behind *event.Delivery, due time.Time) error {
 	return b.makeDue(&first, due)
 }
 
-// waitsForEarlier says whether an ordered delivery has nothing else to wait for:
-// it is parked, or it was never refused and looks again when a hold may have run
-// out, later than at.
+// waitsForEarlier says whether an ordered delivery waits for nothing but an earlier one: it
+// is parked, or it was never refused and is due only when order_hold may have run out, which
+// is later than at.
 func waitsForEarlier(d *event.Delivery, at time.Time) bool {
 	return d.Due.IsZero() && !d.Blocked() || (d.Slots == 0 && d.Due.After(at))
 }

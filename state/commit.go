@@ -258,9 +258,9 @@ func addPending(b *batch, r *record, due time.Time) (alone bool, err error) {
 		if err != nil {
 			return false, err
 		}
-		// Behind a head that was refused it is due all the same: the release
-		// that followed the refusal came before this delivery and found nobody.
-		// Behind one that is sent again it waits for order_hold at most.
+		// If the earlier one was refused before, this one is due all the same: it missed
+		// the release of waiting deliveries that followed the refusal. Behind one that is
+		// sent again it waits for order_hold at most.
 		if earlier.HeldAt == nil && (!earlier.SentAgain() || r.SentAgain()) {
 			return false, nil
 		}

@@ -9,13 +9,14 @@ import (
 	"checkout-notifier/event"
 )
 
-// Due returns the deliveries of a destination for which a look asks, each once: the
-// newest, the first, those that are sent again and those to be tried again, in this
-// order. Parked ones are not due. next is when the next delivery becomes due, zero if
-// none waits for a time.
+// Due returns deliveries of a destination that are due, each once, and of each kind as many
+// as look asks for: the newest and the oldest that were never refused, then those that are
+// sent again, then those that were refused before. Parked ones, which wait for an earlier one
+// of their session, are not due. next is when the next delivery becomes due, zero if none
+// waits for a time.
 //
-// What is not due yet costs nothing, except in the first call and in the first after our
-// clock was set back: they schedule anew what waits for a time of the clock that was ahead.
+// What is not due yet is not read, except in the first call and in the first after the wall
+// clock was set back: these correct the due times that were made while it was ahead.
 //
 // Attempts of a delivery counts the attempts that were begun, with or without a result.
 func (s *Store) Due(ctx context.Context, destination string, look event.Look) (found []event.Job, next time.Time, err error) {

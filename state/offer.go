@@ -6,9 +6,9 @@ import (
 	"checkout-notifier/event"
 )
 
-// offers are the slots of destinations that commits may use, and the attempts that
-// they have begun for them. They live as long as the process: what was begun and
-// not sent when it died is an attempt without a result.
+// offers are the free slots of destinations that commits may use (see Offer), and the
+// attempts that commits have begun for them. They are not stored: what was begun and not sent
+// when the process died is an attempt without a result.
 type offers struct {
 	mu    sync.Mutex // guards all below
 	slots map[string]int
@@ -20,13 +20,15 @@ func newOffers() *offers {
 	return &offers{slots: make(map[string]int), begun: make(map[string][]event.Job), held: make(map[string]bool)}
 }
 
-// Offer lets commits begin the first attempts of at most slots deliveries to a
-// destination, until the next call: an attempt is then written in the transaction
-// that stores its delivery, if that is due when it is made and waits for no earlier
-// one of its session. Offer returns the deliveries whose attempts were begun so
-// since the last call, in the order of commits. Their attempts have the number 1
-// and are to be resolved or withdrawn by Take, like all that is begun; Due and
-// Pick leave them out until then.
+// Offer allows commits to store new deliveries to a destination together with their first
+// attempts, at most slots of them until the next call. That saves the relay a transaction of
+// its own. It is done for deliveries that are due at once and wait for no earlier one of
+// their session.
+//
+// Offer returns the deliveries that were stored so since the last call, in the order of
+// commits, for the caller to send. Their attempts have the number 1, and Take resolves or
+// withdraws them as it does others. Until Offer has returned a delivery, Due and Pick leave
+// it out.
 func (s *Store) Offer(destination string, slots int) (begun []event.Job) {
 	o := s.offers
 	o.mu.Lock()

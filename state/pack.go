@@ -81,8 +81,8 @@ func (c *coder) count(n int) int {
 	return int(size)
 }
 
-// last is a text at the end of a row that was added later: a row without it is as
-// it was before.
+// last is for a text at the end of a row, a field that was added later. An empty one is not
+// written, and one that is missing is read as empty, so that older rows can still be read.
 func (c *coder) last(s *string) {
 	if c.writing && *s != "" || !c.writing && c.in != "" {
 		c.text(s)

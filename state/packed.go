@@ -7,8 +7,9 @@ import (
 	"checkout-notifier/event"
 )
 
-// packed begins a row that a coder has written; one of schema 1 is JSON, and
-// begins with a brace. Fields may only be added by another first byte, or by last.
+// packed is the first byte of a row in the binary form that a coder writes; a row of schema 1
+// is JSON, and begins with a brace. A coder tells fields by their order alone: a new one needs
+// another first byte, or must be a text at the very end, added by coder.last.
 const packed = 0x01
 
 // Room that suffices for most rows; a longer one grows.

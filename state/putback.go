@@ -93,8 +93,8 @@ func (s *Store) PutBack(ctx context.Context, now time.Time) (moved string, err e
 	return s.path, nil
 }
 
-// keepOut takes the lock of the file that stands at the path in the place of ours: who
-// begins with it while we live delivers everything once more.
+// keepOut locks the file that somebody has put at the path in the place of ours, so that no
+// other process can start with it while this one runs: it would deliver everything once more.
 func (s *Store) keepOut(ctx context.Context) {
 	if same, _ := filelock.IsAt(s.other, s.path); same || !filelock.Works {
 		return

@@ -38,9 +38,9 @@ func (s *Store) SaveStanding(ctx context.Context, c event.StandingChange) error 
 
 // Hasten makes deliveries of a destination that wait for a later time due now, at
 // most limit of them, and returns how many: fewer than limit means that none is
-// left. Parked ones stay parked. A pause that is cut short so uses no slot, but for
-// the first, by which those that were refused are known: a destination that fails
-// and recovers in turns would use up a schedule of days within minutes.
+// left. Parked ones stay parked. A pause that is cut short does not use up a step of the
+// retry schedule: a destination that fails and recovers in turns would use up a schedule of
+// days within minutes. The first step stays used, for it marks a delivery that was refused.
 func (s *Store) Hasten(ctx context.Context, destination string, now time.Time, limit int) (hastened int, err error) {
 	err = s.write(ctx, "making due what waits for "+destination, func(b *batch) error {
 		hastened = 0

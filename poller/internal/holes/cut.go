@@ -32,9 +32,9 @@ func Wide(holes []event.Hole, of *event.Hole) (h event.Hole, found bool) {
 	return h, false
 }
 
-// Cut returns the parts of a hole between two times that are left when all is taken out
-// of it for which the API answers, the newest first. asks says whether it answers for a
-// range of creation times; once enough holds, what is left of the hole stays whole.
+// Cut divides a hole between two times in halves again and again, and returns the parts for
+// which the API does not answer, the newest first. asks says whether the API answers for a
+// range of creation times. Once enough returns true, what is left is not divided any more.
 func Cut(h event.Hole, asks func(from, to time.Time) (bool, error), enough func() bool) (parts []event.Hole, err error) {
 	from, to := seconds(&h)
 	if h.BelowAt.IsZero() || !from.Before(to) {
