@@ -230,6 +230,8 @@ type Hole struct {
 	// sessions of its range may have been forgotten before.
 	First  bool `json:"first,omitempty"`
 	Pruned bool `json:"pruned,omitempty"`
+	// Joined tells that it was put together from several, with what lies between them.
+	Joined bool `json:"joined,omitempty"`
 }
 
 // Unreadable is a row of an account's list of which no sense was made, nor of the

@@ -228,10 +228,7 @@ func (a *account) showPage(ctx context.Context, e *index.Entry, neighbour string
 	q := wooshpay.Query{StartingAfter: neighbour, Limit: a.cfg.Poll.Tuning.PageSize}
 	for i := range a.state.Holes {
 		if h := &a.state.Holes[i]; h.Above == neighbour && (neighbour != "" || h.Newest()) { // it begins below the hole
-			q.StartingAfter, q.CreatedLTE = h.Below, time.Time{}
-			if h.Below == "" {
-				q.CreatedLTE = h.BelowAt
-			}
+			q.StartingAfter, q.CreatedLTE = holes.Under(h)
 		}
 	}
 	if a.cursorless {

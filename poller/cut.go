@@ -65,7 +65,8 @@ func (a *account) boundTop(ctx context.Context) error {
 			a.aboveTop.below = parts[0].BelowAt
 			// It may have taken in older ones: what is no part of it any more is read down to its end.
 			a.state.Low = earlier(a.state.Low, hole.BelowAt.Add(a.cfg.Poll.Tuning.Overlap))
-			return a.head(ctx)
+			_, err = a.readHead(ctx, hole.BelowAt)
+			return err
 		}
 	}
 	if from := a.aboveTop.from; from.After(hole.Since.Add(slack)) || (from.IsZero() && now.Sub(hole.Since) >= serverclock.SkewNoticed) {
@@ -179,6 +180,7 @@ func (a *account) cutWide(ctx context.Context, of *event.Hole, until time.Time) 
 	if err != nil { // nobody else reads it
 		a.state.Holes, _, _ = holes.With(a.state.Holes, h)
 	}
+	a.state.Holes = holes.Few(a.state.Holes)
 	if errors.Is(err, errNotDone) || unavailable(err) || senseless(err) {
 		return ctx.Err()
 	}
@@ -197,9 +199,6 @@ func (a *account) clearOf(q *wooshpay.Query, e *index.Entry, neighbour string) {
 		upper = above.Created()
 	}
 	if h := holes.Between(a.state.Holes, e.Created(), upper); h != nil {
-		q.StartingAfter, q.CreatedLTE = h.Below, time.Time{}
-		if h.Below == "" {
-			q.CreatedLTE = h.BelowAt
-		}
+		q.StartingAfter, q.CreatedLTE = holes.Under(h)
 	}
 }

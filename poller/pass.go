@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"checkout-notifier/event"
+	"checkout-notifier/poller/internal/holes"
 	"checkout-notifier/poller/internal/index"
 )
 
@@ -47,7 +48,7 @@ func (a *account) pass(ctx context.Context, until time.Time) (err error) {
 	if err == nil && until.IsZero() { // no later pass of this process asks for what that came upon
 		err = a.askUnreadable(ctx, until)
 	}
-	err = cmp.Or(err, a.now.empty, a.now.blindTop, a.blindToNew(), a.blindToPayments(), a.blind())
+	err = cmp.Or(err, a.now.empty, a.now.blindTop, a.blindToNew(), a.blindToPayments(), a.blind(), holes.Apart(a.state.Holes, a.clock.Now().Add(-a.cfg.Poll.Tuning.Overlap)))
 	if errors.Is(err, errForeignPage) {
 		return a.stop(ctx, errForeignPage.Error())
 	}
@@ -141,12 +142,8 @@ func (a *account) head(ctx context.Context) error {
 	}
 	lo = a.downToLeftOvers(lo, lo.Add(-a.cfg.Poll.Tuning.Overlap))
 	sighting := a.sightings
-	p := patience{tries: a.tries, deep: lo.Before(a.clock.Now().Add(-Window - a.cfg.Poll.Tuning.Overlap))}
 	rows := a.now.rows
-	s, err := a.readHead(ctx, p, lo)
-	for errors.Is(err, errAgain) {
-		s, err = a.readHead(ctx, p, lo)
-	}
+	s, err := a.readHead(ctx, lo)
 	if err == nil && a.now.rows == rows {
 		err = a.noteEmpty(ctx, lo)
 	}
@@ -175,16 +172,21 @@ func (a *account) head(ctx context.Context) error {
 		a.state.Low = later(low, earlier(s.newest, began))
 	}
 	a.correctStart()
-	a.now.read = true
+	a.now.read, a.state.Holes = true, holes.Few(a.state.Holes) // what lies between them was read
 	a.status.update(func(s *Status) { s.Read = time.Now() })
 	a.closeTop()
 	return nil
 }
 
-func (a *account) readHead(ctx context.Context, p patience, lo time.Time) (*scan, error) {
-	s := newScan(a, p, nil, lo, time.Time{})
-	a.topRead, a.now.headFrom = false, time.Now()
-	return s, s.run(ctx, time.Time{})
+// readHead reads the list from its top down to a creation time.
+func (a *account) readHead(ctx context.Context, lo time.Time) (s *scan, err error) {
+	p := patience{tries: a.tries, deep: lo.Before(a.clock.Now().Add(-Window - a.cfg.Poll.Tuning.Overlap))}
+	for err = errAgain; errors.Is(err, errAgain); {
+		s = newScan(a, p, nil, lo, time.Time{})
+		a.topRead, a.now.headFrom = false, time.Now()
+		err = s.run(ctx, time.Time{})
+	}
+	return s, err
 }
 
 // vanish records that the API no longer shows sessions. From then on they are

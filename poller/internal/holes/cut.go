@@ -34,7 +34,8 @@ func Wide(holes []event.Hole, of *event.Hole) (h event.Hole, found bool) {
 
 // Cut divides a hole between two times in halves again and again, and returns the parts for
 // which the API does not answer, the newest first. asks says whether the API answers for a
-// range of creation times. Once enough returns true, what is left is not divided any more.
+// range of creation times. Once enough returns true, what is left is not divided any more,
+// and is due at once unless it was read before.
 func Cut(h event.Hole, asks func(from, to time.Time) (bool, error), enough func() bool) (parts []event.Hole, err error) {
 	from, to := seconds(&h)
 	if h.BelowAt.IsZero() || !from.Before(to) {
@@ -48,11 +49,18 @@ func Cut(h event.Hole, asks func(from, to time.Time) (bool, error), enough func(
 	halve = func(from, to time.Time) error {
 		if from.Equal(to) || enough() {
 			part := h
+			if part.Joined = h.Joined && from.Before(to); from.Before(to) && !h.Joined {
+				part.Asked = time.Time{} // nothing in it was read: the next pass goes on
+			}
 			if part.AboveAt = to; h.Below == "" || from.After(first) {
 				part.Below, part.BelowAt = "", from.Add(-time.Second)
 			}
 			if n := len(parts); n > 0 && !to.Before(parts[n-1].BelowAt) {
-				part.AboveAt, parts = parts[n-1].AboveAt, parts[:n-1]
+				newer := parts[n-1]
+				if part.AboveAt, part.Joined = newer.AboveAt, part.Joined || newer.Joined; newer.Asked.IsZero() {
+					part.Asked = newer.Asked
+				}
+				parts = parts[:n-1]
 			}
 			parts = append(parts, part)
 			return nil

@@ -5,13 +5,15 @@
 package holes
 
 import (
+	"fmt"
+	"math"
 	"slices"
 	"time"
 
 	"checkout-notifier/event"
 )
 
-// Most bounds the holes of an account: two that lie close are one then.
+// Most bounds the holes of an account: see Few.
 const Most = 32
 
 const (
@@ -67,7 +69,7 @@ func With(others []event.Hole, h event.Hole) (holes []event.Hole, whole event.Ho
 		}
 		return y.AboveAt.Compare(x.AboveAt)
 	})
-	return few(holes), h, known
+	return holes, h, known
 }
 
 // Unread describes the holes in a range of creation times, an end of which may be zero, and
@@ -112,7 +114,7 @@ func Inherit(h event.Hole, of *event.Hole) event.Hole {
 	if of.Since.Before(h.Since) {
 		h.Since = of.Since
 	}
-	h.First, h.Pruned = h.First || of.First, h.Pruned || of.Pruned
+	h.First, h.Pruned, h.Joined = h.First || of.First, h.Pruned || of.Pruned, h.Joined || of.Joined && IsWide(&h)
 	return h
 }
 
@@ -136,6 +138,7 @@ func Holds(h *event.Hole, created time.Time) bool {
 // join makes one hole of two.
 func join(h event.Hole, other *event.Hole) event.Hole {
 	h = Inherit(h, other)
+	h.Joined = h.Joined || other.Joined
 	if !h.Newest() && (other.Newest() || other.AboveAt.After(h.AboveAt)) {
 		h.Above, h.AboveAt = other.Above, other.AboveAt
 	}
@@ -145,19 +148,52 @@ func join(h event.Hole, other *event.Hole) event.Hole {
 	return h
 }
 
-// few joins the holes that lie closest to each other until they are not too many.
-func few(holes []event.Hole) []event.Hole {
-	for len(holes) > Most {
-		closest := 0
-		for i := range len(holes) - 1 {
-			if holes[i].BelowAt.Sub(holes[i+1].AboveAt) < holes[closest].BelowAt.Sub(holes[closest+1].AboveAt) {
-				closest = i
+// Few joins older ones of too many holes, those that become the shortest one, with what lies
+// between them: that is to have been read before, as nothing was in one that is still to be
+// cut. What the list shows there later is not seen.
+func Few(holes []event.Hole) []event.Hole {
+	if len(holes) <= Most {
+		return holes
+	}
+	length := func(i int) time.Duration {
+		if isUncut(&holes[i]) || isUncut(&holes[i+1]) {
+			return math.MaxInt64
+		}
+		return holes[i].AboveAt.Sub(holes[i+1].BelowAt)
+	}
+	for holes = slices.Clone(holes); len(holes) > Most; {
+		shortest := Most / 2
+		for i := shortest; i < len(holes)-1; i++ {
+			if length(i) < length(shortest) {
+				shortest = i
 			}
 		}
-		holes[closest] = join(holes[closest], &holes[closest+1])
-		holes = slices.Delete(holes, closest+1, closest+2)
+		holes[shortest] = join(holes[shortest], &holes[shortest+1])
+		holes[shortest].Joined = true
+		holes = slices.Delete(holes, shortest+1, shortest+2)
 	}
 	return holes
+}
+
+// isUncut says whether a hole may have what could be shown, and was not read before.
+func isUncut(h *event.Hole) bool { return IsWide(h) && !h.Joined }
+
+// Apart says whether what could be shown is passed over: between holes that were joined, as
+// far as that was created after a time, or in one that is still to be cut.
+func Apart(holes []event.Hole, since time.Time) error {
+	var lowest, highest time.Time
+	for i := range slices.Backward(holes) {
+		h := &holes[i]
+		if uncut := h.Asked.IsZero() && isUncut(h); uncut || h.Joined && h.AboveAt.After(since) {
+			if highest = h.AboveAt; lowest.IsZero() {
+				lowest = h.BelowAt
+			}
+		}
+	}
+	if highest.IsZero() {
+		return nil
+	}
+	return fmt.Errorf("the API cannot show so many parts of the list that, between %s and %s, what lies between them is passed over as well: what is ordered or changes there, a payment perhaps, may not be seen", event.FormatTime(lowest), event.FormatTime(highest))
 }
 
 // rounding is by how much a creation time may be rounded by the API.
@@ -172,6 +208,14 @@ func EndsAt(holes []event.Hole, below string, otherwise time.Time) time.Time {
 		}
 	}
 	return otherwise
+}
+
+// Under tells where the list goes on below a hole: after a session, or from a time on.
+func Under(h *event.Hole) (after string, until time.Time) {
+	if h.Below == "" {
+		until = h.BelowAt
+	}
+	return h.Below, until
 }
 
 // IsTimed says whether only a time tells where a hole begins.

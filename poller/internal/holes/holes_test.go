@@ -72,6 +72,57 @@ func TestCutAndPieces(t *testing.T) {
 	})
 }
 
+// Of too many holes older ones become one, and no long one as long as others are shorter; the
+// newest stay as they are. What was joined is told until it is cut to what cannot be shown.
+func TestFew(t *testing.T) {
+	const n = 3 * holes.Most
+	var all []event.Hole
+	for i := range int64(n) {
+		all, _, _ = holes.With(all, event.Hole{AboveAt: at(1000 + 10*i), BelowAt: at(999 + 10*i)})
+	}
+	if len(all) != n {
+		t.Fatalf("%d of %d holes are left", len(all), n)
+	}
+	few := holes.Few(all)
+	if len(few) != holes.Most || !slices.Equal(few[:holes.Most/2], all[:holes.Most/2]) {
+		t.Errorf("the newest of %d are %v", len(few), few[:holes.Most/2])
+	}
+	for i := range all {
+		if !slices.ContainsFunc(few, func(h event.Hole) bool { return holes.Holds(&h, all[i].AboveAt) }) {
+			t.Errorf("%v is in no hole", all[i])
+		}
+	}
+	var joined *event.Hole
+	for i := range few {
+		if d := few[i].AboveAt.Sub(few[i].BelowAt); few[i].Joined != (d > time.Second) || d > 100*time.Second {
+			t.Errorf("joined %t: %v", few[i].Joined, few[i])
+		}
+		if few[i].Joined && joined == nil {
+			joined = &few[i]
+		}
+	}
+	if err := holes.Apart(few, joined.AboveAt.Add(-time.Second)); err == nil {
+		t.Error("it is not told that some were joined")
+	}
+	if err := holes.Apart(few, joined.AboveAt); err != nil {
+		t.Errorf("some that are older were joined: %v", err)
+	}
+	broken := func(from, to time.Time) (bool, error) {
+		return !slices.ContainsFunc(all, func(h event.Hole) bool { return !h.AboveAt.Before(from) && !h.AboveAt.After(to) }), nil
+	}
+	asked := 0
+	for _, most := range []int{5, 1000} {
+		parts, err := holes.Cut(*joined, broken, func() bool { asked++; return asked > most })
+		left := holes.Apart(parts, time.Time{})
+		if err != nil || (left == nil) != (most > 100) {
+			t.Errorf("cut for %d steps into %v: %v, told %v", most, parts, err, left)
+		}
+	}
+	if got := holes.Few(all[:holes.Most]); !slices.Equal(got, all[:holes.Most]) {
+		t.Errorf("%d holes are not too many, and became %v", holes.Most, got)
+	}
+}
+
 // A range tells the holes that it touches, and no others.
 func TestUnread(t *testing.T) {
 	all := []event.Hole{
