@@ -274,6 +274,14 @@ type Attempt struct {
 	Probe   bool              `json:"probe,omitempty"` // of an open breaker
 }
 
+// RefusedAt is when the attempt ended in a refusal; zero if it did not, or has not yet.
+func (a *Attempt) RefusedAt() time.Time {
+	if a.Outcome != OutcomeRefused {
+		return time.Time{}
+	}
+	return a.Started.Add(a.Duration)
+}
+
 // Job is a due delivery with all that an attempt needs.
 type Job struct {
 	Delivery Delivery

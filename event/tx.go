@@ -33,10 +33,16 @@ type DestinationState struct {
 	// What follows is not stored: it is worked out when the state is read.
 	OldestPending time.Time `json:"-"`
 	Refused       int       `json:"-"` // of Pending, those that were refused before; MostRefused means that many or more
-	// RefusedAt has a value for each of the Refused that is about an order and was tried
-	// OftenRefused times at least: the UpClock at the time of its first refusal.
-	RefusedAt []time.Duration `json:"-"`
-	NextRetry time.Time       `json:"-"` // when the first of the Refused is due again
+	// Refusals has a value for each of the Refused that is about an order and was tried
+	// OftenRefused times at least.
+	Refusals  []Refusal `json:"-"`
+	NextRetry time.Time `json:"-"` // when the first of the Refused is due again
+}
+
+// Refusal is when a delivery was refused.
+type Refusal struct {
+	First time.Duration // the destination's UpClock then
+	Last  time.Time     // zero while it is tried again
 }
 
 // Up notes how far the up clock was at a time.
@@ -61,7 +67,7 @@ type Look struct {
 // MostRefused bounds how many deliveries are counted in DestinationState.Refused.
 const MostRefused = 1000
 
-// OftenRefused is how many attempts make a delivery one of DestinationState.RefusedAt.
+// OftenRefused is how many attempts make a delivery one of DestinationState.Refusals.
 const OftenRefused = 3
 
 // Standing is the health of a destination, as it is stored for the time after a restart:

@@ -141,6 +141,9 @@ func (l *lane) refused(o *outcome, d *event.Delivery, r Result, probe bool, now 
 		return
 	}
 	if wasBroken || r.Gone && l.dest.Retry.OnGone == OnGonePause {
+		if d.Due.After(now) && d.Slots > 1 { // a pause that a probe cuts short uses no slot either
+			d.Slots--
+		}
 		v.Retry = now // it uses no slot, and is due when the breaker closes or somebody resumes
 		return
 	}

@@ -394,7 +394,8 @@ func (o *memoryOutbox) Destinations(context.Context) ([]event.DestinationState, 
 			if r.Destination == name && !r.Due.IsZero() {
 				state.Refused += min(1, r.Slots)
 				if r.HeldAt != nil && r.Slots > 0 && r.Attempts >= event.OftenRefused {
-					state.RefusedAt = append(state.RefusedAt, *r.HeldAt)
+					last := r.attempts[r.Attempts]
+					state.Refusals = append(state.Refusals, event.Refusal{First: *r.HeldAt, Last: last.RefusedAt()})
 				}
 			}
 		}

@@ -124,3 +124,44 @@ func TestOrdersThatAreThrottledForEver(t *testing.T) {
 		}
 	}
 }
+
+// After an outage in which the breaker opened, a service that takes one message a second has
+// got all that waits within the third pause: a probe is no refusal more than others have. Its
+// owner hears of nothing but the outage.
+func TestPacedDestinationAfterAnOutage(t *testing.T) {
+	for n := 4; n <= 8; n++ {
+		t.Run(fmt.Sprint(n, " wait"), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				o, to := newOutbox(), &receiver{}
+				began, last := time.Now(), time.Time{}
+				to.reply(func(context.Context, int, publish.Message) publish.Result {
+					switch {
+					case time.Since(began) < 100*time.Second:
+						return refused(503)
+					case time.Since(last) < time.Second:
+						return throttled(time.Second)
+					}
+					last = time.Now()
+					return accepted()
+				})
+				var ids []string
+				for i := range n {
+					ids = append(ids, o.put("shop", fmt.Sprint("cs_", i)))
+				}
+				r := relay(t, o, publish.Options{Announce: teller}, publish.Lane{Destination: exact("shop"), Publisher: to})
+				stop := run(t, r)
+				defer stop()
+				time.Sleep(20 * time.Minute)
+				synctest.Wait()
+				for _, id := range ids {
+					if took := o.get(id).Finished.Sub(began); took <= 0 || took > 100*time.Second+4*time.Minute {
+						t.Errorf("a delivery was accepted %s after the first attempt", took)
+					}
+				}
+				if types, data := told(o); len(types) > 2 || len(types) > 0 && types[0] != event.DestinationFailing {
+					t.Errorf("the owner heard %v %v", types, data)
+				}
+			})
+		})
+	}
+}

@@ -1,6 +1,7 @@
 package publish
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -10,8 +11,8 @@ import (
 )
 
 // A destination may take what it is sent and refuse a few orders again and again. Its
-// owner hears of these once they have been refused for as long as a destination that
-// fails, and hears of the end once none of them waits.
+// owner hears of these once one is refused that was refused as long ago as a destination
+// that fails, and hears of the end once none of them waits.
 
 // refusals is what a lane knows of the deliveries that were refused often
 // (event.OftenRefused) and still wait for another try.
@@ -39,17 +40,20 @@ func (l *lane) tellRefused(send context.Context, now time.Time) {
 		return // it is looked again
 	}
 	l.mu.Lock()
-	r.none = len(stored.RefusedAt) == 0 && len(l.results) == 0 // one may have been refused since
+	r.none = len(stored.Refusals) == 0 && len(l.results) == 0 // one may have been refused since
 	up := l.clock.at(now)
-	long := slices.DeleteFunc(stored.RefusedAt, func(at time.Duration) bool {
-		return up-at < tellFailingAfter || now.Sub(s.LastSuccess) > up-at // it takes no others: that is told otherwise
+	long := slices.DeleteFunc(stored.Refusals, func(d event.Refusal) bool {
+		lasts := up - d.First
+		waited := now.Sub(d.Last)                                                // since then nobody knows whether it would be refused
+		return lasts-waited < tellFailingAfter || now.Sub(s.LastSuccess) > lasts // it takes no others: that is told otherwise
 	})
 	switch {
 	case !well(): // any more
 	case s.AnnouncedRefused && r.none:
 		l.announceNoneRefused(now)
 	case !s.AnnouncedRefused && len(long) > 0:
-		l.announceRefused(len(long), up-slices.Min(long), now)
+		first := slices.MinFunc(long, func(a, b event.Refusal) int { return cmp.Compare(a.First, b.First) }).First
+		l.announceRefused(len(long), up-first, now)
 	}
 	l.mu.Unlock()
 	l.tell(send)

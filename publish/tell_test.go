@@ -105,9 +105,9 @@ func TestOwnerHearsOfOneThatIsRefusedAmongOthers(t *testing.T) {
 					}
 					return data
 				}
-				pass(9)
+				pass(12) // since the third minute it was not tried
 				data := pass(3, event.DestinationFailing)
-				if got := data[0]["summary"]; got != "Destination shop takes others, but has refused 1 delivery again and again for 10m0s, last: status 422 Unprocessable Entity. Each waits and is tried on its schedule until it is accepted or a dead letter: notifier deliveries list --destination shop --status pending." {
+				if got := data[0]["summary"]; got != "Destination shop takes others, but has refused 1 delivery again and again for 13m0s, last: status 422 Unprocessable Entity. Each waits and is tried on its schedule until it is accepted or a dead letter: notifier deliveries list --destination shop --status pending." {
 					t.Errorf("the owner heard %v", got)
 				}
 				if data[0]["refused"] != 1.0 || data[0]["since"] != "2000-01-01T00:00:00Z" {
@@ -130,28 +130,32 @@ func TestOwnerHearsOfOneThatIsRefusedAmongOthers(t *testing.T) {
 	}
 }
 
-// One that is refused and accepted a little later is no reason to call anybody.
+// One that is refused and accepted a little later is no reason to call anybody, nor one
+// that was refused for a while and is then not tried for long.
 func TestOwnerHearsNothingOfOrdersThatAreAcceptedAtTheNextTry(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		o, to := newOutbox(), &receiver{}
-		to.reply(func(_ context.Context, _ int, m publish.Message) publish.Result {
-			if m.Delivery.Attempts < 3 && strings.HasPrefix(m.Delivery.Session, "cs_bad") {
-				return refused(422)
+	for _, refusals := range []int{3, 4} {
+		synctest.Test(t, func(t *testing.T) {
+			o, to := newOutbox(), &receiver{}
+			to.reply(func(_ context.Context, _ int, m publish.Message) publish.Result {
+				if m.Delivery.Attempts < refusals && strings.HasPrefix(m.Delivery.Session, "cs_bad") {
+					return refused(422)
+				}
+				time.Sleep(100 * time.Millisecond) // it is under way
+				return accepted()
+			})
+			r := relay(t, o, publish.Options{Announce: teller}, publish.Lane{Destination: exact("shop"), Publisher: to})
+			defer run(t, r)()
+			for i := range 120 {
+				o.put("shop", fmt.Sprint("cs_bad", i))
+				o.put("shop", fmt.Sprint("cs_", i))
+				r.Wake("shop")
+				time.Sleep(time.Minute)
 			}
-			return accepted()
+			if types, _ := told(o); len(types) > 0 {
+				t.Errorf("after %d refusals each the owner heard %v", refusals, types)
+			}
 		})
-		r := relay(t, o, publish.Options{Announce: teller}, publish.Lane{Destination: exact("shop"), Publisher: to})
-		defer run(t, r)()
-		for i := range 120 {
-			o.put("shop", fmt.Sprint("cs_bad", i))
-			o.put("shop", fmt.Sprint("cs_", i))
-			r.Wake("shop")
-			time.Sleep(time.Minute)
-		}
-		if types, _ := told(o); len(types) > 0 {
-			t.Errorf("the owner heard %v", types)
-		}
-	})
+	}
 }
 
 // A destination that fails again soon after its recovery is told of once that

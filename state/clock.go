@@ -167,16 +167,18 @@ func scheduledAt(tx *transaction, r *record) (time.Time, error) {
 }
 
 func touchedAt(tx *transaction, r *record) (time.Time, error) {
-	at := r.Since()
-	n := lastAttempt(tx, r.sequence)
-	if n == 0 {
-		return at, nil
+	last, err := lastTry(tx, r)
+	return later(r.Since(), last.Started), err
+}
+
+// lastTry is the last attempt of a delivery, zero if there was none.
+func lastTry(tx *transaction, r *record) (a event.Attempt, err error) {
+	if n := lastAttempt(tx, r.sequence); n > 0 {
+		if err := unpack(tx.table(bucketAttempts).Get(attemptKey(r.sequence, n)), &a, attemptFields); err != nil {
+			return a, inconsistent(tx.DB().Path(), "attempt %d of delivery %s: %v", n, r.ID, err)
+		}
 	}
-	var a event.Attempt
-	if err := unpack(tx.table(bucketAttempts).Get(attemptKey(r.sequence, n)), &a, attemptFields); err != nil {
-		return at, inconsistent(tx.DB().Path(), "attempt %d of delivery %s: %v", n, r.ID, err)
-	}
-	return later(at, a.Started), nil
+	return a, nil
 }
 
 func later(a, b time.Time) time.Time {

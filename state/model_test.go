@@ -28,6 +28,7 @@ type world struct {
 	events     []event.Event
 	deliveries []event.Delivery
 	attempts   map[string]int
+	refusedAt  map[string]time.Time // of those whose last attempt was refused
 	clocks     map[string]event.DestinationState
 	slots      map[string]int
 	begun      map[string][]string // ids of deliveries that were begun with their commit
@@ -192,6 +193,9 @@ func (w *world) begin(t *rapid.T) {
 	if finished := d.Status != event.StatusPending; finished != errors.Is(err, state.ErrNotPending) || !finished && err != nil {
 		t.Fatalf("Begin of a delivery that is %s: %v", d.Status, err)
 	} else if !finished {
+		if n >= w.attempts[d.ID] {
+			delete(w.refusedAt, d.ID)
+		}
 		w.attempts[d.ID] = max(w.attempts[d.ID], n)
 	}
 }
@@ -203,6 +207,10 @@ func (w *world) resolve(t *rapid.T) {
 	v.Delivery.Slots++
 	if rapid.Bool().Draw(t, "refused") {
 		v.Delivery.HeldAt = &v.UpClock
+		if n := w.attempts[d.ID]; n > 0 && d.Status == event.StatusPending {
+			v.Attempt = &event.Attempt{DeliveryID: d.ID, N: n, Started: w.now, Duration: time.Second, Outcome: event.OutcomeRefused}
+			w.refusedAt[d.ID], v.Delivery.Attempts = w.now.Add(time.Second), n
+		}
 	}
 	later := func(what string) time.Time {
 		return w.now.Add(time.Duration(rapid.IntRange(-2, 5).Draw(t, what)) * time.Second)
@@ -232,7 +240,7 @@ func (w *world) resolve(t *rapid.T) {
 	if err != nil {
 		t.Fatalf("Resolve: %v", err)
 	}
-	d.Slots, d.HeldAt, d.BlockedSubject = v.Delivery.Slots, v.Delivery.HeldAt, v.Delivery.BlockedSubject
+	d.Attempts, d.Slots, d.HeldAt, d.BlockedSubject = v.Delivery.Attempts, v.Delivery.Slots, v.Delivery.HeldAt, v.Delivery.BlockedSubject
 	clock := w.clocks[d.Destination]
 	clock.Up(v.UpClock, v.At)
 	w.clocks[d.Destination] = clock
@@ -317,7 +325,7 @@ func (w *world) look(t *rapid.T) {
 			if !d.Due.IsZero() {
 				want[d.Destination].Refused += min(1, d.Slots)
 				if d.Slots > 0 && d.HeldAt != nil && d.Attempts >= event.OftenRefused {
-					want[d.Destination].RefusedAt = append(want[d.Destination].RefusedAt, *d.HeldAt)
+					want[d.Destination].Refusals = append(want[d.Destination].Refusals, event.Refusal{First: *d.HeldAt, Last: w.refusedAt[d.ID]})
 				}
 				if next := &want[d.Destination].NextRetry; d.Repeated() && (next.IsZero() || d.Due.Before(*next)) {
 					*next = d.Due
@@ -373,7 +381,7 @@ func TestAgainstTheModel(top *testing.T) {
 		}
 		defer os.RemoveAll(temporary)
 		cfg.Path = filepath.Join(temporary, "notifier.db")
-		w := &world{cfg: cfg, now: start, attempts: make(map[string]int), clocks: make(map[string]event.DestinationState)}
+		w := &world{cfg: cfg, now: start, attempts: make(map[string]int), refusedAt: make(map[string]time.Time), clocks: make(map[string]event.DestinationState)}
 		w.open(t)
 		defer func() { w.s.Close() }()
 		t.Repeat(map[string]func(*rapid.T){

@@ -160,7 +160,11 @@ func refused(tx *transaction, to *event.DestinationState) error {
 		d, err := readRecord(tx, lastSequence(key))
 		to.Refused += min(1, d.Slots)
 		if d.Slots > 0 && d.Attempts >= event.OftenRefused && d.HeldAt != nil && !event.IsSystemType(d.EventType) {
-			to.RefusedAt = append(to.RefusedAt, *d.HeldAt)
+			last, err := lastTry(tx, &d)
+			if err != nil {
+				return false, err
+			}
+			to.Refusals = append(to.Refusals, event.Refusal{First: *d.HeldAt, Last: last.RefusedAt()})
 		}
 		left--
 		return left > 0, err

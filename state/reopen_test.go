@@ -221,7 +221,7 @@ func TestActsKeepTheStoreSound(top *testing.T) {
 		}
 		defer os.RemoveAll(temporary)
 		cfg.Path = filepath.Join(temporary, "notifier.db")
-		w := &world{cfg: cfg, now: start, attempts: make(map[string]int), clocks: make(map[string]event.DestinationState)}
+		w := &world{cfg: cfg, now: start, attempts: make(map[string]int), refusedAt: make(map[string]time.Time), clocks: make(map[string]event.DestinationState)}
 		w.open(t)
 		defer func() { w.s.Close() }()
 		// The model does not know of acts: what it tracks is read back instead.
