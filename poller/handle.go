@@ -254,18 +254,27 @@ func (a *account) back(ctx context.Context) (bool, error) {
 	case refused(err) && a.strangers != (wooshpay.Query{}): // its cursor may be gone
 		a.strangers = wooshpay.Query{}
 		return a.back(ctx)
-	case unavailable(err): // only a session that is known tells then
-		if m, _ := a.meet(ctx); !m.known {
-			return false, err
-		}
-		return true, nil
-	case err != nil:
-		return false, err
-	case a.showsKnown(page):
-		return true, nil
 	}
-	m, err := a.meet(ctx)
-	return m.known, cmp.Or(err, m.failed)
+	m, err := a.recognizes(ctx, page, err)
+	return m.known, err
+}
+
+// recognizes says whether the API has stored sessions: whether a page of its list, or the
+// error in its place, shows that, or the answers when they are asked for apart.
+func (a *account) recognizes(ctx context.Context, page *wooshpay.Page, err error) (m meeting, _ error) {
+	switch {
+	case errors.Is(err, errForeignPage):
+		err = nil
+	case err != nil && !unavailable(err):
+		return m, err
+	case err == nil && a.showsKnown(page):
+		return meeting{known: true}, nil
+	}
+	m, failed := a.meet(ctx)
+	if m.known {
+		return m, nil
+	}
+	return m, cmp.Or(err, failed, m.failed)
 }
 
 // startOver starts over with the account as an operator accepted it: nothing that was
@@ -296,22 +305,11 @@ func (a *account) goesOn() {
 // there are any: on the first page of its list, or apart.
 func (a *account) sameAccount(ctx context.Context) (bool, error) {
 	page, err := a.page(ctx, patience{tries: a.tries}, wooshpay.Query{Limit: a.cfg.Poll.Tuning.PageSize}, nil)
-	switch {
-	case unavailable(err): // only a session that is known tells then
-		if m, _ := a.meet(ctx); !m.known {
-			return false, err
-		}
-		return true, nil
-	case err != nil && !errors.Is(err, errForeignPage):
-		return false, err
-	case a.showsKnown(page):
-		return true, nil
-	}
-	m, err := a.meet(ctx)
-	if m.asked == 0 && err == nil { // all are gone, or were given up
+	m, err := a.recognizes(ctx, page, err)
+	if m.asked == 0 && !m.known && err == nil { // all are gone, or were given up
 		return true, a.recall(ctx)
 	}
-	return m.known, cmp.Or(err, m.failed)
+	return m.known, err
 }
 
 func (a *account) showsKnown(page *wooshpay.Page) bool {

@@ -186,11 +186,12 @@ func (a *account) askKnown(ctx context.Context) (m meeting, err error) {
 	return m, a.askWhereTheyStood(ctx, list, &m)
 }
 
-// askWhereTheyStood asks the list for what stands where known sessions stood, from the
-// newest of them to the oldest until it answers: it may fail over a session of its own
-// that it cannot show, and then be able to show one alone.
+// askWhereTheyStood asks the list for what stands where known sessions stood: all of
+// them, for a page may be full of what was created within a second of one. The list may
+// fail over a session of its own that it cannot show, and then be able to show one alone.
 func (a *account) askWhereTheyStood(ctx context.Context, list []*index.Entry, m *meeting) error {
 	var failed error
+	answered := false
 	for _, limit := range []int{a.cfg.Poll.Tuning.PageSize, 1} {
 		for i, e := range list {
 			until := e.Created().Add(wooshpay.CreatedRounding)
@@ -204,12 +205,16 @@ func (a *account) askWhereTheyStood(ctx context.Context, list []*index.Entry, m 
 			case err != nil:
 				return err
 			}
-			m.known, m.gone = a.showsKnown(page), i == 0 && page.Total == 0
-			m.others = !m.known && len(page.Items) > 0 && !page.Newest().After(until.Add(wooshpay.CreatedRounding)) // else it ignores the time
+			answered = true
+			m.known, m.gone = a.showsKnown(page), m.gone || (i == 0 && page.Total == 0)
+			m.others = m.others || (len(page.Items) > 0 && !page.Newest().After(until.Add(wooshpay.CreatedRounding))) // else it ignores the time
 			page.Release()
-			if i == 0 || m.known || m.others {
+			if m.known {
 				return nil
 			}
+		}
+		if answered {
+			return nil
 		}
 	}
 	m.failed = cmp.Or(m.failed, failed)

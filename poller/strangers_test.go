@@ -385,3 +385,43 @@ func TestOtherAccountWithAHoleStops(t *testing.T) {
 		}
 	}
 }
+
+// Where the API answers for no single session, a burst that fills a page within a second of
+// the newest known session is no other account's.
+func TestBurstIsNoOtherAccount(t *testing.T) {
+	for _, status := range []int{http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusInternalServerError} {
+		for _, known := range []int{3, 8, 50} {
+			t.Run(fmt.Sprint(status, ", ", known, " known"), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					w := newWorld(t)
+					w.cfg.Poll.Tuning.PageSize = 10
+					l := stall(100000, known, 2*time.Minute)
+					w.answer = func(req *http.Request) (int, string) {
+						if !isList(req) {
+							return status, `{"error":{"message":"Unrecognized request URL"}}`
+						}
+						return l.within(req)
+					}
+					p := w.poller()
+					w.run(p, 5*time.Minute)
+					for i := range 13 {
+						l.order(fmt.Sprint("cs_", 200000+i), "complete", "paid")
+						if i == 0 {
+							w.run(p, w.cfg.Poll.Interval)
+						}
+					}
+					for i, id := range l.ids[:12] { // as near as they can be
+						l.set(id, time.UnixMilli(l.created[l.ids[12]]*1000+int64(900-i)), "complete", "paid")
+					}
+					w.run(p, time.Minute)
+					if s := p.Status()[0]; s.Foreign != "" || !s.Healthy {
+						t.Errorf("status = %+v", s)
+					}
+					for _, id := range l.ids[:13] {
+						w.expect(id, "created", "completed", "paid", "fulfillable")
+					}
+				})
+			})
+		}
+	}
+}
