@@ -315,7 +315,7 @@ func TestThePauseOfOneThatRefusesSomeHasAnEnd(t *testing.T) {
 						t.Fatalf("the owner heard %v, want %v", types, want)
 					}
 				}
-				pass(12, failing)
+				pass(14, failing)
 				if _, err := r.Pause(t.Context(), "shop", "ann"); err != nil {
 					t.Fatal(err)
 				}
