@@ -120,7 +120,7 @@ func (l *loader) checkTemplates() {
 			}
 		}
 		if d.Format == publish.FormatTemplate && d.Template != "" {
-			l.checkBody(join(path, "template"), d.Template, d.ContentType, d.Omit, body)
+			l.checkBody(join(path, "template"), d.Template, d.ContentType, d, body)
 		}
 		if d.Type == publish.TypeNATS && d.Subject != "" {
 			l.checkSubject(join(path, "subject"), d.Subject, d.Omit, subject)
@@ -134,7 +134,7 @@ func (l *loader) checkTemplates() {
 			}
 			alone := []publish.Sender{l.sender(i)}
 			if rule.Template != "" {
-				l.checkBody(join(path, "template"), rule.Template, cmp.Or(rule.ContentType, d.ContentType), d.Omit, alone)
+				l.checkBody(join(path, "template"), rule.Template, cmp.Or(rule.ContentType, d.ContentType), d, alone)
 			}
 			if rule.Subject != "" && d.Type == publish.TypeNATS {
 				l.checkSubject(join(path, "subject"), rule.Subject, d.Omit, alone)
@@ -146,7 +146,7 @@ func (l *loader) checkTemplates() {
 // sender is a rule as its templates see it.
 func (l *loader) sender(i int) publish.Sender {
 	rule := l.config.Rules[i]
-	return publish.Sender{Rule: rule.Name, Labels: rule.Labels, Types: l.types[i]}
+	return publish.Sender{Rule: rule.Name, Labels: rule.Labels, Types: l.types[i], Keys: l.compiled.Reach(rule.Name).Keys}
 }
 
 // typesSent are the types that meet a template, each once.
@@ -159,9 +159,9 @@ func typesSent(senders []publish.Sender) []string {
 	return slices.Compact(types)
 }
 
-func (l *loader) checkBody(path, text, contentType string, omit []string, senders []publish.Sender) {
-	l.checkTemplate(path, text, publish.CheckTemplate(text, omit, typesSent(senders)))
-	l.warnTemplate(path, text, publish.DoubtsOfBody(text, contentType, omit, typesSent(senders), senders))
+func (l *loader) checkBody(path, text, contentType string, d publish.Destination, senders []publish.Sender) {
+	l.checkTemplate(path, text, publish.CheckTemplate(text, d.Omit, typesSent(senders)))
+	l.warnTemplate(path, text, publish.DoubtsOfBody(text, contentType, d, typesSent(senders), senders))
 }
 
 func (l *loader) checkSubject(path, text string, omit []string, senders []publish.Sender) {
@@ -187,18 +187,14 @@ func (l *loader) warnTemplate(path, text string, doubts []publish.Doubt) {
 func (l *loader) checkTemplate(path, text string, err error) {
 	var several interface{ Unwrap() []error }
 	if errors.As(err, &several) {
-		type place struct {
-			line, column int
-			name         string
-		}
-		seen := make(map[place]bool) // two samples may miss a name in different words
+		seen := make(map[string]bool) // two samples may miss a name in different words
 		for _, one := range several.Unwrap() {
-			var at publish.TemplateError
-			if e := (*publish.TemplateError)(nil); errors.As(one, &e) && e.Name != "" {
-				at = *e
+			said := one.Error()
+			if at := (*publish.TemplateError)(nil); errors.As(one, &at) && at.Name != "" {
+				said = fmt.Sprint(at.Line, at.Column, at.Name)
 			}
-			if p := (place{at.Line, at.Column, at.Name}); p.name == "" || !seen[p] {
-				seen[p] = true
+			if !seen[said] {
+				seen[said] = true
 				l.checkTemplate(path, text, one)
 			}
 		}

@@ -19,6 +19,7 @@ func (l *loader) compile() *rules.Set {
 		known.Accounts = append(known.Accounts, account.Name)
 	}
 	set, problems := rules.Compile(l.config.Rules, known)
+	l.compiled = set
 	if set == nil {
 		l.types = rules.Types(l.config.Rules, known)
 	} else {

@@ -14,34 +14,47 @@ const (
 	noKey         = `no key "plan" in its metadata`
 )
 
+func noKeyOf(name string) string { return strings.Replace(noKey, "plan", name, 1) }
+
 // What a sample can be rendered with, and most deliveries cannot, is warned of.
 func TestDoubtfulTemplatesAreWarnedOf(t *testing.T) {
 	for text, want := range map[string]string{
-		`{"a": {{ .Session.customer_details.name }}}`:                                                         "is no JSON, which its content type says it is (rendered line 1, column 7: ",
-		`{"a": {{ json .Session.id }}`:                                                                        "is no JSON",
-		`{"a": {{ json .Session.id }}}`:                                                                       "",
-		`total {{ .Session.amount_total }}`:                                                                   "is no JSON",
-		`{"a": {{ json (time "YYYY-MM-DD" .Event.Time) }}}`:                                                   `9:36: warning: destinations[0].template: the layout "YYYY-MM-DD" does not say`,
-		`{"a": {{ json (.Event.Time | time "date") }}}`:                                                       "the layout",
-		`{"a": {{ json (time "2006-01-02 15:04" "UTC" .Event.Time) }}}`:                                       "",
-		`{"a": {{ json (time "Jan" .Event.Time) }}}`:                                                          "",
-		`{"a": {{ json (time .Event.Time) }}}`:                                                                "",
-		`{"a": {{ json .Labels.team }}}`:                                                                      "11:12: warning: destinations[0].template: " + noLabel,
-		`{"a": {{ json .Labels.size }}}`:                                                                      "",
-		`{"a": {{ json (default "" .Labels.team) }}}`:                                                         "",
-		`{"a": {{ with .Labels }}{{ json .team }}{{ end }}}`:                                                  noLabel,
-		`{"a": "-{{ if eq .Rule "other" }}{{ .Labels.team }}{{ end }}"}`:                                      "",
-		`{"a": {{ json .Labels.a }}, "b": {{ json .Labels.team }}}`:                                           noLabel,
-		`{"a": {{ json .Session.metadata.plan }}}`:                                                            "9:30: warning: destinations[0].template: where a session has " + noKey,
-		`{"a": {{ json .Previous.metadata.plan }}}`:                                                           noKey,
-		`{"a": {{ json (default "" .Session.metadata.plan) }}}`:                                               "",
-		`{"a": {{ json .Session.metadata }}}`:                                                                 "",
-		`{"a": {{ json (slice .Session.client_reference_id 0 4) }}}`:                                          "9:31: warning: destinations[0].template: " + tooShort,
-		`{"a": {{ json (slice .Session.client_reference_id 6) }}}`:                                            tooShort,
-		`{"a": {{ json (slice .Session.customer_details.name 0 4) }}}`:                                        tooShort,
-		`{"a": {{ json (slice (default "none" .Session.metadata.plan) 0 4) }}}`:                               tooShort,
-		`{"a": {{ with .Session.shipping }}{{ json (slice .address.postal_code 0 2) }}{{ else }}""{{ end }}}`: tooShort,
-		`{"a": [{{ range .Session.line_items.data }}{{ json (slice .description 0 9) }}{{ end }}]}`:           tooShort,
+		`{"a": {{ .Session.customer_details.name }}}`:                                                          "is no JSON, which its content type says it is (rendered line 1, column 7: ",
+		`{"a": {{ json .Session.id }}`:                                                                         "is no JSON",
+		`{"a": {{ json .Session.id }}}`:                                                                        "",
+		`total {{ .Session.amount_total }}`:                                                                    "is no JSON",
+		`{"a": {{ json (time "YYYY-MM-DD" .Event.Time) }}}`:                                                    `9:36: warning: destinations[0].template: the layout "YYYY-MM-DD" does not say`,
+		`{"a": {{ json (.Event.Time | time "date") }}}`:                                                        "the layout",
+		`{"a": {{ json (time "2006-01-02 15:04" "UTC" .Event.Time) }}}`:                                        "",
+		`{"a": {{ json (time "Jan" .Event.Time) }}}`:                                                           "",
+		`{"a": {{ json (time .Event.Time) }}}`:                                                                 "",
+		`{"a": {{ json (default .Session.customer_details.name "guest") }}}`:                                   "this is \"guest\" always: `default` takes the alternative first, as in `default \"guest\" .Session.customer_details.name`",
+		`{"a": {{ json ("guest" | default .Labels.size) }}}`:                                                   "9:31: warning: destinations[0].template: this is \"guest\" always",
+		`{"a": {{ range .Session.line_items.data }}{{ json (default (truncate 9 .description) 0) }}{{ end }}}`: "as in `default 0 (truncate 9 .description)`",
+		`{"a": {{ json (default "guest" .Session.customer_details.name) }}, "b": {{ json (.Session.customer_details.name | default "guest") }}}`:           "",
+		`{"a": {{ json (default .Session.customer_email .Session.customer_details.email) }}, "b": {{ json (default .Session.customer "") }}}`:              "",
+		`{"a": {{ json (upper .Session.customer | default "guest") }}, "b": {{ json (default (default "x" .Session.customer) .Session.customer_email) }}}`: "",
+		`{"a": {{ if gt .Session.amount_total 100.0 }}1{{ else }}0{{ end }}}`:                                                                              "9:53: warning: destinations[0].template: an amount is a whole number of the smallest unit: 100.0 USD are 10000",
+		`{"a": {{ if and .Session.livemode (le 99.5 .Session.amount_total) }}1{{ else }}0{{ end }}}`:                                                       "99.5 USD are 9950",
+		`{"a": [{{ $s := .Session }}{{ if ge $s.amount_total 1.125 }}1{{ end }}]}`:                                                                         "an amount is a whole number of the smallest unit",
+		`{"a": {{ if gt .Session.amount_total 100_00 }}1{{ else }}0{{ end }}, "b": {{ gt .Session.amount_total 0.0 }}}`:                                    "",
+		`{"a": {{ with .Session.metadata.amount }}{{ eq . "1.5" }}{{ end }}}`:                                                                              noKeyOf("amount"),
+		`{"a": {{ json .Labels.team }}}`:                                                                                                      "11:12: warning: destinations[0].template: " + noLabel,
+		`{"a": {{ json .Labels.size }}}`:                                                                                                      "",
+		`{"a": {{ json (default "" .Labels.team) }}}`:                                                                                         "",
+		`{"a": {{ with .Labels }}{{ json .team }}{{ end }}}`:                                                                                  noLabel,
+		`{"a": "-{{ if eq .Rule "other" }}{{ .Labels.team }}{{ end }}"}`:                                                                      "",
+		`{"a": {{ json .Labels.a }}, "b": {{ json .Labels.team }}}`:                                                                           noLabel,
+		`{"a": {{ json .Session.metadata.plan }}}`:                                                                                            "9:30: warning: destinations[0].template: where a session has " + noKey,
+		`{"a": {{ json .Previous.metadata.plan }}}`:                                                                                           noKey,
+		`{"a": {{ json (default "" .Session.metadata.plan) }}}`:                                                                               "",
+		`{"a": {{ json .Session.metadata }}}`:                                                                                                 "",
+		`{"a": {{ json (slice .Session.client_reference_id 0 4) }}}`:                                                                          "9:31: warning: destinations[0].template: " + tooShort,
+		`{"a": {{ json (slice .Session.client_reference_id 6) }}}`:                                                                            tooShort,
+		`{"a": {{ json (slice .Session.customer_details.name 0 4) }}}`:                                                                        tooShort,
+		`{"a": {{ json (slice (default "none" .Session.metadata.plan) 0 4) }}}`:                                                               tooShort,
+		`{"a": {{ with .Session.shipping }}{{ json (slice .address.postal_code 0 2) }}{{ else }}""{{ end }}}`:                                 tooShort,
+		`{"a": [{{ range .Session.line_items.data }}{{ json (slice .description 0 9) }}{{ end }}]}`:                                           tooShort,
 		`{"a": {{ if gt (len .Session.client_reference_id) 4 }}{{ json (slice .Session.client_reference_id 0 4) }}{{ else }}"none"{{ end }}}`: "",
 		`{"a": {{ if eq (default "" .Session.metadata.plan) "pro-1" }}{{ json (slice .Session.metadata.plan 0 3) }}{{ else }}"no"{{ end }}}`:  "",
 		`{"a": {{ json (slice .Session.id 3 9) }}, "b": {{ json (slice .Session.currency 0 2) }}, "c": {{ json (slice .Event.ID 0 8) }}}`:     "",
@@ -89,6 +102,72 @@ func TestMistakesInNamesOfTemplates(t *testing.T) {
 		if !strings.Contains(got, want) {
 			t.Errorf("%s: says %q, want %q", text, got, want)
 		}
+	}
+}
+
+// A chat of Slack refuses a message that has none of the members which it shows.
+func TestMessagesWithoutATextForSlackAreWarnedOf(t *testing.T) {
+	const slack = minimal + "destinations:\n  - {name: chat, type: http, url: 'https://hooks.slack.com/services/T0/B0/x', format: slack}\n  - {name: shop, type: http, url: 'https://shop.example/hooks'}\n"
+	const noText = "rules[0].template: the body of checkout.session.expired has neither text nor blocks nor attachments, and Slack refuses it with 400 no_text"
+	for rule, want := range map[string]string{
+		`to: [chat], template: '{"message": {{ json .Change }}}'`:                                                  noText,
+		`to: [chat], template: '{{ if eq .Change "paid" }}{"text": "paid"}{{ else }}{"content": "gone"}{{ end }}'`: noText,
+		`to: [chat], template: '{"text": {{ json .Change }}}'`:                                                     "",
+		`to: [chat], template: '{"channel": "#a", "blocks": [{"type": "divider"}]}'`:                               "",
+		`to: [chat], template: '{"attachments": [{"text": {{ json .Change }}}]}'`:                                  "",
+		`to: [shop], template: '{"message": {{ json .Change }}}'`:                                                  "",
+		`to: [shop], format: slack`: "",
+	} {
+		got := lines(load(t, slack+"rules:\n  - {name: ship, events: [paid, expired], "+rule+"}\n", config.Options{}).Warnings)
+		if strings.Contains(got, "no_text") != (want != "") || !strings.Contains(got, want) {
+			t.Errorf("%s: %s", rule, got)
+		}
+	}
+	flow := strings.Replace(slack, "/services/", "/triggers/", 1) // a workflow has members of its own
+	if got := lines(load(t, flow+`rules: [{name: ship, events: [paid], to: [chat], template: '{"message": {{ json .Change }}}'}]`, config.Options{}).Warnings); strings.Contains(got, "no_text") {
+		t.Error(got)
+	}
+}
+
+// A key of the metadata that the condition of a rule demands is there.
+func TestKeysThatTheConditionDemandsAreThere(t *testing.T) {
+	for when, warns := range map[string]bool{
+		`"plan" in session.metadata and session.livemode`:                   false,
+		`session.metadata.plan != ""`:                                       false,
+		`session.metadata.plan == "pro" and session.amount_total > 100_00`:  false,
+		`session.metadata.plan in ["pro", "team"]`:                          false,
+		`session.metadata.plan == "pro" or session.metadata.plan == "team"`: false,
+		`session.metadata["plan"] startsWith "pro"`:                         false,
+		`not (session.metadata.plan == "")`:                                 false,
+		`has("metadata.plan")`:                                              false,
+		`session.livemode`:                                                  true,
+		`"plans" in session.metadata`:                                       true,
+		`"plan" in session.metadata or session.livemode`:                    true,
+		`not ("plan" in session.metadata)`:                                  true,
+		`session.metadata.plan != "pro"`:                                    true,
+		`session.metadata.plan in ["pro", ""]`:                              true,
+		`session.metadata.plan == "pro" or session.metadata.size == "big"`:  true,
+		`session.metadata.plan startsWith ""`:                               true,
+		`previous.metadata.plan == "pro"`:                                   true,
+	} {
+		for rule, path := range map[string]string{
+			`{name: own, events: [updated], when: '` + when + `', subject: 'plans.{{ .Session.metadata.plan }}', to: [bus]}`:   "rules[0].subject",
+			`{name: own, events: [updated], when: '` + when + `', template: '[{{ json .Session.metadata.plan }}]', to: [bus]}`: "rules[0].template",
+			`{name: own, events: [updated], when: '` + when + `', to: [other]}`:                                                "destinations[1].subject",
+		} {
+			source := minimal + "destinations: [{name: bus, type: nats, subject: a}, {name: other, type: nats, subject: 'b.{{ .Session.metadata.plan }}'}]\nrules: [" + rule + "]\n"
+			if got := lines(load(t, source, config.Options{}).Warnings); strings.Contains(got, path+": where a session has "+noKey) != warns {
+				t.Errorf("%s: %s", rule, got)
+			}
+		}
+	}
+	shared := minimal + `destinations: [{name: bus, type: nats, subject: 'a.{{ .Session.metadata.plan }}'}]
+rules:
+  - {name: plans, events: [paid], when: '"plan" in session.metadata', to: [bus]}
+  - {name: all, events: [paid], to: [bus]}
+`
+	if got := lines(load(t, shared, config.Options{}).Warnings); !strings.Contains(got, noKey) {
+		t.Errorf("another rule sends without: %s", got)
 	}
 }
 

@@ -96,6 +96,7 @@ type loader struct {
 	used     map[string]bool       // variables that the files ask for by name
 	config   Config
 	types    [][]string // of events, that each rule can match
+	compiled *rules.Set // nil while there are mistakes in them
 }
 
 // Load reads, layers and checks a configuration. The error is a *Problems with

@@ -101,7 +101,7 @@ func (l *loader) warnStripe(set *rules.Set) {
 				continue
 			}
 			types := l.types[i]
-			l.warnUnknownToStripe(i, d.Name, types, set != nil && set.Reach(rule.Name).Async)
+			l.warnUnknownToStripe(i, d.Name, types, set.Reach(rule.Name).Async)
 			for _, eventType := range types {
 				if _, known := twice[eventType]; !known {
 					twice[eventType] = i

@@ -8,12 +8,13 @@ import (
 	"fmt"
 	"maps"
 	"mime"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
-	"time"
 
 	"checkout-notifier/event"
+	"checkout-notifier/publish/internal/slips"
 )
 
 // Sender is a rule that sends with a template.
@@ -21,6 +22,7 @@ type Sender struct {
 	Rule   string
 	Labels map[string]string
 	Types  []string
+	Keys   []string // of the metadata, which its sessions have
 }
 
 // Doubt is what is probably not meant in a template that passes its check.
@@ -33,14 +35,14 @@ type Doubt struct {
 
 // DoubtsOfBody looks for what goes wrong with a template of a body, although its
 // samples can be rendered: bodies that say nothing or are no JSON, labels that a sender
-// does not have, keys that a merchant need not set, layouts that show nothing of a time.
+// does not have, keys that a merchant need not set, what is written as elsewhere.
 // types are those of all senders, each once.
-func DoubtsOfBody(text, contentType string, omit, types []string, senders []Sender) []Doubt {
+func DoubtsOfBody(text, contentType string, d Destination, types []string, senders []Sender) []Doubt {
 	p, err := compile(text, "_show")
 	if err != nil {
 		return nil // its check says so
 	}
-	return append(p.doubts(omit, senders), p.doubtsOfSamples(isJSON(contentType), omit, types)...)
+	return append(p.doubts(d.Omit, senders), p.doubtsOfSamples(isJSON(contentType), d, types)...)
 }
 
 // DoubtsOfSubject is DoubtsOfBody for a subject.
@@ -54,14 +56,9 @@ func DoubtsOfSubject(text string, omit []string, senders []Sender) []Doubt {
 
 func (p *program) doubts(omit []string, senders []Sender) []Doubt {
 	var doubts []Doubt
-	for _, l := range p.layouts {
-		if l.showsNothing() {
-			line, column := placeIn(p.text, l.pos)
-			doubts = append(doubts, Doubt{
-				Line: line, Column: column,
-				Text: fmt.Sprintf("the layout %q does not say what it seems to: Go writes layouts as 2006-01-02 15:04:05", l.text),
-			})
-		}
+	for _, slip := range slips.Find(p.text) {
+		line, column := placeIn(p.text, slip.At)
+		doubts = append(doubts, Doubt{Line: line, Column: column, Text: slip.Text})
 	}
 	doubts = append(doubts, p.shortTexts(omit, senders)...)
 	seen := make(map[Doubt]bool)
@@ -84,7 +81,7 @@ func (p *program) doubts(omit []string, senders []Sender) []Doubt {
 
 // likeness is what a template may tell one sender from another by.
 func (p *program) likeness(s Sender) string {
-	parts := slices.Clone(s.Types)
+	parts := slices.Concat(s.Types, []string{""}, s.Keys)
 	if p.needs.name(nameRule) {
 		parts = append(parts, s.Rule)
 	}
@@ -120,7 +117,7 @@ func (p *program) missingNames(s Sender, omit []string) []*TemplateError {
 	}
 	const most = 20 // mistakes of one template
 	var found []*TemplateError
-	given := make(map[string][]string) // by owner
+	given := map[string][]string{ownerSession: slices.Clone(s.Keys)} // by owner
 	for _, eventType := range s.Types {
 		for _, sparse := range []bool{false, true} {
 			for len(found) < most {
@@ -181,11 +178,11 @@ func (p *program) bareSample(eventType string, sparse bool, omit []string, s Sen
 // doubtsOfSamples finds the types whose body says nothing, and of the others the first
 // whose body is no JSON although it is said to be, or is as long as nothing is null: an
 // unquoted value leaves a hole in it, and a text in quotes ends at the first one in it.
-func (p *program) doubtsOfSamples(said bool, omit, types []string) (doubts []Doubt) {
+func (p *program) doubtsOfSamples(said bool, d Destination, types []string) (doubts []Doubt) {
 	var nothing, emptied []string
 	for _, eventType := range types {
-		full, err := p.renderSample(eventType, false, omit)
-		sparse, sparseErr := p.renderSample(eventType, true, omit)
+		full, err := p.renderSample(eventType, false, d.Omit)
+		sparse, sparseErr := p.renderSample(eventType, true, d.Omit)
 		place, name := invalidJSON(full), strings.TrimPrefix(eventType, event.TypePrefix) // as rules name it
 		switch {
 		case err != nil:
@@ -196,6 +193,8 @@ func (p *program) doubtsOfSamples(said bool, omit, types []string) (doubts []Dou
 		case len(doubts) > 0:
 		case place != "" && said:
 			doubts = []Doubt{{Text: fmt.Sprintf("the body of %s is no JSON, which its content type says it is (%s): insert values with `json` and without quotes around them, since a text may have a quotation mark, a backslash or a line break in it; or set content_type", eventType, place)}}
+		case place == "" && isChat(d) && !shownBySlack(full):
+			doubts = []Doubt{{Text: fmt.Sprintf("the body of %s has neither text nor blocks nor attachments, and Slack refuses it with 400 no_text: write it as in {\"text\": {{ json .Change }}}", eventType)}}
 		case place == "" && bytes.ContainsAny(bytes.TrimSpace(full)[:1], "{[") && sparseErr == nil && invalidJSON(sparse) != "":
 			doubts = []Doubt{{Text: fmt.Sprintf("the body of %s is no valid JSON where the API sends null (%s): insert values with `json`", eventType, invalidJSON(sparse))}}
 		}
@@ -222,6 +221,19 @@ func saysNothing(body []byte) bool {
 	return len(bytes.TrimSpace(body)) == 0 || json.Valid(body) && emptyTexts.Match(memberNames.ReplaceAll(body, nil))
 }
 
+// isChat says whether a destination is a chat of Slack. Its workflows, at other paths,
+// have members of their own.
+func isChat(d Destination) bool {
+	at, err := url.Parse(d.URL.Reveal())
+	return err == nil && d.Format == FormatSlack && !strings.HasPrefix(at.Path, "/triggers/") && !strings.HasPrefix(at.Path, "/workflows/")
+}
+
+// shownBySlack says whether a message has one of the members that Slack shows.
+func shownBySlack(body []byte) bool {
+	var message map[string]json.RawMessage
+	return json.Unmarshal(body, &message) == nil && (message["text"] != nil || message["blocks"] != nil || message["attachments"] != nil)
+}
+
 // invalidJSON says where and why a text is no JSON, "" if it is.
 func invalidJSON(text []byte) string {
 	var v any
@@ -241,20 +253,4 @@ func invalidJSON(text []byte) string {
 func isJSON(contentType string) bool {
 	kind, _, err := mime.ParseMediaType(cmp.Or(contentType, contentJSON))
 	return err == nil && (kind == contentJSON || strings.HasSuffix(kind, "+json"))
-}
-
-// layout is a layout that a template gives to `time`.
-type layout struct {
-	pos  int // in the template
-	text string
-}
-
-// foreign are the parts of layouts that other languages have.
-var foreign = regexp.MustCompile(`[Yy]{4}|DD|MM|HH|%[YmdHMS]`)
-
-// showsNothing says whether a layout is none of Go's: it shows nothing of a time,
-// or has parts of another language.
-func (l layout) showsNothing() bool {
-	one, other := time.Date(2001, 2, 3, 4, 5, 6, 0, time.UTC), time.Date(2010, 11, 12, 13, 14, 15, 0, time.UTC)
-	return one.Format(l.text) == other.Format(l.text) || foreign.MatchString(l.text)
 }

@@ -51,7 +51,11 @@ func (x *execution) printf(format any, values ...any) (string, error) {
 	pattern := text(format)
 	s := fmt.Sprintf(pattern, shown...)
 	if x.strict && strings.Contains(s, "%!") && !strings.Contains(pattern, "%%!") {
-		return "", errors.New("printf: the format does not fit the values")
+		unfit := "printf: the format does not fit the values"
+		if strings.Contains(s, "%!f(int") || strings.Contains(s, "%!f(json.Number") {
+			unfit += ": a whole number is written by %d, an amount as in " + writtenAmount
+		}
+		return "", errors.New(unfit)
 	}
 	return x.made(s, nil)
 }

@@ -120,12 +120,15 @@ func TestMistakesAreFoundAtLoad(t *testing.T) {
 		line, column int
 		reason       string
 	}{
-		"{{ .Acount }}":                            {1, 4, "there is no Acount"},
-		"a\nb {{ .Session.stauts }}":               {2, 6, "there is no Session.stauts"},
-		"{{ .Session.customer_details.emial }}":    {1, 4, "there is no Session.customer_details.emial"},
-		"{{ .Event.id }}":                          {1, 4, "there is no Event.id"},
-		"{{ .Session.id.x }}":                      {1, 4, "Session.id has no members, so no x"},
-		"a\n{{ if }}":                              {2, 0, "missing value for if"},
+		"{{ .Acount }}":                         {1, 4, "there is no Acount"},
+		"a\nb {{ .Session.stauts }}":            {2, 6, "there is no Session.stauts"},
+		"{{ .Session.customer_details.emial }}": {1, 4, "there is no Session.customer_details.emial"},
+		"{{ .Event.id }}":                       {1, 4, "there is no Event.id"},
+		"{{ .Session.id.x }}":                   {1, 4, "Session.id has no members, so no x"},
+		"a\n{{ if }}":                           {2, 0, "missing value for if"},
+		"a\n b{{ if .Account }}c":               {2, 3, "this {{ if }} has no {{ end }}"},
+		"{{- range .Session.discounts }}{{ if .id }}{{ else if .x }}{{ end }}": {1, 1, "this {{ range }} has no {{ end }}"},
+		"{{ with .Session }}{{ .id":                {1, 0, "unclosed action"},
 		"{{ nothing .Account }}":                   {1, 4, `function "nothing" not defined`},
 		"{{ _get . }}":                             {1, 4, `function "_get" not defined`},
 		"{{ money .Session.customer_email \"x\"}}": {1, 4, "money: not an amount in minor units"},

@@ -19,11 +19,10 @@ import (
 //
 // On its way it notes what the template needs.
 type rewriter struct {
-	last    string
-	needs   needs
-	layouts []layout
-	texts   []*parse.TextNode
-	forks   bool // what it does depends on values
+	last  string
+	needs needs
+	texts []*parse.TextNode
+	forks bool // what it does depends on values
 
 	functions template.FuncMap
 	unknown   []*parse.IdentifierNode
@@ -85,7 +84,6 @@ func (r *rewriter) pipe(p *parse.PipeNode) {
 		return
 	}
 	for i, cmd := range p.Cmds {
-		r.noteLayout(cmd, i > 0)
 		get := "_get"
 		alone := len(cmd.Args) == 1 && i+1 < len(p.Cmds) && isDefault(p.Cmds[i+1])
 		if isDefault(cmd) || alone {
@@ -94,18 +92,6 @@ func (r *rewriter) pipe(p *parse.PipeNode) {
 		for j, arg := range cmd.Args {
 			cmd.Args[j] = r.arg(arg, get)
 		}
-	}
-}
-
-// noteLayout notes the layout of a call of `time`, which has one when it has more
-// than the time itself.
-func (r *rewriter) noteLayout(cmd *parse.CommandNode, piped bool) {
-	name, ok := cmd.Args[0].(*parse.IdentifierNode)
-	if !ok || name.Ident != "time" || len(cmd.Args) < 2 || len(cmd.Args) == 2 && !piped {
-		return
-	}
-	if text, ok := cmd.Args[1].(*parse.StringNode); ok {
-		r.layouts = append(r.layouts, layout{int(text.Pos), text.Text})
 	}
 }
 

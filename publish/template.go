@@ -12,6 +12,8 @@ import (
 	"sync"
 	"text/template"
 	"text/template/parse"
+
+	"checkout-notifier/publish/internal/slips"
 )
 
 // TemplateError is a mistake in a template or subject, found at load by
@@ -54,7 +56,10 @@ func (e *TemplateError) where() string {
 	return fmt.Sprintf("line %d, column %d: ", e.Line, e.Column)
 }
 
-const templateName = "template"
+const (
+	templateName  = "template"
+	writtenAmount = "money .Session.amount_total .Session.currency"
+)
 
 // otherWays are what other languages have in their templates: what the parser says of it,
 // where it stands, and how it is written here.
@@ -64,7 +69,9 @@ var otherWays = []struct {
 }{
 	{regexp.MustCompile(`bad character U\+002D`), regexp.MustCompile(`\{\{[^{}]*?(\.[A-Z][\w.]*)\.(\w+(?:-\w+)+)`), `: a name with other signs in it is read as in index $1 "$2"`},
 	{regexp.MustCompile(`bad character U\+005B|unexpected "\.`), regexp.MustCompile(`\{\{[^{}]*?(\.[A-Z][\w.]*?)(?:\[(\d+|"[^"]*")\]|\.(\d+))`), ": an element is read as in index $1 $2$3"},
-	{regexp.MustCompile(`unexpected "[/*+%]" in operand|illegal number syntax: "[+-]"|bad character U\+002F|function "(?:div|mul|add|sub|mod|round)f?"`), regexp.MustCompile(``), ": nothing is computed in a template; an amount is written as in money .Session.amount_total .Session.currency"},
+	{regexp.MustCompile(`unexpected "[/*+%]" in operand|illegal number syntax: "[+-]"|bad character U\+002F|function "(?:div|mul|add|sub|mod|round)f?"`), regexp.MustCompile(``), ": nothing is computed in a template; an amount is written as in " + writtenAmount},
+	{regexp.MustCompile(`(?i)function "(?:to_?lower(?:case)?|lowercase|downcase|lcase)"`), regexp.MustCompile(``), ": it is written lower"},
+	{regexp.MustCompile(`(?i)function "(?:to_?upper(?:case)?|uppercase|upcase|ucase)"`), regexp.MustCompile(``), ": it is written upper"},
 }
 
 // otherwise says how that is written which the parser did not take.
@@ -158,7 +165,6 @@ type program struct {
 	template *template.Template
 	text     string
 	needs    needs
-	layouts  []layout // that `time` is called with
 	texts    []*parse.TextNode
 	forks    bool      // what it does depends on values
 	runs     sync.Pool // of *run
@@ -177,6 +183,9 @@ type run struct {
 func compile(text, last string) (*program, error) {
 	trees, err := parseAll(text)
 	if err != nil {
+		if at, opened := slips.Unclosed(text); opened != "" && strings.HasSuffix(err.Error(), "unexpected EOF") {
+			return nil, mistake{at, fmt.Errorf("this {{ %s }} has no {{ end }}", opened)}.explain(text, "")
+		}
 		return nil, explain(fmt.Errorf("%w%s", err, otherwise(text, err)), "")
 	}
 	t := template.New(templateName).Option("missingkey=error").Funcs(functions(&execution{})).Funcs(internals(&execution{}))
@@ -203,7 +212,7 @@ func compile(text, last string) (*program, error) {
 		}
 		unknown = append(unknown, e)
 	}
-	return &program{template: t, text: text, needs: rewriter.needs, layouts: rewriter.layouts, texts: rewriter.texts, forks: rewriter.forks}, errors.Join(unknown...)
+	return &program{template: t, text: text, needs: rewriter.needs, texts: rewriter.texts, forks: rewriter.forks}, errors.Join(unknown...)
 }
 
 // parseAll parses a text and the templates that it defines, whatever functions

@@ -26,6 +26,7 @@ type expression struct {
 	together  logic.Together // events of one look that match it
 	missed    []logic.Missed // events that it leaves out, probably without being meant to
 	age       logic.Age      // of the session, that it demands
+	keys      []string       // of the metadata, that it demands
 	canonical string         // the tokens, for the identity of the rule set
 }
 
@@ -61,7 +62,7 @@ func compileExpression(s *scope, text string) (x *expression, faults []check.Fau
 	x.holds, x.constant = logic.Constant(tree.Node)
 	x.always = logic.Always(tree.Node)
 	x.demanded, x.together, x.missed = logic.DemandedOf(tree.Node), logic.TogetherOf(tree.Node), logic.MissedBy(tree.Node)
-	x.age = logic.AgeOf(tree.Node)
+	x.age, x.keys = logic.AgeOf(tree.Node), logic.KeysOf(tree.Node)
 	collectUses(tree.Node, &x.uses)
 	rewrite(&tree.Node)
 	var err error

@@ -87,15 +87,22 @@ type Reach struct {
 	Accounts []string // empty: all
 	Async    bool     // its condition takes only what was paid after the checkout
 	OneMode  bool     // its condition takes live sessions alone, or test sessions alone
+	Keys     []string // of the metadata, which its condition demands
 }
 
-// Reach says which sessions a rule can match, whether or not it is enabled.
-func (s *Set) Reach(rule string) Reach { return s.reach[rule] }
+// Reach says which sessions a rule can match, whether or not it is enabled. Nothing is
+// known of that without a set.
+func (s *Set) Reach(rule string) Reach {
+	if s == nil {
+		return Reach{}
+	}
+	return s.reach[rule]
+}
 
 func (r *compiled) reach() Reach {
 	reach := Reach{Accounts: slices.DeleteFunc(slices.Clone(r.accounts), func(name string) bool { return name == "" })}
 	if x := r.expression; x != nil {
-		reach.OneMode, reach.Async = x.oneMode, x.onlyAsync
+		reach.OneMode, reach.Async, reach.Keys = x.oneMode, x.onlyAsync, x.keys
 	}
 	return reach
 }
