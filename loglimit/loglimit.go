@@ -53,6 +53,7 @@ type Handler struct {
 type kinds struct {
 	mu    sync.Mutex // guards what follows
 	byKey map[string]*kind
+	tides []*tide
 }
 
 // kind is what is known of one kind of line during a pause.
@@ -86,8 +87,8 @@ func (h *Handler) WithGroup(name string) slog.Handler {
 
 // Handle implements slog.Handler.
 func (h *Handler) Handle(ctx context.Context, r slog.Record) error {
-	key, over := h.marks(&r)
-	if key != "" && h.kinds.hold(key, h.Handler, r) {
+	key, over, now := h.marks(&r)
+	if (key != "" && h.kinds.hold(key, h.Handler, r)) || (now != nil && h.kinds.endForNow(now, r)) {
 		return nil
 	}
 	for _, key := range over {
@@ -97,8 +98,8 @@ func (h *Handler) Handle(ctx context.Context, r slog.Record) error {
 }
 
 // marks returns what kind of line a record is, "" if it is not marked, and the
-// begins of the kinds that it ends.
-func (h *Handler) marks(r *slog.Record) (key string, over []string) {
+// begins of the kinds that it ends, or ends for now.
+func (h *Handler) marks(r *slog.Record) (key string, over, now []string) {
 	r.Attrs(func(a slog.Attr) bool {
 		if a.Value.Kind() != slog.KindLogValuer {
 			return true
@@ -110,10 +111,14 @@ func (h *Handler) marks(r *slog.Record) (key string, over []string) {
 			for _, k := range m {
 				over = append(over, h.kind(k))
 			}
+		case endsForNow:
+			for _, k := range m {
+				now = append(now, h.kind(k))
+			}
 		}
 		return true
 	})
-	return key, over
+	return key, over, now
 }
 
 func (h *Handler) kind(key string) string { return h.scope + "\x00\x00" + key }
@@ -122,11 +127,19 @@ func (h *Handler) kind(key string) string { return h.scope + "\x00\x00" + key }
 func (s *kinds) hold(key string, write slog.Handler, r slog.Record) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if k := s.byKey[key]; k != nil {
+	k, now := s.byKey[key], time.Now()
+	if k != nil {
 		k.missed, k.last, k.write = k.missed+1, r.Clone(), write
+	}
+	for _, t := range s.tides {
+		if t.has(key) && t.comes(k == nil, now) {
+			k.sumUp()
+		}
+	}
+	if k != nil {
 		return true
 	}
-	k := &kind{pause: firstPause, since: time.Now()}
+	k = &kind{pause: firstPause, since: now}
 	k.timer = time.AfterFunc(k.pause, func() { s.pauseEnds(key, k) })
 	s.byKey[key] = k
 	return false
@@ -142,7 +155,7 @@ func (s *kinds) pauseEnds(key string, k *kind) {
 		delete(s.byKey, key)
 		return
 	}
-	k.sumUp()
+	s.sumUp(key)
 	k.pause = min(2*k.pause, longestPause)
 	k.timer.Reset(k.pause)
 }
@@ -158,23 +171,45 @@ func (s *kinds) end(prefix string) {
 	}
 }
 
+// sumUp sums up a kind, and tells that it is over if it is. The caller holds mu.
+func (s *kinds) sumUp(key string) {
+	k := s.byKey[key]
+	k.sumUp()
+	for _, t := range s.tides {
+		switch {
+		case !t.has(key):
+		case t.over == nil:
+			t.told = true
+		default:
+			k.writeLate(t.over.Clone())
+		}
+	}
+}
+
 // forget sums a kind up and lets it begin anew. The caller holds mu.
 func (s *kinds) forget(key string) {
 	k := s.byKey[key]
 	k.timer.Stop()
 	if k.missed > 0 {
-		k.sumUp()
+		s.sumUp(key)
 	}
 	delete(s.byKey, key)
 }
 
 // sumUp writes what was left out. The caller holds mu.
 func (k *kind) sumUp() {
-	now, last := time.Now(), k.last.Time
-	k.last.Time, k.last.Message = now, k.last.Message+" (summary)"
-	k.last.AddAttrs(slog.Int("repeated", k.missed), slog.String("within", now.Sub(k.since).Round(time.Second).String()), slog.Time("last", last))
-	_ = k.write.Handle(context.Background(), k.last) // a log that cannot be written has nobody to tell
+	now := time.Now()
+	k.last.Message += " (summary)"
+	k.last.AddAttrs(slog.Int("repeated", k.missed), slog.String("within", now.Sub(k.since).Round(time.Second).String()))
+	k.writeLate(k.last)
 	k.missed, k.since = 0, now
+}
+
+// writeLate writes a line of some time ago.
+func (k *kind) writeLate(r slog.Record) {
+	r.AddAttrs(slog.Time("last", r.Time))
+	r.Time = time.Now()
+	_ = k.write.Handle(context.Background(), r) // a log that cannot be written has nobody to tell
 }
 
 // Flush writes what a logger with a Handler has left out so far, at the end of

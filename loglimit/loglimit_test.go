@@ -159,8 +159,12 @@ func TestMarkIsInvisibleElsewhere(t *testing.T) {
 		log := slog.New(h)
 		log.Warn("x", loglimit.Repeats("1"), slog.Int("a", 1))
 		log.Warn("x", loglimit.Ends("1"), slog.Int("a", 2))
+		log.Warn("x", loglimit.EndsForNow("1"), slog.Int("a", 3))
 	}
-	want := []string{"msg=x a=1", "msg=x a=2", `{"level":"WARN","msg":"x","a":1}`, `{"level":"WARN","msg":"x","a":2}`}
+	want := []string{
+		"msg=x a=1", "msg=x a=2", "msg=x a=3",
+		`{"level":"WARN","msg":"x","a":1}`, `{"level":"WARN","msg":"x","a":2}`, `{"level":"WARN","msg":"x","a":3}`,
+	}
 	if diff := cmp.Diff(want, p.lines()); diff != "" {
 		t.Errorf("log (-want +got):\n%s", diff)
 	}

@@ -127,7 +127,7 @@ func (a *account) try(ctx context.Context, within time.Duration, request func(co
 func (a *account) answered(code string) {
 	a.requested(code)
 	if a.failures > 0 {
-		a.log.Info("the API answers again", loglimit.Ends("request", "pass"), slog.Int("failed_requests", a.failures))
+		a.log.Info("the API answers again", loglimit.EndsForNow("request", "pass"), slog.Int("failed_requests", a.failures))
 	}
 	a.failures = 0
 	a.status.update(func(s *Status) {
