@@ -9,6 +9,7 @@ import (
 	"checkout-notifier/event"
 	"checkout-notifier/poller/internal/holes"
 	"checkout-notifier/poller/internal/index"
+	"checkout-notifier/poller/internal/oddity"
 )
 
 // Status is how an account is doing.
@@ -225,16 +226,8 @@ func Holes(stored []event.Hole) []Hole {
 	return holes
 }
 
-// Oddity is something in the API's answers that is not as documented, said in
-// the log when it is first met and counted since.
-type Oddity struct {
-	Code    string    `json:"code"`
-	Message string    `json:"message"`
-	Detail  string    `json:"detail,omitempty"` // the error of the last time
-	Count   int       `json:"count"`
-	First   time.Time `json:"first"`
-	Last    time.Time `json:"last"`
-}
+// Oddity is something in the API's answers that is not as documented.
+type Oddity = oddity.Oddity
 
 // statusBox guards an account's Status, which its goroutine writes and anybody reads.
 type statusBox struct {
@@ -260,14 +253,5 @@ func (b *statusBox) update(change func(*Status)) {
 func (b *statusBox) odd(code, message, detail string) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	now := time.Now()
-	for i := range b.status.Oddities {
-		if o := &b.status.Oddities[i]; o.Code == code {
-			o.Count++
-			o.Last, o.Message, o.Detail = now, message, detail
-			return false
-		}
-	}
-	b.status.Oddities = append(b.status.Oddities, Oddity{Code: code, Message: message, Detail: detail, Count: 1, First: now, Last: now})
-	return true
+	return oddity.Count(&b.status.Oddities, code, message, detail, time.Now())
 }

@@ -25,11 +25,12 @@ var allowed = map[string][]string{
 	"checkout":                    {},
 	"simulator":                   {}, // shares no code with the client, so that it can disagree with it
 	"event":                       {"checkout"},
-	"poller":                      {"checkout", "event", "loglimit", "poller/internal/holes", "poller/internal/index", "poller/internal/latency", "poller/internal/serverclock", "poller/pacer", "poller/wooshpay", "secret"},
+	"poller":                      {"checkout", "event", "loglimit", "poller/internal/holes", "poller/internal/index", "poller/internal/latency", "poller/internal/oddity", "poller/internal/serverclock", "poller/pacer", "poller/wooshpay", "secret"},
 	"poller/hashtable":            {},
 	"poller/internal/holes":       {"event"},
 	"poller/internal/index":       {"checkout", "event", "poller/hashtable"},
 	"poller/internal/latency":     {},
+	"poller/internal/oddity":      {},
 	"poller/internal/serverclock": {"poller/wooshpay"},
 	"poller/pacer":                {},
 	"poller/wooshpay":             {"checkout", "secret"},
