@@ -246,7 +246,7 @@ func (a *account) onePass(ctx context.Context, until time.Time) PassReport {
 	case ctx.Err() == nil:
 		report.Error, report.Unreachable = err.Error(), errors.As(err, &failure) && failure.Unreachable()
 		a.broken++
-		a.log.Warn("a pass over the account's list was not completed: the next one reads what this one left, and nothing is lost", loglimit.Repeats("pass"), slog.Any("error", err), slog.Int("in_a_row", a.broken))
+		a.log.Warn("a pass over the account's list was not completed: the next one reads what this one left"+a.promise(), loglimit.Repeats("pass"), slog.Any("error", err), slog.Int("in_a_row", a.broken))
 	default:
 		report.Error = ctx.Err().Error()
 	}

@@ -167,13 +167,21 @@ func (a *account) failed(failure *wooshpay.Error, n int) (wait time.Duration) {
 	if failure.Kind == wooshpay.KindDenied {
 		level = slog.LevelError
 	}
-	a.log.Log(context.Background(), level, "a request to the API failed; it is repeated, and nothing is lost", loglimit.Repeats("request "+string(failure.Kind)+failure.Code()),
+	a.log.Log(context.Background(), level, "a request to the API failed; it is repeated"+a.promise(), loglimit.Repeats("request "+string(failure.Kind)+failure.Code()),
 		slog.Any("error", failure), slog.Int("in_a_row", a.failures), slog.String("again_in", wait.Round(time.Second/10).String()))
 	a.status.update(func(s *Status) { s.fail(failure) })
 	if failure.ConcernsAll() {
 		a.pacer.Pause(wait)
 	}
 	return wait
+}
+
+// promise ends a line of the log about something that failed.
+func (a *account) promise() string {
+	if s := a.status.read(); s.Unpolled() != "" {
+		return ". " + s.Unpolled()
+	}
+	return ", and nothing is lost"
 }
 
 const (

@@ -46,6 +46,7 @@ func (a *account) begin(ctx context.Context, page *wooshpay.Page) (until time.Ti
 		}
 		a.state.Start, a.state.StartFixed = start.UTC(), true
 	}
+	a.status.update(func(s *Status) { s.Start = a.state.Start })
 	if a.state.Start.IsZero() {
 		a.log.Info("the account starts: all that its list shows is announced", "host", a.state.Host, "mode", a.state.Mode)
 	} else {

@@ -101,6 +101,18 @@ func (s *Status) fail(err error) {
 	s.Healthy, s.Error, s.Denied = false, err.Error(), denied(err)
 }
 
+// Unpolled says what it means for orders that the account was never polled, if that loses
+// any: with start: now it starts with the first answer.
+func (s *Status) Unpolled() string {
+	if !s.Start.IsZero() || s.Configured != StartNow {
+		return ""
+	}
+	return "The account was never polled: no order is seen or shipped, and with start: now those that are created until the first answer never are" + SetStart
+}
+
+// SetStart is what to do about that, for whoever has a configuration.
+const SetStart = "; to have them announced, set its start to a time and restart notifier"
+
 // mostUnread is for how long the list may not be read before that is a failure, unless
 // passes are due less often; five intervals then.
 const mostUnread = 2 * time.Minute

@@ -18,6 +18,7 @@ import (
 
 	"checkout-notifier/config"
 	"checkout-notifier/event"
+	"checkout-notifier/poller"
 	"checkout-notifier/poller/wooshpay"
 	"checkout-notifier/publish"
 	"checkout-notifier/rules"
@@ -171,6 +172,7 @@ func (h denials) Handle(ctx context.Context, r slog.Record) error {
 	if denied {
 		return nil
 	}
+	r.Message = strings.Replace(r.Message, poller.SetStart, "", 1) // there is no configuration
 	return h.Handler.Handle(ctx, r)
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"errors"
+	"log/slog"
 	"net/http/httptest"
 	"slices"
 	"strings"
@@ -13,6 +14,7 @@ import (
 
 	"checkout-notifier/config"
 	"checkout-notifier/event"
+	"checkout-notifier/poller"
 	"checkout-notifier/publish"
 	"checkout-notifier/simulator"
 )
@@ -25,6 +27,16 @@ func TestForwardEndsWithARefusedKey(t *testing.T) {
 	if code != exitUnreachable || !strings.Contains(stderr, "notifier: nothing can be forwarded: the API at "+api.URL+" refuses the key from --key (status 401: ") ||
 		strings.Count(stderr, "status 401") != 1 || strings.Contains(stderr, "ERROR") {
 		t.Errorf("exit code %d, says %s", code, stderr)
+	}
+}
+
+// Who forwards has no start to set.
+func TestForwardSaysWhatIsLostUntilTheFirstAnswer(t *testing.T) {
+	var said bytes.Buffer
+	s := poller.Status{Configured: poller.StartNow}
+	slog.New(denials{slog.NewTextHandler(&said, nil), nil}).With("account", "forward").Warn("a request failed. " + s.Unpolled())
+	if got := said.String(); !strings.Contains(got, `until the first answer never are" account=forward`) {
+		t.Errorf("it says %s", got)
 	}
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -17,13 +18,9 @@ func conditionEvent(eventType string, c event.Condition, now time.Time, data any
 	return e, err
 }
 
-// unseen is what an account that cannot be polled means for the shop. One with
-// start: now that never was polled starts with the first answer.
+// unseen is what an account that cannot be polled means for the shop.
 func unseen(s *poller.Status) string {
-	if s.Start.IsZero() && s.Configured == "now" {
-		return "It was never polled: no order is seen or shipped, and with start: now those that are created until the first answer never are. To have them announced, set its start to a time and restart notifier."
-	}
-	return "Until that is mended no new order is seen or shipped; nothing is lost, and what happens meanwhile is announced then."
+	return cmp.Or(s.Unpolled(), "Until that is mended no new order is seen or shipped; nothing is lost, and what happens meanwhile is announced then") + "."
 }
 
 func accountFailingEvent(c event.Condition, s *poller.Status, now time.Time) (event.Event, error) {

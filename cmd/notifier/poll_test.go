@@ -253,6 +253,7 @@ func TestStateOfAnAccountTellsTheNextTry(t *testing.T) {
 		"failing for 1m, next try in 9m as the API asked (Retry-After): status 429":                             func(s *poller.Status) { s.NextTry, s.AskedToWait = now.Add(10*time.Minute), true },
 		"failing for 1m, next try in 9m (at once after a correction at the API: notifier poll now): status 429": func(s *poller.Status) { s.NextTry, s.Denied = now.Add(10*time.Minute), true },
 		"waiting, next try in 9m as the API asked (Retry-After)":                                                func(s *poller.Status) { s.NextTry, s.AskedToWait, s.Error = now.Add(10*time.Minute), true, "" },
+		"failing for 1m, being tried: status 429. The account was never polled: no order is seen or shipped, and with start: now those that are created until the first answer never are; to have them announced, set its start to a time and restart notifier": func(s *poller.Status) { s.Configured = poller.StartNow },
 	} {
 		s := failing
 		change(&s)

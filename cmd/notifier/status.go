@@ -213,11 +213,7 @@ func (a *app) printStore(s *storeReport) {
 func (a *app) printDestinations(list []destinationReport) {
 	lines := []string{"DESTINATION\tSTATE\tPENDING\tOLDEST\tDEAD LETTERS\tLAST ACCEPTED\tWHY"}
 	for _, d := range list {
-		oldest := "-"
-		if !d.OldestPending.IsZero() {
-			oldest = ago(d.OldestPending)
-		}
-		lines = append(lines, fmt.Sprintf("%s\t%s\t%d\t%s\t%d\t%s\t%s", d.Name, d.State, d.Pending, oldest, d.Dead, ago(d.LastSuccess), d.story()))
+		lines = append(lines, fmt.Sprintf("%s\t%s\t%d\t%s\t%d\t%s\t%s", d.Name, d.State, d.Pending, ago(d.OldestPending), d.Dead, ago(d.LastSuccess), d.story()))
 	}
 	a.rows(lines...)
 }
@@ -278,7 +274,11 @@ func accountState(r *report, s poller.Status) string {
 	case !r.Running:
 		return "-"
 	case s.Error != "":
-		return "failing for " + shortDuration(time.Since(s.ErrorSince)) + ", " + nextTry(s) + ": " + s.Error
+		text := "failing for " + shortDuration(time.Since(s.ErrorSince)) + ", " + nextTry(s) + ": " + s.Error
+		if lost := s.Unpolled(); lost != "" {
+			text += ". " + lost
+		}
+		return text
 	case s.AskedToWait:
 		return "waiting, " + nextTry(s)
 	case s.Passes == 0:
