@@ -36,6 +36,7 @@ type chain struct {
 	ended    bool      // nothing of the range is left below that hole
 	refusals int       // how often the API refused the question for the first page
 	flukes   int       // how often what seemed to be a hole was shown when it was asked for again
+	returned bool      // the parameters were sent where they were refused once more
 
 	// Where and how the next page is asked for.
 	cursorAt  time.Time // creation time of the session after which it begins
@@ -53,12 +54,13 @@ type chain struct {
 	readsToKnown bool // see account.readsToKnown
 
 	// After a page that the API failed to show: see narrow.
-	narrowed int   // how many of the next sessions stood on it; they are asked for in smaller pages
-	unshown  error // the failure, until a smaller page is shown
-	certain  bool  // it was not by chance: a smaller page failed as well, or the chain began at a known hole
-	away     bool  // nothing else is answered either
-	setbacks int   // failures in a row, each followed by a pause
-	atTop    bool  // the list begins with a known hole, which the chain has not passed yet
+	narrowed int    // how many of the next sessions stood on it; they are asked for in smaller pages
+	unshown  error  // the failure, until a smaller page is shown
+	params   string // where the list parameters were sent
+	certain  bool   // it was not by chance: a smaller page failed as well, or the chain began at a known hole
+	away     bool   // nothing else is answered either
+	setbacks int    // failures in a row, each followed by a pause
+	atTop    bool   // the list begins with a known hole, which the chain has not passed yet
 }
 
 // mostStepped bounds the pages in a row that a chain steps over: nothing tells how far
@@ -277,14 +279,13 @@ func (c *chain) adapt(err error) bool {
 			c.send(c.cfg.ListParams)
 			return false
 		}
-		// Some proxies refuse a GET with a body, whatever it asks for.
-		c.odd("body_refused", "the API refuses the list parameters in the body; they are sent in the query from now on", "error", err)
-		c.send(wooshpay.ParamsQuery)
+		c.refusesBody(err)
 		c.widen(c.narrowed)
 	case repeated && c.byTime && c.query.Limit < wooshpay.LargestPage: // the page may hold less than its oldest second
 		c.query.Limit = min(2*c.query.Limit, wooshpay.LargestPage)
-	case repeated && c.bodyRefused() && !c.byTime:
+	case repeated && c.bodyRefused() && !c.byTime && !c.returned:
 		// In the query they are ignored: the body was refused for another reason.
+		c.returned = true
 		c.odd("query_ignored", "the API ignores list parameters in the query; they are sent as list_params says again", "list_params", c.cfg.ListParams)
 		c.send(c.cfg.ListParams)
 	case repeated && c.client.Params() != wooshpay.ParamsBoth && !c.bodyRefused():
@@ -299,23 +300,6 @@ func (c *chain) adapt(err error) bool {
 		return false
 	}
 	return true
-}
-
-// send moves the list parameters to another place, where the limit may be ignored.
-func (a *account) send(params string) {
-	a.client, a.limitHonoured = a.client.WithParams(params), false
-}
-
-// everywhere sends the list parameters to both places.
-func (a *account) everywhere() {
-	a.odd("params_ignored", "the API ignores list parameters where list_params sends them; they are sent in the body and the query from now on", "list_params", a.client.Params())
-	a.send(wooshpay.ParamsBoth)
-}
-
-// bodyRefused says whether the parameters travel elsewhere than configured
-// because the API refused them in the body.
-func (c *chain) bodyRefused() bool {
-	return c.client.Params() == wooshpay.ParamsQuery && c.cfg.ListParams != wooshpay.ParamsQuery
 }
 
 // note keeps what a page shows for the rest of the chain.

@@ -20,16 +20,33 @@ func failedPage(err error) error {
 	return err
 }
 
-// mostElsewhere bounds the other parts of the list that are asked for before a key counts as
-// refused: sessions that the API does not give away may stand there, too.
-const mostElsewhere = 2
+const (
+	// mostElsewhere bounds the other parts of the list that are asked for before a key counts as
+	// refused: sessions that the API does not give away may stand there, too.
+	mostElsewhere = 2
+	// doubtsBody is after how many 403s in a row they may be for the body of the questions, and
+	// not for the key.
+	doubtsBody = 2 + mostElsewhere
+)
 
 // tryPage is try for a request that a 403 may answer for either of two reasons: the key is
 // refused, or the API does not show just this page or session. One 403 may be chance. After a
 // second one in a row it asks for other parts of the list: if one is answered, the 403s are
 // about the request alone; if each is refused as well, the key counts as refused. Until one
-// is answered nothing else is asked for.
+// is answered nothing else is asked for. What was refused for its body is asked for without one.
 func (a *account) tryPage(ctx context.Context, within time.Duration, request func(context.Context, *wooshpay.Client) error, leave func(*wooshpay.Error, time.Time)) (failure *wooshpay.Error, err error) {
+	for {
+		params := a.client.Params()
+		failure, err = a.tryPart(ctx, within, request, leave)
+		if failure == nil || failure.Status != http.StatusForbidden || a.client.Params() == params {
+			return failure, err
+		}
+		a.count(failure)
+	}
+}
+
+// tryPart is tryPage with the list parameters where they are sent now.
+func (a *account) tryPart(ctx context.Context, within time.Duration, request func(context.Context, *wooshpay.Client) error, leave func(*wooshpay.Error, time.Time)) (failure *wooshpay.Error, err error) {
 	if a.forbidden > 1 {
 		if failure, err := a.tryElsewhere(ctx, false); a.forbidden > 1 {
 			return failure, err
@@ -43,7 +60,12 @@ func (a *account) tryPage(ctx context.Context, within time.Duration, request fun
 	case err == nil:
 		a.forbidden = 0
 		return nil, nil
-	case failure == nil || failure.Status != http.StatusForbidden || failure.Kind == wooshpay.KindDenied:
+	case failure == nil || failure.Status != http.StatusForbidden:
+		return failure, err
+	case failure.Kind == wooshpay.KindDenied: // the API asks to be left alone
+		if a.client.Params() != wooshpay.ParamsQuery {
+			a.forbidden = doubtsBody
+		}
 		return failure, err
 	}
 	a.forbidden++
@@ -53,7 +75,11 @@ func (a *account) tryPage(ctx context.Context, within time.Duration, request fun
 	if a.forbidden == 1 {
 		return failure, err
 	}
-	for range mostElsewhere {
+	most := mostElsewhere
+	if a.client.Params() != wooshpay.ParamsQuery {
+		most++ // without a body
+	}
+	for range most {
 		other, _ := a.tryElsewhere(ctx, false)
 		if other == nil || a.forbidden <= 1 {
 			return failure, err
@@ -68,10 +94,27 @@ func (a *account) tryPage(ctx context.Context, within time.Duration, request fun
 }
 
 // tryElsewhere asks for another part of the list than the page that was answered by
-// a 403. That the API knows no such part any more is an answer, too.
+// a 403. That the API knows no such part any more is an answer, too. After many 403s every
+// second question is without a body: some proxies refuse that, whatever it asks for.
 func (a *account) tryElsewhere(ctx context.Context, shows bool) (failure *wooshpay.Error, err error) {
-	q := a.elsewhere(shows)
+	q, heeded := a.elsewhere(shows), false
+	if a.forbidden >= doubtsBody && a.forbidden%2 == 0 && a.client.Params() != wooshpay.ParamsQuery {
+		failure, err = a.try(ctx, a.cfg.Poll.Timeout, func(ctx context.Context, client *wooshpay.Client) (err error) {
+			heeded, err = client.ReadsQuery(ctx, q)
+			return err
+		}, a.leave)
+		if denied(err) {
+			a.forbidden++
+			return failure, err
+		} else if ctx.Err() == nil {
+			a.requested(failure.Code())
+		}
+	}
 	failure, err = a.try(ctx, a.cfg.Poll.Timeout, func(ctx context.Context, client *wooshpay.Client) error { _, err := client.List(ctx, q); return err }, a.leave)
+	if heeded && denied(err) && failure.Status == http.StatusForbidden {
+		failure.Kind = wooshpay.KindRefused
+		a.refusesBody(err)
+	}
 	if err != nil && !refused(err) {
 		a.lastShown = wooshpay.Query{}
 		if denied(err) {

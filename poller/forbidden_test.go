@@ -240,7 +240,7 @@ func TestForbiddenKeyBeginsWithASession(t *testing.T) {
 			w.run(p, 10*time.Second)
 		}
 		w.run(p, time.Minute)
-		if n := w.requests - before; n > 4 { // one may have been under way
+		if n := w.requests - before; n > 5 { // one may have been under way
 			t.Errorf("%d requests were refused in a minute", n)
 		}
 	})

@@ -327,3 +327,10 @@ func (a *account) stop(ctx context.Context, why string) error {
 	}
 	return fmt.Errorf("%w: %s", ErrForeign, why)
 }
+
+func word(ok bool, yes, no string) string {
+	if ok {
+		return yes
+	}
+	return no
+}

@@ -24,7 +24,7 @@ func (c *chain) narrow(err error) bool {
 	if untied := c.untie(); c.asked == 1 {
 		return untied
 	}
-	c.unshown, c.cutOff = err, c.query
+	c.unshown, c.cutOff, c.params = err, c.query, c.client.Params()
 	c.certain = c.certain || c.narrowed > 0 || c.latency.Hangs()
 	c.query.Limit = 1
 	if c.narrowed > 0 {
@@ -38,6 +38,9 @@ func (c *chain) narrow(err error) bool {
 // be had are behind. Whether it was by chance that they could not be had is found
 // out first; then what remains of them is halved again and again.
 func (c *chain) widen(shown int) {
+	if c.unshown != nil && c.client.Params() != c.params { // it was refused for where they were sent
+		c.unshown, c.narrowed = nil, 0
+	}
 	if c.unshown != nil {
 		c.odd("page_narrowed", "the API failed over a page of the list; it was read again in smaller pages, and what none of them shows is listed as a hole", "error", c.unshown)
 		c.unshown = nil

@@ -235,10 +235,10 @@ func (j *judgement) rate() {
 
 // pauses looks for requests while the API has asked for patience, and for more
 // than a few each five minutes while it denies the key: a 403 may be about a session, so each
-// of the requests that are made at once may be made twice, and two for other parts of the
-// list. A 403 over a session is no denial, and one before an answer was none.
+// of the requests that are made at once may be made twice, and three for other parts of the
+// list, one of them without a body. A 403 over a session is no denial, and one before an answer was none.
 func (j *judgement) pauses() {
-	const window, elsewhere = 5 * time.Minute, 2
+	const window, elsewhere = 5 * time.Minute, 3
 	if j.cron {
 		return
 	}

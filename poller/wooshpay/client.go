@@ -182,6 +182,17 @@ func (c *Client) List(ctx context.Context, q Query) (page *Page, err error) {
 	return page, nil
 }
 
+// ReadsQuery asks for a page with the parameters in the query, and says whether the answer
+// keeps to the limit.
+func (c *Client) ReadsQuery(ctx context.Context, q Query) (bool, error) {
+	page, err := c.WithParams(ParamsQuery).List(ctx, q)
+	if err != nil {
+		return false, err
+	}
+	defer page.Release()
+	return page.Total <= q.Limit, nil
+}
+
 // Reread reads a page again, by the checked decoder, once an item of it cannot be decoded.
 // The first page must not be used any more, nor released: the new one has its memory.
 func (c *Client) Reread(page *Page) (*Page, error) {
