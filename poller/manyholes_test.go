@@ -79,7 +79,7 @@ func TestMoreSessionsThatNoRangeShowsThanAreKeptApart(t *testing.T) {
 				}
 				t.Logf("%d requests in a minute later, an error for %s", r.countAnew()/20, told)
 				r.heal(broken...)
-				time.Sleep(time.Hour)
+				time.Sleep(20 * time.Minute)
 				stop()
 				if late := r.late(0); len(late) > 0 {
 					t.Errorf("%v are never told", late)
@@ -101,9 +101,8 @@ func TestStopWithMoreSessionsThatNoRangeShowsThanAreKeptApart(t *testing.T) {
 		orders, broken int // one in so many
 		every          time.Duration
 	}{
-		"one in five for four hours":         {orders: 1000, broken: 5, every: 14 * time.Second},
-		"half of them, close to each other":  {orders: 300, broken: 2, every: time.Second},
-		"one in twenty, close to each other": {orders: 4000, broken: 20, every: time.Second},
+		"one in five for four hours":        {orders: 1000, broken: 5, every: 14 * time.Second},
+		"half of them, close to each other": {orders: 300, broken: 2, every: time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -147,7 +146,7 @@ func TestStopWithMoreSessionsThatNoRangeShowsThanAreKeptApart(t *testing.T) {
 				time.Sleep(10 * time.Minute)
 				t.Logf("%d requests in a minute later", r.countAnew()/10)
 				r.heal(broken...)
-				time.Sleep(time.Hour)
+				time.Sleep(20 * time.Minute)
 				stop()
 				if late, st := r.late(0), p.Status()[0]; len(late) > 0 || len(st.Holes) > 0 || !st.Healthy {
 					t.Errorf("all can be shown again: %v are never told, healthy %t (%s), holes %+v", late, st.Healthy, st.Error, st.Holes)
