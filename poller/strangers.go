@@ -183,7 +183,8 @@ func (a *account) askKnown(ctx context.Context) (m meeting, err error) {
 			return m, err
 		}
 	}
-	return m, a.askWhereTheyStood(ctx, list, &m)
+	err = a.askWhereTheyStood(ctx, list, &m)
+	return m, err
 }
 
 // askWhereTheyStood asks the list for what stands where known sessions stood: all of
