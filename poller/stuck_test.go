@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"slices"
@@ -84,16 +85,17 @@ func (s *stuck) garble(req *http.Request, body []byte) []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var list struct {
-		Object  string           `json:"object"`
-		Data    []map[string]any `json:"data"`
-		HasMore bool             `json:"has_more"`
+		Object  string            `json:"object"`
+		Data    []json.RawMessage `json:"data"`
+		HasMore bool              `json:"has_more"`
 	}
-	if s.garbled == "" || !isList(req) || json.Unmarshal(body, &list) != nil {
+	id := fmt.Appendf(nil, `"id":%q`, s.garbled)
+	if s.garbled == "" || !isList(req) || !bytes.Contains(body, id) || json.Unmarshal(body, &list) != nil {
 		return body
 	}
-	for i := range list.Data {
-		if list.Data[i]["id"] == s.garbled {
-			list.Data[i] = map[string]any{"id": s.garbled}
+	for i, row := range list.Data {
+		if bytes.Contains(row, id) {
+			list.Data[i] = append(append([]byte{'{'}, id...), '}')
 		}
 	}
 	body, _ = json.Marshal(list)

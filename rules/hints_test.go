@@ -2,7 +2,9 @@ package rules_test
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -99,9 +101,10 @@ func TestEveryHintLeadsToARuleThatMatches(t *testing.T) {
 			return text(prefix + "." + hint)
 		}
 	}
-	for name := range names {
+	calls := []string{`has(%q)`, `changed(%q) or true`, `raw(%q, "") != ""`}
+	for n, name := range slices.Sorted(maps.Keys(names)) {
 		try(text(name), whole(""))
-		for _, object := range objects {
+		for o, object := range objects {
 			if !reference[name] && strings.Contains(object, "[0]") {
 				continue // a misspelt name, where it has been tried already
 			}
@@ -111,9 +114,8 @@ func TestEveryHintLeadsToARuleThatMatches(t *testing.T) {
 				continue
 			}
 			path = strings.NewReplacer("[", ".", "]", "").Replace(path)
-			for _, call := range []string{`has(%q)`, `changed(%q) or true`, `raw(%q, "") != ""`} {
-				try(fmt.Sprintf(call, path), func(hint string) string { return fmt.Sprintf(call, hint) })
-			}
+			call := calls[(n+o)%len(calls)] // each name in each call, each object in each call
+			try(fmt.Sprintf(call, path), func(hint string) string { return fmt.Sprintf(call, hint) })
 		}
 	}
 	set, problems := rules.Compile(wrong, known)

@@ -207,11 +207,11 @@ func TestLongExpressionsCompileSoon(t *testing.T) {
 			runtime.ReadMemStats(&after)
 			return after.TotalAlloc - before.TotalAlloc
 		}
-		allocated(100)
-		short, long := allocated(100), allocated(1000)
-		t.Logf("%s: %d bytes for 100, %d for 1000", part, short, long)
-		if long > 20*short {
-			t.Errorf("%s: %d bytes for 100, %d for 1000", part, short, long)
+		allocated(50)
+		short, long := allocated(50), allocated(300)
+		t.Logf("%s: %d bytes for 50, %d for 300", part, short, long)
+		if long > 12*short {
+			t.Errorf("%s: %d bytes for 50, %d for 300", part, short, long)
 		}
 	}
 }
