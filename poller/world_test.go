@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"hash/crc32"
 	"io"
 	"log/slog"
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -56,8 +58,14 @@ type world struct {
 
 // newWorld must be called inside a synctest bubble. It brings the bubble's
 // clock, which starts in 2000, to a day on which the API's ids look as observed.
+//
+// The race detector makes a world ten times as slow. Of the scenes of a test it sees one in
+// four, the same ones in each run; "make full" runs all of them without it.
 func newWorld(t *testing.T) *world {
 	t.Helper()
+	if _, scene, ok := strings.Cut(t.Name(), "/"); ok && raceEnabled && crc32.ChecksumIEEE([]byte(scene))%4 != 0 {
+		t.Skip("this scene is not among those that the race detector sees")
+	}
 	time.Sleep(time.Until(time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)))
 	t.Cleanup(synctest.Wait) // for a timer of this very moment that writes to the test's log
 	cfg := poller.Account{
