@@ -38,12 +38,12 @@ func TestANewOrderDoesNotWaitForABacklog(t *testing.T) {
 	}{
 		{8, 0, 20 * time.Second, "", 10, 400},
 		{8, 0, 20 * time.Second, "job_1", 10, 400},
-		{1, 0, 20 * time.Second, "job_1", 1500, 10},
+		{1, 0, 20 * time.Second, "job_1", 1500, 2},
 		{32, 0, time.Second, "job_1", 1500, 10},
 		{32, 0, time.Second, "", 10, 400},
-		{8, 2, 20 * time.Second, "job_1", 1500, 10},
+		{8, 2, 20 * time.Second, "job_1", 1500, 3},
 		{8, 0, 500 * time.Millisecond, "job_1", 10, 400},
-		{8, 0, 20 * time.Second, "job_1", 1500, 10},
+		{8, 0, 20 * time.Second, "job_1", 1500, 5},
 	} {
 		t.Run(fmt.Sprintf("%d at once, %v/s, an order every %s, %d times %d of %q", c.concurrency, c.limit, c.every, c.batches, c.of, c.job), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
