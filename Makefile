@@ -9,6 +9,8 @@ SEED     ?= $(shell date +%s)
 BIN      ?= bin/notifier
 PREFIX   ?= /usr/local
 LINT      = $(GO) tool -modfile=tools/go.mod golangci-lint
+# What is built without the race detector is built as a release is, so that it is compiled once.
+STATIC    = CGO_ENABLED=0 GOFLAGS="$(GOFLAGS) -trimpath"
 
 .DEFAULT_GOAL := help
 .PHONY: help build install demo test race lint full fuzz bench bench-poll bench-cycle bench-deliver bench-index test-32 generate check oracle
@@ -17,7 +19,7 @@ help: ## Show this help
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 build: ## Build BIN (bin/notifier), static; VERSION=v1.2.3 names a release
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w $(if $(VERSION),-X main.release=$(VERSION))" -o $(BIN) ./cmd/notifier
+	$(STATIC) $(GO) build -ldflags "-s -w $(if $(VERSION),-X main.release=$(VERSION))" -o $(BIN) ./cmd/notifier
 
 install: build ## Install it as PREFIX/bin/notifier, /usr/local by default
 	install -D -m 0755 $(BIN) $(DESTDIR)$(PREFIX)/bin/notifier
@@ -29,14 +31,14 @@ test: ## Run the tests without the race detector and without end to end: quick
 	$(GO) test -short ./...
 
 full: ## Run all scenes of poller and rules, of which race leaves out many: with it they take ten times as long
-	$(GO) test -timeout 15m ./poller/... ./rules/...
+	$(STATIC) $(GO) test -timeout 15m ./poller/... ./rules/...
 
 race: ## Run all tests, end to end included, with the race detector
 	$(GO) test -race -timeout 25m ./...
 
 lint: ## Check the format, vet and lint (govet is one of the linters; test-32 vets as well)
 	@test -z "$$(gofmt -l .)" || { echo "gofmt would change:"; gofmt -l .; exit 1; }
-	$(LINT) run
+	$(STATIC) $(LINT) run
 
 fuzz: ## Fuzz whatever reads foreign input, FUZZTIME each
 	@set -e; for package in $$(grep -rlE '^func Fuzz' --include='*_test.go' . | xargs -n1 dirname | sort -u); do \
