@@ -239,11 +239,11 @@ type Hole struct {
 // neighbours, and in Error what is wrong with the row.
 type Unreadable struct {
 	Hole
-	ID       string    `json:"id,omitempty"`   // "" if it has none that can be asked for
-	Name     string    `json:"name,omitempty"` // as it is shown, "" if it has none
-	From     time.Time `json:"from,omitzero"`  // between this creation time
-	To       time.Time `json:"to,omitzero"`    // and this it stands, at most; zero: above it stands nothing
-	Existed  time.Time `json:"existed,omitzero"`
+	ID       string    `json:"id,omitempty"`       // "" if it has none that can be asked for
+	Name     string    `json:"name,omitempty"`     // as it is shown, "" if it has none
+	From     time.Time `json:"from,omitzero"`      // between this creation time
+	To       time.Time `json:"to,omitzero"`        // and this it stands, at most; zero: above it stands nothing
+	Existed  time.Time `json:"existed,omitzero"`   // a session created until then existed before the account's start
 	Announce bool      `json:"announce,omitempty"` // a backfill that announces showed it
 	Shown    time.Time `json:"shown"`              // for the last time; at most an hour later where it is stored
 	Answer   string    `json:"answer,omitempty"`   // what is wrong with the answer for its id

@@ -117,8 +117,8 @@ func (a *account) blindToNew() error {
 	return fmt.Errorf("the API shows none of the %d newest sessions so that it can be read, neither in its list nor by their ids: what is ordered, a payment perhaps, is not seen", n)
 }
 
-// blindToPayments says whether of several sessions the API does not tell if they are paid,
-// and of no complete session above them either.
+// blindToPayments returns an error if the API shows no payment_status for several complete
+// sessions, and for no complete session that is newer than they are.
 func (a *account) blindToPayments() error {
 	n := 0
 	for i := a.index.Len() - 1; i >= 0 && n < enoughToAsk; i-- {

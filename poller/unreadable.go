@@ -40,8 +40,7 @@ var (
 	errUntold    = errors.New("the session has no payment_status, and never had")
 )
 
-// unreadable is a row that makes no sense. It is asked for again as a hole is. Existed is
-// as of Page.
+// unreadable is a row that makes no sense. It is asked for again as a hole is.
 type unreadable struct {
 	event.Unreadable
 	pass     uint32 // the last that was shown it
@@ -200,8 +199,8 @@ func (a *account) remember(u *unreadable, cause error) *unreadable {
 	return known
 }
 
-// existedUntil is until which creation time what this pass is shown existed before the
-// account's start; zero once that is fixed.
+// existedUntil returns the creation time up to which a session that this pass reads existed
+// before the account's start. It is zero once the start is fixed.
 func (a *account) existedUntil() time.Time {
 	switch {
 	case a.state.StartFixed:

@@ -178,9 +178,8 @@ func (l *lane) answeredAgain() {
 
 func (l *lane) isBack() { l.log.Info("the destination answers again", loglimit.Ends("unavailable")) }
 
-// found notes that the publisher sees nothing in the way. A destination that
-// refused to take anything is for a probe to find well again, and that one which was told
-// to fail takes deliveries again shows with the first that is accepted.
+// found notes that the publisher can reach its destination. That alone closes no breaker, which
+// a probe has to do, and ends no alert: the first accepted delivery does that.
 func (l *lane) found(send context.Context, now time.Time) {
 	l.mu.Lock()
 	if l.standing.Lost {

@@ -63,11 +63,11 @@ func (l *lane) refuses(eventType string, now time.Time) {
 	l.standing.RefusedTypes = types
 }
 
-// tookType notes that an event of a type was accepted. Answered refusals of the types that
-// stay in RefusedTypes do not open the breaker again: otherwise a type that is always refused
-// would keep it open, and holds would not run out. All are forgotten if an outage may have
-// refused them. Over NATS the types of the refused events that were overtaken are added. The
-// caller holds mu.
+// tookType notes that an event of a type was accepted, and removes the type from RefusedTypes.
+// A refusal of a type that is still in RefusedTypes does not open the breaker again: a type that
+// is always refused would keep it open, and no order_hold would ever end. If an outage may have
+// been the reason of those refusals, RefusedTypes is emptied. Over NATS the types of the refused
+// events that this one overtook are added. The caller holds mu.
 func (l *lane) tookType(job *event.Job, now time.Time) {
 	s := &l.standing
 	if l.broken() && s.Judging.IsZero() && first(job) {
@@ -95,12 +95,11 @@ func (l *lane) refusesType(d *event.Delivery, r Result) bool {
 // first takes what waits for no earlier one of its session.
 func first(job *event.Job) bool { return len(job.Earlier) == 0 }
 
-// probeJob returns what the next probe is: what has waited longest, and in turns with
-// that what was never tried: a type that was not refused since the breaker opened, else
-// two times of three the newest, as others may be of the burst that opened it. In a
-// relapse that is the probe five times of six. A later event of a session that was never
-// tried is one two times of three, once it may overtake. It adds to the step what it comes
-// across that has to wait for its subject.
+// probeJob chooses the delivery that probes an open breaker. A destination may refuse some
+// deliveries and take others, and then one that it refused before shows nothing. So there are
+// kinds of probes that take turns, by their number since the breaker opened; of the kinds whose
+// turn it is, the first one that has a delivery gives the probe. Deliveries on the way there
+// that have to wait for their subject are added to the step.
 func (l *lane) probeJob(send context.Context, now time.Time, step *event.Step) (job event.Job, found bool, err error) {
 	l.mu.Lock()
 	s := l.standing
@@ -121,10 +120,15 @@ func (l *lane) probeJob(send context.Context, now time.Time, step *event.Step) (
 		skip        func(*event.Delivery) bool
 		fits        func(*event.Job) bool
 	}{
+		// Never tried, of a type that was not refused since the breaker opened.
 		{second, false, func(d *event.Delivery) bool { return d.Attempts > 0 || refused(d.EventType) }, first},
+		// The same among later events of a session, once they may overtake the earlier one.
 		{!third && overtakes, false, func(d *event.Delivery) bool { return d.Attempts > 0 || refused(d.EventType) }, later},
+		// Such a later event that was tried before.
 		{second && overtakes, false, func(d *event.Delivery) bool { return refused(d.EventType) }, later},
+		// Never tried, mostly the newest one: older ones may be of the burst that opened the breaker.
 		{second || some && newest, newest, func(d *event.Delivery) bool { return d.Attempts > 0 }, first},
+		// What has waited longest.
 		{true, false, func(*event.Delivery) bool { return false }, first},
 	} {
 		skip := func(d *event.Delivery) bool {

@@ -55,9 +55,10 @@ func (q *queue) wait(now time.Time) time.Duration {
 	return max(wait, time.Millisecond)
 }
 
-// nextList is the list whose first delivery is next: the newest and others take turns, of
-// the others fresh ones and those that were sent before, and of these the ones that are
-// sent again and late ones, as long as there is room for late ones. It is nil if there is none.
+// nextList returns the list whose first delivery is sent next, nil if all are empty. Deliveries
+// that are about to overtake go first. Then the lists take turns, level by level: the newest ones
+// and all others; of the others, fresh ones and those that were sent before; of the latter, those that
+// are sent again and late ones. lateRoom is how many more late ones may be sent now.
 func (q *queue) nextList(lateRoom int) *[]*event.Job {
 	late := len(q.late) > 0 && lateRoom > 0
 	repeat := len(q.again) > 0 || late

@@ -78,9 +78,9 @@ func (l *lane) announceNoneRefused(now time.Time) {
 	s.Version++
 }
 
-// tellNoneWaits looks from time to time whether anything waits for a destination that was
-// told to fail and is there again. If nothing does, no delivery can show that it is well.
-// What was refused since is for an accepted one to end.
+// tellNoneWaits ends the alert of a destination that can be reached again and for which nothing
+// waits any more: no accepted delivery would ever end it. It looks from time to time. If a
+// delivery was refused in the meantime, the alert stays until one is accepted.
 func (l *lane) tellNoneWaits(send context.Context, now time.Time) {
 	l.mu.Lock()
 	s, r := &l.standing, &l.health.refusals

@@ -237,7 +237,7 @@ func (b *batch) wake(d *event.Delivery, behind uint64, at time.Time) (woke bool,
 	return true, b.makeDue(waiting, at)
 }
 
-// backlogAfter is for how long a delivery that is new has been due when it stands in a backlog.
+// backlogAfter: a new delivery that has been due for longer than this stands in a backlog.
 const backlogAfter = 5 * time.Second
 
 // bringForward makes the first delivery of a session that is new and was never refused due

@@ -87,10 +87,10 @@ const (
 	pickPassed   = 200_000
 )
 
-// Pick returns the delivery of a destination that has waited longest, or with newest
-// the one that came last, due or not, among those that skip leaves and fits takes, and that do not wait for their
-// subject; found is false if there is none. Of a delivery's attempts skip sees
-// those alone that have a result.
+// Pick returns one delivery of a destination, due or not: the one that has waited longest, or
+// with newest the one that came last. It passes over those for which skip is true, those whose
+// job fits refuses, and those that wait for their subject; found is false if none is left. skip
+// is given a delivery whose Attempts counts only attempts that have a result.
 func (s *Store) Pick(ctx context.Context, destination string, newest bool, skip func(*event.Delivery) bool, fits func(*event.Job) bool) (job event.Job, found bool, err error) {
 	held := s.offers.holdBack(nil)
 	err = s.view(ctx, "looking for a delivery for "+destination, func(tx *transaction) error {
