@@ -375,6 +375,7 @@ func (c *Client) request(ctx context.Context, path string, params map[string]any
 	req.SetBasicAuth(c.key, "")
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Cache-Control", "no-cache") // a proxy in between may keep answers
 	req.Header.Set("User-Agent", "notifier/"+c.version)
 	return req, nil
 }

@@ -151,6 +151,9 @@ func TestRequest(t *testing.T) {
 	if user, password, ok := a.asked.BasicAuth(); !ok || user != testKey || password != "" {
 		t.Errorf("Basic auth = %q %q %v", user, password, ok)
 	}
+	if got := a.asked.Header.Get("Cache-Control"); got != "no-cache" {
+		t.Errorf("Cache-Control = %q: a proxy may answer with a list of minutes ago", got)
+	}
 	body, err := io.ReadAll(a.asked.Body)
 	if err != nil {
 		t.Fatal(err)
