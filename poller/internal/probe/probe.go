@@ -24,11 +24,9 @@ type Finding struct {
 // newest sessions, up to size of them. An error means that the API could not be asked.
 func Run(ctx context.Context, client *wooshpay.Client, size int) (findings []Finding, shown []string, err error) {
 	first, err := client.List(ctx, wooshpay.Query{Limit: size})
-	var failure *wooshpay.Error
-	if errors.As(err, &failure) && inQuery(ctx, client, failure.Kind) {
-		failure.Kind = wooshpay.KindRefused // it is not the key
+	if wooshpay.KindOf(err) != "" && inQuery(ctx, client) {
 		return []Finding{{
-			What: "list parameters in the body", Said: "refused, those in the query are not: " + err.Error(),
+			What: "list parameters in the body", Said: "refused, those in the query are not: " + notTheKey(err).Error(),
 			Remedy: "set list_params: query",
 		}}, nil, nil
 	}
@@ -56,32 +54,57 @@ func Run(ctx context.Context, client *wooshpay.Client, size int) (findings []Fin
 	}
 	findings = append(findings, order)
 	for _, channel := range []string{wooshpay.ParamsBody, wooshpay.ParamsQuery} {
-		for _, q := range wooshpay.Questions(first) {
-			honoured, said, err := client.WithParams(channel).Put(ctx, q)
-			if err != nil {
-				return nil, nil, err
-			}
-			findings = append(findings, Finding{
-				What: fmt.Sprintf("%s in the %s", q.Parameter, channel), Said: said,
-				// Only what the account uses must work.
-				OK:     honoured || (client.Params() != channel && client.Params() != wooshpay.ParamsBoth),
-				Remedy: "try another list_params; polling stays complete, at a higher price",
-			})
+		found, err := parameters(ctx, client, channel, first)
+		if err != nil {
+			return nil, nil, err
 		}
+		findings = append(findings, found...)
 	}
 	return findings, shown, nil
 }
 
+// parameters says which list parameters the API honours in one place, where the list begins
+// with a page. Only where the account sends them must they be honoured, or answered at all.
+func parameters(ctx context.Context, client *wooshpay.Client, channel string, first *wooshpay.Page) (findings []Finding, err error) {
+	used := client.Params() == channel || client.Params() == wooshpay.ParamsBoth
+	for _, q := range wooshpay.Questions(first) {
+		honoured, said, err := client.WithParams(channel).Put(ctx, q)
+		if wooshpay.KindOf(err) != "" && !used {
+			return append(findings, Finding{
+				What: "list parameters in the " + channel, OK: true, Said: "not answered, and not sent there: " + notTheKey(err).Error(),
+			}), nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		findings = append(findings, Finding{
+			What: fmt.Sprintf("%s in the %s", q.Parameter, channel), OK: honoured || !used, Said: said,
+			Remedy: "try another list_params; polling stays complete, at a higher price",
+		})
+	}
+	return findings, nil
+}
+
 // inQuery says whether the API refuses a question for its body: it answers one for a single
-// session in the query and none in the body. Some proxies do, with whatever status.
-func inQuery(ctx context.Context, client *wooshpay.Client, kind wooshpay.Kind) bool {
+// session in the query and none in the body. Some proxies do, with whatever status or none.
+func inQuery(ctx context.Context, client *wooshpay.Client) bool {
 	one := wooshpay.Query{Limit: 1}
-	if client.Params() == wooshpay.ParamsQuery || (kind != wooshpay.KindRefused && kind != wooshpay.KindDenied) {
+	if client.Params() == wooshpay.ParamsQuery {
 		return false
 	}
 	if reads, err := client.ReadsQuery(ctx, one); !reads || err != nil {
 		return false
 	}
 	_, err := client.List(ctx, one)
-	return err != nil
+	kind := wooshpay.KindOf(err)
+	return kind != "" && kind != wooshpay.KindThrottled
+}
+
+// notTheKey is a failure that says nothing of the key: other questions are answered.
+func notTheKey(err error) error {
+	var failure *wooshpay.Error
+	if errors.As(err, &failure) && failure.Kind == wooshpay.KindDenied {
+		failure.Kind = wooshpay.KindRefused
+	}
+	return err
 }

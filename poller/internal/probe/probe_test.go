@@ -1,0 +1,136 @@
+package probe_test
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"checkout-notifier/poller/internal/probe"
+	"checkout-notifier/poller/wooshpay"
+	"checkout-notifier/secret"
+	"checkout-notifier/simulator"
+)
+
+const testKey = "sk_test_simulated"
+
+// network stands before a simulated API with some sessions. It answers itself where
+// answer returns a status; 1 cuts the connection.
+type network struct {
+	api    *simulator.API
+	answer func(req *http.Request) (status int)
+	header http.Header // of these answers
+	ids    []string    // of the sessions, oldest first
+	asked  int
+}
+
+// newNetwork must be called inside a synctest bubble.
+func newNetwork(t *testing.T) *network {
+	t.Helper()
+	time.Sleep(time.Until(time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC))) // whose ids look as the API's
+	n := &network{api: simulator.NewAPI(simulator.Config{SecretKey: testKey}), header: make(http.Header)}
+	for i := range 8 {
+		s, err := n.api.Create(simulator.Fields{"created": time.Now().Add(time.Duration(i-10) * time.Minute).UnixMilli()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		n.ids = append(n.ids, s.ID)
+	}
+	return n
+}
+
+func (n *network) RoundTrip(req *http.Request) (*http.Response, error) {
+	n.asked++
+	if req.Body == nil {
+		req.Body = http.NoBody
+	}
+	rec := httptest.NewRecorder()
+	switch status := n.answer(req); status {
+	case 0:
+		n.api.ServeHTTP(rec, req)
+	case 1:
+		return nil, errors.New("connection reset by peer")
+	default:
+		for name := range n.header {
+			rec.Header().Set(name, n.header.Get(name))
+		}
+		http.Error(rec, "<html>Request blocked.</html>", status)
+	}
+	if rec.Header().Get("Date") == "" {
+		rec.Header().Set("Date", time.Now().UTC().Format(http.TimeFormat))
+	}
+	return rec.Result(), nil
+}
+
+func (n *network) run(t *testing.T, params string) ([]probe.Finding, []string, error) {
+	t.Helper()
+	client, err := wooshpay.New(wooshpay.Options{
+		BaseURL: "https://api.example", Key: secret.String(testKey), ListParams: params, Timeout: 30 * time.Second, Transport: n,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return probe.Run(t.Context(), client, 100)
+}
+
+// failed are the findings that are not well.
+func failed(findings []probe.Finding) (list []string) {
+	for _, f := range findings {
+		if !f.OK {
+			list = append(list, f.What+": "+f.Said+": "+f.Remedy)
+		}
+	}
+	return list
+}
+
+// A proxy may refuse every body, with whatever status: the parameters belong in the query
+// then, and where they are sent there nothing is wrong.
+func TestRefusedBody(t *testing.T) {
+	for _, status := range []int{1, 302, 400, 401, 403, 404, 405, 411, 413, 500, 502, 503} {
+		for _, params := range []string{wooshpay.ParamsBody, wooshpay.ParamsQuery, wooshpay.ParamsBoth} {
+			for _, wait := range []string{"", "60"} {
+				t.Run(fmt.Sprint(status, " ", params, " ", wait), func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) {
+						n := newNetwork(t)
+						if wait != "" {
+							n.header.Set("Retry-After", wait)
+						}
+						n.answer = func(req *http.Request) int {
+							if req.ContentLength > 0 {
+								return status
+							}
+							return 0
+						}
+						findings, _, err := n.run(t, params)
+						list := failed(findings)
+						advised := len(list) == 1 && strings.HasSuffix(list[0], ": set list_params: query") && !strings.Contains(list[0], "key")
+						if err != nil || advised != (params != wooshpay.ParamsQuery) || len(list) > 1 || n.asked > 12 {
+							t.Errorf("%d questions, %v, %+v", n.asked, err, findings)
+						}
+					})
+				})
+			}
+		}
+	}
+}
+
+// A key that is refused is not taken for a body that is, nor is an API that is away.
+func TestNothingIsAnswered(t *testing.T) {
+	for _, status := range []int{1, 400, 401, 403, 404, 500, 502} {
+		for _, params := range []string{wooshpay.ParamsBody, wooshpay.ParamsQuery} {
+			t.Run(fmt.Sprint(status, " ", params), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					n := newNetwork(t)
+					n.answer = func(*http.Request) int { return status }
+					if findings, _, err := n.run(t, params); err == nil || len(findings) > 0 || n.asked > 6 {
+						t.Errorf("%d questions, %v, %+v", n.asked, err, findings)
+					}
+				})
+			})
+		}
+	}
+}
