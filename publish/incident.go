@@ -28,7 +28,7 @@ func (r *Renderer) incident(m *Message) (key, action string) {
 	if err != nil {
 		return "", "" // it is never sent
 	}
-	return incidentOf(m, n, r.sent)
+	return r.incidentOf(m, n)
 }
 
 // incident is what a delivery whose order is kept does to which incident.

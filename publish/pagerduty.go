@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"checkout-notifier/event"
-	"checkout-notifier/secret"
 )
 
 // The lengths that PagerDuty takes.
@@ -45,10 +44,14 @@ type pagerBody struct {
 	Payload     pagerPayload `json:"payload"`
 }
 
-// pagerDutyBody renders an event for PagerDuty. Sent are the types that each
-// rule sends to this destination.
-func pagerDutyBody(m *Message, key secret.String, omit []string, link string, sent map[string][]string) ([]byte, error) {
-	n, err := newNotice(m, omit)
+// SetInstallation names the notifier whose incidents these are: others that page into the
+// same service have destinations and accounts of the same names. It is called before the
+// first message, with an id that stays over restarts.
+func (r *Renderer) SetInstallation(id string) { r.installation = id }
+
+// pagerDutyBody renders an event for PagerDuty.
+func (r *Renderer) pagerDutyBody(m *Message) ([]byte, error) {
+	n, err := newNotice(m, r.dest.Omit)
 	if err != nil {
 		return nil, err
 	}
@@ -64,17 +67,20 @@ func pagerDutyBody(m *Message, key secret.String, omit []string, link string, se
 	if m.Event.IsSystem() {
 		source, component = event.SystemSource, m.Event.Subject
 		details["rules"] = strings.Join(m.Delivery.Rules, ", ")
+		if r.installation != "" {
+			details["installation"] = r.installation
+		}
 	}
-	incident, action := incidentOf(m, n, sent)
+	incident, action := r.incidentOf(m, n)
 	body := pagerBody{
-		RoutingKey: key.Reveal(), EventAction: action, DedupKey: incident, Client: "notifier",
+		RoutingKey: r.dest.RoutingKey.Reveal(), EventAction: action, DedupKey: incident, Client: "notifier",
 		Payload: pagerPayload{
 			Summary: truncate(pagerSummary, n.headline), Source: source, Component: component,
 			Severity: severity(m.Delivery.Labels["severity"]), Timestamp: event.FormatTime(m.Event.Time),
 			Class: m.Event.Type, Details: details,
 		},
 	}
-	if link != "" {
+	if link := r.link(&m.Event); link != "" {
 		body.Links = []pagerLink{{link, "Event"}}
 	}
 	return event.Marshal(body)
@@ -96,16 +102,16 @@ var (
 )
 
 // incidentOf says which incident an event belongs to, and what it does to it.
-func incidentOf(m *Message, n notice, sent map[string][]string) (key, action string) {
+func (r *Renderer) incidentOf(m *Message, n notice) (key, action string) {
 	scope, rule, action := m.Event.Session, ruleOf(&m.Delivery), pagerTrigger
 	switch {
 	case m.Event.IsSystem():
-		scope, rule = systemScope(&m.Event, n.data), m.Delivery.OwnRule
+		scope, rule = r.systemScope(&m.Event, n.data), m.Delivery.OwnRule
 		if closing[m.Event.Type] || text(n.data["status"]) == event.StatusResolved {
 			action = pagerResolve
 		}
 	case slices.Contains(goodEnds, m.Event.Type):
-		rule, action = goodEnd(&m.Delivery, sent)
+		rule, action = goodEnd(&m.Delivery, r.sent)
 	}
 	if key = strings.TrimSuffix(scope+"/"+rule, "/"); len(key) > pagerKeyLimit {
 		key = event.DeliveryID(scope, m.Delivery.Destination, rule)
@@ -134,16 +140,16 @@ func goodEnd(d *event.Delivery, sent map[string][]string) (rule, action string) 
 	return ruleOf(d), action
 }
 
-// systemScope is what an incident of the program's own is about, the same when
-// it begins and when it ends. Which rules heard of it is no part of it: they may
+// systemScope is what an incident of the program's own is about, and of which installation:
+// the same when it begins and when it ends. Which rules heard of it is no part of it: they may
 // be others at its end.
-func systemScope(e *event.Event, data map[string]any) string {
+func (r *Renderer) systemScope(e *event.Event, data map[string]any) string {
 	subject := e.Subject
 	if e.Type == event.DeliveryDead { // each is to be looked at
 		subject = cmp.Or(text(data["delivery"]), e.ID)
 	}
 	kind, _, _ := strings.Cut(strings.TrimPrefix(e.Type, event.SystemPrefix), ".")
-	return "notifier/" + kind + "/" + subject
+	return strings.TrimSuffix("notifier/"+r.installation, "/") + "/" + kind + "/" + subject
 }
 
 // Severities are the values of the label `severity` that PagerDuty is told of: its

@@ -44,6 +44,8 @@ type Renderer struct {
 	shared      rendering
 	own         map[string]rendering // by rule
 	sent        map[string][]string  // by rule: the types that it sends here
+
+	installation string // whose incidents of the program's own these are, "" if unknown
 }
 
 // rendering is one compiled way to render.
@@ -198,7 +200,7 @@ func (r *Renderer) Render(m Message) (Body, error) {
 	case FormatSlack:
 		body.Content, err = slackBody(&m, r.dest.Omit, r.link(&m.Event))
 	case FormatPagerDuty:
-		body.Content, err = pagerDutyBody(&m, r.dest.RoutingKey, r.dest.Omit, r.link(&m.Event), r.sent)
+		body.Content, err = r.pagerDutyBody(&m)
 	case FormatTemplate:
 		if way.contentType != "" {
 			body.ContentType = way.contentType

@@ -172,6 +172,35 @@ func TestIncidentsAreAboutTheirSubject(t *testing.T) {
 	}
 }
 
+// Of two notifiers that have destinations of the same name, neither ends what the other
+// opened; an order is the same one for both.
+func TestIncidentsAreOfTheirInstallation(t *testing.T) {
+	long := systemMessage(event.DestinationFailing)
+	long.Event.Subject = strings.Repeat("x", 250)
+	for name, m := range map[string]publish.Message{
+		"destination": systemMessage(event.DestinationFailing), "account": systemMessage(event.AccountRecovered),
+		"dead letter": systemMessage(event.DeliveryDead), "a long name": long,
+	} {
+		keys := make(map[string]bool)
+		for _, id := range []string{"5d0c3f7a", "5d0c3f7b", "5d0c3f7a", ""} {
+			r := pagerRenderer(t, nil, systemRule)
+			r.SetInstallation(id)
+			got := paged(t, r, m)
+			if keys[got.Key] = true; len(got.Key) > 255 || got.Payload.Details["installation"] != id {
+				t.Errorf("%s: %+v", name, got)
+			}
+		}
+		if len(keys) != 3 {
+			t.Errorf("%s: keys %v", name, keys)
+		}
+	}
+	r := pagerRenderer(t, nil)
+	r.SetInstallation("5d0c3f7a")
+	if got := paged(t, r, message(event.Expired)); got.Key != "cs_2031282752732528640/ship" || got.Payload.Details["installation"] != "" {
+		t.Errorf("an order: %+v", got)
+	}
+}
+
 func TestSessionsOpenAndCloseIncidents(t *testing.T) {
 	watching := publish.RuleTypes{Rule: "ship", Types: []string{event.Expired, event.Unresolved, event.Fulfillable}}
 	paging := publish.RuleTypes{Rule: "ship", Types: []string{event.Fulfillable, event.Completed}}

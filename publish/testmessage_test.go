@@ -31,10 +31,12 @@ func TestATestIsNoLiveEvent(t *testing.T) {
 // in PagerDuty the incident of the one is ended by the other.
 func TestATestOfTheAlertRoute(t *testing.T) {
 	at := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
-	pager := Destination{Format: FormatPagerDuty}
+	pager := Destination{Format: FormatPagerDuty, RoutingKey: "key"}
+	r := &Renderer{dest: pager}
+	r.SetInstallation("5d0c3f7a")
 	for _, eventType := range event.SystemTypes() {
 		m := TestMessage("ops-pager", eventType, at)
-		body, err := pagerDutyBody(&m, "key", nil, "", nil)
+		body, err := r.pagerDutyBody(&m)
 		if err != nil || !bytes.Contains(body, []byte("TEST, nothing is wrong: ")) {
 			t.Errorf("%s: %s, %v", eventType, body, err)
 		}
@@ -51,10 +53,10 @@ func TestATestOfTheAlertRoute(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		key, _ := incidentOf(&m, n, nil)
+		key, _ := r.incidentOf(&m, n)
 		return key
 	}
-	if opens, ends := key(event.DestinationFailing), key(event.DestinationRecovered); opens != ends || opens != "notifier/destination/test" {
+	if opens, ends := key(event.DestinationFailing), key(event.DestinationRecovered); opens != ends || opens != "notifier/5d0c3f7a/destination/test" {
 		t.Errorf("%s opens and %s ends", opens, ends)
 	}
 	if note := TestNote(pager, event.Paid); note == "" || TestNote(Destination{Format: FormatSlack}, event.Paid) != "" {

@@ -47,19 +47,14 @@ func (c *copier) RemoveUnfinished(ctx context.Context, path string) error {
 }
 
 // wireBackups plans the copies, if there are to be any.
-func (d *daemon) wireBackups(ctx context.Context) error {
+func (d *daemon) wireBackups() {
 	d.copier = newCopier(d.store.Store)
 	cfg := d.cfg.State.Backup
 	if cfg.Dir == "" {
-		return nil
-	}
-	id, err := d.store.ID(ctx)
-	if err != nil {
-		return err
+		return
 	}
 	ready := func() bool { return d.Ready() == "" }
-	d.backups = backup.New(backup.Config{Dir: cfg.Dir, Every: cfg.Every, Keep: cfg.Keep, ID: id}, d.copier, ready, d.log)
-	return nil
+	d.backups = backup.New(backup.Config{Dir: cfg.Dir, Every: cfg.Every, Keep: cfg.Keep, ID: d.id}, d.copier, ready, d.log)
 }
 
 // download is a copy that is sent to somebody, and removed then.
@@ -80,10 +75,6 @@ func (d *daemon) Backup(ctx context.Context, actor string) (content io.ReadClose
 		return nil, "", 0, fmt.Errorf("%w: a backup is being made, try again", admin.ErrConflict)
 	}
 	now := time.Now().UTC()
-	id, err := d.store.ID(ctx)
-	if err != nil {
-		return nil, "", 0, whyEnded(ctx, err)
-	}
 	path := d.store.DownloadPath(now)
 	contents, err := d.store.Backup(ctx, path)
 	if err != nil {
@@ -93,7 +84,7 @@ func (d *daemon) Backup(ctx context.Context, actor string) (content io.ReadClose
 	if err != nil {
 		return nil, "", 0, errors.Join(fmt.Errorf("opening the copy: %w", err), os.Remove(path))
 	}
-	entry := event.AuditEntry{Time: now, Actor: actor, Action: auditBackup, Subject: backup.Name(id, now), Detail: fmt.Sprintf("%d bytes", contents.Bytes)}
+	entry := event.AuditEntry{Time: now, Actor: actor, Action: auditBackup, Subject: backup.Name(d.id, now), Detail: fmt.Sprintf("%d bytes", contents.Bytes)}
 	if err := d.store.Commit(ctx, &event.Tx{Audit: []event.AuditEntry{entry}}); err != nil {
 		return nil, "", 0, errors.Join(err, download{file}.Close())
 	}

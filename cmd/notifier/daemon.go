@@ -59,6 +59,7 @@ type daemon struct {
 	started time.Time
 
 	store    *vault
+	id       string         // of the store, and so of this installation
 	broker   *broker.Server // nil unless nats.embedded is enabled
 	relay    *publish.Relay
 	pipeline *pipeline.Pipeline
@@ -98,7 +99,7 @@ func newDaemon(ctx context.Context, loaded *config.Loaded, o daemonOptions, log 
 	return d, nil
 }
 
-func (d *daemon) wire(ctx context.Context, loaded *config.Loaded) error {
+func (d *daemon) wire(ctx context.Context, loaded *config.Loaded) (err error) {
 	if d.cfg.NATS.Embedded.Enabled {
 		server, err := broker.New(d.cfg.NATS.Embedded, d.log)
 		if err != nil {
@@ -109,7 +110,10 @@ func (d *daemon) wire(ctx context.Context, loaded *config.Loaded) error {
 		}
 		d.broker = server
 	}
-	lanes, err := newLanes(loaded, d.cfg.Destinations, d.log)
+	if d.id, err = d.store.ID(ctx); err != nil {
+		return err
+	}
+	lanes, err := newLanes(loaded, d.cfg.Destinations, d.id, d.log)
 	if err != nil {
 		return exit(exitInvalid, err)
 	}
@@ -141,9 +145,7 @@ func (d *daemon) wire(ctx context.Context, loaded *config.Loaded) error {
 	if err := d.wireOwner(ctx); err != nil {
 		return err
 	}
-	if err := d.wireBackups(ctx); err != nil {
-		return err
-	}
+	d.wireBackups()
 	d.jobs = jobs.New(d.store, map[string]jobs.Kind{
 		jobBackfill: {Run: d.runBackfill, Conflicts: conflictingBackfills},
 		jobRedrive:  {Run: d.runRedrive},
@@ -225,13 +227,13 @@ func (d *daemon) wireOwner(ctx context.Context) error {
 	return nil
 }
 
-// newLanes builds the publishers of destinations. Nothing connects yet.
-func newLanes(loaded *config.Loaded, destinations []publish.Destination, log *slog.Logger) ([]publish.Lane, error) {
+// newLanes builds the publishers of an installation's destinations. Nothing connects yet.
+func newLanes(loaded *config.Loaded, destinations []publish.Destination, installation string, log *slog.Logger) ([]publish.Lane, error) {
 	connections := publish.NewConnections(log)
 	var lanes []publish.Lane
 	var mistakes []error
 	for _, dest := range destinations {
-		publisher, err := newPublisher(loaded, dest, connections)
+		publisher, err := newPublisher(loaded, dest, installation, connections)
 		if err != nil {
 			mistakes = append(mistakes, fmt.Errorf("destination %s: %w", dest.Name, err))
 			continue
@@ -241,12 +243,13 @@ func newLanes(loaded *config.Loaded, destinations []publish.Destination, log *sl
 	return lanes, errors.Join(mistakes...)
 }
 
-func newPublisher(loaded *config.Loaded, dest publish.Destination, connections *publish.Connections) (publish.Publisher, error) {
+func newPublisher(loaded *config.Loaded, dest publish.Destination, installation string, connections *publish.Connections) (publish.Publisher, error) {
 	own, sent := loaded.Renderings(dest.Name)
 	renderer, err := publish.NewRenderer(dest, own, loaded.Config.Admin.ConsoleURL(), sent...)
 	if err != nil {
 		return nil, err
 	}
+	renderer.SetInstallation(installation)
 	if dest.Type == publish.TypeNATS {
 		return publish.NewNATS(dest, renderer, connections)
 	}

@@ -112,7 +112,7 @@ func TestExamples(t *testing.T) {
 func sendExample(t *testing.T, loaded *config.Loaded) (sent int) {
 	t.Helper()
 	for _, dest := range loaded.Config.Destinations {
-		p, err := newPublisher(loaded, dest, publish.NewConnections(nil))
+		p, err := newPublisher(loaded, dest, "", publish.NewConnections(nil))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -143,7 +143,7 @@ func (a *app) checkDestinations(ctx context.Context, loaded *config.Loaded, foun
 		d.Stream.Ensure = false // a check changes no stream
 		destinations = append(destinations, d)
 	}
-	lanes, err := newLanes(loaded, destinations, slog.New(slog.DiscardHandler))
+	lanes, err := newLanes(loaded, destinations, "", slog.New(slog.DiscardHandler))
 	if err != nil {
 		return exit(exitInvalid, err)
 	}
