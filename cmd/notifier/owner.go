@@ -261,7 +261,7 @@ func (o *owner) lookAtAccounts(tx *event.Tx, now time.Time) {
 			}
 		case open && s.Passes >= o.passes[s.Account]+wellPasses:
 			o.recovered[s.Account] = now
-			e, err := accountRecoveredEvent(c, now)
+			e, err := accountRecoveredEvent(c, &s, now)
 			tx.Cleared = append(tx.Cleared, c)
 			o.tell(tx, e, err)
 		}

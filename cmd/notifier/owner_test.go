@@ -194,6 +194,26 @@ func inBubble(t *testing.T, test func(w *ownerWorld)) {
 	})
 }
 
+// Whoever is called at night must see that it is the test account, or another API's.
+func TestAnAccountSaysWhichItIs(t *testing.T) {
+	for want, s := range map[string]poller.Status{
+		"Account main ":                            {Host: "api.wooshpay.com", Mode: "live"},
+		"Account main [test] ":                     {Host: "apitest.wooshpay.com", Mode: "test"},
+		"Account main at sim.example:8080 [test] ": {Host: "sim.example:8080", Mode: "test"},
+		"Account main at api.example ":             {Host: "api.example", Mode: "live"},
+	} {
+		s.Account = "main"
+		c := event.Condition{Kind: event.ConditionAccount, Subject: "main", Since: time.Now()}
+		failing, err := accountFailingEvent(c, &s, time.Now())
+		recovered, err2 := accountRecoveredEvent(c, &s, time.Now())
+		for _, verb := range []string{"has not been polled", "is polled again"} {
+			if text := string(failing.System) + string(recovered.System); err != nil || err2 != nil || !strings.Contains(text, want+verb) {
+				t.Errorf("no %q in %s, %v, %v", want+verb, text, err, err2)
+			}
+		}
+	}
+}
+
 func TestAccountThatFailsIsToldOfOnce(t *testing.T) {
 	inBubble(t, func(w *ownerWorld) {
 		w.trouble("the API cannot be reached: connection refused")

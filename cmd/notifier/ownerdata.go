@@ -7,6 +7,7 @@ import (
 
 	"checkout-notifier/event"
 	"checkout-notifier/poller"
+	"checkout-notifier/poller/wooshpay"
 )
 
 // conditionEvent makes the event that tells of a condition's begin, of another cause of it,
@@ -23,29 +24,34 @@ func unseen(s *poller.Status) string {
 	return cmp.Or(s.Unpolled(), "Until that is mended no new order is seen or shipped; nothing is lost, and what happens meanwhile is announced then") + "."
 }
 
+// titled is an account by its name and what it is: several notifiers may tell in one place.
+func titled(s *poller.Status) string {
+	return "Account " + s.Account + wooshpay.Unusual(s.Host, s.Mode)
+}
+
 func accountFailingEvent(c event.Condition, s *poller.Status, now time.Time) (event.Event, error) {
 	var summary string
 	switch {
 	case s.Foreign != "":
-		summary = fmt.Sprintf("Account %s is stopped: its key shows other sessions than before, and nothing of it is announced. What to do: %s", c.Subject, poller.WayOut(c.Subject))
+		summary = fmt.Sprintf("%s is stopped: its key shows other sessions than before, and nothing of it is announced. What to do: %s", titled(s), poller.WayOut(c.Subject))
 	case s.Denied:
-		summary = fmt.Sprintf("Account %s cannot be polled: the API refuses its key. %s Restart notifier after changing the key or its file.", c.Subject, unseen(s))
+		summary = fmt.Sprintf("%s cannot be polled: the API refuses its key. %s Restart notifier after changing the key or its file.", titled(s), unseen(s))
 	default:
-		summary = fmt.Sprintf("Account %s has not been polled successfully for %s. %s", c.Subject, shortDuration(now.Sub(c.Since)), unseen(s))
+		summary = fmt.Sprintf("%s has not been polled successfully for %s. %s", titled(s), shortDuration(now.Sub(c.Since)), unseen(s))
 	}
 	return conditionEvent(event.AccountFailing, c, now, event.AccountFailingData{
 		Summary: summary, Account: c.Subject, Since: event.FormatTime(c.Since), Error: c.Why,
 	})
 }
 
-func accountRecoveredEvent(c event.Condition, now time.Time) (event.Event, error) {
+func accountRecoveredEvent(c event.Condition, s *poller.Status, now time.Time) (event.Event, error) {
 	down := now.Sub(c.Since)
-	summary := "Account %s is polled again; it was not for %s."
+	summary := "%s is polled again; it was not for %s."
 	if c.Relapse {
-		summary = "Account %s has been well for ten minutes; it had failed again soon after it was polled again, %s ago."
+		summary = "%s has been well for ten minutes; it had failed again soon after it was polled again, %s ago."
 	}
 	return conditionEvent(event.AccountRecovered, c, now, event.AccountRecoveredData{
-		Summary: fmt.Sprintf(summary, c.Subject, shortDuration(down)),
+		Summary: fmt.Sprintf(summary, titled(s), shortDuration(down)),
 		Account: c.Subject, Since: event.FormatTime(c.Since), DownFor: event.FormatSpan(down),
 	})
 }

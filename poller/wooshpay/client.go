@@ -50,6 +50,18 @@ func KeyMode(key string) string {
 	return ""
 }
 
+// Unusual says for people, after an account's name, that it is none of live mode at the
+// official API; of one that is it says "".
+func Unusual(host, mode string) (said string) {
+	if at := "https://" + host; host != "" && at != LiveHost && at != TestHost {
+		said = " at " + host
+	}
+	if mode == ModeTest {
+		said += " [test]"
+	}
+	return said
+}
+
 // Client asks the API and reads its answers, oddities included. It is safe for
 // concurrent use. It never follows a redirect: net/http would drop the filters
 // of a GET body on the way, and an unfiltered list looks valid.
