@@ -260,7 +260,7 @@ func TestProbeNamesTheQuery(t *testing.T) {
 				account := poller.Account{Name: "main", SecretKey: testKey, BaseURL: api.URL, ListParams: wooshpay.ParamsBody, Poll: poller.DefaultPoll()}
 				findings, _, err := poller.Probe(t.Context(), account, "test")
 				found := len(findings) == 1 && !findings[0].OK && strings.Contains(findings[0].Remedy, "list_params: query")
-				if found != (name == "a body") || (err != nil) == found {
+				if found != (name == "a body") || (err != nil) != (name == "everything") {
 					t.Errorf("Probe = %+v, %v", findings, err)
 				}
 			})

@@ -21,15 +21,11 @@ import (
 const onlineTimeout = 10 * time.Second
 
 // checkOnline reaches everything that the configuration names. Nothing is
-// delivered: HTTP destinations are connected to, not called.
-func (a *app) checkOnline(ctx context.Context, loaded *config.Loaded) error {
+// delivered: HTTP destinations are connected to, not called. With strict warnings are failures.
+func (a *app) checkOnline(ctx context.Context, loaded *config.Loaded, strict bool) error {
 	var found online
 	say := func(ok bool, format string, args ...any) {
-		mark := "ok   "
-		if !ok {
-			mark = "FAIL "
-		}
-		fmt.Fprintf(a.out, mark+format+"\n", args...)
+		fmt.Fprintf(a.out, map[bool]string{true: "ok   ", false: "FAIL "}[ok]+format+"\n", args...)
 	}
 	shown := make(map[string][]string) // ids of sessions, by account
 	for i, account := range loaded.Config.Accounts {
@@ -52,10 +48,10 @@ func (a *app) checkOnline(ctx context.Context, loaded *config.Loaded) error {
 		}
 		shown[account.Name] = ids
 		for _, f := range findings {
-			if !f.OK {
+			if !f.OK && (strict || !f.Warning) {
 				found.note(account.Name, f)
 			}
-			say(f.OK, "account %s: %s: %s", account.Name, f.What, f.Said)
+			fmt.Fprintf(a.out, "%-4s account %s: %s: %s\n", f.Mark(), account.Name, f.What, f.Said)
 		}
 	}
 	if dir := loaded.Config.State.Backup.Dir; dir != "" {

@@ -107,6 +107,41 @@ func TestOnlineCheckOfARefusedBody(t *testing.T) {
 	}
 }
 
+// An account whose API fails over one session is polled, and reached: it is a warning.
+func TestOnlineCheckOfASessionThatIsNotShown(t *testing.T) {
+	api := simulator.NewAPI(simulator.Config{SecretKey: "sk_test_simulated"})
+	broken := ""
+	for i := range 5 {
+		s, err := api.Create(simulator.Fields{"created": time.Now().Add(time.Duration(-i) * time.Minute).UnixMilli()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		broken = s.ID // the oldest
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		rec := httptest.NewRecorder()
+		if api.ServeHTTP(rec, req); strings.Contains(rec.Body.String(), broken) {
+			http.Error(w, "a temporary problem", http.StatusInternalServerError)
+			return
+		}
+		w.WriteHeader(rec.Code)
+		_, _ = w.Write(rec.Body.Bytes())
+	}))
+	defer server.Close()
+	file := filepath.Join(t.TempDir(), "c.yaml")
+	text := "accounts: [{name: main, secret_key: sk_test_simulated, base_url: \"" + server.URL + "\", poll: {rate_limit: 0}}]\n" +
+		"destinations: [{name: hook, type: http, url: \"" + server.URL + "\", format: slack}]\nrules: [{name: ship, events: [fulfillable], to: [hook]}]\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for flag, want := range map[string]int{"--online": exitOK, "--strict": exitFailure} {
+		code, stdout, stderr := run(t, "check", "--online", flag, "-c", file)
+		if code != want || !strings.Contains(stdout, "warn account main: page of 100: not answered, and one of 3 is. ") || strings.Contains(stderr, "page of 100 failed: ask the API's operator") != (want != exitOK) {
+			t.Errorf("%s: exit code %d\n%s%s", flag, code, stdout, stderr)
+		}
+	}
+}
+
 // Keys that differ and belong to one account of the API are found out by what they show.
 func TestOnlineCheckOfTwoKeysOfOneAccount(t *testing.T) {
 	newAPI := func(seed int64) *simulator.API {

@@ -139,7 +139,7 @@ same sessions.`,
 				return exit(exitInvalid, fmt.Errorf("%s, and --strict is set", count(len(loaded.Warnings), "warning")))
 			}
 			if online {
-				if err := a.checkOnline(cmd.Context(), loaded); err != nil {
+				if err := a.checkOnline(cmd.Context(), loaded, strict); err != nil {
 					return err
 				}
 			}

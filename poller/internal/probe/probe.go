@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	"checkout-notifier/poller/internal/serverclock"
@@ -15,30 +16,49 @@ import (
 type Finding struct {
 	What string // what was tried
 	OK   bool
-	Said string // what came of it
+	// Warning says of what is not OK that the configuration is not to blame, as far as can
+	// be told.
+	Warning bool
+	Said    string // what came of it
 	// Remedy is what to do when it is not OK; "" when there is nothing to do.
 	Remedy string
+}
+
+// Mark is what begins the line of a finding.
+func (f Finding) Mark() string {
+	switch {
+	case f.OK:
+		return "ok"
+	case f.Warning:
+		return "warn"
+	}
+	return "FAIL"
 }
 
 // Run says which list parameters the API honours in which place. shown are the ids of the
 // newest sessions, up to size of them. An error means that the API could not be asked.
 func Run(ctx context.Context, client *wooshpay.Client, size int) (findings []Finding, shown []string, err error) {
-	first, err := client.List(ctx, wooshpay.Query{Limit: size})
-	if wooshpay.KindOf(err) != "" && inQuery(ctx, client) {
-		return []Finding{{
-			What: "list parameters in the body", Said: "refused, those in the query are not: " + notTheKey(err).Error(),
-			Remedy: "set list_params: query",
-		}}, nil, nil
+	p := &probe{client: client, patience: patience}
+	var first *wooshpay.Page
+	err = p.ask(ctx, func() (err error) {
+		first, err = client.List(ctx, wooshpay.Query{Limit: size})
+		return err
+	})
+	if kind := wooshpay.KindOf(err); kind != "" && kind != wooshpay.KindThrottled {
+		var found Finding
+		if first, found, err = p.smaller(ctx, size, err); err == nil {
+			findings = append(findings, found)
+		}
 	}
-	if err != nil {
-		return nil, nil, err
+	if err != nil || first == nil {
+		return findings, nil, err
 	}
 	for i := range first.Items {
 		shown = append(shown, string(first.Items[i].ID))
 	}
-	findings = []Finding{{
+	findings = append(findings, Finding{
 		What: "key and list", OK: true, Said: fmt.Sprintf("the API answers; sessions on the first page: %d", first.Total),
-	}}
+	})
 	skew := serverclock.New(time.Now)
 	skew.Observe(first.Answer)
 	findings = append(findings, Finding{
@@ -54,7 +74,7 @@ func Run(ctx context.Context, client *wooshpay.Client, size int) (findings []Fin
 	}
 	findings = append(findings, order)
 	for _, channel := range []string{wooshpay.ParamsBody, wooshpay.ParamsQuery} {
-		found, err := parameters(ctx, client, channel, first)
+		found, err := p.parameters(ctx, channel, first)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -64,40 +84,41 @@ func Run(ctx context.Context, client *wooshpay.Client, size int) (findings []Fin
 }
 
 // parameters says which list parameters the API honours in one place, where the list begins
-// with a page. Only where the account sends them must they be honoured, or answered at all.
-func parameters(ctx context.Context, client *wooshpay.Client, channel string, first *wooshpay.Page) (findings []Finding, err error) {
-	used := client.Params() == channel || client.Params() == wooshpay.ParamsBoth
+// with a page. Only where the account sends them must they be honoured.
+func (p *probe) parameters(ctx context.Context, channel string, first *wooshpay.Page) (findings []Finding, err error) {
+	client, used := p.client.WithParams(channel), p.client.Params() == channel || p.client.Params() == wooshpay.ParamsBoth
+	began := time.Now()
 	for _, q := range wooshpay.Questions(first) {
-		honoured, said, err := client.WithParams(channel).Put(ctx, q)
-		if wooshpay.KindOf(err) != "" && !used {
+		f := Finding{What: q.Parameter + " in the " + channel, Remedy: "try another list_params; polling stays complete, at a higher price"}
+		put := func() (err error) {
+			f.OK, f.Said, err = client.Put(ctx, q)
+			f.OK = f.OK || !used
+			return err
+		}
+		if used {
+			err = p.ask(ctx, put)
+		} else {
+			err = put()
+		}
+		var failure *wooshpay.Error
+		switch {
+		case err == nil:
+			findings = append(findings, f)
+			continue
+		case !errors.As(err, &failure) || used && failure.Status == http.StatusUnauthorized:
+			return nil, err
+		case !used:
 			return append(findings, Finding{
 				What: "list parameters in the " + channel, OK: true, Said: "not answered, and not sent there: " + notTheKey(err).Error(),
 			}), nil
 		}
-		if err != nil {
-			return nil, err
+		f.Warning, f.Said = true, "not answered, so not checked: "+notTheKey(err).Error()
+		f.Remedy = "check again; polling makes do without what the API does not answer, at a higher price"
+		if findings = append(findings, f); time.Since(began) > 2*patience { // each may hang
+			return findings, nil
 		}
-		findings = append(findings, Finding{
-			What: fmt.Sprintf("%s in the %s", q.Parameter, channel), OK: honoured || !used, Said: said,
-			Remedy: "try another list_params; polling stays complete, at a higher price",
-		})
 	}
 	return findings, nil
-}
-
-// inQuery says whether the API refuses a question for its body: it answers one for a single
-// session in the query and none in the body. Some proxies do, with whatever status or none.
-func inQuery(ctx context.Context, client *wooshpay.Client) bool {
-	one := wooshpay.Query{Limit: 1}
-	if client.Params() == wooshpay.ParamsQuery {
-		return false
-	}
-	if reads, err := client.ReadsQuery(ctx, one); !reads || err != nil {
-		return false
-	}
-	_, err := client.List(ctx, one)
-	kind := wooshpay.KindOf(err)
-	return kind != "" && kind != wooshpay.KindThrottled
 }
 
 // notTheKey is a failure that says nothing of the key: other questions are answered.

@@ -1,8 +1,10 @@
 package probe_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -77,10 +79,20 @@ func (n *network) run(t *testing.T, params string) ([]probe.Finding, []string, e
 	return probe.Run(t.Context(), client, 100)
 }
 
+// warned is what else is to be known.
+func warned(findings []probe.Finding) (list []string) {
+	for _, f := range findings {
+		if !f.OK && f.Warning {
+			list = append(list, f.What+": "+f.Said)
+		}
+	}
+	return list
+}
+
 // failed are the findings that are not well.
 func failed(findings []probe.Finding) (list []string) {
 	for _, f := range findings {
-		if !f.OK {
+		if !f.OK && !f.Warning {
 			list = append(list, f.What+": "+f.Said+": "+f.Remedy)
 		}
 	}
@@ -132,5 +144,108 @@ func TestNothingIsAnswered(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// breaks says whether a question is for a page on which one of the sessions stands, counted
+// from the newest, where more stand above it than the filters of the question leave out.
+func breaks(t *testing.T, n *network, req *http.Request, broken int) bool {
+	t.Helper()
+	rec := httptest.NewRecorder()
+	body, err := io.ReadAll(req.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Body = io.NopCloser(bytes.NewReader(body))
+	n.api.ServeHTTP(rec, req)
+	req.Body = io.NopCloser(bytes.NewReader(body))
+	return strings.Contains(rec.Body.String(), n.ids[len(n.ids)-broken])
+}
+
+// An API that fails over each page on which a certain session stands is reached all the same:
+// the key is good, and the daemon polls.
+func TestPageThatFails(t *testing.T) {
+	for _, status := range []int{1, 403, 404, 500} {
+		for broken := 1; broken <= 8; broken++ {
+			for _, params := range []string{wooshpay.ParamsBody, wooshpay.ParamsQuery} {
+				t.Run(fmt.Sprint(status, " ", broken, " ", params), func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) {
+						n := newNetwork(t)
+						n.answer = func(req *http.Request) int {
+							if breaks(t, n, req, broken) {
+								return status
+							}
+							return 0
+						}
+						findings, shown, err := n.run(t, params)
+						warnings := warned(findings)
+						if err != nil || len(failed(findings)) > 0 || len(warnings) == 0 || !strings.Contains(warnings[0], "page of 100: not answered") || strings.Contains(warnings[0], "key") {
+							t.Errorf("%v, %+v", err, findings)
+						}
+						if want := map[int]int{1: 0, 2: 1, 3: 1, 4: 3}[broken]; broken <= 4 && len(shown) != want || broken > 4 && len(shown) < 3 {
+							t.Errorf("%d are shown", len(shown))
+						}
+					})
+				})
+			}
+		}
+	}
+}
+
+// A question that fails once is asked once more, as late as the API asks, up to a minute.
+func TestQuestionAskedAgain(t *testing.T) {
+	for _, status := range []int{1, 403, 429, 500, 503} {
+		for _, wait := range []string{"", "20", "600"} {
+			for nth := 1; nth <= 9; nth++ {
+				t.Run(fmt.Sprint(status, " ", wait, " ", nth), func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) {
+						n := newNetwork(t)
+						if wait != "" && status != 1 {
+							n.header.Set("Retry-After", wait)
+						}
+						n.answer = func(*http.Request) int {
+							if n.asked == nth {
+								return status
+							}
+							return 0
+						}
+						began := time.Now()
+						findings, shown, err := n.run(t, wooshpay.ParamsBody)
+						took := time.Since(began)
+						if n.header.Get("Retry-After") == "600" {
+							if took > time.Second || len(failed(findings)) > 0 {
+								t.Errorf("%s, %+v, %v", took, findings, err)
+							}
+							return
+						}
+						if err != nil || len(shown) != 8 || len(failed(findings)) > 0 || len(warned(findings)) > 0 || n.asked > 10 || took > 21*time.Second {
+							t.Errorf("%d questions in %s, %v, %+v", n.asked, took, err, findings)
+						}
+					})
+				})
+			}
+		}
+	}
+}
+
+// A question for which the API has no answer is not checked, and the others are.
+func TestQuestionWithoutAnswer(t *testing.T) {
+	for _, status := range []int{1, 403, 404, 429, 500} {
+		t.Run(fmt.Sprint(status), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n := newNetwork(t)
+				n.answer = func(req *http.Request) int {
+					if req.URL.Query().Has("starting_after") {
+						return status
+					}
+					return 0
+				}
+				findings, _, err := n.run(t, wooshpay.ParamsQuery)
+				warnings := warned(findings)
+				if err != nil || len(failed(findings)) > 0 || len(warnings) != 1 || !strings.HasPrefix(warnings[0], "starting_after in the query: not answered") || strings.Contains(warnings[0], "key") {
+					t.Errorf("%v, %+v", err, findings)
+				}
+			})
+		})
 	}
 }
