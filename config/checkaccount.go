@@ -24,11 +24,7 @@ func (l *loader) checkAccounts() {
 	if len(accounts) == 0 {
 		l.errorf("accounts", codeRequired, "accounts: at least one account is required")
 	}
-	names := make([]string, len(accounts))
-	for i, account := range accounts {
-		names[i] = account.Name
-	}
-	l.names("accounts", names)
+	l.names("accounts", len(accounts), func(i int) string { return accounts[i].Name })
 	for i, account := range accounts {
 		path := index("accounts", i)
 		if l.untouchable(path) {

@@ -1,10 +1,8 @@
 package config
 
 import (
-	"log/slog"
 	"path"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -41,10 +39,8 @@ func (l *loader) checkAdmin() {
 const shortestToken = 16
 
 func (l *loader) checkTokens(tokens []admin.Token) {
-	names := make([]string, len(tokens))
 	first := make(map[secret.String]int)
 	for i, token := range tokens {
-		names[i] = token.Name
 		at := index("admin.tokens", i)
 		if l.untouchable(at) {
 			continue
@@ -66,15 +62,11 @@ func (l *loader) checkTokens(tokens []admin.Token) {
 			l.oneOf(join(at, "role"), token.Role, admin.RoleViewer, admin.RoleOperator)
 		}
 	}
-	l.names("admin.tokens", names)
+	l.names("admin.tokens", len(tokens), func(i int) string { return tokens[i].Name })
 }
 
 func (l *loader) checkLog() {
-	var level slog.Level
-	levels := []string{"debug", "info", "warn", "error"}
-	if err := level.UnmarshalText([]byte(l.config.Log.Level)); err != nil || !slices.Contains(levels, l.config.Log.Level) {
-		l.oneOf("log.level", l.config.Log.Level, levels...)
-	}
+	l.oneOf("log.level", l.config.Log.Level, "debug", "info", "warn", "error")
 	l.oneOf("log.format", l.config.Log.Format, LogAuto, LogText, LogJSON)
 	l.between("shutdown_grace", l.config.ShutdownGrace, 0, time.Hour)
 }

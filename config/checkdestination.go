@@ -24,11 +24,7 @@ const (
 )
 
 func (l *loader) checkDestinations() {
-	names := make([]string, len(l.config.Destinations))
-	for i, d := range l.config.Destinations {
-		names[i] = d.Name
-	}
-	l.names("destinations", names)
+	l.names("destinations", len(l.config.Destinations), func(i int) string { return l.config.Destinations[i].Name })
 	for i := range l.config.Destinations {
 		path, d := index("destinations", i), &l.config.Destinations[i]
 		if l.untouchable(path) {

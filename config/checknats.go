@@ -1,6 +1,8 @@
 package config
 
 import (
+	"cmp"
+	"net"
 	"net/url"
 	"slices"
 	"strings"
@@ -137,9 +139,9 @@ func (l *loader) warnPorts() {
 	if !embedded.Enabled {
 		return
 	}
-	adminHost, adminPort, ok := splitListen(l.config.Admin.Listen)
-	natsHost, natsPort, ok2 := splitListen(embedded.Listen)
-	if !ok || !ok2 || adminPort != natsPort || adminPort == "0" {
+	adminHost, adminPort, err := net.SplitHostPort(l.config.Admin.Listen)
+	natsHost, natsPort, err2 := net.SplitHostPort(embedded.Listen)
+	if err != nil || err2 != nil || adminPort != natsPort || adminPort == "0" {
 		return
 	}
 	if anyHost(adminHost) || anyHost(natsHost) || adminHost == natsHost || loopback(adminHost) && loopback(natsHost) {
@@ -149,12 +151,30 @@ func (l *loader) warnPorts() {
 
 func anyHost(host string) bool { return host == "" || host == "0.0.0.0" || host == "::" }
 
-func splitListen(text string) (host, port string, ok bool) {
-	i := strings.LastIndexByte(text, ':')
-	if i < 0 {
-		return "", "", false
+// embeddedURL is where destinations reach the embedded server, "" if it is to choose a
+// port itself: whoever starts it then knows.
+func embeddedURL(listen string) string {
+	host, port, err := net.SplitHostPort(listen)
+	if err != nil || port == "0" {
+		return ""
 	}
-	return strings.Trim(text[:i], "[]"), text[i+1:], true
+	if anyHost(host) {
+		host = "127.0.0.1"
+	}
+	return "nats://" + net.JoinHostPort(host, port)
+}
+
+// warnUnstreamed names what is sent to the embedded server and no stream there takes: it
+// has those that destinations ensure. renderers are those of the destinations, nil for one
+// on another server.
+func (l *loader) warnUnstreamed(renderers []*publish.Renderer) {
+	for i, r := range renderers {
+		if lost := r.Unstreamed(renderers); len(lost) > 0 {
+			path := index("destinations", i)
+			l.warnf(join(path, "subject"), codeStrays, "%s: no stream of the embedded server takes %s: what is sent there waits until somebody creates one; write `stream: {name: %s, ensure: true}`, or `jetstream: false` for messages that nobody stores",
+				path, strings.Join(lost, ", "), cmp.Or(l.config.Destinations[i].Stream.Name, "CHECKOUT"))
+		}
+	}
 }
 
 // checkHeartbeat checks the heartbeat section.

@@ -27,11 +27,7 @@ func unsupported(path, key string) bool {
 }
 
 func (l *loader) checkRules() {
-	names := make([]string, len(l.config.Rules))
-	for i, rule := range l.config.Rules {
-		names[i] = rule.Name
-	}
-	l.names(rulesKey, names)
+	l.names(rulesKey, len(l.config.Rules), func(i int) string { return l.config.Rules[i].Name })
 	destinations := make(map[string]publish.Destination)
 	for _, d := range l.config.Destinations {
 		destinations[d.Name] = d

@@ -90,10 +90,10 @@ func alternatives(words []string) string {
 
 // names checks the names of a list's elements: their form, and that no two are
 // the same.
-func (l *loader) names(list string, all []string) {
+func (l *loader) names(list string, n int, nameOf func(i int) string) {
 	first := make(map[string]int)
-	for i, name := range all {
-		path := index(list, i) + ".name"
+	for i := range n {
+		path, name := index(list, i)+".name", nameOf(i)
 		switch {
 		case !l.required(path, name):
 		case !namePattern.MatchString(name):

@@ -243,12 +243,17 @@ func (l *loader) build(set *rules.Set) {
 		return
 	}
 	connections := publish.NewConnections(nil) // opens none
+	renderers := make([]*publish.Renderer, len(l.config.Destinations))
+	defer l.warnUnstreamed(renderers)
 	for i, d := range l.config.Destinations {
 		path := index("destinations", i)
 		own, sent := renderings(&l.config, l.types, d.Name)
 		renderer, err := publish.NewRenderer(d, own, l.config.Admin.ConsoleURL(), sent...)
 		if err == nil && d.Stream.Ensure {
 			l.warnStrays(join(path, "stream.subjects"), d.Stream.Name, renderer.Strays(samples(&l.config, set, d.Name)))
+		}
+		if e := l.config.NATS.Embedded; e.Enabled && d.NATS.Server.Reveal() == embeddedURL(e.Listen) {
+			renderers[i] = renderer
 		}
 		at := path
 		switch {

@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"maps"
-	"net"
 	"slices"
 	"strconv"
 
@@ -98,14 +97,9 @@ func (l *loader) nats(top, _ map[string]any) error {
 	case nats["context"] != "":
 		nats["server"] = ""
 	case embedded["enabled"] == true:
-		host, port, ok := splitListen(listen)
-		if !ok || port == "0" { // whoever starts it on a free port knows which
-			return nil
+		if at := embeddedURL(listen); at != "" {
+			nats["server"] = at
 		}
-		if anyHost(host) {
-			host = "127.0.0.1"
-		}
-		nats["server"] = "nats://" + net.JoinHostPort(host, port)
 	}
 	return nil
 }

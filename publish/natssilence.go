@@ -59,11 +59,7 @@ func neverAcknowledges(stream string) string {
 // subjectPatterns are the patterns of all subjects that can be told without an
 // event.
 func (r *Renderer) subjectPatterns() (patterns []string) {
-	ways := []rendering{r.shared}
-	for _, own := range r.own {
-		ways = append(ways, own)
-	}
-	for _, way := range ways {
+	for _, way := range r.ways() {
 		if pattern, ok := way.subject.subjectPattern(); ok {
 			patterns = addSubject(patterns, pattern)
 		}

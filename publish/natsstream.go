@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -11,6 +12,11 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
+
+// ways are all the renderings, the destination's first.
+func (r *Renderer) ways() []rendering {
+	return slices.AppendSeq([]rendering{r.shared}, maps.Values(r.own))
+}
 
 // streamSubjects are the subjects that the destination's stream must take.
 func (r *Renderer) streamSubjects() ([]string, error) {
@@ -20,12 +26,8 @@ func (r *Renderer) streamSubjects() ([]string, error) {
 	if len(r.dest.Stream.Subjects) > 0 {
 		return r.dest.Stream.Subjects, nil
 	}
-	ways := []rendering{r.shared}
-	for _, own := range r.own {
-		ways = append(ways, own)
-	}
 	var subjects []string
-	for _, way := range ways {
+	for _, way := range r.ways() {
 		pattern, ok := way.subject.subjectPattern()
 		if !ok {
 			return nil, errors.New("subjects: cannot be told from a subject template that branches; name them")
@@ -52,6 +54,38 @@ func (r *Renderer) Strays(messages []Message) (subjects []string) {
 		}
 	}
 	return subjects
+}
+
+// Unstreamed lists the subjects, as patterns, that a JetStream destination sends to and
+// that no stream takes, where a server has those alone that these destinations ensure. What
+// cannot be told is not listed. r and any of all may be nil.
+func (r *Renderer) Unstreamed(all []*Renderer) []string {
+	if r == nil || r.dest.Type != TypeNATS || !r.dest.JetStream || r.dest.Stream.Ensure {
+		return nil
+	}
+	return slices.DeleteFunc(r.subjectPatterns(), func(pattern string) bool {
+		return slices.ContainsFunc(all, func(other *Renderer) bool {
+			if other == nil || !other.dest.Stream.Ensure {
+				return false
+			}
+			subjects, err := other.streamSubjects()
+			return err != nil || slices.ContainsFunc(subjects, func(taken string) bool { return meet(taken, pattern) })
+		})
+	})
+}
+
+// meet says whether some subject matches both patterns.
+func meet(a, b string) bool {
+	x, y := strings.Split(a, "."), strings.Split(b, ".")
+	for i := range min(len(x), len(y)) {
+		switch {
+		case x[i] == ">" || y[i] == ">":
+			return true
+		case x[i] != y[i] && x[i] != "*" && y[i] != "*":
+			return false
+		}
+	}
+	return len(x) == len(y)
 }
 
 // addSubject adds a subject unless one of the list covers it. A stream takes no
