@@ -60,13 +60,15 @@ func (p *NATSPublisher) Check(ctx context.Context, samples []Message, ensures bo
 			}
 			return streamInfo(ctx, l.js, subject)
 		})
-		known, why := p.judgeStream(subject, info, err, ensures, slices.Contains(strays, subject))
+		known, why := p.judgeStream(subject, info, err, ensures, slices.Contains(strays, subject), l.nc.ConnectedClusterName() != "")
 		switch {
 		case why != "":
 			reasons = appendNew(reasons, why)
 			refused[why] = append(refused[why], cmp.Or(subject, "the stream "+p.dest.Stream.Name))
 		case !known && reasons == nil:
 			return unsure + "whether a stream takes what is sent (" + streamTrouble(err) + "), and " + unknown, nil
+		case err != nil && ensures: // what the server and the account take shows only then
+			unknown = strings.Join(append([]string{"whether stream " + p.dest.Stream.Name + " can be created or brought up to date", publishing}, gaps...), "; ")
 		case info != nil && !ensures && info.Config.Duplicates < p.window(info):
 			said = fmt.Sprintf("stream %s recognises a repeat for %s only, and stores later ones again: give it a duplicate window longer than the longest outage, such as %s; ",
 				info.Config.Name, info.Config.Duplicates, p.window(info))
@@ -118,12 +120,14 @@ func appendNew(list []string, s string) []string {
 
 // judgeStream says whether what the server answered about a subject, or about the
 // stream itself if it is "", tells anything, and why it would not be taken, if so.
-// stray is one of Strays.
-func (p *NATSPublisher) judgeStream(subject string, info *jetstream.StreamInfo, asked error, ensures, stray bool) (known bool, why string) {
+// stray is one of Strays. Only servers of a cluster keep several copies.
+func (p *NATSPublisher) judgeStream(subject string, info *jetstream.StreamInfo, asked error, ensures, stray, cluster bool) (known bool, why string) {
 	name := p.dest.Stream.Name
 	switch {
 	case errors.Is(asked, jetstream.ErrStreamNotFound) && ensures && stray:
 		why = notListed
+	case errors.Is(asked, jetstream.ErrStreamNotFound) && ensures && p.dest.Stream.Replicas > 1 && !cluster && p.dest.NATS.JetStreamDomain == "": // else another server may keep it
+		why = fmt.Sprintf("stream %s is to have replicas: %d, and this server is in no cluster: write replicas: 1, or connect to a cluster", name, p.dest.Stream.Replicas)
 	case errors.Is(asked, jetstream.ErrStreamNotFound) && ensures:
 	case errors.Is(asked, jetstream.ErrStreamNotFound) && subject == "":
 		why = "there is no such stream"

@@ -17,6 +17,8 @@ import (
 // What every delivery would fail by is said before the first one.
 func TestOnlineCheckAsksWhoTakesTheSubject(t *testing.T) {
 	const unsure, refused = "ok   destination bus: reached; could not be checked: whether it may publish there\n", "FAIL destination bus: what is sent to checkout.main.paid would not be taken: "
+	const made = "ok   destination bus: reached; could not be checked: whether stream S can be created or brought up to date; whether it may publish there"
+	const alone = "stream S is to have replicas: 3, and this server is in no cluster: write replicas: 1, or connect to a cluster (server SERVER)\n"
 	const both = "FAIL destination bus: what is sent to checkout.main.paid, checkout.main.fulfillable would not be taken: "
 	const none = "no stream takes the subject: create one, or let it be created (stream: {name: …, ensure: true}) (server SERVER)"
 	const small = "no stream takes the subject, and stream.subjects do not name it: add it there, or leave stream.subjects out (server SERVER)\n"
@@ -37,17 +39,20 @@ func TestOnlineCheckAsksWhoTakesTheSubject(t *testing.T) {
 		"taken by the one":      {subject: "checkout.>", more: "stream: {name: S, duplicate_window: 2m}", says: unsure},
 		"no stream":             {says: both + none + "\n"},
 		"one type only":         {subject: "checkout.main.paid", says: strings.Replace(refused, "paid", "fulfillable", 1) + none + "\n"},
-		"made by us":            {more: "stream: {name: S, ensure: true}", says: unsure},
+		"made by us":            {more: "stream: {name: S, ensure: true}", says: made + "\n"},
+		"made by us, in part":   {subject: "checkout.main.paid", more: "stream: {name: S, ensure: true}", says: made + "\n"},
+		"made by us, copies":    {more: "stream: {name: S, ensure: true, replicas: 3}", says: both + alone},
+		"there, without copies": {subject: "checkout.>", more: "stream: {name: S, ensure: true, replicas: 3}", says: unsure},
 		"made by us, too small": {more: "stream: {name: S, ensure: true, subjects: [checkout.main.paid, checkout.other]}", says: strings.Replace(refused, "paid", "fulfillable", 1) + small},
 		"widened already":       {subject: "checkout.>", more: "stream: {name: S, ensure: true, subjects: [checkout.main.paid]}", says: unsure},
-		"by the session":        {sent: "checkout.{{ .Session.currency }}", more: "stream: {name: S, ensure: true, subjects: [checkout.EUR]}", says: unsure},
+		"by the session":        {sent: "checkout.{{ .Session.currency }}", more: "stream: {name: S, ensure: true, subjects: [checkout.EUR]}", says: made + "\n"},
 		"of another":            {subject: "checkout.>", more: "stream: {name: T}", says: both + "the subject belongs to the stream S, not to T (server SERVER)\n"},
 		"of another, made":      {subject: "checkout.>", more: "stream: {name: T, ensure: true}", says: both + "the subject belongs to the stream S, not to T (server SERVER)\n"},
 		"no JetStream":          {server: brokertest.Options{NoJetStream: true}, says: both + "the server has no JetStream, or not for this account (server SERVER)\n"},
 		"core":                  {server: brokertest.Options{NoJetStream: true}, more: "jetstream: false", says: unsure},
 		"no sample":             {subject: "orders.>", sent: ordered, says: strings.TrimSuffix(unsure, "\n") + "; " + unread},
 		"no sample, named":      {subject: "orders.>", sent: ordered, more: "stream: {name: S}", says: short + "whether it may publish there; " + unread},
-		"no sample, to be made": {sent: ordered, more: "stream: {name: S, ensure: true}", says: strings.TrimSuffix(unsure, "\n") + "; " + unread},
+		"no sample, to be made": {sent: ordered, more: "stream: {name: S, ensure: true}", says: made + "; " + unread},
 		"no sample, no stream":  {sent: ordered, more: "stream: {name: ORDERS}", says: "FAIL destination bus: what is sent to the stream ORDERS would not be taken: there is no such stream (server SERVER)\n     " + unread},
 		"no questions":          {server: bob([]string{"checkout.>"}, nil), subject: "checkout.>", more: "user: bob, password: pw", says: "ok   destination bus: reached; could not be checked: whether a stream takes what is sent ("},
 		"no answers to anybody": {server: bob(nil, []string{"nothing"}), subject: "checkout.>", more: "user: bob, password: pw", says: "FAIL destination bus: what is sent to checkout.main.paid would not be taken: "},
@@ -88,5 +93,22 @@ rules: [{name: ship, events: [fulfillable, paid], to: [bus]}]
 				t.Errorf("exit code %d, stdout %s, stderr %s", code, stdout, stderr)
 			}
 		})
+	}
+}
+
+// A cluster keeps as many copies as it has servers.
+func TestOnlineCheckOfCopiesInACluster(t *testing.T) {
+	servers, _ := brokertest.Cluster(t)
+	file := filepath.Join(t.TempDir(), "c.yaml")
+	text := fmt.Sprintf(`accounts: [{name: main, secret_key: "${NOT_SET_HERE}", base_url: "http://127.0.0.1:1"}]
+destinations: [{name: bus, type: nats, url: %q, subject: "checkout.{{ .Change }}", stream: {name: S, ensure: true, replicas: 3}}]
+rules: [{name: ship, events: [fulfillable, paid], to: [bus]}]
+`, servers[0].URL)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, stdout, stderr := run(t, "check", "--online", "--allow-missing-secrets", "-c", file)
+	if code != exitOK || !strings.Contains(stdout, "could not be checked: whether stream S can be created") {
+		t.Errorf("exit code %d, stdout %s, stderr %s", code, stdout, stderr)
 	}
 }
