@@ -79,7 +79,7 @@ func findMeta(file io.ReaderAt) (meta, error) {
 	}
 	switch {
 	case !found:
-		return meta{}, errors.New("it is no bbolt file, or both of its first pages are spoiled")
+		return meta{}, errors.New("it is no state file of notifier, or its beginning is spoiled")
 	case newest.pageSize < 1024 || newest.pageSize > 16<<20 || newest.pageSize&(newest.pageSize-1) != 0:
 		return meta{}, fmt.Errorf("page size %d makes no sense", newest.pageSize)
 	}

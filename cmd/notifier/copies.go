@@ -131,7 +131,7 @@ func storedBackups(ctx context.Context, store *state.Store, cfg state.Backup) (*
 func (r *backupReport) String() string {
 	text := fmt.Sprintf("backup in %s: none yet", r.Dir)
 	if !r.Last.IsZero() {
-		text = fmt.Sprintf("backup in %s: last %s (%s, %s)", r.Dir, ago(r.Last), sizeText(r.Bytes), counted(r.Copies))
+		text = fmt.Sprintf("backup in %s: last %s (%s, %s)", r.Dir, ago(r.Last), sizeText(r.Bytes), count(r.Copies, "copy"))
 	}
 	if r.Error != "" {
 		text += "; FAILING"
@@ -144,13 +144,6 @@ func (r *backupReport) String() string {
 		text += "; next " + in(r.Next)
 	}
 	return text
-}
-
-func counted(copies int) string {
-	if copies == 1 {
-		return "1 copy"
-	}
-	return fmt.Sprintf("%d copies", copies)
 }
 
 // trouble says why the heartbeat is not to be sent for the copies' sake.

@@ -113,16 +113,20 @@ Ctrl-C at the question exits with 130, and nothing is changed.`,
 // whichFile says how the file of a daemon may be another one than a shell's.
 const whichFile = "a relative state.path is under $STATE_DIRECTORY where that is set, as under systemd: sudo env STATE_DIRECTORY=/var/lib/notifier notifier …"
 
+// served is what the daemon at the configured address says of itself; empty if none does.
+func (a *app) served(ctx context.Context) (r report) {
+	if c, _, err := a.client(); err == nil {
+		_ = c.call(ctx, http.MethodGet, "/api/v1/status", &r)
+	}
+	return r
+}
+
 // servedElsewhere is the state file of the daemon that answers at the configured
 // address, if that is not the one at path.
 func (a *app) servedElsewhere(ctx context.Context, path string) string {
-	c, _, err := a.client()
-	if err != nil {
+	r := a.served(ctx)
+	if r.Store.Path == "" {
 		return ""
-	}
-	var r report
-	if err := c.call(ctx, http.MethodGet, "/api/v1/status", &r); err != nil || r.Store.Path == "" {
-		return "" // no daemon tells
 	}
 	if absolute, err := filepath.Abs(path); err == nil && absolute == r.Store.Path {
 		return ""

@@ -1,17 +1,23 @@
 package main
 
 import (
+	"encoding/binary"
 	"errors"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
+	bolt "go.etcd.io/bbolt"
+
 	"checkout-notifier/admin"
+	"checkout-notifier/backup"
 	"checkout-notifier/event"
 	"checkout-notifier/poller/wooshpay"
 	"checkout-notifier/state"
@@ -122,6 +128,82 @@ func TestRestoreAndVerifyFindTheFileOfTheDaemon(t *testing.T) {
 	code, stdout, stderr = ask("state verify")
 	if code != exitOK || !strings.Contains(stdout, o.store.Path()+" is sound") {
 		t.Errorf("verify: exit code %d: %s%s", code, stdout, stderr)
+	}
+}
+
+// A service has its copies where a shell does not look for them: a copy that is to count
+// goes there, and customers' data nowhere else.
+func TestBackupGoesToTheDirectoryOfTheDaemon(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "copies")
+	withCopies := func(file, dir string) {
+		text, err := os.ReadFile(file)
+		if err == nil {
+			err = os.WriteFile(file, regexp.MustCompile(`(?m)^state: \{`).ReplaceAll(text, []byte("state: {backup: {dir: "+dir+"}, ")), 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	file := writeOfficeConfig(t, filepath.Join(t.TempDir(), "n.db"), dearWorks, "127.0.0.1:1")
+	withCopies(file, dir)
+	o := openOffice(t, file)
+	defer o.stop()
+	file = o.serve()
+	elsewhere := filepath.Join(filepath.Dir(file), "bk")
+	for _, own := range []string{"", "bk"} {
+		if own != "" {
+			withCopies(file, own)
+		}
+		if code, stdout, stderr := run(t, "state", "backup", "-c", file); code != exitFailure || !strings.Contains(stderr, dir) || !strings.Contains(stderr, "name a FILE") {
+			t.Errorf("with no such directory here: exit code %d: %s%s", code, stdout, stderr)
+		}
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if code, stdout, stderr := run(t, "state", "backup", "-c", file); code != exitOK || !strings.HasPrefix(stdout, dir) {
+		t.Errorf("exit code %d: %s%s", code, stdout, stderr)
+	}
+	if copies, err := backup.List(dir, o.id); err != nil || len(copies) != 1 {
+		t.Errorf("copies %v, %v", copies, err)
+	}
+	if _, err := os.Stat(elsewhere); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%s: %v", elsewhere, err)
+	}
+}
+
+// Who upgraded goes back with the older binary and the file that the newer one kept: here
+// the file in place is of a notifier to come.
+func TestGoingBackAfterAnUpgrade(t *testing.T) {
+	path, kept := stored(t)
+	db, err := bolt.Open(path, 0o600, nil)
+	if err == nil {
+		err = errors.Join(db.Update(func(tx *bolt.Tx) error {
+			return tx.Bucket([]byte("meta")).Put([]byte("schema"), binary.BigEndian.AppendUint64(nil, 99))
+		}), db.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := writeOfficeConfig(t, path, dearWorks, "127.0.0.1:1")
+	if code, _, stderr := run(t, "state", "verify", "-c", file); code != exitInvalid || !strings.Contains(stderr, "a newer notifier (schema 99") {
+		t.Errorf("before: exit code %d: %s", code, stderr)
+	}
+	if code, stdout, stderr := run(t, "state", "restore", kept, "--yes", "-c", file); code != exitOK || strings.Contains(stderr, "WARNING") {
+		t.Errorf("restore: exit code %d: %s%s", code, stdout, stderr)
+	}
+	if code, _, stderr := run(t, "state", "verify", "-c", file); code != exitOK {
+		t.Errorf("after: exit code %d: %s", code, stderr)
+	}
+}
+
+func TestAFileOfAnotherKindIsNamedInPlainWords(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "notes.db")
+	if err := os.WriteFile(path, []byte(strings.Repeat("notes of mine\n", 1000)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, stderr := run(t, "state", "verify", path); code != exitInvalid || !strings.Contains(stderr, "it is no state file of notifier, or its beginning is spoiled") {
+		t.Errorf("exit code %d: %s", code, stderr)
 	}
 }
 

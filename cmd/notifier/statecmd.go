@@ -36,9 +36,9 @@ func (a *app) stateBackupCommand() *cobra.Command {
 		Long: `Make a copy of the state file as it is at this moment, through the daemon if one
 runs (it goes on meanwhile), else from the file. The copy is verified before it
 gets its name; it is there whole or not at all. With - it goes to the standard
-output. Without a FILE it goes to state.backup.dir, where it counts as one of the
-scheduled copies, or to the present directory. It holds what the API says of your
-customers.
+output. Without a FILE it goes to state.backup.dir, the daemon's if one runs, where
+it counts as one of the scheduled copies, or to the present directory. It holds what
+the API says of your customers.
 
 A FILE that exists is asked about first; where there is no terminal to ask on, it
 wants --yes.
@@ -88,18 +88,15 @@ func copyFailed(err error) error {
 
 // backupPath says where a copy is to go, and asks if something is there.
 func (a *app) backupPath(ctx context.Context, source *copySource, args []string, yes bool) (string, error) {
-	path := "."
-	switch {
-	case len(args) == 1:
-		path = args[0]
-	case source.loaded != nil && source.loaded.Config.State.Backup.Dir != "":
-		path = source.loaded.Config.State.Backup.Dir
-		if err := os.MkdirAll(path, 0o700); err != nil {
-			return "", fmt.Errorf("making state.backup.dir: %w", err)
+	if len(args) == 0 {
+		dir, err := a.copiesDir(ctx, source.loaded)
+		if err != nil {
+			return "", err
 		}
+		args = []string{dir}
 	}
-	directory := strings.HasSuffix(path, string(filepath.Separator))
-	path, err := filepath.Abs(path) // whoever reads it later may be in another directory
+	directory := strings.HasSuffix(args[0], string(filepath.Separator))
+	path, err := filepath.Abs(args[0]) // whoever reads it later may be in another directory
 	if err != nil {
 		return "", err
 	}
@@ -121,6 +118,25 @@ func (a *app) backupPath(ctx context.Context, source *copySource, args []string,
 		return "", exit(exitUsage, fmt.Errorf("%s is no file that could be written over (- is the standard output)", path))
 	}
 	return path, a.confirm(ctx, yes, fmt.Sprintf("Write over %s?", path))
+}
+
+// copiesDir is where the scheduled copies are, or the present directory. A daemon knows it:
+// under systemd it has a $STATE_DIRECTORY, and a shell has none.
+func (a *app) copiesDir(ctx context.Context, loaded *config.Loaded) (string, error) {
+	if loaded == nil {
+		return ".", nil
+	}
+	dir := loaded.Config.State.Backup.Dir
+	if b := a.served(ctx).Backup; b != nil && filepath.IsAbs(b.Dir) && b.Dir != dir {
+		if _, err := os.Stat(b.Dir); err != nil {
+			return "", exit(exitFailure, fmt.Errorf("the daemon keeps its copies where none can be put from here (%w): name a FILE, or ask as a user and on a machine who can", err))
+		}
+		return b.Dir, nil
+	}
+	if dir == "" {
+		return ".", nil
+	}
+	return dir, os.MkdirAll(dir, 0o700)
 }
 
 func isStateFile(info fs.FileInfo, loaded *config.Loaded) bool {

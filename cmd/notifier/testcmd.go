@@ -39,22 +39,14 @@ no such destination.`,
 			return a.testDestination(cmd.Context(), args[0], sample, output)
 		},
 	}
-	cmd.Flags().Var(typeName{&sample}, "type", "type of the event: "+strings.Join(event.TypeNames(), ", ")+" (default paid, with format stripe fulfillable)")
+	cmd.Flags().Var(typeName{choice{value: &sample}}, "type", "type of the event: "+strings.Join(event.TypeNames(), ", ")+" (default paid, with format stripe fulfillable)")
 	completeFlag(cmd, "type", event.TypeNames)
 	outputFlag(cmd, &output, asTable, asJSON, asLines)
 	return cmd
 }
 
 // typeName is a flag that takes the type of an event, short or whole.
-type typeName struct{ value *string }
-
-// String implements pflag.Value.
-func (t typeName) String() string {
-	if t.value == nil {
-		return ""
-	}
-	return *t.value
-}
+type typeName struct{ choice }
 
 // Set implements pflag.Value.
 func (t typeName) Set(word string) error {
@@ -62,9 +54,6 @@ func (t typeName) Set(word string) error {
 	_, err := admin.EventType("it", word)
 	return err
 }
-
-// Type implements pflag.Value.
-func (t typeName) Type() string { return "string" }
 
 func (a *app) testDestination(ctx context.Context, name, sample, output string) error {
 	c, _, err := a.client()
