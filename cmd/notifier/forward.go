@@ -150,7 +150,7 @@ func forwardUntilDenied(ctx context.Context, d *daemon, o forwardOptions, refuse
 }
 
 // denials is a handler of a log that takes out what tells of a refused key, and hands
-// on the first such error instead.
+// on the first such error instead; and what is told beside the log.
 type denials struct {
 	slog.Handler
 	found chan *wooshpay.Error // has room for one
@@ -169,7 +169,7 @@ func (h denials) Handle(ctx context.Context, r slog.Record) error {
 		}
 		return !denied
 	})
-	if denied {
+	if denied || strings.HasPrefix(r.Message, "delivery refused") { // which the table shows, with the answer
 		return nil
 	}
 	r.Message = strings.Replace(r.Message, poller.SetStart, "", 1) // there is no configuration

@@ -2,11 +2,14 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -37,6 +40,37 @@ func TestForwardSaysWhatIsLostUntilTheFirstAnswer(t *testing.T) {
 	slog.New(denials{slog.NewTextHandler(&said, nil), nil}).With("account", "forward").Warn("a request failed. " + s.Unpolled())
 	if got := said.String(); !strings.Contains(got, `until the first answer never are" account=forward`) {
 		t.Errorf("it says %s", got)
+	}
+}
+
+// What the handler refuses is a line of the table, and not one of the log as well.
+func TestForwardShowsARefusalOnce(t *testing.T) {
+	api := simulator.NewAPI(simulator.Config{SecretKey: "sk_test_right", Seed: 1})
+	var asked atomic.Int32
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if asked.Add(1) == 4 { // what was there before the first pass is not announced
+			if _, err := api.Create(simulator.Fields{"status": "complete", "payment_status": "paid"}); err != nil {
+				t.Error(err)
+			}
+		}
+		api.ServeHTTP(w, r)
+	}))
+	defer front.Close()
+	ctx, interrupt := context.WithTimeout(t.Context(), 20*time.Second)
+	defer interrupt()
+	var tried atomic.Int32
+	handler := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		if tried.Add(1) == 2 { // the first refusal was told of
+			interrupt()
+		}
+	}))
+	defer handler.Close()
+	var out, log bytes.Buffer
+	code := execute(ctx, []string{"forward", "--to", handler.URL, "--key", "sk_test_right", "--base-url", front.URL, "--interval", "100ms", "--events", "fulfillable"},
+		streams{in: strings.NewReader(""), out: &out, err: &log})
+	if code != exitOK || !strings.Contains(out.String(), "answered 503") || strings.Contains(log.String(), "503") {
+		t.Errorf("exit code %d, table %s, log %s", code, out.String(), log.String())
 	}
 }
 
