@@ -108,6 +108,7 @@ func (c *Checker) Expression(text string) (*Checked, []Fault) {
 		faults = append(faults, lintHolds(tree.Node)...)
 		faults = append(faults, lintChange(tree.Node)...)
 		faults = append(faults, c.lintEmptyParts(tree.Node)...)
+		faults = append(faults, lintItems(tree.Node)...)
 		faults = append(faults, lintMixed(tree.Node, depths)...)
 	}
 	warnings := 0
