@@ -1,6 +1,7 @@
 package check
 
 import (
+	"cmp"
 	"fmt"
 	"reflect"
 	"regexp"
@@ -87,7 +88,7 @@ func (c *Checker) lintNode(n ast.Node) []Fault {
 		}
 		return lintCall(n)
 	case *ast.BuiltinNode:
-		return append(lintPredicate(n), lintSum(n)...)
+		return slices.Concat(lintPredicate(n), lintSum(n), c.lintEach(n))
 	case *ast.SequenceNode:
 		return []Fault{{At: n.Nodes[0].Location().From, Code: CodeMisleading, Message: "only what stands behind the last ; counts: join conditions by and"}}
 	}
@@ -170,15 +171,21 @@ func lintLayout(n ast.Node) []Fault {
 		Message: fmt.Sprintf("the layout %q does not say what it seems to: layouts are written as 2006-01-02 15:04:05", layout.Value)}}
 }
 
+// comparing are the operators that compare a field with words.
+var comparing = []string{"==", "!=", "in", "contains", "startsWith", "endsWith"}
+
 // lintSides looks at both sides of an operator as that which is compared.
 func (c *Checker) lintSides(n *ast.BinaryNode) (faults []Fault) {
 	for _, side := range [][2]ast.Node{{n.Left, n.Right}, {n.Right, n.Left}} {
-		if slices.Contains([]string{"==", "!=", "in", "contains", "startsWith", "endsWith"}, n.Operator) {
+		if slices.Contains(comparing, n.Operator) {
 			if partOf[n.Operator] == nil || side[0] == n.Left { // else lintEmptyParts tells
 				faults = append(faults, c.lintWords(n.Operator, side[0], side[1])...)
 			}
 			faults = append(faults, c.lintData(n.Operator, side[0], side[1])...)
 			faults = append(faults, c.lintZeros(side[0], side[1])...)
+		}
+		if partOf[n.Operator] == nil || side[0] == n.Left {
+			faults = append(faults, lintID(n.Operator, side[0], side[1])...)
 		}
 		if f, bad := lintNil(n, side[0], side[1]); bad {
 			faults = append(faults, f)
@@ -271,36 +278,95 @@ func neverNil(n ast.Node) bool {
 	return kind != reflect.Map && kind != reflect.Slice && kind != reflect.Interface
 }
 
-func (c *Checker) lintWords(operator string, value, other ast.Node) (faults []Fault) {
+// caseOf are the kinds of fields whose codes are of one case.
+var caseOf = map[string]struct {
+	fold            func(string) string
+	inCase, several string
+}{
+	"currency": {strings.ToUpper, "upper", "currencies"},
+	"country":  {strings.ToUpper, "upper", "countries"},
+	"method":   {strings.ToLower, "lower", "payment methods"},
+}
+
+func (c *Checker) lintWords(operator string, value, other ast.Node) []Fault {
 	value, fold := folded(value)
 	f, of, ok := fieldOf(value)
 	if !ok {
 		return nil
 	}
-	name, kind := strings.Join(logic.PathOf(value), "."), f.Tag.Get("kind")
+	name := strings.Join(logic.PathOf(value), ".")
 	if name == "" || strings.HasPrefix(name, "#") {
 		name = schema.FieldName(f)
 	}
+	return c.lintWordsOf(operator, field{f, of, name, fold}, other)
+}
+
+// lintEach is lintWords for the elements of a list of codes, as in
+// any(session.payment_method_types, # == "Card").
+func (c *Checker) lintEach(n *ast.BuiltinNode) (faults []Fault) {
+	if len(n.Arguments) == 0 {
+		return nil
+	}
+	list := n.Arguments[0]
+	f, of, ok := fieldOf(list)
+	asked, also := n.Arguments[len(n.Arguments)-1].(*ast.PredicateNode)
+	if !ok || !also || caseOf[f.Tag.Get("kind")].fold == nil {
+		return nil
+	}
+	var walk func(n ast.Node)
+	walk = func(n ast.Node) {
+		if b, ok := n.(*ast.BinaryNode); ok && slices.Contains(comparing, b.Operator) {
+			for _, side := range [][2]ast.Node{{b.Left, b.Right}, {b.Right, b.Left}} {
+				value, fold := folded(side[0])
+				if element, ok := value.(*ast.PointerNode); ok && element.Name == "" {
+					faults = append(faults, c.lintWordsOf(b.Operator, field{f, of, cmp.Or(logic.Spell(list), schema.FieldName(f)), fold}, side[1])...)
+				}
+			}
+		}
+		for _, child := range logic.Children(n) {
+			if _, other := (*child).(*ast.PredicateNode); !other { // which has elements of its own
+				walk(*child)
+			}
+		}
+	}
+	walk(asked.Node)
+	return faults
+}
+
+// field is what is compared with words.
+type field struct {
+	reflect.StructField
+	of   reflect.Type
+	name string
+	fold func(string) string // lower or upper around it, or nil
+}
+
+func (c *Checker) lintWordsOf(operator string, f field, other ast.Node) (faults []Fault) {
+	kind, of, name, fold := f.Tag.Get("kind"), f.of, f.name, f.fold
+	never := name + " is never"
+	if f.Type.Kind() == reflect.Slice {
+		never = name + " never has"
+	}
 	for _, word := range textsOf(other) {
 		found := Fault{At: word.Location().From, Code: CodeNeverMatches}
-		letters := utf8.RuneCountInString(word.Value)
+		letters, code := utf8.RuneCountInString(word.Value), caseOf[kind]
 		whole := letters > 0 && slices.Contains([]string{"==", "!=", "in"}, operator)
 		switch {
 		case whole && kind == "currency" && letters != 3:
-			found.Message = fmt.Sprintf("%s is never %q: currencies are codes of three letters, such as USD", name, word.Value)
+			found.Message = fmt.Sprintf("%s %q: currencies are codes of three letters, such as USD", never, word.Value)
 		case whole && kind == "country" && letters != 2:
-			found.Message = fmt.Sprintf("%s is never %q: countries are codes of two letters, such as DE", name, word.Value)
+			found.Message = fmt.Sprintf("%s %q: countries are codes of two letters, such as DE", never, word.Value)
 		case fold != nil && fold(word.Value) != word.Value:
 			continue // lintCase has told
-		case whole && noCode(&found, kind, name, word.Value, fold):
-		case fold == nil && (kind == "currency" || kind == "country") && word.Value != strings.ToUpper(word.Value):
-			found.Message = fmt.Sprintf("%s is never %q: %s are in upper case", name, word.Value, strings.TrimSuffix(kind, "y")+"ies")
-			found.Suggestion = strings.ToUpper(word.Value)
-		case whole && of != schema.EventType && len(c.documented(of, f)) == 0 && slices.Contains(noValue, word.Value):
+		case whole && noCode(&found, kind, never, word.Value, fold):
+		case fold == nil && code.fold != nil && code.fold(word.Value) != word.Value:
+			found.Message = fmt.Sprintf("%s %q: %s are in %s case", never, word.Value, code.several, code.inCase)
+			found.Suggestion = code.fold(word.Value)
+		case whole && of != schema.EventType && len(c.documented(of, f.StructField)) == 0 && slices.Contains(noValue, word.Value):
 			found.Message = fmt.Sprintf(`%s is never %q: what is missing is ""`, name, word.Value)
-		case whole && strings.HasSuffix(schema.FieldName(f), "email") && !isAddress(word.Value):
+		case whole && strings.HasSuffix(schema.FieldName(f.StructField), "email") && !isAddress(word.Value):
 			found.Message = fmt.Sprintf("%s is never %q: an address is compared whole; a part of it is asked for by endsWith or contains", name, word.Value)
-		case !whole || !c.lintWord(&found, of, f, fold, name, word.Value):
+		case !whole || !c.lintWord(&found, f, word.Value):
 			continue
 		}
 		faults = append(faults, found)
@@ -310,16 +376,16 @@ func (c *Checker) lintWords(operator string, value, other ast.Node) (faults []Fa
 
 // noCode says whether a text is no code of a currency or a country although it looks
 // like one, and why.
-func noCode(found *Fault, kind, name, word string, fold func(string) string) bool {
+func noCode(found *Fault, kind, never, word string, fold func(string) string) bool {
 	switch upper := strings.ToUpper(word); {
 	case kind == "currency" && strings.ContainsAny(word, "0123456789"):
-		found.Message = fmt.Sprintf("%s is never %q: currencies are codes of three letters, such as USD", name, word)
+		found.Message = fmt.Sprintf("%s %q: currencies are codes of three letters, such as USD", never, word)
 	case kind == "country" && upper == "UK":
-		found.Message, found.Suggestion = fmt.Sprintf("%s is never %q: the code of the United Kingdom is GB", name, word), "GB"
+		found.Message, found.Suggestion = fmt.Sprintf("%s %q: the code of the United Kingdom is GB", never, word), "GB"
 	case kind == "currency" && upper == "RMB":
-		found.Message, found.Suggestion = fmt.Sprintf("%s is never %q: the code of the renminbi is CNY", name, word), "CNY"
+		found.Message, found.Suggestion = fmt.Sprintf("%s %q: the code of the renminbi is CNY", never, word), "CNY"
 	case kind == "country" && upper == "EU":
-		found.Message = fmt.Sprintf(`%s is never %q: the European Union is no country; one of several is asked for as in ["DE", "FR"]`, name, word)
+		found.Message = fmt.Sprintf(`%s %q: the European Union is no country; one of several is asked for as in ["DE", "FR"]`, never, word)
 	default:
 		return false
 	}
@@ -349,8 +415,9 @@ func textsOf(other ast.Node) (texts []*ast.StringNode) {
 }
 
 // lintWord says whether a field never is a word, and why.
-func (c *Checker) lintWord(found *Fault, of reflect.Type, f reflect.StructField, fold func(string) string, name, word string) bool {
-	documented := slices.Clone(c.documented(of, f))
+func (c *Checker) lintWord(found *Fault, f field, word string) bool {
+	of, name, fold := f.of, f.name, f.fold
+	documented := slices.Clone(c.documented(of, f.StructField))
 	for i := range documented {
 		if fold != nil {
 			documented[i] = fold(documented[i])

@@ -213,12 +213,12 @@ func (c *Checker) lintPart(n *ast.BinaryNode) []Fault {
 		return nil
 	}
 	words, name := c.documented(of, f), cmp.Or(logic.Spell(n.Left), schema.FieldName(f))
-	kind := f.Tag.Get("kind")
+	code := caseOf[f.Tag.Get("kind")]
 	letters := notLetters.ReplaceAllString(part.Value, "")
 	fault := Fault{At: part.Location().From, Code: CodeNeverMatches}
 	switch {
-	case n.Operator == "matches" && (kind == "currency" || kind == "country") && !strings.Contains(part.Value, "(?i") && letters != strings.ToUpper(letters):
-		fault.Message = fmt.Sprintf("%s never matches %q: its codes are in upper case", name, part.Value)
+	case n.Operator == "matches" && code.fold != nil && !strings.Contains(part.Value, "(?i") && letters != code.fold(letters):
+		fault.Message = fmt.Sprintf("%s never matches %q: its codes are in %s case", name, part.Value, code.inCase)
 	case len(words) > 0 && !slices.ContainsFunc(append([]string{""}, words...), func(word string) bool { return found(word, part.Value) }):
 		fault.Message = fmt.Sprintf("no word of %s %s %q; documented: %s", name, n.Operator, part.Value, strings.Join(words, ", "))
 	default:

@@ -4,7 +4,8 @@ import "time"
 
 // Tags of the fields: expr and json are the name, doc is the text of the
 // reference; kind is money (an integer in minor units), currency (a code in
-// upper case) or country; words are all the values that the API documents.
+// upper case), country or method (of payment, in lower case); words are all the values
+// that the API documents; prefix is what each id begins with, before its digits.
 
 // Event is what an expression sees of an event of a session.
 type Event struct {
@@ -36,7 +37,7 @@ type changeFields struct {
 
 // Session is a session of the published schema.
 type Session struct {
-	ID                        string                    `expr:"id" json:"id" doc:"id of the session"`
+	ID                        string                    `expr:"id" json:"id" doc:"id of the session" prefix:"cs_"`
 	Object                    string                    `expr:"object" json:"object" doc:"always checkout.session" words:"checkout.session"`
 	AmountSubtotal            int64                     `expr:"amount_subtotal" json:"amount_subtotal" doc:"total before discounts and taxes, in minor units" kind:"money"`
 	AmountTotal               int64                     `expr:"amount_total" json:"amount_total" doc:"total after discounts and taxes, in minor units" kind:"money"`
@@ -45,15 +46,15 @@ type Session struct {
 	ClientReferenceID         string                    `expr:"client_reference_id" json:"client_reference_id" doc:"your own reference, such as a cart or order"`
 	Created                   time.Time                 `expr:"created" json:"created" doc:"when the session was created"`
 	Currency                  string                    `expr:"currency" json:"currency" doc:"ISO code in upper case" kind:"currency"`
-	Customer                  string                    `expr:"customer" json:"customer" doc:"id of the customer"`
+	Customer                  string                    `expr:"customer" json:"customer" doc:"id of the customer" prefix:"cus_"`
 	CustomerEmail             string                    `expr:"customer_email" json:"customer_email" doc:"e-mail address given at creation"`
 	ExpiresAt                 time.Time                 `expr:"expires_at" json:"expires_at" doc:"when an open session expires"`
 	Livemode                  bool                      `expr:"livemode" json:"livemode" doc:"true for real money"`
 	Metadata                  map[string]string         `expr:"metadata" json:"metadata" doc:"your own keys; numbers and booleans as text, a missing key is empty"`
 	Mode                      string                    `expr:"mode" json:"mode" doc:"payment, setup or subscription" words:"payment setup subscription"`
-	PaymentIntent             string                    `expr:"payment_intent" json:"payment_intent" doc:"id of the payment intent"`
+	PaymentIntent             string                    `expr:"payment_intent" json:"payment_intent" doc:"id of the payment intent" prefix:"pi_"`
 	PaymentLink               string                    `expr:"payment_link" json:"payment_link" doc:"id of the payment link that created the session"`
-	PaymentMethodTypes        []string                  `expr:"payment_method_types" json:"payment_method_types" doc:"payment methods the session accepts"`
+	PaymentMethodTypes        []string                  `expr:"payment_method_types" json:"payment_method_types" doc:"payment methods the session accepts" kind:"method"`
 	PaymentStatus             string                    `expr:"payment_status" json:"payment_status" doc:"paid, unpaid or no_payment_required" words:"paid unpaid no_payment_required"`
 	PhoneNumberCollection     phoneNumberCollection     `expr:"phone_number_collection" json:"phone_number_collection" doc:"whether the customer is asked for a phone number"`
 	ShippingAddressCollection shippingAddressCollection `expr:"shipping_address_collection" json:"shipping_address_collection" doc:"how a shipping address is asked for"`
@@ -71,7 +72,7 @@ type phoneNumberCollection struct {
 }
 
 type shippingAddressCollection struct {
-	AllowedCountries []string `expr:"allowed_countries" json:"allowed_countries" doc:"two-letter country codes"`
+	AllowedCountries []string `expr:"allowed_countries" json:"allowed_countries" doc:"two-letter country codes" kind:"country"`
 }
 
 type shipping struct {
