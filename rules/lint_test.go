@@ -120,8 +120,19 @@ func TestConditionsThatAreNeverTrue(t *testing.T) {
 		`lower(session.metadata.plan) in ["pro", "Team"]`:                                                                    "",
 		`lower(session.customer_email) endsWith "@Example.com"`:                                                              "",
 		`any(session.line_items.data, lower(.description) contains "Gift")`:                                                  "",
-		`event.async && false`: "",
-		`1 == 2`:               "",
+		`trim(session.metadata.code) == "X "`:                                                                                "X",
+		`" pro" != trim(session.metadata.plan)`:                                                                              "pro",
+		`trim(session.metadata.code) in ["x", "y\n"]`:                                                                        "y",
+		`trim(session.metadata.code) startsWith " x"`:                                                                        "x",
+		`trim(lower(session.metadata.code)) == "X"`:                                                                          "",
+		`lower(trim(session.metadata.code)) == "x "`:                                                                         "x",
+		`session.created.Year() == 26`:                                                                                       "2026",
+		`26 == now().Year()`:                                                                                                 "2026",
+		`session.created.Year() in [2025, 26]`:                                                                               "2026",
+		`session.created.Year() < 26`:                                                                                        "2026",
+		`session.created.Year() == 202`:                                                                                      "",
+		`event.async && false`:                                                                                               "",
+		`1 == 2`:                                                                                                             "",
 	} {
 		problems := warningsOf(t, when)
 		if len(problems) != 1 || problems[0].Code != rules.CodeNeverMatches || problems[0].Suggestion != want || problems[0].Snippet == "" {
@@ -135,7 +146,7 @@ func TestPartsOfATimeThatCanBe(t *testing.T) {
 	for _, when := range []string{
 		`now().Weekday().String() in ["Monday", "Tuesday"]`, `now().Format("Mon") != "Sun"`, `now().Format("15:04") == "09:30"`, `string(now().Month()) == "May"`,
 		`now().Weekday().String() contains "day"`, `int(now().Weekday()) in 1..5`, `int(now().Weekday()) == 0`, `now().Hour() >= 23`, `now().Hour() <= 0`, `23 <= now().Hour()`,
-		`now().Day() == 31`, `now().Year() == 2030`, `now().Format("Weekday") == "x"`, `now().YearDay() > 365`, `now().Hour() + 30 > 40`, `now().Minute() % 60 == 0`, `not (now().Hour() in [1, 2])`,
+		`now().Day() == 31`, `now().Year() == 2030`, `session.created.Year() in 2025..2030`, `session.expires_at.Year() == 1`, `session.expires_at.Year() > 1`, `now().Year() % 100 == 26`, `now().Year() - 26 > 2000`, `session.expires_at.Year() < 2000`, `now().Format("Weekday") == "x"`, `now().YearDay() > 365`, `now().Hour() + 30 > 40`, `now().Minute() % 60 == 0`, `not (now().Hour() in [1, 2])`,
 	} {
 		if problems := warningsOf(t, when); len(problems) > 0 {
 			t.Errorf("%s: %s", when, describe(problems))
@@ -223,25 +234,31 @@ func TestEachPartThatTheEventsOfTheRuleExclude(t *testing.T) {
 
 func TestAmountsInFractions(t *testing.T) {
 	for when, want := range map[string]string{
-		`session.amount_total > 100.00`:                                       "100_00",
-		`100.5 <= session.amount_total`:                                       "100_50",
-		`session.amount_subtotal == 0.99`:                                     "99",
-		`previous.amount_total < 19.999`:                                      "",
-		`session.amount_total in [1000.00]`:                                   "1000_00",
-		`any(session.line_items.data, .amount_discount > 5.0)`:                "5_00",
-		`any(session.line_items.data, .price.unit_amount > 5.0)`:              "5_00",
-		`sum(session.line_items.data, .amount_total) > 50.00`:                 "50_00",
-		`sum(map(session.line_items.data, .amount_total)) > 50.00`:            "50_00",
-		`session.amount_total - session.amount_subtotal > 5.00`:               "5_00",
-		`session.amount_total > -1.00`:                                        "1_00",
-		`session.amount_total >= 500.00 && session.currency == "JPY"`:         "500",
-		`session.currency in ["JPY", "KRW"] and session.amount_total > 99.50`: "",
-		`session.currency == "KWD" && session.amount_total > 5.5`:             "5_500",
-		`session.amount_total > 99.90 * 2`:                                    "99_90",
-		`2 * 100.00 < session.amount_total`:                                   "100_00",
-		`session.amount_total > 99.90 + 5`:                                    "99_90",
-		`session.amount_total == 19.90 * 100`:                                 "19_90",
-		`session.amount_total > session.amount_subtotal + 5.00`:               "5_00",
+		`session.amount_total > 100.00`:                                        "100_00",
+		`100.5 <= session.amount_total`:                                        "100_50",
+		`session.amount_subtotal == 0.99`:                                      "99",
+		`previous.amount_total < 19.999`:                                       "",
+		`session.amount_total in [1000.00]`:                                    "1000_00",
+		`any(session.line_items.data, .amount_discount > 5.0)`:                 "5_00",
+		`any(session.line_items.data, .price.unit_amount > 5.0)`:               "5_00",
+		`sum(session.line_items.data, .amount_total) > 50.00`:                  "50_00",
+		`sum(map(session.line_items.data, .amount_total)) > 50.00`:             "50_00",
+		`session.amount_total - session.amount_subtotal > 5.00`:                "5_00",
+		`session.amount_total > -1.00`:                                         "1_00",
+		`session.amount_total >= 500.00 && session.currency == "JPY"`:          "500",
+		`session.currency in ["JPY", "KRW"] and session.amount_total > 99.50`:  "",
+		`session.currency == "KWD" && session.amount_total > 5.5`:              "5_500",
+		`session.amount_total > 99.90 * 2`:                                     "99_90",
+		`2 * 100.00 < session.amount_total`:                                    "100_00",
+		`session.amount_total > 99.90 + 5`:                                     "99_90",
+		`session.amount_total == 19.90 * 100`:                                  "19_90",
+		`session.amount_total > session.amount_subtotal + 5.00`:                "5_00",
+		`float(session.amount_total) > 19.99`:                                  "19_99",
+		`round(session.amount_total) >= 19.99`:                                 "19_99",
+		`session.amount_total * 1.0 > 19.99`:                                   "19_99",
+		`19.99 < 1.0 * session.amount_total`:                                   "19_99",
+		`floor(float(session.amount_total) - session.amount_subtotal) > 19.99`: "19_99",
+		`sum(session.line_items.data, float(.amount_total)) > 19.99`:           "19_99",
 	} {
 		problems := warningsOf(t, when)
 		if len(problems) != 1 || problems[0].Code != rules.CodeFraction || problems[0].Suggestion != want || !problems[0].Warning {
@@ -355,6 +372,8 @@ func TestWhatIsFineIsNotWarnedOf(t *testing.T) {
 		`raw("metadata.seats") == "3" or raw("loyalty.points") == 3 or raw("amount_total", 0) > 5 or raw("livemode") == true or raw("x.metadata.y") == 1`,
 		`lower(session.customer_email) == "jane@example.com" and upper(session.currency) in ["EUR"] and session.metadata.kind != "" and "A Gift" contains lower(session.metadata.kind)`,
 		`lower(session.customer_email) == session.metadata.Mail or lower(session.metadata.plan) < "Pro"`,
+		`trim(session.metadata.code) == "X" and trim(session.metadata.a) contains " b" and trim(session.metadata.c) startsWith "d " and trim(session.metadata.e, ".") == " f"`,
+		`lower(trim(session.metadata.code)) in ["x", "a b"] and " x " != session.metadata.code`,
 		`session.status contains "comp" and event.type matches "paid|fulfillable" and session.currency matches "(?i)^usd$" and session.currency matches "^U\\w\\w$"`,
 		`lower(session.status) in ["complete", ""] and "open,complete" contains session.status and event.account startsWith "m"`,
 		`session.metadata.day > "2026-01-31" and session.metadata.code > "007" and session.customer_email > "a"`, `(session.metadata.plan ?? "pro") == "pro" and (session.metadata.a ?? "" ?? "x") == "x"`,
@@ -415,6 +434,7 @@ func TestRulesThatChooseNothing(t *testing.T) {
 func TestWholeAmounts(t *testing.T) {
 	for _, when := range []string{`session.amount_total > 1e3`, `session.amount_total > 100_00`,
 		`session.amount_total > session.amount_subtotal * 0.9`, `session.amount_total > 100_00 * 1.5`,
+		`float(session.amount_total) > 19_99`, `float(session.amount_total) / 100 > 19.99`, `session.amount_total * 1.0 / 100 > 19.99`, `session.amount_total * 0.01 > 19.99`, `round(session.amount_total / 100) >= 19.5`,
 		`session.amount_total > 50.00 * 100`, `100 * 50.0 < session.amount_total`, `session.amount_total >= 49.99 * 100`, `session.amount_total > 1000.00 * 100`} {
 		if problems := warningsOf(t, when); len(problems) > 0 {
 			t.Errorf("%s: %s", when, describe(problems))

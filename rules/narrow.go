@@ -2,6 +2,7 @@ package rules
 
 import (
 	"slices"
+	"strings"
 
 	"checkout-notifier/event"
 	"checkout-notifier/rules/logic"
@@ -51,6 +52,7 @@ var sentFor = map[string]string{
 // and says whether it is one.
 func (c *checkers) exclude(r *compiled, excluded exclusions) bool {
 	var why logic.Exclusion
+	var shown []string // of each type
 	named := slices.ContainsFunc(r.expression.conjuncts, func(c conjunct) bool { return c.path == pathType })
 	for _, t := range r.types {
 		x, never := excluded[t]
@@ -61,6 +63,9 @@ func (c *checkers) exclude(r *compiled, excluded exclusions) bool {
 			return false
 		}
 		why = x
+		if x.Shown != "" && !slices.Contains(shown, x.Shown) {
+			shown = append(shown, x.Shown)
+		}
 	}
 	shows := ""
 	if only := r.known(); len(only) == 1 && (only[0] != event.Updated || why.Own) {
@@ -76,6 +81,9 @@ func (c *checkers) exclude(r *compiled, excluded exclusions) bool {
 		message += ": " + shows
 	case why.Change:
 		message = "the field that changed never has this value"
+		if len(shown) > 0 {
+			message += ": it is " + strings.Join(shown, "; or ")
+		}
 	}
 	c.never(r.rule.When, why.At, message)
 	return true

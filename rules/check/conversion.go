@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -139,4 +140,26 @@ func orZero(n ast.Node, text string) string {
 		return text + ` ?? "0"`
 	}
 	return text
+}
+
+// argument is how expr names what a method is not called with.
+var argument = regexp.MustCompile(`^cannot use \w+ as argument \(type time\.(Duration|Time)\) to call (\w+)`)
+
+// argumentHint says how the span or the time is written that a method is called with.
+func argumentHint(message string, node ast.Node) string {
+	m := argument.FindStringSubmatch(message)
+	text, isText := node.(*ast.StringNode)
+	switch {
+	case m == nil:
+		return ""
+	case m[1] == "Duration" && isText:
+		return fmt.Sprintf("; a span is written duration(%q)", example(text.Value, isDuration, "30m"))
+	case m[1] == "Duration":
+		return `; a span is written duration("30m")`
+	case isText && m[2] == "Sub" && isDuration(text.Value):
+		return fmt.Sprintf("; a span is taken away as in session.created - duration(%q)", text.Value)
+	case isText:
+		return fmt.Sprintf("; a time is written date(%q)", example(text.Value, isDate, "2026-01-31"))
+	}
+	return ""
 }

@@ -38,6 +38,9 @@ func ofElements(found []*ast.Node) string {
 		return hint
 	}
 	list := strings.Join(logic.PathOf(member.Node), ".")
+	if made, ok := member.Node.(*ast.BuiltinNode); ok {
+		list = made.Name + "(…)"
+	}
 	switch {
 	case list == "":
 		return ""

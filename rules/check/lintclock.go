@@ -4,8 +4,11 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
+
+	"checkout-notifier/rules/logic"
 
 	"github.com/expr-lang/expr/ast"
 )
@@ -16,6 +19,7 @@ type clockPart struct {
 	names       []string // nil: a number
 	least, most int
 	note        string // what the numbers mean
+	year        bool   // it has four digits, or is 1: that of a missing time
 }
 
 var (
@@ -31,6 +35,7 @@ var (
 		"Hour":    {what: "an hour", least: 0, most: 23},
 		"Minute":  {what: "a minute", least: 0, most: 59},
 		"Second":  {what: "a second", least: 0, most: 59},
+		"Year":    {what: "a year", least: 1000, most: 9999, year: true},
 	}
 	// clockNames are the layouts of Format, and the methods with String, that make a name.
 	clockNames = map[string]clockPart{
@@ -135,12 +140,28 @@ func lintClock(operator string, value, other ast.Node) (faults []Fault) {
 				continue
 			}
 			found.Message = fmt.Sprintf("%s is never %s: it is %d to %d%s", part.what, asked(operator, element.Value), part.least, part.most, part.note)
+			if part.year {
+				found = twoDigits(found, operator, element.Value)
+			}
 		default:
 			continue
 		}
 		faults = append(faults, found)
 	}
 	return faults
+}
+
+// twoDigits says of a number that it is no year, and which is meant.
+func twoDigits(f Fault, operator string, number int) Fault {
+	const century, inCentury = 2000, 100
+	f.Message = fmt.Sprintf("a year has four digits, and is never %d", number)
+	if strings.HasPrefix(operator, ">") {
+		f.Code, f.Message = CodeMisleading, fmt.Sprintf("a year has four digits, and is always more than %d", number)
+	}
+	if number < inCentury {
+		f.Suggestion = strconv.Itoa(century + number)
+	}
+	return f
 }
 
 // nearest is the name that a word was probably meant to be, in whatever case and
@@ -159,6 +180,9 @@ func (p clockPart) nearest(word string) string {
 
 // excludes says whether no number of the range compares so.
 func (p clockPart) excludes(operator string, number int) bool {
+	if p.year {
+		return (operator == "in" || logic.Mirrored(operator) != "") && number > 1 && number < p.least
+	}
 	switch operator {
 	case "<":
 		return number <= p.least

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"unicode"
 
 	"checkout-notifier/rules/logic"
 	"checkout-notifier/rules/schema"
@@ -162,7 +163,7 @@ func isConstant(n ast.Node) bool {
 	return ok && text.Value != "" || isNumberOrBool(n)
 }
 
-// lintCase warns of a text in another case than that which lower and upper make.
+// lintCase warns of a text that lower, upper or trim around the other side never makes.
 func lintCase(n *ast.BinaryNode) (faults []Fault) {
 	sides := [][2]ast.Node{{n.Left, n.Right}}
 	switch n.Operator {
@@ -173,18 +174,48 @@ func lintCase(n *ast.BinaryNode) (faults []Fault) {
 		return nil
 	}
 	for _, side := range sides {
-		call, ok := side[0].(*ast.BuiltinNode)
-		if !ok || changeCase[call.Name] == nil {
-			continue
-		}
 		for _, word := range textsOf(side[1]) {
-			if changeCase[call.Name](word.Value) != word.Value {
-				faults = append(faults, Fault{At: word.Location().From, Code: CodeNeverMatches,
-					Message: fmt.Sprintf("what %[1]s makes is never %[2]q: write it in %[1]s case", call.Name, word.Value)})
+			if f, never := neverMade(n.Operator, side[0], word); never {
+				faults = append(faults, f)
 			}
 		}
 	}
 	return faults
+}
+
+// neverMade says whether lower, upper or trim around a value never makes a word.
+func neverMade(operator string, value ast.Node, word *ast.StringNode) (Fault, bool) {
+	f := Fault{At: word.Location().From, Code: CodeNeverMatches}
+	for call, ok := value.(*ast.BuiltinNode); ok && len(call.Arguments) == 1; call, ok = value.(*ast.BuiltinNode) {
+		fold := changeCase[call.Name]
+		switch {
+		case fold != nil && fold(word.Value) != word.Value:
+			f.Message = fmt.Sprintf("what %[1]s makes is never %[2]q: write it in %[1]s case", call.Name, word.Value)
+			return f, true
+		case call.Name == "trim" && trimmed(operator, word.Value) != word.Value:
+			f.Message = fmt.Sprintf("what trim makes is never %q: write it without the space around it", word.Value)
+			f.Suggestion = trimmed(operator, word.Value)
+			return f, true
+		case fold == nil && call.Name != "trim":
+			return f, false
+		}
+		value = call.Arguments[0]
+	}
+	return f, false
+}
+
+// trimmed is a text as it can be what trim makes, or the part of it that an operator asks
+// for.
+func trimmed(operator, text string) string {
+	switch operator {
+	case "startsWith":
+		return strings.TrimLeftFunc(text, unicode.IsSpace)
+	case "endsWith":
+		return strings.TrimRightFunc(text, unicode.IsSpace)
+	case "contains":
+		return text
+	}
+	return strings.TrimSpace(text)
 }
 
 // partOf are the operators that ask for a part of a text.

@@ -62,9 +62,17 @@ func isMoney(n ast.Node) bool {
 	case *ast.UnaryNode:
 		return isMoney(n.Node)
 	case *ast.BinaryNode:
-		return (n.Operator == "+" || n.Operator == "-") && isMoney(n.Left) && isMoney(n.Right)
+		switch n.Operator {
+		case "+", "-":
+			return isMoney(n.Left) && isMoney(n.Right)
+		case "*":
+			return isMoney(n.Left) && isOne(n.Right) || isOne(n.Left) && isMoney(n.Right)
+		case "/":
+			return isMoney(n.Left) && isOne(n.Right)
+		}
+		return false
 	case *ast.BuiltinNode:
-		if slices.Contains([]string{"sum", "min", "max", "abs", "map"}, n.Name) && len(n.Arguments) > 0 {
+		if slices.Contains([]string{"sum", "min", "max", "abs", "map", "int", "float", "round", "floor", "ceil"}, n.Name) && len(n.Arguments) > 0 {
 			return isMoney(n.Arguments[len(n.Arguments)-1])
 		}
 	case *ast.PredicateNode:
@@ -72,6 +80,18 @@ func isMoney(n ast.Node) bool {
 	}
 	f, _, ok := fieldOf(n)
 	return ok && f.Tag.Get("kind") == "money"
+}
+
+// isOne says whether a number is 1, by which an amount is made a fraction in other
+// languages.
+func isOne(n ast.Node) bool {
+	switch n := n.(type) {
+	case *ast.IntegerNode:
+		return n.Value == 1
+	case *ast.FloatNode:
+		return n.Value == 1
+	}
+	return false
 }
 
 // fractionsIn finds what is written as a fraction in an amount.

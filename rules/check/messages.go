@@ -57,6 +57,7 @@ func (c *Checker) explain(err *file.Error, root ast.Node) (Fault, file.Location)
 	case strings.HasPrefix(err.Message, "array elements can only"):
 		f.Message += ofElements(found)
 	}
+	f.Message += argumentHint(err.Message, node)
 	if strings.Contains(f.Message, "(type location)") || strings.Contains(f.Message, "as type location") {
 		f.Message += `; a time zone is written timezone("Europe/Berlin")`
 	}

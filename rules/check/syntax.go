@@ -61,6 +61,8 @@ func syntaxFault(err error, text string) Fault {
 		f.Code, f.At, f.Message = CodeUnfinished, openQuote(s.text), "this text has no closing quote"
 	case f.Message == "unclosed comment":
 		f.Code = CodeUnfinished
+	case coalesced.MatchString(f.Message):
+		f.At, f.Message = s.coalesce(coalesced.FindStringSubmatch(f.Message)[1])
 	case strings.HasPrefix(f.Message, "a map key must be") && strings.Contains(text, "{{"):
 		f.Message = "an expression stands alone, without {{ }}"
 	case f.Message == "expected name":
@@ -80,6 +82,50 @@ func syntaxFault(err error, text string) Fault {
 		f.Suggestion = cmp.Or(suggestion, otherSigns[s.sign()], otherSigns[m[1]])
 	}
 	return f
+}
+
+// coalesced is how the parser says that ?? stands beside an operator.
+var coalesced = regexp.MustCompile(`^Operator \((.*)\) and coalesce expressions`)
+
+// coalesce says how ?? is written beside another operator, and where it stands.
+func (s *place) coalesce(operator string) (at int, message string) {
+	i := len(s.before) - 1
+	for i > 0 && !s.before[i].Is(lexer.Operator, "??") {
+		i--
+	}
+	value, other := cmp.Or(s.value(s.before[:i]), "…"), strings.TrimSpace(string(s.text[s.before[i].To:s.at]))
+	number := i+2 == len(s.before) && s.before[i+1].Is(lexer.Number)
+	both := "(" + value + " ?? " + other + ")"
+	switch {
+	case slices.ContainsFunc(s.before[i:], isPersonal):
+		both = "(" + value + " ?? …)"
+	case number && strings.Contains(value, ".metadata."):
+		both = fmt.Sprintf("int(%s ?? %q)", value, other)
+	}
+	return s.before[i].From, fmt.Sprintf("a value and its default stand in parentheses beside %[1]s, as in %[2]s %[1]s …", operator, both)
+}
+
+// value is the constant path with which some tokens end, "" if they end otherwise.
+func (s *place) value(tokens []lexer.Token) string {
+	if len(tokens) == 0 || !tokens[len(tokens)-1].Is(lexer.Identifier) {
+		return ""
+	}
+	first := len(tokens) - 1
+	for first > 1 && tokens[first-1].Is(lexer.Operator, ".", "?.") && tokens[first-2].Is(lexer.Identifier) {
+		first -= 2
+	}
+	return string(s.text[tokens[first].From:tokens[len(tokens)-1].To])
+}
+
+// dotted is what stands behind a dot with which a template names a value.
+var dotted = regexp.MustCompile(`^(?i:(session|event|previous))\b((?:\.[A-Za-z_]\w*)*)`)
+
+// afterDot says how that is written which begins with a dot, as in a template.
+func afterDot(behind string) (hint, suggestion string) {
+	if path := dotted.FindStringSubmatch(behind); path != nil {
+		suggestion = strings.ToLower(path[1]) + path[2]
+	}
+	return "; what begins with a dot is a member of an element, inside any(…) and the like", suggestion
 }
 
 // otherCharacters are how that is written which is no character of the language.
@@ -173,6 +219,8 @@ func (s *place) misuse() (hint, suggestion string) {
 	newLine := strings.HasSuffix(strings.TrimRight(string(s.text[:min(s.at, len(s.text))]), " \t"), "\n")
 	inList := s.open.Value == "["
 	switch token := here.Value; {
+	case token == "." && (last.Kind == "" || last.Is(lexer.Operator) || last.Is(lexer.Bracket, "(", "[")):
+		return afterDot(string(s.text[here.To:]))
 	case slices.Contains([]string{"contains", "startsWith", "endsWith", "matches"}, token):
 		return fmt.Sprintf(`; %s stands between two texts, as in session.currency %s "E"`, token, token), ""
 	case token == "{" && last.Is(lexer.Identifier, "$"):
@@ -193,7 +241,7 @@ func (s *place) misuse() (hint, suggestion string) {
 		return like(string(s.text[here.To:]))
 	case token == "#":
 		return "; a comment begins with //", ""
-	case token == "between":
+	case strings.EqualFold(token, "between"):
 		return "; a range is asked for as in session.amount_total in 1_00..5_00", ""
 	case token == "," && digit(s.at-1) && digit(s.at+1), here.Kind == lexer.Number && last.Kind == lexer.Number && strings.HasPrefix(s.source(here), "."):
 		return groupBy_, ""

@@ -95,7 +95,7 @@ func compared(value ast.Node, operator string, other ast.Node, negated bool) (de
 			if ok && also {
 				d.least, d.most = least, most
 			}
-			return d, ok && also
+			return d, ok && also && least <= most // nothing is in it otherwise, which is told for itself
 		}
 		d.some = constants
 		return d, ok && (operator == "in") == isList(other)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"checkout-notifier/checkout"
@@ -149,10 +150,11 @@ func TooSmall(n ast.Node) (found []Finding) {
 
 // Exclusion is why a condition never holds for a type of event.
 type Exclusion struct {
-	At       int  // in the text, in runes
-	Change   bool // it asks for a word that the field which changed never has
-	Previous bool // it asks for a value of previous, which is empty at first sight
-	Own      bool // it asks for a change that has a type of its own
+	At       int    // in the text, in runes
+	Change   bool   // it asks for a word that the field which changed never has
+	Previous bool   // it asks for a value of previous, which is empty at first sight
+	Own      bool   // it asks for a change that has a type of its own
+	Shown    string // with Change: the field, and the words that it has
 }
 
 // ExcludedTypes are the types of events for which a condition never holds, ""
@@ -227,10 +229,32 @@ func excludedBy(n ast.Node, known []demand) (x Exclusion, found bool) {
 		}
 		if !found || d.path != changeField {
 			x = Exclusion{At: d.at, Change: d.path == changeFrom || d.path == changeTo}
+			x.Shown = wordsOf(d.path, slices.Concat(known, kind))
 		}
 		found = true
 	}
 	return x, found
+}
+
+// wordsOf says which field changed and which words event.change then has, "" for another
+// member than from and to.
+func wordsOf(path string, known []demand) string {
+	sums := make(map[string]demand)
+	for _, d := range known {
+		if before, ok := sums[d.path]; ok {
+			d, _ = before.with(d)
+		}
+		sums[d.path] = d
+	}
+	var quoted []string
+	for _, word := range words(sums[path].some) {
+		quoted = append(quoted, strconv.Quote(word))
+	}
+	field := strings.Join(words(sums[changeField].some), " or ")
+	if len(quoted) == 0 || field == "" || path != changeFrom && path != changeTo {
+		return ""
+	}
+	return fmt.Sprintf("%s, and %s is one of %s", field, said(path), strings.Join(quoted, ", "))
 }
 
 // empty are the facts of a first sight for a condition: what it compares of previous with
