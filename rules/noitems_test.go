@@ -1,6 +1,7 @@
 package rules_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -47,6 +48,23 @@ func TestWhatHoldsWithoutLineItems(t *testing.T) {
 		if got := holds.Match(e, previous, now); len(got.Targets) == 0 && !strings.Contains(when, "event.async") {
 			t.Errorf("%s does not hold without line items: %v", when, got.Errors)
 		}
+	}
+}
+
+// What is declared is read through, and no longer than a glance.
+func TestDeclaredConditionsWithoutLineItems(t *testing.T) {
+	when := `let ok = session.livemode and all(session.line_items.data, .id == "x"); ok`
+	if problems := warningsOf(t, when); len(problems) != 1 || !strings.Contains(problems[0].Message, "session.line_items.data is empty") {
+		t.Errorf("%s: %s", when, describe(problems))
+	}
+	var long strings.Builder
+	long.WriteString("let n0 = len(session.line_items.data); ")
+	for i := range 40 {
+		fmt.Fprintf(&long, "let n%d = n%d + n%d; ", i+1, i, i)
+	}
+	long.WriteString("session.amount_total / n40 > 5")
+	if problems := warningsOf(t, long.String()); len(problems) > 0 {
+		t.Errorf("forty names: %s", describe(problems))
 	}
 }
 

@@ -23,14 +23,21 @@ type WithoutItems struct {
 // is denied, and what is compared with a division by their number. A condition that asks
 // for an item beside such a part is none, nor is one that takes what has no items.
 func HoldsWithoutItems(n ast.Node) (found []WithoutItems) {
-	r := reader{variables: make(map[string]ast.Node)}
-	return r.holding(condition{n, false}, n)
+	r := reader{variables: make(map[string]ast.Node), steps: new(int)}
+	if found = r.holding(condition{n, false}, n); *r.steps > mostSteps {
+		return nil // what guards a part may not have been read
+	}
+	return found
 }
+
+// mostSteps bounds the work: what is declared may be used twice in what is declared next.
+const mostSteps = 200_000
 
 // reader evaluates a condition for a session of which nothing is known but that it has no
 // line items.
 type reader struct {
 	variables map[string]ast.Node
+	steps     *int
 	apart     bool // what holds because there are none is taken for unknown
 }
 
@@ -65,6 +72,7 @@ func (v verdict) denied(is bool) verdict {
 
 // holding is HoldsWithoutItems for a part; before is the part with what denies it.
 func (r *reader) holding(c condition, before ast.Node) (found []WithoutItems) {
+	c.tree = r.meant(c.tree)
 	left, right, both, choice := c.parts()
 	switch {
 	case both:
@@ -84,7 +92,7 @@ func (r *reader) holding(c condition, before ast.Node) (found []WithoutItems) {
 		}
 		return found
 	}
-	switch n := r.meant(c.tree).(type) {
+	switch n := c.tree.(type) {
 	case *ast.UnaryNode:
 		if n.Operator == "!" || n.Operator == "not" {
 			return r.holding(condition{n.Node, !c.denied}, before)
@@ -128,12 +136,15 @@ func (r *reader) never(c condition) bool {
 
 // accepts says whether a condition holds without line items because it asks for that.
 func (r *reader) accepts(c condition) bool {
-	apart := reader{variables: r.variables, apart: true}
+	apart := reader{variables: r.variables, steps: r.steps, apart: true}
 	return apart.truth(c.tree).denied(c.denied) == yes
 }
 
-// meant is what a name stands for that was declared.
+// meant is what a name stands for that was declared, and nothing after too many steps.
 func (r *reader) meant(n ast.Node) ast.Node {
+	if *r.steps++; *r.steps > mostSteps {
+		return &ast.NilNode{}
+	}
 	for range mostNodes {
 		name, ok := n.(*ast.IdentifierNode)
 		if !ok || r.variables[name.Value] == nil {
