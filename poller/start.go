@@ -94,6 +94,9 @@ func (a *account) recall(ctx context.Context) error {
 	for i, n := a.index.Len(), 0; i > 0 && n < mostRecalled; n++ {
 		until := a.index.At(i - 1).Created().Add(wooshpay.CreatedRounding)
 		page, err := a.list(ctx, patience{apart: true}, wooshpay.Query{CreatedLTE: until, Limit: a.cfg.Poll.Tuning.PageSize})
+		if err == nil && page.Total == 0 { // as where the API reads milliseconds
+			page, err = a.list(ctx, patience{apart: true}, wooshpay.Query{StartingAfter: a.index.ID(a.index.At(i - 1)), Limit: a.cfg.Poll.Tuning.PageSize})
+		}
 		switch {
 		case refused(err):
 			return nil

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -57,7 +58,7 @@ func (a *account) plausible(ctx context.Context, page *wooshpay.Page, q wooshpay
 		}
 	}
 	strangers, enough := 0, enoughToAsk
-	var newest, oldest int64
+	newest, oldest := int64(0), int64(math.MaxInt64)
 	for i := range page.Items {
 		it := &page.Items[i]
 		if len(repeats) > 0 && slices.Contains(repeats, hashID(it.ID)) {
@@ -70,9 +71,7 @@ func (a *account) plausible(ctx context.Context, page *wooshpay.Page, q wooshpay
 		if a.index.Find(it.ID) != nil { // given up once: the account may be a former one
 			enough = 1
 		}
-		if strangers++; strangers == 1 {
-			newest, oldest = it.Created, it.Created
-		}
+		strangers++
 		newest, oldest = max(newest, it.Created), min(oldest, it.Created)
 	}
 	if strangers == 0 {
@@ -190,15 +189,22 @@ func (a *account) askKnown(ctx context.Context) (m meeting, err error) {
 // askWhereTheyStood asks the list for what stands where known sessions stood: all of
 // them, for a page may be full of what was created within a second of one. The list may
 // fail over a session of its own that it cannot show, and then be able to show one alone.
+// Then it asks for what stands below them, for an API that reads milliseconds shows nothing
+// up to a time: that can tell only that the account is this one.
 func (a *account) askWhereTheyStood(ctx context.Context, list []*index.Entry, m *meeting) error {
 	var failed error
 	answered := false
 	for _, limit := range []int{a.cfg.Poll.Tuning.PageSize, 1} {
-		for i, e := range list {
+		for i := 0; i < 2*len(list) && !m.known; i++ {
+			e, below := list[i%len(list)], i >= len(list)
 			until := e.Created().Add(wooshpay.CreatedRounding)
-			page, err := a.list(ctx, patience{apart: true}, wooshpay.Query{CreatedLTE: until, Limit: limit})
+			q := wooshpay.Query{CreatedLTE: until, Limit: limit}
+			if below {
+				q = wooshpay.Query{StartingAfter: a.index.ID(e), Limit: limit}
+			}
+			page, err := a.list(ctx, patience{apart: true}, q)
 			switch {
-			case refused(err):
+			case refused(err) && !below:
 				return nil
 			case unavailable(err):
 				failed = cmp.Or(failed, err)
@@ -206,15 +212,12 @@ func (a *account) askWhereTheyStood(ctx context.Context, list []*index.Entry, m 
 			case err != nil:
 				return err
 			}
-			answered = true
-			m.known, m.gone = a.showsKnown(page), m.gone || (i == 0 && page.Total == 0)
-			m.others = m.others || (len(page.Items) > 0 && !page.Newest().After(until.Add(wooshpay.CreatedRounding))) // else it ignores the time
+			answered, m.known = answered || !below, a.showsKnown(page)
+			m.gone = m.gone || (i == 0 && page.Total == 0)
+			m.others = m.others || (!below && len(page.Items) > 0 && !page.Newest().After(until.Add(wooshpay.CreatedRounding))) // else it ignores the time
 			page.Release()
-			if m.known {
-				return nil
-			}
 		}
-		if answered {
+		if answered || m.known {
 			return nil
 		}
 	}

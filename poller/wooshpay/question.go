@@ -46,6 +46,8 @@ func (c *Client) Put(ctx context.Context, q Question) (honoured bool, said strin
 		return false, "", err
 	case q.honoured(page):
 		return true, "honoured", nil
+	case page.Total == 0 && !q.query.CreatedLTE.IsZero(): // it has shown a session that it should show here
+		return false, "shows nothing: the API may take seconds for milliseconds; polling does without, but what is ordered beside a session that cannot be shown may wait for that", nil
 	}
 	return false, "ignored", nil
 }

@@ -249,3 +249,19 @@ func TestQuestionWithoutAnswer(t *testing.T) {
 		})
 	}
 }
+
+// Of an API that takes bounds of creation times for milliseconds it is said what that means.
+func TestMilliseconds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		n.answer = func(*http.Request) int { return 0 }
+		if err := n.api.SetFaults(simulator.Faults{FilterUnit: simulator.UnitMillis}); err != nil {
+			t.Fatal(err)
+		}
+		findings, _, err := n.run(t, wooshpay.ParamsBody)
+		list := failed(findings)
+		if err != nil || len(list) != 2 || !strings.HasPrefix(list[0], "created[lte] in the body: shows nothing: the API may take seconds for milliseconds") || !strings.HasPrefix(list[1], "created[gte] in the body: ignored") {
+			t.Errorf("%v, %v", err, list)
+		}
+	})
+}
