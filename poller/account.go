@@ -64,7 +64,7 @@ type account struct {
 	leapt         time.Time // when the server's clock was last found to be ahead of what was known
 	failures      int       // requests in a row
 	latency       *latency.Latency
-	forbidden     int // answers in a row that were a 403
+	forbidden     int // answers in a row that were a 401 or 403
 	forbiddenPage wooshpay.Query
 	lastShown     wooshpay.Query // for the last session on the last page that showed any
 	cutOff        wooshpay.Query // for the last page that was read in smaller ones

@@ -38,7 +38,7 @@ func (w *world) unseen(old string, answer func() (int, string)) (l *listing, ask
 // one alone: it is asked for again, less and less often, and everything else goes
 // on as ever.
 func TestRefusedSessionPausesOnlyItself(t *testing.T) {
-	for _, status := range []int{http.StatusForbidden, http.StatusInternalServerError, http.StatusBadGateway, http.StatusConflict} {
+	for _, status := range []int{http.StatusUnauthorized, http.StatusForbidden, http.StatusInternalServerError, http.StatusBadGateway, http.StatusConflict} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
@@ -81,12 +81,7 @@ func TestRefusedSessionPausesOnlyItself(t *testing.T) {
 // A key that is refused is another matter, whatever was asked.
 func TestRefusedKeyPausesTheAccount(t *testing.T) {
 	for name, refuse := range map[string]func(req *http.Request) int{
-		"401 for a session": func(req *http.Request) int {
-			if !isList(req) {
-				return http.StatusUnauthorized
-			}
-			return 0
-		},
+		"401 for whatever": func(*http.Request) int { return http.StatusUnauthorized },
 		"403 for whatever": func(*http.Request) int { return http.StatusForbidden },
 		"403 for the list": func(req *http.Request) int {
 			if isList(req) {

@@ -86,6 +86,6 @@ func (a *account) askLost(ctx context.Context, turn int) {
 		} else {
 			_, _, err = client.Get(ctx, ids[i-len(parts)])
 		}
-		return failedPage(err)
+		return wooshpay.OfPage(err)
 	})
 }

@@ -160,7 +160,8 @@ func (a *account) requested(code string) {
 // failed notes a request that failed for the n-th time, and returns how long the next
 // one waits: longer while the API is away.
 func (a *account) failed(failure *wooshpay.Error, n int) (wait time.Duration) {
-	wait = failure.Backoff(max(n, a.failures+1), rand.Float64())
+	held, _ := a.pacer.Held()
+	wait = max(failure.Backoff(max(n, a.failures+1), rand.Float64()), time.Until(held))
 	a.requested(failure.Code())
 	a.failures++
 	level := slog.LevelWarn
@@ -259,7 +260,7 @@ func (a *account) page(ctx context.Context, p patience, q wooshpay.Query, check 
 func (a *account) list(ctx context.Context, p patience, q wooshpay.Query) (page *wooshpay.Page, err error) {
 	request := func(ctx context.Context, client *wooshpay.Client) (err error) {
 		if page, err = client.List(ctx, q); err != nil {
-			return failedPage(err)
+			return wooshpay.OfPage(err)
 		}
 		page, err = a.decodeChanged(client, page)
 		return err

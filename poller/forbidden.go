@@ -2,7 +2,6 @@ package poller
 
 import (
 	"context"
-	"errors"
 	"math/rand/v2"
 	"net/http"
 	"time"
@@ -10,35 +9,29 @@ import (
 	"checkout-notifier/poller/wooshpay"
 )
 
-// failedPage takes a 403 for a page of the list for one that is about the page,
-// until tryPage finds that it is not.
-func failedPage(err error) error {
-	var failure *wooshpay.Error
-	if errors.As(err, &failure) && failure.Status == http.StatusForbidden && failure.RetryAfter == 0 {
-		failure.Kind = wooshpay.KindForbidden
-	}
-	return err
-}
-
 const (
 	// mostElsewhere bounds the other parts of the list that are asked for before a key counts as
 	// refused: sessions that the API does not give away may stand there, too.
 	mostElsewhere = 2
-	// doubtsBody is after how many 403s in a row they may be for the body of the questions, and
+	// doubtPause is at most for how long nothing is asked for after a 401, unless the API says so
+	// itself: whatever makes it refuse a right key may take seconds.
+	doubtPause = 10 * time.Second
+	// doubtsBody is after how many refusals in a row they may be for the body of the questions, and
 	// not for the key.
 	doubtsBody = 2 + mostElsewhere
 )
 
-// tryPage is try for a request that a 403 may answer for either of two reasons: the key is
-// refused, or the API does not show just this page or session. One 403 may be chance. After a
-// second one in a row it asks for other parts of the list: if one is answered, the 403s are
+// tryPage is try for a request that a 401 or 403 may answer for either of two reasons: the key
+// is refused, or the API does not show just this page or session. One may be chance, and after a
+// 401 nothing is asked for some seconds, but in the first pass, for which somebody may wait. After
+// a second one in a row it asks for other parts of the list: if one is answered, they are
 // about the request alone; if each is refused as well, the key counts as refused. Until one
 // is answered nothing else is asked for. What was refused for its body is asked for without one.
 func (a *account) tryPage(ctx context.Context, within time.Duration, request func(context.Context, *wooshpay.Client) error, leave func(*wooshpay.Error, time.Time)) (failure *wooshpay.Error, err error) {
 	for {
 		params := a.client.Params()
 		failure, err = a.tryPart(ctx, within, request, leave)
-		if failure == nil || failure.Status != http.StatusForbidden || a.client.Params() == params {
+		if !failure.Refusal() || a.client.Params() == params {
 			return failure, err
 		}
 		a.count(failure)
@@ -60,9 +53,10 @@ func (a *account) tryPart(ctx context.Context, within time.Duration, request fun
 	case err == nil:
 		a.forbidden = 0
 		return nil, nil
-	case failure == nil || failure.Status != http.StatusForbidden:
+	case !failure.Refusal():
 		return failure, err
-	case failure.Kind == wooshpay.KindDenied: // the API asks to be left alone
+	case failure.Kind == wooshpay.KindDenied, a.forbidden > 0 && failure.RetryAfter > 0: // the API asks to be left alone
+		failure.Kind = wooshpay.KindDenied
 		if a.client.Params() != wooshpay.ParamsQuery {
 			a.forbidden = doubtsBody
 		}
@@ -73,6 +67,9 @@ func (a *account) tryPart(ctx context.Context, within time.Duration, request fun
 		a.forbiddenPage = failure.Asked // none of a single session
 	}
 	if a.forbidden == 1 {
+		if failure.Status == http.StatusUnauthorized && a.now.number > 1 {
+			a.pacer.Pause(doubtPause/2 + rand.N(doubtPause/2))
+		}
 		return failure, err
 	}
 	most := mostElsewhere
@@ -94,7 +91,7 @@ func (a *account) tryPart(ctx context.Context, within time.Duration, request fun
 }
 
 // tryElsewhere asks for another part of the list than the page that was answered by
-// a 403. That the API knows no such part any more is an answer, too. After many 403s every
+// a 401 or 403. That the API knows no such part any more is an answer, too. After many every
 // second question is without a body: some proxies refuse that, whatever it asks for.
 func (a *account) tryElsewhere(ctx context.Context, shows bool) (failure *wooshpay.Error, err error) {
 	q, heeded := a.elsewhere(shows), false
@@ -111,7 +108,7 @@ func (a *account) tryElsewhere(ctx context.Context, shows bool) (failure *wooshp
 		}
 	}
 	failure, err = a.try(ctx, a.cfg.Poll.Timeout, func(ctx context.Context, client *wooshpay.Client) error { _, err := client.List(ctx, q); return err }, a.leave)
-	if heeded && denied(err) && failure.Status == http.StatusForbidden {
+	if heeded && denied(err) {
 		failure.Kind = wooshpay.KindRefused
 		a.refusesBody(err)
 	}

@@ -98,25 +98,16 @@ func TestForbiddenSessionAtTheStart(t *testing.T) {
 // A key that is refused is asked for again after five minutes, and at one other
 // place, so that a page that is refused on its own cannot look like it.
 func TestForbiddenKeyIsLeftAlone(t *testing.T) {
-	for name, c := range map[string]struct {
-		status int
-		single bool // only what would show one session
-	}{
-		"403":                  {http.StatusForbidden, false},
-		"401":                  {http.StatusUnauthorized, false},
-		"401 for some answers": {http.StatusUnauthorized, true},
-	} {
-		t.Run(name, func(t *testing.T) {
+	for _, refusal := range []int{http.StatusUnauthorized, http.StatusForbidden} {
+		t.Run(fmt.Sprint(refusal), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)
 				s := w.mall(270)
 				p := w.poller()
 				w.run(p, time.Minute)
-				s.status = c.status
+				s.status = refusal
 				for _, id := range s.ids {
-					if !c.single || id == s.ids[0] {
-						s.poison[id] = true
-					}
+					s.poison[id] = true
 				}
 				before := w.requests
 				w.run(p, time.Hour)
@@ -135,10 +126,18 @@ func TestForbiddenKeyIsLeftAlone(t *testing.T) {
 	}
 }
 
-// Where some answers are 403 whatever was asked, nothing is taken for what cannot
+// Where some answers are 401 or 403 whatever was asked, nothing is taken for what cannot
 // be shown, nor the key for refused.
 func TestForbiddenAtRandom(t *testing.T) {
-	t.Parallel()
+	for _, status := range []int{http.StatusUnauthorized, http.StatusForbidden} {
+		t.Run(fmt.Sprint(status), func(t *testing.T) {
+			t.Parallel()
+			refusedAtRandom(t, status)
+		})
+	}
+}
+
+func refusedAtRandom(t *testing.T, status int) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		s := w.mall(270)
@@ -150,7 +149,7 @@ func TestForbiddenAtRandom(t *testing.T) {
 			refuse := random.IntN(20) == 0
 			w.mu.Unlock()
 			if refuse {
-				return http.StatusForbidden, `{"error":{"message":"no"}}`
+				return status, `{"error":{"message":"no"}}`
 			}
 			return answer(req)
 		}

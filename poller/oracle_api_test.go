@@ -354,6 +354,8 @@ func (a *trueAPI) stumble(rec *reply, shown ...*being) {
 	case at < 0:
 	case shown[at].stuck:
 		rec.stuck = true
+	case chance(a.seed, hashed(shown[at].id)) < 0.25:
+		rec.status, rec.body = http.StatusUnauthorized, []byte(`{"error":{"message":"not yours"}}`)
 	case chance(a.seed, hashed(shown[at].id)) < 0.5:
 		rec.status, rec.body = http.StatusForbidden, []byte(`{"error":{"message":"not yours"}}`)
 	default:

@@ -234,9 +234,9 @@ func (j *judgement) rate() {
 }
 
 // pauses looks for requests while the API has asked for patience, and for more
-// than a few each five minutes while it denies the key: a 403 may be about a session, so each
+// than a few each five minutes while it denies the key: a 401 or 403 may be about a session, so each
 // of the requests that are made at once may be made twice, and three for other parts of the
-// list, one of them without a body. A 403 over a session is no denial, and one before an answer was none.
+// list, one of them without a body. One over a session is no denial, and one before an answer was none.
 func (j *judgement) pauses() {
 	const window, elsewhere = 5 * time.Minute, 3
 	if j.cron {
@@ -254,7 +254,7 @@ func (j *judgement) pauses() {
 				return
 			}
 			accepted = accepted || slices.Contains([]int{200, 400, 404}, earlier.status)
-			if earlier.status == 401 || (earlier.status == 403 && !earlier.about && !accepted) {
+			if (earlier.status == 401 || earlier.status == 403) && !earlier.about && !accepted {
 				denied++
 			}
 		}

@@ -47,13 +47,13 @@ func TestWhoWaitsIsToldOfALongPause(t *testing.T) {
 					t.Errorf("all is well, the next try is at %s, asked for: %t", s.NextTry, s.AskedToWait)
 				}
 				fails.Store(true)
-				for range 2 { // in the first the failure is met, in the second it is known
+				for _, within := range []time.Duration{5 * time.Second, 2 * time.Second} { // in the first the failure is met, in the second it is known
 					began := time.Now()
 					reports, err := p.Now(ctx)
 					if err != nil || len(reports) != 1 || reports[0].Error == "" || !strings.Contains(reports[0].Error, tt.told) {
 						t.Errorf("Now = %+v, %v, want %q", reports, err, tt.told)
 					}
-					if took := time.Since(began); tt.told != "" && took > 2*time.Second {
+					if took := time.Since(began); tt.told != "" && took > within {
 						t.Errorf("whoever waits was told after %s", took)
 					}
 				}

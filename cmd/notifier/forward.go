@@ -149,8 +149,8 @@ func forwardUntilDenied(ctx context.Context, d *daemon, o forwardOptions, refuse
 	}
 }
 
-// denials is a handler of a log that takes out what tells of a refused key, and hands
-// on the first such error instead; and what is told beside the log.
+// denials is a handler of a log that takes out what tells of a key that is or may be refused,
+// and hands on the first error that says it is; and what is told beside the log.
 type denials struct {
 	slog.Handler
 	found chan *wooshpay.Error // has room for one
@@ -161,7 +161,7 @@ func (h denials) Handle(ctx context.Context, r slog.Record) error {
 	denied := false
 	r.Attrs(func(a slog.Attr) bool {
 		e, ok := a.Value.Any().(*wooshpay.Error)
-		if denied = ok && e.Kind == wooshpay.KindDenied; denied {
+		if denied = ok && (e.Kind == wooshpay.KindDenied || e.Code() == "401"); denied && e.Kind == wooshpay.KindDenied {
 			select {
 			case h.found <- e:
 			default:

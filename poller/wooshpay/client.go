@@ -223,7 +223,7 @@ func (c *Client) Get(ctx context.Context, id string) (s checkout.Session, answer
 	var body bytes.Buffer
 	answer, err = c.get(ctx, sessionPath+url.PathEscape(id), nil, &body)
 	var failure *Error
-	if errors.As(err, &failure) && failure.Status == http.StatusForbidden {
+	if errors.As(err, &failure) && failure.Refusal() {
 		failure.Kind = KindRefused
 	}
 	if err != nil {

@@ -23,8 +23,8 @@ const (
 	KindNetwork   Kind = "network"   // no answer, or a cut one
 	KindServer    Kind = "server"    // 5xx, and what a gateway asks to repeat
 	KindThrottled Kind = "throttled" // 429
-	KindDenied    Kind = "denied"    // 401, and 403 for a list: never read as "no sessions"
-	KindForbidden Kind = "forbidden" // 403 for a page of a list that is shown elsewhere
+	KindDenied    Kind = "denied"    // 401 or 403 for a list: never read as "no sessions"
+	KindForbidden Kind = "forbidden" // the same for a page of a list that may be shown elsewhere
 	KindNotFound  Kind = "not_found" // 404
 	KindRefused   Kind = "refused"   // any other 4xx
 	KindRedirect  Kind = "redirect"  // 3xx: never followed
@@ -73,6 +73,21 @@ func KindOf(err error) Kind {
 		return failure.Kind
 	}
 	return ""
+}
+
+// Refusal says whether it may mean that the key is refused; nil is none.
+func (e *Error) Refusal() bool {
+	return e != nil && (e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden)
+}
+
+// OfPage takes a refusal of a page of the list for one that may be about the page; what asks
+// for a pause as well is about the key, unless it is a 401, which is asked for once more.
+func OfPage(err error) error {
+	var failure *Error
+	if errors.As(err, &failure) && failure.Refusal() && (failure.RetryAfter == 0 || failure.Status == http.StatusUnauthorized) {
+		failure.Kind = KindForbidden
+	}
+	return err
 }
 
 // Code is the error's label in the metrics; nil is none.
@@ -148,7 +163,7 @@ func statusError(resp *http.Response, answer Answer, body []byte) *Error {
 	switch code := resp.StatusCode; {
 	case code == http.StatusTooManyRequests:
 		e.Kind = KindThrottled
-	case code == http.StatusUnauthorized || code == http.StatusForbidden:
+	case e.Refusal():
 		e.Kind = KindDenied
 	case code == http.StatusNotFound:
 		e.Kind = KindNotFound
