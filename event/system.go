@@ -56,3 +56,16 @@ func NewSystem(eventType, subject, about string, at time.Time, data any) (Event,
 		Type: eventType, Subject: subject, Time: at, OccurredBefore: at, Revision: 1, Position: 1, System: raw,
 	}, nil
 }
+
+// NewRuleFailing makes the event that tells of the condition of a rule that fails.
+func NewRuleFailing(c Condition) (Event, error) {
+	data := RuleFailingData{
+		Summary: fmt.Sprintf("Rule %q failed on %d events in a row, so nothing matches it.", c.Subject, c.Failures),
+		Rule:    c.Subject, Failures: c.Failures, Error: c.Why, Event: c.LastEvent,
+	}
+	if c.Recent > c.Failures {
+		data.Failures = c.Recent
+		data.Summary = fmt.Sprintf("Rule %q failed on %d events since %s, though not on all: nothing is sent by it for these.", c.Subject, c.Recent, FormatTime(c.Since))
+	}
+	return NewSystem(RuleFailing, c.Subject, "", c.Last, data)
+}

@@ -170,7 +170,7 @@ func (a *account) failed(failure *wooshpay.Error, n int) (wait time.Duration) {
 	}
 	a.log.Log(context.Background(), level, "a request to the API failed; it is repeated"+a.promise(), loglimit.Repeats("request "+string(failure.Kind)+failure.Code()),
 		slog.Any("error", failure), slog.Int("in_a_row", a.failures), slog.String("again_in", wait.Round(time.Second/10).String()))
-	a.status.update(func(s *Status) { s.fail(failure) })
+	a.status.update(func(s *Status) { s.fail(failure, failure.Answer.Sent) })
 	if failure.ConcernsAll() {
 		a.pacer.Pause(wait)
 	}

@@ -137,7 +137,7 @@ func (a *account) passNow(ctx context.Context) (PassReport, error) {
 		if why := a.leftAlone(); why != "" {
 			return PassReport{Account: a.cfg.Name, Took: event.Seconds(time.Since(began)), Requests: a.status.read().Requests - requests, Error: why}, nil
 		}
-		a.pacer.TryNow() // of a request that may have been refused by chance
+		a.pacer.TryNow() // what failed, each second
 		if a.ended.Load() {
 			return PassReport{Account: a.cfg.Name, Error: errEnded.Error()}, nil
 		}

@@ -88,7 +88,7 @@ func (a *account) finish(ctx context.Context, err error) {
 			s.LastSuccess = time.Now()
 			s.recovered()
 		case ctx.Err() == nil:
-			s.fail(err)
+			s.fail(err, a.now.began)
 		}
 	})
 }

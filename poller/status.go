@@ -60,6 +60,8 @@ type Status struct {
 	// Read is when the head of the list, or a page, was last read as usual; until the first
 	// one, when this process began to ask for it.
 	Read time.Time `json:"-"`
+	// Failed is when the last request, or pass, was begun that failed.
+	Failed time.Time `json:"-"`
 }
 
 // Tier is a part of the sessions that are looked at again, by how soon.
@@ -93,12 +95,12 @@ type Chain struct {
 	Slices int           `json:"slices"` // parts that were read in parallel
 }
 
-// fail notes an error.
-func (s *Status) fail(err error) {
+// fail notes an error of what was begun at a time.
+func (s *Status) fail(err error, began time.Time) {
 	if s.ErrorSince.IsZero() {
 		s.ErrorSince = time.Now()
 	}
-	s.Healthy, s.Error, s.Denied = false, err.Error(), denied(err)
+	s.Healthy, s.Error, s.Denied, s.Failed = false, err.Error(), denied(err), later(s.Failed, began)
 }
 
 // Unpolled says what it means for orders that the account was never polled, if that loses
@@ -124,7 +126,7 @@ func (s *Status) unread(interval time.Duration) {
 		return
 	}
 	if s.Error == "" {
-		s.fail(errors.New("the list of sessions cannot be read: what is ordered, a payment perhaps, is not seen"))
+		s.fail(errors.New("the list of sessions cannot be read: what is ordered, a payment perhaps, is not seen"), s.Read)
 	}
 	s.ErrorSince = earlier(s.ErrorSince, s.Read)
 }

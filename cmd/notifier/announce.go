@@ -124,7 +124,7 @@ func (a *announcer) note(e *event.Event, result rules.Result) {
 
 // tellOfRule makes the event that tells of a failing rule.
 func (a *announcer) tellOfRule(c event.Condition) event.Notice {
-	e, err := ruleFailingEvent(c)
+	e, err := event.NewRuleFailing(c)
 	if err != nil { // of data that has no JSON, which ours has
 		a.log.Error("an event about notifier itself could not be made", "error", err)
 		return event.Notice{}

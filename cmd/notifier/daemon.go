@@ -216,6 +216,7 @@ func (d *daemon) wireOwner(ctx context.Context) error {
 	d.owner = &owner{
 		commit: d.store.Commit, announce: d.announce, verdicts: d.announcer, watch: watch, accounts: d.poller.Status, intervals: intervals,
 		space: d.store.Space, path: d.store.Path(), committed: d.Committed, log: d.log,
+		ask: func(ctx context.Context, account string) { go func() { _, _ = d.poller.Now(ctx, account) }() },
 	}
 	stale = append(stale, d.owner.remember(stored)...)
 	if err := d.store.Commit(ctx, &event.Tx{Cleared: stale}); err != nil {

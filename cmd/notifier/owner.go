@@ -26,6 +26,8 @@ const (
 	// once when its key is refused or shows other sessions.
 	failingAfter     = 2 * time.Minute
 	failingIntervals = 5
+	// answerWithin is how long the API may take then to answer a last question.
+	answerWithin = 15 * time.Second
 	// wellPasses is how many complete passes make it well again. One that fails within
 	// relapseWithin after that is well again only once it was for as long: what comes and
 	// goes, as where one backend of several serves another account, would call somebody
@@ -50,7 +52,8 @@ type owner struct {
 	verdicts  *announcer // has those of rules with on: system
 	watch     *pipeline.RuleWatch
 	accounts  func() []poller.Status
-	intervals map[string]time.Duration // of the accounts' passes
+	ask       func(ctx context.Context, account string) // has a pass made; returns at once
+	intervals map[string]time.Duration                  // of the accounts' passes
 	space     func() (free, size int64, err error)
 	path      string // of the store
 	committed func(events []event.Event, deliveries []event.Delivery)
@@ -153,7 +156,7 @@ func (s *stop) lately(now time.Time) bool {
 // look commits what has changed. What could not be committed is found again.
 func (o *owner) look(ctx context.Context, now time.Time) {
 	tx := &event.Tx{}
-	o.lookAtAccounts(tx, now)
+	o.lookAtAccounts(ctx, tx, now)
 	o.lookAtSpace(tx, now)
 	verdicts := o.verdicts.take()
 	done := func(bool) {}
@@ -219,7 +222,7 @@ func (o *owner) tell(tx *event.Tx, e event.Event, err error) {
 	tx.Notices = append(tx.Notices, o.announce(e))
 }
 
-func (o *owner) lookAtAccounts(tx *event.Tx, now time.Time) {
+func (o *owner) lookAtAccounts(ctx context.Context, tx *event.Tx, now time.Time) {
 	for _, s := range o.accounts() {
 		c, known := o.conditions[conditionName{event.ConditionAccount, s.Account}]
 		open := known && !c.Untold
@@ -245,7 +248,7 @@ func (o *owner) lookAtAccounts(tx *event.Tx, now time.Time) {
 		case troubled, !open && unread:
 			last := c.Last
 			c = o.row(c, &s, now)
-			if failing(&s, &c, o.intervals[s.Account], now) {
+			if o.failing(ctx, &s, &c, now) {
 				c.Untold, c.Last, c.Away, c.Relapse = false, time.Time{}, 0, now.Sub(o.recovered[s.Account]) < relapseWithin
 				o.tellFailing(tx, &c, &s, now)
 			}
@@ -310,9 +313,16 @@ func causeOf(s *poller.Status) string {
 	return ""
 }
 
-// failing says whether an account in trouble is to be told of.
-func failing(s *poller.Status, c *event.Condition, interval time.Duration, now time.Time) bool {
-	return causeOf(s) != "" || now.Sub(c.Since)-c.Away >= max(failingAfter, failingIntervals*interval)
+// failing says whether an account in trouble is to be told of: what may pass by itself once it
+// has lasted, and the API, which may be well again, has failed over a question asked since then,
+// or answered none for a while.
+func (o *owner) failing(ctx context.Context, s *poller.Status, c *event.Condition, now time.Time) bool {
+	end := c.Since.Add(c.Away + max(failingAfter, failingIntervals*o.intervals[s.Account]))
+	over := now.Sub(end)
+	if over >= 0 && over < 3*ownerEvery && causeOf(s) == "" {
+		o.ask(ctx, s.Account)
+	}
+	return causeOf(s) != "" || over >= answerWithin || over >= 0 && !s.Failed.Before(end)
 }
 
 // needed is how much must be free for a store of a size.

@@ -69,6 +69,7 @@ func (w *ownerWorld) open() {
 	w.owner = &owner{
 		commit: w.commit, announce: a.announce, verdicts: a, watch: watch, intervals: w.intervals, path: w.path, log: log,
 		accounts:  func() []poller.Status { return w.accounts },
+		ask:       w.ask,
 		space:     func() (int64, int64, error) { return w.free, w.size, w.spaceError },
 		committed: func(_ []event.Event, deliveries []event.Delivery) { w.committed += len(deliveries) },
 	}
@@ -173,6 +174,13 @@ func (w *ownerWorld) data(i int) map[string]any {
 	return data
 }
 
+// ask is a question to the API, which answers at once: it fails as long as the account does.
+func (w *ownerWorld) ask(context.Context, string) {
+	if w.accounts[0].Error != "" {
+		w.accounts[0].Failed = time.Now()
+	}
+}
+
 // trouble makes the account fail from now on, until when it was read or not asked for.
 func (w *ownerWorld) trouble(why string) {
 	w.accounts[0].Healthy, w.accounts[0].Error, w.accounts[0].ErrorSince = false, why, time.Now()
@@ -220,7 +228,7 @@ func TestAccountThatFailsIsToldOfOnce(t *testing.T) {
 		since := w.accounts[0].ErrorSince
 		w.run(failingAfter - time.Second)
 		w.expect()
-		w.run(2 * time.Second)
+		w.run(3 * time.Second)
 		w.expect("account.failing main")
 		want := map[string]any{
 			"summary": "Account main has not been polled successfully for 2m. Until that is mended no new order is seen or shipped; nothing is lost, and what happens meanwhile is announced then.", "account": "main",
@@ -261,7 +269,7 @@ func TestAccountThatFailsIsToldOfOnce(t *testing.T) {
 		w.expect("account.failing main", "account.recovered main")
 
 		w.trouble("another time")
-		w.run(failingAfter + time.Second)
+		w.run(failingAfter + 2*time.Second)
 		w.expect("account.failing main", "account.recovered main", "account.failing main")
 	})
 }
@@ -272,7 +280,7 @@ func TestSlowAccountsAreGivenMoreTime(t *testing.T) {
 		w.trouble("status 500")
 		w.run(failingIntervals*10*time.Minute - time.Second)
 		w.expect()
-		w.run(2 * time.Second)
+		w.run(3 * time.Second)
 		w.expect("account.failing main")
 	})
 }
@@ -326,7 +334,7 @@ func TestAnAccountThatNeverWasPolledPromisesNothing(t *testing.T) {
 	inBubble(t, func(w *ownerWorld) {
 		w.trouble("status 500")
 		w.accounts[0].Configured = "now"
-		w.run(failingAfter + time.Second)
+		w.run(failingAfter + 2*time.Second)
 		got := fmt.Sprint(w.data(0)["summary"])
 		if !strings.Contains(got, "with start: now those that are created until the first answer never are") || strings.Contains(got, "nothing is lost") {
 			w.t.Errorf("summary %q", got)
@@ -568,7 +576,7 @@ func TestCausesThatTakeTurnsAreToldOfOnceEach(t *testing.T) {
 func TestAccountThatLeavesTheConfigurationIsForgotten(t *testing.T) {
 	inBubble(t, func(w *ownerWorld) {
 		w.trouble("status 500")
-		w.run(failingAfter + time.Second)
+		w.run(failingAfter + 2*time.Second)
 		w.accounts, w.intervals = nil, map[string]time.Duration{}
 		w.restart()
 		w.run(time.Minute)

@@ -56,18 +56,6 @@ func accountRecoveredEvent(c event.Condition, s *poller.Status, now time.Time) (
 	})
 }
 
-func ruleFailingEvent(c event.Condition) (event.Event, error) {
-	data := event.RuleFailingData{
-		Summary: fmt.Sprintf("Rule %q failed on %d events in a row, so nothing matches it.", c.Subject, c.Failures),
-		Rule:    c.Subject, Failures: c.Failures, Error: c.Why, Event: c.LastEvent,
-	}
-	if c.Recent > c.Failures {
-		data.Failures = c.Recent
-		data.Summary = fmt.Sprintf("Rule %q failed on %d events since %s, though not on all: nothing is sent by it for these.", c.Subject, c.Recent, event.FormatTime(c.Since))
-	}
-	return event.NewSystem(event.RuleFailing, c.Subject, "", c.Last, data)
-}
-
 func lowSpaceEvent(c event.Condition, path string, free, size int64, now time.Time) (event.Event, error) {
 	return conditionEvent(event.StoreLowSpace, c, now, event.StoreLowSpaceData{
 		Summary: "The disk of the state file is nearly full: " + c.Why + ".", Path: path, FreeBytes: free, StoreBytes: size,

@@ -24,6 +24,8 @@ type polledWorld struct {
 
 	mu    sync.Mutex
 	hangs bool          // the API, from the next request on
+	fails bool          // it answers 500, from the next request on
+	lasts time.Duration // that, from when the last page was read
 	takes time.Duration // each answer
 	read  time.Time     // when the last page was answered
 }
@@ -31,7 +33,11 @@ type polledWorld struct {
 // RoundTrip is the network.
 func (w *polledWorld) RoundTrip(req *http.Request) (*http.Response, error) {
 	w.mu.Lock()
-	wait := w.takes
+	wait, fails := w.takes, w.fails
+	if fails && w.lasts > 0 {
+		time.AfterFunc(time.Until(w.read.Add(w.lasts)), func() { w.fail(false) })
+		w.lasts = 0
+	}
 	if w.hangs {
 		wait = time.Hour
 	}
@@ -45,14 +51,26 @@ func (w *polledWorld) RoundTrip(req *http.Request) (*http.Response, error) {
 		req.Body = http.NoBody
 	}
 	rec := httptest.NewRecorder()
-	w.api.ServeHTTP(rec, req)
+	if fails {
+		rec.WriteHeader(http.StatusInternalServerError)
+	} else {
+		w.api.ServeHTTP(rec, req)
+	}
 	w.mu.Lock()
-	w.read = time.Now()
+	if !fails {
+		w.read = time.Now()
+	}
 	w.mu.Unlock()
 	res := rec.Result()
 	res.Request, res.Status = req, http.StatusText(rec.Code)
 	res.Header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
 	return res, nil
+}
+
+func (w *polledWorld) fail(fails bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.fails = fails
 }
 
 func (w *polledWorld) hang(hangs bool) {
@@ -72,6 +90,7 @@ func (w *polledWorld) process(d time.Duration) {
 		w.t.Fatal(err)
 	}
 	w.owner.accounts = p.Status
+	w.owner.ask = func(ctx context.Context, account string) { go func() { _, _ = p.Now(ctx, account) }() }
 	ctx, cancel := context.WithCancel(w.t.Context())
 	polled := make(chan error)
 	go func() { polled <- p.Run(ctx) }()
@@ -185,5 +204,47 @@ func TestAStopIsNoTroubleOfTheAPI(t *testing.T) {
 				w.expectStored()
 			})
 		})
+	}
+}
+
+// Before somebody is called the API is asked once more: what is over by then is told to nobody,
+// whenever the next try was to be. What is not is told at once, and after 15 seconds where the
+// API hangs.
+func TestTroubleThatIsOverIsNotToldOf(t *testing.T) {
+	for _, interval := range []time.Duration{10 * time.Second, 10 * time.Minute} {
+		limit := max(failingAfter, failingIntervals*interval)
+		for name, c := range map[string]struct {
+			hangs bool
+			lasts time.Duration
+			told  time.Duration // after the limit, at the latest; 0: not at all
+		}{
+			"over for long":    {false, limit - 28*time.Second, 0},
+			"over for seconds": {false, limit - 11*time.Second, 0},
+			"just over":        {false, limit - time.Second, 0},
+			"not over":         {false, limit + 20*time.Second, 3 * time.Second},
+			"it hangs":         {true, limit + 5*time.Minute, answerWithin + 2*time.Second},
+		} {
+			t.Run(name+" "+interval.String(), func(t *testing.T) {
+				inPolledBubble(t, func(w *polledWorld) {
+					w.cfg.Poll.Interval, w.intervals["main"], w.lasts = interval, interval, c.lasts
+					time.AfterFunc(time.Minute, func() { w.hang(c.hangs); w.fail(!c.hangs) })
+					w.process(2*time.Minute + interval + limit)
+					w.open()
+					defer w.close()
+					if c.told == 0 {
+						w.expect()
+						return
+					}
+					events := w.events()
+					if len(events) == 0 {
+						t.Fatal("nobody is told")
+					}
+					since, err := time.Parse(time.RFC3339Nano, w.data(0)["since"].(string))
+					if after := events[0].Time.Sub(since) - limit; err != nil || after < 0 || after > c.told {
+						t.Errorf("told %s after the limit of %s, %v: %v", after, limit, err, w.told())
+					}
+				})
+			})
+		}
 	}
 }

@@ -150,16 +150,16 @@ func (p *Pacer) Rest(ctx context.Context, d time.Duration) bool {
 	return ctx.Err() == nil
 }
 
-// TryNow ends the pause after a refused key, unless the API asked for it: a single
-// request finds out whether the key is still refused.
+// TryNow ends what is waited after a failure, also after a refused key, unless the API asked
+// for a pause: a single request finds out whether the key is still refused.
 func (p *Pacer) TryNow() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
-	if !p.denied || p.asked.After(now) {
+	if p.asked.After(now) {
 		return
 	}
-	if p.resume.After(now) {
+	if p.denied && p.resume.After(now) {
 		p.resume = now
 	}
 	close(p.retry)

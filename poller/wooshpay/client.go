@@ -216,7 +216,7 @@ func (c *Client) Reread(page *Page) (*Page, error) {
 	return checked, nil
 }
 
-// Get asks for one session. ErrNotFound means that the API does not know it; a 403
+// Get asks for one session. ErrNotFound means that the API does not know it; a 401 or 403
 // is about the session and not about the key, and of KindRefused.
 func (c *Client) Get(ctx context.Context, id string) (s checkout.Session, answer Answer, err error) {
 	defer func() { err = c.done(err) }()
