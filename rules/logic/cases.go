@@ -8,9 +8,13 @@ import (
 	"checkout-notifier/event"
 )
 
+// notSetup is what each session is that can be paid: those of mode setup have no
+// payment_status.
+var notSetup = not("session.mode", checkout.ModeSetup)
+
 // cases are what types of events come of, where there are several: one of them holds.
 var cases = func() map[string][][]demand {
-	const status, payment, mode = "session.status", "session.payment_status", "session.mode"
+	const status, payment = "session.status", "session.payment_status"
 	const field, from, to = "event.change.field", "event.change.from", "event.change.to"
 	settled := []any{checkout.PaymentPaid, checkout.PaymentNotRequired}
 	back := func(name, now string, before ...any) []demand {
@@ -19,7 +23,7 @@ var cases = func() map[string][][]demand {
 	return map[string][][]demand{
 		event.Unresolved: {
 			{is(status, checkout.StatusOpen), is(field, checkout.FieldStatus), is(from, checkout.StatusOpen), is(to, checkout.StatusOpen)},
-			{is(status, checkout.StatusComplete), not(payment, settled...), not(mode, checkout.ModeSetup),
+			{is(status, checkout.StatusComplete), not(payment, settled...), notSetup,
 				is(field, checkout.FieldPaymentStatus), not(from, settled...), not(to, settled...)},
 		},
 		event.Regressed: {

@@ -14,6 +14,7 @@ import (
 type Demanded struct {
 	Status, Payment []string // one of each; nil: any
 	Types           []string // of events that bring a session there; none if no state is demanded
+	Setup           bool     // of mode setup, which has nothing to fulfil
 	At              int      // in the text, in runes
 }
 
@@ -45,6 +46,7 @@ func DemandedOf(n ast.Node) (s Demanded) {
 	if s.At < 0 {
 		return s
 	}
+	_, s.Setup = impossible(n, []demand{notSetup})
 	excluded := ExcludedTypes(n)
 	if _, never := impossible(n, []demand{is("session.status", checkout.StatusOpen), is("session.payment_status", checkout.PaymentUnpaid)}); never {
 		excluded[event.Created] = Exclusion{} // of a session that was finished when it was first seen
@@ -91,7 +93,7 @@ func words(values []any) (list []string) {
 // Once lists the types of events that come once in a session's life when it
 // reaches the state, as far as there are such.
 func (s Demanded) Once() (types []string) {
-	if s.Payment != nil && slices.Contains(s.Types, event.Fulfillable) && !slices.Contains(s.Payment, checkout.PaymentUnpaid) {
+	if s.Payment != nil && !s.Setup && slices.Contains(s.Types, event.Fulfillable) && !slices.Contains(s.Payment, checkout.PaymentUnpaid) {
 		return []string{event.Fulfillable}
 	}
 	for _, status := range s.Status {

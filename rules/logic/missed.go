@@ -59,6 +59,7 @@ var ways = func() [SeenOpen + 1]way {
 		NothingDue: {types: []string{event.Fulfillable},
 			named: []demand{is(amount, 0.0)}, shown: []demand{is(payment, free...), is(to, free...)}},
 		StillDue: {types: []string{event.Completed},
+			named: []demand{notSetup, is(payment, checkout.PaymentUnpaid, checkout.PaymentPaid, checkout.PaymentNotRequired)},
 			shown: []demand{is(payment, checkout.PaymentUnpaid), is(changedPayment, false)}},
 		PaidLater: {types: []string{event.Paid, event.Fulfillable},
 			named: []demand{is(async, true), is(wasStatus, "", checkout.StatusOpen, checkout.StatusComplete), cart, is(from, "", checkout.PaymentUnpaid)},
