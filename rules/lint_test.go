@@ -333,6 +333,7 @@ func TestConditionsThatMeanSomethingElse(t *testing.T) {
 		`event.async or (event.account == "main" || session.mode == "setup" || session.mode == "payment" and session.livemode)`,
 		`raw("metadata.seats") == 3`, `3 < raw("metadata.seats", 0)`, `raw("metadata.gift") == true`, `raw("line_items.data.0.quantity", 0) in [1, 2]`, `raw("line_items.data.0.amount_total", 0) > 5`,
 		`raw("line_items.data.0.price.metadata.size") != -1`, `session.metadata.seats > "2"`, `"10" <= session.metadata.seats`, `any(session.line_items.data, .quantity > "1")`,
+		`session.metadata.zip_count > "10000"`, `session.client_reference_id >= "1000"`, `session.metadata.order_id > "900" and session.livemode`,
 	} {
 		problems := warningsOf(t, when)
 		if len(problems) != 1 || problems[0].Code != rules.CodeMisleading || !problems[0].Warning {
@@ -343,6 +344,9 @@ func TestConditionsThatMeanSomethingElse(t *testing.T) {
 
 func TestWhatIsFineIsNotWarnedOf(t *testing.T) {
 	for _, when := range []string{
+		`session.shipping.address.postal_code >= "10000" and session.shipping.address.postal_code < "20000"`, `session.customer_details.address.postal_code > "8"`,
+		`session.metadata.zip >= "10000"`, `session.metadata.id >= "100" and session.metadata.id <= "199"`, `session.metadata["postalCode"] < "20000"`, `session.customer_details.phone > "49"`, `"1000" <= session.metadata.shipping_zip`,
+		`session.metadata.order_id >= "10000" and "19999" >= session.metadata.order_id`, `session.client_reference_id > "1000" and session.client_reference_id <= "2000" or session.livemode`,
 		`event.type in ["checkout.session.paid", "checkout.session.expired"]`, `event.change.field == "loyalty"`,
 		`raw("loyalty") == nil or not has("payment_method_types") or not has("metadata")`,
 		`raw("x", 0) > 0 && raw("y", "") < "a" && raw("z", false)`, `raw("x") == 5 && raw("y") != "a" && "a" in raw("z")`,

@@ -105,6 +105,7 @@ func (c *Checker) Expression(text string) (*Checked, []Fault) {
 		faults = append(faults, c.lintMoney(tree.Node)...)
 		faults = append(faults, lintMissing(tree.Node)...)
 		faults = append(faults, lintLogic(tree.Node)...)
+		faults = append(faults, lintDigits(tree.Node)...)
 		faults = append(faults, lintHolds(tree.Node)...)
 		faults = append(faults, lintChange(tree.Node)...)
 		faults = append(faults, c.lintEmptyParts(tree.Node)...)

@@ -289,18 +289,13 @@ func folded(n ast.Node) (ast.Node, func(string) string) {
 // changeCase are the built-ins that make a text of one case.
 var changeCase = map[string]func(string) string{"lower": strings.ToLower, "upper": strings.ToUpper}
 
-// wholeNumber is a number as a text that has as many digits as it needs.
-var wholeNumber = regexp.MustCompile(`^(0|[1-9][0-9]*)$`)
-
 // lintDigits warns of a text that is ordered as if it were a number.
-func lintDigits(operator string, value, other ast.Node) []Fault {
-	number, ok := other.(*ast.StringNode)
-	text := logic.Spell(value)
-	if !ok || text == "" || !strings.ContainsAny(operator, "<>") || !value.Nature().IsString() || !wholeNumber.MatchString(number.Value) {
-		return nil
+func lintDigits(root ast.Node) (faults []Fault) {
+	for _, d := range logic.OrderedDigits(root) {
+		faults = append(faults, Fault{At: d.At, Code: CodeMisleading, Warning: true, Suggestion: fmt.Sprintf(`int(%s ?? "0") %s %s`, d.Value, d.Operator, d.Number),
+			Message: `texts are ordered by their characters, so that "10" stands before "9": compare numbers`})
 	}
-	return []Fault{{At: value.Location().From, Code: CodeMisleading, Suggestion: fmt.Sprintf(`int(%s ?? "0") %s %s`, text, operator, number.Value),
-		Message: `texts are ordered by their characters, so that "10" stands before "9": compare numbers`}}
+	return faults
 }
 
 // notAfter are the times that each time never lies after.
