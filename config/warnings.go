@@ -197,6 +197,9 @@ func (l *loader) warnUnclosed() {
 			if missing := l.missingEnds(i, d); len(missing) > 0 {
 				l.warnf(rulePath(i, l), codeUnclosed, "%s opens incidents at destination %s that nothing closes: %s%s",
 					l.ruleName(i), quote(d.Name), why, strings.Join(missing, ", "))
+			} else if unheard := l.unheardEnds(i, d); len(unheard) > 0 {
+				l.warnf(join(index(rulesKey, i), whenKey), codeUnclosed, "%s opens incidents at destination %s that nothing closes: the condition never holds for %s, whose data has other members, and no other rule sends it: add a rule for it without the condition",
+					l.ruleName(i), quote(d.Name), strings.Join(unheard, ", "))
 			}
 		}
 	}
@@ -222,6 +225,47 @@ func (l *loader) missingEnds(i int, d publish.Destination) (missing []string) {
 		}
 	}
 	return missing
+}
+
+// unheardEnds lists the ends that a destination does not hear of although a rule sends
+// their type: no condition holds for them that holds for what opens the incident.
+func (l *loader) unheardEnds(i int, d publish.Destination) (missing []string) {
+	rule := l.config.Rules[i]
+	if !sendsIncidents(rule, d) || strings.TrimSpace(rule.When) == "" || l.compiled == nil {
+		return nil
+	}
+	closes := func(end, subject string) bool {
+		return slices.ContainsFunc(l.config.Rules, func(other rules.Rule) bool {
+			shared := !rule.OwnRendering() && !other.OwnRendering() || other.Name == rule.Name
+			return shared && sendsIncidents(other, d) && l.compiled.Hears(other.Name, end, subject)
+		})
+	}
+	for _, t := range l.types[i] {
+		end := strings.TrimPrefix(ends[t], event.SystemPrefix)
+		open := func(subject string) bool {
+			return l.compiled.Hears(rule.Name, t, subject) && !closes(ends[t], subject)
+		}
+		if end != "" && !slices.Contains(missing, end) && slices.ContainsFunc(l.subjects(t, d), open) {
+			missing = append(missing, end)
+		}
+	}
+	return missing
+}
+
+// subjects are what the events of a type can be about that a destination hears of.
+func (l *loader) subjects(eventType string, d publish.Destination) (names []string) {
+	if eventType == event.AccountFailing {
+		for _, account := range l.config.Accounts {
+			names = append(names, account.Name)
+		}
+		return names
+	}
+	for _, other := range l.config.Destinations {
+		if other.Name != d.Name { // which is never told of itself
+			names = append(names, other.Name)
+		}
+	}
+	return names
 }
 
 // sendsIncidents says whether a rule sends the program's own events to a
