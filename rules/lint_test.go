@@ -127,12 +127,14 @@ func TestConditionsThatAreNeverTrue(t *testing.T) {
 		`trim(lower(session.metadata.code)) == "X"`:                                                                          "",
 		`lower(trim(session.metadata.code)) == "x "`:                                                                         "x",
 		`session.created.Year() == 26`:                                                                                       "2026",
-		`26 == now().Year()`:                                                                                                 "2026",
-		`session.created.Year() in [2025, 26]`:                                                                               "2026",
-		`session.created.Year() < 26`:                                                                                        "2026",
-		`session.created.Year() == 202`:                                                                                      "",
-		`event.async && false`:                                                                                               "",
-		`1 == 2`:                                                                                                             "",
+		`event.time.Format("15:04") == "9:00"`:                                                                               "09:00",
+		`now().Format("2006-01-02") in ["2026-1-05"]`:                                                                        "2026-01-05",
+		`26 == now().Year()`:                   "2026",
+		`session.created.Year() in [2025, 26]`: "2026",
+		`session.created.Year() < 26`:          "2026",
+		`session.created.Year() == 202`:        "",
+		`event.async && false`:                 "",
+		`1 == 2`:                               "",
 	} {
 		problems := warningsOf(t, when)
 		if len(problems) != 1 || problems[0].Code != rules.CodeNeverMatches || problems[0].Suggestion != want || problems[0].Snippet == "" {
@@ -144,7 +146,8 @@ func TestConditionsThatAreNeverTrue(t *testing.T) {
 // What can hold at some time has no warning.
 func TestPartsOfATimeThatCanBe(t *testing.T) {
 	for _, when := range []string{
-		`now().Weekday().String() in ["Monday", "Tuesday"]`, `now().Format("Mon") != "Sun"`, `now().Format("15:04") == "09:30"`, `string(now().Month()) == "May"`,
+		`now().Weekday().String() in ["Monday", "Tuesday"]`, `now().Format("Mon") != "Sun"`, `now().Format("15:04") == "09:30"`, `now().Format("15:04") >= "10:00" and now().Format("15:04") < "24:00"`, `now().Format("3:04") == "9:00"`, `now().Format("2006-01-02") >= "2026-1"`,
+		`now().Format("Monday 15:04") > "9"`, `now().Format("15:04") matches "9:00"`, `now().Format("15:04") endsWith "9:00"`, `now().Format("2006-1-2") == "2026-1-5"`, `now().Format("15:04:05") > "09:00"`, `string(now().Month()) == "May"`,
 		`now().Weekday().String() contains "day"`, `int(now().Weekday()) in 1..5`, `int(now().Weekday()) == 0`, `now().Hour() >= 23`, `now().Hour() <= 0`, `23 <= now().Hour()`,
 		`now().Day() == 31`, `now().Year() == 2030`, `session.created.Year() in 2025..2030`, `session.expires_at.Year() == 1`, `session.expires_at.Year() > 1`, `now().Year() % 100 == 26`, `now().Year() - 26 > 2000`, `session.expires_at.Year() < 2000`, `now().Format("Weekday") == "x"`, `now().YearDay() > 365`, `now().Hour() + 30 > 40`, `now().Minute() % 60 == 0`, `not (now().Hour() in [1, 2])`,
 	} {
@@ -333,6 +336,7 @@ func TestConditionsThatMeanSomethingElse(t *testing.T) {
 		`event.async or (event.account == "main" || session.mode == "setup" || session.mode == "payment" and session.livemode)`,
 		`raw("metadata.seats") == 3`, `3 < raw("metadata.seats", 0)`, `raw("metadata.gift") == true`, `raw("line_items.data.0.quantity", 0) in [1, 2]`, `raw("line_items.data.0.amount_total", 0) > 5`,
 		`raw("line_items.data.0.price.metadata.size") != -1`, `session.metadata.seats > "2"`, `"10" <= session.metadata.seats`, `any(session.line_items.data, .quantity > "1")`,
+		`event.time.Format("15:04") >= "9:00"`, `"8:30" > session.created.UTC().Format("15:04")`, `now().Format("15") < "9"`,
 		`session.metadata.zip_count > "10000"`, `session.client_reference_id >= "1000"`, `session.metadata.order_id > "900" and session.livemode`,
 	} {
 		problems := warningsOf(t, when)

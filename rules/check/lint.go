@@ -230,7 +230,7 @@ func lintHolds(root ast.Node) (faults []Fault) {
 
 // lintValue looks at a comparison of a value with another.
 func lintValue(operator string, value, other ast.Node) []Fault {
-	return slices.Concat(lintClock(operator, value, other), lintZeroTime(operator, value, other), lintRaw(value, other), lintSpan(operator, value, other))
+	return slices.Concat(lintClock(operator, value, other), lintFormatted(operator, value, other), lintZeroTime(operator, value, other), lintRaw(value, other), lintSpan(operator, value, other))
 }
 
 func lintNil(n *ast.BinaryNode, value, other ast.Node) (Fault, bool) {

@@ -151,6 +151,31 @@ func lintClock(operator string, value, other ast.Node) (faults []Fault) {
 	return faults
 }
 
+// lintFormatted warns of a time of fewer digits than the one that it is compared with.
+func lintFormatted(operator string, value, other ast.Node) (faults []Fault) {
+	method, call, of := methodCall(value)
+	if of != timeType || method != "Format" || len(call.Arguments) != 1 || operator != "in" && logic.Mirrored(operator) == "" {
+		return nil
+	}
+	layout, ok := call.Arguments[0].(*ast.StringNode)
+	for _, text := range textsOf(other) {
+		written := ""
+		if ok {
+			written = logic.AsFormatted(layout.Value, text.Value)
+		}
+		if written == "" {
+			continue
+		}
+		f := Fault{At: text.Location().From, Code: CodeNeverMatches, Suggestion: written,
+			Message: fmt.Sprintf("the layout %q never writes %q: texts are compared by their characters, so it is written with its zeros", layout.Value, text.Value)}
+		if strings.ContainsAny(operator, "<>") {
+			f.Code = CodeMisleading
+		}
+		faults = append(faults, f)
+	}
+	return faults
+}
+
 // twoDigits says of a number that it is no year, and which is meant.
 func twoDigits(f Fault, operator string, number int) Fault {
 	const century, inCentury = 2000, 100
