@@ -101,7 +101,7 @@ func compileAll(rules []Rule, known Known) ([]*compiled, []Problem) {
 	for _, rule := range rules {
 		names.Rules = append(names.Rules, rule.Name)
 	}
-	c := checkers{known: known, scopes: newScopes(names), first: map[string]int{}, samples: make(map[string][]sample)}
+	c := checkers{known: known, rules: names.Rules, scopes: newScopes(names), first: map[string]int{}, samples: make(map[string][]sample)}
 	all := make([]*compiled, len(rules))
 	for i, rule := range rules {
 		c.at = i
@@ -118,6 +118,7 @@ func (r *compiled) known() []string {
 // checkers collects the problems of all rules.
 type checkers struct {
 	known    Known
+	rules    []string            // names
 	scopes   map[bool]*scope     // by whether it is that of on: system
 	first    map[string]int      // by name
 	samples  map[string][]sample // by type of event
@@ -149,6 +150,7 @@ func (c *checkers) compile(rule Rule) *compiled {
 	c.constant(r, matchesAll)
 	c.repeats(r)
 	c.narrow(r)
+	c.subject(r)
 	c.aged(r)
 	c.missed(r)
 	c.try(r)

@@ -27,6 +27,8 @@ type expression struct {
 	missed    []logic.Missed // events that it leaves out, probably without being meant to
 	age       logic.Age      // of the session, that it demands
 	keys      []string       // of the metadata, that it demands
+	subjects  []string       // that it demands one of
+	subjectAt int            // where it does
 	texts     []string       // constants in it
 	numbers   []int          // whole ones
 	canonical string         // the tokens, for the identity of the rule set
@@ -65,6 +67,7 @@ func compileExpression(s *scope, text string) (x *expression, faults []check.Fau
 	x.always = logic.Always(tree.Node)
 	x.demanded, x.together, x.missed = logic.DemandedOf(tree.Node), logic.TogetherOf(tree.Node), logic.MissedBy(tree.Node)
 	x.age, x.keys = logic.AgeOf(tree.Node), logic.KeysOf(tree.Node)
+	x.subjects, x.subjectAt = logic.SubjectsOf(tree.Node)
 	x.texts, x.numbers = logic.ConstantsIn(tree.Node)
 	collectUses(tree.Node, &x.uses)
 	rewrite(&tree.Node)

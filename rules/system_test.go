@@ -226,6 +226,37 @@ func TestNamesOfTheProgramsOwnEvents(t *testing.T) {
 	}
 }
 
+// What an event is about is the name of what its type is about.
+func TestSubjectsThatTheTypesOfTheRuleNeverHave(t *testing.T) {
+	known := rules.Known{Destinations: []string{"bus", "ops-slack", "both"}, Accounts: []string{"main", "both"}}
+	for _, c := range []struct{ events, when, want string }{
+		{"destination.*", `event.subject == "main"`, "is then the name of a destination"},
+		{"destination.failing delivery.dead", `has("destination") and event.subject in ["main", "r"]`, "is then the name of a destination"},
+		{"account.*", `"bus" == event.subject and has("since")`, "is then the name of an account"},
+		{"account.failing destination.*", `event.subject == "r" or event.subject == "store"`, "is then the name of a destination or the name of an account"},
+		{"rule.failing", `event.subject == "main"`, "is then the name of a rule"},
+		{"store.low_space", `event.subject == "main"`, `is then "store"`},
+		{"", `event.type == "notifier.account.failing" and event.subject == "bus"`, "is then the name of an account"},
+		{"destination.*", `event.subject == "bus"`, ""},
+		{"destination.*", `event.subject == "both"`, ""},
+		{"destination.* account.*", `event.subject == "main"`, ""},
+		{"destination.*", `event.subject in ["main", "bus"]`, ""},
+		{"destination.*", `event.subject != "main"`, ""},
+		{"delivery.dead", `event.subject == "ops-slack" or raw("account", "") == "main"`, ""},
+		{"rule.failing", `event.subject == "r"`, ""},
+		{"*", `event.subject == "main"`, ""},
+		{"", `event.subject == "main"`, ""},
+	} {
+		_, problems := rules.Compile([]rules.Rule{system("r", c.when, strings.Fields(c.events)...)}, known)
+		told := func(p rules.Problem) bool {
+			return p.Code == rules.CodeNeverMatches && p.Warning && p.Column > 0 && strings.Contains(p.Message, c.want)
+		}
+		if c.want == "" && len(problems) > 0 || c.want != "" && (len(problems) != 1 || !told(problems[0])) {
+			t.Errorf("%s of %s: want %q:%s", c.when, c.events, c.want, describe(problems))
+		}
+	}
+}
+
 // The data of the program's own events has the members that are documented, and no others.
 func TestMembersOfTheProgramsOwnEvents(t *testing.T) {
 	for when, want := range map[string]string{
