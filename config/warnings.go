@@ -177,14 +177,6 @@ func (l *loader) warnSelfReports() {
 	}
 }
 
-// ends are the types of the program's own events that close an incident, by those
-// that open it. Others have no end, or tell it themselves.
-var ends = map[string]string{
-	event.DestinationFailing: event.DestinationRecovered,
-	event.DestinationPaused:  event.DestinationRecovered,
-	event.AccountFailing:     event.AccountRecovered,
-}
-
 // warnUnclosed finds rules that open incidents of PagerDuty which nothing closes:
 // the next trouble would join one that is open, and page nobody.
 func (l *loader) warnUnclosed() {
@@ -194,10 +186,11 @@ func (l *loader) warnUnclosed() {
 			why = "its messages have incidents of their own, and it does not send "
 		}
 		for _, d := range l.config.Destinations {
-			if missing := l.missingEnds(i, d); len(missing) > 0 {
+			missing, unheard := l.compiled.Unclosed(rule.Name, l.closing(rule, d), d.Name)
+			if len(missing) > 0 {
 				l.warnf(rulePath(i, l), codeUnclosed, "%s opens incidents at destination %s that nothing closes: %s%s",
 					l.ruleName(i), quote(d.Name), why, strings.Join(missing, ", "))
-			} else if unheard := l.unheardEnds(i, d); len(unheard) > 0 {
+			} else if len(unheard) > 0 {
 				l.warnf(join(index(rulesKey, i), whenKey), codeUnclosed, "%s opens incidents at destination %s that nothing closes: the condition never holds for %s, whose data has other members, and no other rule sends it: add a rule for it without the condition",
 					l.ruleName(i), quote(d.Name), strings.Join(unheard, ", "))
 			}
@@ -205,63 +198,12 @@ func (l *loader) warnUnclosed() {
 	}
 }
 
-// missingEnds lists the ends that a destination does not hear of although a rule
-// opens incidents there that they would close.
-func (l *loader) missingEnds(i int, d publish.Destination) (missing []string) {
-	rule := l.config.Rules[i]
-	if !sendsIncidents(rule, d) {
-		return nil
-	}
-	sent := l.types[i]
-	for k, other := range l.config.Rules {
-		if !rule.OwnRendering() && !other.OwnRendering() && sendsIncidents(other, d) {
-			sent = slices.Concat(sent, l.types[k])
-		}
-	}
-	for _, t := range l.types[i] {
-		end := strings.TrimPrefix(ends[t], event.SystemPrefix)
-		if end != "" && !slices.Contains(sent, ends[t]) && !slices.Contains(missing, end) {
-			missing = append(missing, end)
-		}
-	}
-	return missing
-}
-
-// unheardEnds lists the ends that a destination does not hear of although a rule sends
-// their type: no condition holds for them that holds for what opens the incident.
-func (l *loader) unheardEnds(i int, d publish.Destination) (missing []string) {
-	rule := l.config.Rules[i]
-	if !sendsIncidents(rule, d) || strings.TrimSpace(rule.When) == "" || l.compiled == nil {
-		return nil
-	}
-	closes := func(end, subject string) bool {
-		return slices.ContainsFunc(l.config.Rules, func(other rules.Rule) bool {
-			shared := !rule.OwnRendering() && !other.OwnRendering() || other.Name == rule.Name
-			return shared && sendsIncidents(other, d) && l.compiled.Hears(other.Name, end, subject)
-		})
-	}
-	for _, t := range l.types[i] {
-		end := strings.TrimPrefix(ends[t], event.SystemPrefix)
-		open := func(subject string) bool {
-			return l.compiled.Hears(rule.Name, t, subject) && !closes(ends[t], subject)
-		}
-		if end != "" && !slices.Contains(missing, end) && slices.ContainsFunc(l.subjects(t, d), open) {
-			missing = append(missing, end)
-		}
-	}
-	return missing
-}
-
-// subjects are what the events of a type can be about that a destination hears of.
-func (l *loader) subjects(eventType string, d publish.Destination) (names []string) {
-	if eventType == event.AccountFailing {
-		for _, account := range l.config.Accounts {
-			names = append(names, account.Name)
-		}
-		return names
-	}
-	for _, other := range l.config.Destinations {
-		if other.Name != d.Name { // which is never told of itself
+// closing are the rules whose messages can close, at a destination, the incidents that a
+// rule opens there; none if it opens none.
+func (l *loader) closing(rule rules.Rule, d publish.Destination) (names []string) {
+	for _, other := range l.config.Rules {
+		shared := !rule.OwnRendering() && !other.OwnRendering() || other.Name == rule.Name
+		if shared && sendsIncidents(rule, d) && sendsIncidents(other, d) {
 			names = append(names, other.Name)
 		}
 	}

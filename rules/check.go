@@ -62,7 +62,7 @@ func Compile(rules []Rule, known Known) (*Set, []Problem) {
 	if slices.ContainsFunc(problems, func(p Problem) bool { return !p.Warning }) {
 		return nil, problems
 	}
-	set := &Set{types: make(map[string][]string, len(all)), reach: make(map[string]Reach, len(all)), identities: make(map[string]string)}
+	set := &Set{known: Known{slices.Clone(known.Destinations), slices.Clone(known.Accounts)}, types: make(map[string][]string, len(all)), reach: make(map[string]Reach, len(all)), identities: make(map[string]string)}
 	hash := newIdentity()
 	for i, r := range all {
 		hash.add(r)

@@ -10,16 +10,16 @@ import (
 	"checkout-notifier/event"
 )
 
-// Bounds of what Hears tries: conditions are short, and a runaway one ends soon.
+// Bounds of what hears tries: conditions are short, and a runaway one ends soon.
 const (
 	mostTried  = 2000
 	mostFailed = 50
 	mostValues = 8 // of a condition, of each kind
 )
 
-// Hears says whether an enabled rule with on: system holds for some event of a type
+// hears says whether an enabled rule with on: system holds for some event of a type
 // about a subject: for a sample of it, with the values in it that the condition asks for.
-func (s *Set) Hears(rule, eventType, subject string) bool {
+func (s *Set) hears(rule, eventType, subject string) bool {
 	i := slices.IndexFunc(s.system, func(r *compiled) bool { return r.rule.Name == rule })
 	if i < 0 || !slices.Contains(s.system[i].types, eventType) {
 		return false

@@ -28,6 +28,7 @@ import (
 
 // Set is a compiled list of rules. It is immutable and safe for concurrent use.
 type Set struct {
+	known      Known
 	rules      []*compiled // with on: event
 	index      *index
 	system     []*compiled // with on: system
