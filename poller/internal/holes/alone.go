@@ -1,0 +1,64 @@
+package holes
+
+import (
+	"context"
+	"time"
+
+	"checkout-notifier/event"
+)
+
+// mostAdjacent bounds the seconds right below one that Alone asks for apart.
+const mostAdjacent = 3
+
+// Alone ends a hole, but for one that begins with the newest session, right below the newest
+// second that the API cannot show above a time at which the list can be read again, and says
+// whether that is known. What it cannot show below is a hole of its own: Nearest would pass
+// over what can be read between the two. asks says whether the API answers for a range of
+// creation times, and whether that shows anything: if so, no time tells where what it cannot
+// show stands. of is the hole that is asked for again, if any.
+func Alone(ctx context.Context, h, of *event.Hole, from, to time.Time, asks func(ctx context.Context, from, to time.Time) (answered, shown bool, err error)) (found bool, err error) {
+	if h.Newest() || (of != nil && of.Joined) { // what lies between joined ones was read
+		return false, nil
+	}
+	if IsTimed(h) { // its first second may be what hides
+		from = from.Add(time.Second)
+	}
+	at := func(n int) time.Time { return from.Add(-time.Duration(n) * time.Second) }
+	most, known, readable := int(from.Sub(to)/time.Second)-1, of != nil && !of.Asked.IsZero(), false
+	first, err := Nearest(most, []int{1}, 0, known, func(n int) (bool, error) {
+		if readable || n == most {
+			return !readable, nil
+		}
+		answered, shown, err := asks(ctx, at(n), at(1))
+		readable = shown
+		return !answered, err
+	})
+	if err != nil || readable || first == 0 {
+		return false, err
+	}
+	if first == most && !known { // nobody asked for that second
+		if answered, _, err := asks(ctx, at(most), at(1)); answered || err != nil {
+			return false, err
+		}
+	}
+	last := first
+	// That less is answered tells that both ends of a range are honoured. No less was asked for
+	// than the first second: then one below it has to be answered.
+	for ; first == 1 && last < most; last++ {
+		if last > mostAdjacent {
+			return false, nil
+		}
+		answered, _, err := asks(ctx, at(last+1), at(last+1))
+		if err != nil {
+			return false, err
+		}
+		if answered {
+			break
+		}
+	}
+	if IsTimed(h) {
+		h.AboveAt = at(first)
+	}
+	h.Below, h.BelowAt = "", at(last+1)
+	return true, nil
+}
