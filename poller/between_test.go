@@ -162,3 +162,39 @@ func TestPassesOfTheirOwnBesideSessionsThatNoPageShows(t *testing.T) {
 		})
 	}
 }
+
+// A hole that holds several of them, as one that was found while the API ignored created[gte],
+// is divided when it is asked for again.
+func TestHoleOfSeveralSessionsThatNoPageShowsIsDivided(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		r := w.ranged()
+		stop := w.start(w.poller())
+		time.Sleep(time.Minute)
+		stop()
+		r.pages, r.ignores = true, "gte"
+		r.breaks()
+		time.Sleep(7 * time.Minute)
+		id := r.order()
+		time.Sleep(3 * time.Minute)
+		r.breaks()
+		time.Sleep(10 * time.Minute)
+		r.order()
+		time.Sleep(5 * time.Minute)
+		p := w.poller()
+		stop = w.start(p)
+		time.Sleep(10 * time.Minute)
+		if st := p.Status()[0]; len(st.Holes) != 1 || len(r.late(0)) != 1 {
+			t.Fatalf("%v are not told, the holes are %+v", r.late(0), st.Holes)
+		}
+		r.mu.Lock()
+		r.ignores = ""
+		r.mu.Unlock()
+		time.Sleep(4 * time.Minute)
+		stop()
+		if st := p.Status()[0]; len(st.Holes) != 2 || len(r.late(0)) > 0 {
+			t.Errorf("%s is told %t, the holes are %+v", id, len(r.late(0)) == 0, st.Holes)
+		}
+		r.once()
+	})
+}
