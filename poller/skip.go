@@ -274,11 +274,8 @@ var errAlone = errors.New("what the API cannot show stands alone")
 
 // lowerTime ends a hole at the latest second before a time at which the list can be read again.
 func (c *chain) lowerTime(ctx context.Context, h *event.Hole, from time.Time, far []int) (found bool, err error) {
-	to := later(h.BelowAt, c.lo)
-	if to.IsZero() {
-		to = from.Add(-beyond)
-	}
-	ignored, empty, tried := false, false, false
+	to := cmp.Or(later(h.BelowAt, c.lo), from.Add(-beyond))
+	ignored, empty, tried, end := false, false, false, time.Time{}
 	seconds, err := holes.Nearest(int(from.Sub(to)/time.Second), far, 0, c.known(), func(n int) (bool, error) {
 		t := from.Add(-time.Duration(n) * time.Second)
 		answered, err := c.answers(ctx, wooshpay.Query{CreatedLTE: t, CreatedGTE: c.query.CreatedGTE, Limit: 1}, func(page *wooshpay.Page) bool {
@@ -294,9 +291,13 @@ func (c *chain) lowerTime(ctx context.Context, h *event.Hole, from time.Time, fa
 			})
 			answered = !ignored
 		}
-		if answered && err == nil && !tried {
+		if answered {
+			end = t
+		}
+		// Of a hole that was not found before it may be the second of the session above that hides.
+		if !end.IsZero() && answered == c.known() && err == nil && !tried {
 			tried = true
-			if found, err = holes.Alone(ctx, h, c.asking, from, t, c.answersRange); found {
+			if found, err = holes.Alone(ctx, h, c.asking, from, end, c.answersRange); found {
 				err = errAlone
 			}
 		}
