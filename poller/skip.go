@@ -269,9 +269,6 @@ func (c *chain) lower(ctx context.Context, h *event.Hole) (found bool, err error
 	return found || n > 0, err
 }
 
-// errAlone ends the search for the end of a hole.
-var errAlone = errors.New("what the API cannot show stands alone")
-
 // lowerTime ends a hole at the latest second before a time at which the list can be read again.
 func (c *chain) lowerTime(ctx context.Context, h *event.Hole, from time.Time, far []int) (found bool, err error) {
 	to := cmp.Or(later(h.BelowAt, c.lo), from.Add(-beyond))
@@ -297,14 +294,12 @@ func (c *chain) lowerTime(ctx context.Context, h *event.Hole, from time.Time, fa
 		// Of a hole that was not found before it may be the second of the session above that hides.
 		if !end.IsZero() && answered == c.known() && err == nil && !tried {
 			tried = true
-			if found, err = holes.Alone(ctx, h, c.asking, from, end, c.answersRange); found {
-				err = errAlone
-			}
+			err = holes.Alone(ctx, h, c.asking, from, end, c.answersRange)
 		}
 		return answered, err
 	})
 	switch {
-	case errors.Is(err, errAlone):
+	case errors.Is(err, holes.ErrAlone):
 		c.sliced(slicingWorks)
 		return true, nil
 	case err == nil && seconds > 0:

@@ -2,6 +2,7 @@ package holes
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"checkout-notifier/event"
@@ -10,15 +11,18 @@ import (
 // mostAdjacent bounds the seconds right below one that Alone asks for apart.
 const mostAdjacent = 3
 
+// ErrAlone says that the end of a hole is known.
+var ErrAlone = errors.New("what the API cannot show stands alone")
+
 // Alone ends a hole, but for one that begins with the newest session, right below the newest
-// second that the API cannot show above a time at which the list can be read again, and says
-// whether that is known. What it cannot show below is a hole of its own: Nearest would pass
+// second that the API cannot show above a time at which the list can be read again, and then
+// returns ErrAlone. What it cannot show below is a hole of its own: Nearest would pass
 // over what can be read between the two. asks says whether the API answers for a range of
 // creation times, and whether that shows anything: if so, no time tells where what it cannot
 // show stands. of is the hole that is asked for again, if any.
-func Alone(ctx context.Context, h, of *event.Hole, from, to time.Time, asks func(ctx context.Context, from, to time.Time) (answered, shown bool, err error)) (found bool, err error) {
+func Alone(ctx context.Context, h, of *event.Hole, from, to time.Time, asks func(ctx context.Context, from, to time.Time) (answered, shown bool, err error)) error {
 	if h.Newest() || (of != nil && of.Joined) { // what lies between joined ones was read
-		return false, nil
+		return nil
 	}
 	if IsTimed(h) { // its first second may be what hides
 		from = from.Add(time.Second)
@@ -34,11 +38,11 @@ func Alone(ctx context.Context, h, of *event.Hole, from, to time.Time, asks func
 		return !answered, err
 	})
 	if err != nil || readable || first == 0 {
-		return false, err
+		return err
 	}
 	if first == most && !known { // nobody asked for that second
 		if answered, _, err := asks(ctx, at(most), at(1)); answered || err != nil {
-			return false, err
+			return err
 		}
 	}
 	last := first
@@ -46,11 +50,11 @@ func Alone(ctx context.Context, h, of *event.Hole, from, to time.Time, asks func
 	// than the first second: then one below it has to be answered.
 	for ; first == 1 && last < most; last++ {
 		if last > mostAdjacent {
-			return false, nil
+			return nil
 		}
 		answered, _, err := asks(ctx, at(last+1), at(last+1))
 		if err != nil {
-			return false, err
+			return err
 		}
 		if answered {
 			break
@@ -60,5 +64,5 @@ func Alone(ctx context.Context, h, of *event.Hole, from, to time.Time, asks func
 		h.AboveAt = at(first)
 	}
 	h.Below, h.BelowAt = "", at(last+1)
-	return true, nil
+	return ErrAlone
 }
