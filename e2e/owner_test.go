@@ -56,10 +56,11 @@ func (w *world) ownerTold() (events []systemEvent) {
 	return events
 }
 
-// awaitOwnerTold waits until the owner was told exactly of these.
+// awaitOwnerTold waits until the owner was told exactly of these. An open breaker is told
+// once it has lasted half a minute.
 func (w *world) awaitOwnerTold(want ...string) {
 	w.t.Helper()
-	eventually(w.t, patience, func() error {
+	eventually(w.t, 3*patience, func() error {
 		var got []string
 		for _, e := range w.ownerTold() {
 			got = append(got, e.Type+" "+e.Subject)

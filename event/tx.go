@@ -130,13 +130,16 @@ type Standing struct {
 	// believes it well. Recovered is when the owner was told so last.
 	Announced time.Time `json:"announced,omitzero"`
 	Recovered time.Time `json:"recovered,omitzero"`
+	// Well is since when it has been well again, of one that failed again soon after its
+	// owner was told that it is well, and was told so: this is over once it was for long enough.
+	Well Trouble `json:"well,omitzero"`
 	// AnnouncedSubjects says that it takes nothing for some subjects, and else is well.
 	AnnouncedSubjects bool `json:"announced_subjects,omitempty"`
 	// AnnouncedRefused says that it refuses some deliveries again and again, and else is well.
 	AnnouncedRefused bool `json:"announced_refused,omitempty"`
 }
 
-// Trouble is something that is told of only once it has lasted. It is stored, so that
+// Trouble is something that is told of, or its end, only once it has lasted. It is stored, so that
 // this needs no program that runs all the time.
 type Trouble struct {
 	Since time.Time     `json:"since,omitzero"` // zero: there is none

@@ -108,6 +108,7 @@ func (l *lane) failed(d *event.Delivery, r Result, probe bool, now time.Time) {
 		l.noteType(d, r, now)
 		l.probeFailed(r, now)
 	case l.broken():
+		l.tellBroken(r, now)
 	case s.Failures-s.Excused >= breakAfter && s.FailedOthers && !l.mayTakeOthers(now):
 		l.open(r, now)
 	case l.failsLong(now, outage):
@@ -154,15 +155,12 @@ func (l *lane) countFailure(d *event.Delivery, excused bool, now time.Time) {
 	}
 }
 
-// probeFailed puts the next probe off, and tells of what lasts and was not told when the
-// breaker opened: see open.
+// probeFailed puts the next probe off, and tells of what lasts.
 func (l *lane) probeFailed(r Result, now time.Time) {
 	s := &l.standing
 	s.Probes++
 	s.NextProbe = now.Add(l.probePause(s.Probes))
-	if !r.Throttled && now.Sub(s.Broken) >= tellAfter || l.failsLong(now, false) {
-		l.announceFailing(now)
-	}
+	l.tellBroken(r, now)
 }
 
 // probeBlocked notes that a probe, or what was asked for, met a blocked subject under an

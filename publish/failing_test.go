@@ -18,21 +18,21 @@ func TestFailingIsSinceTheFirstRefusal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o, to := newOutbox(), &receiver{}
 		d := exact("shop")
-		d.Retry.Schedule = slices.Repeat([]time.Duration{4 * time.Second}, 20)
+		d.Retry.Schedule = slices.Repeat([]time.Duration{8 * time.Second}, 20)
 		o.put("shop", "cs_1")
 		o.put("shop", "cs_2")
 		to.reply(always(refused(500)))
 		began := event.FormatTime(time.Now())
 		stop := run(t, relay(t, o, publish.Options{Announce: teller}, publish.Lane{Destination: d, Publisher: to}))
 		defer stop()
-		time.Sleep(17 * time.Second) // five refusals of each: the breaker opened after 16 s
+		time.Sleep(33 * time.Second) // five refusals of each: the breaker opened after 32 s
 		to.reply(nil)
 		time.Sleep(10 * time.Second)
 		types, data := told(o)
 		if !slices.Equal(types, []string{event.DestinationFailing, event.DestinationRecovered}) {
 			t.Fatalf("the owner heard %v", types)
 		}
-		if data[0]["since"] != began || data[1]["since"] != began || data[1]["down_for"] != "21s" || !strings.Contains(fmt.Sprint(data[1]["summary"]), "21s") {
+		if data[0]["since"] != began || data[1]["since"] != began || data[1]["down_for"] != "37s" || !strings.Contains(fmt.Sprint(data[1]["summary"]), "37s") {
 			t.Errorf("it fails since %s, and the owner heard %v", began, data)
 		}
 	})

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -40,7 +41,7 @@ type DestinationStatus struct {
 	NextProbe   time.Time        // of a failing one
 	NextTry     time.Time        // of another one that is left alone until then; else zero
 	PausedBy    string           // who paused it; "": it stopped by itself
-	Told        bool             // its owner was told that it fails
+	Told        bool             // its owner was told that it fails, and it is not well since
 	Refusal     string           // the last answer that refused a delivery, if any did
 	RefusedAt   time.Time        // when it came; zero: not known
 	Blocked     []BlockedSubject // subjects that it takes nothing for: those whose reason is known, then the longest blocked first, a few at most
@@ -59,6 +60,7 @@ type health struct {
 	marks    marks
 	refusals refusals
 	lossTold time.Time // when the loss was found that the owner heard of last
+	tells    time.Time // when an open breaker is told, unless it meets something else before; zero: a probe tells
 }
 
 // down says whether the destination could not take anything: it is probed. The caller
@@ -142,7 +144,7 @@ func (l *lane) unavailable(why string, now time.Time) time.Duration {
 	}
 	l.log.Warn("the destination takes nothing at present: what is for it waits, nothing is lost, and it is tried again and again", loglimit.Repeats("unavailable"), slog.String("reason", why))
 	s.Why = why
-	s.Unreached, s.Lost = true, false
+	s.Unreached, s.Lost, s.Well = true, false, event.Trouble{}
 	if !h.probe.After(now) {
 		s.Version++
 		s.Failures++
@@ -214,7 +216,7 @@ func (l *lane) endRow() {
 func StoredStatus(stored event.DestinationState) DestinationStatus {
 	s := &stored.Standing
 	status := DestinationStatus{
-		Name: stored.Name, Why: s.Why, LastSuccess: s.LastSuccess, Failures: s.Failures, UpClock: stored.UpClock, Told: !s.Announced.IsZero() && (!s.AnnouncedRefused || s.AnnouncedSubjects), Refusal: s.Refusal, RefusedAt: s.RefusedAt,
+		Name: stored.Name, Why: s.Why, LastSuccess: s.LastSuccess, Failures: s.Failures, UpClock: stored.UpClock, Told: !s.Announced.IsZero() && !s.Well.IsOpen() && (!s.AnnouncedRefused || s.AnnouncedSubjects), Refusal: s.Refusal, RefusedAt: s.RefusedAt,
 	}
 	switch {
 	case !s.Paused.IsZero():
@@ -236,7 +238,9 @@ func StoredStatus(stored event.DestinationState) DestinationStatus {
 		if s.Unreached {
 			status.State = StateUnreachable
 		}
-		if s.Why == "" && toldToFail(s) {
+		if s.Why == "" && s.Well.IsOpen() {
+			status.Why = "it failed again soon after it was well, which is over once it has been well for ten minutes"
+		} else if s.Why == "" && toldToFail(s) {
 			status.Why = "it can be reached again, and has accepted nothing since"
 		}
 		if s.Throttled.After(time.Now()) {
@@ -324,10 +328,7 @@ func (l *lane) stands(now time.Time) DestinationStatus {
 }
 
 func later(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
+	return slices.MaxFunc([]time.Time{a, b}, time.Time.Compare)
 }
 
 func pausedWhy(s *event.Standing) string {

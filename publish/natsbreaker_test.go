@@ -369,7 +369,7 @@ func TestAWrongStreamOpensTheBreaker(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "end of what was refused", func() bool { return o.pending() == 0 })
-	if types, _ := told(o); !slices.Equal(types, []string{event.DestinationFailing, event.DestinationRecovered}) {
+	if types, _ := told(o); len(types) > 0 { // it was over within half a minute
 		t.Errorf("the owner heard %v", types)
 	}
 }

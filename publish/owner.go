@@ -99,11 +99,17 @@ func (l *lane) save(ctx context.Context, s *statement, own ...news) error {
 	return nil
 }
 
-// tell stores the news of the destination, unless there are results, with which it is stored
+// tell stores the news of the destination, also of what has lasted by now, unless there are results, with which it is stored
 // together. If these could not be stored before, the news is stored without them: one of them
 // may be the reason. What cannot be stored is tried again with the next turn.
 func (l *lane) tell(send context.Context) {
 	l.mu.Lock()
+	switch s, h, now := &l.standing, &l.health, time.Now(); {
+	case s.Well.IsOpen() && s.Failures == 0:
+		l.recovered(now)
+	case l.broken() && !h.tells.IsZero() && !now.Before(h.tells):
+		l.announceFailing(now)
+	}
 	if len(l.news) == 0 || len(l.results) > 0 && l.health.stores.next == 0 {
 		l.mu.Unlock()
 		return
@@ -123,6 +129,7 @@ func toldToFail(s *event.Standing) bool {
 // announceFailing tells that the destination fails, once until it is well again.
 func (l *lane) announceFailing(now time.Time) {
 	s := &l.standing
+	s.Well, l.health.tells = event.Trouble{}, time.Time{}
 	if !s.Paused.IsZero() || toldToFail(s) {
 		return // of what is paused it is known that it takes nothing
 	}
@@ -142,7 +149,7 @@ func (l *lane) announceFailing(now time.Time) {
 func (l *lane) failure(since, now time.Time, summary, why string, refused int) news {
 	s := &l.standing
 	s.Version++
-	s.Announced = cmp.Or(s.Announced, since)
+	s.Announced, s.Well = cmp.Or(s.Announced, since), event.Trouble{}
 	return news{eventType: event.DestinationFailing, at: now, data: &event.DestinationFailingData{
 		Summary: summary, Destination: l.dest.Name, Since: event.FormatTime(since), Failures: s.Failures, Reason: why, Refused: refused,
 	}}
@@ -178,7 +185,7 @@ func (l *lane) announceBlocked(now time.Time) {
 
 // recovered tells that a destination whose failing was told is well again, or one that
 // has lost what it held. Under an open breaker a connection that is back does not make
-// it so.
+// it so. One that failed soon after its owner was told so is well once it was for as long.
 func (l *lane) recovered(now time.Time) {
 	s := &l.standing
 	what, lost := l.complaint()
@@ -196,12 +203,19 @@ func (l *lane) recovered(now time.Time) {
 		l.announceBlocked(now)
 		return
 	}
-	text := ""
-	if anew {
+	format, text := "Destination %s takes deliveries again, after %s.%s", ""
+	switch {
+	case anew:
 		l.health.lossTold, text = lost, " But "+what+"."
+	case toldToFail(s) && s.Announced.Sub(s.Recovered) < relapseWithin:
+		format = "Destination %s has been well for ten minutes; it had failed again soon after it took deliveries again, %s ago.%s"
+		s.Well.Since = cmp.Or(s.Well.Since, now)
+		if s.Well.Lasted(now) < relapseWithin {
+			return
+		}
 	}
-	l.news = append(l.news, l.recovery(cmp.Or(s.Announced, lost), now, "Destination %s takes deliveries again, after %s.%s", text))
-	s.Announced, s.AnnouncedSubjects, s.AnnouncedRefused, s.Recovered = time.Time{}, false, false, now
+	l.news = append(l.news, l.recovery(cmp.Or(s.Announced, lost), now, format, text))
+	s.Announced, s.AnnouncedSubjects, s.AnnouncedRefused, s.Recovered, s.Well = time.Time{}, false, false, now, event.Trouble{}
 	s.Version++
 }
 
@@ -245,7 +259,7 @@ func rescued(d *event.Delivery, what string, now time.Time) []news {
 // stop pauses the destination until somebody resumes it, which its owner hears.
 func (l *lane) stop(now time.Time, actor, why string) news {
 	s := &l.standing
-	s.Paused, s.PausedBy, s.PausedWhy = now, actor, why
+	s.Paused, s.PausedBy, s.PausedWhy, s.Well = now, actor, why, event.Trouble{}
 	s.Version++
 	l.clock.note(ContactFailed, now)
 	reason := pausedWhy(s)

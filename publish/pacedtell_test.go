@@ -22,7 +22,7 @@ func throttled(retryAfter time.Duration) publish.Result {
 
 // A destination that answers nothing but 429 is told to fail after ten minutes, and not
 // when its breaker opens; one that asks for a longer pause at once, and one that then
-// fails otherwise once that has lasted a minute.
+// fails otherwise at the first such refusal.
 func TestOwnerHearsOf429AloneAfterTenMinutes(t *testing.T) {
 	for name, c := range map[string]struct {
 		first, then publish.Result // then from the third minute on

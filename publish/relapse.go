@@ -14,9 +14,14 @@ import (
 
 // relapseWithin is for how long the breaker's opening counts as a relapse: since it closed,
 // or since the last refusal of a delivery that had waited for it to close. A destination that
-// fails within this time after its recovery is told of only if that lasts: one that comes and
-// goes would call somebody each minute.
+// fails within this time after its recovery is told of only if that lasts, and to be well again
+// only once it was for as long: one that comes and goes would call somebody each minute.
 const relapseWithin = 10 * time.Minute
+
+// tellBrokenAfter is how long a destination must fail, from the first failure in the row on,
+// before its owner hears that its breaker is open: one that is just starting refuses ten orders
+// at once, and takes them a moment later. In a relapse it is tellAfter.
+const tellBrokenAfter = 30 * time.Second
 
 // onTrial says whether, within relapseWithin, the breaker closed, or a delivery that had
 // waited for it to close was refused. The caller holds mu.
@@ -30,17 +35,34 @@ func (l *lane) stayOnTrial(d *event.Delivery, now time.Time) {
 	}
 }
 
-// open opens the breaker. That is not told at once of a relapse, nor where a 429 brings it,
-// which asks for no more than fewer deliveries at a time. The caller holds mu.
+// open opens the breaker. The caller holds mu.
 func (l *lane) open(r Result, now time.Time) {
 	s := &l.standing
 	s.Relapse = l.onTrial(now)
 	s.Broken, s.Opened, s.Probes, s.NextProbe = now, now, 0, now.Add(breakFirstLook)
-	s.Judging, s.RefusedTypes = now, nil
+	s.Judging, s.RefusedTypes, s.Well = now, nil, event.Trouble{}
 	clear(l.tried)
 	l.log.Warn("the destination refused what it was sent several times in a row: what is for it waits, and one delivery at a time is tried as a probe until one is accepted", "failures_in_a_row", s.Failures, "reason", s.Why)
-	if !r.Throttled && !s.Relapse && now.Sub(s.Recovered) >= relapseWithin || l.failsLong(now, false) {
+	l.tellBroken(r, now)
+}
+
+// tellBroken tells of an open breaker that met a refusal, once that has lasted. A 429 is no
+// reason to: it asks for no more than fewer deliveries at a time. Of a relapse tell does so
+// too, if the minute ends between two probes: the next one may be after the outage. The
+// caller holds mu.
+func (l *lane) tellBroken(r Result, now time.Time) {
+	s := &l.standing
+	after, lasts := tellBrokenAfter, l.refusedFor(now)
+	if s.Relapse || l.failsSince(now).Sub(s.Recovered) < relapseWithin {
+		after = tellAfter
+	}
+	l.health.tells = time.Time{}
+	switch {
+	case !r.Throttled && lasts >= after || l.failsLong(now, false):
 		l.announceFailing(now)
+	case !r.Throttled && after == tellAfter:
+		l.health.tells = now.Add(after - lasts)
+		time.AfterFunc(after-lasts, l.poke)
 	}
 }
 

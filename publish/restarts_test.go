@@ -27,16 +27,16 @@ func (p *offline) Available(context.Context) error {
 }
 
 // crashed ends a relay and takes back what its end stored of how destinations stand.
-func crashed(o *memoryOutbox, stop func()) {
+func crashed(o *memoryOutbox, name string, stop func()) {
 	synctest.Wait()
 	o.mu.Lock()
-	before := o.states["bus"]
+	before := o.states[name]
 	o.mu.Unlock()
 	stop()
 	o.mu.Lock()
-	after := o.states["bus"]
+	after := o.states[name]
 	after.Standing = before.Standing
-	o.states["bus"] = after
+	o.states[name] = after
 	o.mu.Unlock()
 }
 
@@ -74,7 +74,7 @@ func TestTroubleIsToldThoughTheProgramRestartsOften(t *testing.T) {
 							t.Errorf("after %s: status %+v", time.Since(began), s)
 						}
 						if ending == "crash" {
-							crashed(o, stop)
+							crashed(o, "bus", stop)
 						} else {
 							stop()
 						}
@@ -160,7 +160,7 @@ func TestTimeThatTheProgramDidNotRunIsNoFailure(t *testing.T) {
 		lane := publish.Lane{Destination: d, Publisher: busThat(always(denied()))}
 		stop := run(t, relay(t, o, publish.Options{Announce: teller}, lane))
 		time.Sleep(4*time.Minute + time.Second)
-		crashed(o, stop)
+		crashed(o, "bus", stop)
 		time.Sleep(time.Hour)
 		stop = run(t, relay(t, o, publish.Options{Announce: teller}, lane))
 		time.Sleep(4 * time.Minute)
@@ -168,7 +168,7 @@ func TestTimeThatTheProgramDidNotRunIsNoFailure(t *testing.T) {
 			t.Errorf("after eight minutes the owner heard %v", types)
 		}
 		for range 20 { // each shorter than what is between two tries
-			crashed(o, stop)
+			crashed(o, "bus", stop)
 			stop = run(t, relay(t, o, publish.Options{Announce: teller}, lane))
 			time.Sleep(20 * time.Second)
 		}
@@ -187,7 +187,7 @@ func TestAnOutageEndsAfterARestart(t *testing.T) {
 		r := relay(t, o, publish.Options{Announce: teller}, lane)
 		stop := run(t, r)
 		time.Sleep(5 * time.Minute)
-		crashed(o, stop)
+		crashed(o, "bus", stop)
 		if s := publish.StoredStatus(o.states["bus"]); s.State != publish.StateUnreachable || s.Since.IsZero() || s.Why == "" {
 			t.Errorf("stored: %+v", s)
 		}

@@ -1,6 +1,7 @@
 package publish
 
 import (
+	"slices"
 	"time"
 
 	"checkout-notifier/event"
@@ -23,7 +24,7 @@ func corrected(s event.Standing, now time.Time) event.Standing {
 	for _, since := range []*time.Time{&s.FailedSince, &s.RowSince, &s.Broken, &s.Opened, &s.Unsettled, &s.Judging, &s.Announced, &s.Recovered} {
 		*since = sooner(*since, now)
 	}
-	for _, t := range []*event.Trouble{&s.Down, &s.Blocked} {
+	for _, t := range []*event.Trouble{&s.Down, &s.Blocked, &s.Well} {
 		*t = t.TakenUp(s.Changed, now)
 	}
 	s.FailedAway = event.Trouble{Since: s.FailedSince, Away: s.FailedAway}.TakenUp(s.Changed, now).Away
@@ -44,8 +45,5 @@ func retime(s *event.Standing, now time.Time) {
 }
 
 func sooner(a, b time.Time) time.Time {
-	if a.After(b) {
-		return b
-	}
-	return a
+	return slices.MinFunc([]time.Time{a, b}, time.Time.Compare)
 }

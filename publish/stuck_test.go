@@ -207,7 +207,7 @@ func TestRecoveryIsToldBeforeItIsKept(t *testing.T) {
 		}
 		to.reply(func(context.Context, int, publish.Message) publish.Result { return refused(500) })
 		stop := run(t, relay(t, o, publish.Options{Announce: teller}, publish.Lane{Destination: exact("shop"), Publisher: to}))
-		time.Sleep(time.Second)
+		time.Sleep(36 * time.Second) // the third probe tells that it fails
 		to.reply(func(_ context.Context, _ int, m publish.Message) publish.Result {
 			o.refuse(m.Delivery.ID)
 			return accepted()

@@ -187,7 +187,7 @@ func TestARelapseIsToldIfItLasts(t *testing.T) {
 		to.reply(nil)
 		heard(time.Minute, failing, recovered)
 		fail(2)
-		heard(time.Minute, failing, recovered)
+		heard(34*time.Second, failing, recovered)
 		to.reply(nil)
 		heard(time.Minute, failing, recovered)
 		fail(3)
@@ -197,7 +197,8 @@ func TestARelapseIsToldIfItLasts(t *testing.T) {
 		to.reply(always(tooLarge)) // which opens no breaker, and closes none
 		heard(3*time.Minute, failing, recovered, failing)
 		to.reply(nil)
-		heard(10*time.Minute, failing, recovered, failing, recovered)
+		heard(10*time.Minute, failing, recovered, failing) // nor is it well at once
+		heard(5*time.Minute, failing, recovered, failing, recovered)
 	})
 }
 
@@ -472,7 +473,7 @@ func TestTheOwnerHearsHowManyRefusedOnesStillWait(t *testing.T) {
 		refused   int
 		says      string
 	}{
-		"a breaker opened":  {20, 0, 14 * time.Second, 10, "takes deliveries again, after 15s; 10 that it refused still wait for another try."},
+		"a breaker opened":  {20, 0, 36 * time.Second, 10, "takes deliveries again, after 1m15s; 10 that it refused still wait for another try."},
 		"one of two":        {1, 1, 13 * time.Minute, 1, "; 1 that it refused still waits for another try."},
 		"the one there was": {0, 1, 13 * time.Minute, 0, "takes deliveries again, after"},
 	} {

@@ -13,9 +13,9 @@ import (
 // long it has lasted is stored from time to time until that is long enough: what was
 // not stored before a crash counts as time in which the program did not run.
 
-// troubled says whether a standing has something to tell, if it lasts.
+// troubled says whether a standing has something to tell, if it lasts: trouble, or its end.
 func troubled(s *event.Standing) bool {
-	return s.Down.IsOpen() || s.Blocked.IsOpen() || !s.FailedSince.IsZero()
+	return s.Down.IsOpen() || s.Blocked.IsOpen() || s.Well.IsOpen() || !s.FailedSince.IsZero()
 }
 
 // marks is when the lane stores how long trouble has lasted.
@@ -33,11 +33,11 @@ func (m *marks) wrote(s *event.Standing) {
 	}
 }
 
-// lastsLonger says whether there is trouble that has not lasted long enough to be told.
+// lastsLonger says whether there is something that has not lasted long enough to be told.
 // The caller holds mu.
 func (l *lane) lastsLonger(s *event.Standing, now time.Time) bool {
 	if !s.Paused.IsZero() || toldToFail(s) {
-		return false
+		return s.Well.IsOpen()
 	}
 	return s.Down.IsOpen() && s.Down.Lasted(now) < tellAfter ||
 		s.Blocked.IsOpen() && s.Blocked.Lasted(now) < tellAfter ||

@@ -31,3 +31,21 @@ func TestADestinationThatWasToldOfIsACondition(t *testing.T) {
 		t.Errorf("a delivery is shown as %q, %q: %+v", statusText(&view), view.why(), view)
 	}
 }
+
+// One that failed again soon after it was well is a condition until it was well for long
+// enough, and keeps no heartbeat back meanwhile.
+func TestADestinationThatIsWellAgainIsACondition(t *testing.T) {
+	since := time.Date(2026, 11, 29, 10, 0, 0, 0, time.UTC)
+	status := publish.StoredStatus(event.DestinationState{Name: "shop", Standing: event.Standing{
+		Announced: since, Recovered: since.Add(-time.Minute), Well: event.Trouble{Since: since.Add(time.Hour)}, Refusal: "status 503",
+	}})
+	r := &report{Running: true, Destinations: []destinationReport{{Name: "shop", told: since}}}
+	r.merge([]publish.DestinationStatus{status})
+	want := []conditionReport{{Kind: "destination", Subject: "shop", Since: since, Why: "it failed again soon after it was well, which is over once it has been well for ten minutes"}}
+	if diff := cmp.Diff(want, r.Conditions); diff != "" {
+		t.Errorf("conditions (-want +got):\n%s", diff)
+	}
+	if why := destinationTrouble(&status); why != "" {
+		t.Errorf("no heartbeat is sent: it %s", why)
+	}
+}
