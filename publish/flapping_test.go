@@ -202,3 +202,21 @@ func TestAnOpenBreakerIsToldThoughTheProgramRestartsOften(t *testing.T) {
 		})
 	}
 }
+
+// A drain is over long before ten minutes are: it tells the end of a relapse at once.
+func TestADrainEndsARelapse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newOutbox()
+		began := time.Now()
+		o.states["shop"] = event.DestinationState{Name: "shop", Standing: event.Standing{Version: 1, Recovered: began, Announced: began, FailedSince: began, Failures: 3}}
+		time.Sleep(2 * time.Minute)
+		o.put("shop", "cs_1")
+		r := relay(t, o, publish.Options{Announce: teller}, publish.Lane{Destination: exact("shop"), Publisher: &receiver{}})
+		if _, _, err := r.Drain(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if types, _ := told(o); !slices.Equal(types, []string{event.DestinationRecovered}) {
+			t.Errorf("the owner heard %v", types)
+		}
+	})
+}

@@ -185,7 +185,8 @@ func (l *lane) announceBlocked(now time.Time) {
 
 // recovered tells that a destination whose failing was told is well again, or one that
 // has lost what it held. Under an open breaker a connection that is back does not make
-// it so. One that failed soon after its owner was told so is well once it was for as long.
+// it so. One that failed soon after its owner was told so is well once it was for as long,
+// unless a drain finds it well, which runs too shortly to see that.
 func (l *lane) recovered(now time.Time) {
 	s := &l.standing
 	what, lost := l.complaint()
@@ -207,7 +208,7 @@ func (l *lane) recovered(now time.Time) {
 	switch {
 	case anew:
 		l.health.lossTold, text = lost, " But "+what+"."
-	case toldToFail(s) && s.Announced.Sub(s.Recovered) < relapseWithin:
+	case toldToFail(s) && l.tally == nil && s.Announced.Sub(s.Recovered) < relapseWithin:
 		format = "Destination %s has been well for ten minutes; it had failed again soon after it took deliveries again, %s ago.%s"
 		s.Well.Since = cmp.Or(s.Well.Since, now)
 		if s.Well.Lasted(now) < relapseWithin {
