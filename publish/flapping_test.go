@@ -220,3 +220,27 @@ func TestADrainEndsARelapse(t *testing.T) {
 		}
 	})
 }
+
+// A pause of a destination that is well again, and is watched, ends what was told of it.
+func TestAPauseEndsARelapseThatIsWell(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n, to := newNight(90*time.Second, time.Minute, 8*time.Second)
+		n.relay = relay(t, n.o, publish.Options{Announce: teller}, publish.Lane{Destination: exact("shop"), Publisher: to})
+		defer run(t, n.relay)()
+		n.pass(5 * time.Minute)
+		n.until = time.Now()
+		time.Sleep(time.Minute)
+		if _, err := n.relay.Pause(t.Context(), "shop", "ann"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		if _, err := n.relay.Resume(t.Context(), "shop", "ann"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		const failing, recovered = event.DestinationFailing, event.DestinationRecovered
+		if types, data := told(n.o); !slices.Equal(types, []string{failing, recovered, failing, event.DestinationPaused, recovered}) {
+			t.Errorf("the owner heard %v %v", types, data)
+		}
+	})
+}

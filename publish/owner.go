@@ -260,7 +260,10 @@ func rescued(d *event.Delivery, what string, now time.Time) []news {
 // stop pauses the destination until somebody resumes it, which its owner hears.
 func (l *lane) stop(now time.Time, actor, why string) news {
 	s := &l.standing
-	s.Paused, s.PausedBy, s.PausedWhy, s.Well = now, actor, why, event.Trouble{}
+	s.Paused, s.PausedBy, s.PausedWhy = now, actor, why
+	if s.Well.IsOpen() { // the end of the pause is told, perhaps with nothing to show that it is well
+		s.Announced, s.Well = time.Time{}, event.Trouble{}
+	}
 	s.Version++
 	l.clock.note(ContactFailed, now)
 	reason := pausedWhy(s)
