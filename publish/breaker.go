@@ -304,7 +304,7 @@ func (l *lane) hasten(send context.Context, now time.Time) error {
 // snapshot is the standing as it is to be stored. The caller holds mu.
 func (l *lane) snapshot(now time.Time) event.Standing {
 	s := l.standing
-	retime(&s, now)
+	s.Retime(now)
 	s.Changed, s.Blocked = now, l.subjects.row
 	return s
 }

@@ -47,7 +47,7 @@ func TestPausesOfAClockThatJumped(t *testing.T) {
 	}
 
 	stored.NextProbe, stored.Throttled = stored.NextProbe.Round(0), stored.Throttled.Round(0)
-	l.standing = corrected(stored, ahead) // at a start while it is ahead
+	l.standing = stored.TakenUp(ahead, breakLastLook, retryAfterLimit) // at a start while it is ahead
 	s = l.snapshot(now)
 	check("taken up while the clock was ahead", now, s.NextProbe, s.Throttled)
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"slices"
 	"strings"
 	"time"
 
@@ -192,7 +191,7 @@ func (l *lane) found(send context.Context, now time.Time) {
 		}
 		l.standing.Version++
 		l.health.refusals.next = now
-		if !toldToFail(&l.standing) {
+		if !l.standing.ToldToFail() {
 			l.recovered(now)
 		}
 	}
@@ -240,7 +239,7 @@ func StoredStatus(stored event.DestinationState) DestinationStatus {
 		}
 		if s.Why == "" && s.Well.IsOpen() {
 			status.Why = "it failed again soon after it was well, which is over once it has been well for ten minutes"
-		} else if s.Why == "" && toldToFail(s) {
+		} else if s.Why == "" && s.ToldToFail() {
 			status.Why = "it can be reached again, and has accepted nothing since"
 		}
 		if s.Throttled.After(time.Now()) {
@@ -301,7 +300,7 @@ func withComplaint(why, complaint string) string {
 // stands is status without what the publisher complains of. The caller holds mu.
 func (l *lane) stands(now time.Time) DestinationStatus {
 	s := &l.standing
-	retime(s, now) // it is shown
+	s.Retime(now) // it is shown
 	status := StoredStatus(event.DestinationState{Name: l.dest.Name, UpClock: l.clock.at(now), Standing: *s})
 	status.InFlight = l.sending.all
 	status.Blocked, status.BlockedAll = l.subjects.list()
@@ -325,10 +324,6 @@ func (l *lane) stands(now time.Time) DestinationStatus {
 		status.State, status.Why, status.Since = StateWaiting, l.subjects.why(), l.subjects.row.Since
 	}
 	return status
-}
-
-func later(a, b time.Time) time.Time {
-	return slices.MaxFunc([]time.Time{a, b}, time.Time.Compare)
 }
 
 func pausedWhy(s *event.Standing) string {

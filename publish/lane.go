@@ -125,7 +125,7 @@ func (l *lane) takeUp(stored event.DestinationState) {
 	defer l.mu.Unlock()
 	l.reset()
 	now := time.Now()
-	l.standing = corrected(stored.Standing, now)
+	l.standing = stored.Standing.TakenUp(now, breakLastLook, retryAfterLimit)
 	if stored.Pending > 0 {
 		l.subjects.row = l.standing.Blocked
 	}

@@ -121,16 +121,11 @@ func (l *lane) tell(send context.Context) {
 	}
 }
 
-// toldToFail says whether the owner heard that the destination fails, and not only in part.
-func toldToFail(s *event.Standing) bool {
-	return !s.Announced.IsZero() && !s.AnnouncedSubjects && !s.AnnouncedRefused
-}
-
 // announceFailing tells that the destination fails, once until it is well again.
 func (l *lane) announceFailing(now time.Time) {
 	s := &l.standing
 	s.Well, l.health.tells = event.Trouble{}, time.Time{}
-	if !s.Paused.IsZero() || toldToFail(s) {
+	if !s.Paused.IsZero() || s.ToldToFail() {
 		return // of what is paused it is known that it takes nothing
 	}
 	s.AnnouncedSubjects, s.AnnouncedRefused = false, false
@@ -208,7 +203,7 @@ func (l *lane) recovered(now time.Time) {
 	switch {
 	case anew:
 		l.health.lossTold, text = lost, " But "+what+"."
-	case toldToFail(s) && l.tally == nil && s.Announced.Sub(s.Recovered) < relapseWithin:
+	case s.ToldToFail() && l.tally == nil && s.Announced.Sub(s.Recovered) < relapseWithin:
 		format = "Destination %s has been well for ten minutes; it had failed again soon after it took deliveries again, %s ago.%s"
 		s.Well.Since = cmp.Or(s.Well.Since, now)
 		if s.Well.Lasted(now) < relapseWithin {
@@ -352,7 +347,7 @@ func (l *lane) unpause(ctx context.Context, actor string) (changed bool, err err
 // resumed is what the owner hears of the end of a pause. Of a destination that was
 // told to fail altogether the end of that is told, once it takes something.
 func (l *lane) resumed(before *event.Standing, actor string, now time.Time) []news {
-	if before.Paused.IsZero() || toldToFail(before) {
+	if before.Paused.IsZero() || before.ToldToFail() {
 		return nil
 	}
 	return []news{l.recovery(before.Paused, now, "Destination %[1]s goes on: %[3]s resumed it after %[2]s.", actor)}
@@ -395,7 +390,7 @@ func pausedDetail(s *event.Standing, blocked []BlockedSubject, now time.Time) st
 func goOn(s *event.Standing, now time.Time) {
 	if s.Paused.IsZero() {
 		s.Throttled = time.Time{}
-	} else if !toldToFail(s) { // the end of the pause closes what was told in part: if that lasts it is told anew
+	} else if !s.ToldToFail() { // the end of the pause closes what was told in part: if that lasts it is told anew
 		s.Announced, s.AnnouncedSubjects, s.AnnouncedRefused = time.Time{}, false, false
 	}
 	if s.Recovering = s.Broken.IsZero(); !s.Recovering {

@@ -85,7 +85,7 @@ func (l *lane) tellNoneWaits(send context.Context, now time.Time) {
 	l.mu.Lock()
 	s, r := &l.standing, &l.health.refusals
 	there := func() bool {
-		return toldToFail(s) && s.Failures == 0 && s.Paused.IsZero() && !l.broken() && !l.down() && len(l.results) == 0
+		return s.ToldToFail() && s.Failures == 0 && s.Paused.IsZero() && !l.broken() && !l.down() && len(l.results) == 0
 	}
 	if !there() || now.Before(r.next) {
 		l.mu.Unlock()

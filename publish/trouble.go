@@ -13,11 +13,6 @@ import (
 // long it has lasted is stored from time to time until that is long enough: what was
 // not stored before a crash counts as time in which the program did not run.
 
-// troubled says whether a standing has something to tell, if it lasts: trouble, or its end.
-func troubled(s *event.Standing) bool {
-	return s.Down.IsOpen() || s.Blocked.IsOpen() || s.Well.IsOpen() || !s.FailedSince.IsZero()
-}
-
 // marks is when the lane stores how long trouble has lasted.
 type marks struct {
 	next   time.Time // zero: there is none
@@ -29,14 +24,14 @@ type marks struct {
 // wrote notes which standing was stored.
 func (m *marks) wrote(s *event.Standing) {
 	if s.Version >= m.stored {
-		m.stored, m.open = s.Version, troubled(s)
+		m.stored, m.open = s.Version, s.Troubled()
 	}
 }
 
 // lastsLonger says whether there is something that has not lasted long enough to be told.
 // The caller holds mu.
 func (l *lane) lastsLonger(s *event.Standing, now time.Time) bool {
-	if !s.Paused.IsZero() || toldToFail(s) {
+	if !s.Paused.IsZero() || s.ToldToFail() {
 		return s.Well.IsOpen()
 	}
 	return s.Down.IsOpen() && s.Down.Lasted(now) < tellAfter ||
@@ -57,7 +52,7 @@ func (l *lane) markTrouble(send context.Context, now time.Time, last bool) time.
 		if !m.next.After(now) { // then the store is asked again to keep them
 			m.next = now.Add(m.pauses.step(probeFirst))
 		}
-	case !troubled(&s):
+	case !s.Troubled():
 		due, m.next = m.open, time.Time{}
 		m.pauses.reset()
 	case !l.lastsLonger(&s, now):
