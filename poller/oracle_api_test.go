@@ -42,6 +42,7 @@ type request struct {
 	about          bool // what was asked for, if it was not answered
 	inFlight       int  // with this one
 	retryAfter     time.Duration
+	shown          []*being // of the list, by an answer that makes sense; nil: none
 }
 
 // reply is an answer in the making.
@@ -50,6 +51,7 @@ type reply struct {
 	status int
 	about  bool
 	body   []byte
+	shown  []*being
 	cut    bool
 	stuck  bool // it never comes
 }
@@ -82,6 +84,9 @@ func (a *trueAPI) RoundTrip(req *http.Request) (*http.Response, error) {
 	noted.answered = a.now()
 	if err == nil {
 		noted.status, noted.about = rec.status, rec.about
+		if rec.status == http.StatusOK && !rec.cut {
+			noted.shown = rec.shown
+		}
 		if after, err := strconv.Atoi(rec.header.Get("Retry-After")); err == nil {
 			noted.retryAfter = time.Duration(after) * time.Second
 		}
@@ -99,19 +104,6 @@ func (a *trueAPI) RoundTrip(req *http.Request) (*http.Response, error) {
 		resp.Header.Set("Date", a.clock(a.now()+jump).UTC().Format(http.TimeFormat))
 	}
 	return resp, nil
-}
-
-// answeredWithin says whether a question that was answered was under way from one time to
-// another.
-func (a *trueAPI) answeredWithin(from, to time.Duration) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for _, r := range slices.Backward(a.requests) {
-		if r.status == http.StatusOK && r.answered >= from && r.sent <= to {
-			return true
-		}
-	}
-	return false
 }
 
 func (a *trueAPI) response(rec *reply, req *http.Request) *http.Response {
@@ -322,9 +314,13 @@ func (a *trueAPI) list(q question, known []*being, now time.Duration, mood map[s
 		q.limit, more = min(q.limit, len(known))*s.n/10, "false"
 	}
 	var items []string
+	rec.shown = make([]*being, 0, len(known))
 	for i, b := range known[:min(q.limit, len(known))] {
 		item := string(a.render(b, now, mood, n))
 		items = append(items, item)
+		if !a.spoiled(b, mood, n) {
+			rec.shown = append(rec.shown, b)
+		}
 		if has(repeats) && chance(a.seed, n, uint64(i)) < 0.3 {
 			items = append(items, item)
 		}
@@ -376,6 +372,12 @@ func (a *trueAPI) shownCreated(b *being) time.Time { return a.clock(b.born).Roun
 // datedBy is by how much too old the list dates some sessions.
 var datedBy = []time.Duration{8 * time.Hour, 10 * 365 * 24 * time.Hour, 10 * time.Minute}
 
+// spoiled says whether nothing that an answer shows of a session makes sense.
+func (a *trueAPI) spoiled(b *being, mood map[string]spell, n uint64) bool {
+	_, ok := mood[spoils]
+	return ok && chance(a.seed, n, hashed(b.id)) < 0.3
+}
+
 // render writes a session; url and, by the mood, the form of other values change
 // with every answer.
 func (a *trueAPI) render(b *being, now time.Duration, mood map[string]spell, n uint64) []byte {
@@ -400,7 +402,7 @@ func (a *trueAPI) render(b *being, now time.Duration, mood map[string]spell, n u
 	if a.deep > 0 {
 		customer += `,"deep":` + strings.Repeat(`[`, a.deep) + strings.Repeat(`]`, a.deep)
 	}
-	if _, ok := mood[spoils]; ok && chance(a.seed, n, hashed(b.id)) < 0.3 {
+	if a.spoiled(b, mood, n) {
 		switch hashed(b.id) % 3 {
 		case 0:
 			return []byte(`{"created":1,"status":"open"}`)

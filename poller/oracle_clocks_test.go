@@ -36,13 +36,37 @@ func (u *universe) drawClocks(t *rapid.T) {
 	}
 }
 
-// obscured says whether an answer of a time may not begin with the newest session.
-func (l *ledger) obscured(at time.Duration) bool {
-	obscures := []string{stale, slow, ascending, shuffled, empties, spoils}
-	return slices.ContainsFunc(l.api.beings, func(b *being) bool { return b.broken(at) }) ||
-		slices.ContainsFunc(l.spells, func(s spell) bool {
-			return slices.Contains(obscures, s.does) && s.from <= at && at <= s.from+s.lasts+slowestWay
-		})
+// toldAtStart says whether what was shown tells that a session existed at the account's
+// start, whatever the clocks say (docs/polling.md): the answer that gave the start shows one
+// that is as new, or the pass that showed the session shows one that was created so much later
+// as has passed since the start.
+func (j *judgement) toldAtStart(b *being) bool {
+	var first []*being
+	from, seen := j.firstIn[b.id], j.firstAt[b.id]
+	oneProcess := !j.cron && j.bornWithin(j.answered, seen) == 0 && j.differ(j.answered)
+	asNew := func(shown []*being, since time.Duration) bool {
+		return slices.ContainsFunc(shown, func(other *being) bool { return other.born-since >= b.born })
+	}
+	for i := range j.api.requests { // in the order of their answers
+		switch r := &j.api.requests[i]; {
+		case r.shown == nil:
+		case r.answered <= j.answered:
+			first = r.shown
+		case oneProcess && r.sent >= from && r.answered <= seen && asNew(r.shown, seen-j.answered):
+			return true
+		}
+	}
+	return asNew(first, 0)
+}
+
+// differ says whether the clocks of the API and of the process of a time differ, as long as
+// that lives.
+func (j *judgement) differ(at time.Duration) bool {
+	own := time.Duration(0)
+	if n := j.bornWithin(0, at); len(j.own) > 0 {
+		own = j.own[min(n, len(j.own))-1]
+	}
+	return own != j.skew
 }
 
 // ownClock is by how much our own clock is ahead in the present process; the caller

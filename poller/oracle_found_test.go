@@ -23,6 +23,25 @@ func TestOracleFound(t *testing.T) {
 				{at: 2 * time.Second, how: diedAfter, down: time.Minute},
 			},
 		},
+		// The order of 671 ms is shown by the second pass first. The first answer is about older
+		// sessions, and our clock is behind: nothing tells that the order existed by then, and
+		// it is announced.
+		"an order right before a first answer about older ones": {
+			seed: 485, own: []time.Duration{-20 * time.Minute},
+			fates: []fate{born(-time.Hour), born(-time.Minute), born(671 * time.Millisecond), born(30 * time.Second)},
+			spells: []spell{
+				{from: time.Millisecond, lasts: time.Minute, does: fails, share: 0.6},
+				{from: time.Millisecond, lasts: time.Minute, does: badBody, share: 0.6},
+			},
+		},
+		// By a clock of ours that is ahead the API's was taken to be as late as an answer
+		// allows, and so was the start: what was ordered in the seconds after it was recorded
+		// silently.
+		"an order right after a first answer that is slow": {
+			seed: 1, own: []time.Duration{time.Hour},
+			fates:  []fate{born(-time.Hour), born(17 * time.Second), born(30 * time.Second)},
+			spells: []spell{{lasts: time.Minute, does: slow, share: 1, n: 25}},
+		},
 		// Slices between the seconds that rounding adds to both ends were split
 		// for ever, and no pass ended.
 		"more sessions in a second than on a page": {

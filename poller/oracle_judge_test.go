@@ -94,11 +94,11 @@ func (t telling) String() string {
 // chain shows existed, and what came to be after the first answer is new.
 func (j *judgement) start(b *being, first condition) {
 	silent, seen := first.status != "", j.firstAt[b.id]
-	// Where the first pass failed, the clocks differ and the newest session could not be
-	// shown, nothing tells what existed at its first answer: then no new session must be
-	// taken for an old one. A pass that began when that answer had come, at the same moment
-	// too, is a later one.
-	tells := !j.wrongClock(j.answered) || j.firstIn[b.id] < j.answered || !j.obscured(j.answered)
+	// Where the first pass failed and the clocks differ, nothing but what was shown tells what
+	// existed at its first answer (docs/polling.md): that may be about a part of the list, or
+	// not begin with the newest session. Then no new session must be taken for an old one. A
+	// pass that began when that answer had come, at the same moment too, is a later one.
+	tells := !j.wrongClock(j.answered) || j.firstIn[b.id] < j.answered || j.toldAtStart(b)
 	if j.universe.start == poller.StartAll {
 		if silent {
 			j.object(missed, "%s was recorded silently, although all is announced", b)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"sync"
 	"time"
@@ -274,6 +275,19 @@ func (l *ledger) checkTimes(prev *event.Snapshot, look *poller.Look, since time.
 		l.object(untrue, "%s: a look that was told at %s is said to have arrived between %s and %s, when no answer did", prev.ID, now, early, late)
 	}
 	l.checkLastLook(prev, since)
+}
+
+// answeredWithin says whether a question that was answered was under way from one time to
+// another.
+func (a *trueAPI) answeredWithin(from, to time.Duration) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, r := range slices.Backward(a.requests) {
+		if r.status == http.StatusOK && r.answered >= from && r.sent <= to {
+			return true
+		}
+	}
+	return false
 }
 
 // checkLastLook asks whether the stored state can have been seen as late as the

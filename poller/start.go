@@ -64,14 +64,15 @@ func (a *account) shownAtStart(page *wooshpay.Page) time.Time {
 }
 
 // present is the time of an answer from which on sessions are taken for new. Where
-// the server's clock and ours differ it is the earlier one, so that no new session
-// is taken for an old one, but no earlier than the newest session that was shown.
+// the server's clock and ours differ it is the earlier one, the server's as early as its
+// answers allow, so that no new session is taken for an old one, but no earlier than the
+// newest session that was shown.
 func (a *account) present(page *wooshpay.Page) time.Time {
 	if !a.clock.Differs(page.Answer.Received) {
 		return a.clock.At(page.Answer.Received).Truncate(time.Second)
 	}
 	earliest, _ := a.clock.Span(page.Answer.Received)
-	return later(earliest.Truncate(time.Second), a.afterNewest(page))
+	return later(earliest.Add(-a.clock.LateBy()).Truncate(time.Second), a.afterNewest(page))
 }
 
 // afterNewest is the first moment after the creation of the newest session that the
