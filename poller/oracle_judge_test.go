@@ -90,8 +90,9 @@ func (t telling) String() string {
 
 // start objects to a session that was announced although it existed before the
 // account's start, or the other way round. Where the clocks are right, the start is
-// a time, and within a second nobody can tell. In any case what the first complete
-// chain shows existed, and what came to be after the first answer is new.
+// a time, and within a second nobody can tell, by creation times as they are shown. In any
+// case what the first complete chain shows existed, and what came to be after the first
+// answer is new.
 func (j *judgement) start(b *being, first condition) {
 	silent, seen := first.status != "", j.firstAt[b.id]
 	// Where the first pass failed and the clocks differ, nothing but what was shown tells what
@@ -105,8 +106,9 @@ func (j *judgement) start(b *being, first condition) {
 		}
 		return
 	}
+	created := j.api.shownCreated(b)
 	switch {
-	case silent && b.born > j.answered+time.Second && (seen > j.started || b.born > j.started):
+	case silent && created.After(j.api.clock(j.answered+time.Second)) && (seen > j.started || b.born > j.started):
 		j.object(missed, "%s was recorded silently, although the account had started at %s", b, j.answered)
 	case !silent && tells && seen <= j.started && b.born+b.lag < j.answered-healthyLatency && !b.hidden(j.answered):
 		j.object(untrue, "%s was announced, although the first chain showed it by %s", b, j.started)
@@ -114,7 +116,7 @@ func (j *judgement) start(b *being, first condition) {
 	if j.wrongClock(j.answered) {
 		return
 	}
-	created, start := j.api.shownCreated(b), j.account.Start
+	start := j.account.Start
 	since := start.Sub(j.api.clock(0))
 	switch {
 	case (since - j.answered).Abs() > 2*time.Second:
