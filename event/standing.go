@@ -52,6 +52,30 @@ func (s *Standing) ToldToFail() bool {
 	return !s.Announced.IsZero() && !s.AnnouncedSubjects && !s.AnnouncedRefused
 }
 
+// FailsAltogether notes that it fails altogether, and says whether its owner heard so before, in
+// an alert that began with some deliveries that it refuses again and again.
+func (s *Standing) FailsAltogether() (known bool) {
+	known = s.AnnouncedBoth
+	s.AnnouncedSubjects, s.AnnouncedRefused, s.AnnouncedBoth = false, false, s.AnnouncedRefused || known
+	s.Version++
+	return known
+}
+
+// RefusesSome says whether the alert that its owner knows of lasts until no delivery that it
+// refuses again and again waits any more. One that failed altogether takes others again.
+func (s *Standing) RefusesSome() bool {
+	if s.AnnouncedBoth && !s.AnnouncedRefused {
+		s.AnnouncedRefused, s.Well = true, Trouble{}
+		s.Version++
+	}
+	return s.AnnouncedRefused && !s.AnnouncedSubjects
+}
+
+// ForgetAnnounced notes that the owner believes it well.
+func (s *Standing) ForgetAnnounced() {
+	s.Announced, s.AnnouncedSubjects, s.AnnouncedRefused, s.AnnouncedBoth = time.Time{}, false, false, false
+}
+
 // Troubled says whether there is something to tell, if it lasts: trouble, or its end.
 func (s *Standing) Troubled() bool {
 	return s.Down.IsOpen() || s.Blocked.IsOpen() || s.Well.IsOpen() || !s.FailedSince.IsZero()

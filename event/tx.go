@@ -137,6 +137,9 @@ type Standing struct {
 	AnnouncedSubjects bool `json:"announced_subjects,omitempty"`
 	// AnnouncedRefused says that it refuses some deliveries again and again, and else is well.
 	AnnouncedRefused bool `json:"announced_refused,omitempty"`
+	// AnnouncedBoth says that the owner heard of both since then, that it refuses some and that
+	// it fails altogether: where they take turns each is told once.
+	AnnouncedBoth bool `json:"announced_both,omitempty"`
 }
 
 // Trouble is something that is told of, or its end, only once it has lasted. It is stored, so that

@@ -128,7 +128,9 @@ func (l *lane) announceFailing(now time.Time) {
 	if !s.Paused.IsZero() || s.ToldToFail() {
 		return // of what is paused it is known that it takes nothing
 	}
-	s.AnnouncedSubjects, s.AnnouncedRefused = false, false
+	if s.FailsAltogether() {
+		return // that was told before, in the same alert
+	}
 	often, why := fmt.Sprintf("%d times in a row", s.Failures), s.Why
 	if s.Failures == 1 {
 		often = "once"
@@ -190,10 +192,10 @@ func (l *lane) recovered(now time.Time) {
 	case s.Announced.IsZero() && !anew || l.broken():
 		return
 	case !s.Paused.IsZero(): // it takes no more than before, and the end of the pause is told
-		s.Announced, s.AnnouncedSubjects, s.AnnouncedRefused = time.Time{}, false, false
+		s.ForgetAnnounced()
 		s.Version++
 		return
-	case s.AnnouncedRefused && !s.AnnouncedSubjects: // it takes deliveries all the time
+	case s.RefusesSome() && !anew: // tellRefused tells of the end
 		return
 	case l.subjects.blocked():
 		l.announceBlocked(now)
@@ -211,7 +213,8 @@ func (l *lane) recovered(now time.Time) {
 		}
 	}
 	l.news = append(l.news, l.recovery(cmp.Or(s.Announced, lost), now, format, text))
-	s.Announced, s.AnnouncedSubjects, s.AnnouncedRefused, s.Recovered, s.Well = time.Time{}, false, false, now, event.Trouble{}
+	s.ForgetAnnounced()
+	s.Recovered, s.Well = now, event.Trouble{}
 	s.Version++
 }
 
@@ -363,7 +366,7 @@ func (l *lane) unstop(before *event.Standing, clock upClock) {
 	s.Paused, s.PausedBy, s.PausedWhy = time.Time{}, "", ""
 	s.Version++
 	if s.Announced.IsZero() {
-		s.Announced, s.AnnouncedSubjects, s.AnnouncedRefused = before.Announced, before.AnnouncedSubjects, before.AnnouncedRefused
+		s.Announced, s.AnnouncedSubjects, s.AnnouncedRefused, s.AnnouncedBoth = before.Announced, before.AnnouncedSubjects, before.AnnouncedRefused, before.AnnouncedBoth
 		l.recovered(time.Now())
 	}
 	if !l.clock.running {
@@ -391,7 +394,7 @@ func goOn(s *event.Standing, now time.Time) {
 	if s.Paused.IsZero() {
 		s.Throttled = time.Time{}
 	} else if !s.ToldToFail() { // the end of the pause closes what was told in part: if that lasts it is told anew
-		s.Announced, s.AnnouncedSubjects, s.AnnouncedRefused = time.Time{}, false, false
+		s.ForgetAnnounced()
 	}
 	if s.Recovering = s.Broken.IsZero(); !s.Recovering {
 		s.NextProbe, s.Probes = now, 1 // what was never tried: somebody may have mended the rest

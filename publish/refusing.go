@@ -74,7 +74,7 @@ func (l *lane) announceRefused(n int, lasts time.Duration, now time.Time) {
 func (l *lane) announceNoneRefused(now time.Time) {
 	s := &l.standing
 	l.news = append(l.news, l.recovery(s.Announced, now, "No delivery that destination %s refused again and again waits any more, after %s: each was accepted or is a dead letter."))
-	s.Announced, s.AnnouncedRefused = time.Time{}, false
+	s.ForgetAnnounced()
 	s.Version++
 }
 

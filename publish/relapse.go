@@ -20,7 +20,9 @@ const relapseWithin = 10 * time.Minute
 
 // tellBrokenAfter is how long a destination must fail, from the first failure in the row on,
 // before its owner hears that its breaker is open: one that is just starting refuses ten orders
-// at once, and takes them a moment later. In a relapse it is tellAfter.
+// at once, and takes them a moment later. In a relapse it is tellAfter, and while the owner knows
+// of some that it refuses again and again, as failsLong says: what is tried again together may
+// open the breaker of one that takes all others.
 const tellBrokenAfter = 30 * time.Second
 
 // onTrial says whether, within relapseWithin, the breaker closed, or a delivery that had
@@ -58,9 +60,9 @@ func (l *lane) tellBroken(r Result, now time.Time) {
 	}
 	l.health.tells = time.Time{}
 	switch {
-	case !r.Throttled && lasts >= after || l.failsLong(now, false):
+	case !r.Throttled && lasts >= after && !s.AnnouncedRefused || l.failsLong(now, false):
 		l.announceFailing(now)
-	case !r.Throttled && after == tellAfter:
+	case !r.Throttled && after == tellAfter && !s.AnnouncedRefused:
 		l.health.tells = now.Add(after - lasts)
 		time.AfterFunc(after-lasts, l.poke)
 	}
