@@ -99,12 +99,12 @@ func TestWhatWasNeverTriedSaysWhatItWaitsFor(t *testing.T) {
 	defer o.stop()
 	e := event.SampleEvent(event.Paid)
 	d := blank(&e, "shop", "", []string{"ship"}, nil)
-	d.Created, d.Due, d.Status = e.Time, e.Time, event.StatusPending
+	since := time.Now().UTC()
+	d.Created, d.Due, d.Status = since, since, event.StatusPending
 	if err := o.store.Commit(t.Context(), &event.Tx{Account: "main", Events: []event.Event{e}, Deliveries: []event.Delivery{d}}); err != nil {
 		t.Fatal(err)
 	}
 	ask := o.open()
-	since := time.Now().UTC()
 	at := since.Format(time.RFC3339)
 	for i, c := range []struct {
 		standing event.Standing
@@ -115,7 +115,7 @@ func TestWhatWasNeverTriedSaysWhatItWaitsFor(t *testing.T) {
 		{event.Standing{Broken: since, Down: event.Trouble{Since: since}, Why: "not connected"}, "never tried: the breaker is open since " + at + "; not connected\n"},
 		{event.Standing{Unreached: true, Down: event.Trouble{Since: since}, Why: "not connected"}, "never tried: the destination cannot be reached since " + at + "; not connected\n"},
 		{event.Standing{Paused: since, PausedBy: "ann"}, "never tried: nothing is sent to the destination since " + at + "; paused by ann\n"},
-		{event.Standing{FailedSince: since, Failures: 1, Why: "status 503"}, " 0s ago"},
+		{event.Standing{FailedSince: since, Failures: 1, Why: "status 503"}, "s ago\n"}, // nothing keeps it waiting
 	} {
 		c.standing.Version = uint64(i+1) * 1000
 		if err := o.store.SaveStanding(t.Context(), event.StandingChange{Destination: "shop", Standing: c.standing}); err != nil {
