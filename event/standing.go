@@ -52,18 +52,18 @@ func (s *Standing) ToldToFail() bool {
 	return !s.Announced.IsZero() && !s.AnnouncedSubjects && !s.AnnouncedRefused
 }
 
-// FailsAltogether notes that it fails altogether, and says whether its owner heard so before, in
-// an alert that began with some deliveries that it refuses again and again.
-func (s *Standing) FailsAltogether() (known bool) {
+// NoteFailing notes that it fails altogether, and says whether its owner heard so before, in an
+// alert that began with some deliveries that it refuses again and again.
+func (s *Standing) NoteFailing() (known bool) {
 	known = s.AnnouncedBoth
 	s.AnnouncedSubjects, s.AnnouncedRefused, s.AnnouncedBoth = false, false, s.AnnouncedRefused || known
 	s.Version++
 	return known
 }
 
-// RefusesSome says whether the alert that its owner knows of lasts until no delivery that it
-// refuses again and again waits any more. One that failed altogether takes others again.
-func (s *Standing) RefusesSome() bool {
+// NoteAccepting notes that it takes deliveries, and says whether the alert that its owner knows
+// of lasts all the same: until no delivery that it refuses again and again waits any more.
+func (s *Standing) NoteAccepting() (lasts bool) {
 	if s.AnnouncedBoth && !s.AnnouncedRefused {
 		s.AnnouncedRefused, s.Well = true, Trouble{}
 		s.Version++

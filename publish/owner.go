@@ -128,7 +128,7 @@ func (l *lane) announceFailing(now time.Time) {
 	if !s.Paused.IsZero() || s.ToldToFail() {
 		return // of what is paused it is known that it takes nothing
 	}
-	if s.FailsAltogether() {
+	if s.NoteFailing() {
 		return // that was told before, in the same alert
 	}
 	often, why := fmt.Sprintf("%d times in a row", s.Failures), s.Why
@@ -195,7 +195,7 @@ func (l *lane) recovered(now time.Time) {
 		s.ForgetAnnounced()
 		s.Version++
 		return
-	case s.RefusesSome() && !anew: // tellRefused tells of the end
+	case s.NoteAccepting() && !anew: // tellRefused tells of the end
 		return
 	case l.subjects.blocked():
 		l.announceBlocked(now)
