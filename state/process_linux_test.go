@@ -45,6 +45,7 @@ func TestSizeOfARemovedFile(t *testing.T) {
 }
 
 func TestHeldFile(t *testing.T) {
+	t.Parallel() // it waits for a held file
 	cfg := config(t)
 	openStore(t, cfg).Close()
 	var stdin io.WriteCloser

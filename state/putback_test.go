@@ -60,6 +60,7 @@ var stolen = map[string]struct {
 func TestARemovedFileIsPutBack(t *testing.T) {
 	for name, tc := range stolen {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel() // it waits for a held file
 			cfg := config(t)
 			if tc.prepare != nil {
 				if err := errors.Join(os.Mkdir(filepath.Dir(cfg.Path), 0o700), tc.prepare(cfg.Path)); err != nil {
@@ -167,6 +168,7 @@ func TestAReplacedFileIsLeftAloneAndTheContentSavedBeside(t *testing.T) {
 // Whoever begins with the other file while this notifier lives delivers everything
 // twice: it is refused, also to what only reads, until the file is moved away.
 func TestTheOtherFileIsHeld(t *testing.T) {
+	t.Parallel() // it waits for a held file
 	if !filelock.Works {
 		t.Skip("no file can be locked here")
 	}
@@ -216,6 +218,7 @@ func TestTheOtherFileIsHeld(t *testing.T) {
 // Who was faster, before the other file was noticed, cannot be kept out any more: it
 // is said until it ends.
 func TestAnotherNotifierThatWorksWithTheOtherFileIsToldOf(t *testing.T) {
+	t.Parallel() // it waits for a held file
 	if !filelock.Works {
 		t.Skip("no file can be locked here")
 	}

@@ -161,6 +161,7 @@ func TestRestoreThatFailsMakesNoFile(t *testing.T) {
 }
 
 func TestRestoreWaitsForNobodyToHaveTheFile(t *testing.T) {
+	t.Parallel() // it waits for a held file
 	cfg, backup := backedUp(t)
 	s := openStore(t, cfg)
 	_, err := state.Restore(t.Context(), cfg, backup, start, agree)
