@@ -227,6 +227,18 @@ func TestOracleFound(t *testing.T) {
 				{born: -59*time.Hour - 59*time.Minute - 59999*time.Millisecond, lives: 45 * time.Minute, ends: paysLater, at: 11 * time.Minute, later: 60*time.Hour + 15*time.Minute + 1098*time.Millisecond, mends: 2 * time.Minute, stuck: true},
 			},
 		},
+		// The hole began with a second of which the filter shows only the beginning. As that was
+		// shown, the rest was taken out of the hole when it was divided, and nobody read it.
+		"the rest of the second with which a hole begins": {
+			exact: true,
+			poll: poller.Poll{Interval: 30 * time.Second, Timeout: 10 * time.Second, UnpaidFor: 14 * 24 * time.Hour,
+				Tuning: poller.Tuning{Overlap: 10 * time.Minute, HotAge: 3 * time.Minute, WarmEvery: 3 * time.Minute, UnpaidEvery: 5 * time.Minute, ReconcileEvery: 1000 * time.Hour, ConfirmAfter: 10 * time.Minute, PageSize: 2, Concurrency: 1}},
+			fates: []fate{
+				{born: 4*time.Minute + 3*time.Millisecond, lives: 24 * time.Hour, ends: pays, at: 6 * time.Minute},
+				{born: 14*time.Minute + 1577*time.Millisecond, lives: 24 * time.Hour, ends: abandoned, mends: 40 * time.Minute},
+				{born: 28 * time.Minute, lives: 45 * time.Minute, ends: abandoned},
+			},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			u.start, u.params, u.badCursor = poller.StartNow, cmp.Or(u.params, wooshpay.ParamsBody), cmp.Or(u.badCursor, 404)

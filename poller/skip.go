@@ -104,7 +104,7 @@ func (c *chain) skip(ctx context.Context, cause error) (passed bool, err error) 
 	head := c.by == nil && c.asking == nil && !c.p.deep
 	if h := c.top(); c.atTop && h != nil && c.canPass(h) {
 		if from := c.aboveTop.from; head && c.query.StartingAfter != "" && c.aboveTop.below.Equal(h.BelowAt) && from.After(h.BelowAt) && !c.cursorAt.Before(from) {
-			c.trimTop("", from.Add(-time.Second)) // what the failing page shows above that is read by time
+			c.state.Holes = holes.TrimTop(c.state.Holes, "", from.Add(-time.Second)) // what the failing page shows above that is read by time
 			return false, errAgain
 		}
 		c.passTop(*h)
@@ -122,7 +122,7 @@ func (c *chain) skip(ctx context.Context, cause error) (passed bool, err error) 
 		return false, err
 	}
 	if c.atTop && h.Above != "" {
-		c.trimTop(h.Above, h.AboveAt)
+		c.state.Holes = holes.TrimTop(c.state.Holes, h.Above, h.AboveAt)
 	}
 	known := c.addHole(h)
 	c.pass(&h)
@@ -208,19 +208,9 @@ func (c *chain) keepSpoiled(ctx context.Context, page *wooshpay.Page, cause erro
 func (c *chain) passTop(h event.Hole) {
 	c.topRead = true
 	if c.query.StartingAfter != "" {
-		c.trimTop(c.query.StartingAfter, c.cursorAt)
+		c.state.Holes = holes.TrimTop(c.state.Holes, c.query.StartingAfter, c.cursorAt)
 	}
 	c.pass(&h)
-}
-
-// trimTop lets the hole that began with the newest session begin below another,
-// down to which the list was read.
-func (c *chain) trimTop(above string, at time.Time) {
-	if h := c.top(); h != nil {
-		trimmed := *h
-		trimmed.Above, trimmed.AboveAt = above, at
-		c.state.Holes = append([]event.Hole{trimmed}, c.state.Holes[1:]...)
-	}
 }
 
 // upper begins a hole where the chain has come to.
@@ -231,7 +221,7 @@ func (c *chain) upper() (h event.Hole) {
 		if e := c.index.Get(h.Above); e != nil {
 			h.AboveAt = e.Created()
 		}
-	case c.asking != nil:
+	case c.asking != nil && !c.passed:
 		h.Above, h.AboveAt = c.asking.Above, c.asking.AboveAt
 	case !c.query.CreatedLTE.IsZero():
 		h.AboveAt = c.query.CreatedLTE // what is above it is another slice's
@@ -281,11 +271,8 @@ func (c *chain) lower(ctx context.Context, h *event.Hole) (found bool, err error
 
 // lowerTime ends a hole at the latest second before a time at which the list can be read again.
 func (c *chain) lowerTime(ctx context.Context, h *event.Hole, from time.Time, far []int) (found bool, err error) {
-	to := later(h.BelowAt, c.lo)
-	if to.IsZero() {
-		to = from.Add(-beyond)
-	}
-	ignored, empty := false, false
+	to := cmp.Or(later(h.BelowAt, c.lo), from.Add(-beyond))
+	ignored, empty, tried, end := false, false, false, time.Time{}
 	seconds, err := holes.Nearest(int(from.Sub(to)/time.Second), far, 0, c.known(), func(n int) (bool, error) {
 		t := from.Add(-time.Duration(n) * time.Second)
 		answered, err := c.answers(ctx, wooshpay.Query{CreatedLTE: t, CreatedGTE: c.query.CreatedGTE, Limit: 1}, func(page *wooshpay.Page) bool {
@@ -301,9 +288,20 @@ func (c *chain) lowerTime(ctx context.Context, h *event.Hole, from time.Time, fa
 			})
 			answered = !ignored
 		}
+		if answered {
+			end = t
+		}
+		// Of a hole that was not found before it may be the second of the session above that hides.
+		if !end.IsZero() && answered == c.known() && err == nil && !tried {
+			tried = true
+			err = holes.Alone(ctx, h, c.asking, from, end, c.answersRange)
+		}
 		return answered, err
 	})
 	switch {
+	case errors.Is(err, holes.ErrAlone):
+		c.sliced(slicingWorks)
+		return true, nil
 	case err == nil && seconds > 0:
 		h.Below, h.BelowAt = "", from.Add(-time.Duration(seconds)*time.Second)
 		c.sliced(slicingWorks)

@@ -109,6 +109,17 @@ func Replace(others []event.Hole, h event.Hole, parts []event.Hole) []event.Hole
 	return Join(others, parts)
 }
 
+// TrimTop lets the hole that begins with the newest session, if there is one, begin below
+// another, down to which the list was read.
+func TrimTop(holes []event.Hole, above string, at time.Time) []event.Hole {
+	if len(holes) == 0 || !holes[0].Newest() {
+		return holes
+	}
+	holes = slices.Clone(holes)
+	holes[0].Above, holes[0].AboveAt = above, at
+	return holes
+}
+
 // Inherit gives a hole what is known of the one of which it is a part.
 func Inherit(h event.Hole, of *event.Hole) event.Hole {
 	if of.Since.Before(h.Since) {
@@ -119,10 +130,13 @@ func Inherit(h event.Hole, of *event.Hole) event.Hole {
 }
 
 // Touch says whether two holes are to be one: they overlap or meet, and do not merely end and
-// begin with the same session, which was shown.
+// begin with the same session, which was shown, or with one of the second in which the first ends.
 func Touch(a, b *event.Hole) bool {
-	if (a.Below != "" && a.Below == b.Above) || (b.Below != "" && b.Below == a.Above) {
-		return false // the session between the two was shown
+	apart := func(a, b *event.Hole) bool {
+		return b.Above != "" && (a.Below == b.Above || (a.Below == "" && a.BelowAt.Equal(b.AboveAt)))
+	}
+	if apart(a, b) || apart(b, a) {
+		return false
 	}
 	return (b.Newest() || !a.BelowAt.After(b.AboveAt)) && (a.Newest() || !b.BelowAt.After(a.AboveAt))
 }

@@ -1,0 +1,78 @@
+package holes
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"checkout-notifier/event"
+)
+
+// mostAdjacent bounds the seconds right below one that Alone asks for apart.
+const mostAdjacent = 3
+
+// ErrAlone says that the end of a hole is known.
+var ErrAlone = errors.New("what the API cannot show stands alone")
+
+// Alone ends a hole, but for one that begins with the newest session, right below the newest
+// second that the API cannot show above a time at which the list can be read again, and then
+// returns ErrAlone. What it cannot show below is a hole of its own: Nearest would pass
+// over what can be read between the two. asks says whether the API answers for a range of
+// creation times, and whether that shows anything: if so, no time tells where what it cannot
+// show stands. of is the hole that is asked for again, if any.
+func Alone(ctx context.Context, h, of *event.Hole, from, to time.Time, asks func(ctx context.Context, from, to time.Time) (answered, shown bool, err error)) error {
+	if h.Newest() || (of != nil && of.Joined) { // what lies between joined ones was read
+		return nil
+	}
+	if IsTimed(h) { // its first second may be what hides
+		from = from.Add(time.Second)
+	}
+	at := func(n int) time.Time { return from.Add(-time.Duration(n) * time.Second) }
+	most, known, readable := int(from.Sub(to)/time.Second)-1, of != nil && !of.Asked.IsZero(), false
+	first, err := Nearest(most, []int{1}, 0, known, func(n int) (bool, error) {
+		if readable || n == most {
+			return !readable, nil
+		}
+		answered, shown, err := asks(ctx, at(n), at(1))
+		readable = shown
+		return !answered, err
+	})
+	if err != nil || readable || first == 0 {
+		return err
+	}
+	if first == most && !known { // nobody asked for that second
+		if answered, _, err := asks(ctx, at(most), at(1)); answered || err != nil {
+			return err
+		}
+	}
+	// Where the filter is exact, what stands within the first second was not asked for.
+	if IsTimed(h) && first > 1 {
+		answered, _, err := asks(ctx, at(first-1), at(0))
+		if err != nil {
+			return err
+		}
+		if !answered {
+			first = 1
+		}
+	}
+	last := first
+	// That less is answered tells that both ends of a range are honoured. No less was asked for
+	// than the first second: then one below it has to be answered.
+	for ; first == 1 && last < most; last++ {
+		if last > mostAdjacent {
+			return nil
+		}
+		answered, _, err := asks(ctx, at(last+1), at(last+1))
+		if err != nil {
+			return err
+		}
+		if answered {
+			break
+		}
+	}
+	if IsTimed(h) {
+		h.AboveAt = at(first)
+	}
+	h.Below, h.BelowAt = "", at(last+1)
+	return ErrAlone
+}
