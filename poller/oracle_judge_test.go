@@ -236,11 +236,12 @@ func (j *judgement) rate() {
 }
 
 // pauses looks for requests while the API has asked for patience, and for more
-// than a few each five minutes while it denies the key: a 401 or 403 may be about a session, so each
-// of the requests that are made at once may be made twice, and three for other parts of the
-// list, one of them without a body. One over a session is no denial, and one before an answer was none.
+// than a few each five minutes while it denies the key: the first 401 or 403 is asked again after
+// some seconds. It may be about a session, so then each of the requests that are made at once may
+// be made twice, and three for other parts of the list, one of them without a body. One over a
+// session is no denial, and one before an answer was none.
 func (j *judgement) pauses() {
-	const window, elsewhere = 5 * time.Minute, 3
+	const window, first, elsewhere = 5 * time.Minute, 1, 3
 	if j.cron {
 		return
 	}
@@ -260,7 +261,7 @@ func (j *judgement) pauses() {
 				denied++
 			}
 		}
-		most := 2*j.poll.Tuning.Concurrency + elsewhere
+		most := first + 2*j.poll.Tuning.Concurrency + elsewhere
 		if j.nudges > 0 { // whoever asks for a pass has the key tried
 			most += int(window / j.nudges)
 		}
