@@ -38,13 +38,14 @@ func (l *lane) isBroken() bool {
 	return l.broken()
 }
 
-// probePause is how long to wait for the next probe after so many that failed.
+// probePause is how long to wait for the next probe after so many that failed: less by up to
+// retry.jitter, as an outage that comes at fixed times would meet all probes at fixed times.
 func (l *lane) probePause(failed int) time.Duration {
 	pause := breakFirstLook
 	for range failed {
 		pause = min(2*pause, l.longestPause)
 	}
-	return pause
+	return pause - time.Duration(l.dest.Retry.Jitter*spread()*float64(pause))
 }
 
 // succeeded notes an accepted delivery: an open breaker closes.

@@ -121,6 +121,28 @@ func TestProbesAreNeverFurtherApartThanAsked(t *testing.T) {
 	})
 }
 
+// Probes at fixed times would meet an outage that comes at fixed times again and again.
+func TestProbesMissWhatComesAtFixedTimes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, to := newOutbox(), &receiver{}
+		d, _ := failing(o)
+		d.Retry.Jitter = publish.DefaultHTTP().Retry.Jitter
+		began := time.Now()
+		to.reply(func(context.Context, int, publish.Message) publish.Result {
+			if time.Since(began)%(5*time.Minute) < 3*time.Minute { // as under a job that cron starts
+				return refused(503)
+			}
+			return accepted()
+		})
+		stop := run(t, relay(t, o, publish.Options{}, publish.Lane{Destination: d, Publisher: to}))
+		defer stop()
+		time.Sleep(2 * time.Hour)
+		if n := o.pending(); n != 0 {
+			t.Errorf("%d of 12 were not taken in two hours by a receiver that is well for two of each five minutes", n)
+		}
+	})
+}
+
 func TestWhatWaitsIsDueWhenTheBreakerCloses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o, to := newOutbox(), &receiver{}
