@@ -37,7 +37,21 @@ func TestRulesOnTheAgeOfASession(t *testing.T) {
 			t.Errorf("%s of %s:%s", c.when, c.events, describe(problems))
 		}
 	}
+	const noAgeUnpaid = "no event comes when a session reaches an age: a rule on that is `on: session`, which is not supported yet; `events: [unresolved]` tells of orders that are still unpaid after `poll.unpaid_for`"
+	for _, when := range []string{
+		`session.status == "complete" && session.payment_status != "paid" && now() - session.created > duration("48h")`,
+		`session.payment_status == "unpaid" && now() - session.created >= duration("24h")`,
+		`session.expires_at < now() - duration("1h")`,
+	} {
+		problems := warningsOf(t, when, "completed")
+		if len(problems) != 1 || problems[0].Code != rules.CodeNeverMatches || !strings.Contains(problems[0].Message, "completed comes at the end of the checkout, at most 24 hours after the session was made, and "+noAgeUnpaid) {
+			t.Errorf("%s of completed:%s", when, describe(problems))
+		}
+	}
 	for when, want := range map[string]string{
+		`session.status == "complete" && session.payment_status != "paid" && now() - session.created > duration("48h")`:   "no_payment_required, fulfillable and every later change, each of them is delivered, but " + noAgeUnpaid,
+		`session.status == "complete" && session.payment_status == "unpaid" && now() - session.created > duration("48h")`: "unpaid: unresolved and every later change, each of them is delivered, but " + noAgeUnpaid,
+		`session.status == "complete" && session.payment_status == "unpaid"`:                                              "complete and unpaid: completed, unresolved and every later change, each of them is delivered; add `events: [completed]` to act once an order",
 		open + half: "matches each event of a session that is open: no_payment_required, paid and every later change, each of them is delivered, but " + noAge + "; " + expired + ". Add the `events` that are meant, or `events: ['*']` if all are",
 		open + `session.created < now() - duration("1h")`:                                       expired,
 		open + `session.expires_at - now() < duration("1h")`:                                    expired,

@@ -36,10 +36,17 @@ func (r *compiled) repeatsAlways() string {
 	if len(state.Types) < 2 {
 		return ""
 	}
-	if r.expression.age.At >= 0 && state.CanBe(checkout.StatusOpen, checkout.PaymentUnpaid) {
-		types := slices.DeleteFunc(slices.Clone(state.Types), func(t string) bool { return t == event.Created })
+	age, never, early := r.expression.age, "", ""
+	switch {
+	case age.At >= 0 && state.CanBe(checkout.StatusOpen, checkout.PaymentUnpaid):
+		never, early = noAge, event.Created
+	case afterCheckout(age) && state.CanBe(checkout.StatusComplete, checkout.PaymentUnpaid):
+		never, early = noAgeUnpaid, event.Completed
+	}
+	if never != "" {
+		types := slices.DeleteFunc(slices.Clone(state.Types), func(t string) bool { return t == early })
 		return fmt.Sprintf("each event of a session that is %s: %s and every later change, each of them is delivered, but %s. Add the `events` that are meant, or `events: ['*']` if all are",
-			state, short(types), noAge)
+			state, short(types), never)
 	}
 	add := "add the `events` that are meant"
 	if once := state.Once(); len(once) > 0 {

@@ -53,7 +53,8 @@ func DemandedOf(n ast.Node) (s Demanded) {
 	}
 	for _, t := range event.Types() {
 		_, never := excluded[t]
-		if !never && t != event.Regressed && t != event.Updated && t != event.Unresolved {
+		waits := t == event.Unresolved && !slices.Contains(s.Payment, checkout.PaymentUnpaid) // few do
+		if !never && t != event.Regressed && t != event.Updated && !waits {
 			s.Types = append(s.Types, t)
 		}
 	}
