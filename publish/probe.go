@@ -102,7 +102,7 @@ func first(job *event.Job) bool { return len(job.Earlier) == 0 }
 // that have to wait for their subject are added to the step.
 func (l *lane) probeJob(send context.Context, now time.Time, step *event.Step) (job event.Job, found bool, err error) {
 	l.mu.Lock()
-	s := l.standing
+	s, accepted := l.standing, l.accepted
 	some := s.Relapse || now.Sub(l.pacer.refused) < forgetAfter // it takes some and refuses others, perhaps
 	l.mu.Unlock()
 	second, third, newest := s.Probes%2 == 1, s.Probes%3 == 0, s.Probes%6 < 5
@@ -128,6 +128,8 @@ func (l *lane) probeJob(send context.Context, now time.Time, step *event.Step) (
 		{second && overtakes, false, func(d *event.Delivery) bool { return refused(d.EventType) }, later},
 		// Never tried, mostly the newest one: older ones may be of the burst that opened the breaker.
 		{second || some && newest, newest, func(d *event.Delivery) bool { return d.Attempts > 0 }, first},
+		// What has waited longest of those that were not refused while others were accepted.
+		{true, false, func(d *event.Delivery) bool { return d.HeldAt != nil && *d.HeldAt < accepted }, first},
 		// What has waited longest.
 		{true, false, func(*event.Delivery) bool { return false }, first},
 	} {
