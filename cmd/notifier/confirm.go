@@ -26,11 +26,13 @@ func (a *app) confirm(ctx context.Context, yes bool, question string) error {
 	switch {
 	case yes:
 		return nil
-	case !isTerminal(a.in) || !isTerminal(a.err):
+	case !a.canAsk():
 		return exit(exitUsage, fmt.Errorf("this cannot be undone, and there is no terminal to ask on: repeat it with --yes (%s)", question))
 	}
 	return ask(ctx, a.in, a.err, question)
 }
+
+func (a *app) canAsk() bool { return isTerminal(a.in) && isTerminal(a.err) }
 
 // ask is nil for a yes. It returns at once when the context ends, and leaves the
 // read of the answer behind.

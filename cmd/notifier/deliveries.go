@@ -172,8 +172,9 @@ keeps its place in the schedule; one that is accepted, dead or purged begins its
 schedule anew. It goes out with the same webhook-id, ahead of an earlier event of
 its session that is still refused, and waits like others while its destination is
 paused or unreachable. What is not pending is asked about first, for it may have
-arrived before; where there is no terminal to ask on, it wants --yes. One whose
-status has changed since then, as when it was accepted, is left alone.
+arrived before; where there is no terminal to ask on, it is left alone without
+--yes, and if all are such, that is an error. One whose status has changed since
+then, as when it was accepted, is left alone, too.
 
 Exit codes: 0 they are due or were left alone, 1 not wanted, or the configuration
 does not name the destination, 2 usage, 4 no daemon answers, 5 there is no such delivery.
@@ -194,7 +195,8 @@ func (a *app) retry(ctx context.Context, ids []string, yes bool, output string) 
 	if err != nil {
 		return err
 	}
-	ended, saw := 0, make(map[string]event.Status)
+	var ended []string
+	saw := make(map[string]event.Status)
 	for _, id := range ids {
 		var d deliveryView
 		if err := c.call(ctx, http.MethodGet, "/api/v1/deliveries/"+url.PathEscape(id), &d); err != nil {
@@ -202,11 +204,15 @@ func (a *app) retry(ctx context.Context, ids []string, yes bool, output string) 
 		}
 		if saw[id] = d.Status; d.Status != event.StatusPending {
 			fmt.Fprintf(a.err, "%s to %s is %s\n", d.ID, d.Destination, d.Status)
-			ended++
+			ended = append(ended, id)
 		}
 	}
-	if ended > 0 {
-		if err := a.confirm(ctx, yes, fmt.Sprintf("Deliver %s again?", count(ended, "finished delivery"))); err != nil {
+	switch some := len(ended) > 0; {
+	case some && len(ended) < len(ids) && !yes && !a.canAsk():
+		fmt.Fprintf(a.err, "%s left alone: nobody can be asked, and with --yes each would be delivered again\n", count(len(ended), "finished delivery"))
+		ids = slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return slices.Contains(ended, id) })
+	case some:
+		if err := a.confirm(ctx, yes, fmt.Sprintf("Deliver %s again?", count(len(ended), "finished delivery"))); err != nil {
 			return err
 		}
 	}

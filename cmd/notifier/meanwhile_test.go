@@ -122,3 +122,27 @@ func TestWhatIsAcceptedMeanwhileIsNotRetried(t *testing.T) {
 		t.Errorf("exit code %d, %d are pending, want 2:\n%s%s", code, o.pending()["shop"], stdout, stderr)
 	}
 }
+
+// In a pipe nobody can be asked: what was accepted before is left alone, the rest is retried.
+func TestAPipeRetriesWhatIsPending(t *testing.T) {
+	o := newOffice(t, filepath.Join(t.TempDir(), "n.db"), dearWorks)
+	defer o.stop()
+	var ids []string
+	for _, e := range o.happen(3) {
+		id := event.DeliveryID(e.ID, "shop", "")
+		if _, err := o.RetryDelivery(t.Context(), id, "", "ann"); err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, id)
+	}
+	o.accepted(ids[1])
+	ask := o.between(func() {})
+	code, stdout, stderr := ask("deliveries retry " + strings.Join(ids, " "))
+	if code != exitOK || !strings.Contains(stderr, ids[1]+" to shop is accepted\n1 finished delivery left alone") || strings.Contains(stdout, ids[1]) || strings.Count(stdout, "\n") != 2 || o.pending()["shop"] != 2 {
+		t.Errorf("exit code %d, %d are pending, want 2:\n%s%s", code, o.pending()["shop"], stdout, stderr)
+	}
+	code, stdout, stderr = ask("deliveries retry " + ids[1])
+	if code != exitUsage || stdout != "" || o.pending()["shop"] != 2 {
+		t.Errorf("of accepted ones alone: exit code %d, %d are pending, want 2:\n%s%s", code, o.pending()["shop"], stdout, stderr)
+	}
+}
