@@ -220,8 +220,10 @@ type Condition struct {
 	// sessions; both, each told once, where they take turns. Relapse says that it failed soon after it was told to be well.
 	Cause   string `json:"cause,omitempty"`
 	Relapse bool   `json:"relapse,omitempty"`
-	// Well is how long it has been well since its last trouble, of an account that relapsed.
-	Well time.Duration `json:"well,omitempty"`
+	// Well is how long it has been well since its last trouble, and WellBefore when it was
+	// last seen well before the trouble that was told last, of an account that relapsed.
+	Well       time.Duration `json:"well,omitempty"`
+	WellBefore time.Time     `json:"well_before,omitzero"`
 
 	// Of a rule, which is kept when the rule works again.
 	Failures  int    `json:"failures,omitempty"`   // in a row

@@ -143,7 +143,7 @@ func (d *daemon) tellOfPurge(purged []event.Delivery, now time.Time) (notices []
 		if event.IsSystemType(purged[i].EventType) {
 			continue
 		}
-		e, err := purgedEvent(&purged[i], now)
+		e, err := event.NewPurged(&purged[i], now)
 		if err != nil { // of data that has no JSON, which ours has
 			d.log.Error("an event about notifier itself could not be made", "error", err)
 			continue

@@ -64,6 +64,7 @@ type owner struct {
 	// its first pass on and, as is stored from time to time after a relapse, in those before
 	// it. Time in which the program did not run is neither well nor trouble.
 	well       map[string]time.Duration
+	wellAt     map[string]time.Time // when an account was last seen well by this process
 	recovered  map[string]time.Time // when an account was told to be well
 	rows       map[string]time.Time // since when an account is in trouble and untold, as this process saw it last
 	spaceError bool                 // it was said that the disk does not tell
@@ -81,7 +82,7 @@ func nameOf(c event.Condition) conditionName { return conditionName{c.Kind, c.Su
 // the configuration no longer names.
 func (o *owner) remember(stored []event.Condition) (stale []event.Condition) {
 	o.passes, o.rows = make(map[string]int), make(map[string]time.Time)
-	o.well, o.recovered = make(map[string]time.Duration), make(map[string]time.Time)
+	o.well, o.wellAt, o.recovered = make(map[string]time.Duration), make(map[string]time.Time), make(map[string]time.Time)
 	o.conditions = make(map[conditionName]event.Condition)
 	for _, c := range stored {
 		_, configured := o.intervals[c.Subject]
@@ -234,12 +235,15 @@ func (o *owner) lookAtAccounts(ctx context.Context, tx *event.Tx, now time.Time)
 			o.well[s.Account], o.passes[s.Account] = 0, s.Passes
 		} else if s.Passes > o.passes[s.Account] {
 			o.well[s.Account] += ownerEvery // the time since the last look, but what the process was stopped for
+			o.wellAt[s.Account] = now.UTC()
 		}
 		switch {
 		case troubled && open:
 			was := c
 			c.Well, c.Why = 0, cmp.Or(s.Foreign, s.Error)
-			if !strings.Contains(c.Cause, causeOf(&s)) { // it was told that the trouble may pass by itself
+			wellAt := o.wellAt[s.Account]
+			again := c.Relapse && wellAt.After(c.WellBefore) && now.Sub(wellAt) >= relapseWithin // who saw it well may think that all is mended
+			if again || !strings.Contains(c.Cause, causeOf(&s)) {                                // it was told that the trouble may pass by itself
 				o.tellFailing(tx, &c, &s, now)
 			}
 			if c != was {
@@ -273,7 +277,10 @@ func (o *owner) lookAtAccounts(ctx context.Context, tx *event.Tx, now time.Time)
 
 // tellFailing tells that an account fails, with what keeps it from being polled at present.
 func (o *owner) tellFailing(tx *event.Tx, c *event.Condition, s *poller.Status, now time.Time) {
-	c.Cause = strings.TrimSpace(c.Cause + " " + causeOf(s))
+	if cause := causeOf(s); !strings.Contains(c.Cause, cause) {
+		c.Cause = strings.TrimSpace(c.Cause + " " + cause)
+	}
+	c.WellBefore = o.wellAt[s.Account]
 	e, err := accountFailingEvent(*c, s, now)
 	o.tell(tx, e, err)
 }

@@ -497,6 +497,38 @@ func TestAnAccountThatComesAndGoesIsToldOfTwice(t *testing.T) {
 	}
 }
 
+// An outage of ten minutes within an alert that lasts is told: whoever saw the account well
+// may think that all is mended. Shorter ones are not, and each is told once.
+func TestALongOutageWithinAnAlertIsToldOf(t *testing.T) {
+	inBubble(t, func(w *ownerWorld) {
+		outage := func(lasts time.Duration) {
+			w.trouble("the API answered with status 503")
+			w.run(lasts)
+			w.well(wellPasses)
+			w.run(90 * time.Second)
+		}
+		outage(3 * time.Minute)
+		outage(3 * time.Minute)
+		want := []string{"account.failing main", "account.recovered main", "account.failing main"}
+		w.expect(want...)
+		outage(9 * time.Minute)
+		w.expect(want...)
+		outage(16 * time.Minute)
+		want = append(want, "account.failing main")
+		w.expect(want...)
+		if got := fmt.Sprint(w.data(3)["summary"]); !strings.HasPrefix(got, "Account main has not been polled successfully for 10m.") || w.data(3)["since"] != w.data(2)["since"] {
+			w.t.Errorf("%v, after %v", w.data(3), w.data(2))
+		}
+		outage(5 * time.Minute)
+		w.expect(want...)
+		outage(time.Hour)
+		w.expect(append(want, "account.failing main")...)
+		w.run(relapseWithin)
+		w.expect(append(want, "account.failing main", "account.recovered main")...)
+		w.expectOpen()
+	})
+}
+
 // The ten minutes in which an account must be well go on over restarts, however often
 // they come. Time in which the program does not run, or is stopped, does not count.
 func TestTheTimeInWhichAnAccountIsWellOutlastsRestarts(t *testing.T) {

@@ -37,8 +37,9 @@ func accountFailingEvent(c event.Condition, s *poller.Status, now time.Time) (ev
 	case s.Denied:
 		summary = fmt.Sprintf("%s cannot be polled: the API refuses its key. %s Restart notifier after changing the key or its file.", titled(s), unseen(s))
 	default:
-		summary = fmt.Sprintf("%s has not been polled successfully for %s. %s", titled(s), shortDuration(now.Sub(c.Since)), unseen(s))
+		summary = fmt.Sprintf("%s has not been polled successfully for %s. %s", titled(s), shortDuration(min(now.Sub(c.Since), now.Sub(c.WellBefore))), unseen(s))
 	}
+	c.Cause += " " + event.FormatTime(c.WellBefore) // one cause may be told again
 	return conditionEvent(event.AccountFailing, c, now, event.AccountFailingData{
 		Summary: summary, Account: c.Subject, Since: event.FormatTime(c.Since), Error: c.Why,
 	})
@@ -59,15 +60,6 @@ func accountRecoveredEvent(c event.Condition, s *poller.Status, now time.Time) (
 func lowSpaceEvent(c event.Condition, path string, free, size int64, now time.Time) (event.Event, error) {
 	return conditionEvent(event.StoreLowSpace, c, now, event.StoreLowSpaceData{
 		Summary: "The disk of the state file is nearly full: " + c.Why + ".", Path: path, FreeBytes: free, StoreBytes: size,
-	})
-}
-
-// purgedEvent tells of a dead letter that somebody gave up.
-func purgedEvent(d *event.Delivery, now time.Time) (event.Event, error) {
-	return event.NewSystem(event.DeliveryDead, d.Destination, d.ID+"/purged", now, event.DeliveryDeadData{
-		Summary:     fmt.Sprintf("The dead letter of %s of session %s to %s is given up: %s.", event.Short(d.EventType), d.Session, d.Destination, d.Reason),
-		Destination: d.Destination, Delivery: d.ID, Event: d.EventID, EventType: d.EventType, Account: d.Account, Session: d.Session,
-		Rules: d.Rules, Reason: d.Reason, Attempts: d.Attempts, Status: event.StatusResolved,
 	})
 }
 
