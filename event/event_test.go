@@ -193,3 +193,12 @@ func TestTypesAreReadShortAndWhole(t *testing.T) {
 		t.Errorf("%d names", n)
 	}
 }
+
+// What began by a clock that was ahead is told of in time once the clock is right.
+func TestTroubleOfTheFutureIsTakenUpAsOfNow(t *testing.T) {
+	now := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
+	ahead := now.Add(24 * time.Hour)
+	if got := (event.Trouble{Since: ahead}).TakenUp(ahead.Add(time.Second), now).Lasted(now.Add(time.Minute)); got != time.Minute {
+		t.Errorf("after a minute it has lasted for %s", got)
+	}
+}

@@ -56,3 +56,24 @@ func TestPaymentsDoNotWaitForAWrongClock(t *testing.T) {
 		})
 	}
 }
+
+// A look by a clock that was ahead puts off the next one of a watched session no longer than
+// until the clock is right, also in the next process.
+func TestALookOfTheFutureDelaysNoPayment(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, unpaid := unpaidWorld(t)
+		w.cfg.Poll.Tuning.ReconcileEvery = 1000 * time.Hour
+		w.run(w.poller(), time.Minute)
+		w.faults(skewed(time.Hour))
+		p := w.poller()
+		w.run(p, 20*time.Minute)
+		w.update(unpaid, simulator.Fields{"metadata": map[string]any{"note": "stored with the time of the look"}})
+		w.run(p, 30*time.Minute)
+		w.faults(simulator.Faults{})
+		p = w.poller()
+		w.run(p, 20*time.Minute)
+		w.update(unpaid, paid())
+		w.run(p, 30*time.Minute)
+		w.expect(unpaid, "updated", "paid", "fulfillable")
+	})
+}

@@ -105,3 +105,37 @@ func TestAFewStrangersAreNoOtherAccount(t *testing.T) {
 		}
 	})
 }
+
+// A vanished session that was last looked at by a clock that was ahead is asked for each hour
+// once the clock is right, also by the next process.
+func TestVanishedSessionOfAClockThatWasAheadIsAskedFor(t *testing.T) {
+	for _, ahead := range []time.Duration{5 * days, 20 * days} {
+		t.Run(ahead.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.cfg.Poll.Tuning.ReconcileEvery = 1000 * time.Hour
+				p := w.poller()
+				w.create(paid())
+				w.run(p, time.Minute)
+				id := w.create(simulator.Fields{"expires_in": "24h"})
+				w.run(p, 10*time.Second)
+				w.faults(skewed(ahead))
+				w.run(w.poller(), 10*time.Minute)
+				both := skewed(ahead)
+				both.Vanished = []string{id}
+				w.faults(both)
+				w.run(w.poller(), 30*time.Minute)
+				w.faults(simulator.Faults{Vanished: []string{id}})
+				for range 3 {
+					w.create(nil)
+				}
+				p = w.poller()
+				w.run(p, 30*time.Minute)
+				w.faults(simulator.Faults{})
+				w.update(id, paid())
+				w.run(p, 65*time.Minute)
+				w.expect(id, "created", "completed", "paid", "fulfillable")
+			})
+		})
+	}
+}

@@ -26,6 +26,8 @@ func TestRenderErrorsAreFinalAndSayWhere(t *testing.T) {
 		"{{ slice .Session.customer_email 5 2 }}":                                                         "line 1, column 4: invalid slice index",
 		"{{ index .Session.customer_email .Session.metadata.order_id }}":                                  "line 1, column 4: index: this value has no elements",
 		"{{ (index .Session.payment_method_types 0).id }}":                                                "line 1, column",
+		"{{ call .Session.customer_email }}":                                                              "line 1, column 4: only a function takes something behind it",
+		"{{ range .Session.amount_total }}{{ range 100000 }}x{{ end }}{{ end }}":                          "rendering as template: the template takes too many steps",
 		"{{ .Session.metadata.missing }}":                                                                 "line 1, column 4: there is no Session.metadata.missing",
 		"{{ gt .Session.amount_total .Session.customer_email }}":                                          "line 1, column 4: incompatible types for comparison",
 		"{{ define \"x\" }}{{ range .Session.customer_email }}{{ end }}{{ end }}\n{{ template \"x\" . }}": "line 1",

@@ -93,15 +93,16 @@ var (
 // explain turns an error of text/template into a TemplateError, without the
 // values that it quotes, and keeps the named errors of this package in its chain.
 func explain(err error, eventType string) error {
-	if errors.Is(err, ErrTooLarge) || errors.Is(err, ErrTooLong) {
+	if errors.Is(err, ErrTooLarge) {
 		return err
+	} else if errors.Is(err, ErrTooLong) {
+		return ErrTooLong
 	}
 	reason := err.Error()
 	e := &TemplateError{Type: eventType}
 	if m := templateWhere.FindStringSubmatch(reason); m != nil {
 		e.Line, _ = strconv.Atoi(m[1])
-		if m[2] != "" {
-			column, _ := strconv.Atoi(m[2])
+		if column, err := strconv.Atoi(m[2]); err == nil { // it may know the line alone
 			e.Column = column + 1 // it counts from 0
 		}
 		reason = reason[len(m[0]):]
@@ -145,7 +146,7 @@ var quoting = []struct {
 	form  *regexp.Regexp
 	plain string
 }{
-	{regexp.MustCompile(`(?s)can't give argument to non-function .*`), "only a function takes something behind it"},
+	{regexp.MustCompile(`(?s)(can't give argument to )?non-function .*`), "only a function takes something behind it"},
 	{regexp.MustCompile(`(?s)range can't iterate over .*`), "range can't iterate over this value"},
 	{regexp.MustCompile(`(?s)can't use .* iterate over more than one variable`), "this value has only one variable to iterate over"},
 	{regexp.MustCompile(`(?s)if/with can't use .*`), "if and with can't use this value"},

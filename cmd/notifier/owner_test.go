@@ -529,6 +529,26 @@ func TestALongOutageWithinAnAlertIsToldOf(t *testing.T) {
 	})
 }
 
+// Nothing tells how long an account was in trouble by a clock that was ahead: it counts from
+// the start on.
+func TestTroubleOfAClockThatWasAheadIsToldInTime(t *testing.T) {
+	for _, since := range []time.Duration{-time.Hour, 24 * time.Hour} {
+		inBubble(t, func(w *ownerWorld) {
+			now := time.Now()
+			c := event.Condition{Kind: event.ConditionAccount, Subject: "main", Since: now.Add(since), Last: now.Add(25 * time.Hour), Why: "503", Untold: true}
+			if err := w.store.Commit(w.t.Context(), &event.Tx{Raised: []event.Condition{c}}); err != nil {
+				w.t.Fatal(err)
+			}
+			w.restart()
+			w.trouble("the API answered with status 503")
+			w.run(failingAfter - time.Second)
+			w.expect()
+			w.run(answerWithin + 2*time.Second)
+			w.expect("account.failing main")
+		})
+	}
+}
+
 // The ten minutes in which an account must be well go on over restarts, however often
 // they come. Time in which the program does not run, or is stopped, does not count.
 func TestTheTimeInWhichAnAccountIsWellOutlastsRestarts(t *testing.T) {
