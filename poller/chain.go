@@ -55,8 +55,8 @@ type chain struct {
 
 	// After a page that the API failed to show: see narrow.
 	narrowed int    // how many of the next sessions stood on it; they are asked for in smaller pages
-	unshown  error  // the failure, until a smaller page is shown
-	params   string // where the list parameters were sent
+	unshown  error  // that of a smaller page or of what is passed over, until something is shown
+	params   string // where the list parameters were sent, until something is shown
 	certain  bool   // it was not by chance: a smaller page failed as well, or the chain began at a known hole
 	away     bool   // nothing else is answered either
 	setbacks int    // failures in a row, each followed by a pause

@@ -24,11 +24,11 @@ func (c *chain) narrow(err error) bool {
 	if untied := c.untie(); c.asked == 1 {
 		return untied
 	}
-	c.unshown, c.cutOff, c.params = err, c.query, c.client.Params()
+	c.cutOff, c.params = c.query, c.client.Params()
 	c.certain = c.certain || c.narrowed > 0 || c.latency.Hangs()
 	c.query.Limit = 1
-	if c.narrowed > 0 {
-		c.query.Limit = c.asked / 2
+	if c.narrowed > 0 { // else the cause may be the key or an outage, and be over by now
+		c.unshown, c.query.Limit = err, c.asked/2
 	}
 	c.narrowed = c.asked
 	return true
@@ -38,9 +38,10 @@ func (c *chain) narrow(err error) bool {
 // be had are behind. Whether it was by chance that they could not be had is found
 // out first; then what remains of them is halved again and again.
 func (c *chain) widen(shown int) {
-	if c.unshown != nil && c.client.Params() != c.params { // it was refused for where they were sent
+	if c.params != "" && c.client.Params() != c.params { // it was refused for where they were sent
 		c.unshown, c.narrowed = nil, 0
 	}
+	c.params = ""
 	if c.unshown != nil {
 		c.odd("page_narrowed", "the API failed over a page of the list; it was read again in smaller pages, and what none of them shows is listed as a hole", "error", c.unshown)
 		c.unshown = nil
@@ -66,11 +67,9 @@ func (c *chain) wait(ctx context.Context, err error) bool {
 	if c.setbacks++; c.setbacks >= c.p.tries || (denied(err) && c.tries == triesPerRequestOnce) {
 		return false
 	}
-	if c.away = unshown(err); c.away {
-		c.unshown = nil // nothing was shown at all
-		if !c.atTop {
-			c.narrowed, c.query.Limit = 0, c.cfg.Poll.Tuning.PageSize
-		}
+	c.unshown = nil // the page may have failed for the same reason
+	if c.away = unshown(err); c.away && !c.atTop {
+		c.narrowed, c.query.Limit = 0, c.cfg.Poll.Tuning.PageSize
 	}
 	return c.backOff(ctx, failure.Backoff(max(c.setbacks, c.failures), rand.Float64()))
 }

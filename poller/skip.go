@@ -126,6 +126,7 @@ func (c *chain) skip(ctx context.Context, cause error) (passed bool, err error) 
 	}
 	known := c.addHole(h)
 	c.pass(&h)
+	c.unshown = cause
 	if head && !known && c.latency.Hangs() && time.Since(c.now.headFrom) >= c.cfg.Poll.Interval {
 		return false, errAgain
 	}
