@@ -143,6 +143,9 @@ func (l *loader) checkPoll(path string, p poller.Poll, own func(path string) boo
 	duration("interval", p.Interval, shortestInterval, longestInterval)
 	duration("timeout", p.Timeout, time.Millisecond, time.Hour)
 	duration("unpaid_for", p.UnpaidFor, time.Millisecond, longest)
+	if at := join(path, "unpaid_for"); own(at) && p.UnpaidFor > 0 && p.UnpaidFor < day {
+		l.warnf(at, codeGivesUp, "%s is less than a day: bank transfers take days, and a payment that comes later, and more than 25 hours after the session was created, is not seen until a backfill reads it; leave the key out for the default of 14 days", at)
+	}
 	duration("tuning.overlap", p.Tuning.Overlap, time.Millisecond, longest)
 	duration("tuning.hot_age", p.Tuning.HotAge, 0, longest)
 	duration("tuning.warm_every", p.Tuning.WarmEvery, time.Millisecond, longest)

@@ -17,6 +17,8 @@ const ship = `rules:
   - {name: ship, events: [fulfillable], to: [shop]}
 `
 
+const givenUpSoon = " is less than a day: bank transfers take days, and a payment that comes later, and more than 25 hours after the session was created, is not seen until a backfill reads it; leave the key out for the default of 14 days"
+
 func TestWarnings(t *testing.T) {
 	twoModes := `accounts:
   - {name: main, secret_key: "${KEY}"}
@@ -64,6 +66,11 @@ func TestWarnings(t *testing.T) {
 		{"completed alone, in our own format", minimal + shop + strings.Replace(ship, "fulfillable", "completed", 1), ""},
 		{"no retry", minimal + strings.Replace(shop, "]}", "], retry: {schedule: []}}", 1) + ship,
 			`test.yaml:5:107: destinations[0].retry.schedule is empty: what is refused once, or cannot be sent, is a dead letter at once; leave the key out for the default of three days, or write pauses, such as [5s, 1m, 1h]`},
+		{"given up within hours", minimal + shop + ship + "poll: {unpaid_for: 1h}\n",
+			`test.yaml:8:20: poll.unpaid_for` + givenUpSoon},
+		{"given up within hours, of one account", minimal + "    poll: {unpaid_for: 23h59m}\n" + shop + ship,
+			`test.yaml:4:24: accounts[0].poll.unpaid_for` + givenUpSoon},
+		{"given up after a day", minimal + shop + ship + "poll: {unpaid_for: 24h}\n", ""},
 		{"final statuses of passing trouble", minimal + strings.Replace(shop, "]}", "], retry: {final_statuses: [400, 429, 422]}}", 1) + ship,
 			`test.yaml:5:119: destinations[0].retry.final_statuses[1]: a receiver that answers 429 is in trouble for a while, and what it refuses then would be a dead letter at once: leave 429 out, so that it is tried again`},
 		{"a final status of a server's trouble", minimal + strings.Replace(shop, "]}", "], retry: {final_statuses: [503]}}", 1) + ship,

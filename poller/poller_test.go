@@ -304,6 +304,31 @@ func TestUnresolved(t *testing.T) {
 	})
 }
 
+// A payment after unpaid_for is seen by the reconciliation of the last 25 hours, and later
+// by a backfill alone.
+func TestPaymentAfterUnresolved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.cfg.Poll.UnpaidFor = time.Hour
+		w.cfg.Poll.Interval = time.Minute
+		p := w.poller()
+		w.run(p, 61*time.Second)
+		unpaid := simulator.Fields{"status": "complete", "payment_status": "unpaid"}
+		soon, late := w.create(unpaid), w.create(unpaid)
+		w.run(p, 3*time.Hour)
+		w.create(paid()) // the head ends above the two
+		w.update(soon, paid())
+		w.run(p, 65*time.Minute)
+		w.expect(soon, "created", "completed", "unresolved", "paid", "fulfillable")
+		w.run(p, 24*time.Hour)
+		w.update(late, paid())
+		w.run(p, 26*time.Hour)
+		w.expect(late, "created", "completed", "unresolved")
+		w.backfill(p, time.Minute, poller.Backfill{Since: time.Now().Add(-72 * time.Hour)})
+		w.expect(late, "created", "completed", "unresolved", "paid", "fulfillable")
+	})
+}
+
 // A page that could not be committed is read again.
 func TestFailedCommitLosesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
