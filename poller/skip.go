@@ -71,9 +71,11 @@ func (c *chain) pass(h *event.Hole) {
 	}
 }
 
-// limited is the query for a page that ends above the next known hole. Above that, more
-// may be new than is known: after some that are, as many again are asked for, and whether
-// these reach the hole is a guess.
+// limited is the query for the next page. Its limit is how many known sessions stand between
+// where the chain has come to and the next known hole, so that the page ends above that. New
+// sessions may stand there as well: if the last n that were shown are new, the limit allows for
+// n more, so that many of them take few pages. Such a page may reach into the hole: guess says
+// so, and if it fails that is most likely why.
 func (c *chain) limited() (q wooshpay.Query, guess bool) {
 	q = c.query
 	if len(c.state.Holes) == 0 || !c.passes() {
