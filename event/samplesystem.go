@@ -11,18 +11,14 @@ func SampleSystem(eventType, session string, at time.Time) Event {
 	switch eventType {
 	case DeliveryDead:
 		about = DeliveryID("evt_sample", "shop", "")
-		data = DeliveryDeadData{
-			Summary:     "A delivery to shop is dead: status 404 Not Found",
-			Destination: "shop", Delivery: about, Event: ID("main", session, Fulfillable, 1),
-			EventType: Fulfillable, Account: "main", Session: session, Rules: []string{"ship"},
-			Reason: "given up after 12 refusals, the last: status 404 Not Found", Attempts: 12,
-			Class: "status", StatusCode: 404, Status: StatusFiring,
-		}
+		d := Delivery{ID: about, EventID: ID("main", session, Fulfillable, 1), EventType: Fulfillable, Account: "main", Session: session, Destination: "shop", Rules: []string{"ship"}, Attempts: 12}
+		dead := Died(&d, "given up after 12 refusals, the last: status 404 Not Found")
+		dead.Class, dead.StatusCode = "status", 404
+		data = dead
 	case DestinationFailing:
-		data = DestinationFailingData{
-			Summary:     "Destination shop fails since 08:57: status 503 Service Unavailable",
-			Destination: "shop", Since: since, Failures: 10, Reason: "status 503 Service Unavailable", Pending: 42,
-		}
+		s := Standing{Broken: at, Failures: 10, Why: "status 503 Service Unavailable"}
+		summary, why := s.Fails("shop", at)
+		data = DestinationFailingData{Summary: summary, Destination: "shop", Since: since, Failures: s.Failures, Reason: why, Pending: 42}
 	case DestinationRecovered:
 		data = DestinationRecoveredData{
 			Summary: "Destination shop takes deliveries again after 1h2m3s", Destination: "shop", Since: since, DownFor: downFor,

@@ -52,8 +52,10 @@ func (s *Standing) ToldToFail() bool {
 	return !s.Announced.IsZero() && !s.AnnouncedSubjects && !s.AnnouncedRefused
 }
 
-// NoteFailing notes that it fails altogether, and says whether its owner heard so before, in an
-// alert that began with some deliveries that it refuses again and again.
+// NoteFailing notes that the destination fails altogether, when that is about to be told. known
+// says that it need not be told: the open alert was about deliveries that are refused again and
+// again, and the owner has heard already, in this alert, that it fails altogether. Such a
+// destination may go from one to the other for hours.
 func (s *Standing) NoteFailing() (known bool) {
 	known = s.AnnouncedBoth
 	s.AnnouncedSubjects, s.AnnouncedRefused, s.AnnouncedBoth = false, false, s.AnnouncedRefused || known

@@ -59,13 +59,12 @@ func NewSystem(eventType, subject, about string, at time.Time, data any) (Event,
 
 // NewRuleFailing makes the event that tells of the condition of a rule that fails.
 func NewRuleFailing(c Condition) (Event, error) {
-	data := RuleFailingData{
-		Summary: fmt.Sprintf("Rule %q failed on %d events in a row, so nothing matches it.", c.Subject, c.Failures),
-		Rule:    c.Subject, Failures: c.Failures, Error: c.Why, Event: c.LastEvent,
-	}
+	data := RuleFailingData{Rule: c.Subject, Failures: c.Failures, Error: c.Why, Event: c.LastEvent}
+	often := "in a row"
 	if c.Recent > c.Failures {
-		data.Failures = c.Recent
-		data.Summary = fmt.Sprintf("Rule %q failed on %d events since %s, though not on all: nothing is sent by it for these.", c.Subject, c.Recent, FormatTime(c.Since))
+		data.Failures, often = c.Recent, "since "+FormatTime(c.Since)+", though not on all"
 	}
+	data.Summary = fmt.Sprintf("Rule %q failed on %d events %s: %s. What it should send for these is missing, perhaps orders to be shipped. Mend it and restart notifier; then notifier replay --rule %[1]s --failed sends what was missed.",
+		c.Subject, data.Failures, often, Brief(c.Why))
 	return NewSystem(RuleFailing, c.Subject, "", c.Last, data)
 }

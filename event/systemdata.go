@@ -122,9 +122,5 @@ func FormatSpan(d time.Duration) string { return max(0, d).Round(time.Second).St
 
 // NewPurged makes the event that tells of a dead letter that somebody gave up.
 func NewPurged(d *Delivery, now time.Time) (Event, error) {
-	return NewSystem(DeliveryDead, d.Destination, d.ID+"/purged", now, DeliveryDeadData{
-		Summary:     fmt.Sprintf("The dead letter of %s of session %s to %s is given up: %s.", Short(d.EventType), d.Session, d.Destination, d.Reason),
-		Destination: d.Destination, Delivery: d.ID, Event: d.EventID, EventType: d.EventType, Account: d.Account, Session: d.Session,
-		Rules: d.Rules, Reason: d.Reason, Attempts: d.Attempts, Status: StatusResolved,
-	})
+	return NewSystem(DeliveryDead, d.Destination, d.ID+"/purged", now, Revived(d, "is given up: "+Brief(d.Reason)))
 }

@@ -9,11 +9,16 @@ import (
 	"checkout-notifier/poller/wooshpay"
 )
 
-// begin fixes the account's start at the first successful answer, and says until
-// which creation time what an answer shows existed before it. All that the pass shows
-// by which the start is fixed existed, unless both clocks know better, or an operator
-// accepted the account before. As long as no chain was complete, later passes go by the start, within the precision of
-// creation times.
+// begin sets the account's start at the first successful answer: what was created before it is
+// recorded silently, what came later is announced. It is called with every answer, and does
+// nothing once the start is final: a start from the configuration is so at once, one that is
+// "now" when a pass has read the head of the list (fixStart).
+//
+// Until then a session may exist although it was created a little after that start: clocks
+// differ, and creation times are rounded. So until is the creation time up to which the sessions
+// of the page existed and are recorded silently. In the pass that set the start it is shownAtStart
+// or, where an operator accepted the account, when that was: what was created since is new. In a
+// later pass it is the start, plus the rounding. Zero: the start alone says what is new.
 func (a *account) begin(ctx context.Context, page *wooshpay.Page) (until time.Time, err error) {
 	switch {
 	case a.state.StartFixed:

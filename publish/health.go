@@ -59,7 +59,7 @@ type health struct {
 	marks    marks
 	refusals refusals
 	lossTold time.Time // when the loss was found that the owner heard of last
-	tells    time.Time // when an open breaker is told, unless it meets something else before; zero: a probe tells
+	tells    time.Time // when tell tells of an open breaker, see tellBroken; zero: the next refusal may
 }
 
 // down says whether the destination could not take anything: it is probed. The caller

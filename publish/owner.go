@@ -99,9 +99,13 @@ func (l *lane) save(ctx context.Context, s *statement, own ...news) error {
 	return nil
 }
 
-// tell stores the news of the destination, also of what has lasted by now, unless there are results, with which it is stored
-// together. If these could not be stored before, the news is stored without them: one of them
-// may be the reason. What cannot be stored is tried again with the next turn.
+// tell stores the news that the owner has not heard. First it makes the news that only time
+// brings: a destination has been well for long enough, or its breaker open (health.tells).
+//
+// While results of attempts wait to be stored it stores nothing: take stores the news with them,
+// in one transaction. Only if that failed the last time does tell store the news alone, because
+// one of the results may be what cannot be stored. What tell cannot store waits for the next
+// call, in the next turn at the latest.
 func (l *lane) tell(send context.Context) {
 	l.mu.Lock()
 	switch s, h, now := &l.standing, &l.health, time.Now(); {
@@ -131,14 +135,7 @@ func (l *lane) announceFailing(now time.Time) {
 	if s.NoteFailing() {
 		return // that was told before, in the same alert
 	}
-	often, why := fmt.Sprintf("%d times in a row", s.Failures), s.Why
-	if s.Failures == 1 {
-		often = "once"
-	}
-	if s.Throttled.After(now) {
-		why += ", and it asked for a pause until " + event.FormatTime(s.Throttled)
-	}
-	summary := fmt.Sprintf("Destination %s has failed %s: %s. What is due for it waits.", l.dest.Name, often, why)
+	summary, why := s.Fails(l.dest.Name, now)
 	l.news = append(l.news, l.failure(l.failsSince(now), now, summary, why, 0))
 }
 
@@ -165,10 +162,12 @@ func (l *lane) failsSince(now time.Time) time.Time {
 	return since
 }
 
-// announceBlocked tells that the destination takes nothing for some subjects for
-// longer than a moment, and everything else. That it fails altogether, and does so
-// no more, is told each time. After a start that waits for the first probe, which shows
-// why.
+// announceBlocked tells that the destination has taken nothing for some subjects for tellAfter,
+// while it takes everything else; not again as long as that is what the owner was told last.
+// If it fails altogether meanwhile, announceFailing tells that in the same alert. When only
+// subjects are blocked after that, recovered calls announceBlocked instead of telling that it is
+// well. Why a subject is blocked is not stored: after a start nothing is told before the first
+// probe has shown it.
 func (l *lane) announceBlocked(now time.Time) {
 	s := &l.standing
 	if s.AnnouncedSubjects || !s.Paused.IsZero() || l.broken() || l.down() || s.Failures > 0 || l.subjects.row.Lasted(now) < tellAfter || !l.subjects.reasoned() {
@@ -176,7 +175,7 @@ func (l *lane) announceBlocked(now time.Time) {
 	}
 	s.AnnouncedSubjects = true
 	why := l.subjects.why()
-	summary := fmt.Sprintf("Destination %s %s. What is for it waits, all else goes on.", l.dest.Name, why)
+	summary := fmt.Sprintf("Destination %s %s. What is for it waits, perhaps orders to be shipped; all else goes on. It is tried again by itself, and goes on once that is mended.", l.dest.Name, event.Brief(why))
 	l.news = append(l.news, l.failure(l.subjects.row.Since, now, summary, why, 0))
 }
 
@@ -235,11 +234,9 @@ func (l *lane) bury(o *outcome, d *event.Delivery, r Result, why string, now tim
 	if event.IsSystemType(d.EventType) {
 		return
 	}
-	o.news = append(o.news, news{eventType: event.DeliveryDead, about: fmt.Sprintf("%s/%d", d.ID, d.Attempts), at: now, data: &event.DeliveryDeadData{
-		Summary:     fmt.Sprintf("The delivery of %s of session %s to %s is dead: %s.", event.Short(d.EventType), d.Session, l.dest.Name, why),
-		Destination: l.dest.Name, Delivery: d.ID, Event: d.EventID, EventType: d.EventType, Account: d.Account, Session: d.Session,
-		Rules: d.Rules, Reason: why, Attempts: d.Attempts, Class: r.Class, StatusCode: r.StatusCode, Status: event.StatusFiring,
-	}})
+	data := event.Died(d, why)
+	data.Class, data.StatusCode = r.Class, r.StatusCode
+	o.news = append(o.news, news{eventType: event.DeliveryDead, about: fmt.Sprintf("%s/%d", d.ID, d.Attempts), at: now, data: data})
 }
 
 // rescued reports that a former dead letter was accepted after all, or what else became of
@@ -248,11 +245,7 @@ func rescued(d *event.Delivery, what string, now time.Time) []news {
 	if d.Reason == "" || event.IsSystemType(d.EventType) {
 		return nil
 	}
-	return []news{{eventType: event.DeliveryDead, about: fmt.Sprintf("%s/%d", d.ID, d.Attempts), at: now, data: &event.DeliveryDeadData{
-		Summary:     fmt.Sprintf("The delivery of %s of session %s to %s %s.", event.Short(d.EventType), d.Session, d.Destination, what),
-		Destination: d.Destination, Delivery: d.ID, Event: d.EventID, EventType: d.EventType, Account: d.Account, Session: d.Session,
-		Rules: d.Rules, Reason: d.Reason, Attempts: d.Attempts, Status: event.StatusResolved,
-	}}}
+	return []news{{eventType: event.DeliveryDead, about: fmt.Sprintf("%s/%d", d.ID, d.Attempts), at: now, data: event.Revived(d, what)}}
 }
 
 // stop pauses the destination until somebody resumes it, which its owner hears.
@@ -267,7 +260,7 @@ func (l *lane) stop(now time.Time, actor, why string) news {
 	reason := pausedWhy(s)
 	l.log.Warn("the destination is paused: what is due for it waits until notifier destinations resume", "reason", reason)
 	return news{eventType: event.DestinationPaused, at: now, data: &event.DestinationPausedData{
-		Summary:     fmt.Sprintf("Destination %s is %s. What is due for it waits.", l.dest.Name, reason),
+		Summary:     fmt.Sprintf("Destination %s is %s. What is for it waits, perhaps orders to be shipped, until somebody resumes it: notifier destinations resume %[1]s.", l.dest.Name, event.Brief(reason)),
 		Destination: l.dest.Name, By: actor, Reason: why,
 	}}
 }

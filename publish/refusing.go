@@ -66,8 +66,8 @@ func (l *lane) announceRefused(n int, lasts time.Duration, now time.Time) {
 	if n > 1 {
 		deliveries = fmt.Sprint(n, " deliveries")
 	}
-	summary := fmt.Sprintf("Destination %s takes others, but has refused %s again and again for %s, last: %s. Each waits and is tried on its schedule until it is accepted or a dead letter: notifier deliveries list --destination %s --status pending.",
-		l.dest.Name, deliveries, event.FormatSpan(lasts), s.Refusal, l.dest.Name)
+	summary := fmt.Sprintf("Destination %s takes others, but has refused %s again and again for %s, last: %s. %s",
+		l.dest.Name, deliveries, event.FormatSpan(lasts), event.Brief(s.Refusal), event.WaitsRefused(l.dest.Name))
 	l.news = append(l.news, l.failure(now.Add(-lasts), now, summary, s.Refusal, n))
 }
 

@@ -20,9 +20,11 @@ const relapseWithin = 10 * time.Minute
 
 // tellBrokenAfter is how long a destination must fail, from the first failure in the row on,
 // before its owner hears that its breaker is open: one that is just starting refuses ten orders
-// at once, and takes them a moment later. In a relapse it is tellAfter, and while the owner knows
-// of some that it refuses again and again, as failsLong says: what is tried again together may
-// open the breaker of one that takes all others.
+// at once, and takes them a moment later. Two cases take longer, see tellBroken. In a relapse,
+// and within relapseWithin after the owner heard that it is well, it is tellAfter. While the
+// owner has an open alert of deliveries that it refuses again and again, it is tellFailingAfter
+// (failsLong): ten of those that are repeated at the same time open the breaker although the
+// destination takes all others.
 const tellBrokenAfter = 30 * time.Second
 
 // onTrial says whether, within relapseWithin, the breaker closed, or a delivery that had
@@ -48,10 +50,13 @@ func (l *lane) open(r Result, now time.Time) {
 	l.tellBroken(r, now)
 }
 
-// tellBroken tells of an open breaker that met a refusal, once that has lasted. A 429 is no
-// reason to: it asks for no more than fewer deliveries at a time. Of a relapse tell does so
-// too, if the minute ends between two probes: the next one may be after the outage. The
-// caller holds mu.
+// tellBroken is called with each refusal that opens the breaker or meets it open, and tells the
+// owner if the destination has failed for long enough by then (tellBrokenAfter). A 429 only
+// asks for fewer deliveries at a time: of these the owner hears once failsLong says so.
+//
+// Where the time is tellAfter it may end between two probes, and a destination that is down for
+// little longer each time would be well at the next probe, and never told of. So health.tells
+// is when that time ends, and tell looks at it then, with no refusal. The caller holds mu.
 func (l *lane) tellBroken(r Result, now time.Time) {
 	s := &l.standing
 	after, lasts := tellBrokenAfter, l.refusedFor(now)

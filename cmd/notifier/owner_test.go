@@ -231,7 +231,7 @@ func TestAccountThatFailsIsToldOfOnce(t *testing.T) {
 		w.run(3 * time.Second)
 		w.expect("account.failing main")
 		want := map[string]any{
-			"summary": "Account main has not been polled successfully for 2m. Until that is mended no new order is seen or shipped; nothing is lost, and what happens meanwhile is announced then.", "account": "main",
+			"summary": "Account main has not been polled successfully for 2m: the API cannot be reached: connection refused. Until that is mended no new order is seen or shipped; nothing is lost, and what happens meanwhile is announced then. It is tried again by itself; notifier poll now tries at once.", "account": "main",
 			"since": event.FormatTime(since), "error": "the API cannot be reached: connection refused",
 		}
 		if diff := cmp.Diff(want, w.data(0)); diff != "" {
@@ -361,7 +361,7 @@ func TestRefusedKeysAndForeignSessionsAreToldOfAtOnce(t *testing.T) {
 		w.accounts[0].Denied = true
 		w.run(time.Millisecond)
 		w.expect("account.failing main")
-		if got := w.data(0)["summary"]; got != "Account main cannot be polled: the API refuses its key. Until that is mended no new order is seen or shipped; nothing is lost, and what happens meanwhile is announced then. Restart notifier after changing the key or its file." {
+		if got := w.data(0)["summary"]; got != "Account main cannot be polled: the API refuses its key. Until that is mended no new order is seen or shipped; nothing is lost, and what happens meanwhile is announced then. Restart notifier after changing the key or its file; after a correction at the API, notifier poll now asks at once." {
 			w.t.Errorf("summary %q", got)
 		}
 		w.well(wellPasses)
@@ -516,7 +516,7 @@ func TestALongOutageWithinAnAlertIsToldOf(t *testing.T) {
 		outage(16 * time.Minute)
 		want = append(want, "account.failing main")
 		w.expect(want...)
-		if got := fmt.Sprint(w.data(3)["summary"]); !strings.HasPrefix(got, "Account main has not been polled successfully for 10m.") || w.data(3)["since"] != w.data(2)["since"] {
+		if got := fmt.Sprint(w.data(3)["summary"]); !strings.HasPrefix(got, "Account main has not been polled successfully for 10m: ") || w.data(3)["since"] != w.data(2)["since"] {
 			w.t.Errorf("%v, after %v", w.data(3), w.data(2))
 		}
 		outage(5 * time.Minute)
@@ -647,7 +647,7 @@ func TestLowSpace(t *testing.T) {
 		w.run(2 * ownerEvery)
 		w.expect("store.low_space store")
 		want := map[string]any{
-			"summary": "The disk of the state file is nearly full: 268.4 MB are free and 268.4 MB are needed (256 MiB, which is 268.4 MB, or as much as the file has, 104.9 MB).",
+			"summary": "The disk of the state file is nearly full: 268.4 MB are free and 268.4 MB are needed (256 MiB, which is 268.4 MB, or as much as the file has, 104.9 MB). Free some space: once it is full no order is seen or shipped until there is room; nothing is lost.",
 			"path":    w.path, "free_bytes": float64(w.free), "store_bytes": float64(w.size),
 		}
 		if diff := cmp.Diff(want, w.data(0)); diff != "" {
@@ -722,7 +722,7 @@ func TestSystemRulesThatFailAreToldOf(t *testing.T) {
 		}
 		w.expect("rule.failing broken")
 		want := map[string]any{
-			"summary": "Rule \"broken\" failed on 10 events in a row, so nothing matches it.", "rule": "broken", "failures": float64(10),
+			"summary": "Rule \"broken\" failed on 10 events in a row: int of a text that is no integer, at 1:1 of when. What it should send for these is missing, perhaps orders to be shipped. Mend it and restart notifier; then notifier replay --rule broken --failed sends what was missed.", "rule": "broken", "failures": float64(10),
 			"error": "int of a text that is no integer, at 1:1 of when", "event": w.data(0)["event"],
 		}
 		if diff := cmp.Diff(want, w.data(0)); diff != "" {

@@ -33,11 +33,12 @@ func accountFailingEvent(c event.Condition, s *poller.Status, now time.Time) (ev
 	var summary string
 	switch {
 	case s.Foreign != "":
-		summary = fmt.Sprintf("%s is stopped: its key shows other sessions than before, and nothing of it is announced. What to do: %s", titled(s), poller.WayOut(c.Subject))
+		summary = fmt.Sprintf("%s is stopped: its key shows other sessions than before, and no order of it is seen or shipped. What to do: %s", titled(s), poller.WayOut(c.Subject))
 	case s.Denied:
-		summary = fmt.Sprintf("%s cannot be polled: the API refuses its key. %s Restart notifier after changing the key or its file.", titled(s), unseen(s))
+		summary = fmt.Sprintf("%s cannot be polled: the API refuses its key. %s Restart notifier after changing the key or its file; after a correction at the API, notifier poll now asks at once.", titled(s), unseen(s))
 	default:
-		summary = fmt.Sprintf("%s has not been polled successfully for %s. %s", titled(s), shortDuration(min(now.Sub(c.Since), now.Sub(c.WellBefore))), unseen(s))
+		lasts := min(now.Sub(c.Since), now.Sub(c.WellBefore))
+		summary = fmt.Sprintf("%s has not been polled successfully for %s: %s. %s It is tried again by itself; notifier poll now tries at once.", titled(s), shortDuration(lasts), event.Brief(c.Why), unseen(s))
 	}
 	c.Cause += " " + event.FormatTime(c.WellBefore) // one cause may be told again
 	return conditionEvent(event.AccountFailing, c, now, event.AccountFailingData{
@@ -59,7 +60,7 @@ func accountRecoveredEvent(c event.Condition, s *poller.Status, now time.Time) (
 
 func lowSpaceEvent(c event.Condition, path string, free, size int64, now time.Time) (event.Event, error) {
 	return conditionEvent(event.StoreLowSpace, c, now, event.StoreLowSpaceData{
-		Summary: "The disk of the state file is nearly full: " + c.Why + ".", Path: path, FreeBytes: free, StoreBytes: size,
+		Summary: "The disk of the state file is nearly full: " + c.Why + ". Free some space: once it is full no order is seen or shipped until there is room; nothing is lost.", Path: path, FreeBytes: free, StoreBytes: size,
 	})
 }
 

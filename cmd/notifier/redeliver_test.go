@@ -110,7 +110,7 @@ func TestAPurgeClosesIncidents(t *testing.T) {
 	last := rows[len(rows)-1].Event
 	got := aboutDelivery(&last)
 	want := event.DeliveryDeadData{
-		Summary:     "The dead letter of paid of session cs_0 to shop is given up: purged by ann: status 400 Bad Request.",
+		Summary:     "The delivery of paid of session cs_0 to shop is given up: purged by ann: status 400 Bad Request.",
 		Destination: "shop", Delivery: got.Delivery, Event: got.Event, EventType: event.Paid, Account: "main", Session: "cs_0",
 		Rules: []string{"ship"}, Reason: "purged by ann: status 400 Bad Request", Attempts: 1, Status: event.StatusResolved,
 	}

@@ -302,9 +302,6 @@ func (r *replayer) again(f *state.FannedOut) (replay event.Replay, fails bool) {
 	return replay, slices.ContainsFunc(result.Errors, func(x event.RuleError) bool { return failed(x.Rule) })
 }
 
-// shipping are the types that goods may be shipped by.
-var shipping = []string{event.Fulfillable, event.Paid, event.Completed, event.NoPaymentRequired}
-
 // countReplay says what a replay would do.
 func (d *daemon) countReplay(ctx context.Context, r *replayer) (*redeliveryPlan, error) {
 	plan := &redeliveryPlan{DryRun: true, Before: r.Before, Rate: r.Rate, ByRules: r.ByRules, Types: map[string]int{}, LeftOut: map[string]int{}}
@@ -352,7 +349,7 @@ func (p *redeliveryPlan) add(lines map[string]*planLine, f *state.FannedOut, rep
 	line.Deliveries++
 	if i >= 0 && f.Deliveries[i].Status == event.StatusAccepted {
 		line.AcceptedBefore++
-		if slices.Contains(shipping, f.Event.Type) {
+		if slices.Contains(event.Shipping(), f.Event.Type) {
 			if line.shipping == nil {
 				line.shipping = make(map[string]int)
 			}
