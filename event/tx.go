@@ -94,6 +94,8 @@ type Standing struct {
 	// FailedAway is Trouble.Away of FailedSince.
 	FailedAway  time.Duration `json:"failed_away,omitempty"`
 	LastSuccess time.Time     `json:"last_success,omitzero"`
+	// SuccessUp is the destination's up-clock at LastSuccess: see Delivery.HeldAt.
+	SuccessUp time.Duration `json:"success_up,omitempty"`
 
 	Unreached    bool    `json:"unreached,omitempty"`     // the last attempt did not get there
 	Down         Trouble `json:"down,omitzero"`           // it can take nothing at all, and is only probed
@@ -220,9 +222,11 @@ type Condition struct {
 	// sessions; both, each told once, where they take turns. Relapse says that it failed soon after it was told to be well.
 	Cause   string `json:"cause,omitempty"`
 	Relapse bool   `json:"relapse,omitempty"`
-	// Well is how long it has been well since its last trouble, and WellBefore when it was
-	// last seen well before the trouble that was told last, of an account that relapsed.
+	// Well is how long it has been well since its last trouble, WellAt when it was last seen
+	// so, and WellBefore the same before the trouble that was told last, of an account that
+	// relapsed.
 	Well       time.Duration `json:"well,omitempty"`
+	WellAt     time.Time     `json:"well_at,omitzero"`
 	WellBefore time.Time     `json:"well_before,omitzero"`
 
 	// Of a rule, which is kept when the rule works again.

@@ -52,7 +52,7 @@ func (l *lane) probePause(failed int) time.Duration {
 func (l *lane) succeeded(job *event.Job, now time.Time) {
 	s := &l.standing
 	s.Version++
-	s.LastSuccess, l.accepted = now, l.clock.at(now)
+	s.LastSuccess, s.SuccessUp = now, l.clock.at(now)
 	began := s.FailedSince
 	l.endRow()
 	if l.down() && !l.broken() {

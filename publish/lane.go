@@ -57,7 +57,6 @@ type lane struct {
 	asked    []string          // deliveries that somebody wants to be tried at once
 	subjects subjects
 	clock    upClock
-	accepted time.Duration // by clock, when a delivery was accepted last; 0: not in this process
 	pacer    pacer
 	holds    bool // a later event of a session waits for one that was refused in this row
 	window   int  // attempts at once while a destination that was left alone is tried; 0: as many as concurrency says

@@ -14,12 +14,16 @@ import (
 // Orders that were refused while others were accepted say nothing of an outage that comes
 // later: it is not they that are tried when it is over.
 func TestProbesAreNotOrdersThatWereRefusedBefore(t *testing.T) {
-	for n := range 12 {
-		outage, lasts := refused(503), time.Duration(n+1)*90*time.Second
-		if n%2 > 0 {
+	for n := range 24 {
+		outage, lasts, quiet := refused(503), time.Duration(n/2+1)*5*time.Minute, time.Minute
+		if n%4 > 1 {
 			outage = unreachable()
 		}
-		t.Run(fmt.Sprint(lasts, " ", outage.Error), func(t *testing.T) {
+		if n%3 == 0 {
+			quiet = lasts + 10*time.Minute
+		}
+		restart := n%2 > 0
+		t.Run(fmt.Sprintf("%s %s, orders come for %s, restart %t", lasts, outage.Error, quiet, restart), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				o, to := newOutbox(), &receiver{}
 				began := time.Now()
@@ -34,9 +38,10 @@ func TestProbesAreNotOrdersThatWereRefusedBefore(t *testing.T) {
 					}
 					return accepted()
 				})
-				r := relay(t, o, publish.Options{}, publish.Lane{Destination: exact("shop"), Publisher: to})
-				defer run(t, r)()
-				for n := 0; time.Since(began) < until+10*time.Minute; n++ {
+				lane := publish.Lane{Destination: exact("shop"), Publisher: to}
+				r := relay(t, o, publish.Options{}, lane)
+				stop := run(t, r)
+				for n := 0; time.Since(began) < from+quiet; n++ {
 					session := fmt.Sprint("good", n)
 					if n%4 == 0 && time.Since(began) < from {
 						session = fmt.Sprint("bad", n)
@@ -45,6 +50,13 @@ func TestProbesAreNotOrdersThatWereRefusedBefore(t *testing.T) {
 					r.Wake("shop")
 					time.Sleep(5 * time.Second)
 				}
+				if restart {
+					stop()
+					r = relay(t, o, publish.Options{}, lane)
+					stop = run(t, r)
+				}
+				defer stop()
+				time.Sleep(time.Until(began.Add(until + 10*time.Minute)))
 				sent, broken, after := to.sent(), 0, 0
 				for _, s := range sent {
 					switch at := s.at.Sub(began); {

@@ -102,13 +102,14 @@ func first(job *event.Job) bool { return len(job.Earlier) == 0 }
 // that have to wait for their subject are added to the step.
 func (l *lane) probeJob(send context.Context, now time.Time, step *event.Step) (job event.Job, found bool, err error) {
 	l.mu.Lock()
-	s, accepted := l.standing, l.accepted
+	s := l.standing
 	some := s.Relapse || now.Sub(l.pacer.refused) < forgetAfter // it takes some and refuses others, perhaps
 	l.mu.Unlock()
 	second, third, newest := s.Probes%2 == 1, s.Probes%3 == 0, s.Probes%6 < 5
 	judged := s.Judging.Equal(s.Broken) && now.Sub(s.Broken) >= l.dest.OrderHold // all that it refuses is about messages
 	overtakes := judged || now.Sub(s.Broken) >= overtakeAfter                    // else it may be an ordinary outage
 	refused := func(eventType string) bool { return now.Sub(s.RefusedTypes[eventType]) < refusedFor }
+	refusedBefore := func(d *event.Delivery) bool { return d.HeldAt != nil && *d.HeldAt < s.SuccessUp }
 	later := func(job *event.Job) bool {
 		return !first(job) && !slices.ContainsFunc(job.Earlier, func(e event.Delivery) bool {
 			tried, known := e.Attempts > 0, refused(e.EventType)
@@ -119,30 +120,36 @@ func (l *lane) probeJob(send context.Context, now time.Time, step *event.Step) (
 		may, newest bool
 		skip        func(*event.Delivery) bool
 		fits        func(*event.Job) bool
+		anew        bool // also what had its turn, and then all have one again
 	}{
 		// Never tried, of a type that was not refused since the breaker opened.
-		{second, false, func(d *event.Delivery) bool { return d.Attempts > 0 || refused(d.EventType) }, first},
+		{second, false, func(d *event.Delivery) bool { return d.Attempts > 0 || refused(d.EventType) }, first, false},
 		// The same among later events of a session, once they may overtake the earlier one.
-		{!third && overtakes, false, func(d *event.Delivery) bool { return d.Attempts > 0 || refused(d.EventType) }, later},
+		{!third && overtakes, false, func(d *event.Delivery) bool { return d.Attempts > 0 || refused(d.EventType) }, later, false},
 		// Such a later event that was tried before.
-		{second && overtakes, false, func(d *event.Delivery) bool { return refused(d.EventType) }, later},
+		{second && overtakes, false, func(d *event.Delivery) bool { return refused(d.EventType) }, later, false},
 		// Never tried, mostly the newest one: older ones may be of the burst that opened the breaker.
-		{second || some && newest, newest, func(d *event.Delivery) bool { return d.Attempts > 0 }, first},
+		{second || some && newest, newest, func(d *event.Delivery) bool { return d.Attempts > 0 }, first, false},
 		// What has waited longest of those that were not refused while others were accepted.
-		{true, false, func(d *event.Delivery) bool { return d.HeldAt != nil && *d.HeldAt < accepted }, first},
+		{true, false, refusedBefore, first, false},
+		{true, false, refusedBefore, first, true},
 		// What has waited longest.
-		{true, false, func(*event.Delivery) bool { return false }, first},
+		{true, false, func(*event.Delivery) bool { return false }, first, false},
 	} {
 		skip := func(d *event.Delivery) bool {
 			l.mu.Lock()
 			defer l.mu.Unlock()
-			return l.tried[d.ID] || l.claimed[d.ID] || l.tally != nil && l.tally.seen[d.ID] || kind.skip(d)
+			return !kind.anew && l.tried[d.ID] || l.claimed[d.ID] || l.tally != nil && l.tally.seen[d.ID] || kind.skip(d)
 		}
-		for n := 0; kind.may && !found && err == nil && n < parkAtOnce; n++ {
+		for n := 0; kind.may && !found && err == nil && n < parkAtOnce && (n == 0 || !kind.anew); n++ {
 			if job, found, err = l.outbox.Pick(send, l.dest.Name, kind.newest, skip, kind.fits); !found {
 				break
 			}
-			found = !l.passOver(&job, now, step)
+			if found = !l.passOver(&job, now, step); found && kind.anew {
+				l.mu.Lock()
+				clear(l.tried)
+				l.mu.Unlock()
+			}
 		}
 	}
 	return job, found, err

@@ -64,7 +64,7 @@ type owner struct {
 	// its first pass on and, as is stored from time to time after a relapse, in those before
 	// it. Time in which the program did not run is neither well nor trouble.
 	well       map[string]time.Duration
-	wellAt     map[string]time.Time // when an account was last seen well by this process
+	wellAt     map[string]time.Time // when an account was last seen well
 	recovered  map[string]time.Time // when an account was told to be well
 	rows       map[string]time.Time // since when an account is in trouble and untold, as this process saw it last
 	spaceError bool                 // it was said that the disk does not tell
@@ -90,7 +90,7 @@ func (o *owner) remember(stored []event.Condition) (stale []event.Condition) {
 		case c.Kind == event.ConditionAccount && !configured:
 			stale = append(stale, c)
 		case c.Kind != event.ConditionRule:
-			o.conditions[nameOf(c)], o.well[c.Subject] = c, c.Well
+			o.conditions[nameOf(c)], o.well[c.Subject], o.wellAt[c.Subject] = c, c.Well, c.WellAt
 		}
 	}
 	return stale
@@ -239,12 +239,13 @@ func (o *owner) lookAtAccounts(ctx context.Context, tx *event.Tx, now time.Time)
 		}
 		switch {
 		case troubled && open:
-			was := c
+			was, wellAt := c, o.wellAt[s.Account]
 			c.Well, c.Why = 0, cmp.Or(s.Foreign, s.Error)
-			wellAt := o.wellAt[s.Account]
 			again := c.Relapse && wellAt.After(c.WellBefore) && now.Sub(wellAt) >= relapseWithin // who saw it well may think that all is mended
-			if again || !strings.Contains(c.Cause, causeOf(&s)) {                                // it was told that the trouble may pass by itself
-				o.tellFailing(tx, &c, &s, now)
+			if again {
+				o.tellFailing(tx, &c, &s, wellAt, now)
+			} else if !strings.Contains(c.Cause, causeOf(&s)) { // it was told that the trouble may pass by itself
+				o.tellFailing(tx, &c, &s, c.Since, now)
 			}
 			if c != was {
 				tx.Raised = append(tx.Raised, c)
@@ -254,7 +255,7 @@ func (o *owner) lookAtAccounts(ctx context.Context, tx *event.Tx, now time.Time)
 			c = o.row(c, &s, now)
 			if o.failing(ctx, &s, &c, now) {
 				c.Untold, c.Last, c.Away, c.Relapse = false, time.Time{}, 0, now.Sub(o.recovered[s.Account]) < relapseWithin
-				o.tellFailing(tx, &c, &s, now)
+				o.tellFailing(tx, &c, &s, c.Since, now)
 			}
 			if !c.Untold || !last.Equal(c.Last) {
 				tx.Raised = append(tx.Raised, c)
@@ -263,7 +264,7 @@ func (o *owner) lookAtAccounts(ctx context.Context, tx *event.Tx, now time.Time)
 			tx.Cleared = append(tx.Cleared, c)
 		case open && c.Relapse && o.well[s.Account] < relapseWithin:
 			if o.well[s.Account] >= c.Well+rowEvery {
-				c.Well = o.well[s.Account]
+				c.Well, c.WellAt = o.well[s.Account], o.wellAt[s.Account]
 				tx.Raised = append(tx.Raised, c)
 			}
 		case open && s.Passes >= o.passes[s.Account]+wellPasses:
@@ -275,13 +276,14 @@ func (o *owner) lookAtAccounts(ctx context.Context, tx *event.Tx, now time.Time)
 	}
 }
 
-// tellFailing tells that an account fails, with what keeps it from being polled at present.
-func (o *owner) tellFailing(tx *event.Tx, c *event.Condition, s *poller.Status, now time.Time) {
+// tellFailing tells that an account fails, since when, and what keeps it from being polled at
+// present.
+func (o *owner) tellFailing(tx *event.Tx, c *event.Condition, s *poller.Status, since, now time.Time) {
 	if cause := causeOf(s); !strings.Contains(c.Cause, cause) {
 		c.Cause = strings.TrimSpace(c.Cause + " " + cause)
 	}
 	c.WellBefore = o.wellAt[s.Account]
-	e, err := accountFailingEvent(*c, s, now)
+	e, err := accountFailingEvent(*c, s, since, now)
 	o.tell(tx, e, err)
 }
 

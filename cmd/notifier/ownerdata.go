@@ -29,7 +29,7 @@ func titled(s *poller.Status) string {
 	return "Account " + s.Account + wooshpay.Unusual(s.Host, s.Mode)
 }
 
-func accountFailingEvent(c event.Condition, s *poller.Status, now time.Time) (event.Event, error) {
+func accountFailingEvent(c event.Condition, s *poller.Status, since, now time.Time) (event.Event, error) {
 	var summary string
 	switch {
 	case s.Foreign != "":
@@ -37,8 +37,7 @@ func accountFailingEvent(c event.Condition, s *poller.Status, now time.Time) (ev
 	case s.Denied:
 		summary = fmt.Sprintf("%s cannot be polled: the API refuses its key. %s Restart notifier after changing the key or its file; after a correction at the API, notifier poll now asks at once.", titled(s), unseen(s))
 	default:
-		lasts := min(now.Sub(c.Since), now.Sub(c.WellBefore))
-		summary = fmt.Sprintf("%s has not been polled successfully for %s: %s. %s It is tried again by itself; notifier poll now tries at once.", titled(s), shortDuration(lasts), event.Brief(c.Why), unseen(s))
+		summary = fmt.Sprintf("%s has not been polled successfully for %s: %s. %s It is tried again by itself; notifier poll now tries at once.", titled(s), shortDuration(now.Sub(since)), event.Brief(c.Why), unseen(s))
 	}
 	c.Cause += " " + event.FormatTime(c.WellBefore) // one cause may be told again
 	return conditionEvent(event.AccountFailing, c, now, event.AccountFailingData{
