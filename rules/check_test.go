@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"checkout-notifier/checkout"
+	"checkout-notifier/event"
 	"checkout-notifier/rules"
 	"checkout-notifier/rules/schema"
 
@@ -175,6 +176,24 @@ func TestIdentity(t *testing.T) {
 	} {
 		if got := change(f); got == id {
 			t.Errorf("%s does not change the identity", name)
+		}
+	}
+}
+
+// Stripe's pair for an order that is paid at the checkout or later is one type here: beside
+// completed it would send each order twice.
+func TestStripesPairOfTypesIsOneHere(t *testing.T) {
+	for _, c := range []struct {
+		events []string
+		pair   bool
+	}{
+		{[]string{"checkout.session.completed", "checkout.session.async_payment_succeeded"}, true},
+		{[]string{"completed", "async_payment_succeeded"}, true},
+		{[]string{"async_payment_succeeded", "expired"}, false},
+	} {
+		_, problems := rules.Compile([]rules.Rule{{Name: "r", To: []string{"bus"}, Events: c.events, Enabled: true}}, known)
+		if len(problems) != 1 || event.Short(problems[0].Suggestion) != "fulfillable" || strings.Contains(problems[0].Message, "takes the place of completed") != c.pair {
+			t.Errorf("%v: %s", c.events, describe(problems))
 		}
 	}
 }

@@ -135,8 +135,11 @@ func (c *checkers) events(rule Rule, v *vocabulary) []string {
 			c.add(Problem{Key: "events", Index: i, Code: CodeUnknownEvent, Message: fmt.Sprintf("%q %s", glob, v.remedy)})
 		default:
 			p := Problem{Key: "events", Index: i, Code: CodeUnknownEvent, Suggestion: v.suggest(glob), Message: fmt.Sprintf("no event type matches %q", glob)}
-			if p.Suggestion == "" {
+			switch {
+			case p.Suggestion == "":
 				p.Message += "; there are " + strings.Join(v.shorts(), ", ")
+			case event.Short(p.Suggestion) == event.Short(event.Fulfillable) && slices.ContainsFunc(rule.Events, func(other string) bool { return event.Short(other) == event.Short(event.Completed) }):
+				p.Message += ": fulfillable comes once an order, whether it is paid at the checkout or later, and takes the place of completed as well; with both an order is sent twice"
 			}
 			c.add(p)
 		}

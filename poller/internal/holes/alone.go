@@ -14,12 +14,16 @@ const mostAdjacent = 3
 // ErrAlone says that the end of a hole is known.
 var ErrAlone = errors.New("what the API cannot show stands alone")
 
-// Alone ends a hole, but for one that begins with the newest session, right below the newest
-// second that the API cannot show above a time at which the list can be read again, and then
-// returns ErrAlone. What it cannot show below is a hole of its own: Nearest would pass
-// over what can be read between the two. asks says whether the API answers for a range of
-// creation times, and whether that shows anything: if so, no time tells where what it cannot
-// show stands. of is the hole that is asked for again, if any.
+// Alone looks in a hole for the newest second that the API cannot show, and ends the hole right
+// below that; then it returns ErrAlone. Without it a hole would reach down to where the list can
+// be read again, and pass over all that can be read between two sessions that cannot be shown.
+// The lower one becomes a hole of its own when the list is read further.
+//
+// from is the top of the hole, to a time below it at which the list can be read again. asks says
+// whether the API answers for a range of creation times, and whether it shows a session there: if
+// so, times do not tell where the session stands that cannot be shown, and Alone gives up. A hole
+// that begins with the newest session is left as it is. of is the stored hole that is asked for
+// again, if any.
 func Alone(ctx context.Context, h, of *event.Hole, from, to time.Time, asks func(ctx context.Context, from, to time.Time) (answered, shown bool, err error)) error {
 	if h.Newest() || (of != nil && of.Joined) { // what lies between joined ones was read
 		return nil
