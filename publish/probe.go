@@ -109,7 +109,8 @@ func (l *lane) probeJob(send context.Context, now time.Time, step *event.Step) (
 	judged := s.Judging.Equal(s.Broken) && now.Sub(s.Broken) >= l.dest.OrderHold // all that it refuses is about messages
 	overtakes := judged || now.Sub(s.Broken) >= overtakeAfter                    // else it may be an ordinary outage
 	refused := func(eventType string) bool { return now.Sub(s.RefusedTypes[eventType]) < refusedFor }
-	refusedBefore := func(d *event.Delivery) bool { return d.HeldAt != nil && *d.HeldAt < s.SuccessUp }
+	// Others were accepted after it was refused.
+	refusedAlone := func(d *event.Delivery) bool { return d.HeldAt != nil && *d.HeldAt < s.SuccessUp }
 	later := func(job *event.Job) bool {
 		return !first(job) && !slices.ContainsFunc(job.Earlier, func(e event.Delivery) bool {
 			tried, known := e.Attempts > 0, refused(e.EventType)
@@ -131,8 +132,8 @@ func (l *lane) probeJob(send context.Context, now time.Time, step *event.Step) (
 		// Never tried, mostly the newest one: older ones may be of the burst that opened the breaker.
 		{second || some && newest, newest, func(d *event.Delivery) bool { return d.Attempts > 0 }, first, false},
 		// What has waited longest of those that were not refused while others were accepted.
-		{true, false, refusedBefore, first, false},
-		{true, false, refusedBefore, first, true},
+		{true, false, refusedAlone, first, false},
+		{true, false, refusedAlone, first, true},
 		// What has waited longest.
 		{true, false, func(*event.Delivery) bool { return false }, first, false},
 	} {
