@@ -7,6 +7,8 @@ import (
 
 	"checkout-notifier/event"
 	"checkout-notifier/rules/logic"
+
+	"github.com/expr-lang/expr/ast"
 )
 
 // missedOrders says which orders a condition leaves out, and what to write instead;
@@ -24,7 +26,8 @@ var missedOrders = map[logic.Way]string{
 		"remove the condition, or write `event.inferred` if that is meant",
 	logic.StillOpen: "this asks for %s, and leaves out each order that is paid, or has nothing to pay, while the checkout is open, and is completed later; " +
 		"write `events: [fulfillable]`, without this condition",
-	logic.SeenOpen: "this asks for %s, and leaves out each session that is seen open first, as most are: created comes once, when a session is first seen; ",
+	logic.SeenOpen:   "this asks for %s, and leaves out each session that is seen open first, as most are: created comes once, when a session is first seen; ",
+	logic.NotUpdated: "this asks for %s, and leaves out each order when it is paid: updated never comes for a change of status or payment_status; ",
 	logic.Unchanged: "this compares with %s, which is empty when a session is first seen: it holds then for each order that is created and paid between two looks, although nothing changed; " +
 		"add `not event.inferred` if only changes are meant",
 	logic.PaidBefore: "this asks for %s, and leaves out each order that is paid, or has nothing to pay, before the checkout is complete; remove the condition",
@@ -49,19 +52,37 @@ func (c *checkers) missed(r *compiled) {
 		state := m.Way == logic.FirstSight && slices.Contains(formerStates, m.Of)
 		paid := m.Way == logic.StillDue && (hears(event.Paid) || hears(event.Fulfillable))
 		completed := m.Way == logic.StillOpen && (hears(event.Completed) || hears(event.Fulfillable))
-		several := m.Way == logic.SeenOpen && slices.ContainsFunc(r.known(), func(t string) bool { return t != event.Created && hears(t) })
-		if hears(m.Type) && !paid && !completed && !several && (state || !hears(event.Updated)) {
+		becomes := m.Way == logic.SeenOpen || m.Way == logic.NotUpdated
+		several := becomes && slices.ContainsFunc(r.known(), func(t string) bool {
+			return !slices.Contains([]string{m.Type, event.Updated, event.Regressed}, t) && hears(t)
+		})
+		later := m.Way == logic.NotUpdated && x.asksForMore()
+		if hears(m.Type) && !paid && !completed && !several && !later && (state || becomes || !hears(event.Updated)) {
 			code := CodeMissesOrders
 			if m.Way == logic.Unchanged {
 				code = CodeMisleading
 			}
-			c.warnAt(r.rule.When, m.At, code, x.missesText(m))
+			c.warnAt(r.rule.When, m.At, code, x.missesText(m, hears(event.Updated)))
 		}
 	}
 }
 
-// missesText is what is said of events that are left out.
-func (x *expression) missesText(m logic.Missed) string {
+// fixed are the fields of a session that an updated seldom is about.
+var fixed = func() (u uses) {
+	for _, name := range []string{"status", "payment_status", "livemode", "mode", "currency", "amount_subtotal", "amount_total"} {
+		noteRoot(&ast.IdentifierNode{Value: "session"}, name, &u)
+	}
+	return u
+}()
+
+// asksForMore says whether a condition asks for something that may have been updated.
+func (x *expression) asksForMore() bool {
+	return x.uses.object || x.uses.event || x.uses.previous != 0 || x.uses.session&^fixed.session != 0
+}
+
+// missesText is what is said of events that are left out by a rule, which may hear of
+// updated.
+func (x *expression) missesText(m logic.Missed, updated bool) string {
 	text := fmt.Sprintf(missedOrders[m.Way], m.Of)
 	if m.Type == event.Expired {
 		text = strings.Replace(text, "order that is created and paid", "session that is created and expires", 1)
@@ -69,13 +90,21 @@ func (x *expression) missesText(m logic.Missed) string {
 	if m.Of == "event.revision" {
 		text = strings.Replace(text, "which is empty", "which is 1", 1)
 	}
-	if m.Way != logic.SeenOpen {
+	if m.Way != logic.SeenOpen && m.Way != logic.NotUpdated {
 		return text
 	}
-	if once := x.demanded.Once(); len(once) > 0 {
-		return text + fmt.Sprintf("write `events: [%s]` instead, which comes also for a session that is first seen so", short(once))
+	if m.Way == logic.SeenOpen && updated {
+		text = strings.Replace(text, "first seen; ", "first seen, and updated never for a change of status or payment_status; ", 1)
 	}
-	return text + "write the `events` that are meant instead, such as completed, expired, paid or fulfillable, which come also for a session that is first seen so"
+	text += "write the `events` that are meant instead, such as completed, expired, paid or fulfillable"
+	if once := x.demanded.Once(); len(once) > 0 {
+		text, _, _ = strings.Cut(text, "write the")
+		text += fmt.Sprintf("write `events: [%s]` instead", short(once))
+	}
+	if m.Way == logic.NotUpdated {
+		return text + ", or ask as well for what is updated, as in changed(\"metadata\")"
+	}
+	return text + ", which come also for a session that is first seen so"
 }
 
 // neverMatches says whether a condition of the rule was said never to hold.

@@ -3,6 +3,7 @@ package rules_test
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -17,6 +18,7 @@ import (
 // A condition that leaves out orders for the way in which they came about is warned of.
 func TestConditionsThatLeaveOrdersOut(t *testing.T) {
 	const firstSight, free, later, before, due, open, sight = "is empty when a session is first seen", "without anything to pay, which", "paid after the checkout", "before the checkout is complete", "completed comes once", "while the checkout is open", "created comes once, when a session is first seen"
+	const neither, change = ", and updated never for a change of status or payment_status", "leaves out each order when it is paid: updated never comes for a change of status or payment_status; "
 	for _, c := range []struct{ events, when, want string }{
 		{"fulfillable", `previous.payment_status == "unpaid"`, firstSight},
 		{"fulfillable", `"unpaid" == previous.payment_status and session.livemode`, firstSight},
@@ -59,13 +61,24 @@ func TestConditionsThatLeaveOrdersOut(t *testing.T) {
 		{"no_payment_required", `session.status in ["complete"]`, open},
 		{"", `event.type == "checkout.session.paid" and session.status == "complete"`, open},
 		{"created", `session.payment_status == "paid"`, sight + "; write `events: [fulfillable]` instead"},
-		{"created", `session.status == "complete" and session.payment_status == "paid"`, "write `events: [fulfillable]` instead, which comes also for a session that is first seen so"},
+		{"created", `session.status == "complete" and session.payment_status == "paid"`, "write `events: [fulfillable]` instead, which come also for a session that is first seen so"},
 		{"created", `session.status == "complete"`, "write `events: [completed]`"},
 		{"created", `session.livemode and session.status in ["complete"] and session.payment_status == "unpaid"`, "write `events: [completed]`"},
 		{"created", `session.mode == "setup" and session.status == "complete" and session.payment_status != "unpaid"`, "write `events: [completed]`"},
 		{"created", `session.status == "expired"`, "write `events: [expired]`"},
 		{"created", `session.status in ["complete", "expired"]`, "write `events: [completed, expired]`"},
-		{"created", `session.status != "open"`, "write the `events` that are meant instead, such as completed, expired, paid or fulfillable"},
+		{"created", `session.status != "open"`, "write `events: [completed, expired]`"},
+		{"created updated", `session.status == "complete"`, sight + neither + "; write `events: [completed]` instead"},
+		{"created updated", `session.payment_status == "paid"`, sight + neither + "; write `events: [fulfillable]` instead"},
+		{"created updated", `session.status == "complete" and session.payment_status != "unpaid" and session.metadata.plan == "pro"`, "write `events: [fulfillable]` instead"},
+		{"created updated", `session.status == "expired"`, "write `events: [expired]` instead"},
+		{"created updated", `session.status != "open" and session.livemode`, "write `events: [completed, expired]` instead"},
+		{"created updated", `changed("status") and session.status == "complete"`, "write `events: [completed]` instead"},
+		{"created updated expired", `session.payment_status == "paid" and session.status == "complete"`, "write `events: [fulfillable]` instead"},
+		{"", `event.type in ["checkout.session.created", "checkout.session.updated"] and session.payment_status == "paid"`, "write the `events` that are meant instead"},
+		{"updated", `session.payment_status == "paid"`, change + "write `events: [fulfillable]` instead"},
+		{"updated", `session.status == "complete" and session.payment_status in ["paid", "no_payment_required"] and session.amount_total > 100_00`, change},
+		{"updated regressed", `session.payment_status != "unpaid" and session.livemode`, change},
 		{"created", `session.payment_status in ["paid", "no_payment_required"]`, sight},
 		{"created", `session.payment_status != "unpaid"`, sight},
 		{"created", `event.change.to == "complete"`, sight},
@@ -138,6 +151,21 @@ func TestConditionsThatLeaveOrdersOut(t *testing.T) {
 		{"created", `event.change.to == "open"`},
 		{"created expired", `session.status == "expired" and session.livemode`},
 		{"created fulfillable", `session.payment_status == "paid" and session.currency == "EUR" or session.livemode`},
+		{"created updated", `session.status == "open"`},
+		{"created updated", `session.payment_status == "unpaid" and session.livemode`},
+		{"created updated", `session.payment_status == "no_payment_required"`},
+		{"created updated", `session.amount_total > 100_00 and session.metadata.plan == "pro"`},
+		{"created updated", `session.status == "open" or changed("metadata")`},
+		{"created updated completed", `session.status == "complete"`},
+		{"created updated fulfillable", `session.payment_status == "paid" and session.amount_total > 0`},
+		{"updated", `session.status == "complete"`}, // what changes later
+		{"updated", `session.status == "complete" and session.payment_status == "unpaid"`},
+		{"updated", `session.payment_status == "paid" and changed("shipping")`},
+		{"updated", `session.payment_status == "paid" and session.metadata.shipped == "true"`}, // which is set later
+		{"updated", `session.payment_status == "paid" and has("shipping.tracking_number")`},
+		{"updated", `session.payment_status == "paid" and event.change.field == "metadata"`},
+		{"updated", `session.payment_status == "paid" and previous.amount_total > 0`},
+		{"paid updated", `session.payment_status == "paid"`},
 		{"*", `session.status == "complete"`},
 	} {
 		if problems := warningsOf(t, c.when, strings.Fields(c.events)...); len(problems) > 0 {
@@ -205,4 +233,36 @@ func eventsOf(t *testing.T, looks [][2]string) (list []*event.Event, previous js
 			PreviousAttributes: attributes, Change: is.Change, Async: is.Async, Inferred: is.Inferred})
 	}
 	return list, previous
+}
+
+// A rule for created and updated hears of no order that is seen open first, and what it is
+// told to be instead hears once of each.
+func TestCreatedAndUpdatedMissOrders(t *testing.T) {
+	advised := regexp.MustCompile("write `events: \\[([a-z_, ]+)\\]`")
+	for _, when := range []string{`session.status == "complete"`, `session.payment_status == "paid"`, `session.status == "complete" and session.payment_status == "paid"`, `session.status != "open"`} {
+		problems := warningsOf(t, when, "created", "updated")
+		if len(problems) != 1 || advised.FindStringSubmatch(problems[0].Message) == nil {
+			t.Errorf("%s:%s", when, describe(problems))
+			continue
+		}
+		list := []rules.Rule{
+			{Name: "miss", Events: []string{"created", "updated"}, When: when, To: []string{"bus"}, Enabled: true},
+			{Name: "hear", Events: strings.Split(advised.FindStringSubmatch(problems[0].Message)[1], ", "), To: []string{"bus"}, Enabled: true},
+		}
+		set := compile(t, list...)
+		for _, way := range [][][2]string{
+			{{"open", "unpaid"}, {"complete", "paid"}}, {{"open", "unpaid"}, {"complete", "unpaid"}, {"complete", "paid"}}, {{"open", "unpaid"}, {"open", "paid"}, {"complete", "paid"}},
+		} {
+			heard := ""
+			for i := range way {
+				events, previous := eventsOf(t, way[:i+1])
+				for _, e := range events {
+					heard += matched(set.Match(e, previous, now))
+				}
+			}
+			if heard != "hear" {
+				t.Errorf("%s of %v: %q", when, way, heard)
+			}
+		}
+	}
 }

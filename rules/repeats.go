@@ -56,32 +56,36 @@ func (r *compiled) repeatsAlways() string {
 		state, short(state.Types), add)
 }
 
-// repeatsInLook says that several events of one look match a rule.
+// repeatsInLook says that several events of one look match a rule. Created beside one of
+// the others is what a rule may well ask for, unless it asks nothing of the event.
 func (r *compiled) repeatsInLook() string {
-	together := r.expression.together
+	together, listed := r.expression.together, len(r.rule.Events) > 0
 	matched := make(map[string]bool)
 	for _, types := range together.Types {
 		types = slices.DeleteFunc(slices.Clone(types), func(t string) bool { return !slices.Contains(r.types, t) })
-		if several := len(types) > 2 || len(types) == 2 && types[0] != event.Created; !several {
+		if several := len(types) > 2 || len(types) == 2 && (types[0] != event.Created || together.Whole && !listed); !several {
 			continue
 		}
 		for _, t := range types {
 			matched[t] = true
 		}
 	}
-	if len(matched) == 0 {
+	if len(matched) == 0 || together.Async && listed {
 		return ""
 	}
-	once, meant := event.Completed, "`events: ['*']`"
-	if together.Paid || len(r.rule.Events) > 0 {
-		once = event.Fulfillable
+	once, asked, meant := together.Once, "state", "`events: ['*']`"
+	if listed {
+		once, meant = []string{event.Fulfillable}, "a rule for each"
 	}
-	if len(r.rule.Events) > 0 {
-		meant = "a rule for each"
+	if together.Change {
+		asked = "change"
 	}
-	return fmt.Sprintf("several events of one look: %s; they share session, previous and changed(), and each of them is delivered; "+
-		"write `events: [%s]` in place of what asks for the state, to act once an order, or %s if all are meant",
-		short(sessionTypes.chosen(matched)), event.Short(once), meant)
+	advice := fmt.Sprintf("write `events: [%s]` in place of what asks for the %s,", short(once), asked)
+	if together.Async {
+		advice = fmt.Sprintf("add `events: [%s]`", short(once))
+	}
+	return fmt.Sprintf("several events of one look: %s; they share session, previous and changed(), and each of them is delivered; %s to act once an order, or %s if all are meant",
+		short(sessionTypes.chosen(matched)), advice, meant)
 }
 
 // short lists types by their short names.

@@ -30,12 +30,17 @@ func TestRulesThatMatchASessionRepeatedly(t *testing.T) {
 		{`session.payment_status != "unpaid" && session.livemode`, nil, "is paid or no_payment_required"},
 		{`session.payment_status == "paid" || session.payment_status == "no_payment_required"`, nil, "is paid or no_payment_required"},
 
+		{`session.status != "open"`, nil, "is complete or expired: completed, expired, no_payment_required, paid, fulfillable and every later change, each of them is delivered; add `events: [completed, expired]` to"},
+		{`not (session.status == "open") and session.livemode`, nil, "is complete or expired"},
+		{`session.status not in ["open"] and session.status != "expired"`, nil, "is complete: completed, no_payment_required, paid, fulfillable and every later change, each of them is delivered; add `events: [completed]` to"},
+
 		{ship, []string{"*"}, ""},
+		{`session.status != "open"`, []string{"*"}, ""},
+		{`session.status != "expired"`, nil, ""},
 		{`session.status == "complete" && session.payment_status in ["paid", "no_payment_required"]`, []string{"fulfillable"}, ""},
 		{`session.status == "complete" && event.type == "checkout.session.fulfillable"`, nil, ""},
 		{`session.status == "expired" && session.payment_status == "unpaid"`, nil, ""},
 		{`session.status == "complete" || session.livemode`, nil, ""},
-		{`session.status != "open"`, nil, ""},
 		{`session.currency == "EUR"`, nil, ""},
 	} {
 		problems := warningsOf(t, tt.when, tt.events...)
@@ -54,11 +59,12 @@ func TestRulesThatMatchASessionRepeatedly(t *testing.T) {
 func TestRulesThatMatchSeveralEventsOfALook(t *testing.T) {
 	const ship, meant = `session.status == "complete" && session.payment_status == "paid"`, ", or `events: ['*']` if all are meant"
 	const once, share = "write `events: [fulfillable]` in place of what asks for the state, to act once an order", "; they share session, previous and changed(), and each of them is delivered; "
+	const every, change = "created, completed, expired, no_payment_required, paid, fulfillable", " in place of what asks for the change, to act once an order"
 	for _, c := range []struct{ events, when, types, remedy string }{
 		{"", `changed("payment_status") && session.payment_status == "paid"`, "created, completed, paid, fulfillable", once + meant},
 		{"", `session.status == "complete" and previous.status != "complete" and session.payment_status in ["paid", "no_payment_required"]`,
 			"created, completed, no_payment_required, paid, fulfillable", once + meant},
-		{"", `changed("payment_status") && (session.status == "complete" || session.status == "expired")`, "created, completed, no_payment_required, paid, fulfillable", once + meant},
+		{"", `changed("payment_status") && (session.status == "complete" || session.status == "expired")`, every, once + meant},
 		{"", `changed("payment_status") && session.payment_status != "unpaid"`, "created, completed, no_payment_required, paid, fulfillable", once + meant},
 		{"", `changed("status") && session.status == "complete"`, "created, completed, no_payment_required, paid, fulfillable",
 			"write `events: [completed]` in place of what asks for the state, to act once an order" + meant},
@@ -69,6 +75,19 @@ func TestRulesThatMatchSeveralEventsOfALook(t *testing.T) {
 		{"", `event.change.field == "payment_status" && event.change.to == "paid"`, "paid, fulfillable", once},
 		{"", `previous.status == "complete" && session.payment_status == "paid" && changed("payment_status")`, "paid, fulfillable", once},
 		{"", ship + ` && event.type in ["checkout.session.paid", "checkout.session.completed"]`, "completed, paid", once},
+		{"", `changed("status")`, every, "write `events: [completed, expired]`" + change + meant},
+		{"", `previous.status != session.status`, every, "write `events: [completed, expired]`" + change + meant},
+		{"", `session.livemode and not (session.status == previous.status)`, every, "write `events: [completed, expired]`" + change + meant},
+		{"", `changed("payment_status")`, every, "write `events: [no_payment_required, paid]`" + change + meant},
+		{"", `event.change.field == "payment_status"`, "no_payment_required, paid, fulfillable", "write `events: [no_payment_required, paid]`" + change + meant},
+		{"", `changed("status") or changed("payment_status")`, every, "write `events: [expired, fulfillable]`" + change + meant},
+		{"", `changed("status") and session.status != "open"`, every, "write `events: [completed, expired]` in place of what asks for the state, to act once an order" + meant},
+		{"", `changed("status") and session.status == "expired"`, "created, expired", "write `events: [expired]` in place of what asks for the state, to act once an order" + meant},
+		{"", `previous.status != "expired" and session.status == "expired"`, "created, expired", "write `events: [expired]` in place of what asks for the state, to act once an order" + meant},
+		{"", `changed("status") and session.status == "complete" and session.payment_status == "unpaid"`, "created, completed", "write `events: [completed]` in place"},
+		{"", `event.async`, "paid, fulfillable", "add `events: [fulfillable]` to act once an order" + meant},
+		{"", `event.async == true and session.livemode`, "paid, fulfillable", "add `events: [fulfillable]` to"},
+		{"completed paid", `changed("payment_status")`, "completed, paid", "write `events: [fulfillable]` in place of what asks for the change, to act once an order, or a rule for each if all are meant"},
 		{"completed paid", ship, "completed, paid", once + ", or a rule for each if all are meant"},
 		{"completed paid", `session.payment_status == "paid" && session.amount_total > 100_00`, "completed, paid", once},
 		{"paid fulfillable expired", `session.status == "complete"`, "paid, fulfillable", once},
@@ -89,8 +108,19 @@ func TestRulesThatMatchSeveralEventsOfALook(t *testing.T) {
 		{"", ship + ` && not (changed("status") or changed("payment_status"))`},
 		{"", ship + ` && previous.status == "complete" && previous.payment_status == "paid" && changed("shipping")`},
 		{"", `session.status == "open" && changed("payment_status")`},
-		{"", `session.status == "expired" && changed("status")`},
-		{"", `changed("payment_status")`},
+		{"", `session.status == "expired" && changed("status") && previous.status != ""`},
+		{"", `session.status == "expired" && event.change.field == "status"`},
+		{"", `event.type in ["checkout.session.created", "checkout.session.expired"] && changed("status") && session.status == "expired"`},
+		{"", `not changed("status") and session.livemode`},
+		{"", `changed("metadata")`},
+		{"", `event.change.field == "status"`},
+		{"", `not event.async`},
+		{"*", `changed("status")`},
+		{"*", `event.async`},
+		{"paid fulfillable", `event.async`},
+		{"paid", `event.async`},
+		{"fulfillable", `event.async and changed("payment_status")`},
+		{"created completed expired", `changed("status")`},
 		{"", `changed("amount_total") && previous.amount_total > 0`},
 		{"paid", `session.payment_status == "paid"`},
 		{"completed", `changed("status") && session.status == "complete"`},
@@ -110,22 +140,34 @@ func TestEventsOfALookThatMatchTogether(t *testing.T) {
 		`session.payment_status == "paid" && event.revision > 1`, `session.payment_status == "paid" && event.inferred`, `session.payment_status == "paid" && not event.inferred`,
 		`event.change.to == "paid" && event.change.from == "unpaid"`, `session.status == "complete" && previous.status == ""`, `session.status == "complete" && event.change.field == "payment_status"`,
 		`session.payment_status == "paid" && (event.async || event.type == "checkout.session.completed")`,
+		`changed("status")`, `changed("payment_status")`, `previous.status != session.status`, `changed("status") or changed("payment_status")`, `event.change.field == "payment_status"`, `event.async`,
+		`changed("status") && session.status != "open"`, `changed("status") && session.status == "expired"`, `changed("status") && session.status == "complete" && session.payment_status == "unpaid"`,
 	} {
 		set := compile(t, rules.Rule{Name: "r", When: when, To: []string{"bus"}, Enabled: true})
 		var together []string
-		for _, payment := range []string{"paid", "no_payment_required"} {
-			for _, looks := range [][][2]string{{{"complete", payment}}, {{"open", "unpaid"}, {"complete", payment}}, {{"open", payment}, {"complete", payment}}, {{"complete", "unpaid"}, {"complete", payment}}} {
-				var matches []string
-				list, previous := eventsOf(t, looks)
-				for _, e := range list {
-					if matched(set.Match(e, previous, now)) == "r" {
-						matches = append(matches, event.Short(e.Type))
-					}
-				}
-				if len(matches) > 1 {
-					together = append(together, matches...)
+		show := func(looks ...[2]string) {
+			var matches []string
+			list, previous := eventsOf(t, looks)
+			for _, e := range list {
+				if matched(set.Match(e, previous, now)) == "r" {
+					matches = append(matches, event.Short(e.Type))
 				}
 			}
+			if len(matches) > 1 {
+				together = append(together, matches...)
+			}
+		}
+		open, due, lapsed := [2]string{"open", "unpaid"}, [2]string{"complete", "unpaid"}, [2]string{"expired", "unpaid"}
+		for _, payment := range []string{"paid", "no_payment_required"} {
+			order := [2]string{"complete", payment}
+			show(order)
+			show(open, order)
+			show([2]string{"open", payment}, order)
+			show(due, order)
+		}
+		for _, other := range [][2]string{open, due, lapsed} {
+			show(other)
+			show(open, other)
 		}
 		var want []string
 		for _, name := range event.Types() {
@@ -140,6 +182,65 @@ func TestEventsOfALookThatMatchTogether(t *testing.T) {
 		}
 		if got := names.FindStringSubmatch(problems[0].Message); got == nil || got[1] != strings.Join(want, ", ") {
 			t.Errorf("%s: want %s%s", when, want, describe(problems))
+		}
+	}
+}
+
+// Following the advice of each warning acts once in a session's life, as diff shows it:
+// when it becomes so, whichever way the session goes.
+func TestTheAdviceOfRepeatsActsOnce(t *testing.T) {
+	advised := regexp.MustCompile("`events: \\[([a-z_, ]+)\\]`")
+	ways := [][][2]string{
+		{{"complete", "paid"}}, {{"expired", "unpaid"}}, {{"complete", "no_payment_required"}}, {{"open", "unpaid"}, {"complete", "paid"}}, {{"open", "unpaid"}, {"expired", "unpaid"}},
+		{{"open", "unpaid"}, {"complete", "unpaid"}, {"complete", "paid"}}, {{"open", "unpaid"}, {"open", "paid"}, {"complete", "paid"}}, {{"open", "no_payment_required"}, {"complete", "no_payment_required"}},
+	}
+	last := func(way [][2]string) [2]string { return way[len(way)-1] }
+	all := func([][2]string) bool { return true }
+	order := func(way [][2]string) bool { return last(way)[0] == "complete" }
+	lapse := func(way [][2]string) bool { return last(way)[0] == "expired" }
+	late := func(way [][2]string) bool { return len(way) == 3 && way[1][0] == "complete" }
+	for _, c := range []struct {
+		when string
+		acts func(way [][2]string) bool // on a session that goes this way
+		kept bool                       // the advice is to add events, not to replace the condition
+	}{
+		{`changed("status")`, all, false}, {`previous.status != session.status`, all, false}, {`session.status != "open"`, all, true},
+		{`changed("payment_status")`, order, false}, {`event.change.field == "payment_status"`, order, false}, {`changed("status") or changed("payment_status")`, all, false},
+		{`changed("status") and session.status == "expired"`, lapse, false}, {`changed("status") and session.status == "complete"`, order, false},
+		{`changed("status") and session.status != "open"`, all, false}, {`event.async`, late, true}, {`changed("payment_status") and session.payment_status != "unpaid"`, order, false},
+	} {
+		problems := warningsOf(t, c.when)
+		if len(problems) != 1 {
+			t.Errorf("%s:%s", c.when, describe(problems))
+			continue
+		}
+		found := advised.FindStringSubmatch(problems[0].Message)
+		if found == nil {
+			t.Errorf("%s leads nowhere:%s", c.when, describe(problems))
+			continue
+		}
+		followed := rules.Rule{Name: "r", Events: strings.Split(found[1], ", "), To: []string{"bus"}, Enabled: true}
+		if c.kept {
+			followed.When = c.when
+		}
+		set, more := rules.Compile([]rules.Rule{followed}, known)
+		if len(more) > 0 {
+			t.Errorf("%s: the advice is warned of:%s", c.when, describe(more))
+		}
+		for _, way := range ways {
+			matches, want := 0, 0
+			if c.acts(way) {
+				want = 1
+			}
+			for i := range way {
+				list, previous := eventsOf(t, way[:i+1])
+				for _, e := range list {
+					matches += strings.Count(matched(set.Match(e, previous, now)), "r")
+				}
+			}
+			if matches != want {
+				t.Errorf("%s, followed by %s, acts %d times on %v, want %d", c.when, found[0], matches, way, want)
+			}
 		}
 	}
 }

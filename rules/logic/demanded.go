@@ -46,6 +46,12 @@ func DemandedOf(n ast.Node) (s Demanded) {
 	if s.At < 0 {
 		return s
 	}
+	for path, list := range map[string]*[]string{"session.status": &s.Status, "session.payment_status": &s.Payment} {
+		*list = slices.DeleteFunc(*list, func(word string) bool { // which another part of the condition takes away
+			_, never := impossible(n, []demand{is(path, word)})
+			return never
+		})
+	}
 	_, s.Setup = impossible(n, []demand{notSetup})
 	excluded := ExcludedTypes(n)
 	if _, never := impossible(n, []demand{is("session.status", checkout.StatusOpen), is("session.payment_status", checkout.PaymentUnpaid)}); never {
@@ -62,11 +68,13 @@ func DemandedOf(n ast.Node) (s Demanded) {
 }
 
 // oneOf reads a condition that leaves some of a value: by ==, by in, or by several of
-// these that are joined by or. A payment_status that is not unpaid is one as well.
+// these that are joined by or. A payment_status that is not unpaid is one as well, and a
+// status that is not open.
 func oneOf(part ast.Node) (d demand, ok bool) {
-	if d, ok := demandOf(part, false); ok && said(d.path) == "session.payment_status" && slices.Equal(d.not, []any{checkout.PaymentUnpaid}) {
-		d.some = []any{checkout.PaymentPaid, checkout.PaymentNotRequired}
-		return d, true
+	if d, ok := demandOf(part, false); ok && len(d.not) == 1 {
+		if d.some = others[said(d.path)][d.not[0]]; d.some != nil {
+			return d, true
+		}
 	}
 	for i, choice := range operands(part, "||", "or") {
 		other, ok := demandOf(choice, false)
@@ -80,6 +88,12 @@ func oneOf(part ast.Node) (d demand, ok bool) {
 		}
 	}
 	return d, true
+}
+
+// others are the words that are left of a field without the one that it begins with.
+var others = map[string]map[any][]any{
+	"session.status":         {checkout.StatusOpen: {checkout.StatusComplete, checkout.StatusExpired}},
+	"session.payment_status": {checkout.PaymentUnpaid: {checkout.PaymentPaid, checkout.PaymentNotRequired}},
 }
 
 func words(values []any) (list []string) {

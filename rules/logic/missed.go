@@ -23,6 +23,7 @@ const (
 	PaidBefore            // fulfillable of what was paid before the checkout was complete
 	StillOpen             // paid, or without anything to pay, while the checkout is open
 	SeenBefore            // of a session that was seen in another state before
+	NotUpdated            // paid, or found to have nothing to pay, which is no updated
 	SeenOpen              // created, of a session that is open and unpaid
 	// Unchanged is the other way round: at first sight the condition holds, although it
 	// asks for a change.
@@ -70,6 +71,7 @@ var ways = func() [SeenOpen + 1]way {
 			named: []demand{is(async, false), created, is(status, checkout.StatusOpen, checkout.StatusComplete)}, shown: []demand{is(status, checkout.StatusOpen)}},
 		SeenBefore: {types: reached, named: []demand{is(inferred, false)},
 			shown: []demand{{path: "event" + Separator + "revision", least: 2, most: math.Inf(1)}}},
+		NotUpdated: {types: []string{event.Updated}, named: []demand{is(payment, checkout.PaymentUnpaid, checkout.PaymentPaid)}, shown: []demand{is(payment, checkout.PaymentUnpaid)}},
 		SeenOpen: {types: []string{event.Created}, named: []demand{is(payment, checkout.PaymentUnpaid, checkout.PaymentPaid)}, // without anything to pay: often from the beginning
 			shown: []demand{is(status, checkout.StatusOpen), is(payment, checkout.PaymentUnpaid), is(to, checkout.StatusOpen)}},
 	}
