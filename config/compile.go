@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"checkout-notifier/rules"
 )
@@ -11,12 +12,13 @@ import (
 // compile compiles the rules and reports what is wrong with them at the place
 // in the file. Names and `on` are left out: the loader has looked at them already.
 func (l *loader) compile() *rules.Set {
-	var known rules.Known
+	known := rules.Known{UnpaidFor: make(map[string]time.Duration)}
 	for _, d := range l.config.Destinations {
 		known.Destinations = append(known.Destinations, d.Name)
 	}
 	for _, account := range l.config.Accounts {
 		known.Accounts = append(known.Accounts, account.Name)
+		known.UnpaidFor[account.Name] = account.Poll.UnpaidFor
 	}
 	set, problems := rules.Compile(l.config.Rules, known)
 	l.compiled = set

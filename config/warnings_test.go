@@ -19,6 +19,10 @@ const ship = `rules:
 
 const givenUpSoon = " is less than a day: bank transfers take days, and a payment that comes later, and more than 25 hours after the session was created, is not seen until a backfill reads it; leave the key out for the default of 14 days"
 
+const older = `rules:
+  - {name: old, events: [unresolved], when: now() - session.created > duration("5d"), to: [shop]}
+`
+
 func TestWarnings(t *testing.T) {
 	twoModes := `accounts:
   - {name: main, secret_key: "${KEY}"}
@@ -70,6 +74,9 @@ func TestWarnings(t *testing.T) {
 			`test.yaml:8:20: poll.unpaid_for` + givenUpSoon},
 		{"given up within hours, of one account", minimal + "    poll: {unpaid_for: 23h59m}\n" + shop + ship,
 			`test.yaml:4:24: accounts[0].poll.unpaid_for` + givenUpSoon},
+		{"an age after what is given up", minimal + "    poll: {unpaid_for: 3d}\n" + shop + older,
+			"test.yaml:8:45: unresolved comes once, 3d (`poll.unpaid_for`) after the checkout was completed or expired, when a session is at most a day older than that, unless it was first seen late, and no event comes when it gets older; leave this out, or make `poll.unpaid_for` longer"},
+		{"an age before what is given up", minimal + shop + older, ""},
 		{"given up after a day", minimal + shop + ship + "poll: {unpaid_for: 24h}\n", ""},
 		{"final statuses of passing trouble", minimal + strings.Replace(shop, "]}", "], retry: {final_statuses: [400, 429, 422]}}", 1) + ship,
 			`test.yaml:5:119: destinations[0].retry.final_statuses[1]: a receiver that answers 429 is in trouble for a while, and what it refuses then would be a dead letter at once: leave 429 out, so that it is tried again`},

@@ -1,9 +1,14 @@
 package rules_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"checkout-notifier/checkout"
+	"checkout-notifier/diff"
+	"checkout-notifier/event"
 	"checkout-notifier/rules"
 )
 
@@ -92,6 +97,75 @@ func TestRulesOnTheAgeOfASession(t *testing.T) {
 	} {
 		if problems := warningsOf(t, c.when, strings.Fields(c.events)...); len(problems) > 0 {
 			t.Errorf("%s of %s:%s", c.when, c.events, describe(problems))
+		}
+	}
+}
+
+// Unresolved comes at the end of unpaid_for: a rule for it on a greater age never matches,
+// or matches by how long the checkout took.
+func TestUnresolvedOlderThanUnpaidFor(t *testing.T) {
+	const day = 24 * time.Hour
+	watched := known
+	watched.UnpaidFor = map[string]time.Duration{"main": 14 * day, "backup": 36 * time.Hour}
+	for _, c := range []struct {
+		account, when string
+		want          string // "" for no warning
+	}{
+		{"", `now() - session.created > duration("30d")`, "14d (`poll.unpaid_for`) after the checkout"},
+		{"", `session.payment_status == "unpaid" and now() - session.created > duration("20d")`, "leave this out, or make `poll.unpaid_for` longer"},
+		{"main", `session.created < now() - duration("21d")`, "14d"},
+		{"main", `(now() - session.created).Hours() / 24 > 14.5`, "14d"}, // by chance
+		{"main", `session.expires_at < now() - duration("15d")`, "14d"},
+		{"backup", `now() - session.created > duration("3d")`, "36h (`poll.unpaid_for`)"},
+		{"", `event.account == "backup" and now() - session.created > duration("3d")`, "36h"},
+		{"", `now() - session.created > duration("3d")`, ""}, // of one account
+		{"main", `now() - session.created > duration("14d")`, ""},
+		{"main", `session.status == "open" and now() - session.created > duration("30m")`, ""},
+		{"main", `now() - session.created > duration("30d") or session.amount_total > 100_00`, ""},
+		{"main", `now() - session.created < duration("30d")`, ""},
+	} {
+		r := rules.Rule{Name: "r", Events: []string{"unresolved"}, When: c.when, To: []string{"bus"}, Enabled: true}
+		if c.account != "" {
+			r.Accounts = []string{c.account}
+		}
+		_, problems := rules.Compile([]rules.Rule{r}, watched)
+		told := len(problems) == 1 && problems[0].Code == rules.CodeNeverMatches && problems[0].Snippet != "" && strings.Contains(problems[0].Message, c.want)
+		if c.want == "" && len(problems) > 0 || c.want != "" && !told {
+			t.Errorf("%s of %q: want %q:%s", c.when, c.account, c.want, describe(problems))
+		}
+		r.Events = []string{"unresolved", "expired"}
+		if _, problems := rules.Compile([]rules.Rule{r}, watched); len(problems) > 0 {
+			t.Errorf("%s of several types:%s", c.when, describe(problems))
+		}
+	}
+}
+
+// The age at which unresolved comes is as the warning says, whenever the checkout ended.
+func TestTheAgeOfWhatIsUnresolved(t *testing.T) {
+	const unpaidFor, checkoutMost, look = 14 * 24 * time.Hour, 24 * time.Hour, 15 * time.Minute
+	policy := diff.Policy{ConfirmAfter: time.Minute, UnpaidFor: unpaidFor, WarmEvery: time.Minute}
+	for _, completed := range []time.Duration{0, time.Minute, 5 * time.Hour, checkoutMost, 1000 * time.Hour} { // the last: never
+		fields := map[string]any{"status": "open", "payment_status": "unpaid", "created": now.Unix(), "expires_at": now.Add(checkoutMost).Unix()}
+		parse := func() *checkout.Session {
+			s, err := checkout.Parse(session(t, fields))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return &s
+		}
+		outcome, err := diff.First("main", parse(), diff.Look{At: now}, policy)
+		age := time.Duration(0)
+		for unresolved := false; !unresolved && age < 2*unpaidFor && err == nil; {
+			age += look
+			if age > completed {
+				fields["status"] = "complete"
+			}
+			seen := outcome.Snapshot
+			outcome, err = diff.Next(&seen, parse(), diff.Look{At: now.Add(age)}, policy)
+			unresolved = slices.ContainsFunc(outcome.Transitions, func(is diff.Transition) bool { return is.Type == event.Unresolved })
+		}
+		if err != nil || age < unpaidFor || age > unpaidFor+checkoutMost+2*look {
+			t.Errorf("completed after %s: unresolved at the age of %s, %v", completed, age, err)
 		}
 	}
 }

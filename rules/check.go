@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"checkout-notifier/rules/check"
 )
@@ -14,6 +15,7 @@ import (
 type Known struct {
 	Destinations []string
 	Accounts     []string
+	UnpaidFor    map[string]time.Duration // of accounts: how long a session is watched; may be nil
 }
 
 // Problem is something wrong with a rule, or, as a Warning, probably not meant.
@@ -62,7 +64,7 @@ func Compile(rules []Rule, known Known) (*Set, []Problem) {
 	if slices.ContainsFunc(problems, func(p Problem) bool { return !p.Warning }) {
 		return nil, problems
 	}
-	set := &Set{known: Known{slices.Clone(known.Destinations), slices.Clone(known.Accounts)}, types: make(map[string][]string, len(all)), reach: make(map[string]Reach, len(all)), identities: make(map[string]string)}
+	set := &Set{known: Known{Destinations: slices.Clone(known.Destinations), Accounts: slices.Clone(known.Accounts)}, types: make(map[string][]string, len(all)), reach: make(map[string]Reach, len(all)), identities: make(map[string]string)}
 	hash := newIdentity()
 	for i, r := range all {
 		hash.add(r)
