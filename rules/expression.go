@@ -26,6 +26,7 @@ type expression struct {
 	together  logic.Together // events of one look that match it
 	missed    []logic.Missed // events that it leaves out, probably without being meant to
 	age       logic.Age      // of the session, that it demands
+	noReason  int            // where it demands that the event has no reason; -1: nowhere
 	keys      []string       // of the metadata, that it demands
 	subjects  []string       // that it demands one of
 	subjectAt int            // where it does
@@ -66,7 +67,7 @@ func compileExpression(s *scope, text string) (x *expression, faults []check.Fau
 	x.holds, x.constant = logic.Constant(tree.Node)
 	x.always = logic.Always(tree.Node)
 	x.demanded, x.together, x.missed = logic.DemandedOf(tree.Node), logic.TogetherOf(tree.Node), logic.MissedBy(tree.Node)
-	x.age, x.keys = logic.AgeOf(tree.Node), logic.KeysOf(tree.Node)
+	x.age, x.noReason, x.keys = logic.AgeOf(tree.Node), logic.EmptyReason(tree.Node), logic.KeysOf(tree.Node)
 	x.subjects, x.subjectAt = logic.SubjectsOf(tree.Node)
 	x.texts, x.numbers = logic.ConstantsIn(tree.Node)
 	collectUses(tree.Node, &x.uses)

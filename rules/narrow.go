@@ -29,6 +29,9 @@ func (c *checkers) narrow(r *compiled) {
 	}
 	c.excludeParts(r)
 	c.exclude(r, r.expression.excluded)
+	if at := r.expression.noReason; at >= 0 && r.rule.On != OnSystem && !c.neverMatches() {
+		c.warnAt(r.rule.When, at, CodeMisleading, "event.reason is empty of every event but expired, so that this takes all but that; an expiry of which nobody knows why is asked for by `event.reason == \"unknown\"`")
+	}
 }
 
 // excludeParts warns of each condition, joined to others by or, that holds for no type
@@ -75,6 +78,8 @@ func (c *checkers) exclude(r *compiled, excluded exclusions) bool {
 	switch {
 	case len(r.types) == 0 || r.rule.On == OnSystem:
 		return false
+	case why.Reason:
+		message += ": expired has one of the reasons manual, timer and unknown, and no other type has any"
 	case why.Previous:
 		message += ": previous is empty in created, the first sight of a session"
 	case shows != "":

@@ -154,6 +154,7 @@ type Exclusion struct {
 	Change   bool   // it asks for a word that the field which changed never has
 	Previous bool   // it asks for a value of previous, which is empty at first sight
 	Own      bool   // it asks for a change that has a type of its own
+	Reason   bool   // it asks for a reason that the type never has
 	Shown    string // with Change: the field, and the words that it has
 }
 
@@ -217,7 +218,7 @@ func asksForOther(n ast.Node) bool {
 // known does. An exclusion by the words of a field says more than one by its name.
 func excludedBy(n ast.Node, known []demand) (x Exclusion, found bool) {
 	if d, found := impossible(n, known); found {
-		return Exclusion{At: d.at, Previous: strings.HasPrefix(d.path, previous)}, true
+		return Exclusion{At: d.at, Previous: strings.HasPrefix(d.path, previous), Reason: said(d.path) == reason}, true
 	}
 	for _, kind := range changes {
 		if _, apart := exclude(kind, known); apart {
@@ -288,6 +289,25 @@ func is(path string, values ...any) demand {
 	return demand{path: strings.ReplaceAll(path, ".", Separator), some: values, least: math.Inf(-1), most: math.Inf(1)}
 }
 
+const reason = "event.reason"
+
+// reasons are those of expired.
+var reasons = []any{event.ReasonManual, event.ReasonTimer, event.ReasonUnknown}
+
+// EmptyReason is where a condition demands that there is no reason, which is so of every
+// type but expired; -1: it does not.
+func EmptyReason(n ast.Node) (at int) {
+	for _, part := range operands(n, "&&", "and") {
+		d, ok := demandOf(part, false)
+		_, given := exclude([]demand{d}, []demand{is(reason, reasons...)})
+		_, empty := exclude([]demand{d}, []demand{is(reason, "")})
+		if ok && given && !empty {
+			return d.at
+		}
+	}
+	return -1
+}
+
 // shown is what each type of event says of its session.
 var shown = func() map[string][]demand {
 	const status, payment, field, to = "session.status", "session.payment_status", "event.change.field", "event.change.to"
@@ -297,7 +317,7 @@ var shown = func() map[string][]demand {
 	paid := []any{checkout.PaymentPaid, checkout.PaymentNotRequired}
 	known := map[string][]demand{
 		event.Completed:         becomes(status, checkout.FieldStatus, checkout.StatusComplete),
-		event.Expired:           becomes(status, checkout.FieldStatus, checkout.StatusExpired),
+		event.Expired:           append(becomes(status, checkout.FieldStatus, checkout.StatusExpired), is(reason, reasons...)),
 		event.Paid:              becomes(payment, checkout.FieldPaymentStatus, checkout.PaymentPaid),
 		event.NoPaymentRequired: becomes(payment, checkout.FieldPaymentStatus, checkout.PaymentNotRequired),
 		event.Fulfillable:       {is(status, checkout.StatusComplete), is(payment, paid...), is(field, checkout.FieldPaymentStatus), is(to, paid...)},
@@ -309,7 +329,7 @@ var shown = func() map[string][]demand {
 	for _, t := range event.Types() {
 		known[t] = append(known[t], is("event.type", t))
 		if t != event.Expired {
-			known[t] = append(known[t], is("event.reason", ""))
+			known[t] = append(known[t], is(reason, ""))
 		}
 		if t != event.Paid && t != event.Fulfillable {
 			known[t] = append(known[t], is("event.async", false))
