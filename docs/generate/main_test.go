@@ -105,7 +105,7 @@ func TestExpressionsOfTheReference(t *testing.T) {
 			}
 			checked++
 			want := regexp.MustCompile(`^[a-z]+`).FindString(comment)
-			set, problems := rules.Compile([]rules.Rule{{Name: "r", When: line, To: []string{"shop"}, Enabled: true}}, rules.Known{Destinations: []string{"shop"}, Accounts: []string{"main"}})
+			set, problems := rules.Compile([]rules.Rule{{Name: "r", Events: []string{"*"}, When: line, To: []string{"shop"}, Enabled: true}}, rules.Known{Destinations: []string{"shop"}, Accounts: []string{"main"}})
 			if got := outcome(set, problems, e, previous); got != want {
 				t.Errorf("%s: got %s", strings.TrimSpace(line), got)
 			}

@@ -62,7 +62,8 @@ type Checker struct {
 	system   bool
 	names    Names
 	nearType func(word string) string
-	text     []rune // the expression that is being checked
+	text     []rune            // the expression that is being checked
+	mistyped map[ast.Node]bool // what it compares with another kind, which is told
 }
 
 // Names are what the program's own events are about.
@@ -97,13 +98,13 @@ func (c *Checker) Expression(text string) (*Checked, []Fault) {
 	if visits(tree.Node, map[ast.Node]int{}) > maxVisits {
 		return nil, []Fault{{At: tree.Node.Location().From, Code: CodeBudget, Message: "calls and comparisons are nested too deeply"}}
 	}
-	c.text = []rune(text)
+	c.text, c.mistyped = []rune(text), make(map[ast.Node]bool)
 	faults, complete := c.mistakes(tree)
 	if complete {
 		plainKeys(&tree.Node)
 		faults = append(faults, c.lint(tree.Node)...)
 		faults = append(faults, c.lintMoney(tree.Node)...)
-		faults = append(faults, lintMissing(tree.Node)...)
+		faults = append(faults, c.lintMissing(tree.Node)...)
 		faults = append(faults, lintLogic(tree.Node)...)
 		faults = append(faults, lintDigits(tree.Node)...)
 		faults = append(faults, lintHolds(tree.Node)...)

@@ -179,8 +179,14 @@ func (c *Checker) lintSides(n *ast.BinaryNode) (faults []Fault) {
 			if partOf[n.Operator] == nil || side[0] == n.Left { // else lintEmptyParts tells
 				faults = append(faults, c.lintWords(n.Operator, side[0], side[1])...)
 			}
-			faults = append(faults, c.lintData(n.Operator, side[0], side[1])...)
 			faults = append(faults, c.lintZeros(side[0], side[1])...)
+		}
+		if c.system {
+			of := c.lintKinds(n, side[0], side[1])
+			if of == nil {
+				of = c.lintData(n.Operator, side[0], side[1])
+			}
+			faults = append(faults, of...)
 		}
 		if partOf[n.Operator] == nil || side[0] == n.Left {
 			faults = append(faults, lintID(n.Operator, side[0], side[1])...)

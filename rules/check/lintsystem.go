@@ -14,18 +14,31 @@ import (
 	"github.com/expr-lang/expr/ast"
 )
 
-// dataMembers are all that the data of the program's own events has, in alphabetical
-// order: each is in the sample of its type.
-var dataMembers = sync.OnceValue(func() (members []string) {
+// dataKinds are the kinds of all members that the data of the program's own events has: each
+// is in the sample of its type.
+var dataKinds = sync.OnceValue(func() map[string]string {
+	kinds := make(map[string]string)
 	for _, t := range event.SystemTypes() {
 		var data map[string]any
-		if json.Unmarshal(event.SampleEvent(t).System, &data) == nil {
-			members = slices.AppendSeq(members, maps.Keys(data))
+		if json.Unmarshal(event.SampleEvent(t).System, &data) != nil {
+			continue
+		}
+		for member, value := range data {
+			switch value.(type) {
+			case string:
+				kinds[member] = aText
+			case float64:
+				kinds[member] = aNumber
+			default:
+				kinds[member] = aList
+			}
 		}
 	}
-	slices.Sort(members)
-	return slices.Compact(members)
+	return kinds
 })
+
+// dataMembers are the names of these members, in alphabetical order.
+var dataMembers = sync.OnceValue(func() []string { return slices.Sorted(maps.Keys(dataKinds())) })
 
 // ofSystem is what a path of names means in a rule with on: system: a field of the event
 // or a member of its data; "" where that is not known. inside is the node that the path
@@ -88,7 +101,7 @@ func (c *Checker) dataWords(member string) []string {
 func (c *Checker) lintData(operator string, value, other ast.Node) (faults []Fault) {
 	member := rawPath(value)
 	words := c.dataWords(member)
-	if !c.system || len(words) == 0 || !slices.Contains([]string{"==", "!=", "in"}, operator) {
+	if len(words) == 0 || !slices.Contains([]string{"==", "!=", "in"}, operator) {
 		return nil
 	}
 	for _, word := range textsOf(other) {

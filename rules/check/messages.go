@@ -126,7 +126,7 @@ func unlike(b *ast.BinaryNode) (at int, message string) {
 
 // The types of values that are never equal to each other.
 const (
-	aText, aNumber, aBool, aTime, aList = "a text", "a number", "true or false", "a time", "a list"
+	aText, aNumber, aBool, aTime, aList = logic.AText, logic.ANumber, "true or false", "a time", logic.AList
 	inQuotes                            = `; a text stands in quotes, as in ["5", "true"]`
 	oneList                             = "; a list stands in one pair of brackets"
 )

@@ -15,17 +15,20 @@ import (
 // lintMissing warns of what fails on every session without a value: raw without
 // a default in arithmetic, or a metadata value that is read as a number. What was
 // asked before, as in raw("x") != nil && raw("x") > 0, is fine.
-func lintMissing(root ast.Node) []Fault {
-	l := missingLint{}
+func (c *Checker) lintMissing(root ast.Node) []Fault {
+	l := missingLint{told: c.mistyped}
 	l.walk(root, nil, map[string]bool{})
 	return l.faults
 }
 
-type missingLint struct{ faults []Fault }
+type missingLint struct {
+	told   map[ast.Node]bool
+	faults []Fault
+}
 
 func (l *missingLint) walk(n, parent ast.Node, asked map[string]bool) {
 	key, what := missable(n)
-	if what != nil && !asked[key] {
+	if what != nil && !asked[key] && !l.told[parent] {
 		if f, fails := what(parent); fails && !slices.Contains(l.faults, f) {
 			f.Warning = true
 			l.faults = append(l.faults, f)
