@@ -49,7 +49,7 @@ func exclude(demands, known []demand) (demand, bool) {
 // impossible says whether a condition never holds while what is known does, and
 // which part of it shows that.
 func impossible(n ast.Node, known []demand) (demand, bool) {
-	return contradicts(condition{n, false}, known)
+	return read(condition{n, false}).impossible(known)
 }
 
 // condition is a tree, or what denies it.
@@ -68,9 +68,13 @@ func (c condition) parts() (left, right condition, both, choice bool) {
 	return condition{}, condition{}, false, false
 }
 
-func contradicts(c condition, known []demand) (demand, bool) {
-	var demands []demand
-	var choices [][2]condition
+// reading is a condition that has been read: what all must hold, and of what one of two.
+type reading struct {
+	demands []demand
+	choices [][2]reading
+}
+
+func read(c condition) (r reading) {
 	var split func(c condition)
 	split = func(c condition) {
 		if not, ok := c.tree.(*ast.UnaryNode); ok && (not.Operator == "!" || not.Operator == "not") {
@@ -83,21 +87,28 @@ func contradicts(c condition, known []demand) (demand, bool) {
 			split(left)
 			split(right)
 		case choice:
-			choices = append(choices, [2]condition{left, right})
+			r.choices = append(r.choices, [2]reading{read(left), read(right)})
 		default:
 			if d, ok := demandOf(c.tree, c.denied); ok {
-				demands = append(demands, d)
+				r.demands = append(r.demands, d)
 			}
 		}
 	}
 	split(c)
-	if d, found := exclude(demands, known); found {
+	return r
+}
+
+// impossible is the function of that name for what has been read.
+func (r reading) impossible(known []demand) (demand, bool) {
+	if d, found := exclude(r.demands, known); found {
 		return d, true
 	}
-	known = slices.Concat(known, demands)
-	for _, choice := range choices {
-		left, not := contradicts(choice[0], known)
-		if _, neither := contradicts(choice[1], known); not && neither {
+	if len(r.choices) > 0 {
+		known = slices.Concat(known, r.demands)
+	}
+	for _, choice := range r.choices {
+		left, not := choice[0].impossible(known)
+		if _, neither := choice[1].impossible(known); not && neither {
 			return left, true
 		}
 	}

@@ -80,20 +80,21 @@ var ways = func() [SeenOpen + 1]way {
 // MissedBy finds the events that a condition leaves out for the way in which they
 // come about, the same place once for each type.
 func MissedBy(n ast.Node) (missed []Missed) {
+	r, first := read(condition{n, false}), empty(n)
 	for w, way := range ways {
 		if Way(w) == FirstSight && asksForFormer(n) {
 			continue
 		}
 		for _, t := range way.types {
 			known := slices.Concat(shown[t], way.named)
-			if _, excluded := impossible(n, known); excluded {
+			if _, excluded := r.impossible(known); excluded {
 				continue // of all events of the type, or on purpose
 			}
 			known = slices.Concat(known, way.shown)
 			if Way(w) == FirstSight {
-				known = slices.Concat(known, empty(n))
+				known = slices.Concat(known, first)
 			}
-			d, excluded := impossible(n, known)
+			d, excluded := r.impossible(known)
 			same := func(m Missed) bool { return m.Type == t && m.At == d.at }
 			if excluded && !slices.ContainsFunc(missed, same) {
 				missed = append(missed, Missed{Type: t, Way: Way(w), At: d.at, Of: said(d.path)})

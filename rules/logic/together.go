@@ -95,14 +95,18 @@ func TogetherOf(n ast.Node) Together {
 		return t
 	}
 	t.Once = once(states, changes)
+	r, first := read(condition{n, false}), empty(n)
 	for _, look := range looks {
 		var types []string
 		for _, name := range event.Types() {
 			known, comes := look[name]
-			if comes && name == event.Created {
-				known = slices.Concat(known, empty(n)) // there is no session before
+			if !comes {
+				continue
 			}
-			if _, never := impossible(n, known); comes && !never {
+			if name == event.Created {
+				known = slices.Concat(known, first) // there is no session before
+			}
+			if _, never := r.impossible(known); !never {
 				types = append(types, name)
 			}
 		}

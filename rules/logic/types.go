@@ -121,7 +121,7 @@ var smallest = func() (known []demand) {
 // Always says whether a condition holds whatever the event is, because amounts are never
 // negative and a revision is at least 1.
 func Always(n ast.Node) bool {
-	_, never := contradicts(condition{n, true}, smallest)
+	_, never := read(condition{n, true}).impossible(smallest)
 	return never
 }
 
@@ -161,17 +161,17 @@ type Exclusion struct {
 // ExcludedTypes are the types of events for which a condition never holds, ""
 // for those of a later version.
 func ExcludedTypes(n ast.Node) map[string]Exclusion {
-	excluded := make(map[string]Exclusion)
+	excluded, r := make(map[string]Exclusion), read(condition{n, false})
 	for t, known := range shown {
 		if t == event.Created {
 			known = slices.Concat(known, empty(n))
 		}
-		if x, found := excludedFrom(n, known, cases[t]); found {
+		if x, found := r.excludedFrom(known, cases[t]); found {
 			excluded[t] = x
 		}
 	}
-	if _, found := excluded[event.Updated]; !found && !asksForOther(n) {
-		if x, found := excludedFrom(n, shown[event.Updated], sameStates); found {
+	if _, found := excluded[event.Updated]; !found && !r.asksForOther() {
+		if x, found := r.excludedFrom(shown[event.Updated], sameStates); found {
 			x.Own = true
 			excluded[event.Updated] = x
 		}
@@ -181,9 +181,9 @@ func ExcludedTypes(n ast.Node) map[string]Exclusion {
 
 // excludedFrom says whether a condition holds in none of some cases while what is known
 // does. No cases are one of which nothing is known.
-func excludedFrom(n ast.Node, known []demand, cases [][]demand) (x Exclusion, found bool) {
+func (r reading) excludedFrom(known []demand, cases [][]demand) (x Exclusion, found bool) {
 	for _, one := range cases {
-		next, never := excludedBy(n, slices.Concat(known, one))
+		next, never := r.excludedBy(slices.Concat(known, one))
 		if !never {
 			return Exclusion{}, false
 		}
@@ -192,21 +192,21 @@ func excludedFrom(n ast.Node, known []demand, cases [][]demand) (x Exclusion, fo
 		}
 	}
 	if len(cases) == 0 {
-		return excludedBy(n, known)
+		return r.excludedBy(known)
 	}
 	return x, found
 }
 
 // asksForOther says whether a condition asks for another status or payment_status than
 // those that the API documents, or for none: updated shows such changes.
-func asksForOther(n ast.Node) bool {
+func (r reading) asksForOther() bool {
 	for _, field := range transitionFields {
 		about := []demand{is("event.change.field", field)}
-		if _, never := impossible(n, about); never {
+		if _, never := r.impossible(about); never {
 			continue
 		}
 		for _, path := range []string{"session." + field, "previous." + field, "event.change.from", "event.change.to"} {
-			if _, never := impossible(n, append(about, is(path, transitions[field][1:]...))); never {
+			if _, never := r.impossible(append(about, is(path, transitions[field][1:]...))); never {
 				return true
 			}
 		}
@@ -216,15 +216,15 @@ func asksForOther(n ast.Node) bool {
 
 // excludedBy says whether a condition holds for no kind of change while what is
 // known does. An exclusion by the words of a field says more than one by its name.
-func excludedBy(n ast.Node, known []demand) (x Exclusion, found bool) {
-	if d, found := impossible(n, known); found {
+func (r reading) excludedBy(known []demand) (x Exclusion, found bool) {
+	if d, found := r.impossible(known); found {
 		return Exclusion{At: d.at, Previous: strings.HasPrefix(d.path, previous), Reason: said(d.path) == reason}, true
 	}
 	for _, kind := range changes {
 		if _, apart := exclude(kind, known); apart {
 			continue
 		}
-		d, never := impossible(n, slices.Concat(known, kind))
+		d, never := r.impossible(slices.Concat(known, kind))
 		if !never {
 			return Exclusion{}, false
 		}
