@@ -30,12 +30,12 @@ func TestKindsOfTheDataOfSystemEvents(t *testing.T) {
 		`raw("rules") == "ship"`:                                  `"ship" in raw("rules")`,
 		`"ship" == raw("rules")`:                                  `"ship" in raw("rules")`,
 		`raw("rules", []) contains "ship"`:                        `"ship" in raw("rules", [])`,
-		`raw("reason") == 404`:                                    `raw("reason") == "404"`,
-		`raw("rules.0") == 5`:                                     `raw("rules.0") == "5"`,
+		`raw("reason") == 404`:                                    ``,
+		`raw("rules.0") == 5`:                                     ``,
 		`raw("down_for", "") > 3600`:                              ``,
 		`raw("since", "") > now()`:                                ``,
 		`raw("attempts") == 3.5 or raw("failures") == "many"`:     ``,
-		`raw("since") == 1796119200`:                              `raw("since") == "1796119200"`,
+		`raw("since") == 1796119200`:                              ``,
 	} {
 		_, problems := rules.Compile([]rules.Rule{system("r", when), rule("ship", "")}, known)
 		if len(problems) != 1 || problems[0].Code != rules.CodeNeverMatches || !problems[0].Warning || problems[0].Snippet == "" || problems[0].Suggestion != want {
@@ -47,7 +47,7 @@ func TestKindsOfTheDataOfSystemEvents(t *testing.T) {
 		}
 		set, problems := rules.Compile([]rules.Rule{system("r", want), rule("ship", "")}, known)
 		sample := event.SampleEvent(event.DeliveryDead)
-		holds := !strings.Contains(want, "!=") && !strings.Contains(want, `== "`) // the sample has no such texts
+		holds := !strings.Contains(want, "!=")
 		if len(problems) > 0 || (matched(set.MatchSystem(&sample, now)) == "r") != holds {
 			t.Errorf("%s leads to %s:%s", when, want, describe(problems))
 		}

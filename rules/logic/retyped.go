@@ -3,7 +3,6 @@ package logic
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/expr-lang/expr/ast"
@@ -31,18 +30,23 @@ func Retyped(b *ast.BinaryNode, raw ast.Node, constants []ast.Node, of string) s
 		return fmt.Sprintf("%s not in %s", constants[0], raw)
 	case of == AList && isText && (b.Operator == "==" || b.Operator == "contains"):
 		return fmt.Sprintf("%s in %s", constants[0], raw)
-	case of == AList || of == AText && ordered:
-		return ""
-	case of == ANumber && !ordered && !slices.Contains([]string{"==", "!=", "in"}, b.Operator):
+	case of != ANumber:
+		return "" // what the text says is not known
+	case !ordered && !slices.Contains([]string{"==", "!=", "in"}, b.Operator):
 		return fmt.Sprintf("string(%s) %s %s", raw, b.Operator, constants[0])
 	}
 	var list []string
 	for _, n := range constants {
-		text := retyped(n, of)
-		if text == "" {
+		text, isText := n.(*ast.StringNode)
+		_, isWhole := n.(*ast.IntegerNode)
+		switch {
+		case isWhole:
+			list = append(list, n.String())
+		case isText && wholeNumber.MatchString(text.Value):
+			list = append(list, text.Value)
+		default:
 			return ""
 		}
-		list = append(list, text)
 	}
 	left, right := raw.String(), strings.Join(list, ", ")
 	if b.Operator == "in" {
@@ -55,19 +59,4 @@ func Retyped(b *ast.BinaryNode, raw ast.Node, constants []ast.Node, of string) s
 		left, right = right, left
 	}
 	return fmt.Sprintf("%s %s %s", left, b.Operator, right)
-}
-
-// retyped writes a constant as one of a type.
-func retyped(n ast.Node, of string) string {
-	text, isText := n.(*ast.StringNode)
-	_, isWhole := n.(*ast.IntegerNode)
-	switch {
-	case isText && of == AText, isWhole && of == ANumber:
-		return n.String()
-	case isWhole:
-		return strconv.Quote(n.String())
-	case isText && wholeNumber.MatchString(text.Value):
-		return text.Value
-	}
-	return ""
 }
