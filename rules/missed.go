@@ -65,6 +65,21 @@ func (c *checkers) missed(r *compiled) {
 			c.warnAt(r.rule.When, m.At, code, x.missesText(m, hears(event.Updated)))
 		}
 	}
+	c.createdAlone(r)
+}
+
+// createdAlone warns of a rule for created and updated that asks for a change which updated
+// never comes for.
+func (c *checkers) createdAlone(r *compiled) {
+	x := r.expression
+	why, never := x.excluded[event.Updated]
+	left := slices.DeleteFunc(r.known(), func(t string) bool { _, excluded := x.excluded[t]; return excluded })
+	told := slices.ContainsFunc(c.problems, func(p Problem) bool { return p.Rule == c.at && p.Code == CodeMissesOrders })
+	if !never || !why.Own || told || x.uses.event || !slices.Contains(r.types, event.Updated) || !slices.Equal(left, []string{event.Created}) || len(x.together.Once) == 0 {
+		return
+	}
+	c.warnAt(r.rule.When, why.At, CodeMissesOrders, fmt.Sprintf("updated never comes for a change of status or payment_status, so that this takes created alone, of each session when it is first seen; "+
+		"write `events: [%s]` instead, without this condition", short(x.together.Once)))
 }
 
 // fixed are the fields of a session that an updated seldom is about.

@@ -19,6 +19,7 @@ import (
 func TestConditionsThatLeaveOrdersOut(t *testing.T) {
 	const firstSight, free, later, before, due, open, sight = "is empty when a session is first seen", "without anything to pay, which", "paid after the checkout", "before the checkout is complete", "completed comes once", "while the checkout is open", "created comes once, when a session is first seen"
 	const neither, change = ", and updated never for a change of status or payment_status", "leaves out each order when it is paid: updated never comes for a change of status or payment_status; "
+	const alone = "updated never comes for a change of status or payment_status, so that this takes created alone, of each session when it is first seen; "
 	for _, c := range []struct{ events, when, want string }{
 		{"fulfillable", `previous.payment_status == "unpaid"`, firstSight},
 		{"fulfillable", `"unpaid" == previous.payment_status and session.livemode`, firstSight},
@@ -76,6 +77,9 @@ func TestConditionsThatLeaveOrdersOut(t *testing.T) {
 		{"created updated", `changed("status") and session.status == "complete"`, "write `events: [completed]` instead"},
 		{"created updated expired", `session.payment_status == "paid" and session.status == "complete"`, "write `events: [fulfillable]` instead"},
 		{"", `event.type in ["checkout.session.created", "checkout.session.updated"] and session.payment_status == "paid"`, "write the `events` that are meant instead"},
+		{"created updated", `changed("status")`, alone + "write `events: [completed, expired]` instead"},
+		{"created updated", `previous.payment_status != session.payment_status and session.livemode`, alone + "write `events: [no_payment_required, paid]` instead"},
+		{"created updated", `changed("status") or changed("payment_status")`, alone + "write `events: [expired, fulfillable]` instead"},
 		{"updated", `session.payment_status == "paid"`, change + "write `events: [fulfillable]` instead"},
 		{"updated", `session.status == "complete" and session.payment_status in ["paid", "no_payment_required"] and session.amount_total > 100_00`, change},
 		{"updated regressed", `session.payment_status != "unpaid" and session.livemode`, change},
@@ -152,6 +156,9 @@ func TestConditionsThatLeaveOrdersOut(t *testing.T) {
 		{"created expired", `session.status == "expired" and session.livemode`},
 		{"created fulfillable", `session.payment_status == "paid" and session.currency == "EUR" or session.livemode`},
 		{"created updated", `session.status == "open"`},
+		{"created updated", `changed("status") or changed("metadata")`},
+		{"created updated", `event.change.field == "status"`},
+		{"created updated expired", `changed("status")`},
 		{"created updated", `session.payment_status == "unpaid" and session.livemode`},
 		{"created updated", `session.payment_status == "no_payment_required"`},
 		{"created updated", `session.amount_total > 100_00 and session.metadata.plan == "pro"`},
@@ -239,7 +246,7 @@ func eventsOf(t *testing.T, looks [][2]string) (list []*event.Event, previous js
 // told to be instead hears once of each.
 func TestCreatedAndUpdatedMissOrders(t *testing.T) {
 	advised := regexp.MustCompile("write `events: \\[([a-z_, ]+)\\]`")
-	for _, when := range []string{`session.status == "complete"`, `session.payment_status == "paid"`, `session.status == "complete" and session.payment_status == "paid"`, `session.status != "open"`} {
+	for _, when := range []string{`session.status == "complete"`, `session.payment_status == "paid"`, `session.status == "complete" and session.payment_status == "paid"`, `session.status != "open"`, `changed("status")`, `changed("payment_status")`} {
 		problems := warningsOf(t, when, "created", "updated")
 		if len(problems) != 1 || advised.FindStringSubmatch(problems[0].Message) == nil {
 			t.Errorf("%s:%s", when, describe(problems))
@@ -254,8 +261,8 @@ func TestCreatedAndUpdatedMissOrders(t *testing.T) {
 			{{"open", "unpaid"}, {"complete", "paid"}}, {{"open", "unpaid"}, {"complete", "unpaid"}, {"complete", "paid"}}, {{"open", "unpaid"}, {"open", "paid"}, {"complete", "paid"}},
 		} {
 			heard := ""
-			for i := range way {
-				events, previous := eventsOf(t, way[:i+1])
+			for i := range way[1:] {
+				events, previous := eventsOf(t, way[:i+2])
 				for _, e := range events {
 					heard += matched(set.Match(e, previous, now))
 				}
