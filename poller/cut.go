@@ -53,11 +53,11 @@ func (a *account) boundTop(ctx context.Context) error {
 	if from := a.aboveTop.from; from.After(hole.BelowAt) && (shown || a.aboveTop != known) {
 		bounded := hole
 		bounded.AboveAt = from.Add(-time.Second)
-		parts, between, err := a.cut(ctx, bounded, cutFor)
+		parts, rest, err := a.cut(ctx, bounded, cutFor)
 		if err != nil {
 			return err
 		}
-		if shown || between {
+		if shown || rest {
 			if !shown && parts[0].AboveAt.Equal(bounded.AboveAt) {
 				parts[0].Since, parts[0].AboveAt = now, time.Time{}
 			}
@@ -137,27 +137,21 @@ func (a *account) answersRange(ctx context.Context, from, to time.Time) (answere
 	return true, page.Total > 0, nil
 }
 
-// cut asks for halves of a hole between two times, and returns the parts that the API cannot
-// show (see holes.Cut). most is how long it may take. shown says whether the API showed a
-// session above the lowest of these parts.
-func (a *account) cut(ctx context.Context, h event.Hole, most time.Duration) (parts []event.Hole, shown bool, err error) {
-	asked, began, highest := 0, time.Now(), time.Time{}
+// cut asks for halves of a hole between two times (see holes.Cut). most is how long it may take.
+func (a *account) cut(ctx context.Context, h event.Hole, most time.Duration) (parts []event.Hole, rest bool, err error) {
+	asked, began := 0, time.Now()
 	if h.Below != "" && a.sliceable() != slicingWorks { // with created[lte] ignored this has the hole in it
 		answered, _, err := a.answersRange(ctx, h.BelowAt.Add(-time.Hour), h.BelowAt.Add(-time.Second))
 		if !answered || err != nil || a.sliceable() == slicingFails {
 			return []event.Hole{h}, false, err
 		}
 	}
-	parts, err = holes.Cut(h, func(from, to time.Time) (bool, error) {
-		answered, any, err := a.answersRange(ctx, from, to)
-		if asked++; any {
-			highest = later(highest, from)
-		}
-		return answered, err
+	return holes.Cut(h, func(from, to time.Time) (answered, shown bool, err error) {
+		asked++
+		return a.answersRange(ctx, from, to)
 	}, func() bool {
 		return asked >= mostCuts || (asked > leastCuts && time.Since(began) > most) || a.sliceable() == slicingFails
 	})
-	return parts, err == nil && highest.After(parts[len(parts)-1].BelowAt), err
 }
 
 // cutWide cuts the hole between two times that is left of one that was just asked for,

@@ -239,9 +239,48 @@ func TestOracleFound(t *testing.T) {
 				{born: 28 * time.Minute, lives: 45 * time.Minute, ends: abandoned},
 			},
 		},
+		// The newest session and an older one cannot be shown. Of the second with which the hole
+		// begins the filter shows only the beginning: as that was answered, the hole was not
+		// divided, and what lies between the two was not read.
+		"between two sessions that cannot be shown": {
+			exact: true, start: poller.StartAll,
+			poll: poller.Poll{Interval: 15 * time.Second, Timeout: 10 * time.Second, UnpaidFor: 14 * 24 * time.Hour,
+				Tuning: poller.Tuning{Overlap: 10 * time.Minute, HotAge: 10 * time.Minute, WarmEvery: 5 * time.Minute, UnpaidEvery: 2 * time.Minute, ReconcileEvery: 1000 * time.Hour, ConfirmAfter: 10 * time.Minute, PageSize: 8, Concurrency: 1}},
+			fates: []fate{
+				{born: -5 * time.Minute, lives: 24 * time.Hour, ends: abandoned},
+				{born: -4*time.Minute - 43*time.Second, lives: 24 * time.Hour, ends: abandoned, mends: 41 * time.Minute},
+				{born: -100 * time.Second, lives: 24 * time.Hour, ends: pays, at: 15 * time.Minute},
+				{born: -time.Minute + 3*time.Millisecond, lives: 24 * time.Hour, ends: abandoned, mends: 40 * time.Minute},
+				{born: time.Minute, lives: 24 * time.Hour, ends: abandoned},
+			},
+		},
+		"between two sessions that cannot be shown, in a quiet hour": {
+			exact: true, start: poller.StartAll,
+			poll: poller.Poll{Interval: 15 * time.Second, Timeout: 10 * time.Second, UnpaidFor: 14 * 24 * time.Hour,
+				Tuning: poller.Tuning{Overlap: 10 * time.Minute, HotAge: 10 * time.Minute, WarmEvery: 5 * time.Minute, UnpaidEvery: 2 * time.Minute, ReconcileEvery: 1000 * time.Hour, ConfirmAfter: 10 * time.Minute, PageSize: 8, Concurrency: 1}},
+			fates: []fate{
+				{born: -5 * time.Minute, lives: 24 * time.Hour, ends: abandoned},
+				{born: -4*time.Minute - 43*time.Second, lives: 24 * time.Hour, ends: abandoned, mends: 41 * time.Minute},
+				{born: -100 * time.Second, lives: 24 * time.Hour, ends: pays, at: 15 * time.Minute},
+				{born: -time.Minute + 3*time.Millisecond, lives: 24 * time.Hour, ends: abandoned, mends: 40 * time.Minute},
+				{born: 80 * time.Minute, lives: 24 * time.Hour, ends: abandoned},
+			},
+		},
+		"between two sessions that cannot be shown, in a quiet hour, by whole seconds": {
+			start: poller.StartAll,
+			poll: poller.Poll{Interval: 15 * time.Second, Timeout: 10 * time.Second, UnpaidFor: 14 * 24 * time.Hour,
+				Tuning: poller.Tuning{Overlap: 10 * time.Minute, HotAge: 10 * time.Minute, WarmEvery: 5 * time.Minute, UnpaidEvery: 2 * time.Minute, ReconcileEvery: 1000 * time.Hour, ConfirmAfter: 10 * time.Minute, PageSize: 8, Concurrency: 1}},
+			fates: []fate{
+				{born: -5 * time.Minute, lives: 24 * time.Hour, ends: abandoned},
+				{born: -4*time.Minute - 43*time.Second, lives: 24 * time.Hour, ends: abandoned, mends: 41 * time.Minute},
+				{born: -100 * time.Second, lives: 24 * time.Hour, ends: pays, at: 15 * time.Minute},
+				{born: -time.Minute + 3*time.Millisecond, lives: 24 * time.Hour, ends: abandoned, mends: 40 * time.Minute},
+				{born: 80 * time.Minute, lives: 24 * time.Hour, ends: abandoned},
+			},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			u.start, u.params, u.badCursor = poller.StartNow, cmp.Or(u.params, wooshpay.ParamsBody), cmp.Or(u.badCursor, 404)
+			u.start, u.params, u.badCursor = cmp.Or(u.start, poller.StartNow), cmp.Or(u.params, wooshpay.ParamsBody), cmp.Or(u.badCursor, 404)
 			if size := u.poll.Tuning.PageSize; u.poll.Interval == 0 {
 				u.poll = poller.DefaultPoll()
 				u.poll.Tuning.PageSize = cmp.Or(size, u.poll.Tuning.PageSize)

@@ -34,16 +34,30 @@ func Wide(holes []event.Hole, of *event.Hole) (h event.Hole, found bool) {
 
 // Cut divides a hole between two times in halves again and again, and returns the parts for
 // which the API does not answer, the newest first. asks says whether the API answers for a
-// range of creation times. Once enough returns true, what is left is not divided any more,
-// and is due at once unless it was read before.
-func Cut(h event.Hole, asks func(from, to time.Time) (bool, error), enough func() bool) (parts []event.Hole, err error) {
+// range of creation times, and whether it shows a session there. Once enough returns true, what
+// is left is not divided any more, and is due at once unless it was read before. rest says
+// whether what is in none of the parts is to be read: a session was shown between them, or the
+// lowest one ends above the end of the hole.
+func Cut(h event.Hole, asks func(from, to time.Time) (answered, shown bool, err error), enough func() bool) (parts []event.Hole, rest bool, err error) {
 	from, to := seconds(&h)
 	if h.BelowAt.IsZero() || !from.Before(to) {
-		return []event.Hole{h}, nil
+		return []event.Hole{h}, false, nil
 	}
-	first := from
-	if answered, err := asks(from, to); answered || err != nil { // it is a hole for another reason
-		return []event.Hole{h}, err
+	first, highest := from, time.Time{}
+	answers := func(from, to time.Time) (bool, error) {
+		answered, shown, err := asks(from, to)
+		if shown && from.After(highest) {
+			highest = from
+		}
+		return answered, err
+	}
+	answered, err := answers(from, to)
+	if answered && err == nil { // where the filter is exact, what stands within the last second was not asked for
+		answered, err = answers(from, to.Add(time.Second))
+		from = to
+	}
+	if answered || err != nil { // it is a hole for another reason
+		return []event.Hole{h}, false, err
 	}
 	var halve func(from, to time.Time) error // a range for which it does not answer
 	halve = func(from, to time.Time) error {
@@ -66,7 +80,7 @@ func Cut(h event.Hole, asks func(from, to time.Time) (bool, error), enough func(
 			return nil
 		}
 		middle := from.Add(to.Sub(from) / 2).Truncate(time.Second)
-		newer, err := asks(middle.Add(time.Second), to)
+		newer, err := answers(middle.Add(time.Second), to)
 		if err != nil {
 			return err
 		}
@@ -75,7 +89,7 @@ func Cut(h event.Hole, asks func(from, to time.Time) (bool, error), enough func(
 			if err := halve(middle.Add(time.Second), to); err != nil {
 				return err
 			}
-			if older, err = asks(from, middle); err != nil {
+			if older, err = answers(from, middle); err != nil {
 				return err
 			}
 		}
@@ -84,8 +98,11 @@ func Cut(h event.Hole, asks func(from, to time.Time) (bool, error), enough func(
 		}
 		return halve(from, middle)
 	}
-	err = halve(from, to)
-	return parts, err
+	if err = halve(from, to); err != nil {
+		return nil, false, err
+	}
+	lowest := parts[len(parts)-1].BelowAt
+	return parts, highest.After(lowest) || lowest.After(h.BelowAt), nil
 }
 
 // Nearest searches for the smallest n up to most for which ok holds, by few questions. It

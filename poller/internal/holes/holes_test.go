@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
 	"checkout-notifier/event"
@@ -29,9 +30,9 @@ func TestCutAndPieces(t *testing.T) {
 		}
 		asked := 0
 		whole := event.Hole{AboveAt: at(hi), BelowAt: at(lo - 1), Error: "boom"}
-		parts, err := holes.Cut(whole, func(a, b time.Time) (bool, error) {
+		parts, _, err := holes.Cut(whole, func(a, b time.Time) (answered, shown bool, err error) {
 			asked++
-			return answers(a, b), nil
+			return answers(a, b), false, nil
 		}, func() bool { return false })
 		if err != nil {
 			rt.Fatal(err)
@@ -72,6 +73,20 @@ func TestCutAndPieces(t *testing.T) {
 	})
 }
 
+// Where the filter is exact, a range up to a second has only the beginning of that second: a
+// session in the rest of it is found all the same, and nothing else stays in the hole.
+func TestCutByAnExactFilter(t *testing.T) {
+	broken := at(2000).Add(700 * time.Millisecond)
+	whole := event.Hole{AboveAt: at(2000), BelowAt: at(1000), Error: "boom"}
+	parts, rest, err := holes.Cut(whole, func(a, b time.Time) (answered, shown bool, err error) {
+		return broken.Before(a) || broken.After(b), false, nil
+	}, func() bool { return false })
+	want := []event.Hole{{AboveAt: at(2000), BelowAt: at(1999), Error: "boom"}}
+	if diff := cmp.Diff(want, parts); diff != "" || !rest || err != nil {
+		t.Errorf("the rest is to be read: %t; %v; -want +got:\n%s", rest, err, diff)
+	}
+}
+
 // Of too many holes older ones become one, and no long one as long as others are shorter; the
 // newest stay as they are. What was joined is told until it is cut to what cannot be shown.
 func TestFew(t *testing.T) {
@@ -107,12 +122,12 @@ func TestFew(t *testing.T) {
 	if err := holes.Apart(few, joined.AboveAt); err != nil {
 		t.Errorf("some that are older were joined: %v", err)
 	}
-	broken := func(from, to time.Time) (bool, error) {
-		return !slices.ContainsFunc(all, func(h event.Hole) bool { return !h.AboveAt.Before(from) && !h.AboveAt.After(to) }), nil
+	broken := func(from, to time.Time) (answered, shown bool, err error) {
+		return !slices.ContainsFunc(all, func(h event.Hole) bool { return !h.AboveAt.Before(from) && !h.AboveAt.After(to) }), false, nil
 	}
 	asked := 0
 	for _, most := range []int{5, 1000} {
-		parts, err := holes.Cut(*joined, broken, func() bool { asked++; return asked > most })
+		parts, _, err := holes.Cut(*joined, broken, func() bool { asked++; return asked > most })
 		left := holes.Apart(parts, time.Time{})
 		if err != nil || (left == nil) != (most > 100) {
 			t.Errorf("cut for %d steps into %v: %v, told %v", most, parts, err, left)
