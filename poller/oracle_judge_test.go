@@ -241,7 +241,8 @@ func (j *judgement) rate() {
 // be made twice, and three for other parts of the list, one of them without a body. One over a
 // session is no denial, and one before an answer was none.
 func (j *judgement) pauses() {
-	const window, first, elsewhere = 5 * time.Minute, 1, 3
+	// A refused key is tried again within the window, without a body first.
+	const window, first, elsewhere, again = 5 * time.Minute, 1, 3, 1
 	if j.cron {
 		return
 	}
@@ -261,7 +262,7 @@ func (j *judgement) pauses() {
 				denied++
 			}
 		}
-		most := first + 2*j.poll.Tuning.Concurrency + elsewhere
+		most := first + 2*j.poll.Tuning.Concurrency + elsewhere + again
 		if j.nudges > 0 { // whoever asks for a pass has the key tried
 			most += int(window / j.nudges)
 		}
