@@ -319,7 +319,7 @@ func (d *daemon) run(ctx context.Context, listener net.Listener) error {
 	if d.backups != nil {
 		working.Go(func() error { return d.backups.Run(workCtx) })
 	}
-	working.Go(func() error { return d.pruneLoop(workCtx) })
+	working.Go(func() error { return pruneLoop(workCtx, &d.cfg, d.poller.Status, d.store.Prune, d.log) })
 	err := working.Wait()
 	stopServing()
 	return errors.Join(err, serving.Wait())

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
+	"checkout-notifier/config"
 	"checkout-notifier/poller"
 	"checkout-notifier/state"
 )
@@ -14,22 +16,22 @@ const (
 )
 
 // pruneLoop removes what is past its retention, until the context ends.
-func (d *daemon) pruneLoop(ctx context.Context) error {
+func pruneLoop(ctx context.Context, cfg *config.Config, accounts func() []poller.Status, prune func(context.Context, state.PrunePolicy) (state.Pruned, error), log *slog.Logger) error {
 	ticker := time.NewTicker(pruneLook)
 	defer ticker.Stop()
 	var next time.Time
 	for {
 		now := time.Now()
-		if agreed, known := agreedTime(d.poller.Status(), now); known && !now.Before(next) {
+		if agreed, known := agreedTime(accounts(), now); known && !now.Before(next) {
 			next = now.Add(pruneEvery)
-			pruned, err := d.prune(ctx, agreed)
+			pruned, err := prune(ctx, prunePolicy(cfg, agreed))
 			switch {
 			case ctx.Err() != nil:
 				return nil
 			case err != nil:
-				d.log.Error("removing what is past state.retention failed and is tried again in an hour", "error", err)
+				log.Error("removing what is past state.retention failed and is tried again in an hour", "error", err)
 			case pruned.Deliveries+pruned.Events+pruned.Sessions > 0:
-				d.log.Info("removed what is past state.retention", "deliveries", pruned.Deliveries, "events", pruned.Events, "sessions", pruned.Sessions)
+				log.Info("removed what is past state.retention", "deliveries", pruned.Deliveries, "events", pruned.Events, "sessions", pruned.Sessions)
 			}
 		}
 		select {
@@ -58,18 +60,14 @@ func agreedTime(accounts []poller.Status, now time.Time) (agreed time.Time, know
 	return agreed, known
 }
 
-// prune removes what is past its retention. Sessions stay as long as any window
-// of any account reaches them: those that end now, and those that end at the
-// low-water mark of an account that was not polled for long.
-func (d *daemon) prune(ctx context.Context, now time.Time) (state.Pruned, error) {
+// prunePolicy says what is past its retention at a time. Sessions stay as long as any window
+// of any account reaches them: those that end now, and those that end at the low-water mark
+// of an account that was not polled for long.
+func prunePolicy(cfg *config.Config, now time.Time) state.PrunePolicy {
 	window := poller.Window
-	for _, a := range d.cfg.Accounts {
+	for _, a := range cfg.Accounts {
 		window = max(window, a.Poll.UnpaidFor, a.Poll.Tuning.Overlap)
 	}
-	cutoff := now.Add(-d.cfg.State.Retention)
-	created := now.Add(-2 * window)
-	if cutoff.Before(created) {
-		created = cutoff
-	}
-	return d.store.Prune(ctx, state.PrunePolicy{Before: cutoff, CreatedBefore: created, LookedBefore: cutoff, Reach: window})
+	cutoff := now.Add(-cfg.State.Retention)
+	return state.PrunePolicy{Before: cutoff, CreatedBefore: now.Add(-max(2*window, cfg.State.Retention)), LookedBefore: cutoff, Reach: window}
 }
