@@ -165,7 +165,7 @@ func TestRefusedKeyIsToldOfOnce(t *testing.T) {
 	told := w.ownerTold()
 	failing, recovered := told[0].Data, told[1].Data
 	want := object{
-		"summary": "Account main at " + strings.TrimPrefix(w.apiURL, "http://") + " [test] cannot be polled: the API refuses its key. Until that is mended no new order is seen or shipped; nothing is lost, and what happens meanwhile is announced then. Restart notifier after changing the key or its file; after a correction at the API, notifier poll now asks at once.", "account": "main", "since": failing["since"], "error": failing["error"],
+		"summary": "Account main at " + strings.TrimPrefix(w.apiURL, "http://") + " [test] cannot be polled: the API refuses its key. Until that is mended no new order is seen or shipped; nothing is lost, and what happens meanwhile is announced then. Restart notifier after changing the key or its file. It is tried again by itself; notifier poll now tries at once.", "account": "main", "since": failing["since"], "error": failing["error"],
 		"match": map[string]any{"rules": []any{"owner"}, "labels": map[string]any{}, "overtook": []any{}},
 	}
 	if diff := cmp.Diff(want, failing); diff != "" {

@@ -222,6 +222,18 @@ func TestAnAccountSaysWhichItIs(t *testing.T) {
 	}
 }
 
+// A pause that the API asks for is not ended by notifier poll now, so it is not advised.
+func TestAPauseThatTheAPIAskedForIsNotCutShort(t *testing.T) {
+	c := event.Condition{Kind: event.ConditionAccount, Subject: "main", Since: time.Now()}
+	for _, denied := range []bool{false, true} {
+		s := poller.Status{Account: "main", Denied: denied, AskedToWait: true, NextTry: time.Now().Add(150 * time.Second)}
+		e, err := accountFailingEvent(c, &s, c.Since, time.Now())
+		if text := string(e.System); err != nil || strings.Contains(text, "poll now") || !strings.Contains(text, "next try in 2m as the API asked (Retry-After).") {
+			t.Errorf("refused key %t: %s, %v", denied, text, err)
+		}
+	}
+}
+
 func TestAccountThatFailsIsToldOfOnce(t *testing.T) {
 	inBubble(t, func(w *ownerWorld) {
 		w.trouble("the API cannot be reached: connection refused")
@@ -361,7 +373,7 @@ func TestRefusedKeysAndForeignSessionsAreToldOfAtOnce(t *testing.T) {
 		w.accounts[0].Denied = true
 		w.run(time.Millisecond)
 		w.expect("account.failing main")
-		if got := w.data(0)["summary"]; got != "Account main cannot be polled: the API refuses its key. Until that is mended no new order is seen or shipped; nothing is lost, and what happens meanwhile is announced then. Restart notifier after changing the key or its file; after a correction at the API, notifier poll now asks at once." {
+		if got := w.data(0)["summary"]; got != "Account main cannot be polled: the API refuses its key. Until that is mended no new order is seen or shipped; nothing is lost, and what happens meanwhile is announced then. Restart notifier after changing the key or its file. It is tried again by itself; notifier poll now tries at once." {
 			w.t.Errorf("summary %q", got)
 		}
 		w.well(wellPasses)

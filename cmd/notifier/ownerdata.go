@@ -30,14 +30,17 @@ func titled(s *poller.Status) string {
 }
 
 func accountFailingEvent(c event.Condition, s *poller.Status, since, now time.Time) (event.Event, error) {
-	var summary string
+	summary, again := "", "It is tried again by itself; notifier poll now tries at once."
+	if s.AskedToWait { // poll now does not
+		again = "It is tried again by itself, " + nextTry(*s) + "."
+	}
 	switch {
 	case s.Foreign != "":
 		summary = fmt.Sprintf("%s is stopped: its key shows other sessions than before, and no order of it is seen or shipped. What to do: %s", titled(s), poller.WayOut(c.Subject))
 	case s.Denied:
-		summary = fmt.Sprintf("%s cannot be polled: the API refuses its key. %s Restart notifier after changing the key or its file; after a correction at the API, notifier poll now asks at once.", titled(s), unseen(s))
+		summary = fmt.Sprintf("%s cannot be polled: the API refuses its key. %s Restart notifier after changing the key or its file. %s", titled(s), unseen(s), again)
 	default:
-		summary = fmt.Sprintf("%s has not been polled successfully for %s: %s. %s It is tried again by itself; notifier poll now tries at once.", titled(s), shortDuration(now.Sub(since)), event.Brief(c.Why), unseen(s))
+		summary = fmt.Sprintf("%s has not been polled successfully for %s: %s. %s %s", titled(s), shortDuration(now.Sub(since)), event.Brief(c.Why), unseen(s), again)
 	}
 	c.Cause += " " + event.FormatTime(c.WellBefore) // one cause may be told again
 	return conditionEvent(event.AccountFailing, c, now, event.AccountFailingData{
@@ -52,8 +55,7 @@ func accountRecoveredEvent(c event.Condition, s *poller.Status, now time.Time) (
 		summary = "%s has been well for ten minutes; it had failed again soon after it was polled again, %s ago."
 	}
 	return conditionEvent(event.AccountRecovered, c, now, event.AccountRecoveredData{
-		Summary: fmt.Sprintf(summary, titled(s), shortDuration(down)),
-		Account: c.Subject, Since: event.FormatTime(c.Since), DownFor: event.FormatSpan(down),
+		Summary: fmt.Sprintf(summary, titled(s), shortDuration(down)), Account: c.Subject, Since: event.FormatTime(c.Since), DownFor: event.FormatSpan(down),
 	})
 }
 
