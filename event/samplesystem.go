@@ -12,7 +12,7 @@ func SampleSystem(eventType, session string, at time.Time) Event {
 	case DeliveryDead:
 		about = DeliveryID("evt_sample", "shop", "")
 		d := Delivery{ID: about, EventID: ID("main", session, Fulfillable, 1), EventType: Fulfillable, Account: "main", Session: session, Destination: "shop", Rules: []string{"ship"}, Attempts: 12}
-		dead := Died(&d, "given up after 12 refusals, the last: status 404 Not Found")
+		dead := Died(&d, "given up after 12 refusals, the last: status 404 Not Found", false)
 		dead.Class, dead.StatusCode = "status", 404
 		data = dead
 	case DestinationFailing:

@@ -24,15 +24,19 @@ func Brief(why string) string {
 // Shipping are the types that goods may be shipped by.
 func Shipping() []string { return []string{Fulfillable, Paid, Completed, NoPaymentRequired} }
 
-// Died is the data that tells why a delivery became a dead letter.
-func Died(d *Delivery, why string) *DeliveryDeadData {
-	means := d.Destination + " may not know of it"
+// Died is the data that tells why a delivery became a dead letter. configured says that the
+// configuration is the cause, which is read only when notifier starts.
+func Died(d *Delivery, why string, configured bool) *DeliveryDeadData {
+	means, once := d.Destination+" may not know of it", "the cause is mended"
+	if configured {
+		once = "the configuration is mended and notifier restarted"
+	}
 	if slices.Contains(Shipping(), d.EventType) {
 		means = "an order may not be shipped"
 	}
 	return deathData(d, why, StatusFiring, fmt.Sprintf(
-		"The delivery of %s of session %s to %s is dead: %s. It is not sent again by itself, so %s. Once the cause is mended: notifier deadletters redrive %s; to see all: notifier deadletters list --destination %[3]s.",
-		Short(d.EventType), d.Session, d.Destination, Brief(why), means, d.ID))
+		"The delivery of %s of session %s to %s is dead: %s. It is not sent again by itself, so %s. Once %s: notifier deadletters redrive %s; to see all: notifier deadletters list --destination %[3]s.",
+		Short(d.EventType), d.Session, d.Destination, Brief(why), means, once, d.ID))
 }
 
 // Revived is the data that tells what became of a former dead letter.

@@ -14,7 +14,7 @@ import (
 func TestSummariesSayWhatToDo(t *testing.T) {
 	now := time.Date(2026, 12, 1, 10, 0, 0, 0, time.UTC)
 	dead := func(eventType, why string) string {
-		return event.Died(&event.Delivery{ID: "dlv_1", EventType: eventType, Session: "cs_1", Destination: "shop"}, why).Summary
+		return event.Died(&event.Delivery{ID: "dlv_1", EventType: eventType, Session: "cs_1", Destination: "shop"}, why, eventType == event.Created).Summary
 	}
 	fails := func(s event.Standing, why string) string {
 		s.Why, s.Failures = why, max(s.Failures, 1)
@@ -31,6 +31,9 @@ func TestSummariesSayWhatToDo(t *testing.T) {
 		},
 		"The delivery of expired of session cs_1 to shop is dead: WHY. It is not sent again by itself, so shop may not know of it. Once the cause is mended: notifier deadletters redrive dlv_1; to see all: notifier deadletters list --destination shop.": func(why string) string {
 			return dead(event.Expired, why)
+		},
+		"The delivery of created of session cs_1 to shop is dead: WHY. It is not sent again by itself, so shop may not know of it. Once the configuration is mended and notifier restarted: notifier deadletters redrive dlv_1; to see all: notifier deadletters list --destination shop.": func(why string) string {
+			return dead(event.Created, why) // by a template
 		},
 		"Destination shop has failed 12 times in a row: WHY. " + waits + "It is tried again by itself every 5 minutes or sooner" + resume: func(why string) string {
 			return fails(event.Standing{Broken: now, Failures: 12}, why)

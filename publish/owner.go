@@ -234,7 +234,7 @@ func (l *lane) bury(o *outcome, d *event.Delivery, r Result, why string, now tim
 	if event.IsSystemType(d.EventType) {
 		return
 	}
-	data := event.Died(d, why)
+	data := event.Died(d, why, r.Class == ClassRender)
 	data.Class, data.StatusCode = r.Class, r.StatusCode
 	o.news = append(o.news, news{eventType: event.DeliveryDead, about: fmt.Sprintf("%s/%d", d.ID, d.Attempts), at: now, data: data})
 }
