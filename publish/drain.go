@@ -25,21 +25,15 @@ type tally struct {
 }
 
 // drain takes turns until nothing is due that it has not tried, or the destination has
-// taken nothing for too long. An error means that the outbox did not take or tell all.
-func (l *lane) drain(ctx, send context.Context) (accepted, failed int, err error) {
+// taken nothing for too long; then again, once the other lanes are as far: what they told of
+// is due by then. An error means that the outbox did not take or tell all.
+func (l *lane) drain(ctx, send context.Context, waitForOthers func()) (accepted, failed int, err error) {
 	l.mu.Lock()
 	l.tally = &tally{seen: make(map[string]bool), waits: make(map[string]bool)}
 	l.mu.Unlock()
-	for ctx.Err() == nil && !l.storeLost() {
-		t := l.turn(send)
-		wait := t.wait
-		if t.idle {
-			if wait = l.worthWaiting(send, t.wait); wait == 0 {
-				break
-			}
-		}
-		l.sleep(ctx, wait)
-	}
+	l.takeTurns(ctx, send)
+	waitForOthers()
+	l.takeTurns(ctx, send)
 	err = l.finish(send)
 	left, uncounted := l.left(send, drainCount)
 	l.mu.Lock()
@@ -50,6 +44,19 @@ func (l *lane) drain(ctx, send context.Context) (accepted, failed int, err error
 		t.waits[left[i].Delivery.ID] = true
 	}
 	return t.accepted, t.refused + len(t.waits), errors.Join(err, uncounted)
+}
+
+func (l *lane) takeTurns(ctx, send context.Context) {
+	for ctx.Err() == nil && !l.storeLost() {
+		t := l.turn(send)
+		wait := t.wait
+		if t.idle {
+			if wait = l.worthWaiting(send, t.wait); wait == 0 {
+				break
+			}
+		}
+		l.sleep(ctx, wait)
+	}
 }
 
 // left returns what is due and was not tried.

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"checkout-notifier/event"
 	"checkout-notifier/publish"
 )
 
@@ -99,4 +100,41 @@ func TestDrainGivesADestinationUp(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestDrainTellsOfWhatDiedInIt has the owner's destination wait for the others: what they tell
+// of, such as a dead letter, is not left for the next run, which may come a day later.
+func TestDrainTellsOfWhatDiedInIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, shop, owner := newOutbox(), &receiver{}, &receiver{}
+		shop.reply(func(context.Context, int, publish.Message) publish.Result {
+			time.Sleep(3 * time.Second)
+			r := refused(422)
+			r.Final = true
+			return r
+		})
+		o.put("shop", "cs_1")
+		failing := o.put("owner", "cs_2")
+		owner.reply(func(_ context.Context, _ int, m publish.Message) publish.Result {
+			if m.Delivery.ID == failing {
+				return refused(500)
+			}
+			return accepted()
+		})
+		announce := func(e event.Event) event.Notice {
+			if e.Type == event.DeliveryDead {
+				o.put("owner", "", ofType(e.Type))
+			}
+			return event.Notice{}
+		}
+		impatient := exact("owner")
+		impatient.Retry.Schedule = []time.Duration{time.Second, time.Second}
+		r := relay(t, o, publish.Options{Announce: announce}, publish.Lane{Destination: exact("shop"), Publisher: shop}, publish.Lane{Destination: impatient, Publisher: owner})
+		if ok, failed, err := r.Drain(t.Context()); ok != 1 || failed != 2 || err != nil {
+			t.Errorf("accepted %d, failed %d, %v; want 1, what tells of the dead letter, and 2", ok, failed, err)
+		}
+		if n := len(owner.sent()); n != 2 {
+			t.Errorf("the owner was sent %d, each at most once: want 2", n)
+		}
+	})
 }

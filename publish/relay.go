@@ -164,8 +164,10 @@ func (r *Relay) Run(ctx context.Context) error {
 func (r *Relay) Drain(ctx context.Context) (accepted, failed int, err error) {
 	var mu sync.Mutex // guards the sums and problems
 	var problems []error
+	var busy sync.WaitGroup // lanes that may still tell of something
+	busy.Add(len(r.lanes))
 	err = r.work(ctx, func(l *lane, send context.Context) {
-		a, f, err := l.drain(ctx, send)
+		a, f, err := l.drain(ctx, send, func() { busy.Done(); busy.Wait() })
 		mu.Lock()
 		defer mu.Unlock()
 		accepted += a
