@@ -186,6 +186,10 @@ func (l *loader) warnUnclosed() {
 			why = "its messages have incidents of their own, and it does not send "
 		}
 		for _, d := range l.config.Destinations {
+			if l.opensAtGoodEnds(i, d) {
+				l.warnf(rulePath(i, l), codeUnclosed, "%s opens an incident at destination %s for each order, and closes none: a good end closes what the same rule opened; add its events to the rule that sends expired or unresolved there",
+					l.ruleName(i), quote(d.Name))
+			}
 			missing, unheard := l.compiled.Unclosed(rule.Name, l.closing(rule, d), d.Name)
 			if len(missing) > 0 {
 				l.warnf(rulePath(i, l), codeUnclosed, "%s opens incidents at destination %s that nothing closes: %s%s",
@@ -196,6 +200,14 @@ func (l *loader) warnUnclosed() {
 			}
 		}
 	}
+}
+
+// opensAtGoodEnds says whether a rule sends the good ends of all sessions, and nothing else, to a
+// destination in PagerDuty's format.
+func (l *loader) opensAtGoodEnds(i int, d publish.Destination) bool {
+	rule, bad := l.config.Rules[i], func(t string) bool { return !slices.Contains(event.Shipping(), t) }
+	return rule.Enabled && rule.When == "" && slices.Contains(rule.To, d.Name) && formatOf(rule, d) == publish.FormatPagerDuty &&
+		len(l.types[i]) > 0 && !slices.ContainsFunc(l.types[i], bad)
 }
 
 // closing are the rules whose messages can close, at a destination, the incidents that a
