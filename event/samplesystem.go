@@ -12,12 +12,12 @@ func SampleSystem(eventType, session string, at time.Time) Event {
 	case DeliveryDead:
 		about = DeliveryID("evt_sample", "shop", "")
 		d := Delivery{ID: about, EventID: ID("main", session, Fulfillable, 1), EventType: Fulfillable, Account: "main", Session: session, Destination: "shop", Rules: []string{"ship"}, Attempts: 12}
-		dead := Died(&d, "given up after 12 refusals, the last: status 404 Not Found", false)
+		dead := Died(&d, Stake{Orders: true}, "given up after 12 refusals, the last: status 404 Not Found", false)
 		dead.Class, dead.StatusCode = "status", 404
 		data = dead
 	case DestinationFailing:
 		s := Standing{Broken: at, Failures: 10, Why: "status 503 Service Unavailable"}
-		summary, why := s.Fails("shop", at)
+		summary, why := s.Fails("shop", Stake{Orders: true}, at)
 		data = DestinationFailingData{Summary: summary, Destination: "shop", Since: since, Failures: s.Failures, Reason: why, Pending: 42}
 	case DestinationRecovered:
 		data = DestinationRecoveredData{

@@ -1,9 +1,6 @@
 package event
 
-import (
-	"slices"
-	"time"
-)
+import "time"
 
 // TakenUp is what the next process makes of a stored standing: its times do not lie in an
 // impossible future, because our clock was ahead when it was stored. What waits keeps the
@@ -18,10 +15,10 @@ func (s Standing) TakenUp(now time.Time, longestProbe, longestPause time.Duratio
 		}
 	}
 	// An earlier version did not say when it stored the standing.
-	s.NextProbe = sooner(s.NextProbe, now.Add(longestProbe))
-	s.Throttled = sooner(s.Throttled, now.Add(longestPause))
+	s.NextProbe = Sooner(s.NextProbe, now.Add(longestProbe))
+	s.Throttled = Sooner(s.Throttled, now.Add(longestPause))
 	for _, since := range []*time.Time{&s.FailedSince, &s.RowSince, &s.Broken, &s.Opened, &s.Unsettled, &s.Judging, &s.Announced, &s.Recovered} {
-		*since = sooner(*since, now)
+		*since = Sooner(*since, now)
 	}
 	for _, t := range []*Trouble{&s.Down, &s.Blocked, &s.Well} {
 		*t = t.TakenUp(s.Changed, now)
@@ -29,10 +26,6 @@ func (s Standing) TakenUp(now time.Time, longestProbe, longestPause time.Duratio
 	s.FailedAway = Trouble{Since: s.FailedSince, Away: s.FailedAway}.TakenUp(s.Changed, now).Away
 	s.Retime(now)
 	return s
-}
-
-func sooner(a, b time.Time) time.Time {
-	return slices.MinFunc([]time.Time{a, b}, time.Time.Compare)
 }
 
 // Retime corrects the wall clock times at which pauses end. If the wall clock was set since

@@ -44,7 +44,7 @@ type DestinationFailingData struct {
 	Failures    int    `json:"failures"` // attempts in a row
 	Reason      string `json:"reason"`   // of the last of them
 	Pending     int    `json:"pending"`
-	Refused     int    `json:"refused"` // deliveries that it refuses again and again while it takes others; else 0
+	Refused     int    `json:"refused"` // deliveries that it refused while it takes others and that wait for another try, MostRefused at most; else 0
 }
 
 // DestinationRecoveredData is the data of DestinationRecovered.

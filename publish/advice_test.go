@@ -24,7 +24,7 @@ func TestAdviceForADestinationThatFails(t *testing.T) {
 	}{
 		"the breaker is open":    {refused(503), 12, true, "tried again by itself every 5 minutes or sooner; once it is mended, notifier destinations resume shop tries at once."},
 		"it asked for a pause":   {throttled, 1, true, "tried again by itself after that; once it is mended, notifier destinations resume shop tries at once."},
-		"there is little to do":  {refused(503), 1, false, "notifier deliveries list --destination shop --status pending shows it; once that is mended, notifier deliveries retry ID sends it at once."},
+		"there is little to do":  {refused(503), 1, false, "notifier deliveries list --destination shop --status pending shows it; once that is mended, notifier deliveries retry ID … sends it at once."},
 		"there is no connection": {gone(), 1, false, "It goes on by itself once that is mended."},
 	} {
 		t.Run(name, func(t *testing.T) {

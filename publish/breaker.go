@@ -175,7 +175,7 @@ func (l *lane) probeBlocked(r Result, asked bool, now time.Time) {
 	if !asked {
 		l.probeFailed(r, now)
 	}
-	s.NextProbe = sooner(s.NextProbe, later(now, l.subjects.next))
+	s.NextProbe = event.Sooner(s.NextProbe, event.Later(now, l.subjects.next))
 }
 
 // failsLong says whether what is no reason to leave a destination alone is one to

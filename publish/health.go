@@ -221,7 +221,7 @@ func StoredStatus(stored event.DestinationState) DestinationStatus {
 	case !s.Paused.IsZero():
 		status.State, status.Why, status.Since, status.PausedBy = StatePaused, pausedWhy(s), s.Paused, s.PausedBy
 	case !s.Broken.IsZero():
-		status.State, status.Since, status.NextProbe = StateFailing, s.Broken, later(s.NextProbe, s.Throttled)
+		status.State, status.Since, status.NextProbe = StateFailing, s.Broken, event.Later(s.NextProbe, s.Throttled)
 		switch { // other deliveries may have been refused otherwise
 		case s.Why == "" || s.Down.IsOpen():
 		case s.Probes > 0:
@@ -305,7 +305,7 @@ func (l *lane) stands(now time.Time) DestinationStatus {
 	status.InFlight = l.sending.all
 	status.Blocked, status.BlockedAll = l.subjects.list()
 	if l.down() && status.State == StateUnreachable {
-		status.NextTry = later(status.NextTry, l.health.probe)
+		status.NextTry = event.Later(status.NextTry, l.health.probe)
 	}
 	if status.State != "" {
 		return status

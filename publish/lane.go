@@ -22,6 +22,7 @@ const storeFirst = 100 * time.Millisecond
 // Senders make the attempts that were begun and leave their results to the loop.
 type lane struct {
 	dest         Destination
+	stake        event.Stake
 	publisher    Publisher
 	outbox       Outbox
 	observer     Observer
@@ -94,7 +95,7 @@ func (s *slots) add(t *task, by int) {
 
 func newLane(l Lane, outbox Outbox, o Options, others func(...string), log *slog.Logger) *lane {
 	lane := &lane{
-		dest: l.Destination, publisher: l.Publisher, outbox: outbox, observer: o.Observer, announce: o.Announce, longestPause: cmp.Or(o.LongestProbePause, breakLastLook),
+		dest: l.Destination, stake: l.Stake, publisher: l.Publisher, outbox: outbox, observer: o.Observer, announce: o.Announce, longestPause: cmp.Or(o.LongestProbePause, breakLastLook),
 		others: others, log: log, wake: make(chan struct{}, 1), writing: make(chan struct{}, 1),
 	}
 	if w, ok := l.Publisher.(Waker); ok {
@@ -132,7 +133,7 @@ func (l *lane) takeUp(stored event.DestinationState) {
 	l.health.marks.wrote(&stored.Standing)
 	l.clock = upClock{total: stored.UpClock}
 	if l.standing.Paused.IsZero() && l.standing.Broken.IsZero() {
-		from := later(later(stored.UpAt, l.standing.Throttled), now.Add(-l.dest.OrderHold))
+		from := event.Later(event.Later(stored.UpAt, l.standing.Throttled), now.Add(-l.dest.OrderHold))
 		if stored.UpAt.IsZero() || from.After(now) {
 			from = now
 		}

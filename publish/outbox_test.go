@@ -392,10 +392,15 @@ func (o *memoryOutbox) Destinations(context.Context) ([]event.DestinationState, 
 				state.Pending++
 			}
 			if r.Destination == name && !r.Due.IsZero() {
-				state.Refused += min(1, r.Slots)
+				state.Refused = min(event.MostRefused, state.Refused+min(1, r.Slots))
 				if r.HeldAt != nil && r.Slots > 0 && r.Attempts >= event.OftenRefused {
 					last := r.attempts[r.Attempts]
-					state.Refusals = append(state.Refusals, event.Refusal{First: *r.HeldAt, Last: last.RefusedAt()})
+					refusal := event.Refusal{Up: *r.HeldAt, Last: last.RefusedAt()}
+					for n := 1; refusal.First.IsZero() && n <= r.Attempts; n++ {
+						a := r.attempts[n]
+						refusal.First = a.RefusedAt()
+					}
+					state.Refusals = append(state.Refusals, refusal)
 				}
 			}
 		}

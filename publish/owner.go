@@ -135,7 +135,7 @@ func (l *lane) announceFailing(now time.Time) {
 	if s.NoteFailing() {
 		return // that was told before, in the same alert
 	}
-	summary, why := s.Fails(l.dest.Name, now)
+	summary, why := s.Fails(l.dest.Name, l.stake, now)
 	l.news = append(l.news, l.failure(l.failsSince(now), now, summary, why, 0))
 }
 
@@ -154,10 +154,10 @@ func (l *lane) failure(since, now time.Time, summary, why string, refused int) n
 func (l *lane) failsSince(now time.Time) time.Time {
 	since := now
 	if s := &l.standing; !s.FailedSince.IsZero() {
-		since = sooner(since, s.FailedSince)
+		since = event.Sooner(since, s.FailedSince)
 	}
 	if l.down() {
-		since = sooner(since, l.standing.Down.Since)
+		since = event.Sooner(since, l.standing.Down.Since)
 	}
 	return since
 }
@@ -175,14 +175,14 @@ func (l *lane) announceBlocked(now time.Time) {
 	}
 	s.AnnouncedSubjects = true
 	why := l.subjects.why()
-	summary := fmt.Sprintf("Destination %s %s. What is for it waits, perhaps orders to be shipped; all else goes on. It is tried again by itself, and goes on once that is mended.", l.dest.Name, event.Brief(why))
-	l.news = append(l.news, l.failure(l.subjects.row.Since, now, summary, why, 0))
+	l.news = append(l.news, l.failure(l.subjects.row.Since, now, event.Blocks(l.dest.Name, l.stake, why), why, 0))
 }
 
-// recovered tells that a destination whose failing was told is well again, or one that
-// has lost what it held. Under an open breaker a connection that is back does not make
-// it so. One that failed soon after its owner was told so is well once it was for as long,
-// unless a drain finds it well, which runs too shortly to see that.
+// recovered tells the owner that a destination whose failure was told takes deliveries again;
+// without such a failure, too, if its stream was created anew and has lost its messages. While
+// the breaker is open it tells nothing: that there is a connection again closes no breaker. If
+// the destination had failed within relapseWithin after the owner was last told that it is well,
+// it has to be well for relapseWithin first; but not in run --once, which ends before that.
 func (l *lane) recovered(now time.Time) {
 	s := &l.standing
 	what, lost := l.complaint()
@@ -234,7 +234,7 @@ func (l *lane) bury(o *outcome, d *event.Delivery, r Result, why string, now tim
 	if event.IsSystemType(d.EventType) {
 		return
 	}
-	data := event.Died(d, why, r.Class == ClassRender)
+	data := event.Died(d, l.stake, why, r.Class == ClassRender)
 	data.Class, data.StatusCode = r.Class, r.StatusCode
 	o.news = append(o.news, news{eventType: event.DeliveryDead, about: fmt.Sprintf("%s/%d", d.ID, d.Attempts), at: now, data: data})
 }
@@ -260,8 +260,7 @@ func (l *lane) stop(now time.Time, actor, why string) news {
 	reason := pausedWhy(s)
 	l.log.Warn("the destination is paused: what is due for it waits until notifier destinations resume", "reason", reason)
 	return news{eventType: event.DestinationPaused, at: now, data: &event.DestinationPausedData{
-		Summary:     fmt.Sprintf("Destination %s is %s. What is for it waits, perhaps orders to be shipped, until somebody resumes it: notifier destinations resume %[1]s.", l.dest.Name, event.Brief(reason)),
-		Destination: l.dest.Name, By: actor, Reason: why,
+		Summary: event.Stops(l.dest.Name, l.stake, reason), Destination: l.dest.Name, By: actor, Reason: why,
 	}}
 }
 

@@ -19,9 +19,9 @@ const (
 	// of a session: twice the longest pause between probes, so that ordinary outages
 	// end before, and what waits goes in order then.
 	overtakeAfter = 2 * breakLastLook
-	// refusedFor is how long a type counts as refused. What is refused for ever has a
+	// typeRefusedFor is how long a type counts as refused. What is refused for ever has a
 	// probe in this time; what an outage refused has another chance after it.
-	refusedFor = 6 * breakLastLook
+	typeRefusedFor = 6 * breakLastLook
 	// parkAtOnce bounds what is found to wait for its subject before a probe is found.
 	parkAtOnce = 16
 )
@@ -108,7 +108,7 @@ func (l *lane) probeJob(send context.Context, now time.Time, step *event.Step) (
 	second, third, newest := s.Probes%2 == 1, s.Probes%3 == 0, s.Probes%6 < 5
 	judged := s.Judging.Equal(s.Broken) && now.Sub(s.Broken) >= l.dest.OrderHold // all that it refuses is about messages
 	overtakes := judged || now.Sub(s.Broken) >= overtakeAfter                    // else it may be an ordinary outage
-	refused := func(eventType string) bool { return now.Sub(s.RefusedTypes[eventType]) < refusedFor }
+	refused := func(eventType string) bool { return now.Sub(s.RefusedTypes[eventType]) < typeRefusedFor }
 	// Others were accepted after it was refused.
 	refusedAlone := func(d *event.Delivery) bool { return d.HeldAt != nil && *d.HeldAt < s.SuccessUp }
 	later := func(job *event.Job) bool {

@@ -1,18 +1,16 @@
 package publish
 
 import (
-	"cmp"
 	"context"
-	"fmt"
 	"slices"
 	"time"
 
 	"checkout-notifier/event"
 )
 
-// A destination may take what it is sent and refuse a few orders again and again. Its
-// owner hears of these once one is refused that was refused as long ago as a destination
-// that fails, and hears of the end once none of them waits.
+// A destination may take most orders and refuse some again and again. The owner is told once
+// one of these has been refused for tellFailingAfter and is refused again, and is told of the
+// end once none of them waits any more.
 
 // refusals is what a lane knows of the deliveries that were refused often
 // (event.OftenRefused) and still wait for another try.
@@ -43,7 +41,7 @@ func (l *lane) tellRefused(send context.Context, now time.Time) {
 	r.none = len(stored.Refusals) == 0 && len(l.results) == 0 // one may have been refused since
 	up := l.clock.at(now)
 	long := slices.DeleteFunc(stored.Refusals, func(d event.Refusal) bool {
-		lasts := up - d.First
+		lasts := up - d.Up
 		waited := now.Sub(d.Last)                                                // since then nobody knows whether it would be refused
 		return lasts-waited < tellFailingAfter || now.Sub(s.LastSuccess) > lasts // it takes no others: that is told otherwise
 	})
@@ -52,23 +50,19 @@ func (l *lane) tellRefused(send context.Context, now time.Time) {
 	case s.AnnouncedRefused && r.none:
 		l.announceNoneRefused(now)
 	case !s.AnnouncedRefused && len(long) > 0:
-		first := slices.MinFunc(long, func(a, b event.Refusal) int { return cmp.Compare(a.First, b.First) }).First
-		l.announceRefused(len(long), up-first, now)
+		first := slices.MinFunc(long, func(a, b event.Refusal) int { return a.First.Compare(b.First) }).First
+		l.announceRefused(stored.Refused, event.Sooner(first, now), now)
 	}
 	l.mu.Unlock()
 	l.tell(send)
 }
 
-func (l *lane) announceRefused(n int, lasts time.Duration, now time.Time) {
+// announceRefused tells that n deliveries that were refused wait, one of them refused again and
+// again since first. It is told once, however many they become.
+func (l *lane) announceRefused(n int, first, now time.Time) {
 	s := &l.standing
 	s.AnnouncedRefused = true
-	deliveries := "1 delivery"
-	if n > 1 {
-		deliveries = fmt.Sprint(n, " deliveries")
-	}
-	summary := fmt.Sprintf("Destination %s takes others, but has refused %s again and again for %s, last: %s. %s",
-		l.dest.Name, deliveries, event.FormatSpan(lasts), event.Brief(s.Refusal), event.WaitsRefused(l.dest.Name))
-	l.news = append(l.news, l.failure(now.Add(-lasts), now, summary, s.Refusal, n))
+	l.news = append(l.news, l.failure(first, now, s.Refuses(l.dest.Name, l.stake, n, now.Sub(first)), s.Refusal, n))
 }
 
 func (l *lane) announceNoneRefused(now time.Time) {

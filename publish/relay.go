@@ -54,6 +54,7 @@ type Outbox interface {
 type Lane struct {
 	Destination Destination
 	Publisher   Publisher
+	Stake       event.Stake // what the destination is sent
 }
 
 // Options of a relay; the zero value is usable.
@@ -284,7 +285,7 @@ func (r *Relay) Lane(destination string) (Lane, bool) {
 	if !ok {
 		return Lane{}, false
 	}
-	return Lane{l.dest, l.publisher}, true
+	return Lane{l.dest, l.publisher, l.stake}, true
 }
 
 // Status returns how each destination is doing, in the order of NewRelay.

@@ -96,6 +96,18 @@ func NewRenderer(dest Destination, own map[string]Rendering, externalURL string,
 	return r, nil
 }
 
+// Stake is what the rules send to the destination.
+func (r *Renderer) Stake() (s event.Stake) {
+	for rule, types := range r.sent {
+		form, own := r.own[rule]
+		if !own {
+			form = r.shared
+		}
+		s.Add(types, form.format == FormatSlack || form.format == FormatPagerDuty)
+	}
+	return s
+}
+
 // merge lays a rule's rendering over that of its destination. A template of its
 // own needs no format beside it, and another format drops the template.
 func merge(base, own Rendering) Rendering {

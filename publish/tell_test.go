@@ -107,7 +107,7 @@ func TestOwnerHearsOfOneThatIsRefusedAmongOthers(t *testing.T) {
 				}
 				pass(12) // since the third minute it was not tried
 				data := pass(3, event.DestinationFailing)
-				if got := data[0]["summary"]; got != "Destination shop takes others, but has refused 1 delivery again and again for 13m0s, last: status 422 Unprocessable Entity. What it refused waits, perhaps orders to be shipped, and is repeated on its schedule until it is accepted or a dead letter. notifier deliveries list --destination shop --status pending shows it; once that is mended, notifier deliveries retry ID sends it at once." {
+				if got := data[0]["summary"]; got != "Destination shop takes others, but has refused 1 delivery again and again for 13m0s, last: status 422 Unprocessable Entity. What it refused waits, perhaps orders to be shipped; it is repeated on its schedule until it is accepted or a dead letter. notifier deliveries list --destination shop --status pending shows it; once that is mended, notifier deliveries retry ID … sends it at once." {
 					t.Errorf("the owner heard %v", got)
 				}
 				if data[0]["refused"] != 1.0 || data[0]["since"] != "2000-01-01T00:00:00Z" {

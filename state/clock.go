@@ -154,7 +154,7 @@ func scheduledAt(tx *transaction, r *record) (time.Time, error) {
 	first, found := head(tx, &r.Delivery)
 	if !found || first >= r.sequence {
 		if r.Attempts == 0 && !r.Repeated() {
-			at = later(at, r.Due) // when an earlier or a later one made it due
+			at = event.Later(at, r.Due) // when an earlier or a later one made it due
 		}
 		return at, nil
 	}
@@ -163,27 +163,25 @@ func scheduledAt(tx *transaction, r *record) (time.Time, error) {
 		return at, err
 	}
 	before, err := touchedAt(tx, &earlier)
-	return later(at, before), err
+	return event.Later(at, before), err
 }
 
 func touchedAt(tx *transaction, r *record) (time.Time, error) {
 	last, err := lastTry(tx, r)
-	return later(r.Since(), last.Started), err
+	return event.Later(r.Since(), last.Started), err
 }
 
 // lastTry is the last attempt of a delivery, zero if there was none.
-func lastTry(tx *transaction, r *record) (a event.Attempt, err error) {
-	if n := lastAttempt(tx, r.sequence); n > 0 {
-		if err := unpack(tx.table(bucketAttempts).Get(attemptKey(r.sequence, n)), &a, attemptFields); err != nil {
+func lastTry(tx *transaction, r *record) (event.Attempt, error) {
+	return readAttempt(tx, r, lastAttempt(tx, r.sequence))
+}
+
+// readAttempt is the attempt of a delivery with a number, zero if there is none.
+func readAttempt(tx *transaction, r *record, n int) (a event.Attempt, err error) {
+	if row := tx.table(bucketAttempts).Get(attemptKey(r.sequence, n)); row != nil {
+		if err := unpack(row, &a, attemptFields); err != nil {
 			return a, inconsistent(tx.DB().Path(), "attempt %d of delivery %s: %v", n, r.ID, err)
 		}
 	}
 	return a, nil
-}
-
-func later(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
 }

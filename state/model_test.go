@@ -1,6 +1,7 @@
 package state_test
 
 import (
+	compare "cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"pgregory.net/rapid"
 
 	"checkout-notifier/event"
@@ -28,7 +30,8 @@ type world struct {
 	events     []event.Event
 	deliveries []event.Delivery
 	attempts   map[string]int
-	refusedAt  map[string]time.Time // of those whose last attempt was refused
+	refusedAt  map[string]time.Time         // of those whose last attempt was refused
+	refusals   map[string]map[int]time.Time // by the number of the attempt
 	clocks     map[string]event.DestinationState
 	slots      map[string]int
 	begun      map[string][]string // ids of deliveries that were begun with their commit
@@ -196,6 +199,7 @@ func (w *world) begin(t *rapid.T) {
 		if n >= w.attempts[d.ID] {
 			delete(w.refusedAt, d.ID)
 		}
+		delete(w.refusals[d.ID], n)
 		w.attempts[d.ID] = max(w.attempts[d.ID], n)
 	}
 }
@@ -210,6 +214,10 @@ func (w *world) resolve(t *rapid.T) {
 		if n := w.attempts[d.ID]; n > 0 && d.Status == event.StatusPending {
 			v.Attempt = &event.Attempt{DeliveryID: d.ID, N: n, Started: w.now, Duration: time.Second, Outcome: event.OutcomeRefused}
 			w.refusedAt[d.ID], v.Delivery.Attempts = w.now.Add(time.Second), n
+			if w.refusals[d.ID] == nil {
+				w.refusals[d.ID] = make(map[int]time.Time)
+			}
+			w.refusals[d.ID][n] = w.now.Add(time.Second)
 		}
 	}
 	later := func(what string) time.Time {
@@ -325,7 +333,11 @@ func (w *world) look(t *rapid.T) {
 			if !d.Due.IsZero() {
 				want[d.Destination].Refused += min(1, d.Slots)
 				if d.Slots > 0 && d.HeldAt != nil && d.Attempts >= event.OftenRefused {
-					want[d.Destination].Refusals = append(want[d.Destination].Refusals, event.Refusal{First: *d.HeldAt, Last: w.refusedAt[d.ID]})
+					r := event.Refusal{Up: *d.HeldAt, Last: w.refusedAt[d.ID]}
+					for n := 1; n <= d.Attempts && r.First.Before(d.Since()); n++ {
+						r.First = w.refusals[d.ID][n]
+					}
+					want[d.Destination].Refusals = append(want[d.Destination].Refusals, r)
 				}
 				if next := &want[d.Destination].NextRetry; d.Repeated() && (next.IsZero() || d.Due.Before(*next)) {
 					*next = d.Due
@@ -344,7 +356,7 @@ func (w *world) look(t *rapid.T) {
 		t.Fatalf("destinations %v, %v; want %v", states, err, want)
 	}
 	for _, got := range states {
-		if diff := cmp.Diff(*want[got.Name], got); diff != "" {
+		if diff := cmp.Diff(*want[got.Name], got, anyOrder); diff != "" {
 			t.Fatalf("destination %s (-want +got):\n%s", got.Name, diff)
 		}
 	}
@@ -353,6 +365,11 @@ func (w *world) look(t *rapid.T) {
 		t.Fatalf("%d events, %v; want %d", len(events), err, len(w.events))
 	}
 }
+
+// anyOrder compares refusals, which come in the order in which they are due again.
+var anyOrder = cmpopts.SortSlices(func(a, b event.Refusal) int {
+	return compare.Or(compare.Compare(a.Up, b.Up), a.First.Compare(b.First), a.Last.Compare(b.Last))
+})
 
 func (w *world) open(t *rapid.T) {
 	var err error
@@ -381,7 +398,7 @@ func TestAgainstTheModel(top *testing.T) {
 		}
 		defer os.RemoveAll(temporary)
 		cfg.Path = filepath.Join(temporary, "notifier.db")
-		w := &world{cfg: cfg, now: start, attempts: make(map[string]int), refusedAt: make(map[string]time.Time), clocks: make(map[string]event.DestinationState)}
+		w := &world{cfg: cfg, now: start, attempts: make(map[string]int), refusedAt: make(map[string]time.Time), refusals: make(map[string]map[int]time.Time), clocks: make(map[string]event.DestinationState)}
 		w.open(t)
 		defer func() { w.s.Close() }()
 		t.Repeat(map[string]func(*rapid.T){

@@ -160,15 +160,24 @@ func refused(tx *transaction, to *event.DestinationState) error {
 		d, err := readRecord(tx, lastSequence(key))
 		to.Refused += min(1, d.Slots)
 		if d.Slots > 0 && d.Attempts >= event.OftenRefused && d.HeldAt != nil && !event.IsSystemType(d.EventType) {
-			last, err := lastTry(tx, &d)
-			if err != nil {
-				return false, err
-			}
-			to.Refusals = append(to.Refusals, event.Refusal{First: *d.HeldAt, Last: last.RefusedAt()})
+			var r event.Refusal
+			r, err = refusals(tx, &d)
+			to.Refusals = append(to.Refusals, r)
 		}
 		left--
 		return left > 0, err
 	})
+}
+
+// refusals says when a delivery was refused since it waits.
+func refusals(tx *transaction, d *record) (r event.Refusal, err error) {
+	a, err := lastTry(tx, d)
+	r = event.Refusal{Up: *d.HeldAt, Last: a.RefusedAt()}
+	for n := 1; n <= d.Attempts && err == nil && r.First.Before(d.Since()); n++ {
+		a, err = readAttempt(tx, d, n)
+		r.First = a.RefusedAt()
+	}
+	return r, err
 }
 
 // Destinations returns the state of every destination that ever had a delivery,

@@ -221,7 +221,7 @@ func TestActsKeepTheStoreSound(top *testing.T) {
 		}
 		defer os.RemoveAll(temporary)
 		cfg.Path = filepath.Join(temporary, "notifier.db")
-		w := &world{cfg: cfg, now: start, attempts: make(map[string]int), refusedAt: make(map[string]time.Time), clocks: make(map[string]event.DestinationState)}
+		w := &world{cfg: cfg, now: start, attempts: make(map[string]int), refusedAt: make(map[string]time.Time), refusals: make(map[string]map[int]time.Time), clocks: make(map[string]event.DestinationState)}
 		w.open(t)
 		defer func() { w.s.Close() }()
 		// The model does not know of acts: what it tracks is read back instead.
@@ -353,5 +353,27 @@ func TestAJobIsAuditedWithItsRow(t *testing.T) {
 	rows, err := s.Audit(t.Context(), 0, 10)
 	if diff := cmp.Diff([]string{"", `{"n":1}`}, seen); diff != "" || err != nil || len(rows) != 2 {
 		t.Errorf("%d entries, %v: %s", len(rows), err, diff)
+	}
+}
+
+// A delivery that was sent again by hand is refused since then.
+func TestRefusalsAreCountedSinceARedrive(t *testing.T) {
+	s := newStore(t)
+	d := queue(t, s, "1", "cs_1", "shop")
+	bury(t, s, d, start.Add(time.Minute))
+	now := start.Add(time.Hour)
+	if _, err := s.Redrive(t.Context(), []string{d.ID}, act(now)); err != nil {
+		t.Fatal(err)
+	}
+	for n := 2; n <= event.OftenRefused; n++ {
+		d, at, held := delivery(t, s, d.ID), now.Add(time.Duration(n)*time.Minute), time.Second
+		d.Attempts, d.Slots, d.HeldAt = n, n-1, &held
+		attempt := event.Attempt{DeliveryID: d.ID, N: n, Started: at, Duration: time.Second, Outcome: event.OutcomeRefused}
+		resolve(t, s, event.Verdict{Delivery: d, Attempt: &attempt, Retry: at.Add(time.Hour), At: at})
+	}
+	states, err := s.Destinations(t.Context())
+	want := []event.Refusal{{First: now.Add(2*time.Minute + time.Second), Up: time.Second, Last: now.Add(3*time.Minute + time.Second)}}
+	if err != nil || len(states) != 1 || !cmp.Equal(states[0].Refusals, want) {
+		t.Errorf("%+v, %v; want %+v", states, err, want)
 	}
 }

@@ -229,32 +229,32 @@ func (d *daemon) wireOwner(ctx context.Context) error {
 }
 
 // newLanes builds the publishers of an installation's destinations. Nothing connects yet.
-func newLanes(loaded *config.Loaded, destinations []publish.Destination, installation string, log *slog.Logger) ([]publish.Lane, error) {
+func newLanes(loaded *config.Loaded, destinations []publish.Destination, installation string, log *slog.Logger) (lanes []publish.Lane, mistakes error) {
 	connections := publish.NewConnections(log)
-	var lanes []publish.Lane
-	var mistakes []error
 	for _, dest := range destinations {
-		publisher, err := newPublisher(loaded, dest, installation, connections)
+		lane, err := newLane(loaded, dest, installation, connections)
 		if err != nil {
-			mistakes = append(mistakes, fmt.Errorf("destination %s: %w", dest.Name, err))
-			continue
+			mistakes = errors.Join(mistakes, fmt.Errorf("destination %s: %w", dest.Name, err))
 		}
-		lanes = append(lanes, publish.Lane{Destination: dest, Publisher: publisher})
+		lanes = append(lanes, lane)
 	}
-	return lanes, errors.Join(mistakes...)
+	return lanes, mistakes
 }
 
-func newPublisher(loaded *config.Loaded, dest publish.Destination, installation string, connections *publish.Connections) (publish.Publisher, error) {
+func newLane(loaded *config.Loaded, dest publish.Destination, installation string, connections *publish.Connections) (lane publish.Lane, err error) {
 	own, sent := loaded.Renderings(dest.Name)
 	renderer, err := publish.NewRenderer(dest, own, loaded.Config.Admin.ConsoleURL(), sent...)
 	if err != nil {
-		return nil, err
+		return lane, err
 	}
 	renderer.SetInstallation(installation)
+	lane = publish.Lane{Destination: dest, Stake: renderer.Stake()}
 	if dest.Type == publish.TypeNATS {
-		return publish.NewNATS(dest, renderer, connections)
+		lane.Publisher, err = publish.NewNATS(dest, renderer, connections)
+	} else {
+		lane.Publisher, err = publish.NewHTTP(dest, renderer, publish.HTTPOptions{Version: version(), Network: loaded.Config.Network})
 	}
-	return publish.NewHTTP(dest, renderer, publish.HTTPOptions{Version: version(), Network: loaded.Config.Network})
+	return lane, err
 }
 
 // Committed implements pipeline.Observer: the relay is woken, never asked to

@@ -112,7 +112,7 @@ func TestExamples(t *testing.T) {
 func sendExample(t *testing.T, loaded *config.Loaded) (sent int) {
 	t.Helper()
 	for _, dest := range loaded.Config.Destinations {
-		p, err := newPublisher(loaded, dest, "", publish.NewConnections(nil))
+		lane, err := newLane(loaded, dest, "", publish.NewConnections(nil))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -124,7 +124,7 @@ func sendExample(t *testing.T, loaded *config.Loaded) (sent int) {
 		}
 		for _, eventType := range types {
 			for _, e := range []event.Event{event.SampleEvent(eventType), sparse(eventType), long(t, eventType)} {
-				r := p.Publish(t.Context(), publish.Message{Event: e, Delivery: event.Delivery{
+				r := lane.Publisher.Publish(t.Context(), publish.Message{Event: e, Delivery: event.Delivery{
 					ID: event.DeliveryID(e.ID, dest.Name, ""), EventID: e.ID, EventType: e.Type, Account: e.Account, Session: e.Session,
 					Subject: e.Subject, Destination: dest.Name, Rules: []string{loaded.Config.Rules[0].Name},
 				}})
