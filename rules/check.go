@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"checkout-notifier/rules/check"
+	"checkout-notifier/rules/schema"
+	"checkout-notifier/spelling"
 )
 
 // Known is what rules may name.
@@ -215,7 +217,7 @@ func (c *checkers) accounts(rule Rule) []string {
 	}
 	for i, name := range rule.Accounts {
 		if !slices.Contains(c.known.Accounts, name) {
-			c.add(Problem{Key: "accounts", Index: i, Code: CodeUnknownAccount, Suggestion: check.Closest(name, c.known.Accounts),
+			c.add(Problem{Key: "accounts", Index: i, Code: CodeUnknownAccount, Suggestion: spelling.Closest(name, c.known.Accounts),
 				Message: fmt.Sprintf("there is no account %q", name)})
 		}
 	}
@@ -234,7 +236,7 @@ func (c *checkers) destinations(rule Rule) {
 	}
 	for i, name := range rule.To {
 		if !slices.Contains(c.known.Destinations, name) {
-			c.add(Problem{Key: "to", Index: i, Code: CodeUnknownDestination, Suggestion: check.Closest(name, c.known.Destinations),
+			c.add(Problem{Key: "to", Index: i, Code: CodeUnknownDestination, Suggestion: spelling.Closest(name, c.known.Destinations),
 				Message: fmt.Sprintf("there is no destination %q", name)})
 		}
 	}
@@ -242,7 +244,7 @@ func (c *checkers) destinations(rule Rule) {
 
 // SuggestField proposes a field of a session, by its path, for a name that it
 // does not have; "" if none is near.
-func SuggestField(name string) string { return check.SuggestField(name) }
+func SuggestField(name string) string { return schema.SuggestField(schema.SessionType, name) }
 
 var formats = []string{"cloudevents", "stripe", "slack", "pagerduty", "template"}
 
@@ -252,7 +254,7 @@ func (c *checkers) rendering(rule Rule) {
 	}
 	switch {
 	case rule.Format != "" && !slices.Contains(formats, rule.Format):
-		c.add(Problem{Key: "format", Index: -1, Code: CodeRendering, Suggestion: check.Closest(rule.Format, formats),
+		c.add(Problem{Key: "format", Index: -1, Code: CodeRendering, Suggestion: spelling.Closest(rule.Format, formats),
 			Message: fmt.Sprintf("there is no format %q", rule.Format)})
 	case rule.Template != "" && rule.Format != "" && rule.Format != "template":
 		add("format", fmt.Sprintf("format %q does not use the template", rule.Format))

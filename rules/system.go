@@ -8,6 +8,7 @@ import (
 	"checkout-notifier/event"
 	"checkout-notifier/rules/check"
 	"checkout-notifier/rules/schema"
+	"checkout-notifier/spelling"
 
 	"github.com/expr-lang/expr/conf"
 )
@@ -35,7 +36,7 @@ func newScope(env any, types *vocabulary, names check.Names) *scope {
 func (c *checkers) on(rule Rule) {
 	known := []string{OnEvent, OnSystem}
 	if rule.On != "" && !slices.Contains(known, rule.On) {
-		c.add(Problem{Key: "on", Index: -1, Code: CodeOn, Suggestion: check.Closest(rule.On, known),
+		c.add(Problem{Key: "on", Index: -1, Code: CodeOn, Suggestion: spelling.Closest(rule.On, known),
 			Message: fmt.Sprintf("on must be %s or %s, not %q", OnEvent, OnSystem, rule.On)})
 	}
 }

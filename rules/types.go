@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"checkout-notifier/event"
-	"checkout-notifier/rules/check"
+	"checkout-notifier/spelling"
 )
 
 // allTypes are the types of events of a session, and "" for those of a later
@@ -181,12 +181,12 @@ func (v *vocabulary) suggest(glob string) string {
 	}
 	short := v.shorts()
 	if rest, ok := strings.CutPrefix(glob, v.prefix); ok {
-		if near := check.Closest(rest, short); near != "" {
+		if near := spelling.Closest(rest, short); near != "" {
 			return v.prefix + near
 		}
 		return ""
 	}
-	if near := check.Closest(glob, short); near != "" {
+	if near := spelling.Closest(glob, short); near != "" {
 		return near
 	}
 	var last []string // `dead` for delivery.dead
@@ -197,7 +197,7 @@ func (v *vocabulary) suggest(glob string) string {
 	}
 	switch len(last) {
 	case 0:
-		return check.Closest(glob[strings.LastIndexByte(glob, '.')+1:], short)
+		return spelling.Closest(glob[strings.LastIndexByte(glob, '.')+1:], short)
 	case 1:
 		return last[0]
 	}

@@ -136,8 +136,8 @@ func lintCall(n *ast.CallNode) []Fault {
 	case callee.Value == "raw" && insideSession(arg.Value) != "":
 		f.Code, f.Suggestion = CodeMisleading, insideSession(arg.Value)
 		f.Message = fmt.Sprintf("raw reads the session itself, in which there is no %q", arg.Value)
-	case callee.Value == "raw" && misspeltPath(arg.Value) != "":
-		f.Code, f.Suggestion = CodeMisleading, misspeltPath(arg.Value)
+	case callee.Value == "raw" && schema.MisspeltPath(arg.Value) != "":
+		f.Code, f.Suggestion = CodeMisleading, schema.MisspeltPath(arg.Value)
 		f.Message = fmt.Sprintf("no session is documented to have %q", arg.Value)
 	default:
 		return nil

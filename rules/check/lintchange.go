@@ -8,6 +8,7 @@ import (
 	"checkout-notifier/checkout"
 	"checkout-notifier/rules/logic"
 	"checkout-notifier/rules/schema"
+	"checkout-notifier/spelling"
 
 	"github.com/expr-lang/expr/ast"
 )
@@ -58,7 +59,7 @@ func neverChanges(name string) (message, suggestion string) {
 	documented := checkout.Fields()
 	top, member, inside := strings.Cut(name, ".")
 	unknown, _ := refusePath(0, "changed", name)
-	switch near := Closest(top, documented); {
+	switch near := spelling.Closest(top, documented); {
 	case name == checkout.FieldURL:
 		return "event.change.field is never \"url\": a rotating url is not a change", ""
 	case !inside && strings.Contains(unknown.Suggestion, "."): // a member of an object
@@ -78,7 +79,7 @@ func neverChanges(name string) (message, suggestion string) {
 // text that another field may well become.
 func misspeltWord(name, word string) (message, suggestion string) {
 	words := logic.TransitionWords()
-	near := Closest(word, words)
+	near := spelling.Closest(word, words)
 	if near == "" || slices.Contains(words, word) {
 		return "", ""
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"checkout-notifier/rules/logic"
+	"checkout-notifier/spelling"
 
 	"github.com/expr-lang/expr/ast"
 )
@@ -200,7 +201,7 @@ func (p clockPart) nearest(word string) string {
 			}
 		}
 	}
-	return Closest(word, p.names)
+	return spelling.Closest(word, p.names)
 }
 
 // excludes says whether no number of the range compares so.

@@ -98,7 +98,7 @@ func lintRaw(value, other ast.Node) []Fault {
 	}
 	f := Fault{At: value.Location().From, Code: CodeMisleading,
 		Message: fmt.Sprintf("raw(%q) is what the API sends, which can be a text: no number, and neither true nor false, is equal to one", path)}
-	if _, isBool := other.(*ast.BoolNode); !isBool && documentedPath(path) && plainPath.MatchString(path) {
+	if _, isBool := other.(*ast.BoolNode); !isBool && schema.DocumentedPath(path) && plainPath.MatchString(path) {
 		f.Suggestion = fmt.Sprintf(`int(session.%s ?? "0")`, path)
 	}
 	return []Fault{f}

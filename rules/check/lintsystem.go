@@ -10,6 +10,7 @@ import (
 
 	"checkout-notifier/event"
 	"checkout-notifier/rules/schema"
+	"checkout-notifier/spelling"
 
 	"github.com/expr-lang/expr/ast"
 )
@@ -48,7 +49,7 @@ func ofSystem(path []string, inside ast.Node) string {
 		switch {
 		case slices.Contains(dataMembers(), name):
 			return rawCall(append([]string{"event"}, path[i:]...), inside)
-		case isField(schema.SystemType, name):
+		case schema.HasField(schema.SystemType, name):
 			return "event." + name
 		}
 	}
@@ -71,7 +72,7 @@ func lintMember(n *ast.CallNode) []Fault {
 	if path == arg.Value && slices.Contains(dataMembers(), member) && (!inside || member == "rules") {
 		return nil
 	}
-	f := Fault{At: arg.Location().From, Code: CodeMisleading, Suggestion: Closest(member, dataMembers()),
+	f := Fault{At: arg.Location().From, Code: CodeMisleading, Suggestion: spelling.Closest(member, dataMembers()),
 		Message: fmt.Sprintf("the data of the program's own events has no %q", arg.Value)}
 	if f.Suggestion == "" {
 		f.Message += "; there are " + strings.Join(dataMembers(), ", ")
@@ -108,7 +109,7 @@ func (c *Checker) lintData(operator string, value, other ast.Node) (faults []Fau
 		if word.Value == "" || slices.Contains(words, word.Value) {
 			continue
 		}
-		f := Fault{At: word.Location().From, Code: CodeNeverMatches, Suggestion: Closest(word.Value, words)}
+		f := Fault{At: word.Location().From, Code: CodeNeverMatches, Suggestion: spelling.Closest(word.Value, words)}
 		if member == "event_type" {
 			f.Message = fmt.Sprintf("raw(%q) is never %q: it is the whole type, such as %s", member, word.Value, event.Fulfillable)
 			if whole := event.Qualify(word.Value); slices.Contains(words, whole) {

@@ -11,6 +11,7 @@ import (
 	"checkout-notifier/event"
 	"checkout-notifier/rules/logic"
 	"checkout-notifier/rules/schema"
+	"checkout-notifier/spelling"
 
 	"github.com/expr-lang/expr/ast"
 )
@@ -164,7 +165,7 @@ func (c *Checker) lintWord(found *Fault, f field, word string) bool {
 		return false
 	}
 	found.Message = fmt.Sprintf("%s is never %q; documented: %s", name, word, strings.Join(documented, ", "))
-	found.Suggestion = nearest(max(2, mostEdits(len(word))), word, documented) // they are few, so that a far one is meant, too
+	found.Suggestion = spelling.Nearest(max(2, spelling.MostEdits(len(word))), word, documented) // they are few, so that a far one is meant, too
 	whole := event.TypePrefix + word
 	if c.system {
 		whole = event.SystemPrefix + word

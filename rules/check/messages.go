@@ -13,6 +13,7 @@ import (
 	"checkout-notifier/event"
 	"checkout-notifier/rules/logic"
 	"checkout-notifier/rules/schema"
+	"checkout-notifier/spelling"
 
 	"github.com/expr-lang/expr/ast"
 	"github.com/expr-lang/expr/file"
@@ -223,7 +224,7 @@ func callHint(b *ast.BinaryNode) string {
 		}
 		switch side := side.(type) {
 		case *ast.IdentifierNode:
-			if isField(schema.EventType, side.Value) {
+			if schema.HasField(schema.EventType, side.Value) {
 				return "; that of the event is event." + side.Value
 			}
 			return fmt.Sprintf("; %[1]s is a function: it is called by parentheses, %[1]s()", side.Value)
@@ -265,14 +266,14 @@ func (c *Checker) explainName(f Fault, name string, found []*ast.Node) Fault {
 	called = called && call.Callee.Location() == parent.Location()
 	b, compared := parent.(*ast.BinaryNode)
 	around := !c.system && len(path) > 1 && path[0] == name && isEnvelope(name)
-	switch method := Closest(name, schema.Methods(timeType)); {
-	case inItem && isField(schema.LineItemType, name) && !c.system:
+	switch method := spelling.Closest(name, schema.Methods(timeType)); {
+	case inItem && schema.HasField(schema.LineItemType, name) && !c.system:
 		f.Suggestion = "." + name
 	case compared && b.Operator == "-" && isMetadata(b.Left):
 		f.Message += fmt.Sprintf("; a key with a sign in it is written as in session.metadata[%q]", "a-b")
 	case c.system && !called && ofSystem(path, inside) != "":
 		f.Suggestion = ofSystem(path, inside)
-	case around && inItem && isField(schema.LineItemType, path[1]):
+	case around && inItem && schema.HasField(schema.LineItemType, path[1]):
 		f.Suggestion = "." + strings.Join(path[1:], ".")
 	case around && !inItem && ofEnvelope(path) != "":
 		f.Suggestion = ofEnvelope(path)

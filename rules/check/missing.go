@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"checkout-notifier/rules/logic"
+	"checkout-notifier/rules/schema"
 
 	"github.com/expr-lang/expr/ast"
 )
@@ -253,12 +254,12 @@ func rawFails(call *ast.CallNode, path string, parent ast.Node) (Fault, bool) {
 		return f, true
 	}
 	fallback := neutral(parent, call)
-	if fallback == "" || misspeltPath(path) != "" { // which lint says
+	if fallback == "" || schema.MisspeltPath(path) != "" { // which lint says
 		return f, false
 	}
 	f.Message = fmt.Sprintf("raw(%q) is nil where the path is missing, and the rule then fails: give a default", path)
 	f.Suggestion = fmt.Sprintf("raw(%q, %s)", path, fallback)
-	if documentedPath(path) && !strings.HasPrefix(path, "metadata") && path != freeForm {
+	if schema.DocumentedPath(path) && !strings.HasPrefix(path, "metadata") && path != schema.FreeForm {
 		f.Message = fmt.Sprintf("raw(%q) is nil where the path is missing, and the rule then fails; it is documented", path)
 		f.Suggestion = "session." + path
 	}

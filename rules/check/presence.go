@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"checkout-notifier/rules/logic"
+	"checkout-notifier/rules/schema"
 
 	"github.com/expr-lang/expr/ast"
 )
@@ -18,7 +19,7 @@ func presence(n ast.Node) string {
 	text := logic.Spell(n)
 	path, ofSession := strings.CutPrefix(text, "session.")
 	switch {
-	case ofSession && documentedPath(path):
+	case ofSession && schema.DocumentedPath(path):
 		return fmt.Sprintf("has(%q)", path)
 	case text != "" && n.Nature().IsString():
 		return text + ` != ""`

@@ -197,7 +197,7 @@ func (c *Checker) refuseCall(n *ast.CallNode) (Fault, bool) {
 	if !ok {
 		f := Fault{At: at, Message: "the argument of " + callee.Value + " must be a constant text"}
 		path := strings.TrimPrefix(strings.Join(logic.PathOf(n.Arguments[0]), "."), "session.")
-		if documentedPath(path) || path != "" && callee.Value == "raw" {
+		if schema.DocumentedPath(path) || path != "" && callee.Value == "raw" {
 			f.Suggestion = strconv.Quote(path)
 		}
 		return f, true
@@ -221,19 +221,19 @@ func (c *Checker) refuseCall(n *ast.CallNode) (Fault, bool) {
 }
 
 func refusePath(at int, function, path string) (Fault, bool) {
-	if documentedPath(path) {
+	if schema.DocumentedPath(path) {
 		return Fault{}, false
 	}
 	if path == "" || slices.Contains(strings.Split(path, "."), "") {
 		return Fault{At: at, Message: fmt.Sprintf("%q is no path: use names separated by dots", path)}, true
 	}
 	f := Fault{At: at, Message: fmt.Sprintf("the session has no documented field %q", path)}
-	if inside := insideSession(path); documentedPath(inside) {
+	if inside := insideSession(path); schema.DocumentedPath(inside) {
 		f.Suggestion = inside
-	} else if near := nearPath(path, suggestField); documentedPath(near) {
+	} else if near := schema.NearPath(path, schema.SuggestField); schema.DocumentedPath(near) {
 		f.Suggestion = near
 	}
-	t, _, _, _ := unknownPart(path)
+	t, _, _, _ := schema.UnknownPart(path)
 	places := otherPlaces(path[strings.LastIndexByte(path, '.')+1:], "")
 	switch {
 	case f.Suggestion != "":

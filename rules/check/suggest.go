@@ -1,22 +1,13 @@
 package check
 
 import (
-	"reflect"
 	"slices"
 	"strings"
 
 	"checkout-notifier/rules/logic"
 	"checkout-notifier/rules/schema"
+	"checkout-notifier/spelling"
 )
-
-// fieldNames lists the fields of a type of the schema by the names of the API.
-func fieldNames(t reflect.Type) []string {
-	var names []string
-	for i := range t.NumField() {
-		names = append(names, schema.FieldName(t.Field(i)))
-	}
-	return names
-}
 
 // otherWords are what is written for these in other languages.
 var otherWords = map[string]string{
@@ -30,32 +21,27 @@ func (c *Checker) suggestName(name string, called bool) string {
 		return word
 	}
 	if called {
-		return Closest(name, slices.DeleteFunc(slices.Clone(functionNames), func(f string) bool { return c.system && slices.Contains(sessionNames, f) }))
+		return spelling.Closest(name, slices.DeleteFunc(slices.Clone(functionNames), func(f string) bool { return c.system && slices.Contains(sessionNames, f) }))
 	}
 	if c.system {
-		if isField(schema.SystemType, name) {
+		if schema.HasField(schema.SystemType, name) {
 			return "event." + name
 		}
-		return Closest(name, []string{"event"})
+		return spelling.Closest(name, []string{"event"})
 	}
 	switch {
-	case isField(schema.SessionType, name):
+	case schema.HasField(schema.SessionType, name):
 		return "session." + name
-	case isField(schema.EventType, name):
+	case schema.HasField(schema.EventType, name):
 		return "event." + name
 	}
-	if near := Closest(name, []string{"event", "session", "previous"}); near != "" {
+	if near := spelling.Closest(name, []string{"event", "session", "previous"}); near != "" {
 		return near
 	}
-	if field := suggestField(schema.SessionType, name); field != "" {
+	if field := schema.SuggestField(schema.SessionType, name); field != "" {
 		return "session." + field
 	}
 	return ""
-}
-
-func isField(t reflect.Type, name string) bool {
-	_, ok := schema.FieldByName(t, name)
-	return ok
 }
 
 // ofEnvelope is what a path means that begins with what stands around the session
@@ -68,14 +54,14 @@ func ofEnvelope(path []string) string {
 			return logic.SpellPath(path[i:])
 		case name == "previous_attributes":
 			return logic.SpellPath(append([]string{"previous"}, path[i+1:]...))
-		case isField(schema.SessionType, name) && (name != "object" || i == len(path)-1):
+		case schema.HasField(schema.SessionType, name) && (name != "object" || i == len(path)-1):
 			return logic.SpellPath(append([]string{"session"}, path[i:]...))
-		case i == 1 && isField(schema.EventType, name):
+		case i == 1 && schema.HasField(schema.EventType, name):
 			return logic.SpellPath(append([]string{"event"}, path[i:]...))
 		}
 	}
 	for i := 1; i < len(path); i++ {
-		if near := nearPath(strings.Join(path[i:], "."), suggestField); near != "" {
+		if near := schema.NearPath(strings.Join(path[i:], "."), schema.SuggestField); near != "" {
 			return "session." + near
 		}
 	}
@@ -85,7 +71,7 @@ func ofEnvelope(path []string) string {
 // isEnvelope says whether an unknown name can be what stands around a session: it is
 // no object inside of one, and no misspelt word.
 func isEnvelope(name string) bool {
-	return otherWords[name] == "" && Closest(name, []string{"event", "session", "previous"}) == "" && !slices.ContainsFunc(reference(), func(path string) bool { return strings.Contains("."+path, "."+name+".") })
+	return otherWords[name] == "" && spelling.Closest(name, []string{"event", "session", "previous"}) == "" && !slices.ContainsFunc(schema.Paths(), func(path string) bool { return strings.Contains("."+path, "."+name+".") })
 }
 
 // changeNames are what the fields of a change are called elsewhere.
