@@ -28,7 +28,7 @@ func TestAllMistakesOfAnExpression(t *testing.T) {
 		`session.amount_totl`:                             {`1:9 session has no field amount_totl (amount_total)`},
 		`session.amount_totl + 5`:                         {`1:9 session has no field amount_totl (amount_total)`},
 		`let a = session.foo; let b = session.statuss; a`: {`1:17 session has no field foo; an undocumented field is read with raw("foo"), a key of the metadata with session.metadata.foo ()`, `1:38 session has no field statuss (status)`},
-		`has(session.nope) and session.nope2`:             {`1:13 the argument of has must be a constant text ()`, `1:31 session has no field nope2; an undocumented field is read with raw("nope2", false), a key of the metadata with session.metadata.nope2 ()`},
+		`has(session.nope) and session.nope2`:             {`1:13 the argument of has must be a constant text ()`, `1:31 session has no field nope2; an undocumented field is read with raw("nope2", false), a key of the metadata with (session.metadata.nope2 == "true") ()`},
 	} {
 		set, problems := rules.Compile([]rules.Rule{rule("r", when)}, known)
 		var got []string

@@ -62,7 +62,7 @@ func (c *checkers) missed(r *compiled) {
 			if m.Way == logic.Unchanged {
 				code = CodeMisleading
 			}
-			c.warnAt(r.rule.When, m.At, code, x.missesText(m, hears(event.Updated)))
+			c.warnAt(r.rule.When, m.At, code, x.missesText(m, hears))
 		}
 	}
 	c.createdAlone(r)
@@ -95,10 +95,15 @@ func (x *expression) asksForMore() bool {
 	return x.uses.object || x.uses.event || x.uses.previous != 0 || x.uses.session&^fixed.session != 0
 }
 
-// missesText is what is said of events that are left out by a rule, which may hear of
-// updated.
-func (x *expression) missesText(m logic.Missed, updated bool) string {
+// missesText is what is said of events that are left out by a rule, which hears of some
+// types. Without its condition one that hears of created, or completed, would take what is
+// not paid.
+func (x *expression) missesText(m logic.Missed, hears func(t string) bool) string {
 	text := fmt.Sprintf(missedOrders[m.Way], m.Of)
+	pays := slices.Contains([]string{event.Paid, event.NoPaymentRequired, event.Fulfillable}, m.Type)
+	if before, _, removes := strings.Cut(text, "remove the condition"); removes && pays && (hears(event.Created) || hears(event.Completed)) {
+		text = before + "write `events: [fulfillable]`, without this condition"
+	}
 	if m.Type == event.Expired {
 		text = strings.Replace(text, "order that is created and paid", "session that is created and expires", 1)
 	}
@@ -108,7 +113,7 @@ func (x *expression) missesText(m logic.Missed, updated bool) string {
 	if m.Way != logic.SeenOpen && m.Way != logic.NotUpdated {
 		return text
 	}
-	if m.Way == logic.SeenOpen && updated {
+	if m.Way == logic.SeenOpen && hears(event.Updated) {
 		text = strings.Replace(text, "first seen; ", "first seen, and updated never for a change of status or payment_status; ", 1)
 	}
 	text += "write the `events` that are meant instead, such as completed, expired, paid or fulfillable"

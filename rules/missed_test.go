@@ -153,7 +153,6 @@ func TestConditionsThatLeaveOrdersOut(t *testing.T) {
 		{"created", `session.status == "open" or session.payment_status == "paid"`},
 		{"created", `session.amount_total > 100_00 and session.livemode`},
 		{"created", `event.change.to == "open"`},
-		{"created expired", `session.status == "expired" and session.livemode`},
 		{"created fulfillable", `session.payment_status == "paid" and session.currency == "EUR" or session.livemode`},
 		{"created updated", `session.status == "open"`},
 		{"created updated", `changed("status") or changed("metadata")`},

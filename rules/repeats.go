@@ -57,13 +57,18 @@ func (r *compiled) repeatsAlways() string {
 }
 
 // repeatsInLook says that several events of one look match a rule. Created beside one of
-// the others is what a rule may well ask for, unless it asks nothing of the event.
+// the others is what a rule may well ask for, unless it asks nothing of the event, or
+// lists both and is for no open cart: the other tells of all that created then does.
 func (r *compiled) repeatsInLook() string {
 	together, listed := r.expression.together, len(r.rule.Events) > 0
+	created := together.Whole
+	if listed {
+		created = together.Ended && !slices.Contains(r.types, event.Updated)
+	}
 	matched := make(map[string]bool)
 	for _, types := range together.Types {
 		types = slices.DeleteFunc(slices.Clone(types), func(t string) bool { return !slices.Contains(r.types, t) })
-		if several := len(types) > 2 || len(types) == 2 && (types[0] != event.Created || together.Whole && !listed); !several {
+		if several := len(types) > 2 || len(types) == 2 && (types[0] != event.Created || created); !several {
 			continue
 		}
 		for _, t := range types {
@@ -75,7 +80,10 @@ func (r *compiled) repeatsInLook() string {
 	}
 	once, asked, meant := together.Once, "state", "`events: ['*']`"
 	if listed {
-		once, meant = []string{event.Fulfillable}, "a rule for each"
+		meant = "a rule for each"
+	}
+	if listed && (matched[event.Paid] || matched[event.NoPaymentRequired] || matched[event.Fulfillable]) {
+		once = []string{event.Fulfillable}
 	}
 	if together.Change {
 		asked = "change"

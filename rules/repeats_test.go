@@ -91,6 +91,12 @@ func TestRulesThatMatchSeveralEventsOfALook(t *testing.T) {
 		{"completed paid", ship, "completed, paid", once + ", or a rule for each if all are meant"},
 		{"completed paid", `session.payment_status == "paid" && session.amount_total > 100_00`, "completed, paid", once},
 		{"paid fulfillable expired", `session.status == "complete"`, "paid, fulfillable", once},
+		{"created paid", `session.payment_status == "paid"`, "created, paid", once + ", or a rule for each if all are meant"},
+		{"created fulfillable", `session.payment_status in ["paid", "no_payment_required"] and session.livemode`, "created, fulfillable", once},
+		{"created fulfillable", `session.payment_status == "paid" and session.amount_total > 0`, "created, fulfillable", once},
+		{"created completed", `session.status == "complete"`, "created, completed", "write `events: [completed]` in place of what asks for the state, to act once"},
+		{"created expired", `session.status == "expired" and session.livemode`, "created, expired", "write `events: [expired]` in place of what asks for the state"},
+		{"created completed expired", `session.status != "open"`, "created, completed, expired", "write `events: [completed, expired]` in place of what asks for the state"},
 	} {
 		problems := warningsOf(t, c.when, strings.Fields(c.events)...)
 		if len(problems) != 1 || problems[0].Code != rules.CodeRepeats || problems[0].Snippet == "" || !strings.Contains(problems[0].Message, ": "+c.types+share+c.remedy) {
@@ -111,6 +117,9 @@ func TestRulesThatMatchSeveralEventsOfALook(t *testing.T) {
 		{"", `session.status == "expired" && changed("status") && previous.status != ""`},
 		{"", `session.status == "expired" && event.change.field == "status"`},
 		{"", `event.type in ["checkout.session.created", "checkout.session.expired"] && changed("status") && session.status == "expired"`},
+		{"created fulfillable", `session.livemode`},
+		{"created completed", `session.status in ["open", "complete"]`},
+		{"created updated completed", `session.status == "complete"`},
 		{"", `not changed("status") and session.livemode`},
 		{"", `changed("metadata")`},
 		{"", `event.change.field == "status"`},
@@ -240,6 +249,56 @@ func TestTheAdviceOfRepeatsActsOnce(t *testing.T) {
 			}
 			if matches != want {
 				t.Errorf("%s, followed by %s, acts %d times on %v, want %d", c.when, found[0], matches, way, want)
+			}
+		}
+	}
+}
+
+// Created beside a type that tells of an order is heard twice of one that is made and paid
+// between two looks. Following each advice of check, diff shows each order once, and no
+// unpaid cart.
+func TestCreatedBesideAnOrder(t *testing.T) {
+	advised := regexp.MustCompile("write `events: \\[([a-z_, ]+)\\]`")
+	made := [][2]string{{"complete", "paid"}}
+	for _, c := range []struct{ events, when string }{
+		{"created fulfillable", `session.payment_status == "paid"`}, {"created paid", `session.payment_status == "paid"`}, {"created paid", `session.status == "complete" and session.payment_status == "paid"`},
+		{"created fulfillable", `session.payment_status != "unpaid" and session.status == "complete"`}, {"completed fulfillable", `session.payment_status == "paid"`},
+		{"created completed paid", `session.payment_status == "paid"`},
+	} {
+		set := compile(t, rules.Rule{Name: "r", Events: strings.Fields(c.events), When: c.when, To: []string{"bus"}, Enabled: true})
+		twice := 0
+		list, previous := eventsOf(t, made)
+		for _, e := range list {
+			twice += len(matched(set.Match(e, previous, now)))
+		}
+		problems := warningsOf(t, c.when, strings.Fields(c.events)...)
+		if twice < 2 || len(problems) == 0 {
+			t.Errorf("%s of %s: %d times%s", c.when, c.events, twice, describe(problems))
+		}
+		for _, p := range problems {
+			found := advised.FindStringSubmatch(p.Message)
+			if found == nil || strings.Contains(p.Message, "remove the condition") || strings.Contains(p.Message, "amount_total") {
+				t.Errorf("%s of %s:%s", c.when, c.events, describe([]rules.Problem{p}))
+				continue
+			}
+			followed := compile(t, rules.Rule{Name: "r", Events: strings.Split(found[1], ", "), To: []string{"bus"}, Enabled: true})
+			for _, way := range [][][2]string{
+				made, {{"complete", "no_payment_required"}}, {{"open", "unpaid"}, {"complete", "paid"}}, {{"open", "unpaid"}, {"complete", "unpaid"}, {"complete", "paid"}},
+				{{"open", "unpaid"}, {"expired", "unpaid"}}, {{"complete", "unpaid"}}, {{"open", "unpaid"}},
+			} {
+				heard, want := "", ""
+				for i := range way {
+					list, previous := eventsOf(t, way[:i+1])
+					for _, e := range list {
+						heard += matched(followed.Match(e, previous, now))
+					}
+				}
+				if last := way[len(way)-1]; last[0] == "complete" && last[1] != "unpaid" {
+					want = "r"
+				}
+				if heard != want {
+					t.Errorf("%s of %v: %q, want %q", found[0], way, heard, want)
+				}
 			}
 		}
 	}

@@ -105,6 +105,7 @@ func (c *Checker) Expression(text string) (*Checked, []Fault) {
 		faults = append(faults, c.lint(tree.Node)...)
 		faults = append(faults, c.lintMoney(tree.Node)...)
 		faults = append(faults, c.lintMissing(tree.Node)...)
+		faults = append(faults, c.lintNothing(tree.Node)...)
 		faults = append(faults, lintLogic(tree.Node)...)
 		faults = append(faults, lintDigits(tree.Node)...)
 		faults = append(faults, lintHolds(tree.Node)...)

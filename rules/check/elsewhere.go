@@ -107,8 +107,8 @@ func (c *Checker) explainMember(f Fault, owner, kind, name string, found []*ast.
 		f.Message += wordOfAnother(name)
 	case len(path) > 0 && path[0] == "session" && kind == "field":
 		f.Message += "; an undocumented field is read with " + rawCall(path, inside)
-		if t == schema.SessionType && len(path) == 2 {
-			f.Message += ", a key of the metadata with session.metadata." + name
+		if key := keyFor(name, inside); key != "" && t == schema.SessionType && len(path) == 2 {
+			f.Message += ", a key of the metadata with " + key
 		}
 	}
 	return f
@@ -183,14 +183,40 @@ func constantPath(n ast.Node) []string {
 }
 
 // rawCall is how a path of the session is read with raw, with a default where
-// the rule would fail without.
+// the rule would fail without, or take nil for a value.
 func rawCall(path []string, inside ast.Node) string {
 	if len(path) == 0 {
 		return `raw("…")`
 	}
 	fallback := neutral(inside, nil)
+	if b, ok := inside.(*ast.BinaryNode); ok {
+		fallback = cmp.Or(fallback, emptyValue(b))
+	}
 	if fallback != "" {
 		fallback = ", " + fallback
 	}
 	return fmt.Sprintf("raw(%q%s)", strings.Join(path[1:], "."), fallback)
+}
+
+// keyFor is how a key of the metadata, which is a text, is written in a place: where there
+// is to be a number, or what is true or false, it is made one. It is "" for a list.
+func keyFor(name string, inside ast.Node) string {
+	value := "session.metadata." + name
+	kind := neutral(inside, nil)
+	if b, ok := inside.(*ast.BinaryNode); ok && kind == "" && !slices.Contains([]string{"contains", "startsWith", "endsWith", "matches"}, b.Operator) {
+		other := b.Right
+		if list, isList := other.(*ast.ArrayNode); isList && len(list.Nodes) > 0 && b.Operator == "in" {
+			other = list.Nodes[0]
+		}
+		kind = cmp.Or(zeroOf(b.Left), zeroOf(other))
+	}
+	switch kind {
+	case "0":
+		return fmt.Sprintf(`int(%s ?? "0")`, value)
+	case "false":
+		return fmt.Sprintf(`(%s == "true")`, value)
+	case "[]", "{}":
+		return ""
+	}
+	return value
 }

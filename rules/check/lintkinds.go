@@ -16,7 +16,7 @@ var partial = []string{"contains", "startsWith", "endsWith", "matches"}
 // lintKinds warns of a member of the data of the program's own events that is compared
 // with a constant of another kind, and says how the comparison is written.
 func (c *Checker) lintKinds(b *ast.BinaryNode, value, other ast.Node) []Fault {
-	path := rawPath(value)
+	path := callPath(value, "raw")
 	member, _, inside := strings.Cut(path, ".")
 	kind, elements := dataKinds()[member], []ast.Node{other}
 	if inside {

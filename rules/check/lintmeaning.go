@@ -89,35 +89,6 @@ func looksAtElement(n ast.Node) bool {
 	return found
 }
 
-// lintRaw warns of raw for a documented field that the API sends as text, where it
-// is compared with a number or with true or false.
-func lintRaw(value, other ast.Node) []Fault {
-	path := rawPath(value)
-	if !isNumberOrBool(other) || !sentAsText(path) {
-		return nil
-	}
-	f := Fault{At: value.Location().From, Code: CodeMisleading,
-		Message: fmt.Sprintf("raw(%q) is what the API sends, which can be a text: no number, and neither true nor false, is equal to one", path)}
-	if _, isBool := other.(*ast.BoolNode); !isBool && schema.DocumentedPath(path) && plainPath.MatchString(path) {
-		f.Suggestion = fmt.Sprintf(`int(session.%s ?? "0")`, path)
-	}
-	return []Fault{f}
-}
-
-// rawPath is the path that a call of raw reads, "" for any other node.
-func rawPath(n ast.Node) string {
-	call, ok := n.(*ast.CallNode)
-	if !ok || len(call.Arguments) == 0 {
-		return ""
-	}
-	callee, ok := call.Callee.(*ast.IdentifierNode)
-	path, also := call.Arguments[0].(*ast.StringNode)
-	if !ok || !also || callee.Value != "raw" {
-		return ""
-	}
-	return path.Value
-}
-
 var (
 	plainPath    = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$`)
 	elementIndex = regexp.MustCompile(`\.[0-9]+\b`)

@@ -100,7 +100,7 @@ func (c *Checker) dataWords(member string) []string {
 
 // lintData warns of what a member of the data of the program's own events never is.
 func (c *Checker) lintData(operator string, value, other ast.Node) (faults []Fault) {
-	member := rawPath(value)
+	member := callPath(value, "raw")
 	words := c.dataWords(member)
 	if len(words) == 0 || !slices.Contains([]string{"==", "!=", "in"}, operator) {
 		return nil

@@ -43,7 +43,7 @@ func unitOf(n ast.Node) unit {
 
 // unitOfTime is the unit in which a call reads a time.
 func unitOfTime(n ast.Node) unit {
-	if typesOfFields()["session."+rawPath(n)] == "time" {
+	if typesOfFields()["session."+callPath(n, "raw")] == "time" {
 		return seconds // as events have them, whatever the API sends
 	}
 	return methodUnits[methodOfTime(n)]

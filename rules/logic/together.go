@@ -64,6 +64,7 @@ type Together struct {
 	Change bool       // a change is asked for, and no state
 	Async  bool       // event.async is, and nothing else
 	Whole  bool       // nothing is asked of the event itself: created is meant no more than the others
+	Ended  bool       // created of an open cart is not what is asked for
 	Once   []string   // the types that come once when what is asked for comes about
 	Types  [][]string // for each of looks, the types of its events that the condition matches
 }
@@ -96,6 +97,7 @@ func TogetherOf(n ast.Node) Together {
 	}
 	t.Once = once(states, changes)
 	r, first := read(condition{n, false}), empty(n)
+	_, t.Ended = r.impossible(slices.Concat(shown[event.Created], first, ways[SeenOpen].shown))
 	for _, look := range looks {
 		var types []string
 		for _, name := range event.Types() {
