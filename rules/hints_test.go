@@ -344,6 +344,7 @@ func TestOtherWaysToWriteARule(t *testing.T) {
 		`session.metadata.note == 'it''s'`:                           `a quote in a text stands behind a backslash`,
 		`session.metadata.plan matches pro`:                          `"\"pro\""`,
 		`session.customer_email matches "*@x.com"`:                   `any text is .*`,
+		`session.customer_details.phone matches "+49"`:               `"\"\\\\+49\""`,
 		`session.currency is not "USD"`:                              `"!="`,
 		`session.currency is in ["USD"]`:                             `"in"`,
 		`session.currency isnt "USD"`:                                `"!="`,
@@ -422,6 +423,10 @@ func TestOtherWaysToWriteARule(t *testing.T) {
 		`session.customer_email not in ["undefined"]`:              `what is missing is ""`,
 		`session.customer_email matches "/example/i"`:              `"(?i)example"`,
 		`session.metadata.plan matches "/^pro$/g"`:                 `"^pro$"`,
+		`session.customer_details.phone matches "^+49"`:            `(did you mean "^\\+49")`,
+		`session.customer_details.phone matches "(?i)^+49|^0"`:     `an anchor is not repeated`,
+		`session.metadata.note matches "total$*"`:                  `an anchor is not repeated`,
+		`lower(session.customer_email) matches "(\\b)+x"`:          `an anchor is not repeated`,
 		`session.status == "paid"`:                                 `"paid" is a word of session.payment_status`,
 		`raw("session.loyalty.tier") == "gold"`:                    `"loyalty.tier"`,
 		`raw("data.object.loyalty") == "gold"`:                     `"loyalty"`,
@@ -443,7 +448,7 @@ func TestOtherWaysToWriteARule(t *testing.T) {
 		`session.currency == "" or session.shipping.address.country in ["", "DE"]`, `session.currency startsWith "U"`, `raw("live_mode") == true`,
 		`session.amount_total in [5, 10] or session.metadata.seats in ["1", ""]`, `count(session.line_items.data, true) > 2`, `any(session.line_items.data, #.id == "x") or has("line_items")`,
 		`any(session.line_items.data, any(session.payment_method_types, # == "card") and .quantity == "1")`, `session.customer_email in ["", "jane@example.com"] or session.customer_email endsWith "@example.com"`,
-		`len(filter(session.line_items.data, {let i = #; i.amount_total > 5})) > 1`, `session.success_url matches "/thanks/i" and session.metadata.path matches "/shop/"`, `raw("amount_tax", 0) > 5 and session.metadata.note != "null" and raw("sessions.x") == 5 and raw("session") == nil`, `session.amount_total in [10-5]`} {
+		`len(filter(session.line_items.data, {let i = #; i.amount_total > 5})) > 1`, `session.customer_details.phone matches "^\\+49" and session.success_url matches "/thanks/i" and session.metadata.path matches "/shop/"`, `raw("amount_tax", 0) > 5 and session.metadata.note != "null" and raw("sessions.x") == 5 and raw("session") == nil`, `session.amount_total in [10-5]`} {
 		if problems := warningsOf(t, when); len(problems) > 0 {
 			t.Errorf("%s: %s", when, describe(problems))
 		}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"regexp"
+	"regexp/syntax"
 	"slices"
 	"strings"
 	"sync"
@@ -211,6 +212,11 @@ func (c *Checker) lintPart(n *ast.BinaryNode) []Fault {
 		return []Fault{{At: n.Right.Location().From, Code: CodeNeverMatches, Suggestion: slashed,
 			Message: "the slashes are a part of this pattern, which is written without them; (?i) before it is for any case"}}
 	}
+	if n.Operator == "matches" && also {
+		if f, repeated := repeatedAnchor(part); repeated {
+			return []Fault{f}
+		}
+	}
 	if !ok || !also || found == nil {
 		return nil
 	}
@@ -227,6 +233,32 @@ func (c *Checker) lintPart(n *ast.BinaryNode) []Fault {
 		return nil
 	}
 	return []Fault{fault}
+}
+
+// repeatedAnchor warns of a pattern such as ^+49, in which + does not stand for itself.
+func repeatedAnchor(pattern *ast.StringNode) (f Fault, bad bool) {
+	parsed, err := syntax.Parse(pattern.Value, syntax.Perl)
+	if err != nil || !repeatsAnchor(parsed) {
+		return f, false
+	}
+	f = Fault{At: pattern.Location().From, Code: CodeMisleading, Message: `an anchor is not repeated: what stands behind ^ or $ is no sign of the text here; a sign is written with two backslashes before it, as in "^\\+49"`}
+	if rest, found := strings.CutPrefix(pattern.Value, "^+"); found {
+		f.Suggestion = `^\+` + rest
+	}
+	return f, true
+}
+
+func repeatsAnchor(re *syntax.Regexp) bool {
+	repeats := slices.Contains([]syntax.Op{syntax.OpStar, syntax.OpPlus, syntax.OpQuest, syntax.OpRepeat}, re.Op)
+	for _, sub := range re.Sub {
+		for repeats && sub.Op == syntax.OpCapture {
+			sub = sub.Sub[0]
+		}
+		if repeats && sub.Op >= syntax.OpBeginLine && sub.Op <= syntax.OpNoWordBoundary || repeatsAnchor(sub) {
+			return true
+		}
+	}
+	return false
 }
 
 // inSlashes is a pattern as other languages write it, with how it is meant behind it.

@@ -96,6 +96,8 @@ func refusePattern(n ast.Node) (Fault, bool) {
 		f := Fault{At: n.Location().From, Message: "the pattern is no regular expression: " + strings.TrimPrefix(err.Error(), patternError)}
 		if strings.HasPrefix(text.Value, "*") {
 			f.Message += "; any text is .*"
+		} else if strings.HasPrefix(text.Value, "+") {
+			f.Suggestion = strconv.Quote(`\` + text.Value)
 		}
 		return f, true
 	}
