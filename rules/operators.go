@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"checkout-notifier/rules/check"
+	"checkout-notifier/rules/logic"
 
 	"github.com/expr-lang/expr/builtin"
 	"github.com/expr-lang/expr/conf"
@@ -192,7 +193,7 @@ func Builtins() []string {
 }
 
 func compilePattern(text string) *pattern {
-	size, err := check.PatternSize(text)
+	size, err := logic.PatternSize(text)
 	if err != nil {
 		return nil
 	}

@@ -47,7 +47,21 @@ func ofElements(found []*ast.Node) string {
 	case slices.Contains([]string{"length", "len", "size", "count"}, property.Value):
 		return fmt.Sprintf("; it is written len(%s)", list)
 	case member.Node.Type() == reflect.SliceOf(reflect.PointerTo(schema.LineItemType)):
-		return fmt.Sprintf("; each is asked for as in any(%[1]s, .%[2]s == …) or map(%[1]s, .%[2]s)", list, property.Value)
+		path := property.Value
+		for _, place := range found[2:] {
+			outer, ok := (*place).(*ast.MemberNode)
+			if !ok {
+				break
+			}
+			if name, ok := outer.Property.(*ast.StringNode); ok {
+				path += "." + name.Value
+			}
+		}
+		asked := strings.Replace(schema.Placed("line_items.data[]."+path, ""), "session.line_items.data", list, 1)
+		if !schema.HasPath(schema.LineItemType, path) {
+			asked = "any(" + list + ", .… == …)"
+		}
+		return fmt.Sprintf("; each is asked for as in %s", asked)
 	}
 	return ""
 }

@@ -21,33 +21,6 @@ var (
 	durationType = reflect.TypeFor[time.Duration]()
 )
 
-// otherPlaces says where a session has a field of a name, or of one that is spelt
-// like it, "" if nowhere. prefix stands before a path.
-func otherPlaces(name, prefix string) string {
-	const items, most = "line_items.data[].", 3
-	var places []string
-	for _, path := range schema.Paths() {
-		if path == name || strings.HasSuffix(path, "."+name) {
-			places = append(places, path)
-		}
-	}
-	if len(places) == 0 {
-		places = schema.PlacesOf(schema.SessionType, name)
-	}
-	places = places[:min(len(places), most)]
-	for i, path := range places {
-		if member, ok := strings.CutPrefix(path, items); ok && !strings.Contains(member, "[]") {
-			places[i] = fmt.Sprintf("any(%s.line_items.data, .%s == …)", cmp.Or(strings.TrimSuffix(prefix, "."), "session"), member)
-		} else {
-			places[i] = prefix + path
-		}
-	}
-	if len(places) == 0 {
-		return ""
-	}
-	return "; there is " + strings.Join(places, " and ")
-}
-
 // noMember is how expr names what a value does not have.
 var noMember = regexp.MustCompile(`^type (.+) has no (field|method) (\w+)$`)
 
@@ -58,7 +31,7 @@ func (c *Checker) explainMember(f Fault, owner, kind, name string, found []*ast.
 	t, ok := schemaTypes[strings.TrimPrefix(owner, "*")]
 	switch {
 	case !ok:
-		return ofValue(f, owner, kind, name, path)
+		return ofValue(f, owner, kind, name, path, isItem(found))
 	case kind == "method" && slices.Contains(functionNames, name):
 		f.Message += fmt.Sprintf("; %s is called alone: %s(…)", name, name)
 		return f
@@ -71,6 +44,9 @@ func (c *Checker) explainMember(f Fault, owner, kind, name string, found []*ast.
 		f.Suggestion = ofEnvelope(path[1:])
 	}
 	f.Suggestion = cmp.Or(f.Suggestion, schema.SuggestField(t, name))
+	if t == schema.LineItemType && slices.Contains([]string{"name", "title", "product_name"}, name) {
+		f.Suggestion = "description"
+	}
 	if f.Suggestion != "" {
 		return f
 	}
@@ -84,7 +60,10 @@ func (c *Checker) explainMember(f Fault, owner, kind, name string, found []*ast.
 	if len(path) > 0 && path[0] == "previous" {
 		prefix = "previous."
 	}
-	elsewhere := otherPlaces(name, prefix)
+	elsewhere := ""
+	if !schema.IsOwn(t, name) {
+		elsewhere = schema.OtherPlaces(name, prefix, isItem(found))
+	}
 	switch {
 	case t == schema.SystemType:
 		f.Message += "; what the event's data holds is read with " + cmp.Or(ofSystem(path[min(1, len(path)):], inside), rawCall(path, inside))
@@ -103,7 +82,7 @@ func (c *Checker) explainMember(f Fault, owner, kind, name string, found []*ast.
 		f.Message += elsewhere
 	case t == schema.LineItemsType && slices.Contains([]string{"length", "len", "size", "count"}, name):
 		f.Message += "; it is written len(" + prefix + "line_items.data)"
-	case wordOfAnother(name) != "":
+	case wordOfAnother(name) != "" && !schema.IsOwn(t, name):
 		f.Message += wordOfAnother(name)
 	case len(path) > 0 && path[0] == "session" && kind == "field":
 		f.Message += "; an undocumented field is read with " + rawCall(path, inside)
@@ -116,7 +95,7 @@ func (c *Checker) explainMember(f Fault, owner, kind, name string, found []*ast.
 
 // ofValue says how that is written which a text or a time is asked for as in other
 // languages, and where the field is that a text does not have.
-func ofValue(f Fault, owner, kind, name string, path []string) Fault {
+func ofValue(f Fault, owner, kind, name string, path []string, inItem bool) Fault {
 	times := map[string]reflect.Type{"time.Time": timeType, "time.Duration": durationType}
 	if near := spelling.Closest(strings.TrimPrefix(name, "get"), schema.Methods(times[owner])); near != "" {
 		f.Suggestion = near
@@ -137,14 +116,59 @@ func ofValue(f Fault, owner, kind, name string, path []string) Fault {
 	case path[1] == "metadata":
 		f.Message += fmt.Sprintf("; a key with a dot in it is written %s.metadata[%q]", path[0], strings.Join(path[2:], "."))
 	default:
-		if places := schema.PlacesOf(schema.SessionType, name); len(places) == 1 {
-			f.Suggestion = path[0] + "." + places[0]
-		}
-		if f.Suggestion == "" {
-			f.Message += otherPlaces(name, path[0]+".")
-		}
+		return ofID(f, name, path, inItem)
 	}
 	return f
+}
+
+// ofID says of an id, of which a member is read, what there is of the object that it names.
+func ofID(f Fault, name string, path []string, inItem bool) Fault {
+	before := path[1:slices.Index(path, name)]
+	written, whole := strings.Join(path[:len(before)+1], "."), before
+	if inItem {
+		written, whole = "."+strings.Join(before, "."), append([]string{"line_items", "data", "0"}, before...)
+	}
+	field, _ := schema.At(whole)
+	whose, isID := strings.CutPrefix(field.Doc, "id of ")
+	details, _ := schema.FieldByName(schema.SessionType, "customer_details")
+	member := schema.SuggestField(details.Type, name)
+	if schema.HasField(details.Type, name) {
+		member = name
+	}
+	switch {
+	case !isID:
+	case name == "id":
+		f.Message += "; " + written + " is the id itself"
+	case len(before) == 1 && before[0] == "customer" && member != "":
+		f.Suggestion = path[0] + ".customer_details." + member
+	default:
+		f.Message += fmt.Sprintf("; %s is only the id of %s%s", written, whose, besideID[before[len(before)-1]])
+	}
+	return f
+}
+
+// besideID is what a session tells of the object that an id names.
+var besideID = map[string]string{
+	"payment_intent": `: whether it is paid is asked by session.payment_status == "paid"`,
+	"product":        ": what the customer reads of it is the description of the item",
+}
+
+// isItem says whether a mistake is in what is read of an element that is a line item.
+func isItem(found []*ast.Node) bool {
+	for _, place := range found {
+		n := *place
+		for member, ok := n.(*ast.MemberNode); ok; member, ok = n.(*ast.MemberNode) {
+			n = member.Node
+		}
+		if _, ok := n.(*ast.PointerNode); ok && n.Type() != nil {
+			t := n.Type()
+			if t.Kind() == reflect.Pointer {
+				t = t.Elem()
+			}
+			return t == schema.LineItemType
+		}
+	}
+	return false
 }
 
 // wholePath is the path of constant names that the unknown name is a part of, and
@@ -190,7 +214,7 @@ func rawCall(path []string, inside ast.Node) string {
 	}
 	fallback := neutral(inside, nil)
 	if b, ok := inside.(*ast.BinaryNode); ok {
-		fallback = cmp.Or(fallback, emptyValue(b))
+		fallback = cmp.Or(fallback, logic.EmptyValue(b))
 	}
 	if fallback != "" {
 		fallback = ", " + fallback
@@ -208,7 +232,7 @@ func keyFor(name string, inside ast.Node) string {
 		if list, isList := other.(*ast.ArrayNode); isList && len(list.Nodes) > 0 && b.Operator == "in" {
 			other = list.Nodes[0]
 		}
-		kind = cmp.Or(zeroOf(b.Left), zeroOf(other))
+		kind = cmp.Or(logic.ZeroOf(b.Left), logic.ZeroOf(other))
 	}
 	switch kind {
 	case "0":

@@ -4,10 +4,8 @@ import (
 	"cmp"
 	"fmt"
 	"regexp"
-	"regexp/syntax"
 	"slices"
 	"strings"
-	"sync"
 	"unicode"
 
 	"checkout-notifier/rules/logic"
@@ -90,30 +88,7 @@ func looksAtElement(n ast.Node) bool {
 	return found
 }
 
-var (
-	plainPath    = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$`)
-	elementIndex = regexp.MustCompile(`\.[0-9]+\b`)
-
-	// typesOfFields are the types of the fields of a session, as the reference names them.
-	typesOfFields = sync.OnceValue(func() map[string]string {
-		types := make(map[string]string)
-		for _, f := range schema.Fields() {
-			types[f.Name] = f.Type
-		}
-		return types
-	})
-)
-
-// sentAsText says whether the API sends a field as text, or may: what the reference
-// calls a text, metadata, and the numbers of line items.
-func sentAsText(path string) bool {
-	name := "session." + elementIndex.ReplaceAllString(path, "[]")
-	if object, _, inside := strings.Cut(name, ".metadata."); inside {
-		return typesOfFields()[object+".metadata"] != ""
-	}
-	t := typesOfFields()[name]
-	return t == "string" || t == "int" && strings.Contains(name, "[]")
-}
+var plainPath = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$`)
 
 func isNumberOrBool(n ast.Node) bool {
 	switch n := n.(type) {
@@ -237,8 +212,7 @@ func (c *Checker) lintPart(n *ast.BinaryNode) []Fault {
 
 // repeatedAnchor warns of a pattern such as ^+49, in which + does not stand for itself.
 func repeatedAnchor(pattern *ast.StringNode) (f Fault, bad bool) {
-	parsed, err := syntax.Parse(pattern.Value, syntax.Perl)
-	if err != nil || !repeatsAnchor(parsed) {
+	if !logic.RepeatsAnchor(pattern.Value) {
 		return f, false
 	}
 	f = Fault{At: pattern.Location().From, Code: CodeMisleading, Message: `an anchor is not repeated: what stands behind ^ or $ is no sign of the text here; a sign is written with two backslashes before it, as in "^\\+49"`}
@@ -246,19 +220,6 @@ func repeatedAnchor(pattern *ast.StringNode) (f Fault, bad bool) {
 		f.Suggestion = `^\+` + rest
 	}
 	return f, true
-}
-
-func repeatsAnchor(re *syntax.Regexp) bool {
-	repeats := slices.Contains([]syntax.Op{syntax.OpStar, syntax.OpPlus, syntax.OpQuest, syntax.OpRepeat}, re.Op)
-	for _, sub := range re.Sub {
-		for repeats && sub.Op == syntax.OpCapture {
-			sub = sub.Sub[0]
-		}
-		if repeats && sub.Op >= syntax.OpBeginLine && sub.Op <= syntax.OpNoWordBoundary || repeatsAnchor(sub) {
-			return true
-		}
-	}
-	return false
 }
 
 // inSlashes is a pattern as other languages write it, with how it is meant behind it.

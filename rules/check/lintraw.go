@@ -15,7 +15,7 @@ import (
 // is compared with a number or with true or false.
 func lintRaw(value, other ast.Node) []Fault {
 	path := callPath(value, "raw")
-	if !isNumberOrBool(other) || !sentAsText(path) {
+	if !isNumberOrBool(other) || !schema.SentAsText(path) {
 		return nil
 	}
 	f := Fault{At: value.Location().From, Code: CodeMisleading,
@@ -40,68 +40,6 @@ func callPath(n ast.Node, function string) string {
 	return path.Value
 }
 
-// emptyValue writes the default with which a missing value is equal to what it is compared
-// with: "", 0 or false, [] or {}, or a list that has one of these; "" where it is compared
-// with anything else.
-func emptyValue(b *ast.BinaryNode) string {
-	if b.Operator != "==" && b.Operator != "!=" && b.Operator != "in" {
-		return ""
-	}
-	if b.Operator == "in" {
-		list, _ := b.Right.(*ast.ArrayNode)
-		if list == nil {
-			return ""
-		}
-		if i := slices.IndexFunc(list.Nodes, isEmpty); i >= 0 {
-			return zeroOf(list.Nodes[i])
-		}
-		return ""
-	}
-	for _, side := range []ast.Node{b.Left, b.Right} {
-		if isEmpty(side) {
-			return zeroOf(side)
-		}
-	}
-	return ""
-}
-
-func isEmpty(n ast.Node) bool {
-	switch n := n.(type) {
-	case *ast.BoolNode:
-		return !n.Value
-	case *ast.FloatNode:
-		return n.Value == 0
-	case *ast.ArrayNode:
-		return len(n.Nodes) == 0
-	case *ast.MapNode:
-		return len(n.Pairs) == 0
-	case *ast.NilNode:
-		return false
-	}
-	return isNothing(n)
-}
-
-// zeroOf writes what a missing value of the kind of a constant is, "" for anything else.
-func zeroOf(n ast.Node) string {
-	switch n := n.(type) {
-	case *ast.StringNode:
-		return `""`
-	case *ast.IntegerNode, *ast.FloatNode:
-		return "0"
-	case *ast.BoolNode:
-		return "false"
-	case *ast.ArrayNode:
-		return "[]"
-	case *ast.MapNode:
-		return "{}"
-	case *ast.UnaryNode:
-		if n.Operator == "-" {
-			return zeroOf(n.Node)
-		}
-	}
-	return ""
-}
-
 // lintNothing warns of raw without a default that is compared with "", 0 or false, as in
 // raw("x") != "": it is nil where the path is missing, and nil is none of these. Where the
 // condition asks for nil as well, it says what is meant.
@@ -118,7 +56,7 @@ func (c *Checker) lintNothing(root ast.Node) (faults []Fault) {
 				if _, isNil := side[1].(*ast.NilNode); isNil {
 					asked[path] = true
 				}
-				if fallback := emptyValue(b); path != "" && fallback != "" && !(isNumberOrBool(side[1]) && sentAsText(path)) { // which lint says
+				if fallback := logic.EmptyValue(b); path != "" && fallback != "" && !(isNumberOrBool(side[1]) && schema.SentAsText(path)) { // which lint says
 					f := withDefault(b.Operator, path, fallback)
 					f.At = at
 					if !slices.Contains(faults, f) {
@@ -169,7 +107,7 @@ func withDefault(operator, path, fallback string) Fault {
 	if names[0] == "metadata" && len(names) == 2 {
 		name = "session.metadata[]"
 	}
-	if kind := typesOfFields()[name]; kind == typeOfZero[fallback] && kind != "" || name == "session.metadata[]" && fallback == `""` {
+	if kind := schema.TypesOfFields()[name]; kind == typeOfZero[fallback] && kind != "" || name == "session.metadata[]" && fallback == `""` {
 		f.Suggestion = logic.SpellPath(append([]string{"session"}, names...))
 	}
 	return f

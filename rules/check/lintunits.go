@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"checkout-notifier/rules/logic"
+	"checkout-notifier/rules/schema"
 
 	"github.com/expr-lang/expr/ast"
 )
@@ -43,7 +44,7 @@ func unitOf(n ast.Node) unit {
 
 // unitOfTime is the unit in which a call reads a time.
 func unitOfTime(n ast.Node) unit {
-	if typesOfFields()["session."+callPath(n, "raw")] == "time" {
+	if schema.TypesOfFields()["session."+callPath(n, "raw")] == "time" {
 		return seconds // as events have them, whatever the API sends
 	}
 	return methodUnits[methodOfTime(n)]

@@ -269,6 +269,11 @@ func (c *Checker) explainName(f Fault, name string, found []*ast.Node) Fault {
 	switch method := spelling.Closest(name, schema.Methods(timeType)); {
 	case inItem && schema.HasField(schema.LineItemType, name) && !c.system:
 		f.Suggestion = "." + name
+	case !c.system && !called && len(path) > 1 && path[0] == name && isText(name):
+		f = ofValue(f, "string", "field", path[1], append([]string{"session"}, path...), false)
+		if f.Suggestion == "" && f.Message == unknownName+name {
+			f.Suggestion = "session." + name
+		}
 	case compared && b.Operator == "-" && isMetadata(b.Left):
 		f.Message += fmt.Sprintf("; a key with a sign in it is written as in session.metadata[%q]", "a-b")
 	case c.system && !called && ofSystem(path, inside) != "":
@@ -298,12 +303,18 @@ func (c *Checker) explainName(f Fault, name string, found []*ast.Node) Fault {
 	case strings.HasPrefix(name, "$") && len(path) < 2:
 		f.Message += otherCharacters["€£¥"]
 	case !called && !c.system:
-		f.Message += otherPlaces(name, "session.")
+		f.Message += schema.OtherPlaces(name, "session.", false)
 		if f.Message == unknownName+name && around {
 			f.Message += beginsWith
 		}
 	}
 	return f
+}
+
+// isText says whether a name is that of a field of the session that is a text.
+func isText(name string) bool {
+	f, ok := schema.FieldByName(schema.SessionType, name)
+	return ok && f.Type.Kind() == reflect.String
 }
 
 // firstText is the first of what a function is called with that is a field, "" if none is.

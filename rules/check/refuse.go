@@ -3,7 +3,6 @@ package check
 import (
 	"fmt"
 	"reflect"
-	"regexp/syntax"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,9 +12,6 @@ import (
 
 	"github.com/expr-lang/expr/ast"
 )
-
-// maxPattern bounds the instructions of a regular expression.
-const maxPattern = 4096
 
 // refuse finds what no expression may do, before types are checked.
 func (c *Checker) refuse(root ast.Node) []Fault {
@@ -91,7 +87,7 @@ func refusePattern(n ast.Node) (Fault, bool) {
 		}
 		return f, true
 	}
-	size, err := PatternSize(text.Value)
+	size, err := logic.PatternSize(text.Value)
 	if err != nil {
 		f := Fault{At: n.Location().From, Message: "the pattern is no regular expression: " + strings.TrimPrefix(err.Error(), patternError)}
 		if strings.HasPrefix(text.Value, "*") {
@@ -101,31 +97,10 @@ func refusePattern(n ast.Node) (Fault, bool) {
 		}
 		return f, true
 	}
-	if size > maxPattern {
+	if size > logic.MaxPattern {
 		return Fault{At: n.Location().From, Code: CodeBudget, Message: "the pattern is too large"}, true
 	}
 	return Fault{}, false
-}
-
-// PatternSize estimates the instructions of a compiled regular expression.
-func PatternSize(pattern string) (int, error) {
-	parsed, err := syntax.Parse(pattern, syntax.Perl)
-	if err != nil {
-		return 0, err
-	}
-	return instructions(parsed), nil
-}
-
-// instructions counts repetitions as written out, and no further than maxPattern.
-func instructions(re *syntax.Regexp) int {
-	n := 1 + len(re.Rune)
-	for _, sub := range re.Sub {
-		n = min(n+instructions(sub), maxPattern+1)
-	}
-	if re.Op == syntax.OpRepeat {
-		n *= max(1, re.Min, re.Max)
-	}
-	return min(n, maxPattern+1)
 }
 
 // refuseDate finds a constant text that is no date: it would fail on every event.
@@ -236,7 +211,10 @@ func refusePath(at int, function, path string) (Fault, bool) {
 		f.Suggestion = near
 	}
 	t, _, _, _ := schema.UnknownPart(path)
-	places := otherPlaces(path[strings.LastIndexByte(path, '.')+1:], "")
+	name, places := path[strings.LastIndexByte(path, '.')+1:], ""
+	if !schema.IsOwn(t, name) {
+		places = schema.OtherPlaces(name, "", false)
+	}
 	switch {
 	case f.Suggestion != "":
 	case places != "":

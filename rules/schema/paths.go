@@ -194,3 +194,31 @@ func DocumentedPath(path string) bool {
 // FreeForm is the one documented field without a documented shape: has and
 // changed know it, and raw enters it.
 const FreeForm = "payment_method_options"
+
+// ownNames are what each object may have of its own: that of another object is not meant.
+var ownNames = []string{"id", "object", "url", "created", "livemode", "metadata", "name", "status", "type", "description"}
+
+// IsOwn says whether a name that a type does not have is not to be looked for elsewhere: an
+// undocumented field is meant. A subscription is one of the session everywhere.
+func IsOwn(t reflect.Type, name string) bool {
+	return t != SessionType && slices.Contains(ownNames, name) || name == "subscription"
+}
+
+// At is the field of a session at a path, in which numbers choose elements of lists.
+func At(path []string) (f Field, ok bool) {
+	name := "session"
+	for _, part := range path {
+		if _, err := strconv.Atoi(part); err == nil {
+			name += "[]"
+		} else {
+			name += "." + part
+		}
+	}
+	i := slices.IndexFunc(sessionFields(), func(f Field) bool { return f.Name == name })
+	if i < 0 {
+		return f, false
+	}
+	return sessionFields()[i], true
+}
+
+var sessionFields = sync.OnceValue(Fields)
