@@ -88,6 +88,8 @@ func TestHintsForUndocumentedFieldsFitIn(t *testing.T) {
 		{`session.seats in [5, 6]`, `raw("seats")`, `int(session.metadata.seats ?? "0")`},
 		{`session.seats > 5`, `raw("seats", 0)`, `int(session.metadata.seats ?? "0")`},
 		{`session.seats + 1 > 5`, `raw("seats", 0)`, `int(session.metadata.seats ?? "0")`},
+		{`session.seats in 1..5`, `raw("seats")`, `int(session.metadata.seats ?? "0")`},
+		{`"vip" in session.tags`, `raw("tags")`, ``},
 		{`session.loyalty.tier != ""`, `raw("loyalty.tier", "")`, ``},
 	} {
 		_, problems := rules.Compile([]rules.Rule{rule("r", c.when)}, known)

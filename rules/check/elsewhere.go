@@ -123,7 +123,11 @@ func ofValue(f Fault, owner, kind, name string, path []string, inItem bool) Faul
 
 // ofID says of an id, of which a member is read, what there is of the object that it names.
 func ofID(f Fault, name string, path []string, inItem bool) Fault {
-	before := path[1:slices.Index(path, name)]
+	i := slices.Index(path[2:], name)
+	if i < 0 {
+		return f
+	}
+	before := path[1 : 2+i]
 	written, whole := strings.Join(path[:len(before)+1], "."), before
 	if inItem {
 		written, whole = "."+strings.Join(before, "."), append([]string{"line_items", "data", "0"}, before...)
@@ -227,12 +231,10 @@ func rawCall(path []string, inside ast.Node) string {
 func keyFor(name string, inside ast.Node) string {
 	value := "session.metadata." + name
 	kind := neutral(inside, nil)
-	if b, ok := inside.(*ast.BinaryNode); ok && kind == "" && !slices.Contains([]string{"contains", "startsWith", "endsWith", "matches"}, b.Operator) {
-		other := b.Right
-		if list, isList := other.(*ast.ArrayNode); isList && len(list.Nodes) > 0 && b.Operator == "in" {
-			other = list.Nodes[0]
-		}
-		kind = cmp.Or(logic.ZeroOf(b.Left), logic.ZeroOf(other))
+	if b, ok := inside.(*ast.BinaryNode); ok && kind == "" && (b.Operator == "==" || b.Operator == "!=") {
+		kind = cmp.Or(logic.ZeroOf(b.Left), logic.ZeroOf(b.Right))
+	} else if ok && b.Operator == "in" {
+		kind = elementZero(b.Right)
 	}
 	switch kind {
 	case "0":
@@ -243,4 +245,20 @@ func keyFor(name string, inside ast.Node) string {
 		return ""
 	}
 	return value
+}
+
+// elementZero is what a missing element is of a list or a range that is written out, "[]"
+// for any other.
+func elementZero(n ast.Node) string {
+	switch n := n.(type) {
+	case *ast.ArrayNode:
+		if len(n.Nodes) > 0 {
+			return logic.ZeroOf(n.Nodes[0])
+		}
+	case *ast.BinaryNode:
+		if n.Operator == ".." {
+			return "0"
+		}
+	}
+	return "[]"
 }

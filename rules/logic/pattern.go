@@ -29,7 +29,7 @@ func instructions(re *syntax.Regexp) int {
 	return min(n, MaxPattern+1)
 }
 
-// RepeatsAnchor says whether a regular expression repeats the beginning or the end of a
+// RepeatsAnchor says whether a regular expression repeats, by +, * or ?, the beginning or the end of a
 // text, or of a word.
 func RepeatsAnchor(pattern string) bool {
 	parsed, err := syntax.Parse(pattern, syntax.Perl)
@@ -37,7 +37,7 @@ func RepeatsAnchor(pattern string) bool {
 }
 
 func repeatsAnchor(re *syntax.Regexp) bool {
-	repeats := slices.Contains([]syntax.Op{syntax.OpStar, syntax.OpPlus, syntax.OpQuest, syntax.OpRepeat}, re.Op)
+	repeats := slices.Contains([]syntax.Op{syntax.OpStar, syntax.OpPlus, syntax.OpQuest}, re.Op)
 	for _, sub := range re.Sub {
 		for repeats && sub.Op == syntax.OpCapture {
 			sub = sub.Sub[0]
