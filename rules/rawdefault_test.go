@@ -58,6 +58,13 @@ func TestRawComparedWithNothing(t *testing.T) {
 			}
 		}
 	}
+	for when, want := range map[string]string{
+		`raw("loyalty").tier != ""`: `raw("loyalty.tier", "")`, `raw("loyalty").points > 5`: `raw("loyalty.points", 0)`, `raw("loyalty").tier == "gold"`: `raw("loyalty.tier")`, `not raw("loyalty").vip`: `raw("loyalty.vip", false)`,
+	} {
+		if problems := warningsOf(t, when, "paid"); len(problems) != 1 || problems[0].Suggestion != want {
+			t.Errorf("%s: want %s, got %s", when, want, describe(problems))
+		}
+	}
 	for _, when := range []string{
 		`raw("tax_id") != nil`, `raw("tax_id") == nil`, `raw("tax_id") != nil and raw("tax_id") != ""`, `raw("tax_id") == "" or raw("tax_id") == nil`, `nil == raw("gift") or raw("gift") == false`,
 		`raw("tax_id", "") != ""`, `(raw("tax_id") ?? "") != ""`, `raw("tax_id") != "DE"`, `raw("tax_id") == "DE"`, `raw("tax_id") in ["DE", "AT"]`, `raw("gift") == true`, `raw("gift") != true`,

@@ -18,7 +18,7 @@ import (
 // asked before, as in raw("x") != nil && raw("x") > 0, is fine.
 func (c *Checker) lintMissing(root ast.Node) []Fault {
 	l := missingLint{told: c.mistyped}
-	l.walk(root, nil, map[string]bool{})
+	l.walk(root, nil, nil, map[string]bool{})
 	return l.faults
 }
 
@@ -27,10 +27,10 @@ type missingLint struct {
 	faults []Fault
 }
 
-func (l *missingLint) walk(n, parent ast.Node, asked map[string]bool) {
+func (l *missingLint) walk(n, parent, above ast.Node, asked map[string]bool) {
 	key, what := missable(n)
 	if what != nil && !asked[key] && !l.told[parent] {
-		if f, fails := what(parent); fails && !slices.Contains(l.faults, f) {
+		if f, fails := what(parent, above); fails && !slices.Contains(l.faults, f) {
 			f.Warning = true
 			l.faults = append(l.faults, f)
 		}
@@ -40,7 +40,7 @@ func (l *missingLint) walk(n, parent ast.Node, asked map[string]bool) {
 			asked = maps.Clone(asked) // for what this chain of conditions asks
 		}
 		for _, child := range logic.Children(n) {
-			l.walk(*child, n, asked)
+			l.walk(*child, n, parent, asked)
 			if !isLogical(*child) {
 				mentions(*child, asked)
 			}
@@ -49,7 +49,7 @@ func (l *missingLint) walk(n, parent ast.Node, asked map[string]bool) {
 	}
 	choice, isChoice := n.(*ast.ConditionalNode)
 	for _, child := range logic.Children(n) {
-		l.walk(*child, n, asked)
+		l.walk(*child, n, parent, asked)
 		if isChoice && *child == choice.Cond {
 			asked = maps.Clone(asked)
 			mentions(choice.Cond, asked)
@@ -101,9 +101,10 @@ func mention(n ast.Node, asked map[string]bool) {
 	}
 }
 
-// missable says under which name a value is asked for that may be missing, and
-// how to find out whether what it stands in then fails; nil for other nodes.
-func missable(n ast.Node) (key string, fails func(parent ast.Node) (Fault, bool)) {
+// missable says under which name a value is asked for that may be missing, and how to find
+// out, by what it stands in and what that stands in, whether the rule then fails; nil for
+// other nodes.
+func missable(n ast.Node) (key string, fails func(parent, above ast.Node) (Fault, bool)) {
 	if call, ok := n.(*ast.CallNode); ok {
 		callee, ok := call.Callee.(*ast.IdentifierNode)
 		if !ok || callee.Value != "raw" || len(call.Arguments) != 1 {
@@ -113,14 +114,14 @@ func missable(n ast.Node) (key string, fails func(parent ast.Node) (Fault, bool)
 		if !ok {
 			return "", nil
 		}
-		return path.Value, func(parent ast.Node) (Fault, bool) { return rawFails(call, path.Value, parent) }
+		return path.Value, func(parent, above ast.Node) (Fault, bool) { return rawFails(call, path.Value, parent, above) }
 	}
 	if list, message := ofList(n); list != "" {
-		return list, func(parent ast.Node) (Fault, bool) { return listFails(n, message, parent) }
+		return list, func(parent, _ ast.Node) (Fault, bool) { return listFails(n, message, parent) }
 	}
 	if name, ok := metadataKey(n); ok {
 		key = strings.TrimPrefix(strings.Join(logic.PathOf(n), "."), "session.")
-		return key, func(parent ast.Node) (Fault, bool) { return metadataFails(n, name, parent) }
+		return key, func(parent, _ ast.Node) (Fault, bool) { return metadataFails(n, name, parent) }
 	}
 	return "", nil
 }
@@ -244,12 +245,12 @@ func comparesTyped(n ast.Node) bool {
 	return left.IsString() && right.IsString() || left.IsInteger && right.IsInteger
 }
 
-func rawFails(call *ast.CallNode, path string, parent ast.Node) (Fault, bool) {
+func rawFails(call *ast.CallNode, path string, parent, above ast.Node) (Fault, bool) {
 	f := Fault{At: call.Location().From, Code: CodeMissing}
 	if member, ok := parent.(*ast.MemberNode); ok && member.Node == call && !member.Optional {
 		f.Message = fmt.Sprintf("raw(%q) is nil where the path is missing, and the rule then fails: name the whole path", path)
 		if property, ok := member.Property.(*ast.StringNode); ok {
-			f.Suggestion = fmt.Sprintf("raw(%q)", path+"."+property.Value)
+			f.Suggestion = rawCall([]string{"session", path + "." + property.Value}, above)
 		}
 		return f, true
 	}
