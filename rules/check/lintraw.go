@@ -56,7 +56,7 @@ func (c *Checker) lintNothing(root ast.Node) (faults []Fault) {
 				if _, isNil := side[1].(*ast.NilNode); isNil {
 					asked[path] = true
 				}
-				if fallback := logic.EmptyValue(b); path != "" && fallback != "" && !(isNumberOrBool(side[1]) && schema.SentAsText(path)) { // which lint says
+				if fallback := logic.EmptyValue(b); path != "" && fallback != "" && (!isNumberOrBool(side[1]) || !schema.SentAsText(path)) { // which lint says
 					f := withDefault(b.Operator, path, fallback)
 					f.At = at
 					if !slices.Contains(faults, f) {
