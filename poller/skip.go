@@ -294,7 +294,10 @@ func (c *chain) lowerTime(ctx context.Context, h *event.Hole, from time.Time, fa
 		if answered {
 			end = t
 		}
-		// Of a hole that was not found before it may be the second of the session above that hides.
+		// Alone costs requests, and may not be needed: the session that the API cannot show may have
+		// been created in the same second as the one above the hole, and then Nearest finds the end
+		// one second lower. So for a new hole Alone is tried once the API fails for a time above an
+		// end that was found; for one that is stored already, at the first end.
 		if !end.IsZero() && answered == c.known() && err == nil && !tried {
 			tried = true
 			err = holes.Alone(ctx, h, c.asking, from, end, c.answersRange)

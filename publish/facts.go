@@ -45,14 +45,7 @@ func sessionNotice(m *Message, omit []string) (notice, error) {
 	if err != nil {
 		return notice{}, err
 	}
-	n := notice{headline: "Checkout session " + strings.ReplaceAll(event.Short(m.Event.Type), "_", " ")}
-	if amount != "" {
-		n.headline += ": " + amount
-	}
-	n.headline += " (" + m.Event.Account + ")"
-	if !m.Event.Livemode {
-		n.headline += " [test]"
-	}
+	n := notice{headline: m.Event.Headline(amount, s)}
 	n.add("Session", m.Event.Session)
 	n.add("Account", m.Event.Account)
 	n.add("Status", joinWords(s["status"], s["payment_status"]))

@@ -244,6 +244,26 @@ func TestSlack(t *testing.T) {
 	}
 }
 
+// Whoever is paged reads what the event means and what to do, and nothing that is omitted.
+func TestPeopleAreToldWhatAnEventOfASessionMeans(t *testing.T) {
+	const means = "Checkout session unresolved: 129.00 USD (main). It is complete, but was not paid in time (poll.unpaid_for), and nobody looks for its payment any more: "
+	for _, format := range []string{publish.FormatSlack, publish.FormatPagerDuty} {
+		d := publish.DefaultHTTP()
+		if d.Format = format; format == publish.FormatPagerDuty {
+			d.RoutingKey = "R0UT1NG"
+		}
+		if got := rendered(t, renderer(t, d, nil), message(event.Unresolved)); !strings.Contains(got, means) || !strings.Contains(got, "backfill --account main --since 2026-12-01 announces it.") {
+			t.Errorf("%s: %s", format, got)
+		}
+		d.Omit = []string{"created", "payment_status"}
+		for eventType, hidden := range map[string]string{event.Unresolved: "2026-12-01 ", event.Regressed: "paid and is"} {
+			if got := rendered(t, renderer(t, d, nil), message(eventType)); strings.Contains(got, hidden) {
+				t.Errorf("%s: what is omitted is told: %s", format, got)
+			}
+		}
+	}
+}
+
 func TestPagerDuty(t *testing.T) {
 	d := publish.DefaultHTTP()
 	d.Format, d.RoutingKey = publish.FormatPagerDuty, "R0UT1NG"

@@ -62,7 +62,8 @@ func changeConditions(b *batch, raised, cleared []event.Condition) error {
 	return nil
 }
 
-// Conditions returns what the program's owner has been told of and is not over.
+// Conditions returns the stored conditions: those that the owner was told of and that are not
+// over, and what Condition says is kept before and after that.
 func (s *Store) Conditions(ctx context.Context) (conditions []event.Condition, err error) {
 	err = s.view(ctx, "reading the conditions", func(tx *transaction) error {
 		conditions = nil

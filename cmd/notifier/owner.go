@@ -28,8 +28,8 @@ const (
 	failingIntervals = 5
 	// answerWithin is how long the API may take then to answer a last question.
 	answerWithin = 15 * time.Second
-	// wellPasses is how many complete passes make it well again. One that fails within
-	// relapseWithin after that is well again only once it was for as long: what comes and
+	// wellPasses is how many complete passes make it well again. One that fails again within
+	// relapseWithin after that was told is well only once it was for as long: what comes and
 	// goes, as where one backend of several serves another account, would call somebody
 	// each few seconds.
 	wellPasses    = 2
@@ -65,7 +65,6 @@ type owner struct {
 	// it. Time in which the program did not run is neither well nor trouble.
 	well       map[string]time.Duration
 	wellAt     map[string]time.Time // when an account was last seen well
-	recovered  map[string]time.Time // when an account was told to be well
 	rows       map[string]time.Time // since when an account is in trouble and untold, as this process saw it last
 	spaceError bool                 // it was said that the disk does not tell
 
@@ -82,13 +81,15 @@ func nameOf(c event.Condition) conditionName { return conditionName{c.Kind, c.Su
 // the configuration no longer names.
 func (o *owner) remember(stored []event.Condition) (stale []event.Condition) {
 	o.passes, o.rows = make(map[string]int), make(map[string]time.Time)
-	o.well, o.wellAt, o.recovered = make(map[string]time.Duration), make(map[string]time.Time), make(map[string]time.Time)
+	o.well, o.wellAt = make(map[string]time.Duration), make(map[string]time.Time)
 	o.conditions = make(map[conditionName]event.Condition)
 	for _, c := range stored {
 		_, configured := o.intervals[c.Subject]
 		switch {
-		case c.Kind == event.ConditionAccount && !configured:
+		case (c.Kind == event.ConditionAccount || c.Kind == event.ConditionRecovered) && !configured:
 			stale = append(stale, c)
+		case c.Kind == event.ConditionRecovered:
+			o.conditions[nameOf(c)] = c.TakenUp(time.Now())
 		case c.Kind != event.ConditionRule:
 			o.conditions[nameOf(c)], o.well[c.Subject], o.wellAt[c.Subject] = c, c.Well, c.WellAt
 		}
@@ -254,7 +255,7 @@ func (o *owner) lookAtAccounts(ctx context.Context, tx *event.Tx, now time.Time)
 			last := c.Last
 			c = o.row(c, &s, now)
 			if o.failing(ctx, &s, &c, now) {
-				c.Untold, c.Last, c.Away, c.Relapse = false, time.Time{}, 0, now.Sub(o.recovered[s.Account]) < relapseWithin
+				c = c.Told(o.conditions[conditionName{event.ConditionRecovered, s.Account}], relapseWithin)
 				o.tellFailing(tx, &c, &s, c.Since, now)
 			}
 			if !c.Untold || !last.Equal(c.Last) {
@@ -268,9 +269,8 @@ func (o *owner) lookAtAccounts(ctx context.Context, tx *event.Tx, now time.Time)
 				tx.Raised = append(tx.Raised, c)
 			}
 		case open && s.Passes >= o.passes[s.Account]+wellPasses:
-			o.recovered[s.Account] = now
 			e, err := accountRecoveredEvent(c, &s, now)
-			tx.Cleared = append(tx.Cleared, c)
+			tx.Cleared, tx.Raised = append(tx.Cleared, c), append(tx.Raised, event.Recovered(s.Account, now))
 			o.tell(tx, e, err)
 		}
 	}

@@ -152,7 +152,7 @@ func (w *ownerWorld) expectOpen(want ...string) {
 	for name, list := range map[string][]event.Condition{"stored": stored, "kept": w.owner.open()} {
 		got := []string{}
 		for _, c := range list {
-			if c.Kind != event.ConditionRule {
+			if c.Kind != event.ConditionRule && c.Kind != event.ConditionRecovered {
 				got = append(got, c.Kind+" "+c.Subject)
 			}
 		}
@@ -595,6 +595,97 @@ func TestTheTimeInWhichAnAccountIsWellOutlastsRestarts(t *testing.T) {
 		}
 		w.expect("account.failing main", "account.recovered main", "account.failing main", "account.recovered main")
 		w.expectOpen()
+	})
+}
+
+// An account that fails within ten minutes after it was told to be well has relapsed, however
+// often the program was restarted or crashed in between, and however long it takes until that
+// is told.
+func TestARelapseIsKnownOverRestarts(t *testing.T) {
+	const failing, recovered = "account.failing main", "account.recovered main"
+	outage := func(w *ownerWorld, restarts bool) {
+		w.trouble("the API answered with status 503")
+		w.run(time.Minute)
+		if restarts {
+			w.restart()
+		}
+		w.run(2 * time.Minute)
+		if restarts {
+			w.restart()
+		}
+		w.well(wellPasses)
+	}
+	for name, restarts := range map[string]bool{"one process": false, "restarts": true} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(w *ownerWorld) {
+				outage(w, restarts)
+				w.run(time.Second)
+				w.expect(failing, recovered)
+				w.expectOpen()
+				for range 3 {
+					w.run(3 * time.Minute)
+					if restarts {
+						w.restart()
+						w.well(1)
+					}
+				}
+				outage(w, restarts) // it begins after nine minutes
+				w.run(relapseWithin - 5*time.Second)
+				w.expect(failing, recovered, failing)
+				w.run(time.Minute)
+				w.expect(failing, recovered, failing, recovered)
+
+				w.run(relapseWithin) // one that was well for so long fails anew
+				if restarts {
+					w.restart()
+				}
+				outage(w, restarts)
+				w.run(time.Second)
+				w.expect(failing, recovered, failing, recovered, failing, recovered)
+				w.accounts, w.intervals = nil, map[string]time.Duration{}
+				w.restart()
+				if stored, err := w.store.Conditions(t.Context()); len(stored) > 0 || err != nil {
+					t.Errorf("of an account that is gone %+v is kept, %v", stored, err)
+				}
+			})
+		})
+	}
+}
+
+// An end that could not be stored was not told, and what comes after it is no relapse.
+func TestAnEndThatIsNotStoredMakesNoRelapse(t *testing.T) {
+	inBubble(t, func(w *ownerWorld) {
+		w.trouble("stopped")
+		w.accounts[0].Denied = true
+		w.run(time.Second)
+		w.well(wellPasses)
+		w.fail = errors.New("no space left")
+		w.run(time.Millisecond)
+		w.restart()
+		w.well(wellPasses)
+		w.run(time.Second)
+		w.expect("account.failing main", "account.recovered main")
+		if c := w.owner.conditions[conditionName{event.ConditionRecovered, "main"}]; time.Since(c.Since) > 2*time.Second || c.Since.IsZero() {
+			t.Errorf("it was told to be well at %s", c.Since)
+		}
+	})
+}
+
+// If the clock was ahead when an account was told to be well, a relapse counts from the start on.
+func TestAnEndOfAClockThatWasAheadCountsFromTheStart(t *testing.T) {
+	inBubble(t, func(w *ownerWorld) {
+		c := event.Recovered("main", time.Now().Add(24*time.Hour))
+		if err := w.store.Commit(t.Context(), &event.Tx{Raised: []event.Condition{c}}); err != nil {
+			t.Fatal(err)
+		}
+		w.restart()
+		w.run(relapseWithin)
+		w.trouble("stopped")
+		w.accounts[0].Denied = true
+		w.run(time.Second)
+		w.well(wellPasses)
+		w.run(time.Second)
+		w.expect("account.failing main", "account.recovered main")
 	})
 }
 

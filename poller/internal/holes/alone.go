@@ -28,7 +28,7 @@ func Alone(ctx context.Context, h, of *event.Hole, from, to time.Time, asks func
 	if h.Newest() || (of != nil && of.Joined) { // what lies between joined ones was read
 		return nil
 	}
-	if IsTimed(h) { // its first second may be what hides
+	if IsTimed(h) { // the session that the API cannot show may be of the second at the top
 		from = from.Add(time.Second)
 	}
 	at := func(n int) time.Time { return from.Add(-time.Duration(n) * time.Second) }
@@ -60,8 +60,10 @@ func Alone(ctx context.Context, h, of *event.Hole, from, to time.Time, asks func
 		}
 	}
 	last := first
-	// That less is answered tells that both ends of a range are honoured. No less was asked for
-	// than the first second: then one below it has to be answered.
+	// The result holds only if the API honours both bounds of created, since one that ignores a
+	// bound fails for every range. That a shorter range is answered shows that it honours them. If
+	// first is 1 no shorter one was asked for, so one of the next seconds, asked for by itself, has
+	// to be answered; those before it are part of the hole.
 	for ; first == 1 && last < most; last++ {
 		if last > mostAdjacent {
 			return nil
