@@ -8,11 +8,12 @@ WORLDS   ?= 400
 SEED     ?= $(shell date +%s)
 BIN      ?= bin/notifier
 PREFIX   ?= /usr/local
-LINT      = $(GO) tool -modfile=tools/go.mod golangci-lint
+LINTER    = bin/golangci-lint
 # What is built without the race detector is built as a release is, so that it is compiled once.
 STATIC    = CGO_ENABLED=0 GOFLAGS="$(GOFLAGS) -trimpath"
-# Most of vetting for another machine is compiling what it depends on: that is not optimized.
-VET_32    = CGO_ENABLED=0 GOARCH=386 GOFLAGS="$(GOFLAGS) '-gcflags=all=-N -l -dwarf=false'" $(GO) vet
+# Most of linting, and of vetting for another machine, is compiling: what runs once is not optimized.
+QUICKLY   = -gcflags=all=-N -l -dwarf=false
+VET_32    = CGO_ENABLED=0 GOARCH=386 GOFLAGS="$(GOFLAGS) '$(QUICKLY)'" $(GO) vet
 
 .DEFAULT_GOAL := help
 .PHONY: help build install demo test race lint full fuzz bench bench-poll bench-cycle bench-deliver bench-index test-32 generate check oracle
@@ -40,7 +41,8 @@ race: ## Run all tests, end to end included, with the race detector
 
 lint: ## Check the format, vet and lint (govet is one of the linters; test-32 vets as well)
 	@test -z "$$(gofmt -l .)" || { echo "gofmt would change:"; gofmt -l .; exit 1; }
-	$(STATIC) $(LINT) run
+	$(STATIC) $(GO) build -modfile=tools/go.mod '$(QUICKLY)' -gcflags=std= -o $(LINTER) github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+	$(STATIC) $(LINTER) run
 
 fuzz: ## Fuzz whatever reads foreign input, FUZZTIME each
 	@set -e; for package in $$(grep -rlE '^func Fuzz' --include='*_test.go' . | xargs -n1 dirname | sort -u); do \

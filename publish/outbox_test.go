@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"hash/crc32"
 	"runtime"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -473,8 +475,18 @@ func exact(name string) publish.Destination {
 	return d
 }
 
+// relay makes a relay of a test.
+//
+// The race detector makes simulated hours ten times as slow. Of the scenes with simulated time,
+// which are subtests, it sees about one in eight, the same ones in each run and of some tests
+// none: there the subtest passes without doing anything. "make full" runs all of them without
+// the detector.
 func relay(t *testing.T, o publish.Outbox, options publish.Options, lanes ...publish.Lane) *publish.Relay {
 	t.Helper()
+	simulated := time.Now().Year() < 2026 // a bubble's clock starts in 2000
+	if _, scene, ok := strings.Cut(t.Name(), "/"); ok && raceEnabled && simulated && crc32.ChecksumIEEE([]byte(scene))%8 != 0 {
+		t.Skip("this scene is not among those that the race detector sees")
+	}
 	r, err := publish.NewRelay(o, lanes, options, nil)
 	if err != nil {
 		t.Fatal(err)
