@@ -280,6 +280,7 @@ func TestOracleFound(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			seenByRace(t)
 			u.start, u.params, u.badCursor = cmp.Or(u.start, poller.StartNow), cmp.Or(u.params, wooshpay.ParamsBody), cmp.Or(u.badCursor, 404)
 			if size := u.poll.Tuning.PageSize; u.poll.Interval == 0 {
 				u.poll = poller.DefaultPoll()

@@ -69,6 +69,7 @@ var algorithms = []struct {
 func TestOracleFindsNaivePollersOut(t *testing.T) {
 	for _, a := range algorithms {
 		t.Run(a.name, func(t *testing.T) {
+			seenByRace(t)
 			t.Parallel()
 			const worlds = 20
 			for seed := range worlds {
