@@ -290,7 +290,7 @@ func Ask(holes []event.Hole, lo, hi time.Time) (from, to time.Time) {
 // RightBelow returns the hole of which only a time tells where it begins, and that a range
 // lies right above; nil if there is none.
 func RightBelow(holes []event.Hole, lo time.Time) *event.Hole {
-	if h := Below(holes, lo); h != nil && !h.AboveAt.Before(lo.Add(-rounding)) {
+	if h := Below(holes, lo); h != nil && h.AboveAt.Unix() >= lo.Add(-rounding).Unix() { // the API is asked in whole seconds
 		return h
 	}
 	return nil

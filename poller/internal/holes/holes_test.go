@@ -73,6 +73,22 @@ func TestCutAndPieces(t *testing.T) {
 	})
 }
 
+// The API is asked in whole seconds: a range that begins within the second above a hole, as the
+// low mark does, must not ask for the second of the hole again.
+func TestPiecesBeginAboveAHole(t *testing.T) {
+	all := []event.Hole{{AboveAt: at(2000), BelowAt: at(1999)}, {AboveAt: at(1000), BelowAt: at(999)}}
+	for _, lo := range []time.Duration{0, time.Millisecond, 400 * time.Millisecond, 999 * time.Millisecond, time.Second, 1400 * time.Millisecond, 1999 * time.Millisecond} {
+		for _, p := range holes.Pieces(all, at(1000).Add(lo), at(3000), true) {
+			from, to := holes.Ask(all, p.Lo, p.Hi)
+			for _, broken := range []int64{1000, 2000} {
+				if from.Unix() <= broken && broken <= to.Unix() {
+					t.Errorf("from %s above the hole on: a range from %d to %d is asked for", lo, from.Unix(), to.Unix())
+				}
+			}
+		}
+	}
+}
+
 // Where the filter is exact, a range up to a second has only the beginning of that second: a
 // session in the rest of it is found all the same, and nothing else stays in the hole.
 func TestCutByAnExactFilter(t *testing.T) {
