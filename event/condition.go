@@ -32,9 +32,9 @@ type Condition struct {
 	// sessions; both, each told once, where they take turns. Relapse says that it failed soon after it was told to be well.
 	Cause   string `json:"cause,omitempty"`
 	Relapse bool   `json:"relapse,omitempty"`
-	// Well is how long it has been well since its last trouble, WellAt when it was last seen
-	// so, and WellBefore the same before the trouble that was told last, of an account that
-	// relapsed.
+	// Of an account that relapsed: Well is how long it has been well since its last trouble,
+	// WellAt when it was last seen well, and WellBefore what WellAt was when its owner was last
+	// told of a trouble.
 	Well       time.Duration `json:"well,omitempty"`
 	WellAt     time.Time     `json:"well_at,omitzero"`
 	WellBefore time.Time     `json:"well_before,omitzero"`

@@ -266,18 +266,6 @@ func TestOracleFound(t *testing.T) {
 				{born: 80 * time.Minute, lives: 24 * time.Hour, ends: abandoned},
 			},
 		},
-		"between two sessions that cannot be shown, in a quiet hour, by whole seconds": {
-			start: poller.StartAll,
-			poll: poller.Poll{Interval: 15 * time.Second, Timeout: 10 * time.Second, UnpaidFor: 14 * 24 * time.Hour,
-				Tuning: poller.Tuning{Overlap: 10 * time.Minute, HotAge: 10 * time.Minute, WarmEvery: 5 * time.Minute, UnpaidEvery: 2 * time.Minute, ReconcileEvery: 1000 * time.Hour, ConfirmAfter: 10 * time.Minute, PageSize: 8, Concurrency: 1}},
-			fates: []fate{
-				{born: -5 * time.Minute, lives: 24 * time.Hour, ends: abandoned},
-				{born: -4*time.Minute - 43*time.Second, lives: 24 * time.Hour, ends: abandoned, mends: 41 * time.Minute},
-				{born: -100 * time.Second, lives: 24 * time.Hour, ends: pays, at: 15 * time.Minute},
-				{born: -time.Minute + 3*time.Millisecond, lives: 24 * time.Hour, ends: abandoned, mends: 40 * time.Minute},
-				{born: 80 * time.Minute, lives: 24 * time.Hour, ends: abandoned},
-			},
-		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			seenByRace(t)

@@ -35,7 +35,8 @@ func Wide(holes []event.Hole, of *event.Hole) (h event.Hole, found bool) {
 // Cut divides a hole between two times in halves again and again, and returns the parts for
 // which the API does not answer, the newest first. asks says whether the API answers for a
 // range of creation times, and whether it shows a session there. Once enough returns true, what
-// is left is not divided any more, and is due at once unless it was read before. rest says
+// is left stays one part. The next pass asks for it at once, to go on dividing it, but not if h is
+// Joined: then what could be shown in it was read before. rest says
 // whether what is in none of the parts is to be read: a session was shown between them, or the
 // lowest one ends above the end of the hole.
 func Cut(h event.Hole, asks func(from, to time.Time) (answered, shown bool, err error), enough func() bool) (parts []event.Hole, rest bool, err error) {
